@@ -1,0 +1,331 @@
+//! The validated snapshot that every part reads. It cannot hold a contradiction: whoever has a [`Config`] may index it
+//! without asking.
+//!
+//! [`load`] makes it from the operator's files or says everything that is wrong with them. This module reads files and
+//! nothing else; it never resolves a name and never changes after loading.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::fence::Networks;
+use crate::reason::Profile;
+
+mod endpoint;
+mod error;
+mod file;
+mod load;
+mod source;
+
+pub use endpoint::{Endpoint, Endpoints};
+pub use error::{ConfigError, Mistake};
+pub use load::{load, parse};
+pub use source::Sources;
+
+/// Index of a region in [`Config::regions`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RegionId(pub u16);
+
+/// Index of a project in [`Config::projects`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ProjectId(pub u32);
+
+/// Index of a trunk in [`Config::trunks`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TrunkId(pub u32);
+
+/// Index of a listener in [`Config::listeners`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ListenerId(pub u16);
+
+/// Index of a name in [`Config::names`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct NameId(pub u32);
+
+/// How a message travels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Transport {
+    /// One datagram, one message.
+    Udp,
+    /// A stream framed by Content-Length.
+    Tcp,
+}
+
+impl Transport {
+    /// Every transport, in the order of the discriminants.
+    pub const ALL: [Self; 2] = [Self::Udp, Self::Tcp];
+
+    /// As in metric labels and in the `transport` URI parameter: `udp`, `tcp`.
+    pub const fn token(self) -> &'static str {
+        match self {
+            Self::Udp => "udp",
+            Self::Tcp => "tcp",
+        }
+    }
+
+    /// As in Via: `UDP`, `TCP`.
+    pub const fn via(self) -> &'static str {
+        match self {
+            Self::Udp => "UDP",
+            Self::Tcp => "TCP",
+        }
+    }
+
+    /// Whether the transport delivers or says that it did not: no retransmission timers (RFC 3261 17).
+    pub const fn reliable(self) -> bool {
+        matches!(self, Self::Tcp)
+    }
+}
+
+/// Everything the daemon was told, checked.
+#[derive(Debug)]
+pub struct Config {
+    /// SHA-256 of the files as read, in hex: which configuration this is.
+    pub digest: String,
+    /// The files read, the main one first.
+    pub files: Vec<PathBuf>,
+    /// All regions of the file, served here or not.
+    pub regions: Vec<Region>,
+    /// All projects.
+    pub projects: Vec<Project>,
+    /// All trunks of all projects.
+    pub trunks: Vec<Trunk>,
+    /// The sockets of the served regions.
+    pub listeners: Vec<Listener>,
+    /// Every host name that a next hop may need, lower case, without duplicates.
+    pub names: Vec<String>,
+    /// Host names to endpoints.
+    pub endpoints: Endpoints,
+    /// Source addresses to trunks.
+    pub sources: Sources,
+    /// The answer profile where no trunk is known.
+    pub reject: Profile,
+    /// `/metrics`, `/healthz`, `/readyz`.
+    pub admin: Option<SocketAddr>,
+    /// How names are resolved.
+    pub dns: Dns,
+    /// Every bound.
+    pub limits: Limits,
+    /// RFC 3261 timers.
+    pub timers: Timers,
+    /// Signs route tokens. `None`: made at start, so dialogs do not survive a restart and cannot be shared by nodes.
+    pub secret: Option<Secret>,
+}
+
+/// A named place.
+#[derive(Debug)]
+pub struct Region {
+    /// The operator's name for it, as in metric labels.
+    pub name: String,
+    /// Its hostname, lower case.
+    pub hostname: String,
+    /// Whether this daemon listens for it.
+    pub served: bool,
+    /// The networks inside it.
+    pub networks: Networks,
+    /// Its servers, in the order to be tried.
+    pub upstream: Vec<Hop>,
+    /// Regions for failover of unpinned projects, nearest first.
+    pub nearest: Vec<RegionId>,
+    /// What Via and Record-Route carry instead of the listener's address: an IP address (IPv6 without brackets) or a name.
+    pub advertise: Option<String>,
+    /// Whether REGISTER is forwarded instead of refused with 405 (`methods`).
+    pub register: bool,
+    /// Whether PUBLISH is forwarded instead of refused with 405 (`methods`).
+    pub publish: bool,
+    /// Its sockets.
+    pub listeners: Vec<ListenerId>,
+}
+
+/// A place to send to that is not an address yet, or is one that the fence has still to pass.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hop {
+    /// Where.
+    pub location: Location,
+    /// How. `None`: the protocol's choice (UDP, or TCP for large requests).
+    pub transport: Option<Transport>,
+}
+
+/// Where a [`Hop`] is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Location {
+    /// Written as an address.
+    Address(SocketAddr),
+    /// Written as a name: look it up in the targets.
+    Name {
+        /// Which name.
+        name: NameId,
+        /// The port written, if any; 5060 otherwise.
+        port: Option<u16>,
+    },
+}
+
+/// A customer.
+#[derive(Debug)]
+pub struct Project {
+    /// Its endpoint label, lower case.
+    pub name: String,
+    /// The regions its calls may use; `None`: unpinned.
+    pub pin: Option<Vec<RegionId>>,
+    /// Whether refusals are carried out.
+    pub mode: Mode,
+    /// What is done about media addresses.
+    pub media: Media,
+    /// Whether sources must be inside the region too (`source = "in-region"`).
+    pub source_in_region: bool,
+    /// The answer profile where no trunk is known.
+    pub reject: Profile,
+    /// Its trunks.
+    pub trunks: Vec<TrunkId>,
+}
+
+/// Whether refusals are carried out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Refuse.
+    Enforce,
+    /// Decide, count, log, refuse nothing.
+    Shadow,
+}
+
+/// What is done about media addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Media {
+    /// Nothing is read.
+    Off,
+    /// Read, counted, logged, let through.
+    Warn,
+    /// Outside is refused.
+    Enforce,
+}
+
+/// A carrier connection of a project.
+#[derive(Debug)]
+pub struct Trunk {
+    /// The operator's name for it, lower case.
+    pub name: String,
+    /// Whose it is.
+    pub project: ProjectId,
+    /// Where it signals from.
+    pub networks: Networks,
+    /// Where its RTP comes from, on top of the region's networks.
+    pub media: Networks,
+    /// Where its outbound calls go.
+    pub outbound: Option<Outbound>,
+    /// What makes it stop.
+    pub reject: Profile,
+}
+
+/// Where a trunk's outbound calls go.
+#[derive(Debug)]
+pub struct Outbound {
+    /// The hop.
+    pub hop: Hop,
+    /// What follows the user part in the Request-URI sent: `host[:port][;parameters]` of the configured URI.
+    pub hostpart: String,
+    /// The only addresses that the hop may resolve to.
+    pub networks: Networks,
+}
+
+/// A socket to bind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listener {
+    /// Whose calls arrive there.
+    pub region: RegionId,
+    /// How.
+    pub transport: Transport,
+    /// Where; may be a wildcard address.
+    pub addr: SocketAddr,
+}
+
+/// How names are resolved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dns {
+    /// Servers to ask over UDP and TCP; empty: the system's.
+    pub servers: Vec<SocketAddr>,
+    /// How long an expired answer may serve while DNS is down.
+    pub stale: Duration,
+}
+
+/// Every bound, with its behaviour when reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Open transactions; beyond: 160.
+    pub transactions: usize,
+    /// New requests of one source a second; beyond: 160, beyond twice as many: dropped. `None`: no bound for trunks and servers.
+    pub per_source: Option<u32>,
+    /// Sources whose rate is remembered; beyond: the longest unseen is forgotten.
+    pub sources: usize,
+    /// Refused calls remembered to recognise repeats; beyond: the oldest is forgotten.
+    pub repeats: usize,
+    /// Open stream connections; beyond: not accepted.
+    pub connections: usize,
+    /// Open stream connections of one source address; beyond: closed at once.
+    pub connections_per_source: usize,
+    /// Octets waiting to be written to one connection; beyond: the connection is closed.
+    pub write_queue: usize,
+    /// Octets of one message on a stream; beyond: 513 and close.
+    pub message: usize,
+    /// How long a stream connection may be silent.
+    pub idle: Duration,
+    /// How long a message may take to arrive whole on a stream.
+    pub partial: Duration,
+    /// How long connecting to an upstream may take.
+    pub connect: Duration,
+}
+
+/// RFC 3261 timers (17.1.1.1, appendix A).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Timers {
+    /// Round-trip estimate.
+    pub t1: Duration,
+    /// Longest interval between retransmissions of a non-INVITE request and of an INVITE response.
+    pub t2: Duration,
+    /// How long a message stays in the network.
+    pub t4: Duration,
+    /// How long a forwarded INVITE may ring without a response (timer C, more than 3 minutes by 16.6 step 11).
+    pub c: Duration,
+    /// How long a draining daemon waits for its transactions.
+    pub drain: Duration,
+}
+
+/// The key that signs route tokens.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(pub [u8; 16]);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret(..)")
+    }
+}
+
+impl Config {
+    /// The region of an id.
+    #[expect(clippy::indexing_slicing, reason = "ids are made by load alone, for this snapshot")]
+    pub fn region(&self, id: RegionId) -> &Region {
+        &self.regions[usize::from(id.0)]
+    }
+
+    /// The project of an id.
+    #[expect(clippy::indexing_slicing, reason = "ids are made by load alone, for this snapshot")]
+    pub fn project(&self, id: ProjectId) -> &Project {
+        &self.projects[id.0 as usize]
+    }
+
+    /// The trunk of an id.
+    #[expect(clippy::indexing_slicing, reason = "ids are made by load alone, for this snapshot")]
+    pub fn trunk(&self, id: TrunkId) -> &Trunk {
+        &self.trunks[id.0 as usize]
+    }
+
+    /// The listener of an id.
+    #[expect(clippy::indexing_slicing, reason = "ids are made by load alone, for this snapshot")]
+    pub fn listener(&self, id: ListenerId) -> &Listener {
+        &self.listeners[usize::from(id.0)]
+    }
+
+    /// Whether any server or trunk of the daemon's could speak from this address.
+    pub fn knows(&self, region: RegionId, ip: IpAddr) -> bool {
+        self.region(region).networks.contains(ip) || !self.sources.trunks(ip).is_empty()
+    }
+}

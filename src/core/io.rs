@@ -1,0 +1,299 @@
+//! The whole contract between the core and its shell, on one page: what may happen, and what may follow.
+//!
+//! The shell hands in an [`Input`] with the time, then carries out every [`Output`] in order before the next input. A transport
+//! takes a [`Destination`]: an address that the fence passed, or the peer that a message came from. A [`Peer`] cannot be made
+//! from an address either; only the core makes one, of the arrival that it was handed:
+//!
+//! ```compile_fail,E0451
+//! use ringfence::core::io::Peer;
+//! let outside = Peer { listener: todo!(), addr: "192.0.2.1:5060".parse().unwrap(), local: todo!(), connection: None };
+//! ```
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::config::{Config, ListenerId, ProjectId, RegionId, Transport, TrunkId};
+use crate::dns::Targets;
+use crate::fence::Fenced;
+use crate::reason::Reason;
+use crate::sip::{Fault, Method};
+
+/// A stream connection, as numbered by the shell. Never reused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ConnectionId(pub u64);
+
+/// How a message arrived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Arrival {
+    /// The listener that it belongs to. For a connection that we opened: the listener it was opened for.
+    pub listener: ListenerId,
+    /// The packet's or connection's source.
+    pub from: SocketAddr,
+    /// The address that was called; never a wildcard.
+    pub local: SocketAddr,
+    /// The connection, for streams.
+    pub connection: Option<ConnectionId>,
+}
+
+/// Something that happened.
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// A datagram, or one framed message of a stream.
+    Message {
+        /// How it came.
+        arrival: Arrival,
+        /// What came.
+        bytes: &'a [u8],
+    },
+    /// A stream that cannot be framed any further. Answered if it can be, then closed.
+    Broken {
+        /// How it came.
+        arrival: Arrival,
+        /// What came of the message.
+        bytes: &'a [u8],
+        /// What is wrong with it.
+        fault: Fault,
+    },
+    /// What was sent for this attempt did not get there: refused connection, ICMP, full queue, time-out of the connect.
+    Failed(Attempt),
+    /// The deadline of `Core::deadline` has come.
+    Timeout,
+    /// Names resolve otherwise from now on.
+    Targets(Arc<Targets>),
+    /// Another configuration holds from now on. Its listeners must be the same.
+    Config(Arc<Config>),
+    /// Refuse new calls with 161 from now on.
+    Drain,
+}
+
+/// Names one attempt at one target, so that the shell can report its failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Attempt(pub(crate) u64);
+
+/// Something for the shell to do.
+#[derive(Clone, Debug)]
+pub enum Output {
+    /// Send these bytes.
+    Send(Send),
+    /// Write what is queued and close.
+    Close(ConnectionId),
+    /// Count this, and log it.
+    Note(Note),
+}
+
+/// Bytes and where they go.
+#[derive(Clone, Debug)]
+pub struct Send {
+    /// Where.
+    pub to: Destination,
+    /// How. For a peer: as it came.
+    pub transport: Transport,
+    /// The listener whose socket sends a datagram, and whose region a connection is opened for.
+    pub listener: ListenerId,
+    /// The source address to send a datagram from, where the socket is bound to a wildcard address.
+    pub local: Option<std::net::IpAddr>,
+    /// What.
+    pub bytes: Bytes,
+    /// Whom to tell by [`Input::Failed`] if it does not get there.
+    pub attempt: Option<Attempt>,
+}
+
+/// All that a transport takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Destination {
+    /// Whoever sent the message that is answered.
+    Peer(Peer),
+    /// An address that the fence passed.
+    Fenced(Fenced),
+}
+
+/// The source of a message that arrived; answers go there and nowhere else (not to what Via names).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peer {
+    listener: ListenerId,
+    addr: SocketAddr,
+    local: SocketAddr,
+    connection: Option<ConnectionId>,
+}
+
+impl Peer {
+    /// The peer of an arrival. Private to the core: `super` is where inputs are taken in.
+    pub(super) fn of(arrival: &Arrival) -> Self {
+        Self { listener: arrival.listener, addr: arrival.from, local: arrival.local, connection: arrival.connection }
+    }
+
+    /// Its address, for the system call that sends to it, and for `received`.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// The address that it called: answers leave from there.
+    pub fn local(&self) -> SocketAddr {
+        self.local
+    }
+
+    /// The listener that it called.
+    pub fn listener(&self) -> ListenerId {
+        self.listener
+    }
+
+    /// Its connection, for streams. If that is gone the answer is dropped: nobody is dialled back (standards TR-08).
+    pub fn connection(&self) -> Option<ConnectionId> {
+        self.connection
+    }
+}
+
+/// What became of one message that arrived. Exactly one for each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// A request went on to a next hop.
+    Forwarded,
+    /// A request was answered here, without refusing a call: OPTIONS, CANCEL, 405, 483 …
+    Answered(u16),
+    /// A request was refused for this reason.
+    Refused(Reason),
+    /// A response went back to where its request came from.
+    Relayed,
+    /// Taken in without a word: a retransmission, an ACK for our own answer, a 100, a response that ends a CANCEL.
+    Absorbed,
+    /// Understood, but nobody waits for it: a stray response or ACK.
+    Stray,
+    /// Not understood. Requests are answered where they can be.
+    Malformed(Fault),
+    /// Thrown away without a word.
+    Dropped(Drop),
+}
+
+impl Outcome {
+    /// The metric label.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Forwarded => "forwarded",
+            Self::Answered(_) => "answered",
+            Self::Refused(_) => "refused",
+            Self::Relayed => "relayed",
+            Self::Absorbed => "absorbed",
+            Self::Stray => "stray",
+            Self::Malformed(_) => "malformed",
+            Self::Dropped(_) => "dropped",
+        }
+    }
+}
+
+/// Why a message was thrown away without a word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Drop {
+    /// Its source sends too much (`per_source`).
+    Flood,
+    /// An ACK whose next hop is outside or unknown: an ACK cannot be refused.
+    AckTarget,
+    /// A keep-alive or something shorter than any message.
+    Empty,
+}
+
+impl Drop {
+    /// Every cause, for metric tables.
+    pub const ALL: [Self; 3] = [Self::Flood, Self::AckTarget, Self::Empty];
+
+    /// The metric label.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Flood => "flood",
+            Self::AckTarget => "ack-target",
+            Self::Empty => "empty",
+        }
+    }
+}
+
+/// Something to be counted and logged. Ids are of the configuration in force.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Note {
+    /// A message arrived and ended so. The last note of each message.
+    Arrived {
+        /// The listener's region.
+        region: RegionId,
+        /// How it came.
+        transport: Transport,
+        /// The method of a request that could be read that far.
+        method: Option<Method>,
+        /// The code of a response that could be read that far.
+        code: Option<u16>,
+        /// What became of it.
+        outcome: Outcome,
+    },
+    /// A verdict on a request.
+    Verdict {
+        /// The region.
+        region: RegionId,
+        /// The project, where one is known.
+        project: Option<ProjectId>,
+        /// The trunk, where one is known.
+        trunk: Option<TrunkId>,
+        /// What was decided.
+        verdict: Verdict,
+        /// Why.
+        reason: Reason,
+    },
+    /// A call came again after a final refusal: the carrier retries.
+    Repeat {
+        /// The region.
+        region: RegionId,
+        /// The project, where one is known.
+        project: Option<ProjectId>,
+        /// The trunk, where one is known.
+        trunk: Option<TrunkId>,
+    },
+    /// A response left: relayed or made here.
+    Responded {
+        /// The region.
+        region: RegionId,
+        /// Whether it came from a next hop (otherwise it was made here).
+        relayed: bool,
+        /// Its code.
+        code: u16,
+    },
+    /// The first response above 100 to an INVITE came so long after it.
+    Setup {
+        /// The region.
+        region: RegionId,
+        /// INVITE to that response.
+        after: Duration,
+    },
+    /// A transaction was opened or released.
+    Transactions {
+        /// The region.
+        region: RegionId,
+        /// Whether it is an INVITE's.
+        invite: bool,
+        /// Opened or released.
+        opened: bool,
+    },
+}
+
+/// What was decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It may pass.
+    Accept,
+    /// It may not.
+    Refuse,
+    /// It may not, but the project is in shadow mode (or `media = "warn"`): it passed.
+    Shadow,
+}
+
+impl Verdict {
+    /// Every verdict, for metric tables.
+    pub const ALL: [Self; 3] = [Self::Accept, Self::Refuse, Self::Shadow];
+
+    /// The metric label.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Accept => "accept",
+            Self::Refuse => "refuse",
+            Self::Shadow => "shadow",
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! Arguments to exit code.
+
+fn main() -> std::process::ExitCode {
+    ringfence::cli::main()
+}

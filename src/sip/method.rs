@@ -1,0 +1,86 @@
+//! Request methods. Unknown ones are as good as known ones: a proxy forwards them (RFC 3261 16.3 step 1).
+
+/// A method as far as any rule tells methods apart. Methods are case-sensitive (RFC 3261 7.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[expect(missing_docs, reason = "each variant is the method of its name")]
+pub enum Method {
+    Invite,
+    Ack,
+    Bye,
+    Cancel,
+    Prack,
+    Update,
+    Info,
+    Refer,
+    Notify,
+    Subscribe,
+    Message,
+    Options,
+    Register,
+    Publish,
+    /// Any other token.
+    Other,
+}
+
+impl Method {
+    /// Every method, in the order of the discriminants; the index into metric tables.
+    pub const ALL: [Self; 15] = [
+        Self::Invite,
+        Self::Ack,
+        Self::Bye,
+        Self::Cancel,
+        Self::Prack,
+        Self::Update,
+        Self::Info,
+        Self::Refer,
+        Self::Notify,
+        Self::Subscribe,
+        Self::Message,
+        Self::Options,
+        Self::Register,
+        Self::Publish,
+        Self::Other,
+    ];
+
+    /// What the token says.
+    pub fn of(token: &[u8]) -> Self {
+        match token {
+            b"INVITE" => Self::Invite,
+            b"ACK" => Self::Ack,
+            b"BYE" => Self::Bye,
+            b"CANCEL" => Self::Cancel,
+            b"PRACK" => Self::Prack,
+            b"UPDATE" => Self::Update,
+            b"INFO" => Self::Info,
+            b"REFER" => Self::Refer,
+            b"NOTIFY" => Self::Notify,
+            b"SUBSCRIBE" => Self::Subscribe,
+            b"MESSAGE" => Self::Message,
+            b"OPTIONS" => Self::Options,
+            b"REGISTER" => Self::Register,
+            b"PUBLISH" => Self::Publish,
+            _ => Self::Other,
+        }
+    }
+
+    /// The token; `other` for what is not named here, so that metric labels stay closed.
+    pub const fn token(self) -> &'static str {
+        match self {
+            Self::Invite => "INVITE",
+            Self::Ack => "ACK",
+            Self::Bye => "BYE",
+            Self::Cancel => "CANCEL",
+            Self::Prack => "PRACK",
+            Self::Update => "UPDATE",
+            Self::Info => "INFO",
+            Self::Refer => "REFER",
+            Self::Notify => "NOTIFY",
+            Self::Subscribe => "SUBSCRIBE",
+            Self::Message => "MESSAGE",
+            Self::Options => "OPTIONS",
+            Self::Register => "REGISTER",
+            Self::Publish => "PUBLISH",
+            Self::Other => "other",
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! Bytes to meaning and back; no policy.
+//!
+//! A received buffer is scanned once, in place; what comes out is an index into it. One parser frames, decides and forwards,
+//! so nothing can mean one thing to the rule and another to the next hop. A message is forwarded by splicing: bytes that no
+//! rule meant to change leave as they came. Nothing here panics, allocates per header, reads a clock or sends.
+
+pub mod address;
+pub mod edit;
+pub mod frame;
+pub mod header;
+pub mod list;
+pub mod method;
+pub mod number;
+pub mod reply;
+pub mod request;
+pub mod response;
+pub mod scan;
+pub mod sdp;
+pub mod uri;
+pub mod via;
+
+pub use header::{Header, Name};
+pub use method::Method;
+pub use request::Request;
+pub use response::Response;
+pub use scan::{Fault, Message, Start};
