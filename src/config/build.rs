@@ -95,7 +95,8 @@ pub(super) fn build(main: &file::Main, parts: &file::Parts, report: &mut Report)
 fn region_ids<'p>(parts: &'p file::Parts, report: &mut Report) -> HashMap<&'p str, RegionId> {
     let mut ids = HashMap::new();
     for (region, id) in parts.regions.iter().zip(0..) {
-        if ids.insert(region.name.value.as_str(), RegionId(id)).is_some() {
+        // The first one holds; what the second lacks is not worth a word.
+        if *ids.entry(region.name.value.as_str()).or_insert(RegionId(id)) != RegionId(id) {
             let wrong = format!("region `{}` is defined twice", region.name.value);
             report.mistake(&region.name.place, wrong, "one [region.*] of that name over all files");
         }
@@ -223,8 +224,8 @@ fn bind(region: &file::Region, id: RegionId, built: &mut Built, report: &mut Rep
             report.mistake(&listen.place, wrong, "another address or port");
         }
         if addr.ip().is_unspecified() && matches!(region.advertise, Ok(None)) {
-            let wrong = format!("`{}` cannot stand in Via and Record-Route", addr.ip());
-            report.mistake(&listen.place, wrong, "a fixed address, or `advertise` with what the others reach");
+            let wrong = format!("`{}` cannot stand in Via and Record-Route: the address that was called does", addr.ip());
+            report.warning(&listen.place, wrong, "a fixed address, or `advertise` with what trunks and servers reach");
         }
         let Ok(next) = u16::try_from(built.listeners.len()) else {
             report.mistake(&listen.place, "more listeners than an id can count", "at most 65535");

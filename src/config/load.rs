@@ -2,6 +2,7 @@
 //!
 //! The only part of the configuration that touches the disk: the files, and the route key's content.
 
+use std::fmt::Write as _;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
@@ -120,13 +121,15 @@ fn snapshot(main: &Main, parts: &Parts, folder: &Path, files: &[File], report: &
     }
 }
 
+/// The first error of a file alone: what a parser says after it is guesswork.
 fn syntax(file: usize, errors: &[toml::de::Error], report: &mut Report) {
-    for error in errors {
-        let span = error.span().unwrap_or_default();
-        let message = error.message();
-        let (wrong, right) = message.split_once(", expected ").unwrap_or((message, "TOML"));
-        report.mistake(&Place { file, span: Some(span) }, wrong, format!("expected {right}"));
-    }
+    let Some(error) = errors.iter().min_by_key(|error| error.span().map(|span| span.start)) else { return };
+    let (wrong, right) = match error.message().split_once(", expected ") {
+        Some((wrong, expected)) => (wrong, format!("expected {expected}")),
+        None if error.message() == "duplicate key" => ("duplicate key", "each key and each [table] once".to_owned()),
+        None => (error.message(), "TOML, see https://toml.io".to_owned()),
+    };
+    report.mistake(&Place { file, span: Some(error.span().unwrap_or_default()) }, wrong, right);
 }
 
 fn read_text(path: &Path) -> Result<String, String> {
@@ -151,7 +154,11 @@ fn digest(files: &[File]) -> String {
     for file in files {
         hash.update(&file.text);
     }
-    hash.finalize().iter().map(|octet| format!("{octet:02x}")).collect()
+    hash.finalize().iter().fold(String::with_capacity(64), |mut hex, octet| {
+        // Writing to a string cannot fail.
+        let _ = write!(hex, "{octet:02x}");
+        hex
+    })
 }
 
 /// The route key: the first 16 octets of the SHA-256 of the file's content.

@@ -80,6 +80,11 @@ impl Report {
     }
 }
 
+/// The last place at or before `at` where the text can be cut.
+fn boundary(text: &str, at: usize) -> usize {
+    (0..=at.min(text.len())).rev().find(|&at| text.is_char_boundary(at)).unwrap_or_default()
+}
+
 fn located(mut found: Vec<(Place, Wrong)>, files: &[File]) -> Vec<Mistake> {
     found.sort_by_key(|(place, _)| (place.file, place.span.as_ref().map(|span| (span.start, span.end))));
     found.into_iter().map(|(place, wrong)| locate(&place, wrong, files)).collect()
@@ -90,8 +95,8 @@ fn locate(place: &Place, Wrong { wrong, right }: Wrong, files: &[File]) -> Mista
     let Some(span) = &place.span else {
         return Mistake { file: path, line: 0, column: 0, text: String::new(), wrong, right, excerpt: String::new() };
     };
-    let start = text.floor_char_boundary(span.start);
-    let end = text.floor_char_boundary(span.end.max(span.start));
+    let start = boundary(text, span.start);
+    let end = boundary(text, span.end.max(span.start));
     let (before, after) = text.split_at(start);
     let line_start = before.rfind('\n').map_or(0, |at| at + 1);
     let excerpt: String = text.get(line_start..).and_then(|rest| rest.lines().next()).unwrap_or_default().to_owned();

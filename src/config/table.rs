@@ -32,7 +32,7 @@ struct Entry<'a> {
 #[derive(Clone, Debug)]
 pub(super) struct Value<'a> {
     key: &'a str,
-    value: &'a DeValue<'a>,
+    content: &'a DeValue<'a>,
     place: Place,
     key_place: Place,
     /// The table's name and the key, as in `region.eu`.
@@ -76,7 +76,7 @@ impl<'a> Table<'a> {
         entry.taken = true;
         Some(Value {
             key: entry.key,
-            value: entry.value.get_ref(),
+            content: entry.value.get_ref(),
             place: Place { file, span: Some(entry.value.span()) },
             key_place: entry.place.clone(),
             path: if path.is_empty() { entry.key.to_owned() } else { format!("{path}.{}", entry.key) },
@@ -119,12 +119,12 @@ impl<'a> Value<'a> {
 
     /// Whether it is a table.
     pub(super) fn is_table(&self) -> bool {
-        self.value.is_table()
+        self.content.is_table()
     }
 
     /// As a table.
     pub(super) fn table(&self, report: &mut Report) -> Result<Table<'a>, Reported> {
-        match self.value.as_table() {
+        match self.content.as_table() {
             Some(table) => Ok(Table::open(self.key_place.clone(), self.path.clone(), table)),
             None => Err(self.not("a table", &format!("[{}] with keys below it", self.path), report)),
         }
@@ -132,7 +132,7 @@ impl<'a> Value<'a> {
 
     /// As a string that `read` understands.
     pub(super) fn string<T>(&self, report: &mut Report, read: impl Fn(&str) -> Result<T, Wrong>) -> Result<Placed<T>, Reported> {
-        let Some(text) = self.value.as_str() else {
+        let Some(text) = self.content.as_str() else {
             let right = read("").map_or_else(|wrong| wrong.right, |_| "a text in quotes".to_owned());
             return Err(self.not("a string", &right, report));
         };
@@ -145,11 +145,11 @@ impl<'a> Value<'a> {
         report: &mut Report,
         read: impl Fn(&str) -> Result<T, Wrong>,
     ) -> Result<Vec<Placed<T>>, Reported> {
-        let Some(array) = self.value.as_array() else {
+        let Some(array) = self.content.as_array() else {
             return Err(self.not("an array of strings", &format!("{} = [\"…\", \"…\"]", self.key), report));
         };
         let (mut out, mut bad) = (Vec::new(), None);
-        for element in array.iter() {
+        for element in &**array {
             let place = Place { file: self.place.file, span: Some(element.span()) };
             let value = match element.get_ref().as_str() {
                 Some(text) => understood(text, &place, report, &read),
@@ -169,13 +169,13 @@ impl<'a> Value<'a> {
         report: &mut Report,
         read: impl Fn(&str) -> Result<T, Wrong>,
     ) -> Result<Vec<Placed<T>>, Reported> {
-        if self.value.is_array() { self.strings(report, read) } else { self.string(report, read).map(|one| vec![one]) }
+        if self.content.is_array() { self.strings(report, read) } else { self.string(report, read).map(|one| vec![one]) }
     }
 
     /// As a whole number within bounds.
     pub(super) fn number(&self, report: &mut Report, bounds: RangeInclusive<u64>) -> Result<Placed<u64>, Reported> {
         let right = format!("a whole number from {} to {}", bounds.start(), bounds.end());
-        let Some(integer) = self.value.as_integer() else { return Err(self.not("a number", &right, report)) };
+        let Some(integer) = self.content.as_integer() else { return Err(self.not("a number", &right, report)) };
         match u64::from_str_radix(integer.as_str(), integer.radix()) {
             Ok(value) if bounds.contains(&value) => Ok(Placed { value, place: self.place.clone() }),
             _ => Err(report.mistake(&self.place, format!("`{}` is out of bounds", self.path), right)),
@@ -184,13 +184,13 @@ impl<'a> Value<'a> {
 
     /// As octets: a whole number, or a string with a unit.
     pub(super) fn size(&self, report: &mut Report) -> Result<Placed<u64>, Reported> {
-        if self.value.is_integer() { self.number(report, 0..=u64::MAX) } else { self.string(report, super::value::size) }
+        if self.content.is_integer() { self.number(report, 0..=u64::MAX) } else { self.string(report, super::value::size) }
     }
 
     fn not(&self, expected: &str, right: &str, report: &mut Report) -> Reported {
         // The span of a table's value says nothing; its key does.
-        let place = if self.value.is_table() { &self.key_place } else { &self.place };
-        report.mistake(place, format!("`{}` must be {expected}, not {}", self.path, kind(self.value)), right)
+        let place = if self.content.is_table() { &self.key_place } else { &self.place };
+        report.mistake(place, format!("`{}` must be {expected}, not {}", self.path, kind(self.content)), right)
     }
 
     fn element(&self, element: &DeValue<'_>, place: &Place, report: &mut Report) -> Reported {
@@ -242,23 +242,26 @@ pub(super) fn nearest<'c>(text: &str, candidates: impl IntoIterator<Item = &'c s
         .map(|(_, candidate)| candidate)
 }
 
-/// Levenshtein's distance, one row at a time.
+/// How many octets were inserted, left out, replaced or swapped with their neighbour (optimal string alignment).
 fn distance(a: &[u8], b: &[u8]) -> usize {
-    let mut row: Vec<usize> = (0..=b.len()).collect();
+    let mut before: Vec<usize> = Vec::new();
+    let mut above: Vec<usize> = (0..=b.len()).collect();
     for (i, x) in a.iter().enumerate() {
-        let mut diagonal = i;
-        let mut left = i + 1;
-        if let Some(first) = row.first_mut() {
-            *first = left;
+        let mut row = vec![i + 1];
+        for (j, y) in b.iter().enumerate() {
+            let cell = |row: &[usize], at: usize| row.get(at).copied().unwrap_or(usize::MAX - 1);
+            let mut best = (cell(&above, j) + usize::from(x != y)).min(cell(&above, j + 1) + 1).min(cell(&row, j) + 1);
+            if let (Some(i), Some(j)) = (i.checked_sub(1), j.checked_sub(1))
+                && a.get(i) == Some(y)
+                && b.get(j) == Some(x)
+            {
+                best = best.min(cell(&before, j) + 1);
+            }
+            row.push(best);
         }
-        for (cell, y) in row.iter_mut().skip(1).zip(b) {
-            let best = (diagonal + usize::from(x != y)).min(left + 1).min(*cell + 1);
-            diagonal = *cell;
-            *cell = best;
-            left = best;
-        }
+        before = std::mem::replace(&mut above, row);
     }
-    row.last().copied().unwrap_or_default()
+    above.last().copied().unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -273,6 +276,9 @@ mod tests {
         assert_eq!(nearest("lisetn", keys), Some("listen"));
         assert_eq!(nearest("colour", keys), None);
         assert_eq!(nearest(&"n".repeat(1000), keys), None);
+        assert_eq!(nearest("medai", ["media", "mode"]), Some("media"));
         assert_eq!(distance(b"kitten", b"sitting"), 3);
+        assert_eq!(distance(b"ue", b"eu"), 1);
+        assert_eq!(distance(b"", b"abc"), 3);
     }
 }
