@@ -1,1 +1,11 @@
-//! Metrics and logs.
+//! Metrics and logs: what happened, for machines and for people.
+//!
+//! Counts and writes what it is told; decides nothing, and never waits. Label values come from the configuration or from closed
+//! enums alone, never from the wire.
+
+pub mod log;
+pub mod metrics;
+pub mod record;
+
+pub use metrics::{Handles, Loss, Metrics};
+pub use record::{Record, Seen};
