@@ -210,3 +210,105 @@ fn std_addr(addr: &SockaddrStorage) -> Option<SocketAddr> {
     }
     addr.as_sockaddr_in6().map(|v6| SocketAddr::V6(SocketAddrV6::from(*v6)))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn peer(addr: &str) -> UdpSocket {
+        let socket = UdpSocket::bind(addr).unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        socket
+    }
+
+    /// Everything that comes until `count` datagrams are there.
+    async fn taken(udp: &Udp, count: usize) -> Vec<(SocketAddr, SocketAddr, Vec<u8>)> {
+        let (mut batch, mut all) = (Batch::new(udp), Vec::new());
+        while all.len() < count {
+            let mut ready = udp.ready().await.unwrap();
+            let batch = udp.receive(&mut batch, |from, local, bytes| all.push((from, local, bytes.to_vec())));
+            if batch.is_ok_and(|count| count < SLOTS) || all.len() >= count {
+                ready.clear_ready();
+            }
+        }
+        all
+    }
+
+    #[tokio::test]
+    async fn batches_keep_order_source_and_length() {
+        let udp = Udp::new(bind("127.0.0.1:0".parse().unwrap()).unwrap()).unwrap();
+        let peer = peer("127.0.0.1:0");
+        let sent: Vec<Vec<u8>> = (0_u8..20).map(|at| vec![at; usize::from(at) * 700]).collect();
+        for bytes in &sent {
+            peer.send_to(bytes, udp.bound).unwrap();
+        }
+        let all = taken(&udp, sent.len()).await;
+        assert_eq!(all.iter().map(|(.., bytes)| bytes.clone()).collect::<Vec<_>>(), sent, "the empty one too");
+        assert!(all.iter().all(|&(from, local, _)| from == peer.local_addr().unwrap() && local == udp.bound));
+    }
+
+    #[tokio::test]
+    async fn answers_leave_from_the_address_that_was_called() {
+        let udp = Udp::new(bind("0.0.0.0:0".parse().unwrap()).unwrap()).unwrap();
+        let peer = peer("127.0.0.1:0");
+        for called in ["127.0.0.7", "127.0.0.8"] {
+            let called = SocketAddr::new(called.parse().unwrap(), udp.bound.port());
+            peer.send_to(b"ping", called).unwrap();
+            let all = taken(&udp, 1).await;
+            let (from, local, bytes) = &all[0];
+            assert_eq!((*local, bytes.as_slice()), (called, b"ping".as_slice()));
+            udp.send(*from, Some(local.ip()), b"pong").unwrap();
+            assert_eq!(peer.recv_from(&mut [0; 16]).unwrap(), (4, called));
+        }
+    }
+
+    #[tokio::test]
+    async fn ipv6_wildcard_takes_no_ipv4_and_answers_from_the_address_called() {
+        let udp = Udp::new(bind("[::]:0".parse().unwrap()).unwrap()).unwrap();
+        let port = udp.bound.port();
+        // The same port is free for IPv4: the socket does not take mapped addresses.
+        drop(bind(SocketAddr::from(([0, 0, 0, 0], port))).unwrap());
+        let peer = peer("[::1]:0");
+        let called = SocketAddr::new("::1".parse().unwrap(), port);
+        peer.send_to(b"ping", called).unwrap();
+        let all = taken(&udp, 1).await;
+        assert_eq!(all[0].1, called);
+        udp.send(all[0].0, Some(all[0].1.ip()), b"pong").unwrap();
+        assert_eq!(peer.recv_from(&mut [0; 16]).unwrap(), (4, called));
+    }
+
+    #[tokio::test]
+    async fn a_refused_datagram_is_named_and_stops_neither_receiving_nor_sending() {
+        let udp = Udp::new(bind("127.0.0.1:0".parse().unwrap()).unwrap()).unwrap();
+        let (peer, closed) = (peer("127.0.0.1:0"), peer("127.0.0.1:0").local_addr().unwrap());
+        let request = vec![b'x'; 1200];
+        udp.send(closed, None, &request).unwrap();
+        // The refusal is pending now; it must not be taken for this datagram's.
+        udp.send(peer.local_addr().unwrap(), None, b"through").unwrap();
+        assert_eq!(peer.recv_from(&mut [0; 16]).unwrap(), (7, udp.bound));
+        udp.send(closed, None, &request).unwrap();
+        peer.send_to(b"answer", udp.bound).unwrap();
+        let ready = udp.ready().await.unwrap();
+        assert!(ready.ready().is_error(), "the error wakes the loop: {:?}", ready.ready());
+        let mut errors = Vec::new();
+        udp.errors(|to, quote| errors.push((to, quote.to_vec())));
+        assert_eq!(errors.len(), 2);
+        for (to, quote) in errors {
+            assert_eq!(to, closed);
+            assert!(quote.len() >= 256 && request.starts_with(&quote), "{} octets are quoted", quote.len());
+        }
+        drop(ready);
+        assert_eq!(taken(&udp, 1).await[0].2, b"answer");
+    }
+
+    #[test]
+    fn what_cannot_be_sent_is_an_error_and_no_wait() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
+        let _inside = runtime.enter();
+        let udp = Udp::new(bind("127.0.0.1:0".parse().unwrap()).unwrap()).unwrap();
+        assert!(udp.send("[::1]:5060".parse().unwrap(), None, b"x").is_err());
+        assert!(udp.send("127.0.0.1:5060".parse().unwrap(), None, &[0; 70_000]).is_err());
+    }
+}
