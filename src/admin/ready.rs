@@ -23,8 +23,16 @@ pub struct Ready {
 struct State {
     listeners: bool,
     targets: bool,
-    draining: bool,
-    ended: bool,
+    phase: Phase,
+}
+
+/// A daemon goes through these once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+enum Phase {
+    #[default]
+    Serving,
+    Draining,
+    Ended,
 }
 
 impl State {
@@ -32,8 +40,8 @@ impl State {
         let waits = [
             (!self.listeners, "listeners are not bound yet"),
             (!self.targets, "not every upstream name has been resolved yet"),
-            (self.draining, "draining"),
-            (self.ended, "the worker has ended"),
+            (self.phase == Phase::Draining, "draining"),
+            (self.phase == Phase::Ended, "the worker has ended"),
         ];
         waits.into_iter().filter_map(|(waits, what)| waits.then_some(what)).collect()
     }
@@ -53,14 +61,12 @@ impl Ready {
 
     /// Not ready again, ever.
     pub fn drain(&self) {
-        self.lock().draining = true;
-        self.changed.notify_all();
+        self.enter(Phase::Draining);
     }
 
     /// The worker is gone.
     pub fn end(&self) {
-        self.lock().ended = true;
-        self.changed.notify_all();
+        self.enter(Phase::Ended);
     }
 
     /// What is missing; empty: ready.
@@ -77,15 +83,22 @@ impl Ready {
                 return true;
             }
             let left = end.saturating_duration_since(Instant::now());
-            if left.is_zero() || state.draining || state.ended {
+            if left.is_zero() || state.phase > Phase::Serving {
                 return false;
             }
             state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
+    fn enter(&self, phase: Phase) {
+        let mut state = self.lock();
+        state.phase = state.phase.max(phase);
+        drop(state);
+        self.changed.notify_all();
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
-        // Four flags cannot be left half changed.
+        // Flags cannot be left half changed.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

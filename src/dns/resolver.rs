@@ -169,14 +169,13 @@ impl Resolver {
         for (id, (name, answers)) in (0..).map(NameId).zip(self.config.names.iter().zip(&mut self.names)) {
             for (family, answer) in Family::ALL.into_iter().zip(answers) {
                 match answer.due() {
-                    Some(due) if due <= now => {
-                        // What does not fit now is started when one of those under way is done.
-                        if self.lookups.len() < AT_ONCE {
-                            answer.asked();
-                            let lookup = look_up(Arc::clone(hickory), Arc::clone(&self.metrics), name.clone(), family);
-                            self.lookups.spawn(async move { (id, family, lookup.await) });
-                        }
+                    Some(due) if due <= now && self.lookups.len() < AT_ONCE => {
+                        answer.asked();
+                        let lookup = look_up(Arc::clone(hickory), Arc::clone(&self.metrics), name.clone(), family);
+                        self.lookups.spawn(async move { (id, family, lookup.await) });
                     }
+                    // What does not fit now is started when one of those under way is done.
+                    Some(due) if due <= now => {}
                     Some(due) => next = Some(next.map_or(due, |next| next.min(due))),
                     None => {}
                 }

@@ -111,7 +111,7 @@ impl Udp {
             let Some(from) = message.address.as_ref().and_then(std_addr) else { continue };
             let local = if self.bound.ip().is_unspecified() {
                 let called = message.cmsgs().ok().and_then(|mut cmsgs| cmsgs.find_map(|cmsg| called(&cmsg)));
-                SocketAddr::new(called.unwrap_or(self.bound.ip()), self.bound.port())
+                SocketAddr::new(called.unwrap_or_else(|| self.bound.ip()), self.bound.port())
             } else {
                 self.bound
             };
@@ -309,6 +309,6 @@ mod tests {
         let _inside = runtime.enter();
         let udp = Udp::new(bind("127.0.0.1:0".parse().unwrap()).unwrap()).unwrap();
         assert!(udp.send("[::1]:5060".parse().unwrap(), None, b"x").is_err());
-        assert!(udp.send("127.0.0.1:5060".parse().unwrap(), None, &[0; 70_000]).is_err());
+        assert!(udp.send("127.0.0.1:5060".parse().unwrap(), None, &vec![0; 70_000]).is_err());
     }
 }

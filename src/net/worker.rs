@@ -156,13 +156,12 @@ async fn receive(worker: Rc<RefCell<Worker>>, listener: ListenerId, socket: Rc<U
                     ready.clear_ready();
                     break;
                 }
-                Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     ready.clear_ready();
                     break;
                 }
-                // An error of some datagram sent before; it says nothing about receiving.
-                Err(_) => {}
+                // There is more; or an error of some datagram sent before, which says nothing about receiving.
+                Ok(_) | Err(_) => {}
             }
         }
         worker.catch_up();
@@ -220,7 +219,7 @@ async fn obey(
             Some(Command::Config(config, targets)) => worker.borrow_mut().configure(now, config, targets),
             Some(Command::Drain) => {
                 accepting = None;
-                end.get_or_insert(tokio::time::Instant::from_std(now) + worker.borrow().config.timers.drain);
+                end.get_or_insert_with(|| tokio::time::Instant::from_std(now + worker.borrow().config.timers.drain));
                 worker.borrow_mut().drain(now);
             }
         }
@@ -353,7 +352,7 @@ impl Worker {
 
     /// Sees to it that the clock goes off for the core's deadline. Timers of one moment share a wake-up: they may come late by
     /// [`Worker::grain`].
-    fn arm(&mut self) {
+    fn arm(&self) {
         let Some(deadline) = self.core.deadline() else { return };
         let due = deadline + self.grain();
         if self.clock.armed.get().is_none_or(|armed| due < armed) {

@@ -3,9 +3,11 @@
 //! Counts and writes what it is told; decides nothing, and never waits. Label values come from the configuration or from closed
 //! enums alone, never from the wire.
 
+pub mod handles;
 pub mod log;
 pub mod metrics;
 pub mod record;
 
-pub use metrics::{Handles, Loss, Metrics};
+pub use handles::{Direction, Handles, Loss};
+pub use metrics::Metrics;
 pub use record::{Record, Seen};
