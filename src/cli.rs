@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use clap::{Parser, Subcommand};
 
-use crate::config::{self, Config, ConfigError, Mistake};
+use crate::config::{self, ConfigError, Mistake};
 
 mod check;
 pub(crate) mod paint;
@@ -96,7 +96,8 @@ fn run(path: PathBuf) -> u8 {
     for warning in &config.warnings {
         print_mistake("warning", warning);
     }
-    match serve(Arc::new(config), path) {
+    crate::telemetry::log::start();
+    match crate::net::run(Arc::new(config), path) {
         Ok(()) => OK,
         Err(error) => {
             // Nothing is left to be told if standard error is closed.
@@ -104,12 +105,6 @@ fn run(path: PathBuf) -> u8 {
             UNAVAILABLE
         }
     }
-}
-
-/// The daemon. The shell's entry takes this line's place: `crate::net::run(config, path)`.
-fn serve(config: Arc<Config>, path: PathBuf) -> Result<(), String> {
-    drop((config, path));
-    Err("the daemon is not part of this build".to_owned())
 }
 
 fn demo(once: bool) -> u8 {
