@@ -57,7 +57,9 @@ fn each_reason_has_its_answer() {
         site.pass(Duration::from_millis(500));
         assert_eq!(site.to(eu, source, text.as_bytes())[0].bytes, answer.bytes);
         let tag = answer.header("To").unwrap().split(";tag=").nth(1).unwrap().to_owned();
-        let ack = text.replace("INVITE", "ACK").replace(&format!("To: <sip:+4930123@{host}>"), &format!("To: <sip:+4930123@{host}>;tag={tag}"));
+        let ack = text
+            .replace("INVITE", "ACK")
+            .replace(&format!("To: <sip:+4930123@{host}>"), &format!("To: <sip:+4930123@{host}>;tag={tag}"));
         assert!(site.to(eu, source, ack.as_bytes()).is_empty());
         assert_eq!(site.outcome(), Outcome::Absorbed);
         assert!(!site.notes.iter().any(|note| matches!(note, Note::Repeat { .. })), "a retransmission is no repeat");
@@ -139,7 +141,10 @@ fn shadow_and_warn_let_through_and_say_so() {
         let sent = site.from(source, &invite(host, media, host));
         assert_eq!(sent[0].line(), "SIP/2.0 100 Trying");
         assert_eq!(sent[1].to, SERVER.parse().unwrap(), "the fence holds in shadow mode too");
-        let seen = site.notes.iter().any(|note| matches!(note, Note::Verdict { verdict: Verdict::Shadow, reason: r, .. } if *r == reason));
+        let seen = site
+            .notes
+            .iter()
+            .any(|note| matches!(note, Note::Verdict { verdict: Verdict::Shadow, reason: r, .. } if *r == reason));
         assert!(seen, "{host}");
         assert!(sent[1].header("X-Ringfence").unwrap().starts_with(&reason.id().to_string()));
     }
@@ -170,7 +175,8 @@ fn bodies_that_cannot_be_checked() {
 
 #[test]
 fn no_target_and_foreign_target() {
-    let text = crate::site::CONFIG.replace(r#"upstream = ["10.1.0.5:5060", "10.1.0.6:5060"]"#, r#"upstream = "sip:livekit.internal""#);
+    let text =
+        crate::site::CONFIG.replace(r#"upstream = ["10.1.0.5:5060", "10.1.0.6:5060"]"#, r#"upstream = "sip:livekit.internal""#);
     let mut site = Site::new(&text);
     // Every name of this test resolves to 198.51.100.9, which is outside region eu.
     let call = invite("acme.eu.sip.example.com", "10.1.0.20", "a");
