@@ -113,8 +113,14 @@ fn serve(config: Arc<Config>, path: PathBuf) -> Result<(), String> {
 }
 
 fn demo(once: bool) -> u8 {
-    let _ = once;
-    FAILED
+    match crate::demo::run(once) {
+        Ok(true) => OK,
+        Ok(false) => FAILED,
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "ringfence: {error}");
+            FAILED
+        }
+    }
 }
 
 fn exit_code(error: &ConfigError) -> u8 {
