@@ -48,6 +48,14 @@ impl Seen {
         })
     }
 
+    /// A response with these rows.
+    #[cfg(test)]
+    pub(super) fn of(line: &str, code: u16, rows: &[(&str, &str)]) -> Self {
+        let row = |&(name, value): &(&str, &str)| (name.to_owned(), value.to_owned(), format!("{name}: {value}\r\n"));
+        let rows = rows.iter().map(row).collect();
+        Self { line: line.to_owned(), start: Start::Response { code }, rows, record_route: Vec::new() }
+    }
+
     /// The status code, of a response.
     pub(super) fn code(&self) -> Option<u16> {
         match self.start {

@@ -146,20 +146,17 @@ fn free(ip: Ipv4Addr) -> io::Result<SocketAddr> {
 pub(crate) fn run(once: bool) -> Result<bool, String> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| format!("no runtime: {error}"))?;
-    runtime.block_on(async {
-        let stage = Stage::set().await?;
-        // The daemon, by the same code as `run`. The shell's handle takes this line's place, and is stopped at the end:
-        // `let daemon = crate::net::Daemon::start(Arc::clone(&stage.config))?; daemon.ready().await`.
-        let _ = &stage.config;
-        let paint = Paint::on(io::stdout().is_terminal());
-        say(&opening(&stage, paint));
-        let good = play(&stage, paint).await;
-        say(&closing(&stage, good, once, paint));
-        if !once {
-            tokio::signal::ctrl_c().await.map_err(|error| format!("cannot wait for Ctrl-C: {error}"))?;
-        }
-        Ok(good)
-    })
+    let stage = runtime.block_on(Stage::set())?;
+    // The shell's handle takes this line's place. It has threads of its own and is dropped, at the end, outside the runtime.
+    let _daemon = Arc::clone(&stage.config);
+    let paint = Paint::on(io::stdout().is_terminal());
+    say(&opening(&stage, paint));
+    let good = runtime.block_on(play(&stage, paint));
+    say(&closing(&stage, good, once, paint));
+    if !once {
+        runtime.block_on(tokio::signal::ctrl_c()).map_err(|error| format!("cannot wait for Ctrl-C: {error}"))?;
+    }
+    Ok(good)
 }
 
 /// Prints at once. Whoever closed the pipe has seen enough.
@@ -175,7 +172,9 @@ async fn play(stage: &Stage, paint: Paint) -> bool {
     let mut good = true;
     for (number, scene) in (1..).zip(&SCENES) {
         let call = Call { host: scene.host, media: scene.media, number };
+        // The trunk is asked first, so that a 100 is seen before what the upstream makes of the call.
         let answer = tokio::select! {
+            biased;
             answer = stage.trunk.call(call, &log) => answer,
             error = stage.upstream.serve(&log, |value| *told.borrow_mut() = Some(value.to_owned())) => Err(error.to_string()),
         };
@@ -280,8 +279,8 @@ fn closing(stage: &Stage, good: bool, once: bool, paint: Paint) -> String {
     if !once {
         let admin = stage.admin;
         let _ = writeln!(out, "\nThe daemon is still up. Ask it:");
-        let _ = writeln!(out, "  curl -s http://{admin}/metrics | grep ringfence_verdicts_total");
-        let _ = writeln!(out, "  curl -s http://{admin}/metrics | grep ringfence_responses_total");
+        let _ = writeln!(out, "  curl -s http://{admin}/metrics | grep verdicts_total | grep -v ' 0$'");
+        let _ = writeln!(out, "  curl -s http://{admin}/metrics | grep responses_total | grep -v ' 0$'");
         let _ = writeln!(out, "  curl -s http://{admin}/readyz");
         let _ = writeln!(out, "Ctrl-C ends it.");
     }
@@ -303,5 +302,41 @@ mod tests {
         assert_eq!(config.sources.trunks(CARRIER.into()).len(), 2);
         assert!(opening(&stage, Paint::on(false)).contains(&stage.trunk.edge.to_string()));
         assert!(closing(&stage, true, false, Paint::on(false)).contains(&format!("http://{}/metrics", stage.admin)));
+    }
+
+    #[test]
+    fn only_what_came_as_it_should_is_good() {
+        let [taken, refused, ..] = &SCENES;
+        let told = "100; reason=in-region; region=eu; project=acme; trunk=carrier";
+        let ok = || Ok(Seen::of("SIP/2.0 200 OK", 200, &[]));
+        assert!(judge(taken, &ok(), Some(told), true, 0).is_ok());
+        let wrong = |verdict: Result<String, String>, what: &str| {
+            let wrong = verdict.unwrap_err();
+            assert!(wrong.contains(what), "{wrong}");
+        };
+        wrong(judge(taken, &ok(), Some(told), true, 1), "1 packets reached the us");
+        wrong(judge(taken, &ok(), None, true, 0), "X-Ringfence at the upstream is missing");
+        wrong(judge(taken, &ok(), Some("101; reason=failover; region=eu"), true, 0), "101");
+        wrong(judge(taken, &Ok(Seen::of("SIP/2.0 503 No", 503, &[])), None, false, 0), "503");
+        wrong(judge(taken, &Err("no answer came".to_owned()), None, false, 0), "no answer came");
+
+        let rows = [
+            ("Warning", "399 eu.sip.example.com \"a sentence\""),
+            ("X-Ringfence", "110; reason=foreign-endpoint; region=eu"),
+            ("Reason", "Q.850;cause=21;text=\"foreign-endpoint\""),
+        ];
+        let line = "SIP/2.0 603 Call Belongs To Another Region";
+        let answer = |code, rows: &[(&str, &str)]| Ok(Seen::of(line, code, rows));
+        let verdict = judge(refused, &answer(603, &rows), None, false, 0);
+        assert_eq!(verdict.as_deref(), Ok("110; reason=foreign-endpoint; region=eu"));
+        let drawn = shown(refused, &answer(603, &rows), &verdict, Paint::on(false));
+        assert!(drawn.contains("refused: 110 foreign-endpoint\n  SIP/2.0 603 Call") && drawn.contains("a sentence"), "{drawn}");
+        wrong(judge(refused, &answer(503, &rows), None, false, 0), "not 603");
+        wrong(judge(refused, &answer(603, &rows), None, true, 0), "reached the eu");
+        for missing in 0..rows.len() {
+            let mut rest = rows.to_vec();
+            let (name, _) = rest.remove(missing);
+            wrong(judge(refused, &answer(603, &rest), None, false, 0), &format!("{name} is missing"));
+        }
     }
 }
