@@ -1,5 +1,7 @@
 //! The commands from outside: what they print and with which code they end.
 
+#![expect(clippy::unwrap_used, reason = "a test may stop where the program cannot be started")]
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
