@@ -17,7 +17,7 @@ use crate::sip::scan::MAX_MESSAGE;
 use crate::sip::{Message, Name, Start, list};
 
 /// Longest wait for any answer: on loopback, one that takes longer does not come.
-const PATIENCE: Duration = Duration::from_secs(2);
+pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A message as read.
 #[derive(Clone, Debug)]

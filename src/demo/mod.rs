@@ -14,8 +14,9 @@ use tokio::net::UdpSocket;
 
 use crate::cli::paint::{Paint, Tint};
 use crate::config::{self, Config};
+use crate::net::Daemon;
 use crate::reason::{Class, Profile, Reason};
-use actor::{Call, Seen, Trunk, Upstream, Witness, unread};
+use actor::{Call, PATIENCE, Seen, Trunk, Upstream, Witness, unread};
 use ladder::{Lane, Log};
 
 mod actor;
@@ -147,8 +148,11 @@ pub(crate) fn run(once: bool) -> Result<bool, String> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| format!("no runtime: {error}"))?;
     let stage = runtime.block_on(Stage::set())?;
-    // The shell's handle takes this line's place. It has threads of its own and is dropped, at the end, outside the runtime.
-    let _daemon = Arc::clone(&stage.config);
+    // It has threads of its own, and is dropped outside the runtime.
+    let daemon = Daemon::start(Arc::clone(&stage.config)).map_err(|error| error.to_string())?;
+    if !daemon.ready(PATIENCE) {
+        return Err(format!("the daemon is not ready: {}", daemon.missing().join(", ")));
+    }
     let paint = Paint::on(io::stdout().is_terminal());
     say(&opening(&stage, paint));
     let good = runtime.block_on(play(&stage, paint));
