@@ -1,1 +1,8 @@
-fn main(){}
+//! The daemon from outside: the built binary, real sockets on loopback addresses, and a judge that shares no code with it.
+//!
+//! Modules are named for behaviour. What stands under `peers` needs other SIP and DNS software and is built with the feature
+//! of that name; a peer that is missing there is a failure, never a skip.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
+mod calls;
+mod harness;
