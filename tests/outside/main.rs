@@ -5,4 +5,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 mod calls;
+mod forwarding;
 mod harness;
+mod profiles;
+mod refusals;
