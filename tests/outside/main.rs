@@ -4,8 +4,12 @@
 //! of that name; a peer that is missing there is a failure, never a skip.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+mod accounting;
 mod calls;
+mod drain;
+mod failover;
 mod forwarding;
 mod harness;
+mod limits;
 mod profiles;
 mod refusals;
