@@ -72,6 +72,22 @@ impl Leg {
         }
     }
 
+    /// Sends bytes on a stream that may be closed or full for long: whether they were taken.
+    pub(crate) fn try_send(&mut self, bytes: &[u8]) -> bool {
+        let Wire::Tcp(stream, _) = &mut self.wire else { panic!("a stream may be full") };
+        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        stream.write_all(bytes).is_ok()
+    }
+
+    /// Whether anything at all has come to a UDP socket, readable or not.
+    pub(crate) fn octets_waiting(&mut self) -> bool {
+        let Wire::Udp(socket, _) = &self.wire else { panic!("a datagram") };
+        socket.set_nonblocking(true).unwrap();
+        let waiting = socket.recv_from(&mut [0; 512]).is_ok();
+        socket.set_nonblocking(false).unwrap();
+        waiting
+    }
+
     /// Sends a request to the peer.
     pub(crate) fn ask(&mut self, ask: &Ask) {
         self.send(&ask.bytes());
@@ -156,7 +172,9 @@ impl Leg {
     pub(crate) fn octets(&mut self, length: usize) -> Vec<u8> {
         let Wire::Tcp(stream, buffer) = &mut self.wire else { panic!("a stream has octets") };
         let end = Instant::now() + PATIENCE;
-        while buffer.len() < length && fill(stream, buffer, end) == Filled::More {}
+        while buffer.len() < length && fill(stream, buffer, end) == Filled::More {
+            // Until there are enough.
+        }
         buffer.drain(..buffer.len().min(length)).collect()
     }
 
