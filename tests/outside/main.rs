@@ -12,6 +12,8 @@ mod forwarding;
 mod harness;
 mod hostile;
 mod limits;
+#[cfg(feature = "peers")]
+mod peers;
 mod profiles;
 mod refusals;
 mod streams;

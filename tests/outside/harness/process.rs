@@ -51,6 +51,12 @@ impl Process {
         await_some(&what, || self.child.try_wait().unwrap())
     }
 
+    /// Waits as long as it takes: for a process that has a time limit of its own.
+    #[cfg(feature = "peers")]
+    pub(crate) fn join(&mut self) -> ExitStatus {
+        self.child.wait().unwrap()
+    }
+
     /// Sends a signal by its name.
     pub(crate) fn signal(&self, signal: &str) {
         let status = Command::new("sh").arg("-c").arg(format!("kill -{signal} {}", self.id())).status().unwrap();
