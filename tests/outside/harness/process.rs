@@ -1,6 +1,7 @@
 //! A child process that ends with its test, and whose output can be read.
 
 use std::fs::{self, File};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 
@@ -18,7 +19,7 @@ impl Process {
     pub(crate) fn start(name: &str, directory: &Path, command: &mut Command) -> Self {
         let log = directory.join(format!("{name}.log"));
         let file = File::create(&log).unwrap();
-        command.stdin(Stdio::null()).stdout(file.try_clone().unwrap()).stderr(file).current_dir(directory);
+        command.stdin(Stdio::null()).stdout(file.try_clone().unwrap()).stderr(file).current_dir(directory).process_group(0);
         let child = command.spawn().unwrap_or_else(|error| panic!("cannot start {name}: {error}"));
         Self { name: name.to_owned(), child, log }
     }
@@ -59,8 +60,12 @@ impl Process {
 
     /// Sends a signal by its name.
     pub(crate) fn signal(&self, signal: &str) {
-        let status = Command::new("sh").arg("-c").arg(format!("kill -{signal} {}", self.id())).status().unwrap();
-        assert!(status.success(), "cannot signal {}", self.name);
+        assert!(self.send(signal, ""), "cannot signal {}", self.name);
+    }
+
+    fn send(&self, signal: &str, group: &str) -> bool {
+        let kill = format!("kill -s {signal} -- {group}{} 2>/dev/null", self.id());
+        Command::new("sh").arg("-c").arg(kill).status().is_ok_and(|status| status.success())
     }
 
     /// Resident memory in octets.
@@ -73,6 +78,8 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
+        // Some peers are many processes: the whole group goes.
+        self.send("KILL", "-");
         let _ = self.child.kill();
         let _ = self.child.wait();
         if std::thread::panicking() {
