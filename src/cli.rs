@@ -1,8 +1,135 @@
 //! The commands: what each reads, prints and returns.
+//!
+//! Translates only: arguments to calls, errors to exit codes. Decides nothing about messages.
 
+use std::io::{IsTerminal as _, Write as _};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::{self, ConfigError, Mistake};
+
+mod check;
+pub(crate) mod paint;
+
+use paint::Paint;
+
+/// Everything went as it should.
+const OK: u8 = 0;
+/// The demonstration did not go as it should.
+const FAILED: u8 = 1;
+/// The configuration file cannot be read (`EX_NOINPUT` of sysexits.h).
+const NO_INPUT: u8 = 66;
+/// What the configuration asks for is not to be had, for example a port (`EX_UNAVAILABLE`).
+const UNAVAILABLE: u8 = 69;
+/// The configuration has mistakes (`EX_CONFIG`).
+const CONFIG: u8 = 78;
+
+/// A SIP proxy that keeps calls inside a region.
+#[derive(Debug, Parser)]
+#[command(name = "ringfence", version, arg_required_else_help = true, subcommand_required = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the daemon: SIGHUP reloads, SIGTERM drains
+    #[command(after_help = "Exit codes:
+   0  drained and stopped
+   2  wrong arguments
+  66  FILE cannot be read
+  69  a listener cannot be bound, or another resource is missing
+  78  the configuration has mistakes")]
+    Run {
+        /// The configuration
+        #[arg(short, long, value_name = "FILE")]
+        config: PathBuf,
+    },
+    /// Say everything that is wrong with a configuration, or what it means
+    #[command(after_help = "Exit codes:
+   0  valid (there may be warnings)
+   2  wrong arguments
+  66  FILE cannot be read
+  78  the configuration has mistakes")]
+    Check {
+        /// The configuration
+        #[arg(short, long, value_name = "FILE")]
+        config: PathBuf,
+        /// One JSON object on standard output
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show the daemon at work on loopback: two regions, a trunk, four calls, their ladders and verdicts
+    #[command(after_help = "Exit codes:
+   0  every call ended as it should
+   1  one did not
+   2  wrong arguments")]
+    Demo {
+        /// Exit after the calls instead of keeping /metrics up until Ctrl-C
+        #[arg(long)]
+        once: bool,
+    },
+}
 
 /// Runs the command that the arguments name.
 pub fn main() -> ExitCode {
-    todo!()
+    let code = match Arguments::parse().command {
+        Command::Run { config } => run(config),
+        Command::Check { config, json } => check::check(&config, json),
+        Command::Demo { once } => demo(once),
+    };
+    ExitCode::from(code)
+}
+
+fn run(path: PathBuf) -> u8 {
+    let config = match config::load(&path) {
+        Ok(config) => config,
+        Err(error) => {
+            print_mistakes(&error);
+            return exit_code(&error);
+        }
+    };
+    for warning in &config.warnings {
+        print_mistake("warning", warning);
+    }
+    crate::telemetry::log::start();
+    match crate::net::run(Arc::new(config), path) {
+        Ok(()) => OK,
+        Err(error) => {
+            // Nothing is left to be told if standard error is closed.
+            let _ = writeln!(std::io::stderr(), "ringfence: {error}");
+            UNAVAILABLE
+        }
+    }
+}
+
+fn demo(once: bool) -> u8 {
+    let _ = once;
+    FAILED
+}
+
+fn exit_code(error: &ConfigError) -> u8 {
+    if error.unreadable { NO_INPUT } else { CONFIG }
+}
+
+fn print_mistakes(error: &ConfigError) {
+    for mistake in &error.mistakes {
+        print_mistake("error", mistake);
+    }
+}
+
+/// One mistake or warning on standard error, with an empty line after it.
+fn print_mistake(kind: &str, mistake: &Mistake) {
+    let mut out = std::io::stderr().lock();
+    let paint = Paint::on(out.is_terminal());
+    let _ = writeln!(out, "{}\n", check::drawn(kind, mistake, paint));
+}
+
+/// How a file is named to people.
+fn shown(path: &Path) -> String {
+    path.display().to_string()
 }

@@ -125,29 +125,30 @@ pub struct Outside(pub SocketAddr);
 pub struct Fence<'a> {
     region: Option<&'a Networks>,
     trunk: Option<&'a Networks>,
+    outbound: Option<&'a Networks>,
 }
 
 impl<'a> Fence<'a> {
     /// Towards the region's own servers: its networks and nothing else.
     pub fn of_region(networks: &'a Networks) -> Self {
-        Self { region: Some(networks), trunk: None }
+        Self { region: Some(networks), trunk: None, outbound: None }
     }
 
-    /// Towards a trunk inside a dialog: the region's networks and the trunk's.
-    pub fn of_dialog(region: &'a Networks, trunk: &'a Networks) -> Self {
-        Self { region: Some(region), trunk: Some(trunk) }
+    /// Towards a trunk inside a dialog: the region's networks, the trunk's, and those that its outbound calls go to.
+    pub fn of_dialog(region: &'a Networks, trunk: &'a Networks, outbound: Option<&'a Networks>) -> Self {
+        Self { region: Some(region), trunk: Some(trunk), outbound }
     }
 
     /// Towards a trunk for a new call: the trunk's outbound networks alone.
     pub fn of_outbound(outbound: &'a Networks) -> Self {
-        Self { region: None, trunk: Some(outbound) }
+        Self { region: None, trunk: None, outbound: Some(outbound) }
     }
 
     /// Passes the address if it is inside. Unspecified, multicast and broadcast addresses and port 0 are never a
     /// destination, whatever the networks say.
     pub fn admit(&self, addr: SocketAddr) -> Result<Fenced, Outside> {
         let ip = canonical(addr.ip());
-        let inside = self.region.is_some_and(|set| set.contains(ip)) || self.trunk.is_some_and(|set| set.contains(ip));
+        let inside = [self.region, self.trunk, self.outbound].into_iter().flatten().any(|set| set.contains(ip));
         if !inside || !sendable(ip) || addr.port() == 0 {
             return Err(Outside(addr));
         }
@@ -217,6 +218,6 @@ mod tests {
         let (region, carrier) = (networks(&["10.0.0.0/8"]), networks(&["192.0.2.0/24"]));
         let to_region = "10.0.0.1:5060".parse().expect("an address");
         assert!(Fence::of_outbound(&carrier).admit(to_region).is_err());
-        assert!(Fence::of_dialog(&region, &carrier).admit(to_region).is_ok());
+        assert!(Fence::of_dialog(&region, &carrier, None).admit(to_region).is_ok());
     }
 }

@@ -1,1 +1,16 @@
-//! `/metrics`, `/healthz`, `/readyz`.
+//! The admin endpoint. Answers; decides nothing.
+//!
+//! | path | answer |
+//! |---|---|
+//! | `/metrics` | Prometheus text |
+//! | `/healthz` | 200 while the worker's loop turns, else 503 |
+//! | `/readyz` | 200 while calls are taken, else 503 and what is missing |
+//!
+//! Any other path is 404; any method but GET and HEAD is 405. Connections are few and short: a scraper that is slow, or never
+//! reads, costs itself.
+
+mod ready;
+mod server;
+
+pub use ready::{Latch, Ready};
+pub(crate) use server::{Pulse, serve};

@@ -1,6 +1,8 @@
 //! What is wrong with a configuration: where, the offending text, and what would be right.
+//!
+//! Only describes and draws; finds nothing and prints nothing.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::path::PathBuf;
 
 /// One mistake, with its place.
@@ -8,16 +10,55 @@ use std::path::PathBuf;
 pub struct Mistake {
     /// The file.
     pub file: PathBuf,
-    /// Line, from 1.
+    /// Line, from 1; 0 if the file as a whole is meant.
     pub line: usize,
-    /// Column in characters, from 1.
+    /// Column in characters, from 1; 0 if the file as a whole is meant.
     pub column: usize,
-    /// The offending text.
+    /// The offending text as written (a string with its quotes); empty where something is missing.
     pub text: String,
     /// What is wrong with it.
     pub wrong: String,
     /// What would be right.
     pub right: String,
+    /// The line that it stands in.
+    pub excerpt: String,
+}
+
+/// Most characters of a line that are drawn.
+const WIDEST: usize = 160;
+
+impl fmt::Display for Mistake {
+    /// `file:line:column: wrong`, the line with a caret under the text, and what would be right; no newline at the end.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let file = self.file.display();
+        if self.line == 0 {
+            return write!(f, "{file}: {}\n  = {}", self.wrong, self.right);
+        }
+        writeln!(f, "{file}:{}:{}: {}", self.line, self.column, self.wrong)?;
+        // A long line is cut so that the text stays in sight.
+        let at = self.column.saturating_sub(1);
+        let from = if at < WIDEST / 2 { 0 } else { at.saturating_sub(WIDEST / 4) };
+        let shown: String = self.excerpt.chars().skip(from).take(WIDEST).map(harmless).collect();
+        let number = self.line.to_string();
+        let margin = " ".repeat(number.len());
+        let carets = self.text.chars().count().clamp(1, shown.chars().count().saturating_sub(at.saturating_sub(from)).max(1));
+        writeln!(f, "{margin} |")?;
+        writeln!(f, "{number} | {shown}")?;
+        write!(f, "{margin} | {}", " ".repeat(at.saturating_sub(from)))?;
+        for _ in 0..carets {
+            f.write_char('^')?;
+        }
+        write!(f, "\n{margin} = {}", self.right)
+    }
+}
+
+/// A terminal must not obey what a file holds.
+fn harmless(c: char) -> char {
+    match c {
+        '\t' => ' ',
+        c if c.is_control() => '\u{fffd}',
+        c => c,
+    }
 }
 
 /// Everything that is wrong with a configuration, in the order of the files.
@@ -25,12 +66,20 @@ pub struct Mistake {
 pub struct ConfigError {
     /// At least one.
     pub mistakes: Vec<Mistake>,
+    /// Whether the main file could not be read at all.
+    pub unreadable: bool,
 }
 
 impl fmt::Display for ConfigError {
+    /// Every mistake, with an empty line between them; no newline at the end.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let _ = f;
-        todo!()
+        for (at, mistake) in self.mistakes.iter().enumerate() {
+            if at > 0 {
+                f.write_str("\n\n")?;
+            }
+            mistake.fmt(f)?;
+        }
+        Ok(())
     }
 }
 

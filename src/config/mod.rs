@@ -11,11 +11,20 @@ use std::time::Duration;
 use crate::fence::Networks;
 use crate::reason::Profile;
 
+mod bounds;
+mod build;
 mod endpoint;
 mod error;
 mod file;
+mod hop;
+mod include;
 mod load;
+mod overlap;
+mod report;
 mod source;
+mod table;
+mod value;
+mod warning;
 
 pub use endpoint::{Endpoint, Endpoints};
 pub use error::{ConfigError, Mistake};
@@ -110,6 +119,8 @@ pub struct Config {
     pub timers: Timers,
     /// Signs route tokens. `None`: made at start, so dialogs do not survive a restart and cannot be shared by nodes.
     pub secret: Option<Secret>,
+    /// What is allowed and yet probably not meant, in the order of the files.
+    pub warnings: Vec<Mistake>,
 }
 
 /// A named place.

@@ -8,34 +8,154 @@ use std::time::Instant;
 
 use crate::config::Config;
 use crate::dns::Targets;
-use io::{Input, Output};
+use crate::sip::{Message, Start};
+use attempt::Env;
+use forward::{Names, Work};
+use io::{Arrival, Drop, Input, Note, Outcome, Output, Peer};
+use keys::Keys;
+use limit::Paces;
+use repeat::Repeats;
+use token::Tokens;
+use transaction::Table;
 
+mod admit;
+mod attempt;
+mod branch;
+mod expire;
+mod forward;
 pub mod io;
+mod keys;
+mod limit;
+mod refuse;
+mod repeat;
+mod request;
+mod response;
+mod route;
+mod target;
+mod token;
+mod transaction;
 
 /// One shard of the proxy: its transactions, timers and bounded memories.
 #[derive(Debug)]
-pub struct Core {}
+pub struct Core {
+    config: Arc<Config>,
+    targets: Arc<Targets>,
+    keys: Keys,
+    seed: [u8; 16],
+    tokens: Tokens,
+    names: Names,
+    shard: u8,
+    table: Table,
+    repeats: Repeats,
+    paces: Paces,
+    draining: bool,
+    work: Work,
+}
 
 impl Core {
     /// A core with nothing in it. `seed` keys its hashes and branches; `shard` (0 to 35) stands in its branches.
     pub fn new(config: Arc<Config>, targets: Arc<Targets>, seed: [u8; 16], shard: u8, now: Instant) -> Self {
-        let _ = (config, targets, seed, shard, now);
-        todo!()
+        let keys = keys_of(&config, seed);
+        Self {
+            tokens: Tokens::of(&config, &keys),
+            names: Names::of(&config),
+            repeats: Repeats::new(config.limits.repeats),
+            paces: Paces::new(config.limits.sources),
+            table: Table::new(now),
+            config,
+            targets,
+            keys,
+            seed,
+            shard,
+            draining: false,
+            work: Work::default(),
+        }
     }
 
     /// Takes in one event and appends what follows from it to `out`.
     pub fn handle(&mut self, now: Instant, input: Input<'_>, out: &mut Vec<Output>) {
-        let _ = (now, input, out);
-        todo!()
+        match input {
+            Input::Message { arrival, bytes } => self.message(now, &arrival, bytes, out),
+            Input::Broken { arrival, bytes, fault } => {
+                let region = self.config.listener(arrival.listener).region;
+                // Whoever is nobody is not told what was wrong.
+                if let Ok(message) = Message::datagram(bytes) {
+                    let ack = matches!(message.start(), Start::Request { method: crate::sip::Method::Ack, .. });
+                    let request = matches!(message.start(), Start::Request { .. });
+                    if request && self.config.knows(region, arrival.from.ip()) {
+                        self.malformed(now, &Peer::of(&arrival), region, &message, ack, fault, out);
+                    }
+                }
+                out.extend(arrival.connection.map(Output::Close));
+                self.arrived(&arrival, None, None, Outcome::Malformed(fault), out);
+            }
+            Input::Failed(attempt) => self.failed(now, attempt, out),
+            Input::Timeout => self.expire(now, out),
+            Input::Targets(targets) => self.targets = targets,
+            Input::Config(config) => self.reconfigure(config),
+            Input::Drain => self.draining = true,
+        }
     }
 
     /// When [`Input::Timeout`] is due next.
     pub fn deadline(&self) -> Option<Instant> {
-        todo!()
+        self.table.deadline()
     }
 
     /// Open transactions.
     pub fn transactions(&self) -> usize {
-        todo!()
+        self.table.len()
     }
+
+    fn message(&mut self, now: Instant, arrival: &Arrival, bytes: &[u8], out: &mut Vec<Output>) {
+        if bytes.iter().all(|&octet| matches!(octet, b'\r' | b'\n' | b' ' | b'\t' | 0)) {
+            return self.arrived(arrival, None, None, Outcome::Dropped(Drop::Empty), out);
+        }
+        let scanned = if arrival.connection.is_some() { Message::framed(bytes) } else { Message::datagram(bytes) };
+        let message = match scanned {
+            Ok(message) => message,
+            Err(fault) => return self.arrived(arrival, None, None, Outcome::Malformed(fault), out),
+        };
+        match *message.start() {
+            Start::Request { method, .. } => {
+                let outcome = self.request(now, arrival, &message, out);
+                self.arrived(arrival, Some(method), None, outcome, out);
+            }
+            Start::Response { code } => {
+                let outcome = self.response(now, &message, out);
+                self.arrived(arrival, None, Some(code), outcome, out);
+            }
+        }
+    }
+
+    fn arrived(
+        &self,
+        arrival: &Arrival,
+        method: Option<crate::sip::Method>,
+        code: Option<u16>,
+        outcome: Outcome,
+        out: &mut Vec<Output>,
+    ) {
+        let listener = self.config.listener(arrival.listener);
+        out.push(Output::Note(Note::Arrived { region: listener.region, transport: listener.transport, method, code, outcome }));
+    }
+
+    /// Another configuration: open transactions go on, what was remembered under the old rules is forgotten.
+    fn reconfigure(&mut self, config: Arc<Config>) {
+        self.keys = keys_of(&config, self.seed);
+        self.tokens = Tokens::of(&config, &self.keys);
+        self.names = Names::of(&config);
+        self.repeats.clear();
+        self.config = config;
+    }
+
+    /// The parts that a step needs, apart from the table.
+    fn split<'a>(&'a mut self, now: Instant, out: &'a mut Vec<Output>) -> (Env<'a>, &'a mut Table) {
+        let Self { config, keys, names, shard, work, table, .. } = self;
+        (Env { now, config, keys, names, shard: *shard, work, out }, table)
+    }
+}
+
+fn keys_of(config: &Config, seed: [u8; 16]) -> Keys {
+    Keys::new(config.secret.as_ref().map_or(seed, |secret| secret.0), seed)
 }

@@ -7,6 +7,11 @@ use std::net::IpAddr;
 
 use crate::config::NameId;
 
+mod answer;
+mod resolver;
+
+pub use resolver::{Resolver, ResolverError};
+
 /// What the configured names resolve to, at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Targets {

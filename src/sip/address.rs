@@ -2,6 +2,10 @@
 
 use std::ops::Range;
 
+use memchr::memchr;
+
+use super::header::{is_space, trim};
+
 /// One name-addr or addr-spec with its parameters. Ranges are relative to the text read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Address<'a> {
@@ -16,19 +20,127 @@ pub struct Address<'a> {
 impl<'a> Address<'a> {
     /// Reads one value. `None`: unbalanced quotes or brackets, or no URI.
     pub fn parse(text: &'a [u8]) -> Option<Self> {
-        let _ = text;
-        todo!()
+        let start = text.iter().position(|&octet| !is_space(octet))?;
+        let after_name = if text.get(start) == Some(&b'"') {
+            let end = quoted_end(text, start)?;
+            let at = text.get(end..)?.iter().position(|&octet| !is_space(octet))?;
+            let open = end.checked_add(at)?;
+            (text.get(open) == Some(&b'<')).then_some(open)?
+        } else {
+            match memchr(b'<', text) {
+                Some(open) => open,
+                None => return Self::bare(text, start),
+            }
+        };
+        let uri_start = after_name.checked_add(1)?;
+        let uri_end = uri_start.checked_add(memchr(b'>', text.get(uri_start..)?)?)?;
+        let rest = trim(text, uri_end.checked_add(1)?..text.len());
+        let params = match text.get(rest)?.split_first() {
+            None => &[][..],
+            Some((b';', params)) => params,
+            Some(_) => return None,
+        };
+        let uri_span = trim(text, uri_start..uri_end);
+        let uri = text.get(uri_span.clone()).filter(|uri| !uri.is_empty())?;
+        Some(Self { uri, uri_span, params })
     }
 
-    /// The `tag` parameter.
+    fn bare(text: &'a [u8], start: usize) -> Option<Self> {
+        let end = memchr(b';', text).unwrap_or(text.len());
+        let uri_span = trim(text, start..end);
+        let uri = text.get(uri_span.clone()).filter(|uri| !uri.is_empty())?;
+        if uri.iter().any(|&octet| is_space(octet) || octet == b'"' || octet == b'>') {
+            return None;
+        }
+        let params = end.checked_add(1).and_then(|at| text.get(at..)).unwrap_or_default();
+        Some(Self { uri, uri_span, params })
+    }
+
+    /// The `tag` parameter; an empty one is none.
     pub fn tag(&self) -> Option<&'a [u8]> {
-        todo!()
+        param(self.params, "tag").flatten().filter(|tag| !tag.is_empty())
+    }
+}
+
+/// The offset behind the quoted string that starts at `start`; `None` if it never ends.
+pub(super) fn quoted_end(text: &[u8], start: usize) -> Option<usize> {
+    let mut at = start.checked_add(1)?;
+    loop {
+        match text.get(at)? {
+            b'"' => return at.checked_add(1),
+            b'\\' => at = at.checked_add(2)?,
+            _ => at = at.checked_add(1)?,
+        }
     }
 }
 
 /// The value of a parameter in a `;`-separated list, by name without case: `Some(Some(value))`, `Some(None)` for a flag. Quoted
 /// values may hold `;`.
 pub fn param<'a>(params: &'a [u8], name: &str) -> Option<Option<&'a [u8]>> {
-    let _ = (params, name);
-    todo!()
+    each_param(params).find_map(|(span, key, value)| {
+        let _ = span;
+        key.eq_ignore_ascii_case(name.as_bytes()).then_some(value)
+    })
+}
+
+/// The parameters of a `;`-separated list: place, name and value of each.
+pub(super) fn each_param<'a>(params: &'a [u8]) -> impl Iterator<Item = (Range<usize>, &'a [u8], Option<&'a [u8]>)> + 'a {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        if at >= params.len() {
+            return None;
+        }
+        let start = at;
+        let mut end = at;
+        loop {
+            match params.get(end) {
+                None | Some(b';') => break,
+                // An open quote runs to the end: nothing in it can be a parameter.
+                Some(b'"') => end = quoted_end(params, end).unwrap_or(params.len()),
+                Some(_) => end = end.saturating_add(1),
+            }
+        }
+        at = end.saturating_add(1);
+        let span = trim(params, start..end);
+        let text = params.get(span.clone()).unwrap_or_default();
+        let (key, value) = match memchr(b'=', text) {
+            Some(equals) => {
+                let (key, value) = text.split_at_checked(equals).unwrap_or_default();
+                (key.trim_ascii(), Some(value.get(1..).unwrap_or_default().trim_ascii()))
+            }
+            None => (text, None),
+        };
+        Some((span, key, value))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_every_form() {
+        for (text, uri, tag) in [
+            ("<sip:a@b>;tag=1", "sip:a@b", Some("1")),
+            ("sip:a@b;tag=1", "sip:a@b", Some("1")),
+            ("Bob <sip:a@b;x=y> ; tag = 1 ;z", "sip:a@b;x=y", Some("1")),
+            (r#""a, <sip:x>;tag=1 \"q" <sip:a@b>;TAG=2"#, "sip:a@b", Some("2")),
+            (r#"<sip:a@b>;x=";tag=3";tag=4"#, "sip:a@b", Some("4")),
+            ("<sip:a@b>", "sip:a@b", None),
+            ("<sip:a@b>;tag=", "sip:a@b", None),
+            ("<sip:a@b>;x=\"never closed;tag=1", "sip:a@b", None),
+        ] {
+            let address = Address::parse(text.as_bytes()).unwrap_or_else(|| panic!("{text}"));
+            assert_eq!(address.uri, uri.as_bytes(), "{text}");
+            assert_eq!(&text.as_bytes()[address.uri_span.clone()], address.uri);
+            assert_eq!(address.tag(), tag.map(str::as_bytes), "{text}");
+        }
+    }
+
+    #[test]
+    fn refuses_what_does_not_balance() {
+        for text in ["", "  ", "<>", "<sip:a@b", "\"Mr. J. User <sip:a@b>", "\"x\" sip:a@b", "<sip:a@b> x", "\"\\", "a b@c"] {
+            assert_eq!(Address::parse(text.as_bytes()), None, "{text}");
+        }
+    }
 }

@@ -47,7 +47,45 @@ impl Edit {
 
     /// Appends the edited message to `out`.
     pub fn apply(&mut self, source: &[u8], out: &mut Vec<u8>) {
-        let _ = (source, out);
-        todo!()
+        self.apply_within(source, &(0..source.len()), out);
+    }
+
+    /// Appends an edited part of the message to `out`; all splices must be within the part.
+    pub fn apply_within(&mut self, source: &[u8], part: &Range<usize>, out: &mut Vec<u8>) {
+        // Stable: insertions at one place keep their order, and stand before what replaces the bytes there.
+        self.splices.sort_by_key(|splice| (splice.from.start, splice.from.end));
+        let mut copied = part.start;
+        for splice in &self.splices {
+            let Some(between) = source.get(copied..splice.from.start) else {
+                debug_assert!(false, "splices overlap at {:?}", splice.from);
+                continue;
+            };
+            out.extend_from_slice(between);
+            out.extend_from_slice(self.text.get(splice.text.clone()).unwrap_or_default());
+            copied = splice.from.end;
+        }
+        out.extend_from_slice(source.get(copied..part.end).unwrap_or_default());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn applies_in_order_of_place() {
+        let (mut edit, mut out) = (Edit::default(), Vec::new());
+        edit.splice(4..5, &[b"E"]);
+        edit.insert(4, &[b"1", b"2"]);
+        edit.insert(0, &[b">"]);
+        edit.insert(4, &[b"3"]);
+        edit.remove(1..2);
+        edit.insert(6, &[b"<"]);
+        edit.apply(b"abcdef", &mut out);
+        assert_eq!(out, b">acd123Ef<");
+        edit.clear();
+        out.clear();
+        edit.apply(b"abcdef", &mut out);
+        assert_eq!(out, b"abcdef");
     }
 }

@@ -2,15 +2,23 @@
 //!
 //! The header section is scanned by the parser that decides and forwards; there is no second opinion about where a message ends.
 
-use bytes::BytesMut;
+use bytes::{Buf, BytesMut};
+use memchr::memmem;
 
-use super::scan::Fault;
+use super::header::is_token;
+use super::scan::{Fault, MAX_HEAD, Message};
 
 /// Cuts a stream into messages. Bounded: more than `limit` octets without a whole message is a fault.
 #[derive(Debug)]
 pub struct Framer {
     buffer: BytesMut,
     limit: usize,
+    /// Octets at the front that hold no end of a header section.
+    searched: usize,
+    /// The length of the message at the front, once its header section is there.
+    whole: Option<usize>,
+    /// Whether the last thing before the front was a single CRLF between messages.
+    half_ping: bool,
 }
 
 /// What stands at the front of the stream.
@@ -28,7 +36,7 @@ pub enum Frame {
 impl Framer {
     /// A framer for messages up to `limit` octets.
     pub fn new(limit: usize) -> Self {
-        Self { buffer: BytesMut::new(), limit }
+        Self { buffer: BytesMut::new(), limit, searched: 0, whole: None, half_ping: false }
     }
 
     /// Where received bytes are to be appended.
@@ -42,8 +50,105 @@ impl Framer {
     }
 
     /// The next frame, or `None` until more bytes arrive. Linear over the life of the stream: octets are not searched twice.
+    #[expect(clippy::should_implement_trait, reason = "an iterator would end; a stream only pauses")]
     pub fn next(&mut self) -> Option<Frame> {
-        let _ = self.limit;
-        todo!()
+        if self.whole.is_none() {
+            while self.buffer.starts_with(b"\r\n") {
+                self.buffer.advance(2);
+                if std::mem::take(&mut self.half_ping) {
+                    return Some(Frame::Ping);
+                }
+                self.half_ping = true;
+            }
+            match *self.buffer.first()? {
+                b'\r' if self.buffer.len() == 1 => return None,
+                octet if is_token(octet) => self.half_ping = false,
+                // Nothing that begins so can become SIP: do not wait for the rest of it.
+                _ => return Some(self.broken(Fault::NotSip)),
+            }
+            let from = self.searched.saturating_sub(3);
+            let Some(at) = self.buffer.get(from..).and_then(|rest| memmem::find(rest, b"\r\n\r\n")) else {
+                self.searched = self.buffer.len();
+                return (self.searched > MAX_HEAD.min(self.limit)).then(|| self.broken(Fault::HeadTooLong));
+            };
+            let head = from.saturating_add(at).saturating_add(4);
+            match self.length(head) {
+                Ok(whole) => self.whole = Some(whole),
+                Err(fault) => return Some(self.broken(fault)),
+            }
+        }
+        let whole = self.whole.filter(|&whole| whole <= self.buffer.len())?;
+        self.whole = None;
+        self.searched = 0;
+        Some(Frame::Message(self.buffer.split_to(whole)))
+    }
+
+    /// The length of the message whose header section is the first `head` octets.
+    fn length(&self, head: usize) -> Result<usize, Fault> {
+        let message = Message::head(self.buffer.get(..head).unwrap_or_default())?;
+        if let Some(fault) = message.fault().filter(|fault| fault.breaks_framing()) {
+            return Err(fault);
+        }
+        let length = message.content_length().ok_or(Fault::NoContentLength)?;
+        head.checked_add(length).filter(|&whole| whole <= self.limit).ok_or(Fault::TooLarge)
+    }
+
+    fn broken(&mut self, fault: Fault) -> Frame {
+        self.whole = None;
+        self.searched = 0;
+        Frame::Broken(fault, self.buffer.split())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ONE: &str = "OPTIONS sip:a@b SIP/2.0\r\nl: 3\r\n\r\nabc";
+    const TWO: &str = "OPTIONS sip:b@c SIP/2.0\r\nContent-Length: 0\r\n\r\n";
+
+    fn frames(parts: &[&[u8]]) -> Vec<String> {
+        let mut framer = Framer::new(65_535);
+        let mut out = Vec::new();
+        for part in parts {
+            framer.buffer().extend_from_slice(part);
+            while let Some(frame) = framer.next() {
+                out.push(match frame {
+                    Frame::Message(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+                    Frame::Ping => "ping".to_owned(),
+                    Frame::Broken(fault, _) => fault.label().to_owned(),
+                });
+            }
+        }
+        out
+    }
+
+    #[test]
+    fn every_split_gives_the_same_frames() {
+        let text = format!("\r\n{ONE}\r\n\r\n{TWO}{ONE}\r\n\r\n\r\n\r\n{TWO}\r\n");
+        let expected = [ONE, "ping", TWO, ONE, "ping", "ping", TWO];
+        let bytes = text.as_bytes();
+        assert_eq!(frames(&[bytes]), expected);
+        assert_eq!(frames(&bytes.chunks(1).collect::<Vec<_>>()), expected);
+        for at in 0..bytes.len() {
+            assert_eq!(frames(&[&bytes[..at], &bytes[at..]]), expected, "split at {at}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_cut() {
+        for (text, label) in [
+            ("OPTIONS sip:a@b SIP/2.0\r\n\r\n", "no-content-length"),
+            ("OPTIONS sip:a@b SIP/2.0\r\nl: 99999999\r\n\r\n", "too-large"),
+            ("OPTIONS sip:a@b SIP/2.0\r\nl: x\r\n\r\n", "content-length"),
+            ("OPTIONS sip:a@b SIP/2.0\r\nl: 1\r\nl: 1\r\n\r\n", "content-length"),
+            ("OPTIONS sip:a@b SIP/2.0\r\nX: a\nl: 4\r\nl: 0\r\n\r\n", "bare-line-end"),
+            ("HEP3\0\0\r\n\r\n\r\n", "not-sip"),
+            ("\u{16}\u{3}\u{1}", "not-sip"),
+        ] {
+            assert_eq!(frames(&[text.as_bytes()])[0], label, "{text}");
+        }
+        assert_eq!(frames(&["X".repeat(40_000).as_bytes()])[0], "head-too-long");
+        assert!(frames(&[b"HEP3\0\0"]).is_empty(), "a beginning that could become SIP is waited for");
     }
 }

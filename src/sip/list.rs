@@ -2,9 +2,11 @@
 
 use std::ops::Range;
 
+use super::Name;
+use super::address::quoted_end;
 use super::edit::Edit;
+use super::header::trim;
 use super::scan::Message;
-use super::{Header, Name};
 
 /// One value of a header, and the row that it stands in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,19 +19,120 @@ pub struct Item {
 
 /// All values of a name over all its rows, in order. Commas inside quotes and angle brackets do not separate.
 pub fn items<'m>(message: &'m Message<'_>, name: Name) -> impl Iterator<Item = Item> + 'm {
-    let _ = (message, name);
-    std::iter::empty()
+    let rows = message.headers().iter().enumerate().filter(move |(_, header)| header.name == name);
+    rows.flat_map(move |(row, header)| {
+        Split { bytes: message.bytes(), rest: header.value.clone() }.map(move |span| Item { row, span })
+    })
 }
 
-/// The values of one row.
-pub fn row_items<'m>(message: &'m Message<'_>, row: usize, header: &Header) -> impl Iterator<Item = Item> + 'm {
-    let _ = (message, row, header);
-    std::iter::empty()
+/// The values of one comma-separated text.
+struct Split<'a> {
+    bytes: &'a [u8],
+    rest: Range<usize>,
 }
 
-/// Removes one value: the whole row if it stands there alone, otherwise the value and one comma beside it. Several values may be
-/// removed by one edit as long as they are the first ones of the header (which is all that routing ever removes) or the last one.
+impl Iterator for Split<'_> {
+    type Item = Range<usize>;
+
+    fn next(&mut self) -> Option<Range<usize>> {
+        while !self.rest.is_empty() {
+            let start = self.rest.start;
+            let text = self.bytes.get(self.rest.clone()).unwrap_or_default();
+            let end = start.saturating_add(comma(text));
+            self.rest.start = end.saturating_add(1).min(self.rest.end);
+            let span = trim(self.bytes, start..end);
+            if !span.is_empty() {
+                return Some(span);
+            }
+        }
+        None
+    }
+}
+
+/// Where the first value of a text ends.
+fn comma(text: &[u8]) -> usize {
+    let (mut at, mut bracket) = (0, false);
+    loop {
+        match text.get(at) {
+            None => return text.len(),
+            Some(b',') if !bracket => return at,
+            // An open quote runs to the end: nothing in it separates.
+            Some(b'"') if !bracket => at = quoted_end(text, at).unwrap_or(text.len()),
+            Some(&octet) => {
+                bracket = (bracket || octet == b'<') && octet != b'>';
+                at = at.saturating_add(1);
+            }
+        }
+    }
+}
+
+/// Removes one value: the whole row if it stands there alone, otherwise the value and one comma beside it.
 pub fn remove(message: &Message<'_>, item: &Item, edit: &mut Edit) {
-    let _ = (message, item, edit);
-    todo!()
+    remove_many(message, std::slice::from_ref(item), edit);
+}
+
+/// Removes several values of one header: whole rows where nothing is left, otherwise the values with the commas that joined them.
+pub fn remove_many(message: &Message<'_>, items: &[Item], edit: &mut Edit) {
+    for (index, header) in message.headers().iter().enumerate() {
+        if !items.iter().any(|item| item.row == index) {
+            continue;
+        }
+        let mut kept_end: Option<usize> = None;
+        let mut gone: Option<Range<usize>> = None;
+        for span in (Split { bytes: message.bytes(), rest: header.value.clone() }) {
+            if items.iter().any(|item| item.span == span) {
+                gone = Some(gone.map_or(span.clone(), |gone| gone.start..span.end));
+                continue;
+            }
+            // Up to the value that stays, so that its own spelling stays too.
+            if let Some(gone) = gone.take() {
+                edit.remove(gone.start..span.start);
+            }
+            kept_end = Some(span.end);
+        }
+        match (kept_end, gone) {
+            (None, _) => edit.remove(header.row.clone()),
+            (Some(end), Some(gone)) => edit.remove(end..gone.end),
+            (Some(_), None) => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str =
+        "OPTIONS sip:a@b SIP/2.0\r\nRoute: <sip:a,b>;x=\"1,2\" , <sip:c>,<sip:d>\r\nX: y\r\nroute: <sip:e>\r\n\r\n";
+
+    fn without(gone: &[usize]) -> String {
+        let message = Message::datagram(TEXT.as_bytes()).unwrap();
+        let all: Vec<_> = items(&message, Name::Route).collect();
+        let gone: Vec<_> = gone.iter().map(|&at| all[at].clone()).collect();
+        let (mut edit, mut out) = (Edit::default(), Vec::new());
+        remove_many(&message, &gone, &mut edit);
+        edit.apply(TEXT.as_bytes(), &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn splits_outside_quotes_and_brackets() {
+        let message = Message::datagram(TEXT.as_bytes()).unwrap();
+        let found: Vec<_> = items(&message, Name::Route).map(|item| message.slice(&item.span)).collect();
+        assert_eq!(found, [&b"<sip:a,b>;x=\"1,2\""[..], b"<sip:c>", b"<sip:d>", b"<sip:e>"]);
+    }
+
+    #[test]
+    fn removes_without_leaving_commas_or_empty_rows() {
+        for (gone, expected) in [
+            (&[0][..], "Route: <sip:c>,<sip:d>\r\nX: y\r\nroute: <sip:e>\r\n"),
+            (&[0, 1], "Route: <sip:d>\r\nX: y\r\nroute: <sip:e>\r\n"),
+            (&[0, 1, 2], "X: y\r\nroute: <sip:e>\r\n"),
+            (&[0, 1, 2, 3], "X: y\r\n"),
+            (&[2], "Route: <sip:a,b>;x=\"1,2\" , <sip:c>\r\nX: y\r\nroute: <sip:e>\r\n"),
+            (&[1, 3], "Route: <sip:a,b>;x=\"1,2\" , <sip:d>\r\nX: y\r\n"),
+        ] {
+            assert_eq!(without(gone), format!("OPTIONS sip:a@b SIP/2.0\r\n{expected}\r\n"), "{gone:?}");
+        }
+    }
 }

@@ -6,6 +6,7 @@
 
 pub mod address;
 pub mod edit;
+mod fault;
 pub mod frame;
 pub mod header;
 pub mod list;

@@ -1,8 +1,13 @@
 //! A response made from a request's own spans (RFC 3261 8.2.6).
 
+use std::io::Write;
 use std::net::SocketAddr;
 
+use super::Name;
+use super::address::Address;
+use super::edit::Edit;
 use super::scan::Message;
+use super::via::Via;
 
 /// What to answer.
 #[derive(Clone, Copy, Debug)]
@@ -25,7 +30,68 @@ impl Reply<'_> {
     /// Works on messages with a fault as long as those headers can be found; `false` (and nothing written) if one is missing or
     /// the topmost Via cannot be read: such a request cannot be answered.
     pub fn write(&self, message: &Message<'_>, source: SocketAddr, out: &mut Vec<u8>) -> bool {
-        let _ = (message, source, out);
-        todo!()
+        let Ok(via) = Via::top(message) else { return false };
+        let rows = [Name::From, Name::To, Name::CallId, Name::CSeq].map(|name| message.first(name));
+        let [Some(from), Some(to), Some(call_id), Some(cseq)] = rows else { return false };
+        let mut edit = Edit::default();
+        via.stamp(source, &mut edit);
+        // The stamp touches the row of the first Via alone; that row is edited on its own.
+        let Some(top) = message.first(Name::Via) else { return false };
+        drop(write!(out, "SIP/2.0 {} {}\r\n", self.code, self.phrase));
+        edit.apply_within(message.bytes(), &top.row, out);
+        for other in message.all(Name::Via).skip(1) {
+            out.extend_from_slice(message.slice(&other.row));
+        }
+        out.extend_from_slice(message.slice(&from.row));
+        out.extend_from_slice(message.slice(&(to.row.start..to.value.end)));
+        if let Some(tag) = self.to_tag.filter(|_| !has_tag(message.value(to))) {
+            out.extend_from_slice(b";tag=");
+            out.extend_from_slice(tag.as_bytes());
+        }
+        out.extend_from_slice(message.slice(&(to.value.end..to.row.end)));
+        out.extend_from_slice(message.slice(&call_id.row));
+        out.extend_from_slice(message.slice(&cseq.row));
+        if self.code == 100 {
+            for timestamp in message.all(Name::Timestamp) {
+                out.extend_from_slice(message.slice(&timestamp.row));
+            }
+        }
+        out.extend_from_slice(self.rows);
+        out.extend_from_slice(b"Content-Length: 0\r\n\r\n");
+        true
+    }
+}
+
+/// A broken To counts as tagged: nothing is added to what cannot be read.
+fn has_tag(to: &[u8]) -> bool {
+    Address::parse(to).is_none_or(|to| to.tag().is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reply(text: &str, code: u16) -> Option<String> {
+        let message = Message::datagram(text.as_bytes()).unwrap();
+        let reply = Reply { code, phrase: "Why", to_tag: Some("T"), rows: b"X: y\r\n" };
+        let mut out = Vec::new();
+        reply.write(&message, "192.0.2.9:7".parse().unwrap(), &mut out).then(|| String::from_utf8(out).unwrap())
+    }
+
+    #[test]
+    fn copies_what_identifies_the_request() {
+        let text = "INVITE sip:a@b SIP/2.0\r\nTo:\r\n <sip:a@b>\r\nv: SIP/2.0/UDP c;rport;branch=1, SIP/2.0/UDP d\r\nVia: SIP/2.0/UDP e\r\nf: <sip:x@y>;tag=1\r\ni: 1\r\nSubject: no\r\nCSeq: 1 INVITE\r\n\r\n";
+        assert_eq!(
+            reply(text, 603).unwrap(),
+            "SIP/2.0 603 Why\r\nv: SIP/2.0/UDP c;rport=7;branch=1;received=192.0.2.9, SIP/2.0/UDP d\r\nVia: SIP/2.0/UDP e\r\nf: <sip:x@y>;tag=1\r\nTo:\r\n <sip:a@b>;tag=T\r\ni: 1\r\nCSeq: 1 INVITE\r\nX: y\r\nContent-Length: 0\r\n\r\n"
+        );
+    }
+
+    #[test]
+    fn keeps_a_tag_and_answers_what_is_broken_elsewhere() {
+        let text = "INVITE sip:a@b SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.9\r\nFrom: x\r\nTo: <sip:a>;tag=2\r\nCall-ID: 1\r\nCSeq: 1 INVITE\r\nbroken\r\n\r\n";
+        assert!(reply(text, 400).unwrap().contains("To: <sip:a>;tag=2\r\n"));
+        assert_eq!(reply(&text.replace("Call-ID", "Caller"), 400), None);
+        assert_eq!(reply(&text.replace("SIP/2.0/UDP", "SIP/2.0"), 400), None);
     }
 }

@@ -1,9 +1,12 @@
 //! A request in which everything that the proxy core reads is known to be there and well formed (RFC 3261 16.3 step 1).
 
-use super::Method;
-use super::scan::{Fault, Message};
-use super::uri::Uri;
+use super::address::Address;
+use super::header::is_token;
+use super::number::decimal;
+use super::scan::{Fault, Message, Start};
+use super::uri::{Uri, UriFault};
 use super::via::Via;
+use super::{Method, Name};
 
 /// A valid request: parse, don't validate. Slices are of the message's bytes.
 #[derive(Clone, Debug)]
@@ -34,7 +37,55 @@ impl<'a> Request<'a> {
     /// Reads a request. The fault says why it is none: [`Message::fault`] if the scan found one, else the first of: Request-URI,
     /// Via, From, To, Call-ID, CSeq (its method must be the request's), Max-Forwards, in that order.
     pub fn read(message: &Message<'a>) -> Result<Self, Fault> {
-        let _ = message;
-        todo!()
+        let Start::Request { method, token, uri } = message.start() else { return Err(Fault::StartLine) };
+        if let Some(fault) = message.fault() {
+            return Err(fault);
+        }
+        let (token, uri_text) = (message.slice(token), message.slice(uri));
+        let uri = Uri::parse(uri_text).map_err(|fault| match fault {
+            UriFault::Scheme => Fault::Scheme,
+            UriFault::Syntax => Fault::Uri,
+        })?;
+        // 19.1.1: headers may not stand in a Request-URI; a next hop could take them for the request's.
+        if !uri.headers.is_empty() {
+            return Err(Fault::Uri);
+        }
+        let via = Via::top(message)?;
+        let from = party(message, Name::From).ok_or(Fault::From)?;
+        let to = party(message, Name::To).ok_or(Fault::To)?;
+        let call_id = call_id(message).ok_or(Fault::CallId)?;
+        let (cseq, cseq_token) = cseq(message).ok_or(Fault::CSeq)?;
+        if cseq_token != token {
+            return Err(Fault::CSeqMethod);
+        }
+        let max_forwards = match message.first(Name::MaxForwards) {
+            None => None,
+            Some(header) => {
+                let number = decimal(message.value(header), 255).and_then(|number| u8::try_from(number).ok());
+                Some(number.ok_or(Fault::MaxForwards)?)
+            }
+        };
+        let from_tag = from.tag().unwrap_or_default();
+        Ok(Self { method: *method, token, uri_text, uri, via, from_tag, to_tag: to.tag(), call_id, cseq, max_forwards })
     }
+}
+
+/// From or To. Its URI may have any scheme: it routes nothing.
+pub(super) fn party<'a>(message: &Message<'a>, name: Name) -> Option<Address<'a>> {
+    Address::parse(message.value(message.first(name)?))
+}
+
+fn call_id<'a>(message: &Message<'a>) -> Option<&'a [u8]> {
+    let text = message.value(message.first(Name::CallId)?);
+    (!text.is_empty() && !text.iter().any(u8::is_ascii_whitespace)).then_some(text)
+}
+
+/// The number, below 2^31 (8.1.1.5), and the method.
+pub(super) fn cseq<'a>(message: &Message<'a>) -> Option<(u32, &'a [u8])> {
+    let text = message.value(message.first(Name::CSeq)?);
+    let end = text.iter().position(u8::is_ascii_whitespace)?;
+    let (number, method) = text.split_at_checked(end)?;
+    let method = method.trim_ascii();
+    let number = u32::try_from(decimal(number, (1 << 31) - 1)?).ok()?;
+    (!method.is_empty() && method.iter().copied().all(is_token)).then_some((number, method))
 }

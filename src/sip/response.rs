@@ -1,8 +1,9 @@
 //! A response in which everything that the proxy core reads is known to be there and well formed.
 
-use super::Method;
-use super::scan::{Fault, Message};
+use super::request::{cseq, party};
+use super::scan::{Fault, Message, Start};
 use super::via::Via;
+use super::{Method, Name};
 
 /// A valid response. Slices are of the message's bytes.
 #[derive(Clone, Debug)]
@@ -22,7 +23,15 @@ pub struct Response<'a> {
 impl<'a> Response<'a> {
     /// Reads a response; any fault means that it is dropped.
     pub fn read(message: &Message<'a>) -> Result<Self, Fault> {
-        let _ = message;
-        todo!()
+        let Start::Response { code } = message.start() else { return Err(Fault::StartLine) };
+        if let Some(fault) = message.fault() {
+            return Err(fault);
+        }
+        let via = Via::top(message)?;
+        party(message, Name::From).ok_or(Fault::From)?;
+        let to = party(message, Name::To).ok_or(Fault::To)?;
+        message.first(Name::CallId).ok_or(Fault::CallId)?;
+        let (_, token) = cseq(message).ok_or(Fault::CSeq)?;
+        Ok(Self { code: *code, via, method: Method::of(token), token, to_tag: to.tag() })
     }
 }

@@ -6,8 +6,13 @@
 use std::ops::Range;
 
 use arrayvec::ArrayVec;
+use memchr::{memchr, memchr2, memmem};
 
+use super::header::{is_token, trim};
+use super::number::decimal;
 use super::{Header, Method, Name};
+
+pub use super::fault::Fault;
 
 /// Most header rows in one message.
 pub const MAX_HEADERS: usize = 256;
@@ -19,39 +24,6 @@ pub const MAX_HEAD: usize = 32 * 1024;
 pub const MAX_URI: usize = 2 * 1024;
 /// Longest message, in octets: what fits into one datagram.
 pub const MAX_MESSAGE: usize = 65_535;
-
-/// What is wrong with a message. Each has a metric label, a status code and a sentence.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Fault {
-    /// Not a SIP message: no start line that could be one.
-    NotSip,
-    /// The start line is broken (400).
-    StartLine,
-    /// SIP, but not 2.0 (505).
-    Version,
-    // … the implementer completes the list
-}
-
-impl Fault {
-    /// Every fault, for metric tables.
-    pub const ALL: &'static [Self] = &[Self::NotSip, Self::StartLine, Self::Version];
-
-    /// The metric label, for example `content-length`.
-    pub const fn label(self) -> &'static str {
-        todo!()
-    }
-
-    /// The status code that a request with this fault is answered with.
-    pub const fn code(self) -> u16 {
-        todo!()
-    }
-
-    /// The reason phrase: what was wrong, for a person. Plain ASCII without quotes, fits a reason phrase.
-    pub const fn sentence(self) -> &'static str {
-        todo!()
-    }
-}
 
 /// The start line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,6 +51,8 @@ pub struct Message<'a> {
     start: Start,
     headers: ArrayVec<Header, MAX_HEADERS>,
     head_end: usize,
+    body_start: usize,
+    content_length: Option<usize>,
     fault: Option<Fault>,
 }
 
@@ -89,14 +63,133 @@ impl<'a> Message<'a> {
     /// `Err` only where no start line could be found: nothing can be answered. Any other fault is kept in
     /// [`Message::fault`], the first one found, with whatever could be indexed, so that a request can be answered.
     pub fn datagram(bytes: &'a [u8]) -> Result<Self, Fault> {
-        let _ = bytes;
-        todo!()
+        let mut message = Self::head(skip_crlf(bytes))?;
+        if let Some(length) = message.content_length {
+            match message.body_start.checked_add(length).and_then(|end| message.bytes.get(..end)) {
+                Some(whole) => message.bytes = whole,
+                None => message.object(Fault::BodyShort),
+            }
+        }
+        if message.bytes.len() > MAX_MESSAGE {
+            message.object(Fault::TooLarge);
+        }
+        Ok(message)
     }
 
     /// Scans one message of a stream, of exactly the length that [`super::frame::Framer`] found.
     pub fn framed(bytes: &'a [u8]) -> Result<Self, Fault> {
-        let _ = bytes;
-        todo!()
+        let mut message = Self::head(bytes)?;
+        match message.content_length {
+            None => message.object(Fault::NoContentLength),
+            Some(length) if message.bytes.len().checked_sub(message.body_start) != Some(length) => {
+                message.object(Fault::BodyShort)
+            }
+            Some(_) => {}
+        }
+        Ok(message)
+    }
+
+    /// Scans the start line and the header section; the body's length is not judged.
+    pub(super) fn head(bytes: &'a [u8]) -> Result<Self, Fault> {
+        let line_end = memchr(b'\n', bytes).ok_or(Fault::NotSip)?;
+        let line = bytes.get(..line_end).unwrap_or_default();
+        let (line, bare) = match line.strip_suffix(b"\r") {
+            Some(line) => (line, false),
+            None => (line, true),
+        };
+        let (start, fault) = start_line(line)?;
+        let mut message = Self {
+            bytes,
+            start,
+            headers: ArrayVec::new(),
+            head_end: bytes.len(),
+            body_start: bytes.len(),
+            content_length: None,
+            fault,
+        };
+        if bare || memchr2(b'\r', 0, line).is_some() {
+            message.object(Fault::BareLineEnd);
+        }
+        message.rows(line_end.saturating_add(1));
+        Ok(message)
+    }
+
+    /// Indexes the header rows from `at` to the empty line.
+    fn rows(&mut self, mut at: usize) {
+        let bytes = self.bytes;
+        let mut seen = 0_u32;
+        loop {
+            let Some(end) = self.line(at) else { return self.object(Fault::NoHeadEnd) };
+            if matches!(bytes.get(at..end), Some(b"\r\n" | b"\n")) {
+                self.head_end = at;
+                self.body_start = end;
+                if at > MAX_HEAD {
+                    self.object(Fault::HeadTooLong);
+                }
+                return;
+            }
+            let start = at;
+            at = end;
+            // A line that starts with white space goes on with the row before it (7.3.1).
+            while matches!(bytes.get(at), Some(b' ' | b'\t')) {
+                let Some(end) = self.line(at) else { return self.object(Fault::NoHeadEnd) };
+                at = end;
+            }
+            if at.saturating_sub(start) > MAX_ROW {
+                self.object(Fault::RowTooLong);
+            }
+            self.row(start..at, &mut seen);
+            if self.headers.is_full() && !matches!(bytes.get(at), Some(b'\r' | b'\n')) {
+                return self.object(Fault::TooManyHeaders);
+            }
+        }
+    }
+
+    /// The end of the line at `at`, behind its LF; `None` if there is none.
+    fn line(&mut self, at: usize) -> Option<usize> {
+        let rest = self.bytes.get(at..)?;
+        let length = memchr(b'\n', rest)?;
+        // The one CR of a line stands before its LF, and nothing in it is NUL.
+        if memchr2(b'\r', 0, rest).is_none_or(|odd| odd.checked_add(1) != Some(length)) {
+            self.object(Fault::BareLineEnd);
+        }
+        at.checked_add(length)?.checked_add(1)
+    }
+
+    fn row(&mut self, row: Range<usize>, seen: &mut u32) {
+        let text = self.bytes.get(row.clone()).unwrap_or_default();
+        let Some(colon) = memchr(b':', text) else { return self.object(Fault::HeaderName) };
+        let mut name = text.get(..colon).unwrap_or_default();
+        // Only SP and HTAB may stand before the colon (25.1 HCOLON), and such a name is the same name.
+        while let Some(shorter) = name.strip_suffix(b" ").or_else(|| name.strip_suffix(b"\t")) {
+            name = shorter;
+        }
+        if name.is_empty() || !name.iter().copied().all(is_token) {
+            return self.object(Fault::HeaderName);
+        }
+        let name = Name::of(name);
+        let value = trim(self.bytes, row.start.saturating_add(colon).saturating_add(1)..row.end);
+        if name.single() {
+            let bit = 1_u32.checked_shl(name as u32).unwrap_or(0);
+            if *seen & bit != 0 {
+                self.object(if name == Name::ContentLength { Fault::ContentLength } else { Fault::Duplicate });
+            }
+            *seen |= bit;
+        }
+        if name == Name::ContentLength && self.content_length.is_none() {
+            let number = decimal(self.bytes.get(value.clone()).unwrap_or_default(), MAX_CONTENT_LENGTH);
+            match number.and_then(|number| usize::try_from(number).ok()) {
+                Some(length) => self.content_length = Some(length),
+                None => self.object(Fault::ContentLength),
+            }
+        }
+        if self.headers.try_push(Header { name, row, value }).is_err() {
+            self.object(Fault::TooManyHeaders);
+        }
+    }
+
+    fn object(&mut self, fault: Fault) {
+        self.fault.get_or_insert(fault);
     }
 
     /// The message's bytes, from the start line to the end of the body.
@@ -141,11 +234,138 @@ impl<'a> Message<'a> {
 
     /// The body.
     pub fn body(&self) -> &'a [u8] {
-        todo!()
+        self.bytes.get(self.body_start..).unwrap_or_default()
+    }
+
+    /// What Content-Length says, if it is there and a number.
+    pub fn content_length(&self) -> Option<usize> {
+        self.content_length
     }
 
     /// The first fault found, if any.
     pub fn fault(&self) -> Option<Fault> {
         self.fault
+    }
+}
+
+/// Beyond any message; large enough to tell "too large" from "no number".
+const MAX_CONTENT_LENGTH: u64 = (1 << 31) - 1;
+
+/// Bytes without leading CRLFs.
+fn skip_crlf(mut bytes: &[u8]) -> &[u8] {
+    while let Some(rest) = bytes.strip_prefix(b"\r\n") {
+        bytes = rest;
+    }
+    bytes
+}
+
+/// Reads a start line without its CRLF. A fault that still leaves a method and a URI is handed back beside them.
+fn start_line(line: &[u8]) -> Result<(Start, Option<Fault>), Fault> {
+    if line.get(..4).is_some_and(|start| start.eq_ignore_ascii_case(b"SIP/")) {
+        return status_line(line);
+    }
+    let version_at = memmem::rfind(line, b" SIP/").or_else(|| memmem::rfind(line, b" sip/")).ok_or(Fault::NotSip)?;
+    let version = line.get(version_at.saturating_add(5)..).unwrap_or_default();
+    let token_end = memchr(b' ', line).ok_or(Fault::NotSip)?;
+    let token = line.get(..token_end).unwrap_or_default();
+    if token.is_empty() || !token.iter().copied().all(is_token) {
+        return Err(Fault::NotSip);
+    }
+    let uri = token_end.saturating_add(1)..version_at;
+    let text = line.get(uri.clone()).unwrap_or_default();
+    let fault = if version.trim_ascii() == b"2.0" {
+        // 7.1: single spaces, and none at the end.
+        let clean = version == b"2.0" && !text.is_empty() && !text.iter().any(u8::is_ascii_whitespace);
+        if clean { (text.len() > MAX_URI).then_some(Fault::UriTooLong) } else { Some(Fault::StartLine) }
+    } else {
+        let numbers = version.iter().all(|&octet| octet.is_ascii_digit() || octet == b'.');
+        Some(if numbers && !version.is_empty() { Fault::Version } else { Fault::StartLine })
+    };
+    let uri = if text.is_empty() { token_end..token_end } else { uri };
+    Ok((Start::Request { method: Method::of(token), token: 0..token_end, uri }, fault))
+}
+
+fn status_line(line: &[u8]) -> Result<(Start, Option<Fault>), Fault> {
+    let mut parts = line.splitn(3, |&octet| octet == b' ');
+    let (version, code) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    let number = decimal(code, 699).filter(|&code| code >= 100).ok_or(Fault::NotSip)?;
+    let code = u16::try_from(number).map_err(|_| Fault::NotSip)?;
+    let fault = (!version.eq_ignore_ascii_case(b"SIP/2.0")).then_some(Fault::Version);
+    Ok((Start::Response { code }, fault))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const INVITE: &[u8] =
+        b"INVITE sip:bob@example.com SIP/2.0\r\nVia: SIP/2.0/UDP a;branch=z9hG4bKx\r\nf: <sip:a@b>;tag=1\r\nTo:\r\n \
+<sip:bob@example.com>\r\nCall-ID : x\r\nCSeq: 1 INVITE\r\nl: 4\r\n\r\nbodyEXTRA";
+
+    #[test]
+    fn indexes_folds_compact_names_and_cuts_the_excess() {
+        let message = Message::datagram(INVITE).unwrap();
+        assert_eq!(message.fault(), None);
+        assert_eq!(message.body(), b"body");
+        assert_eq!(message.value(message.first(Name::To).unwrap()), b"<sip:bob@example.com>");
+        assert_eq!(message.value(message.first(Name::CallId).unwrap()), b"x");
+        assert_eq!(message.headers().len(), 6);
+        assert!(message.slice(&(message.head_end()..message.bytes().len())).starts_with(b"\r\n"));
+    }
+
+    fn fault(text: &str) -> Option<Fault> {
+        match Message::datagram(text.as_bytes()) {
+            Ok(message) => message.fault(),
+            Err(fault) => Some(fault),
+        }
+    }
+
+    #[test]
+    fn faults() {
+        let head = |rows: &str| format!("INVITE sip:a@b SIP/2.0\r\n{rows}\r\n");
+        for (text, expected) in [
+            (head(""), None),
+            (head("X: y\r\n"), None),
+            ("\r\n\r\n".to_owned() + &head(""), None),
+            (head("X: a\nY: b\r\n"), Some(Fault::BareLineEnd)),
+            (head("X: a\rY: b\r\n"), Some(Fault::BareLineEnd)),
+            (head("X: a\0\r\n"), Some(Fault::BareLineEnd)),
+            (head("X\u{1}: a\r\n"), Some(Fault::HeaderName)),
+            (head("no colon\r\n"), Some(Fault::HeaderName)),
+            (head(": empty\r\n"), Some(Fault::HeaderName)),
+            (head(" X: first line is a fold\r\n"), Some(Fault::HeaderName)),
+            (head("Content-Length: 0\r\nl: 0\r\n"), Some(Fault::ContentLength)),
+            (head("Content-Length: +0\r\n"), Some(Fault::ContentLength)),
+            (head("Content-Length: 0,0\r\n"), Some(Fault::ContentLength)),
+            (head("Content-Length: \r\n"), Some(Fault::ContentLength)),
+            (head("Content-Length: -1\r\n"), Some(Fault::ContentLength)),
+            (head("Content-Length: 4294967296\r\n"), Some(Fault::ContentLength)),
+            (head("Content-Length: 99999999999999999999\r\n"), Some(Fault::ContentLength)),
+            (head("Content-Length:\r\n 0\r\n"), None),
+            (head("Content-Length: 1\r\n"), Some(Fault::BodyShort)),
+            (head("To: a\r\nt: a\r\n"), Some(Fault::Duplicate)),
+            ("INVITE sip:a@b SIP/2.0\r\nX: y\r\n".to_owned(), Some(Fault::NoHeadEnd)),
+            ("INVITE sip:a@b SIP/7.0\r\n\r\n".to_owned(), Some(Fault::Version)),
+            ("INVITE  sip:a@b SIP/2.0\r\n\r\n".to_owned(), Some(Fault::StartLine)),
+            ("INVITE sip:a@b SIP/2.0 \r\n\r\n".to_owned(), Some(Fault::StartLine)),
+            ("INVITE SIP/2.0\r\n\r\n".to_owned(), Some(Fault::StartLine)),
+            ("INVITE sip:a@b; lr SIP/2.0\r\n\r\n".to_owned(), Some(Fault::StartLine)),
+            (format!("INVITE sip:{}@b SIP/2.0\r\n\r\n", "a".repeat(2100)), Some(Fault::UriTooLong)),
+            (head(&format!("X: {}\r\n", "a".repeat(9000))), Some(Fault::RowTooLong)),
+            (head(&"a: b\r\n".repeat(300)), Some(Fault::TooManyHeaders)),
+            ("GET / HTTP/1.1\r\n\r\n".to_owned(), Some(Fault::NotSip)),
+            ("HEP3\0\0".to_owned(), Some(Fault::NotSip)),
+            ("SIP/2.0 99 No\r\n\r\n".to_owned(), Some(Fault::NotSip)),
+            ("SIP/2.0 700 No\r\n\r\n".to_owned(), Some(Fault::NotSip)),
+            ("SIP/2.0 200\r\n\r\n".to_owned(), None),
+        ] {
+            assert_eq!(fault(&text), expected, "{}", text.get(..text.len().min(80)).unwrap());
+        }
+    }
+
+    #[test]
+    fn exactly_as_many_headers_as_fit() {
+        let text = format!("INVITE sip:a@b SIP/2.0\r\n{}\r\n", "a: b\r\n".repeat(MAX_HEADERS));
+        assert_eq!(fault(&text), None);
     }
 }

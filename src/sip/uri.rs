@@ -1,6 +1,11 @@
 //! A borrowed view of SIP, SIPS and tel URIs (RFC 3261 19.1, RFC 3966).
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use memchr::{memchr, memchr_iter};
+
+use super::address::param;
+use super::number::decimal;
 
 /// The scheme of a URI.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,14 +58,157 @@ pub enum UriFault {
 impl<'a> Uri<'a> {
     /// Reads a URI that stands alone (no angle brackets, no white space).
     pub fn parse(text: &'a [u8]) -> Result<Self, UriFault> {
-        let _ = text;
-        todo!()
+        if text.iter().any(|&octet| octet <= b' ' || octet == 0x7f || matches!(octet, b'<' | b'>' | b'"')) {
+            return Err(UriFault::Syntax);
+        }
+        let colon = memchr(b':', text).ok_or(UriFault::Syntax)?;
+        let (scheme, rest) = text.split_at_checked(colon).ok_or(UriFault::Syntax)?;
+        let rest = rest.get(1..).unwrap_or_default();
+        let scheme = scheme_of(scheme)?;
+        if scheme == Scheme::Tel {
+            let number =
+                rest.first().is_some_and(|&octet| octet == b'+' || octet.is_ascii_hexdigit() || matches!(octet, b'*' | b'#'));
+            let uri = Self { scheme, user: Some(rest), host: None, hostport: b"", port: None, params: b"", headers: b"" };
+            return number.then_some(uri).ok_or(UriFault::Syntax);
+        }
+        // Everywhere else an @ must be escaped (25.1), so one that stands there ends the user part.
+        let mut ats = memchr_iter(b'@', rest);
+        let (user, rest) = match (ats.next(), ats.next()) {
+            (None, _) => (None, rest),
+            (Some(at), None) => (rest.get(..at), rest.get(at.saturating_add(1)..).unwrap_or_default()),
+            (Some(_), Some(_)) => return Err(UriFault::Syntax),
+        };
+        if user.is_some_and(<[u8]>::is_empty) {
+            return Err(UriFault::Syntax);
+        }
+        let end = rest.iter().position(|&octet| matches!(octet, b';' | b'?')).unwrap_or(rest.len());
+        let (hostport, tail) = rest.split_at_checked(end).ok_or(UriFault::Syntax)?;
+        let (host, port) = host_port(hostport).ok_or(UriFault::Syntax)?;
+        let (params, headers) = match memchr(b'?', tail) {
+            Some(at) => (tail.get(..at).unwrap_or_default(), tail.get(at.saturating_add(1)..).unwrap_or_default()),
+            None => (tail, &b""[..]),
+        };
+        let params = params.strip_prefix(b";").unwrap_or_default();
+        Ok(Self { scheme, user, host: Some(host), hostport, port, params, headers })
     }
 
     /// The value of a parameter (name compared without case): `Some(Some(value))`, `Some(None)` for a flag like `lr`,
     /// `None` if absent.
     pub fn param(&self, name: &str) -> Option<Option<&'a [u8]>> {
-        let _ = name;
-        todo!()
+        param(self.params, name)
+    }
+}
+
+fn scheme_of(text: &[u8]) -> Result<Scheme, UriFault> {
+    let legal = |&octet: &u8| octet.is_ascii_alphanumeric() || matches!(octet, b'+' | b'-' | b'.');
+    if text.eq_ignore_ascii_case(b"sip") {
+        Ok(Scheme::Sip)
+    } else if text.eq_ignore_ascii_case(b"sips") {
+        Ok(Scheme::Sips)
+    } else if text.eq_ignore_ascii_case(b"tel") {
+        Ok(Scheme::Tel)
+    } else if text.first().is_some_and(u8::is_ascii_alphabetic) && text.iter().all(legal) {
+        Err(UriFault::Scheme)
+    } else {
+        Err(UriFault::Syntax)
+    }
+}
+
+/// Reads `host[:port]`. `None`: not exactly that.
+pub fn host_port(text: &[u8]) -> Option<(Host<'_>, Option<u16>)> {
+    let (host, rest) = if text.first() == Some(&b'[') {
+        let end = memchr(b']', text)?;
+        let inner = std::str::from_utf8(text.get(1..end)?).ok()?;
+        (Host::Address(IpAddr::V6(inner.parse::<Ipv6Addr>().ok()?)), text.get(end.checked_add(1)?..)?)
+    } else {
+        let end = memchr(b':', text).unwrap_or(text.len());
+        let (name, rest) = text.split_at_checked(end)?;
+        (host(name)?, rest)
+    };
+    let port = match rest.split_first() {
+        None => None,
+        Some((b':', digits)) => Some(port(digits)?),
+        Some(_) => return None,
+    };
+    Some((host, port))
+}
+
+/// Reads a host that is not an IPv6 reference. What looks like a number at the end must be a strict dotted quad: resolvers disagree
+/// about the rest (`010.0.0.1`, `1.2.3`, `0x7f.1`).
+fn host(text: &[u8]) -> Option<Host<'_>> {
+    let name = text.strip_suffix(b".").unwrap_or(text);
+    let last = name.rsplit(|&octet| octet == b'.').next().unwrap_or_default();
+    if last.first().is_some_and(u8::is_ascii_digit) {
+        return Some(Host::Address(IpAddr::V4(std::str::from_utf8(text).ok()?.parse::<Ipv4Addr>().ok()?)));
+    }
+    let legal = |&octet: &u8| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'.' | b'_');
+    let labels = !name.starts_with(b".") && memchr::memmem::find(name, b"..").is_none();
+    (!name.is_empty() && name.len() <= 253 && labels && name.iter().all(legal)).then_some(Host::Name(text))
+}
+
+/// Reads a port: 1 to 65535, without leading zeros.
+fn port(digits: &[u8]) -> Option<u16> {
+    let number = decimal(digits, u64::from(u16::MAX))?;
+    u16::try_from(number).ok().filter(|&port| port != 0 && digits.first() != Some(&b'0'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_is_legal() {
+        let uri = Uri::parse(b"sip:user;par=u%40example.net@example.com:5070;transport=TCP;lr?Subject=x").unwrap();
+        assert_eq!(uri.user, Some(&b"user;par=u%40example.net"[..]));
+        assert_eq!(uri.host, Some(Host::Name(b"example.com")));
+        assert_eq!((uri.port, uri.hostport, uri.headers), (Some(5070), &b"example.com:5070"[..], &b"Subject=x"[..]));
+        assert_eq!(uri.param("Transport"), Some(Some(&b"TCP"[..])));
+        assert_eq!(uri.param("lr"), Some(None));
+        assert_eq!(uri.param("maddr"), None);
+        let six = Uri::parse(b"SIPS:[2001:db8::1]:5061").unwrap();
+        assert_eq!(
+            (six.scheme, six.host, six.port),
+            (Scheme::Sips, Some(Host::Address("2001:db8::1".parse().unwrap())), Some(5061))
+        );
+        assert_eq!(Uri::parse(b"tel:+49-30-123;phone-context=x").unwrap().host, None);
+        assert_eq!(Uri::parse(b"sip:first.last@192.0.2.1").unwrap().host, Some(Host::Address("192.0.2.1".parse().unwrap())));
+        assert_eq!(Uri::parse(b"sip:+1;npdi;rn=+2@h").unwrap().host, Some(Host::Name(b"h")));
+        assert_eq!(Uri::parse(b"sip:sip%3Auser@example.com").unwrap().host, Some(Host::Name(b"example.com")));
+    }
+
+    #[test]
+    fn refuses_what_others_read_differently() {
+        for text in [
+            "sip:",
+            "sip:@h",
+            "sip:a@",
+            "sip:a@b@c",
+            "sip:a@h:0",
+            "sip:a@h:65536",
+            "sip:a@h:",
+            "sip:a@h:05060",
+            "sip:a@h:50 60",
+            "sip:a@010.0.0.1",
+            "sip:a@1.2.3",
+            "sip:a@0x7f.1",
+            "sip:a@300.1.1.1",
+            "sip:a@[::1",
+            "sip:a@::1",
+            "sip:a@[fe80::1%25eth0]",
+            "sip:a@[::1]x",
+            "<sip:a@h>",
+            "nocolon",
+            "sip:a@h..x",
+            "sip:a@.h",
+            "sip:a@h%65",
+            "tel:",
+            "sip: a@h",
+            "1x:y",
+        ] {
+            assert_eq!(Uri::parse(text.as_bytes()), Err(UriFault::Syntax), "{text}");
+        }
+        for text in ["http://x", "urn:service:sos", "nobodyKnowsThisScheme:totallyopaque"] {
+            assert_eq!(Uri::parse(text.as_bytes()), Err(UriFault::Scheme), "{text}");
+        }
     }
 }

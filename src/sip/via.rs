@@ -1,11 +1,17 @@
 //! Via values: sent-by, branch, rport; comma-joined, spaced and folded forms (RFC 3261 20.42, RFC 3581).
 
+use std::io::Write;
 use std::net::SocketAddr;
 use std::ops::Range;
 
+use super::Name;
+use super::address::each_param;
 use super::edit::Edit;
+use super::header::{is_space, is_token, trim};
+use super::list;
 use super::scan::{Fault, Message};
-use super::uri::Host;
+use super::uri::{Host, host_port};
+use crate::fence::canonical;
 
 /// One Via value. Slices and ranges are of the message it was read from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,6 +20,8 @@ pub struct Via<'a> {
     pub span: Range<usize>,
     /// The transport's token, as written: `UDP`, `TCP`, `TLS`, anything.
     pub transport: &'a [u8],
+    /// sent-by, as written.
+    pub sent_by: &'a [u8],
     /// sent-by host.
     pub host: Host<'a>,
     /// sent-by port, if written.
@@ -29,26 +37,184 @@ pub struct Via<'a> {
 impl<'a> Via<'a> {
     /// The topmost value.
     pub fn top(message: &Message<'a>) -> Result<Self, Fault> {
-        let _ = message;
-        todo!()
+        let item = list::items(message, Name::Via).next().ok_or(Fault::Via)?;
+        Self::read(message.bytes(), item.span).ok_or(Fault::Via)
     }
 
-    /// Whether the branch starts with the magic cookie, case-insensitively (RFC 3261 8.1.1.7).
+    fn read(bytes: &'a [u8], span: Range<usize>) -> Option<Self> {
+        let text = bytes.get(span.clone())?;
+        // sent-protocol: name / version / transport, with white space anywhere around the slashes.
+        let (rest, name) = word(text)?;
+        let rest = slash(rest)?;
+        let (rest, version) = word(rest)?;
+        let rest = slash(rest)?;
+        let (rest, transport) = word(rest)?;
+        if !name.eq_ignore_ascii_case(b"SIP") || version != b"2.0" || !rest.first().copied().is_some_and(is_space) {
+            return None;
+        }
+        let end = rest.iter().position(|&octet| octet == b';').unwrap_or(rest.len());
+        let (sent_by, params) = rest.split_at_checked(end)?;
+        let sent_by = sent_by.trim_ascii();
+        let (host, port) = match host_port(sent_by) {
+            Some(read) => read,
+            None => spaced_host_port(sent_by)?,
+        };
+        let mut via = Self { span: span.clone(), transport, sent_by, host, port, branch: None, rport: None, received: None };
+        let params = params.strip_prefix(b";").unwrap_or_default();
+        let offset = span.end.checked_sub(params.len())?;
+        for (place, key, value) in each_param(params) {
+            let whole = || {
+                // From the `;` before it, whatever white space is between.
+                let before = bytes.get(..offset.saturating_add(place.start)).unwrap_or_default();
+                let semicolon = memchr::memrchr(b';', before).unwrap_or(before.len());
+                semicolon..offset.saturating_add(place.end)
+            };
+            if key.eq_ignore_ascii_case(b"branch") {
+                via.branch = via.branch.or(value);
+            } else if key.eq_ignore_ascii_case(b"rport") && via.rport.is_none() {
+                via.rport = Some(whole());
+            } else if key.eq_ignore_ascii_case(b"received") && via.received.is_none() {
+                via.received = Some(whole());
+            }
+        }
+        Some(via)
+    }
+
+    /// Whether the branch starts with the magic cookie, case-insensitively (RFC 3261 8.1.1.7), and says something beyond it.
     pub fn has_cookie(&self) -> bool {
-        todo!()
+        let cookie =
+            |branch: &[u8]| branch.len() > 7 && branch.get(..7).is_some_and(|start| start.eq_ignore_ascii_case(b"z9hG4bK"));
+        self.branch.is_some_and(cookie)
     }
 
     /// Records where the request really came from (RFC 3261 18.2.1, RFC 3581 4): with `rport` both `rport=` and `received=`
     /// are filled; without it `received=` is added where sent-by differs from the source. What the client wrote there itself is
     /// replaced, never believed.
     pub fn stamp(&self, source: SocketAddr, edit: &mut Edit) {
-        let _ = (source, edit);
-        todo!()
+        let ip = canonical(source.ip());
+        let mut received = [0_u8; 64];
+        let room = received.len();
+        let mut cursor = &mut received[..];
+        drop(write!(cursor, ";received={ip}"));
+        let length = room.saturating_sub(cursor.len());
+        let received = received.get(..length).unwrap_or_default();
+        if let Some(rport) = &self.rport {
+            let mut text = [0_u8; 16];
+            let room = text.len();
+            let mut cursor = &mut text[..];
+            drop(write!(cursor, ";rport={}", source.port()));
+            let length = room.saturating_sub(cursor.len());
+            edit.splice(rport.clone(), &[text.get(..length).unwrap_or_default()]);
+        }
+        let wanted = self.rport.is_some() || self.host != Host::Address(ip);
+        match (&self.received, wanted) {
+            (Some(place), true) => edit.splice(place.clone(), &[received]),
+            (Some(place), false) => edit.remove(place.clone()),
+            (None, true) => edit.insert(self.span.end, &[received]),
+            (None, false) => {}
+        }
     }
+}
+
+/// The next token, and what follows it.
+fn word(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    let text = text.trim_ascii_start();
+    let end = text.iter().position(|&octet| !is_token(octet)).unwrap_or(text.len());
+    let (word, rest) = text.split_at_checked(end)?;
+    (!word.is_empty()).then_some((rest, word))
+}
+
+fn slash(text: &[u8]) -> Option<&[u8]> {
+    text.trim_ascii_start().strip_prefix(b"/")
+}
+
+/// `host : port` with white space around the colon (25.1 COLON).
+fn spaced_host_port(text: &[u8]) -> Option<(Host<'_>, Option<u16>)> {
+    let colon = memchr::memrchr(b':', text)?;
+    let host = text.get(trim(text, 0..colon))?;
+    let port = text.get(trim(text, colon.checked_add(1)?..text.len()))?;
+    let (host, none) = host_port(host)?;
+    // Read as one, so that a port has one meaning.
+    let digits = crate::sip::number::decimal(port, 65_535)?;
+    let port = u16::try_from(digits).ok().filter(|&number| number != 0 && port.first() != Some(&b'0'))?;
+    none.is_none().then_some((host, Some(port)))
 }
 
 /// The branches of all Via values of a message, topmost first, for loop detection; values that cannot be read are skipped.
 pub fn branches<'m, 'a>(message: &'m Message<'a>) -> impl Iterator<Item = &'a [u8]> + use<'m, 'a> {
-    let _ = message;
-    std::iter::empty()
+    list::items(message, Name::Via).filter_map(|item| Via::read(message.bytes(), item.span)?.branch)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(via: &str) -> Vec<u8> {
+        format!("OPTIONS sip:a@b SIP/2.0\r\n{via}\r\n\r\n").into_bytes()
+    }
+
+    fn stamped(via: &str, source: &str) -> String {
+        let bytes = message(via);
+        let message = Message::datagram(&bytes).unwrap();
+        let (mut edit, mut out) = (Edit::default(), Vec::new());
+        Via::top(&message).unwrap().stamp(source.parse().unwrap(), &mut edit);
+        edit.apply(&bytes, &mut out);
+        String::from_utf8(out).unwrap().lines().nth(1).unwrap().to_owned()
+    }
+
+    #[test]
+    fn reads_spaced_folded_and_joined_forms() {
+        let bytes = message(
+            "v:  SIP  / 2.0  / TCP     spindle.example.com   ;\r\n  branch  =   z9hG4bK9ikj8  ,\r\n SIP  /    2.0   / UDP  192.168.255.111   ; branch=\r\n z9hG4bK30239",
+        );
+        let message = Message::datagram(&bytes).unwrap();
+        let via = Via::top(&message).unwrap();
+        assert_eq!(
+            (via.transport, via.host, via.branch),
+            (&b"TCP"[..], Host::Name(b"spindle.example.com"), Some(&b"z9hG4bK9ikj8"[..]))
+        );
+        assert_eq!(branches(&message).collect::<Vec<_>>(), [&b"z9hG4bK9ikj8"[..], b"z9hG4bK30239"]);
+    }
+
+    #[test]
+    fn refuses_what_is_no_via() {
+        for via in [
+            "Via: SIP/2.0/UDP",
+            "Via: SIP/2.0/UDP ;branch=x",
+            "Via: SIP/3.0/UDP a",
+            "Via: a",
+            "Via: SIP/2.0/UDP a:0",
+            "Via: SIP/2.0/UDP a:99999",
+            "X: y",
+        ] {
+            let bytes = message(via);
+            assert_eq!(Via::top(&Message::datagram(&bytes).unwrap()), Err(Fault::Via), "{via}");
+        }
+    }
+
+    #[test]
+    fn stamps_the_truth() {
+        for (via, source, expected) in [
+            ("Via: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bKx", "192.0.2.1:5060", "Via: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bKx"),
+            ("Via: SIP/2.0/UDP a.invalid;branch=x", "192.0.2.1:9", "Via: SIP/2.0/UDP a.invalid;branch=x;received=192.0.2.1"),
+            (
+                "Via: SIP/2.0/UDP 192.0.2.1;rport;branch=x",
+                "192.0.2.1:9",
+                "Via: SIP/2.0/UDP 192.0.2.1;rport=9;branch=x;received=192.0.2.1",
+            ),
+            (
+                "Via: SIP/2.0/UDP a;received=9.9.9.9;rport=1;branch=x",
+                "192.0.2.1:9",
+                "Via: SIP/2.0/UDP a;received=192.0.2.1;rport=9;branch=x",
+            ),
+            ("Via: SIP/2.0/UDP 192.0.2.1;received=9.9.9.9", "192.0.2.1:9", "Via: SIP/2.0/UDP 192.0.2.1"),
+            (
+                "Via: SIP/2.0/TCP [2001:db8::1]:5060;rport, SIP/2.0/UDP b",
+                "[2001:db8::2]:7",
+                "Via: SIP/2.0/TCP [2001:db8::1]:5060;rport=7;received=2001:db8::2, SIP/2.0/UDP b",
+            ),
+        ] {
+            assert_eq!(stamped(via, source), expected);
+        }
+    }
 }

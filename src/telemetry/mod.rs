@@ -1,1 +1,13 @@
-//! Metrics and logs.
+//! Metrics and logs: what happened, for machines and for people.
+//!
+//! Counts and writes what it is told; decides nothing, and never waits. Label values come from the configuration or from closed
+//! enums alone, never from the wire.
+
+pub mod handles;
+pub mod log;
+pub mod metrics;
+pub mod record;
+
+pub use handles::{Direction, Handles, Loss};
+pub use metrics::Metrics;
+pub use record::{Record, Seen};

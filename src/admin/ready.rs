@@ -1,0 +1,128 @@
+//! Readiness: latches that open one by one. Ready is when all are open and nobody drains.
+
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// What the daemon waits for before it takes calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Latch {
+    /// Every listener is bound and read from.
+    Listeners,
+    /// Every configured name has had an answer.
+    Targets,
+}
+
+/// The latches of one daemon.
+#[derive(Debug, Default)]
+pub struct Ready {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct State {
+    listeners: bool,
+    targets: bool,
+    phase: Phase,
+}
+
+/// A daemon goes through these once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+enum Phase {
+    #[default]
+    Serving,
+    Draining,
+    Ended,
+}
+
+impl State {
+    fn missing(self) -> Vec<&'static str> {
+        let waits = [
+            (!self.listeners, "listeners are not bound yet"),
+            (!self.targets, "not every upstream name has been resolved yet"),
+            (self.phase == Phase::Draining, "draining"),
+            (self.phase == Phase::Ended, "the worker has ended"),
+        ];
+        waits.into_iter().filter_map(|(waits, what)| waits.then_some(what)).collect()
+    }
+}
+
+impl Ready {
+    /// Opens or closes a latch.
+    pub fn set(&self, latch: Latch, open: bool) {
+        let mut state = self.lock();
+        match latch {
+            Latch::Listeners => state.listeners = open,
+            Latch::Targets => state.targets = open,
+        }
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    /// Not ready again, ever.
+    pub fn drain(&self) {
+        self.enter(Phase::Draining);
+    }
+
+    /// The worker is gone.
+    pub fn end(&self) {
+        self.enter(Phase::Ended);
+    }
+
+    /// What is missing; empty: ready.
+    pub fn missing(&self) -> Vec<&'static str> {
+        self.lock().missing()
+    }
+
+    /// Waits, so long at most, until the daemon is ready; `false` if it will not be.
+    pub fn wait(&self, within: Duration) -> bool {
+        let end = Instant::now() + within;
+        let mut state = self.lock();
+        loop {
+            if state.missing().is_empty() {
+                return true;
+            }
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() || state.phase > Phase::Serving {
+                return false;
+            }
+            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    fn enter(&self, phase: Phase) {
+        let mut state = self.lock();
+        state.phase = state.phase.max(phase);
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Flags cannot be left half changed.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[test]
+    fn ready_is_when_every_latch_is_open() {
+        let ready = Arc::new(Ready::default());
+        assert_eq!(ready.missing().len(), 2);
+        ready.set(Latch::Listeners, true);
+        assert!(!ready.wait(Duration::ZERO));
+        let waiting = {
+            let ready = Arc::clone(&ready);
+            std::thread::spawn(move || ready.wait(Duration::from_secs(30)))
+        };
+        ready.set(Latch::Targets, true);
+        assert!(waiting.join().unwrap());
+        ready.drain();
+        assert_eq!(ready.missing(), ["draining"]);
+        assert!(!ready.wait(Duration::from_secs(30)), "does not wait for what never comes");
+    }
+}

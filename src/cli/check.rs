@@ -1,0 +1,178 @@
+//! `ringfence check`: what a configuration means, or what is wrong with it.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::Path;
+
+use super::paint::{Paint, Tint};
+use super::{CONFIG, NO_INPUT, OK, exit_code, print_mistake, print_mistakes, shown};
+use crate::config::{self, Config, ConfigError, Media, Mistake, Mode, Region};
+
+/// Most projects that are listed one by one.
+const LISTED: usize = 50;
+
+/// Loads the file and says what came of it. Mistakes go to standard error, or all into one JSON object on standard output.
+pub(super) fn check(path: &Path, json: bool) -> u8 {
+    let result = config::load(path);
+    let (text, code) = match (&result, json) {
+        (Ok(config), false) => {
+            for warning in &config.warnings {
+                print_mistake("warning", warning);
+            }
+            (summary(path, config), OK)
+        }
+        (Err(error), false) => {
+            print_mistakes(error);
+            let count = error.mistakes.len();
+            let _ = writeln!(std::io::stderr(), "{}: {count} mistake{}", shown(path), plural(count));
+            return exit_code(error);
+        }
+        (Ok(config), true) => (valid_json(config), OK),
+        (Err(error), true) => (error_json(error), exit_code(error)),
+    };
+    debug_assert!([OK, NO_INPUT, CONFIG].contains(&code));
+    // A closed pipe has read all that it wanted.
+    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+    code
+}
+
+fn plural(count: usize) -> &'static str {
+    if count == 1 { "" } else { "s" }
+}
+
+/// One mistake with its kind in front, coloured on a terminal; no newline at the end.
+pub(super) fn drawn(kind: &str, mistake: &Mistake, paint: Paint) -> String {
+    let tint = if kind == "error" { Tint::Red } else { Tint::Yellow };
+    let text = mistake.to_string();
+    let lines = text.lines().enumerate().map(|(at, line)| match at {
+        0 => format!("{}: {}", paint.text(tint, kind), paint.text(Tint::Bold, line)),
+        3 if mistake.line > 0 => paint.text(tint, line),
+        _ => line.to_owned(),
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+fn summary(path: &Path, config: &Config) -> String {
+    let mut out = String::new();
+    let warnings = config.warnings.len();
+    let note = if warnings == 0 { String::new() } else { format!(", with {warnings} warning{}", plural(warnings)) };
+    // Writing to a string cannot fail.
+    let _ = writeln!(out, "{}: valid{note}", shown(path));
+    let _ = writeln!(out, "digest   {}", config.digest);
+    for file in config.files.iter().skip(1) {
+        let _ = writeln!(out, "include  {}", shown(file));
+    }
+    for region in &config.regions {
+        let how = if region.served { "served" } else { "known" };
+        let _ = writeln!(out, "region   {}  {how}  {}  {}", region.name, region.hostname, listeners(config, region).join(" "));
+    }
+    for project in config.projects.iter().take(LISTED) {
+        let pin = match &project.pin {
+            Some(pin) => {
+                let names: Vec<_> = pin.iter().map(|&id| config.region(id).name.as_str()).collect();
+                format!("pinned to {}", names.join(", "))
+            }
+            None => "not pinned".to_owned(),
+        };
+        let mode = match project.mode {
+            Mode::Enforce => "enforce",
+            Mode::Shadow => "shadow",
+        };
+        let media = match project.media {
+            Media::Off => "off",
+            Media::Warn => "warn",
+            Media::Enforce => "enforce",
+        };
+        let _ = writeln!(out, "project  {}  {pin}  mode {mode}  media {media}", project.name);
+        for &id in &project.trunks {
+            let trunk = config.trunk(id);
+            let outbound = trunk.outbound.as_ref().map_or_else(String::new, |to| format!("  out to {}", to.hostpart));
+            let _ = writeln!(
+                out,
+                "trunk    {}  policy {}  capacity {}{outbound}",
+                trunk.name, trunk.reject.policy, trunk.reject.capacity
+            );
+        }
+    }
+    if let Some(more) = config.projects.len().checked_sub(LISTED).filter(|&more| more > 0) {
+        let _ = writeln!(out, "project  … and {more} more, with {} trunks in all", config.trunks.len());
+    }
+    if let Some(admin) = config.admin {
+        let _ = writeln!(out, "admin    http://{admin}/metrics");
+    }
+    out
+}
+
+/// A region's sockets as in the file.
+fn listeners(config: &Config, region: &Region) -> Vec<String> {
+    let listeners = region.listeners.iter().map(|&id| config.listener(id));
+    listeners.map(|listener| format!("{}:{}", listener.transport.token(), listener.addr)).collect()
+}
+
+fn valid_json(config: &Config) -> String {
+    let regions = config.regions.iter().map(|region| {
+        format!(
+            r#"{{"name":{},"hostname":{},"served":{},"listeners":{}}}"#,
+            quoted(&region.name),
+            quoted(&region.hostname),
+            region.served,
+            array(listeners(config, region).iter().map(|listener| quoted(listener)))
+        )
+    });
+    format!(
+        "{{\"valid\":true,\"digest\":{},\"files\":{},\"regions\":{},\"projects\":{},\"trunks\":{},\"warnings\":{}}}\n",
+        quoted(&config.digest),
+        array(config.files.iter().map(|file| quoted(&shown(file)))),
+        array(regions),
+        config.projects.len(),
+        config.trunks.len(),
+        array(config.warnings.iter().map(mistake_json))
+    )
+}
+
+fn error_json(error: &ConfigError) -> String {
+    format!("{{\"valid\":false,\"mistakes\":{}}}\n", array(error.mistakes.iter().map(mistake_json)))
+}
+
+fn mistake_json(mistake: &Mistake) -> String {
+    format!(
+        r#"{{"file":{},"line":{},"column":{},"text":{},"wrong":{},"right":{}}}"#,
+        quoted(&shown(&mistake.file)),
+        mistake.line,
+        mistake.column,
+        quoted(&mistake.text),
+        quoted(&mistake.wrong),
+        quoted(&mistake.right)
+    )
+}
+
+fn array(items: impl Iterator<Item = String>) -> String {
+    format!("[{}]", items.collect::<Vec<_>>().join(","))
+}
+
+/// A JSON string (RFC 8259 7).
+fn quoted(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 2);
+    out.push('"');
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => out.extend(['\\', c]),
+            c if c.is_control() => {
+                let _ = write!(out, "\\u{:04x}", u32::from(c));
+            }
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_strings_are_escaped() {
+        assert_eq!(quoted("a\"b\\c\n\u{1b}é"), r#""a\"b\\c\u000a\u001bé""#);
+    }
+}

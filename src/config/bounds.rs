@@ -1,0 +1,89 @@
+//! Limits and timers: defaults, and what each may be.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use super::build::good;
+use super::file;
+use super::report::{Placed, Read, Report};
+use super::value::written;
+use super::{Limits, Timers};
+use crate::sip::scan::MAX_MESSAGE;
+
+/// Where `[admin]` listens if it does not say.
+pub(super) const ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9090);
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+/// Longest that an expired DNS answer may serve.
+const STALEST: Duration = Duration::from_secs(7 * 24 * 3600);
+/// What a message of 64 KiB is written as; what is taken is [`MAX_MESSAGE`].
+const MESSAGE: u64 = 64 << 10;
+/// A queue must take the longest message.
+const QUEUE: std::ops::RangeInclusive<u64> = MESSAGE..=(1 << 30);
+
+/// The timers, with RFC 3261's defaults.
+pub(super) fn timers(file: &file::Timers, report: &mut Report) -> Timers {
+    let ms = Duration::from_millis;
+    let t1 = within(&file.t1, ms(500), ms(1), ms(10_000), report);
+    let t2 = within(&file.t2, ms(4000).max(t1), t1, ms(60_000), report);
+    let t4 = within(&file.t4, ms(5000), ms(1), ms(60_000), report);
+    let c = within(&file.c, ms(185_000), ms(1000), DAY, report);
+    let drain = within(&file.drain, ms(40_000), Duration::ZERO, DAY, report);
+    if let Some(given) = good(&file.c)
+        && given.value <= Duration::from_secs(180)
+    {
+        let wrong = format!("timer C of {} is not above 3 minutes (RFC 3261 16.6 step 11)", written(given.value));
+        report.warning(&given.place, wrong, "185s: a call that rings longer is cancelled");
+    }
+    Timers { t1, t2, t4, c, drain }
+}
+
+/// The limits, with their defaults.
+pub(super) fn limits(file: &file::Limits, timers: &Timers, report: &mut Report) -> Limits {
+    let second = Duration::from_secs(1);
+    // A connection must outlive the transactions on it (RFC 3261 18: 64*T1).
+    let patience = timers.t1.saturating_mul(64);
+    let message = octets(&file.message, MESSAGE, 1024..=MESSAGE, report);
+    Limits {
+        transactions: count(&file.transactions, 100_000),
+        per_source: good(&file.per_source).map(|rate| rate.value),
+        sources: count(&file.sources, 65_536),
+        repeats: count(&file.repeats, 10_000),
+        connections: count(&file.connections, 4096),
+        connections_per_source: count(&file.connections_per_source, 128),
+        write_queue: octets(&file.write_queue, 256 << 10, QUEUE, report),
+        message: message.min(MAX_MESSAGE),
+        idle: within(&file.idle, second.saturating_mul(120).max(patience), patience, DAY, report),
+        partial: within(&file.partial, second.saturating_mul(10), Duration::from_millis(100), DAY, report),
+        connect: within(&file.connect, second.saturating_mul(2), Duration::from_millis(10), second.saturating_mul(60), report),
+    }
+}
+
+/// How long an expired DNS answer may serve.
+pub(super) fn stale(file: &Read<Placed<Duration>>, report: &mut Report) -> Duration {
+    within(file, Duration::from_secs(3600), Duration::ZERO, STALEST, report)
+}
+
+fn within(file: &Read<Placed<Duration>>, default: Duration, least: Duration, most: Duration, report: &mut Report) -> Duration {
+    let Some(given) = good(file) else { return default };
+    if given.value < least || given.value > most {
+        let right = format!("from `{}` to `{}`", written(least), written(most));
+        report.mistake(&given.place, format!("`{}` is out of bounds", written(given.value)), right);
+    }
+    given.value
+}
+
+fn octets(file: &Read<Placed<u64>>, default: u64, bounds: std::ops::RangeInclusive<u64>, report: &mut Report) -> usize {
+    let value = good(file).map_or(default, |given| {
+        if !bounds.contains(&given.value) {
+            let right = format!("from {} to {} octets", bounds.start(), bounds.end());
+            report.mistake(&given.place, format!("{} octets are out of bounds", given.value), right);
+        }
+        given.value
+    });
+    usize::try_from(value).unwrap_or(usize::MAX)
+}
+
+fn count(file: &Read<Placed<u64>>, default: usize) -> usize {
+    good(file).map_or(default, |given| usize::try_from(given.value).unwrap_or(usize::MAX))
+}

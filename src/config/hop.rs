@@ -1,0 +1,127 @@
+//! Reads where to send to: an upstream, or a trunk's outbound URI.
+//!
+//! Resolves nothing and judges no address; that is the fence's.
+
+use std::net::{IpAddr, SocketAddr};
+
+use super::Transport;
+use super::report::Wrong;
+use super::value::{is_hostname, literal, plain};
+
+/// A next hop as written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Written {
+    pub(super) host: Host,
+    pub(super) port: Option<u16>,
+    pub(super) transport: Option<Transport>,
+    /// `host[:port][;parameters]`, for a Request-URI.
+    pub(super) hostpart: String,
+}
+
+/// The host of a next hop.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Host {
+    Address(IpAddr),
+    /// Lower case.
+    Name(String),
+}
+
+impl Written {
+    /// The address to send to, if it is written as one.
+    pub(super) fn address(&self) -> Option<SocketAddr> {
+        match self.host {
+            Host::Address(ip) => Some(SocketAddr::new(ip, self.port.unwrap_or(5060))),
+            Host::Name(_) => None,
+        }
+    }
+}
+
+const UPSTREAM: &str = "`sip:host[:port][;transport=udp|tcp]`, `host:port` or an address, for example `sip:livekit.eu.internal`";
+const URI: &str = "`sip:host[:port][;parameters]`, for example `sip:acme.pstn.example.com`";
+
+/// An upstream: a SIP URI without a user, or a host with or without a port. No parameter but `transport`: a message goes to
+/// an upstream with its own Request-URI.
+pub(super) fn upstream(text: &str) -> Result<Written, Wrong> {
+    let rest = strip_scheme(text, UPSTREAM)?.unwrap_or(text);
+    let (written, other) = read(text, rest, UPSTREAM)?;
+    match other {
+        Some(name) => Err(Wrong::new(format!("parameter `{name}` means nothing for an upstream"), UPSTREAM)),
+        None => Ok(written),
+    }
+}
+
+/// A trunk's outbound URI: a SIP URI without a user.
+pub(super) fn uri(text: &str) -> Result<Written, Wrong> {
+    match strip_scheme(text, URI)? {
+        Some(rest) => read(text, rest, URI).map(|(written, _)| written),
+        None => Err(Wrong::new(format!("`{text}` is no SIP URI"), URI)),
+    }
+}
+
+fn strip_scheme<'t>(text: &'t str, right: &str) -> Result<Option<&'t str>, Wrong> {
+    let scheme = |scheme: &str| text.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme));
+    if scheme("sips:") {
+        return Err(Wrong::new("`sips:` is not supported yet", right));
+    }
+    Ok(if scheme("sip:") { text.get(4..) } else { None })
+}
+
+/// The hop, and the first parameter beside `transport`, if any.
+fn read<'t>(text: &str, rest: &'t str, right: &str) -> Result<(Written, Option<&'t str>), Wrong> {
+    if rest.contains('@') {
+        return Err(Wrong::new(format!("`{text}` has a user part; a call brings its own"), right));
+    }
+    if rest.contains('?') {
+        return Err(Wrong::new(format!("`{text}` has headers"), right));
+    }
+    let (hostport, parameters) = rest.split_once(';').map_or((rest, None), |(host, rest)| (host, Some(rest)));
+    let (host, port) =
+        host_and_port(hostport).ok_or_else(|| Wrong::new(format!("`{hostport}` is no host or host:port"), right))?;
+    if let Host::Address(ip) = host {
+        plain(SocketAddr::new(ip, port.unwrap_or(5060)), right)?;
+    } else if port == Some(0) {
+        return Err(Wrong::new("port 0 is no port", "a port from 1 to 65535"));
+    }
+    let (mut transport, mut other) = (None, None);
+    for parameter in parameters.into_iter().flat_map(|list| list.split(';')) {
+        let (name, value) = parameter.split_once('=').map_or((parameter, None), |(name, value)| (name, Some(value)));
+        if name.is_empty() || !parameter.bytes().all(is_parameter) {
+            return Err(Wrong::new(format!("`;{parameter}` is no URI parameter"), right));
+        }
+        match name.to_ascii_lowercase().as_str() {
+            "transport" if transport.is_some() => return Err(Wrong::new("`transport` stands twice", right)),
+            "transport" => transport = Some(read_transport(value.unwrap_or_default())?),
+            "maddr" => return Err(Wrong::new("`maddr` is never obeyed", "the address itself as the host")),
+            _ => other = other.or(Some(name)),
+        }
+    }
+    Ok((Written { host, port, transport, hostpart: rest.to_owned() }, other))
+}
+
+fn read_transport(value: &str) -> Result<Transport, Wrong> {
+    match value.to_ascii_lowercase().as_str() {
+        "udp" => Ok(Transport::Udp),
+        "tcp" => Ok(Transport::Tcp),
+        "tls" | "ws" | "wss" | "sctp" => {
+            Err(Wrong::new(format!("`transport={value}` is not supported yet"), "`transport=udp` or `transport=tcp`"))
+        }
+        _ => Err(Wrong::new(format!("`{value}` is no transport"), "`transport=udp` or `transport=tcp`")),
+    }
+}
+
+fn host_and_port(text: &str) -> Option<(Host, Option<u16>)> {
+    if let Some((ip, port)) = literal(text) {
+        return Some((Host::Address(ip), port));
+    }
+    let (host, port) = match text.split_once(':') {
+        Some((host, port)) => (host, Some(port.bytes().all(|c| c.is_ascii_digit()).then(|| port.parse().ok())??)),
+        None => (text, None),
+    };
+    let lower = host.to_ascii_lowercase();
+    is_hostname(&lower).then_some((Host::Name(lower), port))
+}
+
+/// What may stand in a URI parameter without an escape, and `%` and `=` (RFC 3261 25.1: paramchar).
+fn is_parameter(c: u8) -> bool {
+    c.is_ascii_alphanumeric() || b"-_.!~*'()[]/:&+$%=".contains(&c)
+}

@@ -1,0 +1,283 @@
+//! From one text of a file to one value, or to what is wrong with it and what would be right.
+//!
+//! Knows nothing of keys, places or other values.
+
+use std::net::{IpAddr, SocketAddr};
+use std::str::FromStr;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use super::report::Wrong;
+use super::table::nearest;
+use super::{Media, Mode, Transport};
+use crate::fence::canonical;
+use crate::reason::Profile;
+
+/// A DNS label (RFC 1035 2.3.1) in lower case: it stands in front of a region's hostname.
+pub(super) fn label(text: &str) -> Result<String, Wrong> {
+    let lower = text.to_ascii_lowercase();
+    if !is_label(&lower) || lower.contains('_') {
+        let right = "a DNS label: letters, digits and inner hyphens, at most 63, for example `acme`";
+        return Err(Wrong::new(format!("`{text}` cannot stand in a host name"), right));
+    }
+    if lower != text {
+        return Err(Wrong::new(format!("`{text}` has upper case"), format!("names are compared in lower case: `{lower}`")));
+    }
+    Ok(lower)
+}
+
+/// A region's name: a token (RFC 3261 25.1), because it stands in `X-Ringfence` as one.
+pub(super) fn region_name(text: &str) -> Result<String, Wrong> {
+    let token = |c: u8| c.is_ascii_alphanumeric() || b"-.!%*_+`'~".contains(&c);
+    if text.is_empty() || text.len() > 63 || !text.bytes().all(token) {
+        let right = "a token of letters, digits, `-`, `_` and `.`, at most 63, for example `eu`";
+        return Err(Wrong::new(format!("`{text}` is no region name"), right));
+    }
+    Ok(text.to_owned())
+}
+
+/// A host name in lower case.
+pub(super) fn hostname(text: &str) -> Result<String, Wrong> {
+    let right = "a host name, for example `eu.sip.example.com`";
+    let lower = text.to_ascii_lowercase();
+    if IpAddr::from_str(text).is_ok() {
+        return Err(Wrong::new(format!("`{text}` is an address"), right));
+    }
+    if let Some(name) = lower.strip_suffix('.').filter(|name| is_hostname(name)) {
+        return Err(Wrong::new(format!("`{text}` ends with a dot"), format!("`{name}`")));
+    }
+    if is_hostname(&lower) { Ok(lower) } else { Err(Wrong::new(format!("`{text}` is no host name"), right)) }
+}
+
+/// Whether the text, in lower case, is a host name that is no address in disguise.
+pub(super) fn is_hostname(text: &str) -> bool {
+    let numeric = |label: &str| label.bytes().all(|c| c.is_ascii_digit());
+    text.len() <= 253 && text.split('.').all(is_label) && !text.rsplit('.').next().is_some_and(numeric)
+}
+
+/// Underscores are tolerated because resolvers and operators do; RFC 952 did not.
+fn is_label(text: &str) -> bool {
+    let inner = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-' || c == b'_';
+    (1..=63).contains(&text.len()) && text.bytes().all(inner) && !text.starts_with('-') && !text.ends_with('-')
+}
+
+/// A network without host bits.
+pub(super) fn network(text: &str) -> Result<IpNet, Wrong> {
+    if let Ok(ip) = IpAddr::from_str(text) {
+        let net = IpNet::from(canonical(ip));
+        return Err(Wrong::new(format!("`{text}` is an address, not a network"), format!("`{net}` for this address alone")));
+    }
+    let Ok(net) = IpNet::from_str(text) else {
+        let right = "address/length, for example `203.0.113.0/24` or `2001:db8::/48`";
+        return Err(Wrong::new(format!("`{text}` is not a network"), right));
+    };
+    if net.trunc() != net {
+        return Err(Wrong::new(format!("`{text}` has bits beyond its length"), format!("`{}`", net.trunc())));
+    }
+    // Mapped and NAT64 addresses are judged by the IPv4 address inside, so that such a network would never match.
+    if let (IpNet::V6(v6), IpAddr::V4(v4)) = (net, canonical(net.addr()))
+        && let Some(length) = v6.prefix_len().checked_sub(96)
+    {
+        return Err(Wrong::new(format!("`{text}` is IPv4 within IPv6"), format!("`{v4}/{length}`, which covers both spellings")));
+    }
+    Ok(net)
+}
+
+/// `udp:ADDRESS:PORT` or `tcp:ADDRESS:PORT`.
+pub(super) fn listener(text: &str) -> Result<(Transport, SocketAddr), Wrong> {
+    let right = "`udp:ADDRESS:PORT` or `tcp:ADDRESS:PORT`, for example `udp:203.0.113.10:5060`";
+    let (transport, addr) = text.split_once(':').unwrap_or_default();
+    let transport = match transport.to_ascii_lowercase().as_str() {
+        "udp" => Transport::Udp,
+        "tcp" => Transport::Tcp,
+        "tls" | "ws" | "wss" | "sctp" => {
+            return Err(Wrong::new(format!("listeners over {transport} are not supported yet"), "`udp:` or `tcp:`"));
+        }
+        _ => return Err(Wrong::new(format!("`{text}` is not a listener"), right)),
+    };
+    let Ok(addr) = SocketAddr::from_str(addr) else {
+        return Err(Wrong::new(format!("`{addr}` is not ADDRESS:PORT"), right));
+    };
+    let addr = plain(addr, right)?;
+    if addr.ip().is_multicast() || addr.ip() == IpAddr::from([255; 4]) {
+        return Err(Wrong::new(format!("`{}` is no address of one host", addr.ip()), right));
+    }
+    Ok((transport, addr))
+}
+
+/// `ADDRESS:PORT`.
+pub(super) fn socket(text: &str) -> Result<SocketAddr, Wrong> {
+    let right = "ADDRESS:PORT, for example `127.0.0.1:9090`";
+    SocketAddr::from_str(text)
+        .map_err(|_| Wrong::new(format!("`{text}` is not ADDRESS:PORT"), right))
+        .and_then(|addr| plain(addr, right))
+}
+
+/// A DNS server: `ADDRESS` or `ADDRESS:PORT`.
+pub(super) fn dns_server(text: &str) -> Result<SocketAddr, Wrong> {
+    let right = "ADDRESS or ADDRESS:PORT of a DNS server, for example `127.0.0.1:53`";
+    match literal(text) {
+        Some((ip, port)) => plain(SocketAddr::new(ip, port.unwrap_or(53)), right),
+        None => Err(Wrong::new(format!("`{text}` is not an address"), right)),
+    }
+}
+
+/// An address with or without a port; IPv6 with a port, or in brackets, or bare.
+pub(super) fn literal(text: &str) -> Option<(IpAddr, Option<u16>)> {
+    if let Ok(addr) = SocketAddr::from_str(text) {
+        // A scope would be lost on the way to the fence.
+        let scoped = matches!(addr, SocketAddr::V6(v6) if v6.scope_id() != 0);
+        return (!scoped).then_some((addr.ip(), Some(addr.port())));
+    }
+    let bracketed = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    match bracketed {
+        Some(inner) => inner.parse().ok().map(|ip| (IpAddr::V6(ip), None)),
+        None => text.parse().ok().map(|ip| (ip, None)),
+    }
+}
+
+/// Refuses what an address may not be anywhere: port 0, a scope, IPv4 spelt as IPv6.
+pub(super) fn plain(addr: SocketAddr, right: &str) -> Result<SocketAddr, Wrong> {
+    if addr.port() == 0 {
+        return Err(Wrong::new("port 0 is no port", "a port from 1 to 65535"));
+    }
+    let meant = canonical(addr.ip());
+    if meant != addr.ip() {
+        let right = format!("`{}`", SocketAddr::new(meant, addr.port()));
+        return Err(Wrong::new(format!("`{}` is IPv4 within IPv6", addr.ip()), right));
+    }
+    match addr {
+        SocketAddr::V6(v6) if v6.scope_id() != 0 => Err(Wrong::new("an address with a scope", right)),
+        addr => Ok(addr),
+    }
+}
+
+/// What Via may carry: an address, IPv6 without brackets, or a host name.
+pub(super) fn advertise(text: &str) -> Result<String, Wrong> {
+    let right = "an address (IPv6 without brackets) or a host name, without a port";
+    match IpAddr::from_str(text) {
+        Ok(ip) if ip.is_unspecified() || ip.is_multicast() => {
+            Err(Wrong::new(format!("`{text}` is no address of one host"), right))
+        }
+        Ok(ip) => Ok(canonical(ip).to_string()),
+        Err(_) if text.starts_with('[') => Err(Wrong::new(format!("`{text}` has brackets"), right)),
+        Err(_) => hostname(text).map_err(|wrong| Wrong::new(wrong.wrong, right)),
+    }
+}
+
+/// Longest duration that is taken: beyond, it is surely a slip, and sums could overflow.
+const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
+/// A whole number and a unit: `500ms`, `4s`, `10m`, `1h`, `730d`.
+pub(super) fn duration(text: &str) -> Result<Duration, Wrong> {
+    let wrong =
+        || Wrong::new(format!("`{text}` is not a duration"), "a whole number and ms, s, m, h or d, for example `500ms` or `4s`");
+    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
+    let number: u64 = number.parse().map_err(|_| wrong())?;
+    let millis = match unit {
+        "ms" => 1,
+        "s" => 1000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        _ => return Err(wrong()),
+    };
+    let duration = number.checked_mul(millis).map(Duration::from_millis);
+    duration
+        .filter(|duration| *duration <= LONGEST)
+        .ok_or_else(|| Wrong::new(format!("`{text}` is too long"), "at most `36500d`"))
+}
+
+/// How a duration is written, in the largest unit that fits.
+pub(super) fn written(duration: Duration) -> String {
+    let millis = duration.as_millis();
+    for (unit, size) in [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000)] {
+        if millis >= size && millis.is_multiple_of(size) {
+            return format!("{}{unit}", millis / size);
+        }
+    }
+    format!("{millis}ms")
+}
+
+/// `200/s`.
+pub(super) fn rate(text: &str) -> Result<u32, Wrong> {
+    let number = text.strip_suffix("/s").and_then(|number| number.parse().ok()).filter(|&number| number > 0);
+    number.ok_or_else(|| Wrong::new(format!("`{text}` is not a rate"), "a whole number above 0 a second, for example `200/s`"))
+}
+
+/// `64KiB`, `1MiB`, or octets.
+pub(super) fn size(text: &str) -> Result<u64, Wrong> {
+    let wrong =
+        || Wrong::new(format!("`{text}` is not a size"), "octets, or a whole number and KiB or MiB, for example `256KiB`");
+    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
+    let number: u64 = number.parse().map_err(|_| wrong())?;
+    let octets = match unit {
+        "" => 1,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        _ => return Err(wrong()),
+    };
+    number.checked_mul(octets).ok_or_else(wrong)
+}
+
+/// A method of `methods`.
+pub(super) fn method(text: &str) -> Result<Method, Wrong> {
+    match text {
+        "REGISTER" => Ok(Method::Register),
+        "PUBLISH" => Ok(Method::Publish),
+        _ => Err(Wrong::new(
+            format!("`{text}` cannot be listed"),
+            "`REGISTER` or `PUBLISH`: every other method is forwarded or answered anyway",
+        )),
+    }
+}
+
+/// What `methods` may list: what is refused with 405 otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Method {
+    Register,
+    Publish,
+}
+
+/// `enforce` or `shadow`.
+pub(super) fn mode(text: &str) -> Result<Mode, Wrong> {
+    one_of(text, &[("enforce", Mode::Enforce), ("shadow", Mode::Shadow)])
+}
+
+/// `off`, `warn` or `enforce`.
+pub(super) fn media(text: &str) -> Result<Media, Wrong> {
+    if text == "relay" {
+        return Err(Wrong::new("`relay` is not supported yet", "`off`, `warn` or `enforce`"));
+    }
+    one_of(text, &[("off", Media::Off), ("warn", Media::Warn), ("enforce", Media::Enforce)])
+}
+
+/// `any` or `in-region`: whether the source must be inside the region.
+pub(super) fn source(text: &str) -> Result<bool, Wrong> {
+    one_of(text, &[("any", false), ("in-region", true)])
+}
+
+/// A published profile.
+pub(super) fn profile(text: &str) -> Result<Profile, Wrong> {
+    Profile::named(text).ok_or_else(|| {
+        let known = Profile::NAMES.join("`, `");
+        let right = match nearest(text, Profile::NAMES) {
+            Some(name) => format!("did you mean `{name}`?"),
+            None => format!("`{known}`, or {{ policy = 603, capacity = 503 }}"),
+        };
+        Wrong::new(format!("`{text}` is no reject profile"), right)
+    })
+}
+
+fn one_of<T: Copy>(text: &str, choices: &[(&str, T)]) -> Result<T, Wrong> {
+    choices.iter().find(|(name, _)| *name == text).map(|&(_, value)| value).ok_or_else(|| {
+        let names: Vec<_> = choices.iter().map(|(name, _)| format!("`{name}`")).collect();
+        Wrong::new(format!("`{text}` is not one of the choices"), names.join(" or "))
+    })
+}
+
+/// Any text, as it stands.
+pub(super) fn text(text: &str) -> Result<String, Wrong> {
+    if text.is_empty() { Err(Wrong::new("an empty text", "a text in quotes")) } else { Ok(text.to_owned()) }
+}

@@ -1,0 +1,268 @@
+//! The verdict on a new request: which project and trunk it belongs to, and whether it may pass.
+//!
+//! A pure function of the request, where it came from and the configuration. The order of the tests is the contract's: the source,
+//! the host, the project and its trunk, the pin, the media. (Targets come after, when there is something to forward.) Only the
+//! Request-URI, the packet's source and the body decide; no other header is believed.
+
+use std::net::IpAddr;
+
+use super::io::Arrival;
+use crate::config::{Config, Endpoint, Listener, Media, Mode, ProjectId, RegionId, Trunk, TrunkId};
+use crate::fence::Networks;
+use crate::reason::{Profile, Reason};
+use crate::sip::sdp::{self, Objection};
+use crate::sip::uri::{Host, Scheme, Uri};
+use crate::sip::{Message, Method, Name, Request};
+
+/// Who sent a request, as far as its address says.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Source<'a> {
+    /// The trunks, of all projects, that signal from there.
+    pub(super) trunks: &'a [TrunkId],
+    /// Whether it is inside the region: one of its servers.
+    pub(super) server: bool,
+}
+
+impl<'a> Source<'a> {
+    /// What an address is to a region.
+    pub(super) fn of(config: &'a Config, region: RegionId, ip: IpAddr) -> Self {
+        Self { trunks: config.sources.trunks(ip), server: config.region(region).networks.contains(ip) }
+    }
+
+    /// Whether it is nobody: no trunk of any project and no server of the region.
+    pub(super) fn is_unknown(&self) -> bool {
+        self.trunks.is_empty() && !self.server
+    }
+}
+
+/// A request that may pass, so far.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Admitted {
+    /// Whose.
+    pub(super) project: ProjectId,
+    /// By which trunk: the one it came from, or the one it goes out by.
+    pub(super) trunk: TrunkId,
+    /// Whether it goes out by the trunk.
+    pub(super) outbound: bool,
+    /// What would have refused it, if the project did not only watch (or only warn about media).
+    pub(super) shadow: Option<Reason>,
+}
+
+/// A request that may not pass.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Refusal {
+    /// Why.
+    pub(super) reason: Reason,
+    /// Whose, if known.
+    pub(super) project: Option<ProjectId>,
+    /// By which trunk, if known.
+    pub(super) trunk: Option<TrunkId>,
+    /// The failing field and its value, for a person.
+    pub(super) detail: String,
+}
+
+impl Refusal {
+    /// The answer profile: the trunk's, else the project's, else the file's.
+    pub(super) fn profile(&self, config: &Config) -> Profile {
+        let project = self.project.map(|project| config.project(project).reject);
+        self.trunk.map(|trunk| config.trunk(trunk).reject).or(project).unwrap_or(config.reject)
+    }
+}
+
+/// Text from the wire, fit for a quoted string: printable ASCII without quotes, at most 96 octets.
+pub(super) fn shown(text: &[u8]) -> String {
+    let plain = |&octet: &u8| if octet.is_ascii_graphic() && octet != b'"' && octet != b'\\' { char::from(octet) } else { '?' };
+    text.iter().take(96).map(plain).collect()
+}
+
+/// Judges a new request. The source is known to be somebody.
+pub(super) fn admit(
+    config: &Config,
+    listener: &Listener,
+    arrival: &Arrival,
+    source: Source<'_>,
+    message: &Message<'_>,
+    request: &Request<'_>,
+) -> Result<Admitted, Refusal> {
+    let endpoint = endpoint(config, listener, arrival, request);
+    let judge = Judge { config, listener, source, ip: arrival.from.ip() };
+    let (project, trunk, outbound, foreign) = judge.place(endpoint, request)?;
+    let mut verdict = Verdict { config, project, trunk, shadow: None };
+    if let Some((reason, detail)) = foreign {
+        verdict.object(reason, detail)?;
+    }
+    let region = config.region(listener.region);
+    let rules = config.project(project);
+    if rules.source_in_region && !region.networks.contains(judge.ip) {
+        verdict.object(Reason::ForeignSource, format!("source {} is outside region {}", judge.ip, region.name))?;
+    }
+    if let Some(pin) = rules.pin.as_ref().filter(|pin| !pin.contains(&listener.region)) {
+        let names: Vec<&str> = pin.iter().map(|&id| config.region(id).name.as_str()).collect();
+        verdict.object(
+            Reason::PinnedElsewhere,
+            format!("project {} is pinned to {}, not {}", rules.name, names.join(" "), region.name),
+        )?;
+    }
+    if request.method == Method::Invite && rules.media != Media::Off {
+        let from_trunk = (!outbound).then(|| config.trunk(trunk));
+        if let Err((reason, detail)) = media(&region.networks, from_trunk, message) {
+            if rules.media == Media::Warn {
+                verdict.shadow.get_or_insert(reason);
+            } else {
+                verdict.object(reason, detail)?;
+            }
+        }
+    }
+    Ok(Admitted { project, trunk, outbound, shadow: verdict.shadow })
+}
+
+/// Judges the media of an INVITE: towards a region's server the region's networks and the trunk's media are inside, from a server
+/// the region's networks alone. Also for re-INVITEs.
+pub(super) fn media(region: &Networks, from_trunk: Option<&Trunk>, message: &Message<'_>) -> Result<(), (Reason, String)> {
+    let body = message.body();
+    if body.is_empty() {
+        return Ok(());
+    }
+    let unreadable = |what: String| Err((Reason::UnreadableMedia, what));
+    let mut types = message.all(Name::ContentType);
+    let Some(kind) = types.next().map(|header| message.value(header)) else {
+        return unreadable("body without Content-Type".to_owned());
+    };
+    let essence = kind.split(|&octet| octet == b';').next().unwrap_or_default().trim_ascii();
+    if types.next().is_some() || !essence.eq_ignore_ascii_case(b"application/sdp") {
+        return unreadable(format!("Content-Type {} cannot be checked", shown(essence)));
+    }
+    if let Some(encoding) = message.first(Name::ContentEncoding).map(|header| message.value(header)) {
+        if !encoding.eq_ignore_ascii_case(b"identity") {
+            return unreadable(format!("Content-Encoding {} cannot be checked", shown(encoding)));
+        }
+    }
+    let inside = |ip: IpAddr| region.contains(ip) || from_trunk.is_some_and(|trunk| trunk.media.contains(ip));
+    match sdp::judge(body, inside) {
+        Ok(()) => Ok(()),
+        Err(Objection::Outside { field, address }) => {
+            Err((Reason::ForeignMediaOffer, format!("SDP {field} address {address} is outside")))
+        }
+        Err(Objection::Unreadable { field, text }) => unreadable(format!("SDP {field} cannot be checked: {}", shown(text))),
+    }
+}
+
+/// What the Request-URI names. A tel URI has no host: it stands for the bare region, as its number does not say otherwise. An
+/// address is no endpoint, since the hostname is the pin; only an OPTIONS may ask the very address that it was sent to.
+fn endpoint(config: &Config, listener: &Listener, arrival: &Arrival, request: &Request<'_>) -> Endpoint {
+    match (&request.uri, request.uri.host) {
+        (Uri { scheme: Scheme::Tel, .. }, _) => Endpoint::Region(listener.region),
+        (_, Some(Host::Name(name))) => config.endpoints.find(name),
+        (_, Some(Host::Address(ip))) if request.method == Method::Options && ip == arrival.local.ip() => {
+            Endpoint::Region(listener.region)
+        }
+        _ => Endpoint::Unknown,
+    }
+}
+
+/// Whether an OPTIONS asks about nothing but this address: there is no project to judge then.
+pub(super) fn is_ping(config: &Config, arrival: &Arrival, request: &Request<'_>) -> bool {
+    let listener = config.listener(arrival.listener);
+    request.method == Method::Options
+        && matches!(endpoint(config, listener, arrival, request), Endpoint::Region(region) if region == listener.region)
+}
+
+struct Judge<'a> {
+    config: &'a Config,
+    listener: &'a Listener,
+    source: Source<'a>,
+    ip: IpAddr,
+}
+
+/// Project, trunk, whether outbound, and what is wrong with the host if it names an endpoint elsewhere.
+type Place = (ProjectId, TrunkId, bool, Option<(Reason, String)>);
+
+impl Judge<'_> {
+    fn place(&self, endpoint: Endpoint, request: &Request<'_>) -> Result<Place, Refusal> {
+        let here = self.listener.region;
+        match endpoint {
+            Endpoint::Unknown => Err(self.unknown(request, "is no endpoint here")),
+            Endpoint::Region(region) => {
+                let foreign = self.foreign(region, request);
+                match self.only_project() {
+                    Some(project) => self.inbound(project, foreign),
+                    None => Err(match foreign {
+                        Some((reason, detail)) => Refusal { reason, project: None, trunk: None, detail },
+                        None => self.unknown(request, "needs a project in front: the source does not name exactly one"),
+                    }),
+                }
+            }
+            Endpoint::Project(region, project) => self.inbound(project, self.foreign(region, request)),
+            Endpoint::Global(project) => self.inbound(project, None),
+            Endpoint::Trunk(region, trunk) => {
+                let project = self.config.trunk(trunk).project;
+                if let (Some((reason, detail)), true) = (self.foreign(region, request), region != here) {
+                    return Err(Refusal { reason, project: Some(project), trunk: Some(trunk), detail });
+                }
+                if !self.source.server {
+                    return Err(self.stranger(project));
+                }
+                if self.config.trunk(trunk).outbound.is_none() {
+                    return Err(self.unknown(request, "names a trunk without uri"));
+                }
+                Ok((project, trunk, true, None))
+            }
+        }
+    }
+
+    /// A call to a project's endpoint: one of its trunks must signal from the source.
+    fn inbound(&self, project: ProjectId, foreign: Option<(Reason, String)>) -> Result<Place, Refusal> {
+        let trunk = self.source.trunks.iter().copied().find(|&trunk| self.config.trunk(trunk).project == project);
+        match (trunk, foreign) {
+            (Some(trunk), foreign) => Ok((project, trunk, false, foreign)),
+            (None, Some((reason, detail))) => Err(Refusal { reason, project: Some(project), trunk: None, detail }),
+            (None, None) => Err(self.stranger(project)),
+        }
+    }
+
+    /// The project of the source, if it names exactly one.
+    fn only_project(&self) -> Option<ProjectId> {
+        let mut projects = self.source.trunks.iter().map(|&trunk| self.config.trunk(trunk).project);
+        let first = projects.next()?;
+        projects.all(|project| project == first).then_some(first)
+    }
+
+    fn foreign(&self, region: RegionId, request: &Request<'_>) -> Option<(Reason, String)> {
+        if region == self.listener.region {
+            return None;
+        }
+        let (there, here) = (self.config.region(region), self.config.region(self.listener.region));
+        let reason = if there.served { Reason::WrongListener } else { Reason::ForeignEndpoint };
+        let host = shown(request.uri.hostport);
+        Some((reason, format!("Request-URI host {host} is an endpoint of region {}, not {}", there.name, here.name)))
+    }
+
+    fn unknown(&self, request: &Request<'_>, what: &str) -> Refusal {
+        let detail = format!("Request-URI host {} {what}", shown(request.uri.hostport));
+        Refusal { reason: Reason::UnknownEndpoint, project: None, trunk: self.source.trunks.first().copied(), detail }
+    }
+
+    fn stranger(&self, project: ProjectId) -> Refusal {
+        let detail = format!("source {} is no trunk of project {}", self.ip, self.config.project(project).name);
+        Refusal { reason: Reason::UnknownSource, project: Some(project), trunk: None, detail }
+    }
+}
+
+/// What has been found so far about a request whose project is known.
+struct Verdict<'a> {
+    config: &'a Config,
+    project: ProjectId,
+    trunk: TrunkId,
+    shadow: Option<Reason>,
+}
+
+impl Verdict<'_> {
+    /// An objection: refuses, unless the project only watches; then the first one is remembered.
+    fn object(&mut self, reason: Reason, detail: String) -> Result<(), Refusal> {
+        if self.config.project(self.project).mode == Mode::Shadow {
+            self.shadow.get_or_insert(reason);
+            return Ok(());
+        }
+        Err(Refusal { reason, project: Some(self.project), trunk: Some(self.trunk), detail })
+    }
+}

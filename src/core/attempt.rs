@@ -1,0 +1,269 @@
+//! One attempt after the other: starting, giving up, answering when none is left.
+//!
+//! Serial and inside the region alone: the targets were fenced when they were found, and each attempt has a branch of its own.
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use super::admit::Refusal;
+use super::branch::{Branch, NO_SLOT};
+use super::forward::{self, Names, Sides, Work};
+use super::io::{Destination, Note, Output, Peer, Send, Verdict};
+use super::keys::Keys;
+use super::refuse;
+use super::target::{Target, TargetSet};
+use super::transaction::{Client, Token, Transaction, attempt};
+use crate::config::{Config, ListenerId, RegionId, Transport};
+use crate::reason::Reason;
+use crate::sip::reply::Reply;
+use crate::sip::{Message, Method, Request};
+
+/// Requests longer than this go over a stream where the region has one (RFC 3261 18.1.1).
+const DATAGRAM: usize = 1300;
+
+/// Everything that a step may read, and where it writes.
+pub(super) struct Env<'a> {
+    pub(super) now: Instant,
+    pub(super) config: &'a Config,
+    pub(super) keys: &'a Keys,
+    pub(super) names: &'a Names,
+    pub(super) shard: u8,
+    pub(super) work: &'a mut Work,
+    pub(super) out: &'a mut Vec<Output>,
+}
+
+/// What starts a transaction's first attempt.
+pub(super) struct First<'a> {
+    pub(super) peer: Peer,
+    pub(super) region: RegionId,
+    pub(super) method: Method,
+    pub(super) slot: u32,
+    pub(super) serial: u64,
+    pub(super) round: u32,
+    pub(super) token: Option<&'a Token>,
+    /// The listener to leave by, if it fits.
+    pub(super) prefer: ListenerId,
+}
+
+impl Env<'_> {
+    /// Sends to a peer.
+    pub(super) fn reply(&mut self, peer: &Peer, bytes: Bytes) {
+        let transport = self.config.listener(peer.listener()).transport;
+        let transport = if peer.connection().is_some() { Transport::Tcp } else { transport };
+        self.out.push(Output::Send(Send {
+            to: Destination::Peer(*peer),
+            transport,
+            listener: peer.listener(),
+            local: Some(peer.local().ip()),
+            bytes,
+            attempt: None,
+        }));
+    }
+
+    /// Answers a request from its own bytes; `None` if it cannot be answered.
+    pub(super) fn answer(
+        &mut self,
+        message: &Message<'_>,
+        peer: &Peer,
+        region: RegionId,
+        code: u16,
+        phrase: &str,
+        rows: &[u8],
+    ) -> Option<Bytes> {
+        let tag = (code > 100).then(|| {
+            let tag = message.first(crate::sip::Name::From).map(|header| message.value(header));
+            let from = tag.and_then(crate::sip::address::Address::parse).and_then(|from| from.tag()).unwrap_or_default();
+            let call = message.first(crate::sip::Name::CallId).map(|header| message.value(header)).unwrap_or_default();
+            self.keys.to_tag(call, from)
+        });
+        self.work.buffer.clear();
+        let reply = Reply { code, phrase, to_tag: tag.as_ref().map(super::keys::Hex::as_str), rows };
+        if !reply.write(message, peer.addr(), &mut self.work.buffer) {
+            return None;
+        }
+        let bytes = Bytes::copy_from_slice(&self.work.buffer);
+        self.reply(peer, bytes.clone());
+        self.out.push(Output::Note(Note::Responded { region, relayed: false, code }));
+        Some(bytes)
+    }
+
+    /// Forwards a request to the first target that can be reached from a listener. The pending edit holds what does not depend on
+    /// the target. `None`: no target can be reached.
+    pub(super) fn start(
+        &mut self,
+        message: &Message<'_>,
+        request: &Request<'_>,
+        first: &First<'_>,
+        targets: &mut TargetSet,
+    ) -> Option<(Client, (usize, usize))> {
+        let (target, transport, leaves) = self.choose(first.region, first.prefer, message.bytes().len(), targets)?;
+        let streams = transport.reliable() || !targets.is_empty();
+        forward::common(message, request, first.peer.addr(), streams, &mut self.work.edit);
+        let nonce = self.nonce(first.serial, target.fenced.addr(), 0);
+        let branch = Branch { shard: self.shard, slot: first.slot, nonce, round: first.round };
+        let head = self.head(&first.peer, leaves, branch, first.token);
+        self.work.edit.insert(forward::head_place(message), &[&head]);
+        let bytes = self.work.apply(message.bytes());
+        let at = memchr::memmem::find(&bytes, &head)?;
+        let place = (at, at + head.len());
+        Some((self.launch(target, transport, leaves, first.slot, nonce, bytes, first.method), place))
+    }
+
+    /// Forwards without a transaction: the ACK of a 2xx. The branch is the same for the same ACK.
+    pub(super) fn pass_on(
+        &mut self,
+        message: &Message<'_>,
+        request: &Request<'_>,
+        peer: &Peer,
+        region: RegionId,
+        round: u32,
+        targets: &mut TargetSet,
+    ) -> Option<()> {
+        let (target, transport, leaves) = self.choose(region, peer.listener(), message.bytes().len(), targets)?;
+        forward::common(message, request, peer.addr(), transport.reliable(), &mut self.work.edit);
+        let nonce = self.keys.branch(&[request.via.branch.unwrap_or_default(), request.call_id, &request.cseq.to_le_bytes()]);
+        let branch = Branch { shard: self.shard, slot: NO_SLOT, nonce, round };
+        let head = self.head(peer, leaves, branch, None);
+        self.work.edit.insert(forward::head_place(message), &[&head]);
+        let bytes = self.work.apply(message.bytes());
+        self.send(target.fenced, transport, leaves, bytes, None);
+        Some(())
+    }
+
+    /// Tries the next target of a transaction, with the bytes of the attempt before; `false` if there is none.
+    pub(super) fn next(&mut self, slot: u32, transaction: &mut Transaction, sent: &Bytes) -> bool {
+        let peer = transaction.server.peer;
+        let chosen = self.choose(transaction.region, peer.listener(), sent.len(), &mut transaction.targets);
+        let Some((target, transport, leaves)) = chosen else { return false };
+        let count = transaction.earlier.len() as u64 + 1;
+        let nonce = self.nonce(transaction.serial, target.fenced.addr(), count);
+        let branch = Branch { shard: self.shard, slot, nonce, round: transaction.round };
+        let head = self.head(&peer, leaves, branch, transaction.token.as_ref());
+        let (from, to) = transaction.head;
+        self.work.edit.clear();
+        self.work.edit.splice(from..to, &[&head]);
+        let bytes = self.work.apply(sent);
+        transaction.head = (from, from + head.len());
+        let client = self.launch(target, transport, leaves, slot, nonce, bytes, transaction.method);
+        transaction.earlier.push(std::mem::replace(&mut transaction.client, client));
+        true
+    }
+
+    /// The next target that can be reached, how, and from which listener. A large request for a target that leaves the transport
+    /// open goes by TCP first and by UDP should that fail.
+    fn choose(
+        &mut self,
+        region: RegionId,
+        prefer: ListenerId,
+        length: usize,
+        targets: &mut TargetSet,
+    ) -> Option<(Target, Transport, ListenerId)> {
+        while !targets.is_empty() {
+            let target = targets.remove(0);
+            let to = target.fenced.addr();
+            if target.transport.is_none() && length > DATAGRAM {
+                if let Some(leaves) = forward::leave_by(self.config, region, prefer, Transport::Tcp, to) {
+                    let again = Target { transport: Some(Transport::Udp), ..target };
+                    // There is room: one was just taken out.
+                    let _ = targets.try_insert(0, again);
+                    return Some((target, Transport::Tcp, leaves));
+                }
+            }
+            let transport = target.transport.unwrap_or(Transport::Udp);
+            if let Some(leaves) = forward::leave_by(self.config, region, prefer, transport, to) {
+                return Some((target, transport, leaves));
+            }
+        }
+        None
+    }
+
+    fn nonce(&self, serial: u64, to: SocketAddr, count: u64) -> u64 {
+        let port = to.port().to_le_bytes();
+        self.keys.branch(&[&serial.to_le_bytes(), &count.to_le_bytes(), &port])
+    }
+
+    fn head(&self, peer: &Peer, leaves: ListenerId, branch: Branch, token: Option<&Token>) -> Vec<u8> {
+        let mut head = Vec::with_capacity(256);
+        let sides = Sides { config: self.config, names: self.names, arrived: peer.listener(), called: peer.local().ip(), leaves };
+        sides.head(branch, token, &mut head);
+        head
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "what one attempt is made of, each used once")]
+    fn launch(
+        &mut self,
+        target: Target,
+        transport: Transport,
+        leaves: ListenerId,
+        slot: u32,
+        nonce: u64,
+        bytes: Bytes,
+        method: Method,
+    ) -> Client {
+        self.send(target.fenced, transport, leaves, bytes.clone(), Some(attempt(slot, nonce)));
+        let invite = method == Method::Invite;
+        Client::new(nonce, target.fenced, transport, leaves, bytes, invite, self.now, &self.config.timers)
+    }
+
+    /// Sends to a fenced address.
+    pub(super) fn send(
+        &mut self,
+        to: crate::fence::Fenced,
+        transport: Transport,
+        listener: ListenerId,
+        bytes: Bytes,
+        attempt: Option<super::io::Attempt>,
+    ) {
+        self.out.push(Output::Send(Send { to: Destination::Fenced(to), transport, listener, local: None, bytes, attempt }));
+    }
+
+    /// Sends something again, or something that goes where an attempt went.
+    pub(super) fn send_along(&mut self, slot: u32, client: &Client, bytes: Bytes) {
+        let name = client.is_open().then(|| attempt(slot, client.nonce));
+        self.send(client.target, client.transport, client.listener, bytes, name);
+    }
+
+    /// Sends the CANCEL of the present attempt now (RFC 3261 9.1).
+    pub(super) fn cancel(&mut self, slot: u32, client: &mut Client, reason: &Bytes) {
+        self.work.buffer.clear();
+        if forward::companion(&client.request, Method::Cancel, None, reason, &mut self.work.buffer).is_some() {
+            let bytes = Bytes::copy_from_slice(&self.work.buffer);
+            self.send_along(slot, client, bytes.clone());
+            client.cancelled(self.now, &self.config.timers, bytes);
+        }
+    }
+
+    /// Answers a transaction finally by ourselves. `sent` are the bytes of an attempt: they hold all that an answer needs.
+    pub(super) fn conclude(&mut self, transaction: &mut Transaction, sent: &Bytes, code: u16, phrase: &str, rows: &[u8]) {
+        let (from, to) = transaction.head;
+        let mut original = Vec::with_capacity(sent.len());
+        original.extend_from_slice(sent.get(..from).unwrap_or_default());
+        original.extend_from_slice(sent.get(to..).unwrap_or_default());
+        let Ok(message) = Message::datagram(&original) else { return };
+        let peer = transaction.server.peer;
+        if let Some(bytes) = self.answer(&message, &peer, transaction.region, code, phrase, rows) {
+            if code < 200 {
+                transaction.server.provisional(bytes);
+            } else {
+                transaction.server.finish(self.now, &self.config.timers, code, bytes);
+            }
+        }
+    }
+
+    /// Every target failed: the capacity answer (152).
+    pub(super) fn all_down(&mut self, transaction: &mut Transaction, sent: &Bytes, detail: String) {
+        let refusal = Refusal { reason: Reason::TargetsDown, project: transaction.project, trunk: transaction.trunk, detail };
+        let code = refusal.profile(self.config).code(refusal.reason, transaction.is_invite());
+        let rows = refuse::rows(self.config, transaction.region, &refusal);
+        self.conclude(transaction, sent, code, refusal.reason.phrase(), &rows);
+        self.out.push(Output::Note(Note::Verdict {
+            region: transaction.region,
+            project: transaction.project,
+            trunk: transaction.trunk,
+            verdict: Verdict::Refuse,
+            reason: refusal.reason,
+        }));
+    }
+}

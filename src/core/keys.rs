@@ -1,0 +1,161 @@
+//! Keyed hashes: what strangers must not be able to forge, guess or make collide.
+//!
+//! Two keys: the operator's secret, the same on every node of a region (route tokens, To-tags, loop detection), and a seed made
+//! at start (table keys, branches). SipHash-2-4 is a PRF for short inputs, which is all that a tag needs to be.
+
+use std::hash::Hasher;
+
+use siphasher::sip::SipHasher24;
+use siphasher::sip128::{Hasher128, SipHasher24 as SipHasher24x128};
+
+/// What a hash is for; stands first in every input, so that one purpose's output is worthless for another.
+#[derive(Clone, Copy)]
+#[repr(u8)]
+enum Purpose {
+    Table = 1,
+    Branch,
+    Loop,
+    ToTag,
+    Route,
+    Trunk,
+    Call,
+}
+
+/// The keys of one core.
+#[derive(Debug)]
+pub(super) struct Keys {
+    secret: [u8; 16],
+    seed: [u8; 16],
+}
+
+impl Keys {
+    pub(super) fn new(secret: [u8; 16], seed: [u8; 16]) -> Self {
+        Self { secret, seed }
+    }
+
+    /// A transaction's place in the table.
+    pub(super) fn table(&self, parts: &[&[u8]]) -> u128 {
+        hash128(&self.seed, Purpose::Table, parts)
+    }
+
+    /// The unguessable part of a branch.
+    pub(super) fn branch(&self, parts: &[&[u8]]) -> u64 {
+        hash64(&self.seed, Purpose::Branch, parts)
+    }
+
+    /// What makes a request come back the same (RFC 3261 16.6 step 8, RFC 5393 4.2).
+    #[expect(clippy::cast_possible_truncation, reason = "half of a hash is a hash")]
+    pub(super) fn round(&self, parts: &[&[u8]]) -> u32 {
+        hash64(&self.secret, Purpose::Loop, parts) as u32
+    }
+
+    /// The To-tag of our own answers: the same for every repetition, on every node.
+    pub(super) fn to_tag(&self, call_id: &[u8], from_tag: &[u8]) -> Hex {
+        Hex::of(hash64(&self.secret, Purpose::ToTag, &[call_id, from_tag]))
+    }
+
+    /// The signature of a route token.
+    pub(super) fn route(&self, parts: &[&[u8]]) -> u64 {
+        hash64(&self.secret, Purpose::Route, parts)
+    }
+
+    /// A trunk's name in route tokens.
+    pub(super) fn trunk(&self, region: &str, project: &str, trunk: &str) -> u64 {
+        hash64(&self.secret, Purpose::Trunk, &[region.as_bytes(), project.as_bytes(), trunk.as_bytes()])
+    }
+
+    /// A call, to recognise it when it comes again.
+    pub(super) fn call(&self, call_id: &[u8], from_tag: &[u8]) -> u128 {
+        hash128(&self.seed, Purpose::Call, &[call_id, from_tag])
+    }
+}
+
+fn hash64(key: &[u8; 16], purpose: Purpose, parts: &[&[u8]]) -> u64 {
+    let mut hasher = SipHasher24::new_with_key(key);
+    absorb(&mut hasher, purpose, parts);
+    hasher.finish()
+}
+
+fn hash128(key: &[u8; 16], purpose: Purpose, parts: &[&[u8]]) -> u128 {
+    let mut hasher = SipHasher24x128::new_with_key(key);
+    absorb(&mut hasher, purpose, parts);
+    hasher.finish128().as_u128()
+}
+
+fn absorb(hasher: &mut impl Hasher, purpose: Purpose, parts: &[&[u8]]) {
+    hasher.write_u8(purpose as u8);
+    for part in parts {
+        // The length first, so that parts cannot be shifted against each other.
+        hasher.write_usize(part.len());
+        hasher.write(part);
+    }
+}
+
+/// Sixteen lower-case hexadecimal digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Hex([u8; 16]);
+
+impl Hex {
+    pub(super) fn of(value: u64) -> Self {
+        let mut digits = [0; 16];
+        write_hex(value, &mut digits);
+        Self(digits)
+    }
+
+    pub(super) fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// Writes the low digits of a value, as many as there is room for.
+pub(super) fn write_hex(value: u64, digits: &mut [u8]) {
+    for (digit, place) in digits.iter_mut().rev().zip(0_u32..16) {
+        let nibble = value.wrapping_shr(place * 4).to_le_bytes()[0] & 0xf;
+        *digit = if nibble < 10 { b'0' + nibble } else { b'a' + (nibble - 10) };
+    }
+}
+
+/// Reads lower-case hexadecimal digits, at most sixteen. One value has one spelling: upper case is refused, so that no altered
+/// token reads as the original.
+pub(super) fn read_hex(digits: &[u8]) -> Option<u64> {
+    if digits.is_empty() || digits.len() > 16 {
+        return None;
+    }
+    digits.iter().try_fold(0_u64, |value, &digit| {
+        let nibble = match digit {
+            b'0'..=b'9' => digit - b'0',
+            b'a'..=b'f' => digit - b'a' + 10,
+            _ => return None,
+        };
+        Some(value << 4 | u64::from(nibble))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hex_goes_both_ways_and_has_one_spelling() {
+        for value in [0, 1, 0xdead_beef, u64::MAX] {
+            assert_eq!(read_hex(Hex::of(value).as_bytes()), Some(value));
+        }
+        assert_eq!(read_hex(b"DEADBEEF"), None);
+        assert_eq!(read_hex(b""), None);
+        assert_eq!(read_hex(b"00000000000000000"), None);
+        let mut short = [0; 4];
+        write_hex(0x1_2345, &mut short);
+        assert_eq!(&short, b"2345");
+    }
+
+    #[test]
+    fn parts_do_not_shift_and_purposes_do_not_mix() {
+        let keys = Keys::new([1; 16], [2; 16]);
+        assert_ne!(keys.call(b"ab", b"c"), keys.call(b"a", b"bc"));
+        assert_ne!(keys.branch(&[b"a"]), keys.route(&[b"a"]));
+    }
+}

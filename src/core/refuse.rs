@@ -1,0 +1,22 @@
+//! What a refusal looks like on the wire, beside its code and phrase.
+//!
+//! No Contact, no Retry-After: nothing that invites another try.
+
+use super::admit::Refusal;
+use crate::config::{Config, RegionId};
+use crate::reason::Reason;
+
+/// The rows that explain a refusal: Reason (RFC 6432), Warning (RFC 3261 20.43) and X-Ringfence. None for an unknown source, which
+/// learns nothing.
+pub(super) fn rows(config: &Config, region: RegionId, refusal: &Refusal) -> Vec<u8> {
+    if refusal.reason == Reason::UnknownSource {
+        return Vec::new();
+    }
+    let region = config.region(region);
+    let (id, reason) = (refusal.reason.id(), refusal.reason.token());
+    format!(
+        "Reason: Q.850;cause=21;text=\"{reason}\"\r\nWarning: 399 {} \"{}\"\r\nX-Ringfence: {id}; reason={reason}; region={}\r\n",
+        region.hostname, refusal.detail, region.name
+    )
+    .into_bytes()
+}

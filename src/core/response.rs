@@ -1,0 +1,169 @@
+//! What happens to a response that arrives: matched to its attempt, relayed, acted upon or dropped.
+//!
+//! A response that belongs to no attempt of ours goes nowhere (RFC 6026 7.3), wherever its Via points.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use super::Core;
+use super::attempt::Env;
+use super::branch::Branch;
+use super::forward;
+use super::io::{Note, Outcome, Output};
+use super::transaction::Transaction;
+use super::transaction::client::Heard;
+use crate::sip::list::{self, Item};
+use crate::sip::{Message, Method, Name, Response};
+
+impl Core {
+    /// A response has arrived.
+    pub(super) fn response(&mut self, now: Instant, message: &Message<'_>, out: &mut Vec<Output>) -> Outcome {
+        let response = match Response::read(message) {
+            Ok(response) => response,
+            Err(fault) => return Outcome::Malformed(fault),
+        };
+        let branch = response.via.branch.and_then(Branch::read).filter(|branch| branch.shard == self.shard);
+        let Some(branch) = branch else { return Outcome::Stray };
+        let (mut env, table) = self.split(now, out);
+        let outcome = match table.get_mut(branch.slot) {
+            Some(transaction) => env.heard(branch, transaction, message, &response),
+            None => return Outcome::Stray,
+        };
+        self.settle(branch.slot, out);
+        outcome
+    }
+}
+
+impl Env<'_> {
+    fn heard(
+        &mut self,
+        branch: Branch,
+        transaction: &mut Transaction,
+        message: &Message<'_>,
+        response: &Response<'_>,
+    ) -> Outcome {
+        let Some(client) = transaction.by_nonce(branch.nonce) else { return Outcome::Stray };
+        if response.method == Method::Cancel {
+            client.cancel_answered();
+            return Outcome::Absorbed;
+        }
+        // 17.1.3: the method in CSeq tells apart what shares a branch.
+        if response.method != transaction.method {
+            return Outcome::Stray;
+        }
+        let present = transaction.client.nonce == branch.nonce;
+        match (transaction.is_invite(), response.code) {
+            (_, 100..=199) if present => self.provisional(branch.slot, transaction, message, response.code),
+            (_, 100..=199) => Outcome::Absorbed,
+            (true, 200..=299) => self.success(branch, transaction, message, response.code),
+            _ => self.finished(branch, transaction, message, response.code),
+        }
+    }
+
+    fn provisional(&mut self, slot: u32, transaction: &mut Transaction, message: &Message<'_>, code: u16) -> Outcome {
+        let timers = &self.config.timers;
+        if transaction.client.provisional(self.now, timers) == Heard::Late {
+            return Outcome::Absorbed;
+        }
+        if let Some(reason) = transaction.client.take_wanted_cancel() {
+            self.cancel(slot, &mut transaction.client, &reason);
+        }
+        // 16.7 step 5: a 100 is for one hop; RFC 4320 4.1: nothing provisional but 100 is sent to a non-INVITE.
+        if code == 100 || !transaction.is_invite() || !transaction.server.is_open() {
+            return Outcome::Absorbed;
+        }
+        let bytes = self.relay(transaction, message, code);
+        transaction.server.provisional(bytes);
+        Outcome::Relayed
+    }
+
+    fn success(&mut self, branch: Branch, transaction: &mut Transaction, message: &Message<'_>, code: u16) -> Outcome {
+        let timers = &self.config.timers;
+        let Some(client) = transaction.by_nonce(branch.nonce) else { return Outcome::Stray };
+        if client.success(self.now, timers) == Heard::Late {
+            return Outcome::Stray;
+        }
+        // Every 2xx goes on at once, the repeated and the forked too (16.7 step 5, RFC 6026 7.1).
+        let bytes = self.relay(transaction, message, code);
+        if transaction.server.is_open() {
+            transaction.server.finish(self.now, timers, code, bytes);
+            if transaction.client.nonce != branch.nonce && transaction.client.is_open() {
+                // An attempt given up has answered after all: the present one is not needed.
+                self.stop(branch.slot, transaction);
+            }
+        }
+        Outcome::Relayed
+    }
+
+    /// A final response other than a 2xx to an INVITE.
+    fn finished(&mut self, branch: Branch, transaction: &mut Transaction, message: &Message<'_>, code: u16) -> Outcome {
+        let timers = &self.config.timers;
+        let invite = transaction.is_invite();
+        let present = transaction.client.nonce == branch.nonce;
+        let Some(client) = transaction.by_nonce(branch.nonce) else { return Outcome::Stray };
+        let sent = client.request.clone();
+        let mut ack = Bytes::new();
+        if invite && client.is_open() {
+            self.work.buffer.clear();
+            let to = message.first(Name::To).map(|header| message.slice(&header.row));
+            if forward::companion(&sent, Method::Ack, to, b"", &mut self.work.buffer).is_some() {
+                ack = Bytes::copy_from_slice(&self.work.buffer);
+            }
+        }
+        let heard = client.finish(self.now, timers, ack);
+        if heard == Heard::Late {
+            return Outcome::Stray;
+        }
+        if !client.ack().is_empty() {
+            let bytes = client.ack().clone();
+            let (target, transport, listener) = (client.target, client.transport, client.listener);
+            self.send(target, transport, listener, bytes, None);
+        }
+        if heard == Heard::Again || !present || !transaction.server.is_open() {
+            return Outcome::Absorbed;
+        }
+        // RFC 3263 4.3: of all answers only 503 sends a request to the next server.
+        if code == 503 && !transaction.cancelled {
+            if !self.next(branch.slot, transaction, &sent) {
+                self.all_down(transaction, &sent, "every server of the region answered 503 or failed".to_owned());
+            }
+            return Outcome::Absorbed;
+        }
+        let bytes = self.relay(transaction, message, code);
+        transaction.server.finish(self.now, timers, code, bytes);
+        Outcome::Relayed
+    }
+
+    /// Sends a response on to whoever asked: our Via taken off, X-Ringfence from outside taken out, nothing else touched.
+    fn relay(&mut self, transaction: &mut Transaction, message: &Message<'_>, code: u16) -> Bytes {
+        self.work.edit.clear();
+        let own: Option<Item> = list::items(message, Name::Via).next();
+        if let Some(own) = own {
+            list::remove(message, &own, &mut self.work.edit);
+        }
+        for header in message.all(Name::Ringfence) {
+            self.work.edit.remove(header.row.clone());
+        }
+        if transaction.server.transport.reliable() && message.first(Name::ContentLength).is_none() {
+            let length = message.body().len().to_string();
+            self.work.edit.insert(message.head_end(), &[b"Content-Length: ", length.as_bytes(), b"\r\n"]);
+        }
+        let bytes = self.work.apply(message.bytes());
+        let peer = transaction.server.peer;
+        self.reply(&peer, bytes.clone());
+        if std::mem::take(&mut transaction.unmeasured) {
+            let after = self.now.saturating_duration_since(transaction.since);
+            self.out.push(Output::Note(Note::Setup { region: transaction.region, after }));
+        }
+        self.out.push(Output::Note(Note::Responded { region: transaction.region, relayed: true, code }));
+        bytes
+    }
+
+    /// Cancels the present attempt, whoever asked for that.
+    pub(super) fn stop(&mut self, slot: u32, transaction: &mut Transaction) {
+        if let Some(reason) = transaction.client.want_cancel(Bytes::new()) {
+            self.cancel(slot, &mut transaction.client, &reason);
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! The way of a request inside a dialog: our Route values taken off, and who is next (RFC 3261 16.4, 16.6 step 6).
+//!
+//! A Route is input. It says where to go only as far as our signed token vouches that this dialog was let through, and the fence
+//! still judges the address.
+
+use arrayvec::ArrayVec;
+
+use super::keys::Keys;
+use super::token::{self, Tokens};
+use crate::config::{RegionId, TrunkId};
+use crate::sip::address::Address;
+use crate::sip::edit::Edit;
+use crate::sip::list::{self, Item};
+use crate::sip::uri::Uri;
+use crate::sip::{Message, Name, Request};
+
+/// Most Route values of one request.
+const MAX_ROUTES: usize = 64;
+
+/// Where a request inside a dialog goes.
+#[derive(Debug)]
+pub(super) struct Way<'a> {
+    /// The trunk that the token names.
+    pub(super) trunk: TrunkId,
+    /// The URI of the next hop.
+    pub(super) next: Uri<'a>,
+    /// The host and port in our second Route value, if there are two: the side to leave by.
+    pub(super) leave_by: Option<&'a [u8]>,
+    removed: ArrayVec<Item, MAX_ROUTES>,
+    /// What becomes the Request-URI, if another.
+    request_uri: Option<&'a [u8]>,
+    /// What becomes the last Route: the Request-URI, where the next hop is a strict router.
+    last_route: Option<&'a [u8]>,
+}
+
+/// Finds the way; `None` if no valid token of ours leads it.
+pub(super) fn way<'a>(
+    keys: &Keys,
+    tokens: &Tokens,
+    region: RegionId,
+    message: &Message<'a>,
+    request: &Request<'a>,
+) -> Option<Way<'a>> {
+    let verify = |uri: &Uri<'_>| {
+        let value = uri.param(token::PARAM).flatten()?;
+        tokens.verify(keys, region, value, request.call_id)
+    };
+    let mut routes: ArrayVec<(Item, Address<'a>, Uri<'a>), MAX_ROUTES> = ArrayVec::new();
+    for item in list::items(message, Name::Route) {
+        let address = Address::parse(message.slice(&item.span))?;
+        let uri = Uri::parse(address.uri).ok()?;
+        routes.try_push((item, address, uri)).ok()?;
+    }
+    let mut removed = ArrayVec::new();
+    let (mut trunk, mut request_uri, mut leave_by) = (None, None, None);
+    // A strict router put our Record-Route into the Request-URI; what it displaced is the last Route (16.4).
+    if let Some(verified) = verify(&request.uri) {
+        let (item, address, _) = routes.pop()?;
+        trunk = Some(verified);
+        request_uri = Some(address.uri);
+        removed.push(item);
+    }
+    // Ours on top: one, or two where the sides differ.
+    while let Some(verified) = routes.first().and_then(|(_, _, uri)| verify(uri)) {
+        if removed.is_full() {
+            return None;
+        }
+        let (item, _, uri) = routes.remove(0);
+        if trunk.replace(verified).is_some() {
+            leave_by = Some(uri.hostport);
+        }
+        removed.push(item);
+    }
+    let trunk = trunk?;
+    let mut last_route = None;
+    let next = if routes.is_empty() {
+        request_uri.map_or_else(|| Some(request.uri.clone()), |text| Uri::parse(text).ok())?
+    } else {
+        let (item, address, uri) = routes.remove(0);
+        if uri.param("lr").is_none() {
+            last_route = Some(request_uri.unwrap_or(request.uri_text));
+            request_uri = Some(address.uri);
+            removed.try_push(item).ok()?;
+        }
+        uri
+    };
+    Some(Way { trunk, next, leave_by, removed, request_uri, last_route })
+}
+
+impl Way<'_> {
+    /// Changes the Request-URI and the Route rows accordingly.
+    pub(super) fn edit(&self, message: &Message<'_>, request_uri: std::ops::Range<usize>, edit: &mut Edit) {
+        list::remove_many(message, &self.removed, edit);
+        if let Some(uri) = self.request_uri {
+            edit.splice(request_uri, &[uri]);
+        }
+        if let Some(uri) = self.last_route {
+            edit.insert(message.head_end(), &[b"Route: <", uri, b">\r\n"]);
+        }
+    }
+}

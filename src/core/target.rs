@@ -1,0 +1,117 @@
+//! From hops to fenced targets, in the order to be tried.
+
+use std::net::{IpAddr, SocketAddr};
+
+use arrayvec::ArrayVec;
+
+use crate::config::{Config, Hop, Location, Transport};
+use crate::dns::Targets;
+use crate::fence::{Fence, Fenced};
+use crate::sip::uri::{Host, Scheme, Uri};
+
+/// Most attempts for one request: a caller does not wait for more.
+pub(super) const MAX_ATTEMPTS: usize = 8;
+
+/// The port of a hop that names none (RFC 3263 4.2).
+const PORT: u16 = 5060;
+
+/// One address to try.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Target {
+    /// Where.
+    pub(crate) fenced: Fenced,
+    /// How. `None`: UDP, or TCP for what is too large for it.
+    pub(crate) transport: Option<Transport>,
+}
+
+/// Targets in the order to be tried.
+pub(crate) type TargetSet = ArrayVec<Target, MAX_ATTEMPTS>;
+
+/// What a next hop comes to.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    /// At least one address inside.
+    Inside(TargetSet),
+    /// Addresses, but all outside; the first of them.
+    Outside(SocketAddr),
+    /// No address at all.
+    Nothing,
+}
+
+/// Resolves hops and passes every address through the fence.
+pub(super) fn find(hops: &[Hop], targets: &Targets, fence: Fence<'_>) -> Found {
+    let mut finding = Finding { fence, inside: TargetSet::new(), outside: None };
+    for hop in hops {
+        match hop.location {
+            Location::Address(addr) => finding.add(addr, hop.transport),
+            Location::Name { name, port } => {
+                for &ip in targets.addresses(name) {
+                    finding.add(SocketAddr::new(ip, port.unwrap_or(PORT)), hop.transport);
+                }
+            }
+        }
+    }
+    finding.found()
+}
+
+/// Resolves the URI of a next hop inside a dialog. Only what needs no waiting: an address, or a name of the configuration.
+pub(super) fn find_uri(uri: &Uri<'_>, config: &Config, targets: &Targets, fence: Fence<'_>) -> Found {
+    let transport = match uri.param("transport") {
+        None => None,
+        Some(Some(token)) => {
+            match Transport::ALL.into_iter().find(|known| token.eq_ignore_ascii_case(known.token().as_bytes())) {
+                Some(transport) => Some(transport),
+                None => return Found::Nothing,
+            }
+        }
+        Some(None) => return Found::Nothing,
+    };
+    // A sips URI may not be downgraded (RFC 5630), a tel URI has no host.
+    let (Scheme::Sip, Some(host)) = (uri.scheme, uri.host) else { return Found::Nothing };
+    let host = match uri.param("maddr").flatten() {
+        Some(maddr) => {
+            match std::str::from_utf8(maddr).ok().and_then(|text| text.trim_matches(['[', ']']).parse::<IpAddr>().ok()) {
+                Some(ip) => Host::Address(ip),
+                None => Host::Name(maddr),
+            }
+        }
+        None => host,
+    };
+    let port = uri.port.unwrap_or(PORT);
+    let mut finding = Finding { fence, inside: TargetSet::new(), outside: None };
+    match host {
+        Host::Address(ip) => finding.add(SocketAddr::new(ip, port), transport),
+        Host::Name(name) => {
+            let place = config.names.iter().position(|known| known.as_bytes().eq_ignore_ascii_case(name));
+            let name = place.and_then(|place| u32::try_from(place).ok()).map(crate::config::NameId);
+            for &ip in name.map(|name| targets.addresses(name)).unwrap_or_default() {
+                finding.add(SocketAddr::new(ip, port), transport);
+            }
+        }
+    }
+    finding.found()
+}
+
+struct Finding<'a> {
+    fence: Fence<'a>,
+    inside: TargetSet,
+    outside: Option<SocketAddr>,
+}
+
+impl Finding<'_> {
+    fn add(&mut self, addr: SocketAddr, transport: Option<Transport>) {
+        match self.fence.admit(addr) {
+            // Beyond the most attempts nothing would be tried anyway.
+            Ok(fenced) => drop(self.inside.try_push(Target { fenced, transport })),
+            Err(outside) => drop(self.outside.get_or_insert(outside.0)),
+        }
+    }
+
+    fn found(self) -> Found {
+        match (self.inside.is_empty(), self.outside) {
+            (false, _) => Found::Inside(self.inside),
+            (true, Some(outside)) => Found::Outside(outside),
+            (true, None) => Found::Nothing,
+        }
+    }
+}

@@ -1,0 +1,271 @@
+//! Client transactions: RFC 3261 17.1 with RFC 6026 (timer M), and what a proxy adds: timer C and the CANCEL of an attempt.
+//!
+//! Only the states and their timers. What is sent is made elsewhere and kept here for repetition.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use super::server::Resend;
+use crate::config::{ListenerId, Timers, Transport};
+use crate::fence::Fenced;
+
+/// One attempt at one target.
+#[derive(Debug)]
+pub(crate) struct Client {
+    /// The unguessable part of its branch.
+    pub(crate) nonce: u64,
+    /// Where it went. A CANCEL, an ACK and every repetition go there too (RFC 3263 4).
+    pub(crate) target: Fenced,
+    /// How.
+    pub(crate) transport: Transport,
+    /// From which listener.
+    pub(crate) listener: ListenerId,
+    /// The request as sent; empty once nothing can ask for it any more.
+    pub(crate) request: Bytes,
+    invite: bool,
+    state: State,
+    cancel: Cancel,
+    /// The ACK of a final response that is not 2xx.
+    ack: Bytes,
+}
+
+#[derive(Debug)]
+enum State {
+    /// Nothing has come back: timers A and B, or E and F.
+    Calling { resend: Option<Resend>, until: Instant },
+    /// A provisional response has come: timer C, or E and F.
+    Proceeding { resend: Option<Resend>, until: Instant },
+    /// A 2xx to an INVITE has come: more of them pass until timer M (RFC 6026 7.2).
+    Accepted { until: Instant },
+    /// A final response has come: its repetitions are absorbed until timer D or K.
+    Completed { until: Instant },
+    /// Over.
+    Ended,
+}
+
+#[derive(Debug)]
+enum Cancel {
+    /// Not asked for.
+    No,
+    /// Asked for before any provisional response: sent after the first (9.1). Holds Reason rows to be copied.
+    Wanted(Bytes),
+    /// Sent; if nothing final has come by then, the attempt is over (9.1: 64*T1).
+    Sent { bytes: Bytes, resend: Option<Resend>, until: Instant },
+}
+
+/// What a timer asks for.
+#[derive(Debug)]
+pub(crate) enum Due {
+    /// Nothing.
+    Nothing,
+    /// Send these bytes again.
+    Resend(Bytes),
+    /// Nothing ever came back (timer B or F).
+    TimedOut,
+    /// It rang too long (timer C).
+    RangOut,
+    /// A CANCEL was not followed by a final response.
+    CancelIgnored,
+    /// The time for repetitions is over: forget it.
+    Ended,
+}
+
+/// What a response means for the attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Heard {
+    /// News: the first of its kind, or a further 1xx or 2xx.
+    News,
+    /// A repetition of a final response: acknowledge again if it has an ACK, and say nothing.
+    Again,
+    /// Too late or out of place: say nothing.
+    Late,
+}
+
+impl Client {
+    /// A request that is being sent now.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "each is a different thing about one attempt; a builder would only rename them"
+    )]
+    pub(crate) fn new(
+        nonce: u64,
+        target: Fenced,
+        transport: Transport,
+        listener: ListenerId,
+        request: Bytes,
+        invite: bool,
+        now: Instant,
+        timers: &Timers,
+    ) -> Self {
+        let resend = (!transport.reliable()).then(|| Resend::after(now, timers));
+        let state = State::Calling { resend, until: now + timers.t1 * 64 };
+        Self { nonce, target, transport, listener, request, invite, state, cancel: Cancel::No, ack: Bytes::new() }
+    }
+
+    /// Whether a final response may still come.
+    pub(crate) fn is_open(&self) -> bool {
+        matches!(self.state, State::Calling { .. } | State::Proceeding { .. })
+    }
+
+    /// Whether nothing has come back yet.
+    pub(crate) fn is_unheard(&self) -> bool {
+        matches!(self.state, State::Calling { .. })
+    }
+
+    /// The ACK to send again for a repeated final response; empty if there is none.
+    pub(crate) fn ack(&self) -> &Bytes {
+        &self.ack
+    }
+
+    /// A provisional response.
+    pub(crate) fn provisional(&mut self, now: Instant, timers: &Timers) -> Heard {
+        match &mut self.state {
+            State::Calling { resend, until } => {
+                // 17.1.2.2: after a provisional a non-INVITE is repeated every T2; an INVITE no more (17.1.1.2).
+                let (resend, until) = if self.invite {
+                    (None, now + timers.c)
+                } else {
+                    (resend.map(|_| Resend { at: now + timers.t2, interval: timers.t2 }), *until)
+                };
+                self.state = State::Proceeding { resend, until };
+                Heard::News
+            }
+            State::Proceeding { until, .. } => {
+                if self.invite {
+                    *until = now + timers.c;
+                }
+                Heard::News
+            }
+            _ => Heard::Late,
+        }
+    }
+
+    /// A 2xx to an INVITE.
+    pub(crate) fn success(&mut self, now: Instant, timers: &Timers) -> Heard {
+        match self.state {
+            State::Calling { .. } | State::Proceeding { .. } => {
+                self.state = State::Accepted { until: now + timers.t1 * 64 };
+                self.request = Bytes::new();
+                self.cancel = Cancel::No;
+                Heard::News
+            }
+            State::Accepted { .. } => Heard::News,
+            _ => Heard::Late,
+        }
+    }
+
+    /// Any other final response. For an INVITE `ack` is what acknowledges it.
+    pub(crate) fn finish(&mut self, now: Instant, timers: &Timers, ack: Bytes) -> Heard {
+        match self.state {
+            State::Calling { .. } | State::Proceeding { .. } => {
+                let linger = match (self.transport.reliable(), self.invite) {
+                    (true, _) => std::time::Duration::ZERO,
+                    (false, true) => timers.t1 * 64,
+                    (false, false) => timers.t4,
+                };
+                self.state = State::Completed { until: now + linger };
+                self.ack = ack;
+                self.request = Bytes::new();
+                self.cancel = Cancel::No;
+                Heard::News
+            }
+            State::Completed { .. } => Heard::Again,
+            _ => Heard::Late,
+        }
+    }
+
+    /// Gives the attempt up: whatever still comes is late.
+    pub(crate) fn give_up(&mut self) {
+        self.state = State::Ended;
+        self.cancel = Cancel::No;
+        self.request = Bytes::new();
+    }
+
+    /// Asks for a CANCEL; `reason` are the Reason rows to copy (RFC 3326 2). Returns them if it can be sent at once.
+    pub(crate) fn want_cancel(&mut self, reason: Bytes) -> Option<Bytes> {
+        match (&self.state, &self.cancel) {
+            (State::Calling { .. }, Cancel::No) => {
+                self.cancel = Cancel::Wanted(reason);
+                None
+            }
+            (State::Proceeding { .. }, Cancel::No) => Some(reason),
+            _ => None,
+        }
+    }
+
+    /// The Reason rows of a CANCEL that waits for a provisional response, once that has come.
+    pub(crate) fn take_wanted_cancel(&mut self) -> Option<Bytes> {
+        match (&self.state, &mut self.cancel) {
+            (State::Proceeding { .. }, Cancel::Wanted(reason)) => Some(std::mem::take(reason)),
+            _ => None,
+        }
+    }
+
+    /// A CANCEL is being sent.
+    pub(crate) fn cancelled(&mut self, now: Instant, timers: &Timers, bytes: Bytes) {
+        let resend = (!self.transport.reliable()).then(|| Resend::after(now, timers));
+        self.cancel = Cancel::Sent { bytes, resend, until: now + timers.t1 * 64 };
+    }
+
+    /// The CANCEL itself was answered: it is not repeated any more.
+    pub(crate) fn cancel_answered(&mut self) {
+        if let Cancel::Sent { resend, .. } = &mut self.cancel {
+            *resend = None;
+        }
+    }
+
+    /// When the next timer fires.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        let own = match &self.state {
+            State::Calling { resend, until } | State::Proceeding { resend, until } => {
+                resend.map_or(*until, |resend| resend.at.min(*until))
+            }
+            State::Accepted { until } | State::Completed { until } => *until,
+            State::Ended => return None,
+        };
+        Some(match &self.cancel {
+            Cancel::Sent { resend, until, .. } => own.min(resend.map_or(*until, |resend| resend.at.min(*until))),
+            Cancel::No | Cancel::Wanted(_) => own,
+        })
+    }
+
+    /// What is due now.
+    pub(crate) fn due(&mut self, now: Instant, timers: &Timers) -> Due {
+        if let Cancel::Sent { bytes, resend, until } = &mut self.cancel {
+            if *until <= now {
+                return Due::CancelIgnored;
+            }
+            if let Some(resend) = resend.as_mut().filter(|resend| resend.at <= now) {
+                resend.double(timers.t2);
+                return Due::Resend(bytes.clone());
+            }
+        }
+        match &mut self.state {
+            State::Calling { until, .. } if *until <= now => Due::TimedOut,
+            State::Proceeding { until, .. } if *until <= now => {
+                if self.invite {
+                    // Not again: from here the CANCEL's own time counts.
+                    *until = now + timers.c;
+                    Due::RangOut
+                } else {
+                    Due::TimedOut
+                }
+            }
+            State::Calling { resend: Some(resend), .. } | State::Proceeding { resend: Some(resend), .. } if resend.at <= now => {
+                // Timer A doubles without a cap, timer E up to T2.
+                resend.double(if self.invite { timers.t1 * 64 } else { timers.t2 });
+                Due::Resend(self.request.clone())
+            }
+            State::Accepted { until } | State::Completed { until } if *until <= now => {
+                self.state = State::Ended;
+                Due::Ended
+            }
+            State::Calling { .. }
+            | State::Proceeding { .. }
+            | State::Accepted { .. }
+            | State::Completed { .. }
+            | State::Ended => Due::Nothing,
+        }
+    }
+}

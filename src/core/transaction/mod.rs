@@ -1,0 +1,139 @@
+//! Transactions: one server side, the attempts on its client side, and what both still need.
+//!
+//! A transaction is a few timers and the bytes that may have to be sent again. It knows nothing of regions' rules; those were
+//! applied before it was opened.
+
+use std::time::Instant;
+
+use super::io::Attempt;
+use super::target::TargetSet;
+use crate::config::{ProjectId, RegionId, TrunkId};
+use crate::sip::Method;
+
+pub(crate) mod client;
+pub(crate) mod server;
+pub(crate) mod table;
+pub(crate) mod timer;
+
+pub(crate) use client::Client;
+pub(crate) use server::Server;
+pub(crate) use table::Table;
+
+/// A signed Record-Route parameter.
+pub(crate) type Token = [u8; super::token::LENGTH];
+
+/// One request that was forwarded, until nothing can be asked about it any more.
+#[derive(Debug)]
+pub(crate) struct Transaction {
+    /// Tells it from whoever had the same place before.
+    pub(crate) serial: u64,
+    /// Whose call.
+    pub(crate) region: RegionId,
+    /// Whose call.
+    pub(crate) project: Option<ProjectId>,
+    /// Whose call.
+    pub(crate) trunk: Option<TrunkId>,
+    /// The request's method.
+    pub(crate) method: Method,
+    /// The side of whoever asked.
+    pub(crate) server: Server,
+    /// The present attempt.
+    pub(crate) client: Client,
+    /// Where the present attempt's own Via and Record-Route stand in what was sent: the next attempt has others.
+    pub(crate) head: (usize, usize),
+    /// Attempts given up, of which repetitions may still come.
+    pub(crate) earlier: Vec<Client>,
+    /// Where it may still go, in order.
+    pub(crate) targets: TargetSet,
+    /// What the Record-Route carries, if it gets one.
+    pub(crate) token: Option<Token>,
+    /// What detects loops.
+    pub(crate) round: u32,
+    /// When the request came.
+    pub(crate) since: Instant,
+    /// Whether the first response above 100 is still to be measured.
+    pub(crate) unmeasured: bool,
+    /// Whether the caller has cancelled.
+    pub(crate) cancelled: bool,
+    /// When the wheel will wake it first.
+    armed: Option<Instant>,
+}
+
+/// Names one attempt of one transaction: the place in the high half, the low half of the nonce in the low one.
+#[expect(clippy::cast_possible_truncation, reason = "the low half is what is meant")]
+pub(crate) fn attempt(slot: u32, nonce: u64) -> Attempt {
+    Attempt(u64::from(slot) << 32 | u64::from(nonce as u32))
+}
+
+impl Transaction {
+    /// Whether it is an INVITE's.
+    pub(crate) fn is_invite(&self) -> bool {
+        self.method == Method::Invite
+    }
+
+    /// The attempt of a nonce: the present one or an earlier one.
+    pub(crate) fn by_nonce(&mut self, nonce: u64) -> Option<&mut Client> {
+        if self.client.nonce == nonce {
+            return Some(&mut self.client);
+        }
+        self.earlier.iter_mut().find(|client| client.nonce == nonce)
+    }
+
+    /// When its next timer fires; `None`: it waits for nothing any more and can be forgotten.
+    fn deadline(&self) -> Option<Instant> {
+        let clients = std::iter::once(&self.client).chain(&self.earlier).filter_map(Client::deadline);
+        clients.chain(self.server.deadline()).min()
+    }
+
+    /// Everything that must hold between two inputs.
+    #[cfg(debug_assertions)]
+    pub(crate) fn check(&self) {
+        assert!(!self.server.is_open() || self.client.is_open(), "an open server side waits for an attempt: {self:?}");
+        assert!(!self.client.is_open() || !self.client.request.is_empty(), "an open attempt can be repeated: {self:?}");
+        assert!(self.earlier.len() <= super::target::MAX_ATTEMPTS * 2, "attempts are bounded: {self:?}");
+        assert!(self.armed.is_some(), "every transaction is woken some time: {self:?}");
+    }
+}
+
+/// Builds the parts of a new transaction that a caller has no say in.
+#[derive(Debug)]
+pub(crate) struct Opening {
+    /// See [`Transaction::region`].
+    pub(crate) region: RegionId,
+    /// See [`Transaction::project`].
+    pub(crate) project: Option<ProjectId>,
+    /// See [`Transaction::trunk`].
+    pub(crate) trunk: Option<TrunkId>,
+    /// See [`Transaction::method`].
+    pub(crate) method: Method,
+    /// See [`Transaction::token`].
+    pub(crate) token: Option<Token>,
+    /// See [`Transaction::round`].
+    pub(crate) round: u32,
+    /// See [`Transaction::since`].
+    pub(crate) since: Instant,
+}
+
+impl Opening {
+    /// The transaction, with its first attempt under way.
+    pub(crate) fn open(self, server: Server, client: Client, head: (usize, usize), targets: TargetSet) -> Transaction {
+        Transaction {
+            serial: 0,
+            region: self.region,
+            project: self.project,
+            trunk: self.trunk,
+            method: self.method,
+            server,
+            client,
+            head,
+            earlier: Vec::new(),
+            targets,
+            token: self.token,
+            round: self.round,
+            since: self.since,
+            unmeasured: self.method == Method::Invite,
+            cancelled: false,
+            armed: None,
+        }
+    }
+}

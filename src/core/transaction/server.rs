@@ -1,0 +1,167 @@
+//! Server transactions: RFC 3261 17.2 with RFC 6026 (Accepted) and RFC 4320 (100 to a non-INVITE).
+//!
+//! Only the states and their timers. What is answered is decided elsewhere.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use crate::config::{Timers, Transport};
+use crate::core::io::Peer;
+
+/// The side of a transaction that faces whoever asked.
+#[derive(Debug)]
+pub(crate) struct Server {
+    /// Where in the table of keys (17.2.3).
+    pub(crate) key: u128,
+    /// Who asked.
+    pub(crate) peer: Peer,
+    /// How.
+    pub(crate) transport: Transport,
+    invite: bool,
+    state: State,
+    /// The last response, for retransmissions.
+    last: Option<Bytes>,
+}
+
+#[derive(Debug)]
+enum State {
+    /// No final response yet. A non-INVITE gets a 100 when its sender's timer E has grown to T2 (RFC 4320 4.1), not before.
+    Proceeding { trying: Option<Instant> },
+    /// An INVITE was answered 2xx: its retransmissions are absorbed until timer L (RFC 6026 7.1).
+    Accepted { until: Instant },
+    /// A final response was sent: timers G and H for an INVITE, J for anything else.
+    Completed { resend: Option<Resend>, until: Instant },
+    /// The ACK has come: timer I.
+    Confirmed { until: Instant },
+    /// Over.
+    Ended,
+}
+
+/// Something that is sent again and again.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Resend {
+    /// When next.
+    pub(crate) at: Instant,
+    /// How long after the one before.
+    pub(crate) interval: Duration,
+}
+
+impl Resend {
+    /// The first repetition after T1.
+    pub(crate) fn after(now: Instant, timers: &Timers) -> Self {
+        Self { at: now + timers.t1, interval: timers.t1 }
+    }
+
+    /// The next one, after twice the time but at most `cap`.
+    pub(crate) fn double(&mut self, cap: Duration) {
+        self.interval = (self.interval * 2).min(cap);
+        self.at += self.interval;
+    }
+}
+
+/// What a timer asks for.
+#[derive(Debug)]
+pub(crate) enum Due {
+    /// Nothing.
+    Nothing,
+    /// Send the last response again.
+    Resend(Bytes),
+    /// Send a 100 to a non-INVITE.
+    Trying,
+    /// An INVITE's final response was never acknowledged (timer H), or the time for repetitions is over: forget it.
+    Ended,
+}
+
+impl Server {
+    /// A new one. A non-INVITE gets a 100 after 3.5 s with the default T1: when timer E reaches T2.
+    pub(crate) fn new(key: u128, peer: Peer, transport: Transport, invite: bool, now: Instant, timers: &Timers) -> Self {
+        let trying = (!invite).then(|| now + timers.t1 * 7);
+        Self { key, peer, transport, invite, state: State::Proceeding { trying }, last: None }
+    }
+
+    /// Whether no final response has been sent.
+    pub(crate) fn is_open(&self) -> bool {
+        matches!(self.state, State::Proceeding { .. })
+    }
+
+    /// A provisional response is being sent.
+    pub(crate) fn provisional(&mut self, bytes: Bytes) {
+        if let State::Proceeding { trying } = &mut self.state {
+            *trying = None;
+            self.last = Some(bytes);
+        }
+    }
+
+    /// A final response is being sent.
+    pub(crate) fn finish(&mut self, now: Instant, timers: &Timers, code: u16, bytes: Bytes) {
+        let reliable = self.transport.reliable();
+        let long = now + timers.t1 * 64;
+        if self.invite && code < 300 {
+            // The 2xx itself is repeated by the callee, not by us.
+            self.last = None;
+            self.state = State::Accepted { until: long };
+            return;
+        }
+        let resend = (self.invite && !reliable).then(|| Resend::after(now, timers));
+        let until = if self.invite || !reliable { long } else { now };
+        self.last = Some(bytes);
+        self.state = State::Completed { resend, until };
+    }
+
+    /// An ACK for a final response that is not 2xx; `false` if it is not one.
+    pub(crate) fn acknowledged(&mut self, now: Instant, timers: &Timers) -> bool {
+        match self.state {
+            State::Completed { .. } if self.invite => {
+                let until = if self.transport.reliable() { now } else { now + timers.t4 };
+                self.state = State::Confirmed { until };
+                true
+            }
+            State::Confirmed { .. } => true,
+            _ => false,
+        }
+    }
+
+    /// Nothing will be answered any more (RFC 4320 4.2: a non-INVITE that timed out): repetitions are absorbed a while.
+    pub(crate) fn forget(&mut self, now: Instant, timers: &Timers) {
+        self.last = None;
+        self.state = State::Completed { resend: None, until: now + timers.t4 };
+    }
+
+    /// What a retransmission of the request is answered with, if with anything.
+    pub(crate) fn again(&self) -> Option<&Bytes> {
+        match self.state {
+            State::Proceeding { .. } | State::Completed { .. } => self.last.as_ref(),
+            State::Accepted { .. } | State::Confirmed { .. } | State::Ended => None,
+        }
+    }
+
+    /// When the next timer fires.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        match self.state {
+            State::Proceeding { trying } => trying,
+            State::Accepted { until } | State::Confirmed { until } => Some(until),
+            State::Completed { resend, until } => Some(resend.map_or(until, |resend| resend.at.min(until))),
+            State::Ended => None,
+        }
+    }
+
+    /// What is due now.
+    pub(crate) fn due(&mut self, now: Instant, timers: &Timers) -> Due {
+        match &mut self.state {
+            State::Proceeding { trying } if trying.is_some_and(|at| at <= now) => {
+                *trying = None;
+                Due::Trying
+            }
+            State::Accepted { until } | State::Confirmed { until } | State::Completed { until, .. } if *until <= now => {
+                self.state = State::Ended;
+                Due::Ended
+            }
+            State::Completed { resend: Some(resend), .. } if resend.at <= now => {
+                resend.double(timers.t2);
+                self.last.clone().map_or(Due::Nothing, Due::Resend)
+            }
+            _ => Due::Nothing,
+        }
+    }
+}

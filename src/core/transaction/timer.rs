@@ -1,0 +1,162 @@
+//! When each transaction wants to be woken: a wheel of slots, one entry a transaction and wake-up.
+//!
+//! Most SIP timers are stopped before they fire, so nothing is ever removed from the wheel: an entry that fires asks its
+//! transaction what is really due and is set again for the next thing. Inserting costs a push; precision is one slot.
+
+use std::time::{Duration, Instant};
+
+/// Slots in one turn of the wheel.
+const SLOTS: usize = 16_384;
+/// The width of a slot. 16 384 of them are 65 s; whatever is due later is woken at the end and set again.
+const TICK: Duration = Duration::from_millis(4);
+
+/// A wake-up that is due: the place of the transaction and its serial number, by which a successor in the same place is told apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Wake {
+    /// The place in the table.
+    pub(crate) slot: u32,
+    /// The transaction's serial number.
+    pub(crate) serial: u64,
+}
+
+/// All wake-ups of one core.
+#[derive(Debug)]
+pub(crate) struct Wheel {
+    start: Instant,
+    slots: Vec<Vec<Wake>>,
+    occupied: Vec<u64>,
+    /// Every tick before this one has been fired.
+    next: u64,
+    /// The earliest tick with an entry, if any.
+    earliest: Option<u64>,
+}
+
+impl Wheel {
+    pub(crate) fn new(now: Instant) -> Self {
+        Self { start: now, slots: vec![Vec::new(); SLOTS], occupied: vec![0; SLOTS / 64], next: 0, earliest: None }
+    }
+
+    /// Wakes `wake` at or shortly after `at`; returns the time it really will be.
+    #[expect(clippy::indexing_slicing, reason = "taken modulo the number of slots, whose 64th part is the length of the bitmap")]
+    pub(crate) fn set(&mut self, at: Instant, wake: Wake) -> Instant {
+        let tick = self.tick_after(at).clamp(self.next, self.next + (SLOTS as u64 - 1));
+        let place = place(tick);
+        self.slots[place].push(wake);
+        self.occupied[place / 64] |= 1 << (place % 64);
+        self.earliest = Some(self.earliest.map_or(tick, |earliest| earliest.min(tick)));
+        self.time(tick)
+    }
+
+    /// When the first entry is due.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.earliest.map(|tick| self.time(tick))
+    }
+
+    /// Takes out everything that is due.
+    #[expect(clippy::indexing_slicing, reason = "taken modulo the number of slots, whose 64th part is the length of the bitmap")]
+    pub(crate) fn due(&mut self, now: Instant, due: &mut Vec<Wake>) {
+        while let Some(tick) = self.earliest.filter(|&tick| self.time(tick) <= now) {
+            let place = place(tick);
+            due.append(&mut self.slots[place]);
+            // Memory of a burst is given back.
+            if self.slots[place].capacity() > 64 {
+                self.slots[place] = Vec::new();
+            }
+            self.occupied[place / 64] &= !(1 << (place % 64));
+            self.next = tick + 1;
+            self.earliest = self.first_from(self.next);
+        }
+        if self.earliest.is_none() {
+            // Nothing waits, so the wheel may turn on to the present.
+            self.next = self.next.max(self.tick_before(now));
+        }
+    }
+
+    /// The first occupied tick at or after `from`; all entries are within one turn.
+    #[expect(clippy::indexing_slicing, reason = "taken modulo the length of the bitmap")]
+    fn first_from(&self, from: u64) -> Option<u64> {
+        let words = self.occupied.len();
+        let begin = place(from);
+        for step in 0..=words {
+            let at = (begin / 64 + step) % words;
+            let mut word = self.occupied[at];
+            if step == 0 {
+                word &= u64::MAX << (begin % 64);
+            } else if step == words {
+                word &= !(u64::MAX << (begin % 64));
+            }
+            if word != 0 {
+                let found = at * 64 + word.trailing_zeros() as usize;
+                let ahead = (found + SLOTS - begin) % SLOTS;
+                return Some(from + ahead as u64);
+            }
+        }
+        None
+    }
+
+    fn time(&self, tick: u64) -> Instant {
+        self.start + Duration::from_millis(tick.saturating_mul(4))
+    }
+
+    fn tick_before(&self, at: Instant) -> u64 {
+        u64::try_from(at.saturating_duration_since(self.start).as_nanos() / TICK.as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    fn tick_after(&self, at: Instant) -> u64 {
+        let nanos = at.saturating_duration_since(self.start).as_nanos();
+        u64::try_from(nanos.div_ceil(TICK.as_nanos())).unwrap_or(u64::MAX)
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "less than the number of slots")]
+fn place(tick: u64) -> usize {
+    (tick % SLOTS as u64) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fires_in_order_and_never_early() {
+        let start = Instant::now();
+        let mut wheel = Wheel::new(start);
+        let mut expected: Vec<u64> = (0..5000).map(|at| at * 37 % 60_000).collect();
+        for &millis in &expected {
+            wheel.set(start + Duration::from_millis(millis), Wake { slot: 0, serial: millis });
+        }
+        expected.sort_unstable();
+        let mut fired = Vec::new();
+        while let Some(now) = wheel.deadline() {
+            let mut due = Vec::new();
+            wheel.due(now, &mut due);
+            assert!(!due.is_empty());
+            for wake in due {
+                let at = start + Duration::from_millis(wake.serial);
+                assert!(at <= now && now < at + TICK, "{wake:?}");
+                fired.push(wake.serial);
+            }
+        }
+        fired.sort_unstable();
+        assert_eq!(fired, expected);
+    }
+
+    #[test]
+    fn beyond_the_turn_is_woken_at_its_end() {
+        let start = Instant::now();
+        let mut wheel = Wheel::new(start);
+        let really = wheel.set(start + Duration::from_secs(185), Wake { slot: 0, serial: 0 });
+        assert!(really < start + Duration::from_secs(66) && really > start + Duration::from_secs(65));
+        assert_eq!(wheel.deadline(), Some(really));
+    }
+
+    #[test]
+    fn idle_time_does_not_shorten_the_turn() {
+        let start = Instant::now();
+        let mut wheel = Wheel::new(start);
+        let later = start + Duration::from_secs(3600);
+        wheel.due(later, &mut Vec::new());
+        let at = later + Duration::from_secs(32);
+        assert!(wheel.set(at, Wake { slot: 0, serial: 0 }) >= at);
+    }
+}

@@ -1,0 +1,333 @@
+//! One stream connection: framing in, a bounded queue out.
+//!
+//! A slow, stalled or silent peer costs its own connection and nothing else: every wait in here ends by a limit.
+
+use std::cell::{Cell, OnceCell, RefCell};
+use std::collections::VecDeque;
+use std::io;
+use std::net::{Shutdown, SocketAddr};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use bytes::{Buf, Bytes};
+use socket2::SockRef;
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::Notify;
+use tokio::time::{Sleep, sleep_until, timeout};
+
+use super::worker::Worker;
+use crate::config::{Limits, ListenerId, RegionId};
+use crate::core::io::{Arrival, Attempt, ConnectionId};
+use crate::sip::frame::{Frame, Framer};
+use crate::telemetry::Loss;
+
+/// Read at once.
+const READ: usize = 16 * 1024;
+/// How long a closing connection waits for its peer to close too, so that the last answer is not lost to a reset.
+const LINGER: Duration = Duration::from_secs(1);
+/// Octets that a closing connection still takes, and throws away.
+const LINGER_OCTETS: usize = 256 * 1024;
+/// Attempts remembered of which nothing has been heard.
+const UNHEARD: usize = 64;
+
+/// A connection, shared by the table and its task.
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub(super) id: ConnectionId,
+    pub(super) region: RegionId,
+    pub(super) listener: ListenerId,
+    pub(super) peer: SocketAddr,
+    pub(super) accepted: bool,
+    writer: OnceCell<OwnedWriteHalf>,
+    queue: RefCell<Queue>,
+    state: Cell<State>,
+    wake: Notify,
+    most: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Open,
+    /// Write what is queued, then close.
+    Closing,
+    /// Close now: this was lost.
+    Broken(Loss),
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    chunks: VecDeque<(Bytes, Option<Attempt>)>,
+    octets: usize,
+    /// Since when the peer has not taken anything.
+    stuck: Option<Instant>,
+    /// Attempts written since something was last heard: if the connection ends, they may never have been read.
+    unheard: VecDeque<Attempt>,
+}
+
+impl Connection {
+    pub(super) fn new(
+        id: ConnectionId,
+        (listener, region): (ListenerId, RegionId),
+        peer: SocketAddr,
+        accepted: bool,
+        most: usize,
+    ) -> Self {
+        let (writer, queue, wake) = Default::default();
+        Self { id, region, listener, peer, accepted, writer, queue, state: Cell::new(State::Open), wake, most }
+    }
+
+    /// Writes what the system takes at once and queues the rest. Never waits; beyond the limit the connection is given up.
+    pub(super) fn write(&self, bytes: Bytes, attempt: Option<Attempt>, now: Instant) {
+        let mut queue = self.queue.borrow_mut();
+        queue.octets += bytes.len();
+        queue.chunks.push_back((bytes, attempt));
+        if queue.chunks.len() == 1 && self.state.get() != State::Broken(Loss::WriteQueue) {
+            self.flush(&mut queue, now);
+        }
+        if queue.octets > self.most && self.state.get() == State::Open {
+            self.state.set(State::Broken(Loss::WriteQueue));
+        }
+        if !queue.chunks.is_empty() {
+            self.wake.notify_one();
+        }
+    }
+
+    /// Closes once everything queued is written.
+    pub(super) fn close(&self) {
+        if self.state.get() == State::Open {
+            self.state.set(State::Closing);
+            self.wake.notify_one();
+        }
+    }
+
+    /// Whether more may be written to it.
+    pub(super) fn is_open(&self) -> bool {
+        self.state.get() == State::Open
+    }
+
+    /// Whether nothing waits to be written.
+    pub(super) fn is_flushed(&self) -> bool {
+        self.queue.borrow().chunks.is_empty()
+    }
+
+    fn flush(&self, queue: &mut Queue, now: Instant) {
+        let Some(writer) = self.writer.get() else { return };
+        while let Some((bytes, attempt)) = queue.chunks.front_mut() {
+            match writer.try_write(bytes) {
+                Ok(written) => {
+                    queue.octets = queue.octets.saturating_sub(written);
+                    bytes.advance(written);
+                    queue.stuck = None;
+                    if bytes.is_empty() {
+                        let attempt = *attempt;
+                        queue.chunks.pop_front();
+                        if queue.unheard.len() == UNHEARD {
+                            queue.unheard.pop_front();
+                        }
+                        queue.unheard.extend(attempt);
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    queue.stuck.get_or_insert(now);
+                    return;
+                }
+                Err(_) => return self.state.set(State::Broken(Loss::ConnectionGone)),
+            }
+        }
+    }
+
+    /// The attempts that the peer cannot be shown to have received.
+    pub(super) fn undelivered(&self) -> Vec<Attempt> {
+        let queue = &mut *self.queue.borrow_mut();
+        queue.octets = 0;
+        queue.unheard.drain(..).chain(queue.chunks.drain(..).filter_map(|(_, attempt)| attempt)).collect()
+    }
+}
+
+/// The limits of one connection, as they were when it was opened.
+struct Bounds {
+    idle: Duration,
+    partial: Duration,
+    message: usize,
+}
+
+impl Bounds {
+    fn of(limits: &Limits, t1: Duration, accepted: bool) -> Self {
+        // A connection that we opened is kept for the next request, at least as long as a transaction lasts (RFC 3261 18).
+        let idle = if accepted { limits.idle } else { limits.idle.max(t1 * 64) };
+        Self { idle, partial: limits.partial, message: limits.message }
+    }
+}
+
+/// Reads and writes until the end, then leaves the table; what was not delivered is told to the core.
+pub(super) async fn serve(worker: Rc<RefCell<Worker>>, connection: Rc<Connection>, stream: TcpStream) {
+    let bounds = {
+        let worker = worker.borrow();
+        Bounds::of(&worker.config.limits, worker.config.timers.t1, connection.accepted)
+    };
+    // Answers wait for nobody. An error says that the peer is gone already.
+    let _ = stream.set_nodelay(true);
+    if let Ok(local) = stream.local_addr() {
+        let arrival = Arrival { listener: connection.listener, from: connection.peer, local, connection: Some(connection.id) };
+        let (reader, writer) = stream.into_split();
+        let _ = connection.writer.set(writer);
+        let mut served = Served { worker: &worker, connection: &connection, arrival, reader, bounds };
+        match served.run().await {
+            End::Orderly => served.linger().await,
+            End::Lost(loss) => worker.borrow_mut().lost(Instant::now(), connection.listener, loss, connection.peer, None),
+            End::Reset => {}
+        }
+    }
+    worker.borrow_mut().gone(Instant::now(), &connection);
+}
+
+/// How a connection ends.
+enum End {
+    /// Everything is written: the peer is told that no more comes.
+    Orderly,
+    /// A limit was reached.
+    Lost(Loss),
+    /// The peer is gone, and nothing was on the way to it.
+    Reset,
+}
+
+struct Served<'a> {
+    worker: &'a Rc<RefCell<Worker>>,
+    connection: &'a Rc<Connection>,
+    arrival: Arrival,
+    reader: OwnedReadHalf,
+    bounds: Bounds,
+}
+
+impl Served<'_> {
+    async fn run(&mut self) -> End {
+        let mut framer = Framer::new(self.bounds.message);
+        let mut heard = Instant::now();
+        let mut partial: Option<Instant> = None;
+        let mut reading = true;
+        let mut sleep = Box::pin(sleep_until((heard + self.bounds.idle).into()));
+        loop {
+            let stuck = {
+                let mut queue = self.connection.queue.borrow_mut();
+                self.connection.flush(&mut queue, Instant::now());
+                queue.stuck
+            };
+            match self.connection.state.get() {
+                State::Open => {}
+                State::Closing if self.connection.is_flushed() => return End::Orderly,
+                State::Closing => reading = false,
+                State::Broken(loss) => return End::Lost(loss),
+            }
+            let due = self.due(heard, partial, stuck);
+            if due < sleep.deadline().into_std() {
+                sleep.as_mut().reset(due.into());
+            }
+            let writing = stuck.is_some();
+            let read = tokio::select! {
+                read = read(&mut self.reader, &mut framer), if reading => read,
+                () = writable(self.connection), if writing => continue,
+                () = self.connection.wake.notified() => continue,
+                () = expired(&mut sleep) => {
+                    let now = Instant::now();
+                    if let Some(end) = self.expiry(now, heard, partial, stuck) {
+                        return end;
+                    }
+                    sleep.as_mut().reset(self.due(heard, partial, stuck).into());
+                    continue;
+                }
+            };
+            match read {
+                Ok(0) => {
+                    // The peer says no more, but may still be read to.
+                    reading = false;
+                    self.connection.close();
+                }
+                Ok(_) => {
+                    heard = Instant::now();
+                    self.connection.queue.borrow_mut().unheard.clear();
+                    reading = self.frames(&mut framer, heard);
+                    partial = (!framer.is_empty()).then(|| partial.unwrap_or(heard));
+                }
+                Err(_) if self.connection.is_flushed() => return End::Reset,
+                Err(_) => return End::Lost(Loss::ConnectionGone),
+            }
+        }
+    }
+
+    /// Hands on every whole message. `false`: nothing more can be read.
+    fn frames(&self, framer: &mut Framer, now: Instant) -> bool {
+        while let Some(frame) = framer.next() {
+            match frame {
+                Frame::Message(bytes) => self.worker.borrow_mut().message(now, self.arrival, &bytes),
+                Frame::Ping => self.connection.write(Bytes::from_static(b"\r\n"), None, now),
+                Frame::Broken(fault, bytes) => {
+                    self.worker.borrow_mut().broken(now, self.arrival, &bytes, fault);
+                    self.connection.close();
+                    return false;
+                }
+            }
+            if !self.connection.is_open() {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// When the first of the limits is reached.
+    fn due(&self, heard: Instant, partial: Option<Instant>, stuck: Option<Instant>) -> Instant {
+        let slow = partial.map(|since| since + self.bounds.partial);
+        let stalled = stuck.map(|since| since + self.bounds.partial);
+        [slow, stalled].into_iter().flatten().fold(heard + self.bounds.idle, Instant::min)
+    }
+
+    /// Which limit is reached, if one is.
+    fn expiry(&self, now: Instant, heard: Instant, partial: Option<Instant>, stuck: Option<Instant>) -> Option<End> {
+        let over = |since: Option<Instant>| since.is_some_and(|since| since + self.bounds.partial <= now);
+        match () {
+            () if over(stuck) => Some(End::Lost(Loss::Stalled)),
+            () if over(partial) => Some(End::Lost(Loss::Partial)),
+            () => (heard + self.bounds.idle <= now).then_some(End::Orderly),
+        }
+    }
+
+    /// Says that nothing more will come and waits for the peer to agree: closing with octets unread would reset the
+    /// connection and could take the last answer with it.
+    async fn linger(&mut self) {
+        if let Some(writer) = self.connection.writer.get() {
+            let stream: &TcpStream = writer.as_ref();
+            let _ = SockRef::from(stream).shutdown(Shutdown::Write);
+        }
+        let mut buffer = [0; 2048];
+        let drain = async {
+            let mut octets = 0;
+            while let Ok(read @ 1..) = self.reader.read(&mut buffer).await {
+                octets += read;
+                if octets > LINGER_OCTETS {
+                    break;
+                }
+            }
+        };
+        // Whatever comes of it, the connection is closed next.
+        let _ = timeout(LINGER, drain).await;
+    }
+}
+
+async fn read(reader: &mut OwnedReadHalf, framer: &mut Framer) -> io::Result<usize> {
+    let buffer = framer.buffer();
+    buffer.reserve(READ);
+    reader.read_buf(buffer).await
+}
+
+async fn writable(connection: &Connection) {
+    match connection.writer.get() {
+        Some(writer) => drop(writer.writable().await),
+        None => std::future::pending().await,
+    }
+}
+
+async fn expired(sleep: &mut Pin<Box<Sleep>>) {
+    sleep.as_mut().await;
+}

@@ -1,0 +1,92 @@
+//! The thread beside the worker: names, admin endpoint, upkeep, changes of configuration. Never touches a message.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use tracing::warn;
+
+use super::worker::Command;
+use crate::admin::{Pulse, Ready};
+use crate::config::Config;
+use crate::dns::Resolver;
+use crate::telemetry::Metrics;
+
+/// How often histogram samples are taken out of their buffers.
+const UPKEEP: Duration = Duration::from_secs(5);
+/// How long a new configuration waits for its new names before it takes effect without them.
+const NAMES: Duration = Duration::from_secs(3);
+
+/// What the thread is asked to do.
+#[derive(Debug)]
+pub(super) enum Order {
+    /// Another configuration, checked: put it into effect; then say so, or why not.
+    Reload(Arc<Config>, oneshot::Sender<Result<(), String>>),
+    /// End.
+    Stop,
+}
+
+/// What the thread works with.
+pub(super) struct Control {
+    pub(super) config: Arc<Config>,
+    pub(super) resolver: Resolver,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) ready: Arc<Ready>,
+    pub(super) admin: Option<std::net::TcpListener>,
+    pub(super) pulse: Pulse,
+    pub(super) worker: mpsc::Sender<Command>,
+    pub(super) orders: mpsc::Receiver<Order>,
+}
+
+impl Control {
+    /// Runs until it is told to end.
+    pub(super) async fn run(mut self) -> std::io::Result<()> {
+        if let Some(listener) = self.admin.take() {
+            let listener = tokio::net::TcpListener::from_std(listener)?;
+            tokio::spawn(crate::admin::serve(listener, Arc::clone(&self.metrics), Arc::clone(&self.ready), self.pulse.clone()));
+        }
+        let mut upkeep = tokio::time::interval(UPKEEP);
+        upkeep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        // Without names everything is known from the start.
+        self.tell(Command::Targets(Arc::new(self.resolver.targets()))).await;
+        loop {
+            tokio::select! {
+                targets = self.resolver.changed() => self.tell(Command::Targets(Arc::new(targets))).await,
+                _ = upkeep.tick() => self.metrics.upkeep(),
+                order = self.orders.recv() => match order {
+                    None | Some(Order::Stop) => return Ok(()),
+                    Some(Order::Reload(config, done)) => {
+                        let result = self.reload(config).await;
+                        // Whoever asked may have gone; the change is made all the same.
+                        let _ = done.send(result);
+                    }
+                },
+            }
+        }
+    }
+
+    async fn reload(&mut self, config: Arc<Config>) -> Result<(), String> {
+        let mut resolver = self.resolver.replaced(Arc::clone(&config)).map_err(|error| error.to_string())?;
+        let known = async {
+            while !resolver.targets().all_known() {
+                resolver.changed().await;
+            }
+        };
+        if tokio::time::timeout(NAMES, known).await.is_err() {
+            warn!("not every upstream name of the new configuration has been resolved yet");
+        }
+        let targets = Arc::new(resolver.targets());
+        self.tell(Command::Config(Arc::clone(&config), targets)).await;
+        if self.config.digest != config.digest {
+            self.metrics.config(&self.config.digest, false);
+        }
+        self.metrics.config(&config.digest, true);
+        (self.resolver, self.config) = (resolver, config);
+        Ok(())
+    }
+
+    async fn tell(&self, command: Command) {
+        // The only error is a worker that has ended; whoever started both sees that too.
+        let _ = self.worker.send(command).await;
+    }
+}

@@ -1,0 +1,255 @@
+//! A running daemon: its sockets bound, its threads started, and a handle to wait for it, change it and stop it.
+
+use std::io::{self, Read};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::runtime::Builder;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::LocalSet;
+use tracing::info;
+
+use super::control::{Control, Order};
+use super::worker::{self, Command, Start};
+use super::{stream, udp};
+use crate::admin::Ready;
+use crate::config::{Config, Listener, ListenerId, Transport};
+use crate::dns::{Resolver, ResolverError};
+use crate::telemetry::Metrics;
+
+/// Orders that wait for a busy thread. Senders wait beyond; no message passes here.
+const QUEUE: usize = 64;
+
+/// Why the daemon does not run, or ran no longer.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// A socket cannot be had.
+    #[error("cannot listen on {what}: {error}")]
+    Bind {
+        /// Which: `udp:127.0.0.1:5060 of region eu`, `admin 127.0.0.1:9090`.
+        what: String,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// Names cannot be resolved at all.
+    #[error(transparent)]
+    Resolver(#[from] ResolverError),
+    /// The system denied a thread, a runtime, randomness or a signal.
+    #[error("cannot start: {0}")]
+    System(#[from] io::Error),
+    /// A thread ended that should not have.
+    #[error("the {0} thread has ended unexpectedly")]
+    Ended(&'static str),
+}
+
+/// A running daemon. Dropped, it ends at once; [`Daemon::stop`] lets it finish.
+#[derive(Debug)]
+pub struct Daemon {
+    config: Arc<Config>,
+    metrics: Arc<Metrics>,
+    ready: Arc<Ready>,
+    listeners: Vec<SocketAddr>,
+    admin: Option<SocketAddr>,
+    commands: mpsc::Sender<Command>,
+    orders: mpsc::Sender<Order>,
+    worker: Option<JoinHandle<io::Result<()>>>,
+    control: Option<JoinHandle<io::Result<()>>>,
+}
+
+impl Daemon {
+    /// Binds every socket and starts the threads. Messages are taken from then on; see [`Daemon::ready`].
+    pub fn start(config: Arc<Config>) -> Result<Self, RunError> {
+        let (mut udp, mut tcp, mut listeners) = (Vec::new(), Vec::new(), Vec::new());
+        for (id, listener) in (0..).map(ListenerId).zip(&config.listeners) {
+            let bound = bind(listener).map_err(|error| {
+                let (region, transport) = (&config.region(listener.region).name, listener.transport.token());
+                RunError::Bind { what: format!("{transport}:{} of region {region}", listener.addr), error }
+            })?;
+            match bound {
+                Bound::Udp(socket) => {
+                    listeners.push(socket.local_addr()?);
+                    udp.push((id, socket));
+                }
+                Bound::Tcp(socket) => {
+                    listeners.push(socket.local_addr()?);
+                    tcp.push((id, socket));
+                }
+            }
+        }
+        let admin =
+            config.admin.map(|addr| stream::bind(addr).map_err(|error| RunError::Bind { what: format!("admin {addr}"), error }));
+        let admin = admin.transpose()?;
+        let admin_addr = admin.as_ref().map(TcpListener::local_addr).transpose()?;
+        let (metrics, ready) = (Arc::new(Metrics::new()), Arc::new(Ready::default()));
+        let resolver = Resolver::new(Arc::clone(&config), Arc::clone(&metrics))?;
+        metrics.config(&config.digest, true);
+
+        let (commands, commanded) = mpsc::channel(QUEUE);
+        let (orders, ordered) = mpsc::channel(QUEUE);
+        let (pulse, pulsed) = mpsc::channel(QUEUE);
+        let start = Start {
+            config: Arc::clone(&config),
+            targets: Arc::new(resolver.targets()),
+            metrics: Arc::clone(&metrics),
+            seed: seed()?,
+            udp,
+            tcp,
+            ready: Arc::clone(&ready),
+            commands: commanded,
+            pulse: pulsed,
+        };
+        let control = Control {
+            config: Arc::clone(&config),
+            resolver,
+            metrics: Arc::clone(&metrics),
+            ready: Arc::clone(&ready),
+            admin,
+            pulse,
+            worker: commands.clone(),
+            orders: ordered,
+        };
+        let end = End(Arc::clone(&ready));
+        let worker = std::thread::Builder::new().name("ringfence-sip".to_owned()).spawn(move || {
+            let _end = end;
+            let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
+            LocalSet::new().block_on(&runtime, worker::run(start))
+        })?;
+        let control = std::thread::Builder::new().name("ringfence-admin".to_owned()).spawn(move || {
+            let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
+            runtime.block_on(control.run())
+        })?;
+        info!(?listeners, admin = ?admin_addr, digest = config.digest, "started");
+        let (worker, control) = (Some(worker), Some(control));
+        Ok(Self { config, metrics, ready, listeners, admin: admin_addr, commands, orders, worker, control })
+    }
+
+    /// Waits, so long at most, until the daemon takes calls; `false` if it does not by then.
+    pub fn ready(&self, within: Duration) -> bool {
+        self.ready.wait(within)
+    }
+
+    /// What keeps it from being ready; empty if it is.
+    pub fn missing(&self) -> Vec<&'static str> {
+        self.ready.missing()
+    }
+
+    /// The addresses bound, in the order of [`Config::listeners`]: they differ where the configuration says port 0.
+    pub fn listeners(&self) -> &[SocketAddr] {
+        &self.listeners
+    }
+
+    /// The admin endpoint's address.
+    pub fn admin(&self) -> Option<SocketAddr> {
+        self.admin
+    }
+
+    /// The metrics, as `/metrics` shows them.
+    pub fn metrics(&self) -> String {
+        self.metrics.render()
+    }
+
+    /// Whether both threads still run.
+    pub(super) fn alive(&self) -> Result<(), RunError> {
+        for (thread, name) in [(&self.worker, "message"), (&self.control, "admin")] {
+            if thread.as_ref().is_none_or(JoinHandle::is_finished) {
+                return Err(RunError::Ended(name));
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts another configuration into effect, which must have the same listeners; says why not otherwise. Counted.
+    pub fn reload(&mut self, config: Config) -> Result<(), String> {
+        let result = self.replace(Arc::new(config));
+        self.reloaded(result.is_ok());
+        result
+    }
+
+    /// Counts a reload.
+    pub(super) fn reloaded(&self, ok: bool) {
+        self.metrics.reloads(ok).increment(1);
+    }
+
+    fn replace(&mut self, config: Arc<Config>) -> Result<(), String> {
+        if !same_listeners(&self.config, &config) {
+            return Err("listeners, regions served or the admin address differ: restart to change them".to_owned());
+        }
+        let (done, result) = oneshot::channel();
+        let gone = || "the admin thread has ended".to_owned();
+        self.orders.blocking_send(Order::Reload(Arc::clone(&config), done)).map_err(|_| gone())?;
+        result.blocking_recv().map_err(|_| gone())??;
+        self.config = config;
+        Ok(())
+    }
+
+    /// Takes no more calls, lets open transactions finish (`timers.drain` at most), and ends.
+    pub fn stop(mut self) -> Result<(), RunError> {
+        self.drain();
+        self.join()
+    }
+
+    /// Begins to end: refuse new calls, finish open ones.
+    pub(super) fn drain(&self) {
+        self.ready.drain();
+        // The only error is a worker that has ended already.
+        let _ = self.commands.blocking_send(Command::Drain);
+    }
+
+    /// Waits for the worker to end, then for the rest.
+    pub(super) fn join(&mut self) -> Result<(), RunError> {
+        let worker = end(self.worker.take(), "message");
+        let _ = self.orders.blocking_send(Order::Stop);
+        let control = end(self.control.take(), "admin");
+        worker.and(control)
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        if self.worker.is_some() || self.control.is_some() {
+            // Nobody is left to be told of an error.
+            let _ = self.commands.blocking_send(Command::Stop);
+            let _ = self.join();
+        }
+    }
+}
+
+fn end(thread: Option<JoinHandle<io::Result<()>>>, name: &'static str) -> Result<(), RunError> {
+    let Some(thread) = thread else { return Ok(()) };
+    thread.join().map_err(|_| RunError::Ended(name))?.map_err(RunError::System)
+}
+
+/// Says that the worker is gone, however it went.
+struct End(Arc<Ready>);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
+
+enum Bound {
+    Udp(UdpSocket),
+    Tcp(TcpListener),
+}
+
+fn bind(listener: &Listener) -> io::Result<Bound> {
+    match listener.transport {
+        Transport::Udp => udp::bind(listener.addr).map(Bound::Udp),
+        Transport::Tcp => stream::bind(listener.addr).map(Bound::Tcp),
+    }
+}
+
+/// Region ids stand in listeners, metrics and the core's memory: the served regions must keep theirs.
+fn same_listeners(old: &Config, new: &Config) -> bool {
+    let names = |config: &Config| config.regions.iter().map(|region| (region.name.clone(), region.served)).collect::<Vec<_>>();
+    old.listeners == new.listeners && old.admin == new.admin && names(old) == names(new)
+}
+
+fn seed() -> io::Result<[u8; 16]> {
+    let mut seed = [0; 16];
+    std::fs::File::open("/dev/urandom")?.read_exact(&mut seed)?;
+    Ok(seed)
+}

@@ -1,0 +1,233 @@
+//! Stream connections: accepting them, opening them towards fenced addresses, finding them again.
+//!
+//! A connection is opened to a [`Fenced`] address and to nothing else; an answer goes down the connection that its request
+//! came by or nowhere (RFC 3261 18.2.2 without the dialling back, standards TR-08).
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::{TcpListener, TcpSocket};
+use tokio::sync::Notify;
+use tokio::task::{JoinHandle, spawn_local};
+use tracing::debug;
+
+use super::connection::{Connection, serve};
+use super::worker::Worker;
+use crate::config::{ListenerId, RegionId, Transport};
+use crate::core::io::ConnectionId;
+use crate::fence::Fenced;
+use crate::telemetry::Loss;
+
+/// Connections that the kernel keeps for us until they are accepted.
+const BACKLOG: i32 = 1024;
+/// The pause after the system refused to accept: it is out of descriptors or memory, and asking again at once would spin.
+const REFUSED: Duration = Duration::from_millis(100);
+
+/// Binds a listener, outside any runtime.
+pub(super) fn bind(addr: SocketAddr) -> io::Result<std::net::TcpListener> {
+    let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
+    if addr.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    // A restart must not wait for the connections of the daemon before.
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&addr.into())?;
+    socket.listen(BACKLOG)?;
+    debug!(%addr, "bound tcp");
+    Ok(socket.into())
+}
+
+/// All open connections.
+#[derive(Debug, Default)]
+pub(super) struct Streams {
+    by_id: HashMap<ConnectionId, Rc<Connection>>,
+    /// The newest open connection to each address, by region: whoever opened it.
+    by_peer: HashMap<(RegionId, SocketAddr), Rc<Connection>>,
+    /// Accepted connections of each source.
+    sources: HashMap<IpAddr, usize>,
+    accepted: usize,
+    opened: usize,
+    last: u64,
+    /// A connection has gone.
+    room: Rc<Notify>,
+}
+
+impl Streams {
+    /// An open connection.
+    pub(super) fn find(&self, id: ConnectionId) -> Option<Rc<Connection>> {
+        self.by_id.get(&id).filter(|connection| connection.is_open()).cloned()
+    }
+
+    /// An open connection to exactly this address.
+    pub(super) fn towards(&self, region: RegionId, addr: SocketAddr) -> Option<Rc<Connection>> {
+        self.by_peer.get(&(region, addr)).filter(|connection| connection.is_open()).cloned()
+    }
+
+    /// Writes what is queued and closes.
+    pub(super) fn close(&self, id: ConnectionId) {
+        if let Some(connection) = self.by_id.get(&id) {
+            connection.close();
+        }
+    }
+
+    /// Closes every connection once everything queued is written; returns when all are gone.
+    pub(super) async fn close_all(worker: &RefCell<Worker>) {
+        loop {
+            let changed = Rc::clone(&worker.borrow().streams.room);
+            let gone = changed.notified();
+            let open: Vec<Rc<Connection>> = worker.borrow().streams.by_id.values().cloned().collect();
+            if open.is_empty() {
+                return;
+            }
+            for connection in open {
+                connection.close();
+            }
+            gone.await;
+        }
+    }
+
+    fn add(&mut self, of: (ListenerId, RegionId), peer: SocketAddr, accepted: bool, most: usize) -> Rc<Connection> {
+        self.last += 1;
+        let connection = Rc::new(Connection::new(ConnectionId(self.last), of, peer, accepted, most));
+        self.by_id.insert(connection.id, Rc::clone(&connection));
+        self.by_peer.insert((connection.region, peer), Rc::clone(&connection));
+        if accepted {
+            self.accepted += 1;
+            *self.sources.entry(peer.ip()).or_default() += 1;
+        } else {
+            self.opened += 1;
+        }
+        connection
+    }
+
+    fn remove(&mut self, connection: &Connection) {
+        self.by_id.remove(&connection.id);
+        let key = (connection.region, connection.peer);
+        if self.by_peer.get(&key).is_some_and(|newest| newest.id == connection.id) {
+            self.by_peer.remove(&key);
+        }
+        if connection.accepted {
+            self.accepted -= 1;
+            if let Some(open) = self.sources.get_mut(&connection.peer.ip()) {
+                *open -= 1;
+                if *open == 0 {
+                    self.sources.remove(&connection.peer.ip());
+                }
+            }
+        } else {
+            self.opened -= 1;
+        }
+        self.room.notify_waiters();
+    }
+}
+
+/// The accepting tasks; dropped, they stop and the listening sockets close.
+#[derive(Debug)]
+pub(super) struct Accepting(Vec<JoinHandle<()>>);
+
+impl Drop for Accepting {
+    fn drop(&mut self) {
+        for task in &self.0 {
+            task.abort();
+        }
+    }
+}
+
+/// Starts accepting.
+pub(super) fn listen(worker: &Rc<RefCell<Worker>>, listeners: Vec<(ListenerId, std::net::TcpListener)>) -> io::Result<Accepting> {
+    let mut tasks = Vec::new();
+    for (id, listener) in listeners {
+        tasks.push(spawn_local(accept(Rc::clone(worker), id, TcpListener::from_std(listener)?)));
+    }
+    Ok(Accepting(tasks))
+}
+
+async fn accept(worker: Rc<RefCell<Worker>>, id: ListenerId, listener: TcpListener) {
+    loop {
+        room(&worker, id).await;
+        let Ok((stream, peer)) = listener.accept().await else {
+            tokio::time::sleep(REFUSED).await;
+            continue;
+        };
+        let connection = {
+            let worker = &mut *worker.borrow_mut();
+            let limits = &worker.config.limits;
+            let region = worker.config.listener(id).region;
+            if worker.streams.sources.get(&peer.ip()).is_some_and(|&open| open >= limits.connections_per_source) {
+                worker.lost(Instant::now(), id, Loss::SourceConnections, peer, None);
+                continue;
+            }
+            worker.record.handles().connection(region, Transport::Tcp, true);
+            worker.streams.add((id, region), peer, true, limits.write_queue)
+        };
+        spawn_local(serve(Rc::clone(&worker), connection, stream));
+    }
+}
+
+/// Waits until another connection may be accepted.
+async fn room(worker: &Rc<RefCell<Worker>>, id: ListenerId) {
+    let mut told = false;
+    loop {
+        let room = Rc::clone(&worker.borrow().streams.room);
+        let notified = room.notified();
+        {
+            let worker = &mut *worker.borrow_mut();
+            if worker.streams.accepted < worker.config.limits.connections {
+                return;
+            }
+            if !told {
+                let addr = worker.config.listener(id).addr;
+                worker.lost(Instant::now(), id, Loss::Connections, addr, None);
+                told = true;
+            }
+        }
+        notified.await;
+    }
+}
+
+/// Opens a connection; what is written to it meanwhile waits. `None`: too many are open.
+pub(super) fn connect(worker: &mut Worker, listener: ListenerId, to: Fenced) -> Option<Rc<Connection>> {
+    let me = worker.me.upgrade()?;
+    let config = &worker.config;
+    if worker.streams.opened >= config.limits.connections {
+        return None;
+    }
+    let of = config.listener(listener);
+    let connection = worker.streams.add((listener, of.region), to.addr(), false, config.limits.write_queue);
+    worker.record.handles().connection(of.region, Transport::Tcp, true);
+    spawn_local(open(me, Rc::clone(&connection), of.addr.ip(), config.limits.connect, to));
+    Some(connection)
+}
+
+/// Connects from the listener's own address where it has one: the far side admits us by it.
+async fn open(worker: Rc<RefCell<Worker>>, connection: Rc<Connection>, from: IpAddr, within: Duration, to: Fenced) {
+    let connecting = async {
+        let socket = if to.addr().is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        if !from.is_unspecified() && from.is_ipv4() == to.addr().is_ipv4() {
+            socket.bind(SocketAddr::new(from, 0))?;
+        }
+        socket.connect(to.addr()).await
+    };
+    if let Ok(Ok(stream)) = tokio::time::timeout(within, connecting).await {
+        return serve(worker, connection, stream).await;
+    }
+    let now = Instant::now();
+    let mut worker = worker.borrow_mut();
+    worker.lost(now, connection.listener, Loss::Connect, connection.peer, None);
+    worker.gone(now, &connection);
+}
+
+impl Worker {
+    /// A connection has ended: it leaves the table, and what it did not deliver has failed.
+    pub(super) fn gone(&mut self, now: Instant, connection: &Connection) {
+        self.streams.remove(connection);
+        self.record.handles().connection(connection.region, Transport::Tcp, false);
+        self.failed(now, connection.undelivered());
+    }
+}

@@ -1,0 +1,132 @@
+//! The registry: every metric's name, help and buckets, and the exposition.
+//!
+//! What is counted once in a while is counted here; what a message counts has [`Handles`](super::Handles). Nothing here
+//! expires: a handle that outlived its series would count into nothing.
+
+use metrics::{Counter, Gauge, Histogram, Label, SharedString};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
+use metrics_process::Collector;
+
+/// A decision is microseconds; a setup is a human being picking up.
+const DECISION: [f64; 10] = [5e-6, 10e-6, 20e-6, 50e-6, 100e-6, 200e-6, 500e-6, 1e-3, 5e-3, 50e-3];
+const SETUP: [f64; 11] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+
+/// The registry. One for each daemon, so that two in one process do not count into each other.
+pub struct Metrics {
+    recorder: PrometheusRecorder,
+    handle: PrometheusHandle,
+    process: Collector,
+}
+
+impl std::fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+pub(super) type Labels = Vec<(&'static str, SharedString)>;
+
+impl Metrics {
+    /// A registry with every help text and nothing counted.
+    pub fn new() -> Self {
+        let builder = PrometheusBuilder::new();
+        // The only error is an empty list of buckets.
+        let builder = match with_buckets() {
+            Ok(builder) => builder,
+            Err(_) => builder,
+        };
+        let recorder = builder.build_recorder();
+        let (handle, process) = (recorder.handle(), Collector::default());
+        metrics::with_local_recorder(&recorder, || {
+            describe();
+            process.describe();
+        });
+        let metrics = Self { recorder, handle, process };
+        metrics.gauge("ringfence_build_info", vec![("version", env!("CARGO_PKG_VERSION").into())]).set(1.0);
+        for result in [true, false] {
+            metrics.reloads(result).increment(0);
+        }
+        metrics
+    }
+
+    /// The exposition, for one scrape.
+    pub fn render(&self) -> String {
+        metrics::with_local_recorder(&self.recorder, || self.process.collect());
+        self.handle.render()
+    }
+
+    /// Moves histogram samples out of their buffers. Due every few seconds: the buffers grow until then.
+    pub fn upkeep(&self) {
+        self.handle.run_upkeep();
+    }
+
+    /// `ringfence_config_reloads_total{result}`.
+    pub fn reloads(&self, ok: bool) -> Counter {
+        self.counter("ringfence_config_reloads_total", vec![("result", if ok { "ok" } else { "failed" }.into())])
+    }
+
+    /// `ringfence_config_info{digest}`: 1 for the configuration in force, 0 for the one before.
+    pub fn config(&self, digest: &str, in_force: bool) {
+        let labels = vec![("digest", SharedString::from(digest.to_owned()))];
+        self.gauge("ringfence_config_info", labels).set(if in_force { 1.0 } else { 0.0 });
+    }
+
+    /// `ringfence_dns_lookups_total{type,result}`.
+    pub fn lookups(&self, kind: &'static str, result: &'static str) -> Counter {
+        self.counter("ringfence_dns_lookups_total", vec![("type", kind.into()), ("result", result.into())])
+    }
+
+    /// `ringfence_dns_outside_total{region}`.
+    pub fn outside(&self, region: &str) -> Counter {
+        self.counter("ringfence_dns_outside_total", vec![("region", region.to_owned().into())])
+    }
+
+    pub(super) fn counter(&self, name: &'static str, labels: Labels) -> Counter {
+        metrics::with_local_recorder(&self.recorder, || metrics::counter!(name, made(labels)))
+    }
+
+    pub(super) fn gauge(&self, name: &'static str, labels: Labels) -> Gauge {
+        metrics::with_local_recorder(&self.recorder, || metrics::gauge!(name, made(labels)))
+    }
+
+    pub(super) fn histogram(&self, name: &'static str, labels: Labels) -> Histogram {
+        metrics::with_local_recorder(&self.recorder, || metrics::histogram!(name, made(labels)))
+    }
+}
+
+fn made(labels: Labels) -> Vec<Label> {
+    labels.into_iter().map(|(key, value)| Label::new(key, value)).collect()
+}
+
+fn with_buckets() -> Result<PrometheusBuilder, metrics_exporter_prometheus::BuildError> {
+    PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Full("ringfence_decision_seconds".to_owned()), &DECISION)?
+        .set_buckets_for_metric(Matcher::Full("ringfence_setup_seconds".to_owned()), &SETUP)
+}
+
+fn describe() {
+    use metrics::{Unit, describe_counter as counter, describe_gauge as gauge, describe_histogram as histogram};
+    counter!("ringfence_received_total", "Datagrams and framed messages taken from a socket.");
+    counter!("ringfence_messages_total", "Messages by what became of them; adds up to ringfence_received_total.");
+    counter!("ringfence_requests_total", "Requests received, by method.");
+    counter!("ringfence_verdicts_total", "Decisions on requests: accept, refuse or shadow, and why.");
+    counter!("ringfence_responses_total", "Responses received from next hops (in) and sent to whoever asked (out).");
+    counter!("ringfence_repeats_total", "Calls that came again after a final refusal: the carrier retries.");
+    counter!("ringfence_dns_lookups_total", "Name look-ups by record type and result.");
+    counter!("ringfence_dns_outside_total", "Resolved addresses outside the networks of the region that the name belongs to.");
+    counter!("ringfence_malformed_total", "Messages not understood, by what was wrong.");
+    counter!("ringfence_dropped_total", "Messages, answers and connections thrown away without a word, by cause.");
+    counter!("ringfence_config_reloads_total", "Reloads of the configuration.");
+    gauge!("ringfence_transactions", "Open transactions.");
+    gauge!("ringfence_connections", "Open stream connections.");
+    gauge!("ringfence_config_info", "1 for the configuration in force; its SHA-256.");
+    gauge!("ringfence_build_info", "1; the version that runs.");
+    histogram!("ringfence_decision_seconds", Unit::Seconds, "From the receipt of a request to the verdict on it.");
+    histogram!("ringfence_setup_seconds", Unit::Seconds, "From an INVITE to the first response above 100.");
+}

@@ -1,0 +1,106 @@
+//! The commands from outside: what they print and with which code they end.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// Runs the program with these arguments; its standard streams are pipes.
+fn ringfence(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_ringfence")).args(arguments).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap()
+}
+
+/// A file with mistakes: an unknown key and an unknown region.
+fn broken(test: &str) -> PathBuf {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("broken-{test}-{}.toml", std::process::id()));
+    std::fs::write(&path, "serve = [\"eu\"]\ncolour = \"\\u001b\"\n").unwrap();
+    path
+}
+
+#[test]
+fn check_says_what_a_valid_file_means() {
+    let output = ringfence(&["check", "-c", "deploy/ringfence.toml"]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let out = text(&output.stdout);
+    for line in [
+        "deploy/ringfence.toml: valid, with 1 warning",
+        "include  deploy/projects.d/acme.toml",
+        "region   eu  served  eu.sip.example.com  udp:203.0.113.10:5060 tcp:203.0.113.10:5060",
+        "region   us  known  us.sip.example.com",
+        "project  acme  pinned to eu  mode enforce  media enforce",
+        "trunk    twilio-ie  policy 603  capacity 503  out to acme.pstn.dublin.twilio.com",
+        "admin    http://127.0.0.1:9090/metrics",
+    ] {
+        assert!(out.lines().any(|found| found.trim_end() == line), "no line `{line}` in\n{out}");
+    }
+    assert!(text(&output.stderr).starts_with("warning: deploy/ringfence.toml: no [secret]"), "{output:?}");
+}
+
+#[test]
+fn check_names_every_mistake_and_ends_with_78() {
+    let path = broken("text");
+    let output = ringfence(&["check", "--config", path.to_str().unwrap()]);
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!(output.status.code(), Some(78));
+    assert_eq!(text(&output.stdout), "");
+    let err = text(&output.stderr);
+    assert!(
+        err.contains(":1:10: unknown region `eu`\n  |\n1 | serve = [\"eu\"]\n  |          ^^^^\n  = define it: [region.eu]"),
+        "{err}"
+    );
+    assert!(err.contains(":2:1: unknown key `colour`"), "{err}");
+    assert!(err.trim_end().ends_with("2 mistakes"), "{err}");
+    assert!(!err.contains('\u{1b}'), "no colour but on a terminal: {err}");
+}
+
+#[test]
+fn check_as_json_is_one_object() {
+    let output = ringfence(&["check", "--json", "-c", "deploy/ringfence.toml"]);
+    assert_eq!(output.status.code(), Some(0));
+    let out = text(&output.stdout);
+    assert!(out.starts_with("{\"valid\":true,\"digest\":\""), "{out}");
+    assert!(out.contains("\"listeners\":[\"udp:203.0.113.10:5060\",\"tcp:203.0.113.10:5060\"]"), "{out}");
+    assert!(out.ends_with("}\n") && out.lines().count() == 1, "{out}");
+    let path = broken("json");
+    let output = ringfence(&["check", "--json", "-c", path.to_str().unwrap()]);
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!(output.status.code(), Some(78));
+    let out = text(&output.stdout);
+    assert!(out.starts_with("{\"valid\":false,\"mistakes\":[{\"file\":"), "{out}");
+    assert!(out.contains("\"line\":1,\"column\":10,\"text\":\"\\\"eu\\\"\",\"wrong\":\"unknown region `eu`\""), "{out}");
+}
+
+#[test]
+fn a_missing_file_ends_with_66() {
+    for command in ["check", "run"] {
+        let output = ringfence(&[command, "-c", "no-such-file.toml"]);
+        assert_eq!(output.status.code(), Some(66), "{command}");
+        assert!(text(&output.stderr).contains("no-such-file.toml: cannot be read"), "{output:?}");
+    }
+}
+
+#[test]
+fn run_refuses_a_broken_file_with_78() {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("run-{}.toml", std::process::id()));
+    std::fs::write(&path, "serve = 1\n").unwrap();
+    let output = ringfence(&["run", "-c", path.to_str().unwrap()]);
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!(output.status.code(), Some(78), "{output:?}");
+}
+
+#[test]
+fn help_documents_the_exit_codes_and_wrong_arguments_are_2() {
+    let version = ringfence(&["--version"]);
+    assert_eq!(text(&version.stdout), concat!("ringfence ", env!("CARGO_PKG_VERSION"), "\n"));
+    for (command, codes) in
+        [("run", "66  FILE cannot be read"), ("check", "78  the configuration has mistakes"), ("demo", "1  one did not")]
+    {
+        let help = ringfence(&[command, "--help"]);
+        assert!(text(&help.stdout).contains(codes), "{command}: {help:?}");
+    }
+    for arguments in [&["check"][..], &["check", "-c", "x", "--online"], &["dance"], &[]] {
+        assert_eq!(ringfence(arguments).status.code(), Some(2), "{arguments:?}");
+    }
+}
