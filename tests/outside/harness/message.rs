@@ -209,7 +209,7 @@ impl Seen {
                 _ => {}
             }
         }
-        let mut rows: Vec<String> = rows.iter().map(|&row| row.to_owned()).collect();
+        let mut rows: Vec<String> = rows.iter().filter(|row| !row.is_empty()).map(|&row| row.to_owned()).collect();
         if !session.is_empty() {
             rows.push("Content-Type: application/sdp".into());
         }
