@@ -108,8 +108,14 @@ fn run(path: PathBuf) -> u8 {
 }
 
 fn demo(once: bool) -> u8 {
-    let _ = once;
-    FAILED
+    match crate::demo::run(once) {
+        Ok(true) => OK,
+        Ok(false) => FAILED,
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "ringfence: {error}");
+            FAILED
+        }
+    }
 }
 
 fn exit_code(error: &ConfigError) -> u8 {

@@ -1,5 +1,7 @@
 //! The commands from outside: what they print and with which code they end.
 
+#![expect(clippy::unwrap_used, reason = "a test may stop where the program cannot be started")]
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -103,4 +105,24 @@ fn help_documents_the_exit_codes_and_wrong_arguments_are_2() {
     for arguments in [&["check"][..], &["check", "-c", "x", "--online"], &["dance"], &[]] {
         assert_eq!(ringfence(arguments).status.code(), Some(2), "{arguments:?}");
     }
+}
+
+#[test]
+fn the_demonstration_shows_one_call_that_passes_and_three_that_do_not() {
+    let output = ringfence(&["demo", "--once"]);
+    let out = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    for line in [
+        "  accepted: 100 in-region",
+        "  refused: 110 foreign-endpoint",
+        "  refused: 140 foreign-media-offer",
+        "  refused: 130 pinned-elsewhere",
+        "  SIP/2.0 603 Call Belongs To Another Region",
+        "The us upstream received 0 packets.",
+    ] {
+        assert!(out.lines().any(|found| found == line), "no line `{line}` in\n{out}");
+    }
+    // Three arrows to the eu upstream, of one call: INVITE, ACK and BYE.
+    assert_eq!(out.matches("│                     │── ").count(), 3, "{out}");
+    assert!(!out.contains('\u{1b}'), "no colour but on a terminal: {out}");
 }

@@ -3,6 +3,8 @@
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use tokio::sync::Notify;
+
 /// What the daemon waits for before it takes calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Latch {
@@ -17,6 +19,8 @@ pub enum Latch {
 pub struct Ready {
     state: Mutex<State>,
     changed: Condvar,
+    /// The same for tasks, which must not block.
+    told: Notify,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -41,7 +45,7 @@ impl State {
             (!self.listeners, "listeners are not bound yet"),
             (!self.targets, "not every upstream name has been resolved yet"),
             (self.phase == Phase::Draining, "draining"),
-            (self.phase == Phase::Ended, "the worker has ended"),
+            (self.phase == Phase::Ended, "ended"),
         ];
         waits.into_iter().filter_map(|(waits, what)| waits.then_some(what)).collect()
     }
@@ -56,7 +60,7 @@ impl Ready {
             Latch::Targets => state.targets = open,
         }
         drop(state);
-        self.changed.notify_all();
+        self.tell();
     }
 
     /// Not ready again, ever.
@@ -64,7 +68,7 @@ impl Ready {
         self.enter(Phase::Draining);
     }
 
-    /// The worker is gone.
+    /// A thread is gone.
     pub fn end(&self) {
         self.enter(Phase::Ended);
     }
@@ -90,11 +94,44 @@ impl Ready {
         }
     }
 
+    /// Waits until the listeners are read from.
+    pub(crate) async fn listening(&self) {
+        self.until(|state| state.listeners).await;
+    }
+
+    /// Waits until a thread is gone.
+    pub(crate) async fn ended(&self) {
+        self.until(|state| state.phase == Phase::Ended).await;
+    }
+
+    async fn until(&self, reached: impl Fn(&State) -> bool) {
+        loop {
+            let told = self.told.notified();
+            if reached(&self.lock()) {
+                return;
+            }
+            told.await;
+        }
+    }
+
+    /// Waits until a thread is gone, without a runtime.
+    pub(crate) fn wait_for_end(&self) {
+        let mut state = self.lock();
+        while state.phase < Phase::Ended {
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
     fn enter(&self, phase: Phase) {
         let mut state = self.lock();
         state.phase = state.phase.max(phase);
         drop(state);
+        self.tell();
+    }
+
+    fn tell(&self) {
         self.changed.notify_all();
+        self.told.notify_waiters();
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -1,5 +1,6 @@
 //! Which files a pattern names: `*` in the last component alone, relative to the including file, sorted.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use super::report::{File, Place, Placed, Report};
@@ -9,20 +10,19 @@ const MOST: usize = 10_000;
 
 /// The files that the patterns name, each once and none that is already read, with the place of the pattern.
 pub(super) fn files(folder: &Path, patterns: &[Placed<String>], read: &[File], report: &mut Report) -> Vec<(PathBuf, Place)> {
-    let mut seen: Vec<PathBuf> = read.iter().filter_map(|file| file.path.canonicalize().ok()).collect();
+    let mut seen: HashSet<PathBuf> = read.iter().filter_map(|file| file.path.canonicalize().ok()).collect();
     let mut out: Vec<(PathBuf, Place)> = Vec::new();
     for pattern in patterns {
         for path in matches(folder, pattern, report) {
             // By what it really is, so that `a/../b.toml` and `b.toml` are one file.
             let real = path.canonicalize().unwrap_or_else(|_| path.clone());
-            if seen.contains(&real) {
+            if !seen.insert(real) {
                 continue;
             }
-            if seen.len() >= MOST {
+            if seen.len() > MOST {
                 report.mistake(&pattern.place, format!("more than {MOST} files"), "fewer files");
                 return out;
             }
-            seen.push(real);
             out.push((path, pattern.place.clone()));
         }
     }

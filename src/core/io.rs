@@ -71,7 +71,7 @@ pub enum Input<'a> {
 
 /// Names one attempt at one target, so that the shell can report its failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Attempt(pub(super) u64);
+pub struct Attempt(pub(crate) u64);
 
 /// Something for the shell to do.
 #[derive(Clone, Debug)]

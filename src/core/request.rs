@@ -16,6 +16,7 @@ use crate::config::{Listener, ProjectId, RegionId, TrunkId};
 use crate::fence::Fence;
 use crate::reason::Reason;
 use crate::sip::list;
+use crate::sip::uri::Scheme;
 use crate::sip::{Fault, Message, Method, Name, Request, via};
 
 /// What we answer OPTIONS and 405 with.
@@ -369,6 +370,10 @@ impl Core {
 
     /// What no proxy may forward, whoever asks: 483 (16.3 step 3), 440 (RFC 5393 5.3.3), 420 (16.3 step 5).
     fn unfit(&mut self, case: &Case<'_, '_>, out: &mut Vec<Output>) -> Option<Outcome> {
+        // RFC 5630: what asks for TLS on every hop may not be carried on without it, and there is none yet.
+        if case.request.uri.scheme == Scheme::Sips {
+            return Some(self.say(case, 416, "Unsupported URI Scheme", b"", out));
+        }
         if case.request.max_forwards == Some(0) {
             return Some(self.say(case, 483, "Too Many Hops", b"", out));
         }

@@ -39,8 +39,13 @@ pub(super) struct Control {
 }
 
 impl Control {
-    /// Runs until it is told to end.
-    pub(super) async fn run(mut self) -> std::io::Result<()> {
+    /// Runs on this thread until it is told to end.
+    pub(super) fn work(self) -> std::io::Result<()> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
+        runtime.block_on(self.run())
+    }
+
+    async fn run(mut self) -> std::io::Result<()> {
         if let Some(listener) = self.admin.take() {
             let listener = tokio::net::TcpListener::from_std(listener)?;
             tokio::spawn(crate::admin::serve(listener, Arc::clone(&self.metrics), Arc::clone(&self.ready), self.pulse.clone()));

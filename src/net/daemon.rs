@@ -6,9 +6,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use tokio::runtime::Builder;
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::LocalSet;
 use tracing::info;
 
 use super::control::{Control, Order};
@@ -54,6 +52,7 @@ pub struct Daemon {
     admin: Option<SocketAddr>,
     commands: mpsc::Sender<Command>,
     orders: mpsc::Sender<Order>,
+    /// None where the worker has its caller's thread.
     worker: Option<JoinHandle<io::Result<()>>>,
     control: Option<JoinHandle<io::Result<()>>>,
 }
@@ -61,6 +60,14 @@ pub struct Daemon {
 impl Daemon {
     /// Binds every socket and starts the threads. Messages are taken from then on; see [`Daemon::ready`].
     pub fn start(config: Arc<Config>) -> Result<Self, RunError> {
+        let (mut daemon, start) = Self::prepare(config)?;
+        let worker = std::thread::Builder::new().name("ringfence-sip".to_owned());
+        daemon.worker = Some(worker.spawn(move || worker::work(start))?);
+        Ok(daemon)
+    }
+
+    /// Binds every socket and starts everything but the worker, which is handed out.
+    pub(super) fn prepare(config: Arc<Config>) -> Result<(Self, Start), RunError> {
         let (mut udp, mut tcp, mut listeners) = (Vec::new(), Vec::new(), Vec::new());
         for (id, listener) in (0..).map(ListenerId).zip(&config.listeners) {
             let bound = bind(listener).map_err(|error| {
@@ -110,19 +117,11 @@ impl Daemon {
             worker: commands.clone(),
             orders: ordered,
         };
-        let end = End(Arc::clone(&ready));
-        let worker = std::thread::Builder::new().name("ringfence-sip".to_owned()).spawn(move || {
-            let _end = end;
-            let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
-            LocalSet::new().block_on(&runtime, worker::run(start))
-        })?;
-        let control = std::thread::Builder::new().name("ringfence-admin".to_owned()).spawn(move || {
-            let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
-            runtime.block_on(control.run())
-        })?;
+        let control = std::thread::Builder::new().name("ringfence-admin".to_owned()).spawn(move || control.work())?;
         info!(?listeners, admin = ?admin_addr, digest = config.digest, "started");
-        let (worker, control) = (Some(worker), Some(control));
-        Ok(Self { config, metrics, ready, listeners, admin: admin_addr, commands, orders, worker, control })
+        let (worker, control) = (None, Some(control));
+        let daemon = Self { config, metrics, ready, listeners, admin: admin_addr, commands, orders, worker, control };
+        Ok((daemon, start))
     }
 
     /// Waits, so long at most, until the daemon takes calls; `false` if it does not by then.
@@ -150,14 +149,14 @@ impl Daemon {
         self.metrics.render()
     }
 
-    /// Whether both threads still run.
-    pub(super) fn alive(&self) -> Result<(), RunError> {
-        for (thread, name) in [(&self.worker, "message"), (&self.control, "admin")] {
-            if thread.as_ref().is_none_or(JoinHandle::is_finished) {
-                return Err(RunError::Ended(name));
-            }
-        }
-        Ok(())
+    /// Its readiness, to be awaited.
+    pub(super) fn readiness(&self) -> Arc<Ready> {
+        Arc::clone(&self.ready)
+    }
+
+    /// Its worker, to be told to end at once.
+    pub(super) fn commands(&self) -> mpsc::Sender<Command> {
+        self.commands.clone()
     }
 
     /// Puts another configuration into effect, which must have the same listeners; says why not otherwise. Counted.
@@ -186,19 +185,14 @@ impl Daemon {
 
     /// Takes no more calls, lets open transactions finish (`timers.drain` at most), and ends.
     pub fn stop(mut self) -> Result<(), RunError> {
-        self.drain();
-        self.join()
-    }
-
-    /// Begins to end: refuse new calls, finish open ones.
-    pub(super) fn drain(&self) {
         self.ready.drain();
         // The only error is a worker that has ended already.
         let _ = self.commands.blocking_send(Command::Drain);
+        self.ready.wait_for_end();
+        self.finish()
     }
 
-    /// Waits for the worker to end, then for the rest.
-    pub(super) fn join(&mut self) -> Result<(), RunError> {
+    fn finish(&mut self) -> Result<(), RunError> {
         let worker = end(self.worker.take(), "message");
         let _ = self.orders.blocking_send(Order::Stop);
         let control = end(self.control.take(), "admin");
@@ -208,10 +202,10 @@ impl Daemon {
 
 impl Drop for Daemon {
     fn drop(&mut self) {
-        if self.worker.is_some() || self.control.is_some() {
-            // Nobody is left to be told of an error.
+        if self.control.is_some() {
             let _ = self.commands.blocking_send(Command::Stop);
-            let _ = self.join();
+            // Nobody is left to be told of an error.
+            let _ = self.finish();
         }
     }
 }
@@ -219,15 +213,6 @@ impl Drop for Daemon {
 fn end(thread: Option<JoinHandle<io::Result<()>>>, name: &'static str) -> Result<(), RunError> {
     let Some(thread) = thread else { return Ok(()) };
     thread.join().map_err(|_| RunError::Ended(name))?.map_err(RunError::System)
-}
-
-/// Says that the worker is gone, however it went.
-struct End(Arc<Ready>);
-
-impl Drop for End {
-    fn drop(&mut self) {
-        self.0.end();
-    }
 }
 
 enum Bound {

@@ -4,29 +4,27 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::time::interval;
 use tracing::{error, info, warn};
 
 use super::daemon::{Daemon, RunError};
 use super::notify;
+use super::worker::{self, Command};
 use crate::config::Config;
 
-/// How often the threads are looked after. Nothing waits for it but the end of a daemon that is broken.
-const WATCH: Duration = Duration::from_millis(200);
-
 /// Runs a daemon until a signal ends it. `path` is what SIGHUP loads.
+///
+/// Messages are handled on the calling thread; call it from the main one, whose allocator grows in larger steps.
 pub fn run(config: Arc<Config>, path: PathBuf) -> Result<(), RunError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
     // Before the sockets: a signal that comes while starting must not kill half a daemon.
     let signals = runtime.block_on(async { Signals::new() })?;
-    let daemon = Daemon::start(config)?;
-    let ended = runtime.block_on(signals.obey(daemon, path));
-    // After a second signal the drain may still be under way: it ends with the process.
-    runtime.shutdown_background();
-    ended
+    let (daemon, start) = Daemon::prepare(config)?;
+    let obeying = std::thread::Builder::new().name("ringfence-signal".to_owned());
+    let obeying = obeying.spawn(move || runtime.block_on(signals.obey(daemon, path)))?;
+    worker::work(start)?;
+    obeying.join().map_err(|_| RunError::Ended("signal"))?
 }
 
 struct Signals {
@@ -55,32 +53,32 @@ impl Signals {
     }
 
     async fn obey(mut self, mut daemon: Daemon, path: PathBuf) -> Result<(), RunError> {
-        let mut watch = interval(WATCH);
+        let (ready, commands) = (daemon.readiness(), daemon.commands());
         let mut told = false;
         loop {
             tokio::select! {
                 () = self.end.recv() => break,
+                () = ready.ended() => return Err(RunError::Ended("message")),
                 _ = self.hang_up.recv() => daemon = reloaded(daemon, path.clone()).await?,
-                _ = watch.tick() => {
-                    daemon.alive()?;
-                    if !told && daemon.missing().is_empty() {
-                        told = true;
-                        notify::ready();
-                        info!("ready");
-                    }
+                // Names may still be unknown: that is for `/readyz`, and a restart would not help.
+                () = ready.listening(), if !told => {
+                    told = true;
+                    notify::ready();
                 }
             }
         }
         info!("draining");
         notify::stopping();
-        let ending = tokio::task::spawn_blocking(move || daemon.stop());
-        tokio::select! {
-            ended = ending => ended.unwrap_or(Err(RunError::Ended("message"))),
+        let mut ending = tokio::task::spawn_blocking(move || daemon.stop());
+        let ended = tokio::select! {
+            ended = &mut ending => ended,
             () = self.end.recv() => {
                 warn!("ended by a second signal");
-                Ok(())
+                let _ = commands.send(Command::Stop).await;
+                ending.await
             }
-        }
+        };
+        ended.unwrap_or(Err(RunError::Ended("signal")))
     }
 }
 

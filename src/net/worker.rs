@@ -83,8 +83,23 @@ pub(super) struct Start {
     pub(super) pulse: mpsc::Receiver<oneshot::Sender<()>>,
 }
 
-/// Runs a worker until it is told to end; must be called inside a `LocalSet`.
-pub(super) async fn run(start: Start) -> io::Result<()> {
+/// Runs a worker on this thread until it is told to end.
+pub(super) fn work(start: Start) -> io::Result<()> {
+    let _end = End(Arc::clone(&start.ready));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
+    tokio::task::LocalSet::new().block_on(&runtime, run(start))
+}
+
+/// Says that the worker is gone, however it went.
+struct End(Arc<Ready>);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
+
+async fn run(start: Start) -> io::Result<()> {
     let Start { config, targets, metrics, seed, udp, tcp, ready, commands, pulse } = start;
     let mut sockets: Vec<Option<Rc<Udp>>> = config.listeners.iter().map(|_| None).collect();
     for (id, socket) in udp {
@@ -214,7 +229,7 @@ async fn obey(
         };
         let now = Instant::now();
         match command {
-            None | Some(Command::Stop) => break,
+            None | Some(Command::Stop) => return,
             Some(Command::Targets(targets)) => worker.borrow_mut().retarget(now, targets),
             Some(Command::Config(config, targets)) => worker.borrow_mut().configure(now, config, targets),
             Some(Command::Drain) => {

@@ -1,0 +1,203 @@
+//! Configurations from outside: what is right loads, and what is wrong is named with its place.
+
+use std::path::Path;
+use std::time::Duration;
+
+use ringfence::config::{self, Config, ConfigError, Endpoint, Location, RegionId, Transport, TrunkId};
+
+mod edits;
+mod files;
+mod mistakes;
+
+/// A small configuration without mistakes; the cases below replace one line of it.
+const BASE: &str = r#"serve = ["eu"]
+[region.eu]
+hostname = "eu.example.com"
+listen = ["udp:127.0.0.1:5060"]
+networks = ["127.0.1.0/24"]
+upstream = "127.0.1.1"
+[region.us]
+hostname = "us.example.com"
+networks = ["127.0.2.0/24"]
+[project.acme]
+pin = ["eu"]
+[project.acme.trunk.carrier]
+networks = ["127.0.3.0/24"]
+"#;
+
+fn parse(text: &str) -> Result<Config, ConfigError> {
+    config::parse(Path::new("ringfence.toml"), text)
+}
+
+fn loads(text: &str) -> Config {
+    parse(text).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// `BASE` with one line replaced; line 0 is in front of the first.
+fn replaced(line: usize, with: &str) -> String {
+    let mut lines: Vec<&str> = BASE.lines().collect();
+    if line == 0 {
+        lines.insert(0, with);
+    } else {
+        lines[line - 1] = with;
+    }
+    lines.join("\n") + "\n"
+}
+
+#[test]
+fn the_examples_load() {
+    let config = config::load(Path::new("deploy/ringfence.toml")).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(config.files.len(), 2);
+    assert_eq!(config.regions.len(), 2);
+    assert_eq!(config.projects.len(), 1);
+    assert_eq!(config.listeners.len(), 2);
+    assert_eq!(config.names, ["livekit.eu.internal", "livekit.us.internal", "acme.pstn.dublin.twilio.com"]);
+    assert_eq!(config.limits.per_source, Some(200));
+}
+
+#[test]
+fn defaults_are_the_documented_ones() {
+    let config = loads(BASE);
+    assert_eq!(config.admin, None);
+    assert_eq!(config.reject.policy, 603);
+    assert_eq!(config.reject.capacity, 503);
+    assert_eq!(config.dns.servers, []);
+    assert_eq!(config.dns.stale, Duration::from_secs(3600));
+    assert_eq!(config.limits.transactions, 100_000);
+    assert_eq!(config.limits.per_source, None);
+    assert_eq!(config.limits.sources, 65_536);
+    assert_eq!(config.limits.repeats, 10_000);
+    assert_eq!(config.limits.connections, 4096);
+    assert_eq!(config.limits.connections_per_source, 128);
+    assert_eq!(config.limits.write_queue, 256 * 1024);
+    assert_eq!(config.limits.message, 65_535);
+    assert_eq!(config.limits.idle, Duration::from_secs(120));
+    assert_eq!(config.limits.partial, Duration::from_secs(10));
+    assert_eq!(config.limits.connect, Duration::from_secs(2));
+    assert_eq!(config.timers.t1, Duration::from_millis(500));
+    assert_eq!(config.timers.t2, Duration::from_secs(4));
+    assert_eq!(config.timers.t4, Duration::from_secs(5));
+    assert_eq!(config.timers.c, Duration::from_secs(185));
+    assert_eq!(config.timers.drain, Duration::from_secs(40));
+    assert_eq!(config.secret, None);
+    // As any other tool says: SHA-256 of the bytes.
+    assert_eq!(config.digest, "19124e3d2c91053e2c3727c0e5000842a7dfcdf07c16884814858e34ca7e6b8a");
+    assert_ne!(config.digest, loads(&replaced(0, "# another")).digest);
+}
+
+#[test]
+fn the_snapshot_says_what_the_file_says() {
+    let config = loads(
+        r#"
+serve = ["eu"]
+global = "SIP.example.com"
+reject = "3cx"
+[region.us]
+hostname = "us.sip.example.com"
+listen = ["udp:127.0.2.1:5060"]
+[region.eu]
+hostname = "EU.sip.example.com"
+listen = ["udp:127.0.1.1:5060", "tcp:127.0.1.1:5060"]
+advertise = "127.0.1.9"
+networks = ["127.0.1.0/24", "::1/128"]
+upstream = ["sip:pbx.eu.internal;transport=tcp", "127.0.1.7:5080", "pbx.eu.internal:5070", "[::1]:5090", "::1"]
+nearest = ["us"]
+methods = ["REGISTER"]
+[project.acme]
+pin = ["eu", "us"]
+mode = "shadow"
+media = "warn"
+source = "in-region"
+reject = { policy = 403, capacity = 480 }
+[project.acme.trunk.out]
+networks = ["127.0.3.0/24"]
+media = ["127.0.4.0/24"]
+uri = "sip:127.0.3.9:5062;edge=dublin;transport=udp"
+reject = "teams"
+[project.globex.trunk.in]
+networks = ["127.0.3.0/28"]
+[admin]
+[dns]
+servers = ["127.0.0.1", "[::1]:5353"]
+stale = "10m"
+[limits]
+per_source = "50/s"
+message = "16KiB"
+[timers]
+t1 = "100ms"
+"#,
+    );
+    let [eu, us] = [RegionId(1), RegionId(0)];
+    let region = config.region(eu);
+    assert_eq!((region.name.as_str(), region.hostname.as_str(), region.served), ("eu", "eu.sip.example.com", true));
+    assert_eq!(region.advertise.as_deref(), Some("127.0.1.9"));
+    assert_eq!(region.nearest, [us]);
+    assert!(region.register && !region.publish);
+    assert_eq!(config.names, ["pbx.eu.internal"]);
+    let hops: Vec<String> = region
+        .upstream
+        .iter()
+        .map(|hop| match &hop.location {
+            Location::Address(addr) => format!("{addr} {:?}", hop.transport),
+            Location::Name { name, port } => format!("#{} {port:?} {:?}", name.0, hop.transport),
+        })
+        .collect();
+    assert_eq!(
+        hops,
+        ["#0 None Some(Tcp)", "127.0.1.7:5080 None", "#0 Some(5070) None", "[::1]:5090 None", "[::1]:5060 None"],
+        "a port is written or not, a name is resolved once"
+    );
+    // Sockets of served regions alone.
+    assert!(!config.region(us).served && config.region(us).listeners.is_empty());
+    assert_eq!(config.listeners.len(), 2);
+    assert!(config.listeners.iter().all(|listener| listener.region == eu));
+    assert_eq!(config.listener(region.listeners[1]).transport, Transport::Tcp);
+
+    let Endpoint::Project(_, acme) = config.endpoints.find(b"acme.eu.sip.example.com") else { panic!("acme is not found") };
+    assert_eq!(config.endpoints.find(b"acme.sip.example.com"), Endpoint::Global(acme));
+    assert_eq!(config.endpoints.find(b"out.acme.us.sip.example.com"), Endpoint::Trunk(us, TrunkId(0)));
+    let project = config.project(acme);
+    assert_eq!(project.pin.as_deref(), Some([eu, us].as_slice()));
+    assert_eq!((project.mode, project.media), (config::Mode::Shadow, config::Media::Warn));
+    assert!(project.source_in_region);
+    assert_eq!((project.reject.policy, project.reject.capacity), (403, 480));
+    let trunk = config.trunk(project.trunks[0]);
+    assert_eq!((trunk.reject.policy, trunk.reject.capacity), (403, 503));
+    assert!(trunk.media.contains("127.0.4.1".parse().unwrap()) && !trunk.networks.contains("127.0.4.1".parse().unwrap()));
+    let outbound = trunk.outbound.as_ref().unwrap();
+    assert_eq!(outbound.hostpart, "127.0.3.9:5062;edge=dublin;transport=udp");
+    assert_eq!(outbound.networks, trunk.networks, "the trunk's networks unless others are given");
+    // The project without a profile has the file's.
+    assert_eq!(config.projects[1].reject.policy, 600);
+    assert_eq!(config.trunk(TrunkId(1)).reject.policy, 600);
+    assert_eq!(config.sources.trunks("127.0.3.1".parse().unwrap()), [TrunkId(0), TrunkId(1)]);
+
+    assert_eq!(config.admin, Some("127.0.0.1:9090".parse().unwrap()), "[admin] without listen");
+    assert_eq!(config.dns.servers, ["127.0.0.1:53".parse().unwrap(), "[::1]:5353".parse().unwrap()]);
+    assert_eq!(config.dns.stale, Duration::from_secs(600));
+    assert_eq!((config.limits.per_source, config.limits.message), (Some(50), 16 * 1024));
+    assert_eq!(config.timers.t1, Duration::from_millis(100));
+}
+
+#[test]
+fn warnings_are_no_mistakes() {
+    let warned = |text: &str| {
+        let config = loads(text);
+        config.warnings.iter().map(|warning| format!("{}:{} {}", warning.line, warning.column, warning.wrong)).collect::<Vec<_>>()
+    };
+    let secret = "0:0 no [secret]: route tokens are signed with a key made at start";
+    assert_eq!(warned(BASE), [secret]);
+    let cases = [
+        (0, "reject = { policy = 480, capacity = 503 }", "1:21 carriers try again elsewhere after 480"),
+        (0, "timers = { c = \"3m\" }", "1:16 timer C of 3m is not above 3 minutes"),
+        (11, "", "10:10 project `acme` is not pinned"),
+        (13, "networks = [\"0.0.0.0/0\"]", "13:13 `0.0.0.0/0` lets almost everyone be trunk `carrier`'s networks"),
+        (13, "networks = [\"127.0.3.0/24\"]\nmedia = [\"127.0.2.8/29\"]", "14:10 `127.0.2.8/29` is in region `us`"),
+        (4, "listen = [\"udp:0.0.0.0:5060\"]", "4:11 `0.0.0.0` cannot stand in Via"),
+    ];
+    for (line, with, expected) in cases {
+        let warnings = warned(&replaced(line, with));
+        assert!(warnings.iter().any(|warning| warning.starts_with(expected)), "{with}: {warnings:#?}");
+        assert_eq!(warnings.len(), 2, "{with}: {warnings:#?}");
+    }
+}

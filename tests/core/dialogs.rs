@@ -1,0 +1,293 @@
+//! A call from end to end, requests inside the dialog from both sides, and routes that were never issued.
+
+use std::time::Duration;
+
+use ringfence::config::Transport;
+use ringfence::core::io::{Drop, Outcome};
+use ringfence::reason::Reason;
+
+use crate::site::{SERVER, Sent, Site, TRUNK, invite, request, respond, sdp};
+
+/// An established call: the INVITE as the server saw it, and the Record-Route that both sides hold.
+fn call(site: &mut Site) -> (Sent, String) {
+    let sent = site.from(TRUNK, &invite("acme.eu.sip.example.com", "10.1.0.20", "one"));
+    assert_eq!(
+        sent.iter().map(Sent::line).collect::<Vec<_>>(),
+        ["SIP/2.0 100 Trying", "INVITE sip:+4930123@acme.eu.sip.example.com SIP/2.0"]
+    );
+    let seen = sent[1].clone();
+    let ringing = site.from(SERVER, &respond(&seen, 180, "u", ""));
+    assert_eq!(ringing[0].to, TRUNK.parse().unwrap());
+    assert_eq!(ringing[0].headers("Via").len(), 1, "our Via is off");
+    let body = sdp("10.1.0.5");
+    let answer = respond(&seen, 200, "u", &format!("Contact: <sip:lk@{SERVER}>\r\nContent-Type: application/sdp\r\n"));
+    let answer = answer.replace("Content-Length: 0\r\n\r\n", &format!("Content-Length: {}\r\n\r\n{body}", body.len()));
+    let ok = site.from(SERVER, &answer);
+    assert_eq!(ok[0].line(), "SIP/2.0 200 Phrase");
+    assert!(ok[0].text().ends_with(&body));
+    let route = seen.header("Record-Route").unwrap();
+    assert_eq!(ok[0].header("Record-Route"), Some(route.clone()));
+    (seen, route)
+}
+
+/// A request inside the dialog of [`call`].
+fn inside(method: &str, uri: &str, route: &str, cseq: u32, from_trunk: bool) -> String {
+    let (from, to, via) = if from_trunk {
+        ("<sip:+49891@trunk.example.net>;tag=fone", "<sip:+4930123@acme.eu.sip.example.com>;tag=u", "198.51.100.7:5060")
+    } else {
+        ("<sip:+4930123@acme.eu.sip.example.com>;tag=u", "<sip:+49891@trunk.example.net>;tag=fone", "10.1.0.5:5060")
+    };
+    format!(
+        "{method} {uri} SIP/2.0\r\nVia: SIP/2.0/UDP {via};branch=z9hG4bKin{method}{cseq}{from_trunk}\r\n{route}From: {from}\r\nTo: {to}\r\n\
+         Call-ID: one@trunk\r\nCSeq: {cseq} {method}\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n"
+    )
+}
+
+fn routes(route: &str) -> String {
+    format!("Route: {route}\r\n")
+}
+
+#[test]
+fn the_forwarded_request_is_what_the_contract_says() {
+    let mut site = Site::usual();
+    let text = invite("acme.eu.sip.example.com", "10.1.0.20", "x")
+        .replace("Contact:", "X-Ringfence: 100; fake\r\nx-ringfence : fake\r\nX-Other: kept\r\nContact:");
+    let seen = site.from(TRUNK, &text).remove(1);
+    assert_eq!(seen.to, SERVER.parse().unwrap());
+    let vias = seen.headers("Via");
+    assert!(vias[0].starts_with("SIP/2.0/UDP 192.0.2.1:5060;rport;branch=z9hG4bK"), "{vias:?}");
+    assert_eq!(vias[1], "SIP/2.0/UDP 198.51.100.7:5060;rport=5060;branch=z9hG4bKx;received=198.51.100.7");
+    assert_eq!(seen.headers("X-Ringfence"), ["100; reason=in-region; region=eu; project=acme; trunk=carrier"]);
+    assert!(!seen.text().contains("fake") && seen.text().contains("X-Other: kept"));
+    assert_eq!(seen.headers("Max-Forwards"), ["69"]);
+    assert_eq!(seen.headers("Max-Breadth"), ["60"]);
+    let record = seen.headers("Record-Route");
+    assert_eq!(record.len(), 1);
+    assert!(record[0].starts_with("<sip:192.0.2.1:5060;lr;rf=01"), "{record:?}");
+    assert!(seen.text().ends_with(&sdp("10.1.0.20")), "the body is untouched");
+}
+
+#[test]
+fn requests_pass_from_both_sides_and_the_state_is_released() {
+    let mut site = Site::usual();
+    let (_, route) = call(&mut site);
+    let uri = format!("sip:lk@{SERVER}");
+    // ACK: end to end, without a transaction, the same branch for the same ACK.
+    let ack = inside("ACK", &uri, &routes(&route), 1, true);
+    let first = site.from(TRUNK, &ack);
+    assert_eq!((first.len(), first[0].to), (1, SERVER.parse().unwrap()));
+    assert!(first[0].header("Route").is_none());
+    assert_eq!(site.from(TRUNK, &ack)[0].bytes, first[0].bytes);
+    // INFO from the server, to the trunk's Contact.
+    let info = site.from(SERVER, &inside("INFO", "sip:trunk@198.51.100.7:5060", &routes(&route), 7, false));
+    assert_eq!((info.len(), info[0].to), (1, TRUNK.parse().unwrap()));
+    let answer = site.from(TRUNK, &respond(&info[0], 200, "", ""));
+    assert_eq!(answer[0].to, SERVER.parse().unwrap());
+    // BYE from the trunk.
+    let bye = site.from(TRUNK, &inside("BYE", &uri, &routes(&route), 2, true));
+    assert_eq!(bye.len(), 1, "no 100 for a BYE");
+    let answer = site.from(SERVER, &respond(&bye[0], 200, "", ""));
+    assert_eq!(answer[0].line(), "SIP/2.0 200 Phrase");
+    // Its repetition gets the same answer, and the server is not asked again.
+    let again = site.from(TRUNK, &inside("BYE", &uri, &routes(&route), 2, true));
+    assert_eq!((again.len(), &again[0].bytes), (1, &answer[0].bytes));
+    assert!(site.pass(Duration::from_secs(70)).is_empty());
+    assert_eq!(site.core.transactions(), 0);
+}
+
+#[test]
+fn a_token_is_bound_and_every_bit_counts() {
+    let mut site = Site::usual();
+    let (_, route) = call(&mut site);
+    let refused = |site: &mut Site, text: &str| {
+        let sent = site.from(TRUNK, text);
+        assert_eq!(site.outcome(), Outcome::Refused(Reason::ForgedRoute), "{text}");
+        assert_eq!(sent[0].header("X-Ringfence").as_deref(), Some("170; reason=forged-route; region=eu"));
+        assert_eq!(sent[0].line(), "SIP/2.0 403 Route Not Issued Here");
+    };
+    let bye = |route: &str, cseq| inside("BYE", &format!("sip:lk@{SERVER}"), route, cseq, true);
+    refused(&mut site, &bye("", 10));
+    refused(&mut site, &bye("Route: <sip:10.1.0.5;lr>\r\n", 11));
+    refused(&mut site, &bye(&routes(&route), 12).replace("one@trunk", "two@trunk"));
+    let start = route.find("rf=").unwrap() + 3;
+    for octet in start..start + 34 {
+        for bit in 0..8 {
+            let mut forged = route.clone().into_bytes();
+            forged[octet] ^= 1 << bit;
+            let Ok(forged) = String::from_utf8(forged) else { continue };
+            if forged.bytes().any(|octet| octet < 0x21 || b"<>;,?\"".contains(&octet)) {
+                continue;
+            }
+            refused(&mut site, &bye(&routes(&forged), 13));
+        }
+    }
+    // An ACK cannot be refused: nothing happens.
+    assert!(site.from(TRUNK, &inside("ACK", "sip:lk@10.1.0.5:5060", "", 1, true)).is_empty());
+    assert_eq!(site.outcome(), Outcome::Stray);
+}
+
+#[test]
+fn a_token_of_another_trunk_or_region_does_not_help() {
+    let mut site = Site::usual();
+    let (_, route) = call(&mut site);
+    let bye = inside("BYE", &format!("sip:lk@{SERVER}"), &routes(&route), 2, true);
+    // Another project's trunk holds the token: it is not its dialog.
+    let sent = site.from("198.51.105.7:5060", &bye);
+    assert_eq!(sent[0].line(), "SIP/2.0 403 Forbidden");
+    assert_eq!(site.outcome(), Outcome::Refused(Reason::UnknownSource));
+    // Another region's listener does not know it.
+    site.to("192.0.2.2:5060", TRUNK, bye.as_bytes());
+    assert_eq!(site.outcome(), Outcome::Refused(Reason::ForgedRoute));
+}
+
+#[test]
+fn the_next_hop_of_a_dialog_is_fenced_by_side() {
+    let mut site = Site::usual();
+    let (_, route) = call(&mut site);
+    for (source, uri, from_trunk, reason) in [
+        (TRUNK, "sip:x@192.0.2.99", true, Reason::ForeignDialogTarget),
+        (TRUNK, "sip:x@127.0.0.1", true, Reason::ForeignDialogTarget),
+        (TRUNK, "sip:x@[::1]", true, Reason::ForeignDialogTarget),
+        (TRUNK, "sip:x@169.254.169.254", true, Reason::ForeignDialogTarget),
+        (TRUNK, "sip:x@10.2.0.5", true, Reason::ForeignDialogTarget),
+        // A trunk cannot make us call its own kind.
+        (TRUNK, "sip:x@198.51.100.8", true, Reason::ForeignDialogTarget),
+        (TRUNK, "sip:x@10.1.0.9;maddr=192.0.2.99", true, Reason::ForeignDialogTarget),
+        (SERVER, "sip:x@203.0.113.5", false, Reason::ForeignDialogTarget),
+        (SERVER, "sip:x@host.example.net", false, Reason::NoTarget),
+        (SERVER, "sip:x@198.51.100.8;transport=tls", false, Reason::NoTarget),
+    ] {
+        for method in ["BYE", "INVITE"] {
+            let sent = site.from(source, &inside(method, uri, &routes(&route), 40, from_trunk));
+            assert_eq!(site.outcome(), Outcome::Refused(reason), "{method} {uri}");
+            assert_eq!((sent.len(), sent[0].to), (1, source.parse().unwrap()));
+        }
+        assert!(site.from(source, &inside("ACK", uri, &routes(&route), 40, from_trunk)).is_empty());
+        assert_eq!(site.outcome(), Outcome::Dropped(Drop::AckTarget), "{uri}");
+    }
+    // A Route behind ours is the next hop, and judged as one.
+    let behind = format!("Route: {route}, <sip:192.0.2.99;lr>\r\n");
+    site.from(TRUNK, &inside("BYE", "sip:lk@10.1.0.5", &behind, 41, true));
+    assert_eq!(site.outcome(), Outcome::Refused(Reason::ForeignDialogTarget));
+}
+
+#[test]
+fn media_of_a_re_invite_is_judged_and_the_call_goes_on() {
+    let mut site = Site::usual();
+    let (_, route) = call(&mut site);
+    let offer = |uri: &str, media: &str, cseq, from_trunk| {
+        let body = sdp(media);
+        inside("INVITE", uri, &routes(&route), cseq, from_trunk)
+            .replace("Content-Length: 0", &format!("Content-Type: application/sdp\r\nContent-Length: {}", body.len()))
+            + &body
+    };
+    for (source, uri, media, from_trunk, passes) in [
+        (TRUNK, "sip:lk@10.1.0.5", "10.1.0.20", true, true),
+        (TRUNK, "sip:lk@10.1.0.5", "203.0.113.9", true, true),
+        (TRUNK, "sip:lk@10.1.0.5", "192.0.2.99", true, false),
+        (SERVER, "sip:trunk@198.51.100.7", "10.1.0.20", false, true),
+        // What the trunk's media may be is not what the region's servers' may.
+        (SERVER, "sip:trunk@198.51.100.7", "203.0.113.9", false, false),
+    ] {
+        let cseq = 60 + u32::from(passes) * 10 + u32::from(from_trunk) * 100;
+        let sent = site.from(source, &offer(uri, media, cseq, from_trunk));
+        if passes {
+            assert_eq!(sent[0].line(), "SIP/2.0 100 Trying", "{media} from {source}");
+            site.pass(Duration::from_millis(1));
+            let _answer = site.from(&sent[1].to.to_string(), &respond(&sent[1], 200, "", ""));
+        } else {
+            assert_eq!(sent.len(), 1);
+            assert_eq!(sent[0].line(), "SIP/2.0 488 Media Outside Region");
+            assert_eq!(sent[0].header("X-Ringfence").as_deref(), Some("140; reason=foreign-media-offer; region=eu"));
+        }
+        site.pass(Duration::from_secs(100));
+    }
+}
+
+#[test]
+fn strict_routers_on_either_side() {
+    let mut site = Site::usual();
+    let (_, route) = call(&mut site);
+    let ours = route.trim_start_matches('<').trim_end_matches('>').to_owned();
+    // A strict router in front put our URI into the Request-URI and the target last.
+    let text = inside("BYE", &ours, "Route: <sip:lk@10.1.0.5:5060>\r\n", 2, true);
+    let sent = site.from(TRUNK, &text);
+    assert_eq!((sent[0].line(), sent[0].to), ("BYE sip:lk@10.1.0.5:5060 SIP/2.0".to_owned(), SERVER.parse().unwrap()));
+    assert!(sent[0].header("Route").is_none());
+    // A strict router behind us gets the Request-URI; what stood there becomes the last Route.
+    let text = inside("BYE", "sip:lk@10.1.0.9", &format!("Route: {route},<sip:10.1.0.5:5060>,<sip:10.1.0.7;lr>\r\n"), 3, true);
+    let sent = site.from(TRUNK, &text);
+    assert_eq!((sent[0].line(), sent[0].to), ("BYE sip:10.1.0.5:5060 SIP/2.0".to_owned(), SERVER.parse().unwrap()));
+    assert_eq!(sent[0].headers("Route"), ["<sip:10.1.0.7;lr>", "<sip:lk@10.1.0.9>"]);
+}
+
+#[test]
+fn sides_of_different_transport_get_two_record_routes() {
+    let mut site = Site::usual();
+    let sent = site.stream(TRUNK, 1, &invite("acme.eu.sip.example.com", "10.1.0.20", "one").replace("UDP", "TCP"));
+    assert_eq!((sent[0].transport, sent[0].connection.is_some()), (Transport::Tcp, true));
+    let record = sent[1].headers("Record-Route");
+    assert_eq!((sent[1].transport, record.len()), (Transport::Udp, 2));
+    assert!(record[0].starts_with("<sip:192.0.2.1:5060;lr;"), "the upper one faces the next hop: {record:?}");
+    assert!(record[1].starts_with("<sip:192.0.2.1:5060;transport=tcp;lr;"));
+    site.from(SERVER, &respond(&sent[1], 200, "u", ""));
+    // Both come back, in either order of the sides, and both are taken off.
+    let up = routes(&format!("{}, {}", record[1], record[0]));
+    let sent = site.stream(TRUNK, 1, &inside("BYE", "sip:lk@10.1.0.5", &up, 2, true));
+    assert_eq!((sent[0].transport, sent[0].header("Route")), (Transport::Udp, None));
+    let down = format!("{}{}", routes(&record[0]), routes(&record[1]));
+    let sent = site.from(SERVER, &inside("INFO", "sip:trunk@198.51.100.7:5060;transport=tcp", &down, 2, false));
+    assert_eq!((sent[0].transport, sent[0].header("Route")), (Transport::Tcp, None));
+    assert!(sent[0].header("Via").unwrap().starts_with("SIP/2.0/TCP 192.0.2.1:5060;"));
+}
+
+#[test]
+fn outbound_calls_go_to_the_trunk_and_nowhere_else() {
+    let mut site = Site::usual();
+    let call = |id: &str, media: &str| {
+        invite("carrier.acme.eu.sip.example.com", media, id).replace("198.51.100.7:5060;rport", "10.1.0.5:5060;rport")
+    };
+    let sent = site.from(SERVER, &call("a", "10.1.0.20"));
+    assert_eq!(sent[1].line(), "INVITE sip:+4930123@acme.pstn.example.net:5080;transport=udp SIP/2.0");
+    assert_eq!(sent[1].to, "198.51.100.9:5080".parse().unwrap());
+    // The trunk's media networks are not the region's.
+    let sent = site.from(SERVER, &call("b", "203.0.113.5"));
+    assert_eq!(sent[0].header("X-Ringfence").as_deref(), Some("140; reason=foreign-media-offer; region=eu"));
+    // Only a server of the region may call out.
+    let sent = site.from(TRUNK, &invite("carrier.acme.eu.sip.example.com", "10.1.0.20", "c"));
+    assert_eq!(sent[0].line(), "SIP/2.0 403 Forbidden");
+    // A trunk without uri is no endpoint.
+    let sent = site.from(SERVER, &invite("indian.acme.eu.sip.example.com", "10.1.0.20", "d"));
+    assert_eq!(sent[0].header("X-Ringfence").as_deref(), Some("111; reason=unknown-endpoint; region=eu"));
+}
+
+#[test]
+fn methods_that_form_dialogs_or_are_unknown_are_recorded() {
+    let mut site = Site::usual();
+    for (method, recorded) in [
+        ("SUBSCRIBE", true),
+        ("REFER", true),
+        ("NOTIFY", true),
+        ("FOO", true),
+        ("MESSAGE", false),
+        ("INFO", false),
+        ("BYE", false),
+    ] {
+        let sent = site.from(TRUNK, &request(method, "sip:x@acme.eu.sip.example.com", method));
+        assert_eq!(sent.len(), 1, "{method}: no 100");
+        assert_eq!(sent[0].header("Record-Route").is_some(), recorded, "{method}");
+        assert!(sent[0].line().starts_with(method));
+    }
+}
+
+#[test]
+fn loops_end_and_spirals_pass() {
+    let mut site = Site::usual();
+    let sent = site.from(TRUNK, &invite("acme.eu.sip.example.com", "10.1.0.20", "one"));
+    // The server sends it back as it was.
+    let back = site.from(TRUNK, &sent[1].text());
+    assert_eq!((back.len(), back[0].line()), (1, "SIP/2.0 482 Loop Detected".to_owned()));
+    // With another Request-URI it is a spiral.
+    let spiral = sent[1].text().replace("INVITE sip:+4930123@", "INVITE sip:+4930999@");
+    assert_eq!(site.from(TRUNK, &spiral).len(), 2);
+}

@@ -1,0 +1,137 @@
+//! One server after the other: on 503, on a transport error and on silence, and on nothing else.
+
+use std::time::Duration;
+
+use ringfence::config::Transport;
+use ringfence::core::io::{Input, Note, Verdict};
+use ringfence::reason::Reason;
+
+use crate::site::{SECOND, SERVER, Sent, Site, TRUNK, invite, request, respond};
+
+fn call(site: &mut Site) -> Sent {
+    site.from(TRUNK, &invite("acme.eu.sip.example.com", "10.1.0.20", "one")).remove(1)
+}
+
+fn lines(sent: &[Sent]) -> Vec<String> {
+    sent.iter().map(|sent| sent.line()[..11].to_owned()).collect()
+}
+
+/// The second attempt is the first with another branch.
+fn same_but_branch(first: &Sent, second: &Sent) {
+    let (mut a, mut b) = (first.headers("Via"), second.headers("Via"));
+    assert_ne!(a.remove(0), b.remove(0));
+    assert_eq!(a, b);
+    let rest = |sent: &Sent| {
+        sent.text().lines().filter(|line| !line.starts_with("Via: SIP/2.0/UDP 192.0.2.1")).collect::<Vec<_>>().join("\n")
+    };
+    assert_eq!(rest(first), rest(second));
+}
+
+#[test]
+fn on_503() {
+    let mut site = Site::usual();
+    let first = call(&mut site);
+    let sent = site.from(SERVER, &respond(&first, 503, "u", "Retry-After: 30\r\n"));
+    assert_eq!(lines(&sent), ["ACK sip:+49", "INVITE sip:"]);
+    assert_eq!((sent[0].to, sent[1].to), (SERVER.parse().unwrap(), SECOND.parse().unwrap()));
+    same_but_branch(&first, &sent[1]);
+    // ACK and CANCEL stay with the chosen one.
+    site.from(SECOND, &respond(&sent[1], 180, "v", ""));
+    let cancel = request("CANCEL", "sip:x@acme.eu.sip.example.com", "one").replace("z9hG4bKoneCANCEL", "z9hG4bKone");
+    let cancelled = site.from(TRUNK, &cancel);
+    assert_eq!(
+        (lines(&cancelled), cancelled[1].to),
+        (vec!["SIP/2.0 200".to_owned(), "CANCEL sip:".to_owned()], SECOND.parse().unwrap())
+    );
+    assert_eq!(cancelled[1].headers("Via"), sent[1].headers("Via")[..1]);
+    // A repeated 503 of the first is acknowledged still.
+    assert_eq!(lines(&site.from(SERVER, &respond(&first, 503, "u", ""))), ["ACK sip:+49"]);
+}
+
+#[test]
+fn on_silence_and_on_a_transport_error() {
+    let mut site = Site::usual();
+    let first = call(&mut site);
+    let sent = site.pass(Duration::from_millis(32_100));
+    let second: Vec<_> = sent.iter().filter(|sent| sent.to == SECOND.parse().unwrap()).collect();
+    assert_eq!(second.len(), 1);
+    same_but_branch(&first, second[0]);
+
+    let mut site = Site::usual();
+    let first = call(&mut site);
+    let sent = site.input(Input::Failed(first.attempt.unwrap()));
+    assert_eq!((lines(&sent), sent[0].to), (vec!["INVITE sip:".to_owned()], SECOND.parse().unwrap()));
+    assert!(site.input(Input::Failed(first.attempt.unwrap())).is_empty(), "an attempt fails once");
+}
+
+#[test]
+fn not_on_other_answers_nor_after_a_provisional_one() {
+    for code in [300, 404, 408, 480, 486, 500, 504, 600, 603] {
+        let mut site = Site::usual();
+        let first = call(&mut site);
+        let sent = site.from(SERVER, &respond(&first, code, "u", ""));
+        assert_eq!(lines(&sent), ["ACK sip:+49".to_owned(), format!("SIP/2.0 {code}")]);
+        assert!(sent[1].header("To").unwrap().ends_with(";tag=u"), "the server's own tag");
+    }
+    let mut site = Site::usual();
+    let first = call(&mut site);
+    site.from(SERVER, &respond(&first, 100, "", ""));
+    assert!(site.input(Input::Failed(first.attempt.unwrap())).is_empty());
+    assert!(!site.pass(Duration::from_secs(100)).iter().any(|sent| sent.to == SECOND.parse().unwrap()));
+}
+
+#[test]
+fn when_all_are_down_the_caller_may_try_a_sibling() {
+    let mut site = Site::usual();
+    let first = call(&mut site);
+    let second = site.from(SERVER, &respond(&first, 503, "u", "")).remove(1);
+    let sent = site.input(Input::Failed(second.attempt.unwrap()));
+    assert_eq!(sent[0].line(), "SIP/2.0 503 Servers Of Region Unavailable");
+    assert_eq!(sent[0].header("X-Ringfence").as_deref(), Some("152; reason=targets-down; region=eu"));
+    assert_eq!(sent[0].headers("Via").len(), 1, "our Via is not the caller's business");
+    assert!(sent[0].header("Record-Route").is_none() && sent[0].header("Retry-After").is_none());
+    let down = |note: &Note| matches!(note, Note::Verdict { verdict: Verdict::Refuse, reason: Reason::TargetsDown, .. });
+    assert_eq!(site.notes.iter().filter(|note| down(note)).count(), 1);
+    site.from(TRUNK, &invite("acme.eu.sip.example.com", "10.1.0.20", "one").replace("INVITE", "ACK"));
+    site.pass(Duration::from_secs(40));
+    assert_eq!(site.core.transactions(), 0);
+}
+
+#[test]
+fn a_non_invite_fails_over_on_503_and_errors_but_has_no_time_for_silence() {
+    let mut site = Site::usual();
+    let text = request("MESSAGE", "sip:x@acme.eu.sip.example.com", "m");
+    let first = site.from(TRUNK, &text).remove(0);
+    let second = site.from(SERVER, &respond(&first, 503, "u", ""));
+    assert_eq!((lines(&second), second[0].to), (vec!["MESSAGE sip".to_owned()], SECOND.parse().unwrap()));
+    let end = site.input(Input::Failed(second[0].attempt.unwrap()));
+    assert_eq!(end[0].line(), "SIP/2.0 503 Servers Of Region Unavailable");
+    let mut site = Site::usual();
+    site.from(TRUNK, &text);
+    assert!(!site.pass(Duration::from_secs(60)).iter().any(|sent| sent.to == SECOND.parse().unwrap()));
+}
+
+#[test]
+fn a_large_request_goes_by_stream_and_comes_back_to_datagrams() {
+    let mut site = Site::usual();
+    let text = invite("acme.eu.sip.example.com", "10.1.0.20", "big")
+        .replace("Contact:", &format!("X-Fill: {}\r\nContact:", "x".repeat(1200)));
+    let sent = site.from(TRUNK, &text);
+    assert_eq!((sent[1].transport, sent[1].to), (Transport::Tcp, SERVER.parse().unwrap()));
+    assert!(sent[1].header("Via").unwrap().starts_with("SIP/2.0/TCP 192.0.2.1:5060;"));
+    assert_eq!(sent[1].headers("Record-Route").len(), 2);
+    let sent = site.input(Input::Failed(sent[1].attempt.unwrap()));
+    assert_eq!((sent[0].transport, sent[0].to), (Transport::Udp, SERVER.parse().unwrap()));
+    assert!(sent[0].header("Via").unwrap().starts_with("SIP/2.0/UDP 192.0.2.1:5060;"));
+    assert_eq!(sent[0].headers("Record-Route").len(), 1, "the sides are the same now");
+}
+
+#[test]
+fn a_request_without_content_length_gets_one_on_a_stream() {
+    let mut site =
+        Site::new(&crate::site::CONFIG.replace(r#"["10.1.0.5:5060", "10.1.0.6:5060"]"#, r#""sip:10.1.0.5:5060;transport=tcp""#));
+    let text = invite("acme.eu.sip.example.com", "10.1.0.20", "one");
+    let length = text.split("Content-Length: ").nth(1).unwrap().split("\r\n").next().unwrap().to_owned();
+    let sent = site.from(TRUNK, &text.replace(&format!("Content-Length: {length}\r\n"), ""));
+    assert_eq!(sent[1].headers("Content-Length"), [length]);
+}

@@ -1,0 +1,265 @@
+//! A core with a configuration, a clock that only the test moves, and eyes on everything that leaves.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ringfence::config::{Config, ListenerId, Transport, parse};
+use ringfence::core::Core;
+use ringfence::core::io::{Arrival, Attempt, ConnectionId, Destination, Input, Note, Outcome, Output};
+use ringfence::dns::Targets;
+
+/// Two served regions, one known one, and a project for every rule.
+pub(crate) const CONFIG: &str = r#"
+serve  = ["eu", "uk"]
+global = "sip.example.com"
+
+[region.eu]
+hostname = "eu.sip.example.com"
+listen   = ["udp:192.0.2.1:5060", "tcp:192.0.2.1:5060", "udp:[2001:db8:e::1]:5060"]
+networks = ["10.1.0.0/16", "2001:db8:e::/48", "192.0.2.1/32"]
+upstream = ["10.1.0.5:5060", "10.1.0.6:5060"]
+
+[region.uk]
+hostname = "uk.sip.example.com"
+listen   = ["udp:192.0.2.2:5060", "udp:0.0.0.0:5070"]
+networks = ["10.2.0.0/16"]
+upstream = "10.2.0.5"
+
+[region.us]
+hostname = "us.sip.example.com"
+networks = ["10.3.0.0/16"]
+upstream = "10.3.0.5"
+
+[project.acme]
+pin    = ["eu"]
+reject = "twilio"
+[project.acme.trunk.carrier]
+networks = ["198.51.100.0/24"]
+media    = ["203.0.113.0/24"]
+uri      = "sip:acme.pstn.example.net:5080;transport=udp"
+outbound_networks = ["198.51.100.0/24"]
+[project.acme.trunk.indian]
+networks = ["198.51.101.0/24"]
+reject   = "thinktel"
+
+[project.globex]
+pin = ["us"]
+[project.globex.trunk.carrier]
+networks = ["198.51.100.0/25"]
+
+[project.local]
+source = "in-region"
+[project.local.trunk.far]
+networks = ["198.51.102.0/24", "10.1.7.0/24"]
+reject   = { policy = 604, capacity = 480 }
+
+[project.watcher]
+mode = "shadow"
+pin  = ["us"]
+[project.watcher.trunk.carrier]
+networks = ["198.51.103.0/24"]
+
+[project.warner]
+media = "warn"
+[project.warner.trunk.carrier]
+networks = ["198.51.104.0/24"]
+
+[project.quiet]
+media = "off"
+[project.quiet.trunk.carrier]
+networks = ["198.51.105.0/24"]
+
+[limits]
+per_source = "50/s"
+"#;
+
+/// The trunk `carrier` of `acme` (and of `globex`).
+pub(crate) const TRUNK: &str = "198.51.100.7:5060";
+/// The first server of region eu.
+pub(crate) const SERVER: &str = "10.1.0.5:5060";
+/// The second server of region eu.
+pub(crate) const SECOND: &str = "10.1.0.6:5060";
+
+/// A datagram or stream message that left.
+#[derive(Clone, Debug)]
+pub(crate) struct Sent {
+    pub(crate) at: Duration,
+    pub(crate) to: SocketAddr,
+    pub(crate) transport: Transport,
+    pub(crate) connection: Option<ConnectionId>,
+    pub(crate) attempt: Option<Attempt>,
+    pub(crate) bytes: Vec<u8>,
+}
+
+impl Sent {
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.bytes).into_owned()
+    }
+
+    /// The first line.
+    pub(crate) fn line(&self) -> String {
+        self.text().lines().next().unwrap_or_default().to_owned()
+    }
+
+    /// The first value of a header, by its long name as written.
+    pub(crate) fn header(&self, name: &str) -> Option<String> {
+        self.headers(name).into_iter().next()
+    }
+
+    /// All rows of a header.
+    pub(crate) fn headers(&self, name: &str) -> Vec<String> {
+        let text = self.text();
+        let head = text.split("\r\n\r\n").next().unwrap_or_default().to_owned();
+        head.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix(": ").map(str::to_owned)).collect()
+    }
+}
+
+pub(crate) struct Site {
+    pub(crate) core: Core,
+    pub(crate) config: Arc<Config>,
+    pub(crate) start: Instant,
+    pub(crate) now: Instant,
+    pub(crate) notes: Vec<Note>,
+    /// Everything that ever left.
+    pub(crate) log: Vec<Sent>,
+    out: Vec<Output>,
+}
+
+impl Site {
+    pub(crate) fn new(text: &str) -> Self {
+        let config = Arc::new(parse(Path::new("test.toml"), text).unwrap_or_else(|error| panic!("{error}")));
+        let mut targets = Targets::unknown(config.names.len());
+        for name in 0..config.names.len() {
+            targets.set(ringfence::config::NameId(u32::try_from(name).unwrap()), vec!["198.51.100.9".parse().unwrap()]);
+        }
+        let start = Instant::now();
+        let core = Core::new(Arc::clone(&config), Arc::new(targets), [7; 16], 0, start);
+        Self { core, config, start, now: start, notes: Vec::new(), log: Vec::new(), out: Vec::new() }
+    }
+
+    pub(crate) fn usual() -> Self {
+        Self::new(CONFIG)
+    }
+
+    /// The listener of an address.
+    pub(crate) fn listener(&self, addr: &str, transport: Transport) -> ListenerId {
+        let addr: SocketAddr = addr.parse().unwrap();
+        let at = self.config.listeners.iter().position(|listener| listener.addr == addr && listener.transport == transport);
+        ListenerId(u16::try_from(at.unwrap_or_else(|| panic!("no listener {addr}"))).unwrap())
+    }
+
+    /// Hands in any input and returns what left.
+    pub(crate) fn input(&mut self, input: Input<'_>) -> Vec<Sent> {
+        self.core.handle(self.now, input, &mut self.out);
+        let mut sent = Vec::new();
+        for output in self.out.drain(..) {
+            match output {
+                Output::Send(send) => {
+                    let (to, connection) = match send.to {
+                        Destination::Peer(peer) => (peer.addr(), peer.connection()),
+                        Destination::Fenced(fenced) => (fenced.addr(), None),
+                    };
+                    let at = self.now.duration_since(self.start);
+                    let bytes = send.bytes.to_vec();
+                    sent.push(Sent { at, to, transport: send.transport, connection, attempt: send.attempt, bytes });
+                }
+                Output::Note(note) => self.notes.push(note),
+                Output::Close(_) => {}
+            }
+        }
+        self.log.extend(sent.iter().cloned());
+        sent
+    }
+
+    /// A datagram to the usual listener of region eu.
+    pub(crate) fn from(&mut self, source: &str, text: &str) -> Vec<Sent> {
+        self.to("192.0.2.1:5060", source, text.as_bytes())
+    }
+
+    /// A datagram to a listener.
+    pub(crate) fn to(&mut self, listener: &str, source: &str, bytes: &[u8]) -> Vec<Sent> {
+        let arrival = Arrival {
+            listener: self.listener(listener, Transport::Udp),
+            from: source.parse().unwrap(),
+            local: listener.parse().unwrap(),
+            connection: None,
+        };
+        self.input(Input::Message { arrival, bytes })
+    }
+
+    /// A message on a stream to region eu.
+    pub(crate) fn stream(&mut self, source: &str, connection: u64, text: &str) -> Vec<Sent> {
+        let arrival = Arrival {
+            listener: self.listener("192.0.2.1:5060", Transport::Tcp),
+            from: source.parse().unwrap(),
+            local: "192.0.2.1:5060".parse().unwrap(),
+            connection: Some(ConnectionId(connection)),
+        };
+        self.input(Input::Message { arrival, bytes: text.as_bytes() })
+    }
+
+    /// Lets time pass, timer by timer, and returns what left meanwhile.
+    pub(crate) fn pass(&mut self, time: Duration) -> Vec<Sent> {
+        let end = self.now + time;
+        let mut sent = Vec::new();
+        while let Some(deadline) = self.core.deadline().filter(|&deadline| deadline <= end) {
+            self.now = self.now.max(deadline);
+            sent.extend(self.input(Input::Timeout));
+        }
+        self.now = end;
+        sent
+    }
+
+    /// What became of the last message.
+    pub(crate) fn outcome(&self) -> Outcome {
+        let last = self.notes.iter().rev().find_map(|note| match note {
+            Note::Arrived { outcome, .. } => Some(*outcome),
+            _ => None,
+        });
+        last.expect("a message has arrived")
+    }
+}
+
+/// An INVITE to a host, with an SDP that offers these media.
+pub(crate) fn invite(host: &str, media: &str, id: &str) -> String {
+    let body = sdp(media);
+    format!(
+        "INVITE sip:+4930123@{host} SIP/2.0\r\nVia: SIP/2.0/UDP 198.51.100.7:5060;rport;branch=z9hG4bK{id}\r\n\
+         From: \"Trunk\" <sip:+49891@trunk.example.net>;tag=f{id}\r\nTo: <sip:+4930123@{host}>\r\nCall-ID: {id}@trunk\r\n\
+         CSeq: 1 INVITE\r\nContact: <sip:trunk@198.51.100.7:5060>\r\nMax-Forwards: 70\r\nContent-Type: application/sdp\r\n\
+         Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+pub(crate) fn sdp(media: &str) -> String {
+    format!("v=0\r\no=- 1 1 IN IP4 192.0.2.99\r\ns=-\r\nc=IN IP4 {media}\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n")
+}
+
+/// A request without body, as the trunk sends it.
+pub(crate) fn request(method: &str, uri: &str, id: &str) -> String {
+    format!(
+        "{method} {uri} SIP/2.0\r\nVia: SIP/2.0/UDP 198.51.100.7:5060;rport;branch=z9hG4bK{id}{method}\r\n\
+         From: <sip:+49891@trunk.example.net>;tag=f{id}\r\nTo: <{uri}>\r\nCall-ID: {id}@trunk\r\nCSeq: 1 {method}\r\n\
+         Max-Forwards: 70\r\nContent-Length: 0\r\n\r\n"
+    )
+}
+
+/// The response of a server to a request that it received.
+pub(crate) fn respond(request: &Sent, code: u16, tag: &str, rows: &str) -> String {
+    let text = request.text();
+    let head = text.split("\r\n\r\n").next().unwrap_or_default();
+    let mut out = format!("SIP/2.0 {code} Phrase\r\n");
+    for line in head.lines() {
+        let name = line.split(':').next().unwrap_or_default();
+        if matches!(name, "Via" | "Record-Route" | "From" | "Call-ID" | "CSeq") {
+            out += &format!("{line}\r\n");
+        } else if name == "To" {
+            let tag = if line.contains(";tag=") || code == 100 { String::new() } else { format!(";tag={tag}") };
+            out += &format!("{line}{tag}\r\n");
+        }
+    }
+    out + rows + "Content-Length: 0\r\n\r\n"
+}
