@@ -83,12 +83,14 @@ fn no_value_from_the_wire_becomes_a_label() {
         assert_eq!(answer.code(), 404);
     };
     probe(&mut caller, 0);
-    let before = daemon.metrics().series();
+    let first = |metrics: &Metrics| metrics.sum("ringfence_messages_total", &[]) >= 1.0;
+    let before = daemon.metrics_when("the first message", first).series();
     for number in 1..300 {
         probe(&mut caller, number);
     }
     let after = daemon.metrics();
-    assert_eq!(after.series(), before, "{}", after.text());
+    let new: Vec<String> = after.series().difference(&before).cloned().collect();
+    assert!(new.is_empty(), "{new:#?}");
     let labels = [("region", "eu"), ("transport", "udp"), ("method", "other")];
     assert!(after.sum("ringfence_requests_total", &labels) >= 300.0, "{}", after.text());
 }
@@ -117,6 +119,13 @@ fn the_admin_port_answers_what_it_lists_and_nothing_else() {
         assert_eq!(daemon.get(path).0, 200, "{path}");
     }
     assert_eq!(daemon.get("/nothing").0, 404);
+    // Series of values that have not happened yet need not be there.
+    let mut caller = Leg::udp(site.carrier(20), site.door());
+    let ask = Ask::invite("sip:1@acme.us.sip.example.com", caller.addr, "udp", site.carrier(20).ip());
+    caller.asked(&ask);
+    caller.asked(&ask.again());
+    let repeated = |metrics: &Metrics| metrics.sum("ringfence_repeats_total", &[]) >= 1.0;
+    daemon.metrics_when("a repeat", repeated);
     let metrics = daemon.metrics();
     for name in [
         "ringfence_requests_total",
@@ -125,8 +134,6 @@ fn the_admin_port_answers_what_it_lists_and_nothing_else() {
         "ringfence_repeats_total",
         "ringfence_transactions",
         "ringfence_connections",
-        "ringfence_malformed_total",
-        "ringfence_dropped_total",
         "ringfence_config_reloads_total",
         "ringfence_config_info",
         "ringfence_build_info",

@@ -196,7 +196,7 @@ fn a_busy_callee_is_reported_once_and_nothing_stays() {
 #[test]
 fn a_call_that_nobody_answers_is_ended_by_timer_c() {
     let mut line = Line::new("udp", "udp", |plan| {
-        plan.more.push_str("[timers]\nt1 = \"20ms\"\nt2 = \"100ms\"\nt4 = \"100ms\"\nc = \"500ms\"\n");
+        plan.more.push_str("[timers]\nt1 = \"20ms\"\nt2 = \"100ms\"\nt4 = \"100ms\"\nc = \"1s\"\n");
     });
     let invite = line.invite();
     let seen = line.ring(&invite);

@@ -1,7 +1,5 @@
 //! A list of upstreams, tried in order; nothing but 503, a closed port or silence moves a call on.
 
-use std::net::SocketAddr;
-
 use crate::harness::message::sdp;
 use crate::harness::{Ask, Daemon, Dialog, Leg, Plan, Seen, Site};
 use crate::refusals::assert_refusal;
@@ -41,8 +39,8 @@ impl Scene {
     }
 }
 
-fn contact(addr: SocketAddr) -> String {
-    format!("Contact: <sip:server@{addr}>")
+fn contact(server: &Leg) -> String {
+    format!("Contact: <sip:server@{};transport={}>", server.addr, server.transport())
 }
 
 /// The call is answered at this server and hung up through it.
@@ -50,7 +48,7 @@ fn served(scene: &mut Scene, server: &mut Leg, invite: &Ask) -> Seen {
     let seen = server.request("INVITE");
     assert_eq!(seen.get("Call-ID"), invite.call_id);
     let media = sdp(scene.site.eu(10).ip());
-    server.send(&seen.answer("200 OK", "callee", &[&contact(server.addr)], &media));
+    server.send(&seen.answer("200 OK", "callee", &[&contact(server)], &media));
     let mut dialog = Dialog::of_caller(&scene.caller.expect(200), &scene.caller);
     scene.caller.ask(&dialog.ack());
     server.request("ACK");
@@ -105,7 +103,7 @@ fn a_silent_upstream_moves_the_call_on() {
     let seen = served(&mut scene, &mut second, &invite);
     assert_ne!(seen.branch(), tried.branch());
     // A late answer of the first finds nobody.
-    first.send(&tried.answer("200 OK", "late", &[&contact(first.addr)], ""));
+    first.send(&tried.answer("200 OK", "late", &[&contact(&first)], ""));
     scene.released();
 }
 
@@ -116,7 +114,7 @@ fn an_upstream_that_rang_and_fell_silent_does_not_move_the_call() {
     let invite = scene.invite();
     scene.caller.ask(&invite);
     let tried = first.request("INVITE");
-    first.send(&tried.answer("180 Ringing", "a", &[&contact(first.addr)], ""));
+    first.send(&tried.answer("180 Ringing", "a", &[&contact(&first)], ""));
     scene.caller.expect(180);
     scene.caller.ask(&invite.cancel());
     scene.caller.expect(200);
@@ -160,7 +158,7 @@ fn a_cancel_goes_to_the_upstream_that_has_the_call() {
     first.send(&tried.answer("503 Service Unavailable", "a", &[], ""));
     first.request("ACK");
     let seen = second.request("INVITE");
-    second.send(&seen.answer("180 Ringing", "callee", &[&contact(second.addr)], ""));
+    second.send(&seen.answer("180 Ringing", "callee", &[&contact(&second)], ""));
     scene.caller.expect(180);
     scene.caller.ask(&invite.cancel());
     scene.caller.expect(200);

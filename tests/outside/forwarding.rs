@@ -17,7 +17,8 @@ fn scene(change: impl Fn(&mut Plan)) -> (Site, Daemon, Leg, Leg) {
 
 #[test]
 fn headers_are_edited_and_nothing_else() {
-    let (site, _daemon, mut caller, mut server) = scene(|_| {});
+    let blind = |plan: &mut Plan| plan.projects = plan.projects.replace("pin =", "media = \"off\"\npin =");
+    let (site, _daemon, mut caller, mut server) = scene(blind);
     let body: Vec<u8> = [b"--b\r\nContent-Type: application/sdp\r\n\r\n".as_slice(), sdp(site.carrier(20).ip()).as_bytes()]
         .concat()
         .into_iter()
@@ -100,14 +101,7 @@ fn max_forwards_is_counted_and_ends() {
         assert_eq!(server.request("INVITE").all("Max-Forwards"), [seen]);
     }
     let last = Ask { max_forwards: "0".into(), ..Ask::invite(URI, caller.addr, "udp", site.carrier(20).ip()) };
-    loop {
-        let seen = caller.response();
-        if seen.get("Call-ID") == last.call_id {
-            assert_eq!(seen.code(), 483);
-            break;
-        }
-        caller.ask(&last);
-    }
+    assert_eq!(caller.asked(&last).code(), 483);
 }
 
 #[test]
@@ -137,7 +131,8 @@ fn compact_folded_and_comma_joined_headers_are_understood_and_kept() {
     assert!(raw.contains(&format!("received={}", caller.addr.ip())), "{raw}");
     server.send(&seen.answer("486 Busy Here", "callee", &[], ""));
     let busy = caller.expect(486);
-    assert!(!String::from_utf8_lossy(&busy.raw).contains(&site.door().to_string()), "our Via is gone from the answer");
+    let via = busy.all("Via").concat();
+    assert!(!via.contains(&site.door().to_string()) && via.contains("far.example.net"), "our Via is gone, theirs is not: {via}");
 }
 
 #[test]

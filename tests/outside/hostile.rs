@@ -41,9 +41,15 @@ impl Range {
     fn canary(&mut self) -> Vec<Seen> {
         let canary = Ask::new("OPTIONS", "sip:acme.eu.sip.example.com", self.caller.addr, "udp");
         self.caller.ask(&canary);
-        let mut before = Vec::new();
+        let (mut before, mut tries) = (Vec::new(), 0);
         loop {
-            let seen = self.caller.any_within(Duration::from_secs(10)).expect("the canary's answer");
+            let Some(seen) = self.caller.any_within(Duration::from_secs(1)) else {
+                // The kernel drops what comes while a buffer is full: once more, as any telephone would.
+                tries += 1;
+                assert!(tries < 10, "the canary is dead");
+                self.caller.ask(&canary);
+                continue;
+            };
             if seen.find("Call-ID") == Some(canary.call_id.as_str()) {
                 assert_eq!(seen.code(), 200);
                 return before;
@@ -153,7 +159,7 @@ fn octets_beyond_the_length_are_not_part_of_the_message() {
 #[test]
 fn what_smuggles_a_second_meaning_is_400() {
     let mut range = Range::new(|_, _| {});
-    let put = |range: &Range, row: &str| text(&range.invite()).replacen("Max-Forwards", &format!("{row}\r\nMax-Forwards"), 1);
+    let put = |range: &Range, row: &str| text(&range.invite()).replacen("Contact", &format!("{row}\r\nContact"), 1);
     let rows = [
         "X: a\nContent-Length: 4",
         "X: a\rContent-Length: 4",
@@ -432,10 +438,10 @@ fn long_and_many_headers_end_in_one_answer_and_linear_time() {
         );
         assert!(start.elapsed() < Duration::from_secs(2), "{:?} for {}", start.elapsed(), &case[..20]);
     }
-    let long = format!("sip:{}@acme.eu.sip.example.com", "u".repeat(50_000));
+    let long = format!("sip:{}@acme.eu.sip.example.com", "u".repeat(25_000));
     let ask = Ask::invite(&long, range.caller.addr, "udp", range.site.carrier(20).ip());
     let answers = range.provoke(&ask.bytes());
-    assert!(answers.len() == 1 && [400, 414].contains(&answers[0].code()), "a URI of 50 kB");
+    assert!(answers.len() == 1 && [400, 414].contains(&answers[0].code()), "a URI of 25 kB");
     let tag = "t".repeat(2000);
     for (find, put) in [
         ("tag=", format!("tag={tag}")),

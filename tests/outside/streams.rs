@@ -209,7 +209,7 @@ fn slow_and_silent_connections_are_closed_and_hurt_nobody() {
 
 #[test]
 fn a_client_that_never_reads_is_closed() {
-    let (site, daemon) = scene(|plan| plan.more.push_str("[limits]\nwrite_queue = \"16KiB\"\n"));
+    let (site, daemon) = scene(|plan| plan.more.push_str("[limits]\nwrite_queue = \"64KiB\"\n"));
     let before = daemon.memory();
     let socket = std::net::TcpStream::connect(site.door());
     drop(socket);

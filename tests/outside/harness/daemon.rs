@@ -35,7 +35,12 @@ impl Daemon {
         site.write("ringfence.key", "a key that only this test knows, long enough\n");
         let path = site.write("ringfence.toml", text);
         let mut command = Command::new(env!("CARGO_BIN_EXE_ringfence"));
-        command.arg("run").arg("-c").arg(path).env("RUST_LOG", "info").env("RUST_BACKTRACE", "1");
+        command
+            .arg("run")
+            .arg("-c")
+            .arg(path)
+            .env("RUST_LOG", std::env::var("RUST_LOG").unwrap_or_else(|_| "info".into()))
+            .env("RUST_BACKTRACE", "1");
         let process = Process::start("ringfence", site.directory(), &mut command);
         let mut daemon = Self { process, admin: Plan::admin(site) };
         await_some("the admin port", || {

@@ -1,5 +1,7 @@
 //! Prometheus text, read into samples.
 
+use std::collections::BTreeSet;
+
 /// One scrape.
 #[derive(Debug)]
 pub(crate) struct Metrics {
@@ -26,9 +28,9 @@ impl Metrics {
         self.samples.iter().filter(|(of, has, _)| of == name && fits(has)).map(|(_, _, value)| value).sum()
     }
 
-    /// How many different series there are.
-    pub(crate) fn series(&self) -> usize {
-        self.samples.len()
+    /// Every series, by its name and labels.
+    pub(crate) fn series(&self) -> BTreeSet<String> {
+        self.samples.iter().map(|(name, labels, _)| format!("{name} {labels:?}")).collect()
     }
 
     /// The verdicts on requests of `region`, for one reason.
