@@ -132,10 +132,10 @@ pub(super) fn media(region: &Networks, from_trunk: Option<&Trunk>, message: &Mes
     if types.next().is_some() || !essence.eq_ignore_ascii_case(b"application/sdp") {
         return unreadable(format!("Content-Type {} cannot be checked", shown(essence)));
     }
-    if let Some(encoding) = message.first(Name::ContentEncoding).map(|header| message.value(header)) {
-        if !encoding.eq_ignore_ascii_case(b"identity") {
-            return unreadable(format!("Content-Encoding {} cannot be checked", shown(encoding)));
-        }
+    if let Some(encoding) = message.first(Name::ContentEncoding).map(|header| message.value(header))
+        && !encoding.eq_ignore_ascii_case(b"identity")
+    {
+        return unreadable(format!("Content-Encoding {} cannot be checked", shown(encoding)));
     }
     let inside = |ip: IpAddr| region.contains(ip) || from_trunk.is_some_and(|trunk| trunk.media.contains(ip));
     match sdp::judge(body, inside) {

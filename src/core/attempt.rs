@@ -154,7 +154,7 @@ impl Env<'_> {
     /// The next target that can be reached, how, and from which listener. A large request for a target that leaves the transport
     /// open goes by TCP first and by UDP should that fail.
     fn choose(
-        &mut self,
+        &self,
         region: RegionId,
         prefer: ListenerId,
         length: usize,
@@ -163,13 +163,14 @@ impl Env<'_> {
         while !targets.is_empty() {
             let target = targets.remove(0);
             let to = target.fenced.addr();
-            if target.transport.is_none() && length > DATAGRAM {
-                if let Some(leaves) = forward::leave_by(self.config, region, prefer, Transport::Tcp, to) {
-                    let again = Target { transport: Some(Transport::Udp), ..target };
-                    // There is room: one was just taken out.
-                    let _ = targets.try_insert(0, again);
-                    return Some((target, Transport::Tcp, leaves));
-                }
+            if target.transport.is_none()
+                && length > DATAGRAM
+                && let Some(leaves) = forward::leave_by(self.config, region, prefer, Transport::Tcp, to)
+            {
+                let again = Target { transport: Some(Transport::Udp), ..target };
+                // There is room: one was just taken out.
+                let _ = targets.try_insert(0, again);
+                return Some((target, Transport::Tcp, leaves));
             }
             let transport = target.transport.unwrap_or(Transport::Udp);
             if let Some(leaves) = forward::leave_by(self.config, region, prefer, transport, to) {

@@ -181,12 +181,12 @@ fn decimal_text(value: u8, digits: &mut [u8; 3]) -> &[u8] {
 
 /// Where our rows go: before the first Via, and before the first Record-Route should that stand higher (16.6 step 4).
 pub(super) fn head_place(message: &Message<'_>) -> usize {
-    let via = message.first(Name::Via).map_or(message.head_end(), |header| header.row.start);
+    let via = message.first(Name::Via).map_or_else(|| message.head_end(), |header| header.row.start);
     message.first(Name::RecordRoute).map_or(via, |header| header.row.start.min(via))
 }
 
 /// A request that belongs to one that was sent: a CANCEL (9.1) or the ACK of a final response that is not 2xx (17.1.1.3). The same
-/// Request-URI, topmost Via, Route, From, Call-ID and CSeq number; To is the response's for an ACK.
+/// Request-URI, topmost Via, Route, From, Call-ID and `CSeq` number; To is the response's for an ACK.
 pub(super) fn companion(sent: &[u8], method: Method, to: Option<&[u8]>, rows: &[u8], out: &mut Vec<u8>) -> Option<()> {
     let message = Message::datagram(sent).ok()?;
     let Start::Request { uri, .. } = message.start() else { return None };

@@ -2,6 +2,7 @@
 //!
 //! No socket, clock, thread, task, file, random source, metrics call or log in here. After each input the outputs are drained
 //! before the next one (see [`io`]).
+#![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, clippy::expect_used))]
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -23,6 +24,8 @@ mod attempt;
 mod branch;
 mod expire;
 mod forward;
+mod initial;
+mod inside;
 pub mod io;
 mod keys;
 mod limit;

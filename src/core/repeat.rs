@@ -25,7 +25,7 @@ pub(super) struct Told {
     pub(super) trunk: Option<TrunkId>,
     /// The rows that explain it.
     pub(super) rows: Box<[u8]>,
-    /// The request that was told: its branch, sent-by and CSeq. The same again is a retransmission, not a repeat.
+    /// The request that was told: its branch, sent-by and `CSeq`. The same again is a retransmission, not a repeat.
     pub(super) request: u128,
     /// When.
     pub(super) at: Instant,

@@ -28,6 +28,7 @@ pub(crate) struct Target {
 pub(crate) type TargetSet = ArrayVec<Target, MAX_ATTEMPTS>;
 
 /// What a next hop comes to.
+#[expect(clippy::large_enum_variant, reason = "moved once, on the stack, on the path of a call: a box would cost more")]
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Found {
     /// At least one address inside.

@@ -84,7 +84,7 @@ pub fn param<'a>(params: &'a [u8], name: &str) -> Option<Option<&'a [u8]>> {
 }
 
 /// The parameters of a `;`-separated list: place, name and value of each.
-pub(super) fn each_param<'a>(params: &'a [u8]) -> impl Iterator<Item = (Range<usize>, &'a [u8], Option<&'a [u8]>)> + 'a {
+pub(super) fn each_param(params: &[u8]) -> impl Iterator<Item = (Range<usize>, &[u8], Option<&[u8]>)> + '_ {
     let mut at = 0;
     std::iter::from_fn(move || {
         if at >= params.len() {

@@ -3,6 +3,10 @@
 //! A received buffer is scanned once, in place; what comes out is an index into it. One parser frames, decides and forwards,
 //! so nothing can mean one thing to the rule and another to the next hop. A message is forwarded by splicing: bytes that no
 //! rule meant to change leave as they came. Nothing here panics, allocates per header, reads a clock or sends.
+#![cfg_attr(
+    not(test),
+    deny(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::panic, clippy::unwrap_used, clippy::expect_used)
+)]
 
 pub mod address;
 pub mod edit;

@@ -1,4 +1,4 @@
-//! Numbers and their bounds: CSeq, Max-Forwards, Content-Length, ports.
+//! Numbers and their bounds: `CSeq`, Max-Forwards, Content-Length, ports.
 
 /// A plain decimal number of ASCII digits, without sign; `None` if empty, not all digits, or above `max`. Never wraps.
 pub fn decimal(text: &[u8], max: u64) -> Option<u64> {
@@ -6,7 +6,7 @@ pub fn decimal(text: &[u8], max: u64) -> Option<u64> {
         return None;
     }
     text.iter().try_fold(0_u64, |sum, &digit| {
-        let digit = digit.is_ascii_digit().then(|| u64::from(digit - b'0'))?;
+        let digit = char::from(digit).to_digit(10).map(u64::from)?;
         sum.checked_mul(10)?.checked_add(digit).filter(|&sum| sum <= max)
     })
 }

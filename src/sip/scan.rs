@@ -82,7 +82,7 @@ impl<'a> Message<'a> {
         match message.content_length {
             None => message.object(Fault::NoContentLength),
             Some(length) if message.bytes.len().checked_sub(message.body_start) != Some(length) => {
-                message.object(Fault::BodyShort)
+                message.object(Fault::BodyShort);
             }
             Some(_) => {}
         }

@@ -1,5 +1,7 @@
 //! The core from outside: events and a virtual clock in, actions out. No socket, no sleep.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on should say where")]
+
 mod dialogs;
 mod failover;
 mod fence_types;

@@ -1,0 +1,233 @@
+//! A request outside any dialog: judged, answered, refused or forwarded.
+//!
+//! What the request alone decides keeps no state; only what is forwarded opens a transaction.
+
+use super::Core;
+use super::admit::{self, Admitted, Refusal, Source};
+use super::io::{Drop, Note, Outcome, Output, Verdict};
+use super::limit::Pace;
+use super::refuse;
+use super::repeat::Told;
+use super::request::{Case, uri_range, verdict};
+use super::target::{self, Found};
+use super::transaction::Opening;
+use crate::config::RegionId;
+use crate::fence::Fence;
+use crate::reason::{Class, Reason};
+use crate::sip::list;
+use crate::sip::uri::Scheme;
+use crate::sip::{Method, Name};
+
+/// What we answer OPTIONS and 405 with.
+const ALLOW: &[u8] = b"Allow: INVITE, ACK, BYE, CANCEL, PRACK, UPDATE, INFO, REFER, NOTIFY, SUBSCRIBE, MESSAGE, OPTIONS\r\n";
+
+impl Core {
+    /// A request outside any dialog.
+    pub(super) fn initial(&mut self, case: &Case<'_, '_>, out: &mut Vec<Output>) -> Outcome {
+        let config = self.config.clone();
+        let source = Source::of(&config, case.region(), case.arrival.from.ip());
+        let overloaded = match config.limits.per_source.filter(|_| !source.trunks.is_empty()) {
+            Some(rate) => match self.paces.pace(case.now, case.arrival.from.ip(), rate) {
+                Pace::Within => false,
+                Pace::Over => true,
+                Pace::Flood => return Outcome::Dropped(Drop::Flood),
+            },
+            None => false,
+        };
+        if case.request.method == Method::Invite
+            && let Some(outcome) = self.repeated(case, out)
+        {
+            return outcome;
+        }
+        let admitted = match admit::admit(&config, &case.listener, case.arrival, source, case.message, case.request) {
+            Ok(admitted) => admitted,
+            // A probe of the bare endpoint asks about us, not about a project.
+            Err(refusal) if refusal.reason == Reason::UnknownEndpoint && admit::is_ping(&config, case.arrival, case.request) => {
+                return self.ping(case, out);
+            }
+            Err(refusal) => return self.refuse(case, &refusal, out),
+        };
+        let refusal = |reason, detail| Refusal { reason, project: Some(admitted.project), trunk: Some(admitted.trunk), detail };
+        match case.request.method {
+            Method::Options => return self.ping(case, out),
+            Method::Register if !config.region(case.region()).register => {
+                return self.say(case, 405, "Method Not Allowed", ALLOW, out);
+            }
+            Method::Publish if !config.region(case.region()).publish => {
+                return self.say(case, 405, "Method Not Allowed", ALLOW, out);
+            }
+            _ => {}
+        }
+        if case.message.first(Name::Route).is_some() {
+            return self.refuse(case, &refusal(Reason::ForgedRoute, "Route in a request outside a dialog".to_owned()), out);
+        }
+        if let Some(outcome) = self.unfit(case, out) {
+            return outcome;
+        }
+        if self.draining {
+            return self.refuse(case, &refusal(Reason::Draining, "shutting down, try a sibling".to_owned()), out);
+        }
+        if overloaded {
+            let detail =
+                format!("more than {} requests/s from {}", config.limits.per_source.unwrap_or(0), case.arrival.from.ip());
+            return self.refuse(case, &refusal(Reason::Overloaded, detail), out);
+        }
+        if self.is_full() {
+            return self.refuse(case, &refusal(Reason::Overloaded, "too many open transactions".to_owned()), out);
+        }
+        let region = config.region(case.region());
+        let outbound = config.trunk(admitted.trunk).outbound.as_ref().filter(|_| admitted.outbound);
+        let found = match outbound {
+            Some(outbound) => {
+                target::find(std::slice::from_ref(&outbound.hop), &self.targets, Fence::of_outbound(&outbound.networks))
+            }
+            None => target::find(&region.upstream, &self.targets, Fence::of_region(&region.networks)),
+        };
+        let mut targets = match found {
+            Found::Inside(targets) => targets,
+            Found::Outside(addr) => {
+                return self.refuse(case, &refusal(Reason::ForeignTarget, format!("next hop {addr} is outside")), out);
+            }
+            Found::Nothing => {
+                return self.refuse(case, &refusal(Reason::NoTarget, "next hop resolves to nothing".to_owned()), out);
+            }
+        };
+        let uri = outbound.map(|outbound| {
+            let user = case.request.uri.user.map(|user| [user, b"@"].concat()).unwrap_or_default();
+            [b"sip:", user.as_slice(), outbound.hostpart.as_bytes()].concat()
+        });
+        let token = records_route(case.request.method)
+            .then(|| self.tokens.sign(&self.keys, case.region(), admitted.trunk, case.request.call_id))
+            .flatten();
+        self.work.edit.clear();
+        if let Some(uri) = uri {
+            self.work.edit.splice(uri_range(case.message), &[&uri]);
+        }
+        let row = self.accepted_row(case.region(), &admitted);
+        self.work.edit.insert(case.message.head_end(), &[&row]);
+        let opening = Opening {
+            region: case.region(),
+            project: Some(admitted.project),
+            trunk: Some(admitted.trunk),
+            method: case.request.method,
+            token,
+            round: case.round,
+            since: case.now,
+        };
+        if !self.open(case, opening, case.arrival.listener, &mut targets, out) {
+            return self.refuse(case, &refusal(Reason::TargetsDown, "no listener reaches any target".to_owned()), out);
+        }
+        let (label, reason) = match admitted.shadow {
+            Some(reason) => (Verdict::Shadow, reason),
+            None => (Verdict::Accept, Reason::InRegion),
+        };
+        out.push(verdict(case.region(), Some(admitted.project), Some(admitted.trunk), label, reason));
+        Outcome::Forwarded
+    }
+
+    /// What a forwarded request says about itself to the region's servers.
+    fn accepted_row(&self, region: RegionId, admitted: &Admitted) -> Vec<u8> {
+        let reason = admitted.shadow.unwrap_or(Reason::InRegion);
+        let shadow = if admitted.shadow.is_some() { "; verdict=shadow" } else { "" };
+        format!(
+            "X-Ringfence: {}; reason={reason}; region={}; project={}; trunk={}{shadow}\r\n",
+            reason.id(),
+            self.config.region(region).name,
+            self.config.project(admitted.project).name,
+            self.config.trunk(admitted.trunk).name,
+        )
+        .into_bytes()
+    }
+
+    /// What no proxy may forward, whoever asks: 483 (16.3 step 3), 440 (RFC 5393 5.3.3), 420 (16.3 step 5).
+    pub(super) fn unfit(&mut self, case: &Case<'_, '_>, out: &mut Vec<Output>) -> Option<Outcome> {
+        // RFC 5630: what asks for TLS on every hop may not be carried on without it, and there is none yet.
+        if case.request.uri.scheme == Scheme::Sips {
+            return Some(self.say(case, 416, "Unsupported URI Scheme", b"", out));
+        }
+        if case.request.max_forwards == Some(0) {
+            return Some(self.say(case, 483, "Too Many Hops", b"", out));
+        }
+        let breadth = case.message.first(Name::MaxBreadth).map(|header| case.message.value(header));
+        if breadth == Some(b"0") {
+            return Some(self.say(case, 440, "Max-Breadth Exceeded", b"", out));
+        }
+        let mut unsupported = Vec::new();
+        for item in list::items(case.message, Name::ProxyRequire) {
+            unsupported.extend_from_slice(if unsupported.is_empty() { b"Unsupported: " } else { b", " });
+            unsupported.extend_from_slice(case.message.slice(&item.span));
+        }
+        if unsupported.is_empty() {
+            return None;
+        }
+        unsupported.extend_from_slice(b"\r\n");
+        Some(self.say(case, 420, "Bad Extension", &unsupported, out))
+    }
+
+    /// OPTIONS about ourselves: answered without state.
+    pub(super) fn ping(&mut self, case: &Case<'_, '_>, out: &mut Vec<Output>) -> Outcome {
+        if self.draining || !self.targets.all_known() {
+            return self.say(case, 503, "Service Unavailable", b"", out);
+        }
+        let rows = [ALLOW, b"Accept: application/sdp\r\n"].concat();
+        self.say(case, 200, "OK", &rows, out)
+    }
+
+    /// An INVITE that was refused for good a moment ago: told the same, without judging again.
+    fn repeated(&mut self, case: &Case<'_, '_>, out: &mut Vec<Output>) -> Option<Outcome> {
+        let call = self.keys.call(case.request.call_id, case.request.from_tag);
+        let told = self.repeats.told(case.now, call)?.clone();
+        let (mut env, _) = self.split(case.now, out);
+        env.answer(case.message, &case.peer, case.listener.region, told.code, told.reason.phrase(), &told.rows);
+        if told.request != self.instance(case) {
+            out.push(Output::Note(Note::Repeat { region: case.region(), project: told.project, trunk: told.trunk }));
+        }
+        out.push(verdict(case.region(), told.project, told.trunk, Verdict::Refuse, told.reason));
+        Some(Outcome::Refused(told.reason))
+    }
+
+    /// One sending of a call: a retransmission has the same.
+    fn instance(&self, case: &Case<'_, '_>) -> u128 {
+        self.keys.table(&[&case.key.to_le_bytes(), &case.request.cseq.to_le_bytes()])
+    }
+
+    /// Refuses, without keeping a transaction: the same request gets the same bytes again.
+    pub(super) fn refuse(&mut self, case: &Case<'_, '_>, refusal: &Refusal, out: &mut Vec<Output>) -> Outcome {
+        let invite = case.request.method == Method::Invite;
+        let code = refusal.profile(&self.config).code(refusal.reason, invite);
+        let rows = refuse::rows(&self.config, case.region(), refusal);
+        self.refuse_with(case, refusal, code, rows, out)
+    }
+
+    pub(super) fn refuse_with(
+        &mut self,
+        case: &Case<'_, '_>,
+        refusal: &Refusal,
+        code: u16,
+        rows: Vec<u8>,
+        out: &mut Vec<Output>,
+    ) -> Outcome {
+        let (mut env, _) = self.split(case.now, out);
+        env.answer(case.message, &case.peer, case.listener.region, code, refusal.reason.phrase(), &rows);
+        out.push(verdict(case.region(), refusal.project, refusal.trunk, Verdict::Refuse, refusal.reason));
+        let call = case.request.method == Method::Invite && case.request.to_tag.is_none();
+        if call && refusal.reason.class() == Class::Policy {
+            let told = Told {
+                code,
+                reason: refusal.reason,
+                project: refusal.project,
+                trunk: refusal.trunk,
+                rows: rows.into_boxed_slice(),
+                request: self.instance(case),
+                at: case.now,
+            };
+            self.repeats.tell(self.keys.call(case.request.call_id, case.request.from_tag), told);
+        }
+        Outcome::Refused(refusal.reason)
+    }
+}
+
+/// Methods that may form a dialog, and those that nobody knows (RFC 3261 16.6 step 4): we stay on their path.
+fn records_route(method: Method) -> bool {
+    matches!(method, Method::Invite | Method::Subscribe | Method::Refer | Method::Notify | Method::Update | Method::Other)
+}
