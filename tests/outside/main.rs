@@ -1,0 +1,20 @@
+//! The daemon from outside: the built binary, real sockets on loopback addresses, and a judge that shares no code with it.
+//!
+//! Modules are named for behaviour. What stands under `peers` needs other SIP and DNS software and is built with the feature
+//! of that name; a peer that is missing there is a failure, never a skip.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
+mod accounting;
+mod calls;
+mod drain;
+mod failover;
+mod forwarding;
+mod harness;
+mod hostile;
+mod limits;
+#[cfg(feature = "peers")]
+mod peers;
+mod profiles;
+mod refusals;
+mod streams;
+mod wildcard;

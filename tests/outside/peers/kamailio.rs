@@ -1,0 +1,33 @@
+//! Kamailio as a record-routing proxy that sends every new call to one place.
+
+use std::net::SocketAddr;
+use std::process::Command;
+
+use super::{await_tcp, await_udp};
+use crate::harness::Site;
+use crate::harness::process::Process;
+
+/// A running Kamailio.
+pub(super) struct Kamailio {
+    _process: Process,
+}
+
+impl Kamailio {
+    /// Starts it at `addr` over UDP and TCP; new calls go to `next`. Returns when its ports are open.
+    pub(super) fn start(site: &Site, name: &str, addr: SocketAddr, (next, transport): (SocketAddr, &str)) -> Self {
+        let config = include_str!("kamailio.cfg");
+        let config =
+            config.replace("LISTEN", &addr.to_string()).replace("NEXT_TRANSPORT", transport).replace("NEXT", &next.to_string());
+        let config = site.write(&format!("{name}.cfg"), &config);
+        let run = site.directory().join(name);
+        std::fs::create_dir_all(&run).unwrap();
+        let mut command = Command::new("kamailio");
+        command.args(["-DD", "-E", "-m", "64", "-M", "8", "-f"]).arg(config).arg("-Y").arg(&run).arg("-w").arg(&run);
+        let path = std::env::var("PATH").unwrap_or_default();
+        command.env("PATH", format!("{path}:/usr/sbin"));
+        let mut process = Process::start(name, site.directory(), &mut command);
+        await_udp(&mut process, addr);
+        await_tcp(&mut process, addr);
+        Self { _process: process }
+    }
+}
