@@ -160,6 +160,7 @@ impl Daemon {
     }
 
     /// Puts another configuration into effect, which must have the same listeners; says why not otherwise. Counted.
+    /// Blocks until then: not for tasks.
     pub fn reload(&mut self, config: Config) -> Result<(), String> {
         let result = self.replace(Arc::new(config));
         self.reloaded(result.is_ok());
@@ -183,7 +184,7 @@ impl Daemon {
         Ok(())
     }
 
-    /// Takes no more calls, lets open transactions finish (`timers.drain` at most), and ends.
+    /// Takes no more calls, lets open transactions finish (`timers.drain` at most), and ends. Blocks until then: not for tasks.
     pub fn stop(mut self) -> Result<(), RunError> {
         self.ready.drain();
         // The only error is a worker that has ended already.
@@ -194,7 +195,8 @@ impl Daemon {
 
     fn finish(&mut self) -> Result<(), RunError> {
         let worker = end(self.worker.take(), "message");
-        let _ = self.orders.blocking_send(Order::Stop);
+        // Never full: orders are given one at a time. And never blocking: a daemon may be dropped inside a runtime.
+        let _ = self.orders.try_send(Order::Stop);
         let control = end(self.control.take(), "admin");
         worker.and(control)
     }
@@ -203,7 +205,7 @@ impl Daemon {
 impl Drop for Daemon {
     fn drop(&mut self) {
         if self.control.is_some() {
-            let _ = self.commands.blocking_send(Command::Stop);
+            let _ = self.commands.try_send(Command::Stop);
             // Nobody is left to be told of an error.
             let _ = self.finish();
         }
