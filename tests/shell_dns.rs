@@ -125,10 +125,7 @@ fn metric(metrics: &Metrics, series: &str) -> u64 {
 
 #[tokio::test]
 async fn both_families_in_the_order_of_the_zone() {
-    let server = Server::start(
-        Says::Addresses(vec!["10.0.0.2", "10.0.0.1"], 60),
-        Says::Addresses(vec!["2001:db8::1"], 60),
-    );
+    let server = Server::start(Says::Addresses(vec!["10.0.0.2", "10.0.0.1"], 60), Says::Addresses(vec!["2001:db8::1"], 60));
     let (mut resolver, metrics) = server.resolver("");
     assert!(!resolver.targets().all_known());
     becomes(&mut resolver, &["10.0.0.2", "10.0.0.1", "2001:db8::1"]).await;
