@@ -1,5 +1,7 @@
 //! A daemon inside the test: its limits on streams, its reloads, its start and end.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::path::Path;

@@ -91,7 +91,8 @@ async fn answer<B>(request: &Request<B>, metrics: &Metrics, ready: &Ready, pulse
     }
 }
 
-async fn turns(pulse: &Pulse) -> bool {
+/// Whether the worker's loop turns.
+pub(crate) async fn turns(pulse: &Pulse) -> bool {
     let asked = async {
         let (answer, answered) = oneshot::channel();
         pulse.send(answer).await.is_ok() && answered.await.is_ok()

@@ -12,7 +12,7 @@ use tracing::info;
 use super::control::{Control, Order};
 use super::worker::{self, Command, Start};
 use super::{stream, udp};
-use crate::admin::Ready;
+use crate::admin::{Pulse, Ready};
 use crate::config::{Config, Listener, ListenerId, Transport};
 use crate::dns::{Resolver, ResolverError};
 use crate::telemetry::Metrics;
@@ -50,6 +50,7 @@ pub struct Daemon {
     ready: Arc<Ready>,
     listeners: Vec<SocketAddr>,
     admin: Option<SocketAddr>,
+    pulse: Pulse,
     commands: mpsc::Sender<Command>,
     orders: mpsc::Sender<Order>,
     /// None where the worker has its caller's thread.
@@ -113,14 +114,14 @@ impl Daemon {
             metrics: Arc::clone(&metrics),
             ready: Arc::clone(&ready),
             admin,
-            pulse,
+            pulse: pulse.clone(),
             worker: commands.clone(),
             orders: ordered,
         };
         let control = std::thread::Builder::new().name("ringfence-admin".to_owned()).spawn(move || control.work())?;
         info!(?listeners, admin = ?admin_addr, digest = config.digest, "started");
         let (worker, control) = (None, Some(control));
-        let daemon = Self { config, metrics, ready, listeners, admin: admin_addr, commands, orders, worker, control };
+        let daemon = Self { config, metrics, ready, listeners, admin: admin_addr, pulse, commands, orders, worker, control };
         Ok((daemon, start))
     }
 
@@ -152,6 +153,11 @@ impl Daemon {
     /// Its readiness, to be awaited.
     pub(super) fn readiness(&self) -> Arc<Ready> {
         Arc::clone(&self.ready)
+    }
+
+    /// Its worker, to be asked whether its loop turns.
+    pub(super) fn pulse(&self) -> Pulse {
+        self.pulse.clone()
     }
 
     /// Its worker, to be told to end at once.
