@@ -6,6 +6,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use ringfence::config::Config;
@@ -260,4 +261,33 @@ fn not_ready_while_a_name_is_unknown() {
     server.recv_from(&mut [0; 512]).unwrap();
     assert!(!daemon.ready(Duration::from_millis(50)));
     assert_eq!(daemon.missing(), ["not every upstream name has been resolved yet"]);
+}
+
+#[test]
+fn a_flood_on_one_socket_starves_no_other() {
+    let daemon = start(config(12, ""));
+    let (flooding, to) = (AtomicBool::new(true), daemon.listeners()[0]);
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                let socket = std::net::UdpSocket::bind("127.52.12.66:0").unwrap();
+                while flooding.load(Ordering::Relaxed) {
+                    // A full send buffer is no reason to stop.
+                    let _ = socket.send_to(&[b'x'; 900], to);
+                }
+            });
+        }
+        let received = "ringfence_received_total{region=\"eu\",transport=\"udp\"}";
+        let before = metric(&daemon, received);
+        until("the flood is on", || metric(&daemon, received) > before + 10_000);
+        let begin = Instant::now();
+        let mut stream = connect(&daemon, "127.52.12.2");
+        for at in 0..20 {
+            assert!(asked(&mut stream, &format!("a{at}")).starts_with("SIP/2.0 200 "));
+        }
+        daemon.stop().unwrap();
+        // A tenth of a second when each has its turn; ten when a socket is read until it is empty.
+        assert!(begin.elapsed() < PATIENCE / 2, "{:?}", begin.elapsed());
+        flooding.store(false, Ordering::Relaxed);
+    });
 }

@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 use tracing::info;
 
 use super::control::{Control, Order};
-use super::worker::{self, Command, Start};
+use super::turn::{self, Command, Start};
 use super::{stream, udp};
 use crate::admin::{Pulse, Ready};
 use crate::config::{Config, Listener, ListenerId, Transport};
@@ -63,7 +63,7 @@ impl Daemon {
     pub fn start(config: Arc<Config>) -> Result<Self, RunError> {
         let (mut daemon, start) = Self::prepare(config)?;
         let worker = std::thread::Builder::new().name("ringfence-sip".to_owned());
-        daemon.worker = Some(worker.spawn(move || worker::work(start))?);
+        daemon.worker = Some(worker.spawn(move || turn::work(start))?);
         Ok(daemon)
     }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use metrics::{Counter, Gauge, Histogram, SharedString};
 
+use super::loss::Loss;
 use super::metrics::{Labels, Metrics};
 use crate::config::{Config, ProjectId, RegionId, Transport, TrunkId};
 use crate::core::io::{Drop, Outcome, Verdict};
@@ -17,59 +18,6 @@ use crate::sip::{Fault, Method};
 
 /// The label where no project or trunk is known.
 const NONE: &str = "none";
-
-/// What the shell itself threw away, or had to close.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Loss {
-    /// The socket's send buffer was full.
-    SendBuffer,
-    /// The system refused to send: no route, an address of another family, larger than a datagram.
-    Unsendable,
-    /// The connection that an answer belongs to is gone.
-    ConnectionGone,
-    /// A connection's write queue is over `limits.write_queue`: closed.
-    WriteQueue,
-    /// A connection's peer does not read: closed.
-    Stalled,
-    /// A message did not arrive whole within `limits.partial`: its connection was closed.
-    Partial,
-    /// As many connections as `limits.connections` are open: accepting pauses.
-    Connections,
-    /// As many connections of one source as `limits.connections_per_source` are open: closed at once.
-    SourceConnections,
-    /// A next hop could not be connected to.
-    Connect,
-}
-
-impl Loss {
-    /// Every loss, in the order of the discriminants.
-    pub const ALL: [Self; 9] = [
-        Self::SendBuffer,
-        Self::Unsendable,
-        Self::ConnectionGone,
-        Self::WriteQueue,
-        Self::Stalled,
-        Self::Partial,
-        Self::Connections,
-        Self::SourceConnections,
-        Self::Connect,
-    ];
-
-    /// The metric label, beside those of [`Drop`].
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::SendBuffer => "send-buffer",
-            Self::Unsendable => "unsendable",
-            Self::ConnectionGone => "connection-gone",
-            Self::WriteQueue => "write-queue",
-            Self::Stalled => "stalled",
-            Self::Partial => "partial",
-            Self::Connections => "connections",
-            Self::SourceConnections => "source-connections",
-            Self::Connect => "connect",
-        }
-    }
-}
 
 /// The labels of [`Outcome`], in the order of [`outcome_index`].
 const OUTCOMES: [&str; 8] = ["forwarded", "answered", "refused", "relayed", "absorbed", "stray", "malformed", "dropped"];
