@@ -14,7 +14,7 @@ use super::io::{Note, Outcome, Output};
 use super::transaction::Transaction;
 use super::transaction::client::Heard;
 use crate::sip::list::{self, Item};
-use crate::sip::{Message, Method, Name, Response};
+use crate::sip::{Fault, Message, Method, Name, Response};
 
 impl Core {
     /// A response has arrived.
@@ -51,6 +51,10 @@ impl Env<'_> {
         // 17.1.3: the method in CSeq tells apart what shares a branch.
         if response.method != transaction.method {
             return Outcome::Stray;
+        }
+        // 16.7 step 3: what has no Via below ours was not asked for by anybody else.
+        if response.code > 100 && list::items(message, Name::Via).nth(1).is_none() {
+            return Outcome::Malformed(Fault::Via);
         }
         let present = transaction.client.nonce == branch.nonce;
         match (transaction.is_invite(), response.code) {

@@ -72,7 +72,7 @@ impl<'a> Request<'a> {
 
 /// From or To. Its URI may have any scheme: it routes nothing.
 pub(super) fn party<'a>(message: &Message<'a>, name: Name) -> Option<Address<'a>> {
-    Address::parse(message.value(message.first(name)?))
+    Address::parse(message.value(message.first(name)?)).filter(Address::tag_is_plain)
 }
 
 fn call_id<'a>(message: &Message<'a>) -> Option<&'a [u8]> {

@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use arrayvec::ArrayVec;
-use memchr::{memchr, memchr2, memmem};
+use memchr::{memchr, memchr2, memrchr_iter};
 
 use super::header::{is_token, trim};
 use super::number::decimal;
@@ -119,7 +119,8 @@ impl<'a> Message<'a> {
         let bytes = self.bytes;
         let mut seen = 0_u32;
         loop {
-            let Some(end) = self.line(at) else { return self.object(Fault::NoHeadEnd) };
+            let mut nul = false;
+            let Some(end) = self.line(at, &mut nul) else { return self.object(Fault::NoHeadEnd) };
             if matches!(bytes.get(at..end), Some(b"\r\n" | b"\n")) {
                 self.head_end = at;
                 self.body_start = end;
@@ -132,8 +133,11 @@ impl<'a> Message<'a> {
             at = end;
             // A line that starts with white space goes on with the row before it (7.3.1).
             while matches!(bytes.get(at), Some(b' ' | b'\t')) {
-                let Some(end) = self.line(at) else { return self.object(Fault::NoHeadEnd) };
+                let Some(end) = self.line(at, &mut nul) else { return self.object(Fault::NoHeadEnd) };
                 at = end;
+            }
+            if nul && !nuls_are_quoted(bytes.get(start..at).unwrap_or_default()) {
+                self.object(Fault::BareLineEnd);
             }
             if at.saturating_sub(start) > MAX_ROW {
                 self.object(Fault::RowTooLong);
@@ -145,13 +149,18 @@ impl<'a> Message<'a> {
         }
     }
 
-    /// The end of the line at `at`, behind its LF; `None` if there is none.
-    fn line(&mut self, at: usize) -> Option<usize> {
+    /// The end of the line at `at`, behind its LF; `None` if there is none. `nul`: it holds one, which the whole row must justify.
+    fn line(&mut self, at: usize, nul: &mut bool) -> Option<usize> {
         let rest = self.bytes.get(at..)?;
         let length = memchr(b'\n', rest)?;
-        // The one CR of a line stands before its LF, and nothing in it is NUL.
-        if memchr2(b'\r', 0, rest).is_none_or(|odd| odd.checked_add(1) != Some(length)) {
-            self.object(Fault::BareLineEnd);
+        // The one CR of a line stands before its LF.
+        match rest.get(..length).and_then(|line| line.strip_suffix(b"\r")) {
+            Some(line) => match memchr2(b'\r', 0, line) {
+                None => {}
+                Some(_) if memchr(b'\r', line).is_none() => *nul = true,
+                Some(_) => self.object(Fault::BareLineEnd),
+            },
+            None => self.object(Fault::BareLineEnd),
         }
         at.checked_add(length)?.checked_add(1)
     }
@@ -259,12 +268,31 @@ fn skip_crlf(mut bytes: &[u8]) -> &[u8] {
     bytes
 }
 
+/// Whether every NUL of a row is a quoted-pair inside a quoted string: the one place where it is legal (RFC 3261 25.1,
+/// RFC 4475 3.1.1.2).
+#[cold]
+fn nuls_are_quoted(row: &[u8]) -> bool {
+    let (mut quoted, mut escaped) = (false, false);
+    for &octet in row {
+        match octet {
+            _ if escaped => escaped = false,
+            0 => return false,
+            b'"' => quoted = !quoted,
+            b'\\' => escaped = quoted,
+            _ => {}
+        }
+    }
+    true
+}
+
 /// Reads a start line without its CRLF. A fault that still leaves a method and a URI is handed back beside them.
 fn start_line(line: &[u8]) -> Result<(Start, Option<Fault>), Fault> {
     if line.get(..4).is_some_and(|start| start.eq_ignore_ascii_case(b"SIP/")) {
         return status_line(line);
     }
-    let version_at = memmem::rfind(line, b" SIP/").or_else(|| memmem::rfind(line, b" sip/")).ok_or(Fault::NotSip)?;
+    // 7.1: the version is compared without case.
+    let is_version = |&at: &usize| line.get(at..at.saturating_add(5)).is_some_and(|text| text.eq_ignore_ascii_case(b" SIP/"));
+    let version_at = memrchr_iter(b' ', line).find(is_version).ok_or(Fault::NotSip)?;
     let version = line.get(version_at.saturating_add(5)..).unwrap_or_default();
     let token_end = memchr(b' ', line).ok_or(Fault::NotSip)?;
     let token = line.get(..token_end).unwrap_or_default();
@@ -288,7 +316,7 @@ fn start_line(line: &[u8]) -> Result<(Start, Option<Fault>), Fault> {
 fn status_line(line: &[u8]) -> Result<(Start, Option<Fault>), Fault> {
     let mut parts = line.splitn(3, |&octet| octet == b' ');
     let (version, code) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
-    let number = decimal(code, 699).filter(|&code| code >= 100).ok_or(Fault::NotSip)?;
+    let number = decimal(code, 699).filter(|&number| number >= 100 && code.len() == 3).ok_or(Fault::NotSip)?;
     let code = u16::try_from(number).map_err(|_| Fault::NotSip)?;
     let fault = (!version.eq_ignore_ascii_case(b"SIP/2.0")).then_some(Fault::Version);
     Ok((Start::Response { code }, fault))
@@ -330,6 +358,11 @@ mod tests {
             (head("X: a\nY: b\r\n"), Some(Fault::BareLineEnd)),
             (head("X: a\rY: b\r\n"), Some(Fault::BareLineEnd)),
             (head("X: a\0\r\n"), Some(Fault::BareLineEnd)),
+            (head("X: a\0\n"), Some(Fault::BareLineEnd)),
+            (head("X: \"a\\\0\"\r\n"), None),
+            (head("X: \"a\r\n \\\0\"\r\n"), None),
+            (head("X: \"a\\\\\0\"\r\n"), Some(Fault::BareLineEnd)),
+            (head("X: a\\\0\r\n"), Some(Fault::BareLineEnd)),
             (head("X\u{1}: a\r\n"), Some(Fault::HeaderName)),
             (head("no colon\r\n"), Some(Fault::HeaderName)),
             (head(": empty\r\n"), Some(Fault::HeaderName)),
@@ -357,7 +390,9 @@ mod tests {
             ("HEP3\0\0".to_owned(), Some(Fault::NotSip)),
             ("SIP/2.0 99 No\r\n\r\n".to_owned(), Some(Fault::NotSip)),
             ("SIP/2.0 700 No\r\n\r\n".to_owned(), Some(Fault::NotSip)),
+            ("SIP/2.0 0200 No\r\n\r\n".to_owned(), Some(Fault::NotSip)),
             ("SIP/2.0 200\r\n\r\n".to_owned(), None),
+            ("INVITE sip:a@b Sip/2.0\r\n\r\n".to_owned(), None),
         ] {
             assert_eq!(fault(&text), expected, "{}", text.get(..text.len().min(80)).unwrap());
         }

@@ -5,13 +5,16 @@ use std::net::SocketAddr;
 use std::ops::Range;
 
 use super::Name;
-use super::address::each_param;
+use super::address::{closes, each_param};
 use super::edit::Edit;
 use super::header::{is_space, is_token, trim};
 use super::list;
 use super::scan::{Fault, Message};
 use super::uri::{Host, host_port};
 use crate::fence::canonical;
+
+/// What a branch of RFC 3261 starts with.
+const COOKIE: &[u8] = b"z9hG4bK";
 
 /// One Via value. Slices and ranges are of the message it was read from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,6 +63,9 @@ impl<'a> Via<'a> {
             None => spaced_host_port(sent_by)?,
         };
         let mut via = Self { span: span.clone(), transport, sent_by, host, port, branch: None, rport: None, received: None };
+        if !closes(params) || params.ends_with(b";") {
+            return None;
+        }
         let params = params.strip_prefix(b";").unwrap_or_default();
         let offset = span.end.checked_sub(params.len())?;
         for (place, key, value) in each_param(params) {
@@ -69,22 +75,30 @@ impl<'a> Via<'a> {
                 let semicolon = memchr::memrchr(b';', before).unwrap_or(before.len());
                 semicolon..offset.saturating_add(place.end)
             };
-            if key.eq_ignore_ascii_case(b"branch") {
-                via.branch = via.branch.or(value);
-            } else if key.eq_ignore_ascii_case(b"rport") && via.rport.is_none() {
-                via.rport = Some(whole());
-            } else if key.eq_ignore_ascii_case(b"received") && via.received.is_none() {
-                via.received = Some(whole());
+            // 7.3.1: a parameter stands once; of two, others may believe the other.
+            let again = if key.eq_ignore_ascii_case(b"branch") {
+                // RFC 4475 3.2.1, refuse: the cookie and nothing behind it.
+                let branch = value.filter(|value| !value.is_empty() && !value.eq_ignore_ascii_case(COOKIE))?;
+                via.branch.replace(branch).is_some()
+            } else if key.eq_ignore_ascii_case(b"rport") {
+                via.rport.replace(whole()).is_some()
+            } else if key.eq_ignore_ascii_case(b"received") {
+                via.received.replace(whole()).is_some()
+            } else {
+                // RFC 4475 3.1.2.1, refuse: a separator that separates nothing.
+                key.is_empty()
+            };
+            if again {
+                return None;
             }
         }
         Some(via)
     }
 
-    /// Whether the branch starts with the magic cookie, case-insensitively (RFC 3261 8.1.1.7), and says something beyond it.
+    /// Whether the branch starts with the magic cookie, case-insensitively (RFC 3261 8.1.1.7). There is something behind it then.
     pub fn has_cookie(&self) -> bool {
-        let cookie =
-            |branch: &[u8]| branch.len() > 7 && branch.get(..7).is_some_and(|start| start.eq_ignore_ascii_case(b"z9hG4bK"));
-        self.branch.is_some_and(cookie)
+        let start = self.branch.and_then(|branch| branch.get(..COOKIE.len()));
+        start.is_some_and(|start| start.eq_ignore_ascii_case(COOKIE))
     }
 
     /// Records where the request really came from (RFC 3261 18.2.1, RFC 3581 4): with `rport` both `rport=` and `received=`
@@ -186,6 +200,16 @@ mod tests {
             "Via: SIP/2.0/UDP a:0",
             "Via: SIP/2.0/UDP a:99999",
             "X: y",
+            "Via: SIP/2.0/UDP a;branch=z9hG4bK",
+            "Via: SIP/2.0/UDP a;branch=",
+            "Via: SIP/2.0/UDP a;branch",
+            "Via: SIP/2.0/UDP a;branch=1;branch=2",
+            "Via: SIP/2.0/UDP a;received=192.0.2.1;received=192.0.2.2",
+            "Via: SIP/2.0/UDP a;rport;rport=1",
+            "Via: SIP/2.0/UDP a;;branch=1",
+            "Via: SIP/2.0/UDP a;branch=1;",
+            "Via: SIP/2.0/UDP a;",
+            "Via: SIP/2.0/UDP a;x=\"1",
         ] {
             let bytes = message(via);
             assert_eq!(Via::top(&Message::datagram(&bytes).unwrap()), Err(Fault::Via), "{via}");

@@ -255,10 +255,11 @@ pub(crate) fn respond(request: &Sent, code: u16, tag: &str, rows: &str) -> Strin
     for line in head.lines() {
         let name = line.split(':').next().unwrap_or_default();
         if matches!(name, "Via" | "Record-Route" | "From" | "Call-ID" | "CSeq") {
-            out += &format!("{line}\r\n");
+            out.push_str(line);
+            out.push_str("\r\n");
         } else if name == "To" {
             let tag = if line.contains(";tag=") || code == 100 { String::new() } else { format!(";tag={tag}") };
-            out += &format!("{line}{tag}\r\n");
+            out.push_str(&[line, &tag, "\r\n"].concat());
         }
     }
     out + rows + "Content-Length: 0\r\n\r\n"
