@@ -5,8 +5,8 @@
 
 use std::ops::Range;
 
-use arrayvec::ArrayVec;
 use memchr::{memchr, memchr2, memrchr_iter};
+use smallvec::SmallVec;
 
 use super::header::{is_token, trim};
 use super::number::decimal;
@@ -16,6 +16,8 @@ pub use super::fault::Fault;
 
 /// Most header rows in one message.
 pub const MAX_HEADERS: usize = 256;
+/// Header rows of usual messages: as many are indexed in place, and a message is cheap to move; more take one allocation.
+const USUAL_HEADERS: usize = 24;
 /// Longest header row, in octets.
 pub const MAX_ROW: usize = 8 * 1024;
 /// Longest header section, in octets.
@@ -49,7 +51,7 @@ pub enum Start {
 pub struct Message<'a> {
     bytes: &'a [u8],
     start: Start,
-    headers: ArrayVec<Header, MAX_HEADERS>,
+    headers: SmallVec<[Header; USUAL_HEADERS]>,
     head_end: usize,
     body_start: usize,
     content_length: Option<usize>,
@@ -101,7 +103,7 @@ impl<'a> Message<'a> {
         let mut message = Self {
             bytes,
             start,
-            headers: ArrayVec::new(),
+            headers: SmallVec::new(),
             head_end: bytes.len(),
             body_start: bytes.len(),
             content_length: None,
@@ -143,7 +145,7 @@ impl<'a> Message<'a> {
                 self.object(Fault::RowTooLong);
             }
             self.row(start..at, &mut seen);
-            if self.headers.is_full() && !matches!(bytes.get(at), Some(b'\r' | b'\n')) {
+            if self.headers.len() >= MAX_HEADERS && !matches!(bytes.get(at), Some(b'\r' | b'\n')) {
                 return self.object(Fault::TooManyHeaders);
             }
         }
@@ -192,9 +194,7 @@ impl<'a> Message<'a> {
                 None => self.object(Fault::ContentLength),
             }
         }
-        if self.headers.try_push(Header { name, row, value }).is_err() {
-            self.object(Fault::TooManyHeaders);
-        }
+        self.headers.push(Header { name, row, value });
     }
 
     fn object(&mut self, fault: Fault) {
