@@ -60,7 +60,7 @@ impl Line {
 
     /// Waits until the daemon holds no transaction any more (with a small T1 in its plan).
     fn released(&self) {
-        self.daemon.metrics_when("release of all transactions", |metrics| metrics.sum("ringfence_transactions", &[]) == 0.0);
+        self.daemon.metrics_when("release of all transactions", |metrics| metrics.sum("ringfence_transactions", &[]) == 0);
     }
 }
 
@@ -91,7 +91,7 @@ fn the_caller_hangs_up() {
         let (mut caller, _) = line.talk();
         over(&mut line.caller, &mut line.server, &caller.next("BYE"), "", "");
         let metrics = line.daemon.metrics();
-        assert!((metrics.verdicts("accept", "in-region") - 1.0).abs() < 0.1, "{}", metrics.text());
+        assert_eq!(metrics.verdicts("accept", "in-region"), 1, "{}", metrics.text());
     });
 }
 
@@ -246,7 +246,7 @@ fn an_invite_gets_100_at_once_without_a_tag() {
     line.caller.ask(&invite);
     let trying = line.caller.recv();
     assert_eq!(trying.code(), 100);
-    assert!(start.elapsed() < Duration::from_millis(1000), "RFC 3261 17.2.1 wants 200 ms; took {:?}", start.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(1), "RFC 3261 17.2.1 wants 200 ms; took {:?}", start.elapsed());
     assert!(!trying.get("To").contains("tag="));
     // The server's own 100 goes no further (16.7 step 5).
     let seen = line.server.request("INVITE");

@@ -2,7 +2,12 @@
 //!
 //! Modules are named for behaviour. What stands under `peers` needs other SIP and DNS software and is built with the feature
 //! of that name; a peer that is missing there is a failure, never a skip.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a test fails by panicking, and says how far it came"
+)]
 
 mod accounting;
 mod calls;

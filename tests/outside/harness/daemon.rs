@@ -66,8 +66,12 @@ impl Daemon {
         Some((head.split(' ').nth(1)?.parse().ok()?, body.to_owned()))
     }
 
-    /// Scrapes.
+    /// Scrapes, once every message that was received has been accounted for: an answer leaves before it is counted.
     pub(crate) fn metrics(&self) -> Metrics {
+        await_some("all outcomes", || Some(self.scrape()).filter(Metrics::settled))
+    }
+
+    fn scrape(&self) -> Metrics {
         let (code, text) = self.get("/metrics");
         assert_eq!(code, 200);
         Metrics::read(text)
@@ -75,7 +79,7 @@ impl Daemon {
 
     /// Scrapes until a condition holds, and returns that scrape.
     pub(crate) fn metrics_when(&self, what: &str, holds: impl Fn(&Metrics) -> bool) -> Metrics {
-        await_some(what, || Some(self.metrics()).filter(&holds))
+        await_some(what, || Some(self.scrape()).filter(&holds))
     }
 
     /// Sends it a signal by its name.

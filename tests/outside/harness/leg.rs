@@ -80,8 +80,8 @@ impl Leg {
     }
 
     /// Whether anything at all has come to a UDP socket, readable or not.
-    pub(crate) fn octets_waiting(&mut self) -> bool {
-        let Wire::Udp(socket, _) = &self.wire else { panic!("a datagram") };
+    pub(crate) fn octets_waiting(&self) -> bool {
+        let Wire::Udp(socket, _) = &self.wire else { panic!("a UDP telephone") };
         socket.set_nonblocking(true).unwrap();
         let waiting = socket.recv_from(&mut [0; 512]).is_ok();
         socket.set_nonblocking(false).unwrap();

@@ -1,5 +1,6 @@
 //! Requests and answers as the test's telephones write them, and messages as they saw them.
 
+use std::fmt::Write;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -104,19 +105,19 @@ impl Ask {
     pub(crate) fn bytes(&self) -> Vec<u8> {
         let mut head = format!("{} {} SIP/2.0\r\n", self.method, self.uri);
         for via in &self.via {
-            head.push_str(&format!("Via: {via}\r\n"));
+            write!(head, "Via: {via}\r\n").unwrap();
         }
-        head.push_str(&format!("Max-Forwards: {}\r\nFrom: {}\r\nTo: {}\r\n", self.max_forwards, self.from, self.to));
-        head.push_str(&format!("Call-ID: {}\r\nCSeq: {}\r\n", self.call_id, self.cseq));
+        write!(head, "Max-Forwards: {}\r\nFrom: {}\r\nTo: {}\r\n", self.max_forwards, self.from, self.to).unwrap();
+        write!(head, "Call-ID: {}\r\nCSeq: {}\r\n", self.call_id, self.cseq).unwrap();
         finish(head, &self.rows, &self.body)
     }
 }
 
 fn finish(mut head: String, rows: &[String], body: &[u8]) -> Vec<u8> {
     for row in rows {
-        head.push_str(&format!("{row}\r\n"));
+        write!(head, "{row}\r\n").unwrap();
     }
-    head.push_str(&format!("Content-Length: {}\r\n\r\n", body.len()));
+    write!(head, "Content-Length: {}\r\n\r\n", body.len()).unwrap();
     [head.as_bytes(), body].concat()
 }
 
@@ -204,8 +205,8 @@ impl Seen {
             let name = long(name);
             let tagged = name.eq_ignore_ascii_case("to") && !value.contains(";tag=") && !tag.is_empty();
             match name.to_ascii_lowercase().as_str() {
-                "to" if tagged => head.push_str(&format!("To: {value};tag={tag}\r\n")),
-                "via" | "from" | "to" | "call-id" | "cseq" | "record-route" => head.push_str(&format!("{name}: {value}\r\n")),
+                "to" if tagged => write!(head, "To: {value};tag={tag}\r\n").unwrap(),
+                "via" | "from" | "to" | "call-id" | "cseq" | "record-route" => write!(head, "{name}: {value}\r\n").unwrap(),
                 _ => {}
             }
         }

@@ -5,8 +5,15 @@ use std::collections::BTreeSet;
 /// One scrape.
 #[derive(Debug)]
 pub(crate) struct Metrics {
-    samples: Vec<(String, Vec<(String, String)>, f64)>,
+    samples: Vec<Sample>,
     text: String,
+}
+
+#[derive(Debug)]
+struct Sample {
+    name: String,
+    labels: Vec<(String, String)>,
+    value: String,
 }
 
 impl Metrics {
@@ -21,34 +28,43 @@ impl Metrics {
         &self.text
     }
 
-    /// The sum of all samples of a name that carry these labels; 0 if there is none.
-    pub(crate) fn sum(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
+    /// The sum of all samples of a name that carry these labels; 0 if there is none. For what is counted in whole numbers.
+    pub(crate) fn sum(&self, name: &str, labels: &[(&str, &str)]) -> u64 {
         let carries = |has: &[(String, String)], (key, value): &(&str, &str)| has.iter().any(|(k, v)| k == key && v == value);
         let fits = |has: &[(String, String)]| labels.iter().all(|label| carries(has, label));
-        self.samples.iter().filter(|(of, has, _)| of == name && fits(has)).map(|(_, _, value)| value).sum()
+        let whole = |value: &str| value.parse::<u64>().unwrap_or_else(|_| panic!("{name} is no whole number: {value}"));
+        self.samples.iter().filter(|sample| sample.name == name && fits(&sample.labels)).map(|sample| whole(&sample.value)).sum()
     }
 
     /// Every series, by its name and labels.
     pub(crate) fn series(&self) -> BTreeSet<String> {
-        self.samples.iter().map(|(name, labels, _)| format!("{name} {labels:?}")).collect()
+        self.samples.iter().map(|sample| format!("{} {:?}", sample.name, sample.labels)).collect()
     }
 
-    /// The verdicts on requests of `region`, for one reason.
-    pub(crate) fn verdicts(&self, verdict: &str, reason: &str) -> f64 {
+    /// Whether every message received has ended in an outcome.
+    pub(crate) fn settled(&self) -> bool {
+        self.sum("ringfence_received_total", &[]) == self.sum("ringfence_messages_total", &[])
+    }
+
+    /// The verdicts for one reason.
+    pub(crate) fn verdicts(&self, verdict: &str, reason: &str) -> u64 {
         self.sum("ringfence_verdicts_total", &[("verdict", verdict), ("reason", reason)])
     }
 }
 
-fn sample(line: &str) -> (String, Vec<(String, String)>, f64) {
+fn sample(line: &str) -> Sample {
     let (series, value) = line.rsplit_once(' ').unwrap_or_else(|| panic!("no sample: {line}"));
-    let value = value.parse().unwrap_or_else(|_| panic!("no number: {line}"));
-    let Some((name, labels)) = series.split_once('{') else { return (series.to_owned(), Vec::new(), value) };
+    assert!(value.parse::<f64>().is_ok(), "no number: {line}");
+    let value = value.to_owned();
+    let Some((name, labels)) = series.split_once('{') else {
+        return Sample { name: series.to_owned(), labels: Vec::new(), value };
+    };
     let mut rest = labels.strip_suffix('}').unwrap_or_else(|| panic!("labels do not end: {line}"));
-    let mut found = Vec::new();
+    let mut labels = Vec::new();
     while let Some((key, tail)) = rest.split_once("=\"") {
         let (text, tail) = tail.split_once('"').unwrap_or_else(|| panic!("label does not end: {line}"));
-        found.push((key.trim_start_matches(',').to_owned(), text.to_owned()));
+        labels.push((key.trim_start_matches(',').to_owned(), text.to_owned()));
         rest = tail;
     }
-    (name.to_owned(), found, value)
+    Sample { name: name.to_owned(), labels, value }
 }

@@ -21,7 +21,7 @@ pub(crate) use plan::Plan;
 pub(crate) use site::Site;
 
 /// How long anything that must happen may take before a test gives up. Far above what it takes: machines stall.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
 
 /// Asks `look` again and again until it finds something. For states that nobody announces: a listening port, a counter.
 pub(crate) fn await_some<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {

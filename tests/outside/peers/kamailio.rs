@@ -16,8 +16,11 @@ impl Kamailio {
     /// Starts it at `addr` over UDP and TCP; new calls go to `next`. Returns when its ports are open.
     pub(super) fn start(site: &Site, name: &str, addr: SocketAddr, (next, transport): (SocketAddr, &str)) -> Self {
         let config = include_str!("kamailio.cfg");
-        let config =
-            config.replace("LISTEN", &addr.to_string()).replace("NEXT_TRANSPORT", transport).replace("NEXT", &next.to_string());
+        let config = config
+            .replace("LISTEN", &addr.to_string())
+            .replace("SOURCE", &addr.ip().to_string())
+            .replace("NEXT_TRANSPORT", transport)
+            .replace("NEXT", &next.to_string());
         let config = site.write(&format!("{name}.cfg"), &config);
         let run = site.directory().join(name);
         std::fs::create_dir_all(&run).unwrap();

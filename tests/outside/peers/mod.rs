@@ -1,4 +1,4 @@
-//! The daemon among other people's software: SIPp as trunk and server, Kamailio on either side, NSD behind the names,
+//! The daemon among other people's software: `SIPp` as trunk and server, Kamailio on either side, NSD behind the names,
 //! promtool as the reader of its metrics.
 //!
 //! Built with the feature `peers`. Each peer is a process of its test, on that test's addresses.

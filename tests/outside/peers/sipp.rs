@@ -1,4 +1,4 @@
-//! SIPp with this suite's scenarios: its exit code is a verdict on every message of every call.
+//! `SIPp` with this suite's scenarios: its exit code is a verdict on every message of every call.
 
 use std::net::SocketAddr;
 use std::path::Path;

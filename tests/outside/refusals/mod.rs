@@ -1,9 +1,12 @@
 //! Every refusal on the wire: code by profile, phrase, headers, one reply per request, nothing at any upstream.
 
+mod routes;
+
+use std::fmt::Write;
 use std::time::Duration;
 
-use crate::harness::message::{fresh, sdp};
-use crate::harness::{Ask, Daemon, Dialog, Leg, Plan, Seen, Site};
+use crate::harness::message::sdp;
+use crate::harness::{Ask, Daemon, Leg, Plan, Seen, Site};
 
 /// Whether an answer is the refusal that the contract describes.
 pub(crate) fn assert_refusal(seen: &Seen, code: u16, id: u16, token: &str) {
@@ -43,7 +46,7 @@ fn plan(site: &Site) -> Plan {
     plan.project(site, "warned", "pin = [\"eu\"]\nmedia = \"warn\"", "");
     plan.project(site, "blind", "pin = [\"eu\"]\nmedia = \"off\"", "");
     let rival = Site::network(site.rival(0));
-    plan.projects.push_str(&format!("[project.rivals]\n[project.rivals.trunk.rival]\nnetworks = [\"{rival}\"]\n"));
+    write!(plan.projects, "[project.rivals]\n[project.rivals.trunk.rival]\nnetworks = [\"{rival}\"]\n").unwrap();
     plan
 }
 
@@ -113,7 +116,7 @@ fn another_regions_endpoint_is_110() {
             refused(scene, &ask, 603, 110, "foreign-endpoint");
         }
         let verdicts = scene.daemon.metrics().verdicts("refuse", "foreign-endpoint");
-        assert!(verdicts >= 4.0, "{verdicts}");
+        assert!(verdicts >= 4, "{verdicts}");
     });
 }
 
@@ -174,7 +177,7 @@ fn an_unknown_source_is_told_nothing() {
         let ask = Ask::invite("sip:1@acme.eu.sip.example.com", rival.addr, transport, media);
         assert_bare(&rival.asked(&ask));
         scene.nothing_upstream();
-        assert!(scene.daemon.metrics().verdicts("refuse", "unknown-source") >= 5.0);
+        assert!(scene.daemon.metrics().verdicts("refuse", "unknown-source") >= 5);
     }
 }
 
@@ -256,7 +259,7 @@ fn media_that_cannot_be_checked_is_142_and_488() {
 fn media_is_let_through_where_the_project_says_so() {
     let mut scene = Scene::new("udp");
     let outside = scene.site.us(20).ip();
-    for (project, shadow) in [("warned", 1.0), ("blind", 0.0)] {
+    for (project, shadow) in [("warned", 1), ("blind", 0)] {
         let ask = scene.invite(&format!("{project}.eu.sip.example.com"));
         let ask = Ask { rows: vec![ask.rows[0].clone()], ..ask }.sdp(outside);
         scene.caller.ask(&ask);
@@ -268,7 +271,7 @@ fn media_is_let_through_where_the_project_says_so() {
         scene.caller.ask(&ask.ack(&busy));
         let labels = [("project", project), ("verdict", "shadow"), ("reason", "foreign-media-offer")];
         let counted = scene.daemon.metrics().sum("ringfence_verdicts_total", &labels);
-        assert!((counted - shadow).abs() < 0.1, "{project}: {counted}");
+        assert_eq!(counted, shadow, "{project}: {counted}");
     }
 }
 
@@ -282,98 +285,8 @@ fn a_project_in_shadow_mode_is_counted_and_let_through() {
     scene.server.send(&seen.answer("486 Busy Here", "callee", &[], ""));
     scene.caller.expect(486);
     let metrics = scene.daemon.metrics();
-    assert!((metrics.verdicts("shadow", "pinned-elsewhere") - 1.0).abs() < 0.1, "{}", metrics.text());
-    assert!(metrics.verdicts("refuse", "pinned-elsewhere").abs() < 0.1);
-}
-
-#[test]
-fn a_preloaded_or_forged_route_is_170() {
-    on_each_transport(|scene| {
-        let door = scene.site.door();
-        let routes = [
-            format!("<sip:{};lr>", scene.site.us(10)),
-            format!("<sip:{door};lr>"),
-            format!("<sip:{door};lr>, <sip:{};lr>", scene.site.us(10)),
-            format!("<sip:{door};lr;rf=0123456789abcdef0123456789abcdef>"),
-        ];
-        for route in &routes {
-            let ask = scene.invite("acme.eu.sip.example.com").with(&format!("Route: {route}"));
-            refused(scene, &ask, 403, 170, "forged-route");
-            let to = format!("<sip:x@acme.eu.sip.example.com>;tag={}", fresh());
-            let bye = Ask::new("BYE", "sip:x@acme.eu.sip.example.com", scene.caller.addr, scene.caller.transport());
-            let bye = Ask { to, ..bye }.with(&format!("Route: {route}"));
-            refused(scene, &bye, 403, 170, "forged-route");
-        }
-    });
-}
-
-/// Sets a call up through the scene and returns the caller's dialog.
-fn talk(scene: &mut Scene) -> Dialog {
-    let ask = scene.invite("acme.eu.sip.example.com");
-    scene.caller.ask(&ask);
-    let seen = scene.server.request("INVITE");
-    let contact = format!("Contact: <sip:server@{}>", scene.server.addr);
-    scene.server.send(&seen.answer("200 OK", "callee", &[&contact], &sdp(scene.site.eu(10).ip())));
-    let dialog = Dialog::of_caller(&scene.caller.expect(200), &scene.caller);
-    scene.caller.ask(&dialog.ack());
-    scene.server.request("ACK");
-    dialog
-}
-
-#[test]
-fn no_bit_of_a_route_token_can_be_changed() {
-    let mut scene = Scene::new("udp");
-    let dialog = talk(&mut scene);
-    let route = dialog.route[0].clone();
-    let (head, params) = route.split_once(";lr").map_or_else(|| route.split_once(';').unwrap(), |(a, b)| (a, b));
-    let token: Vec<usize> =
-        route.char_indices().map(|(at, _)| at).filter(|&at| at >= head.len() && at < route.len() - 1).collect();
-    assert!(params.len() > 10, "a token: {route}");
-    let mut changed = 0;
-    for at in token {
-        let mut bytes = route.clone().into_bytes();
-        if !bytes[at].is_ascii_alphanumeric()
-            || route[..at].ends_with(';')
-            || route[at..].starts_with("lr")
-            || route[..=at].ends_with(";lr")
-        {
-            continue;
-        }
-        bytes[at] = if bytes[at] == b'0' { b'1' } else { b'0' };
-        let mut forged = dialog.clone();
-        forged.route[0] = String::from_utf8(bytes).unwrap();
-        let answer = scene.caller.asked(&forged.next("BYE"));
-        assert_eq!(answer.code(), 403, "{} was let through as {}", route, forged.route[0]);
-        changed += 1;
-    }
-    assert!(changed > 8, "too few places tried in {route}");
-    let mut honest = dialog;
-    scene.caller.ask(&honest.next("BYE"));
-    scene.server.request("BYE");
-}
-
-#[test]
-fn a_dialog_target_outside_is_171() {
-    on_each_transport(|scene| {
-        let dialog = talk(scene);
-        for method in ["BYE", "INFO", "INVITE"] {
-            let mut moved = dialog.clone();
-            moved.target = format!("sip:server@{}", scene.site.us(10));
-            let mut ask = moved.next(method);
-            if method == "INVITE" {
-                ask = ask.sdp(scene.site.carrier(20).ip());
-            }
-            let code = if method == "INVITE" { 603 } else { 403 };
-            refused(scene, &ask, code, 171, "foreign-dialog-target");
-        }
-        // An ACK cannot be refused: it ends here.
-        let mut moved = dialog.clone();
-        moved.target = format!("sip:server@{}", scene.site.us(10));
-        scene.caller.ask(&moved.ack());
-        scene.nothing_upstream();
-        let dropped = scene.daemon.metrics().sum("ringfence_dropped_total", &[("cause", "ack-target")]);
-        assert!(dropped >= 1.0, "{dropped}");
-    });
+    assert_eq!(metrics.verdicts("shadow", "pinned-elsewhere"), 1, "{}", metrics.text());
+    assert_eq!(metrics.verdicts("refuse", "pinned-elsewhere"), 0);
 }
 
 #[test]
@@ -400,7 +313,7 @@ fn a_call_that_comes_again_after_a_refusal_is_the_same_to_us_and_counted() {
             assert_refusal(&answer, 603, 110, "foreign-endpoint");
         }
         let labels = [("region", "eu"), ("project", "acme"), ("trunk", "carrier")];
-        scene.daemon.metrics_when("three repeats", |metrics| metrics.sum("ringfence_repeats_total", &labels) == 3.0);
+        scene.daemon.metrics_when("three repeats", |metrics| metrics.sum("ringfence_repeats_total", &labels) == 3);
         scene.nothing_upstream();
     });
 }
