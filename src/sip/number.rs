@@ -1,4 +1,4 @@
-//! Numbers and their bounds: CSeq, Max-Forwards, Content-Length, ports.
+//! Numbers and their bounds: `CSeq`, Max-Forwards, Content-Length, ports.
 
 /// A plain decimal number of ASCII digits, without sign; `None` if empty, not all digits, or above `max`. Never wraps.
 pub fn decimal(text: &[u8], max: u64) -> Option<u64> {

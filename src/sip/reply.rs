@@ -24,7 +24,7 @@ pub struct Reply<'a> {
 
 impl Reply<'_> {
     /// Appends the response to `out`: status line, all Via rows as they came (the topmost value stamped with `source` as
-    /// [`super::via::Via::stamp`] does), From, To, Call-ID, CSeq, a Timestamp for a 100 (8.2.6.1), the extra rows,
+    /// [`super::via::Via::stamp`] does), From, To, Call-ID, `CSeq`, a Timestamp for a 100 (8.2.6.1), the extra rows,
     /// `Content-Length: 0`. Folded and compact rows are copied as they came.
     ///
     /// Works on messages with a fault as long as those headers can be found; `false` (and nothing written) if one is missing or

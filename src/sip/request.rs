@@ -27,7 +27,7 @@ pub struct Request<'a> {
     pub to_tag: Option<&'a [u8]>,
     /// The Call-ID.
     pub call_id: &'a [u8],
-    /// The CSeq number, below 2^31.
+    /// The `CSeq` number, below 2^31.
     pub cseq: u32,
     /// Max-Forwards, if present. 0 to 255.
     pub max_forwards: Option<u8>,
@@ -35,7 +35,7 @@ pub struct Request<'a> {
 
 impl<'a> Request<'a> {
     /// Reads a request. The fault says why it is none: [`Message::fault`] if the scan found one, else the first of: Request-URI,
-    /// Via, From, To, Call-ID, CSeq (its method must be the request's), Max-Forwards, in that order.
+    /// Via, From, To, Call-ID, `CSeq` (its method must be the request's), Max-Forwards, in that order.
     pub fn read(message: &Message<'a>) -> Result<Self, Fault> {
         let Start::Request { method, token, uri } = message.start() else { return Err(Fault::StartLine) };
         if let Some(fault) = message.fault() {

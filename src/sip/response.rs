@@ -12,9 +12,9 @@ pub struct Response<'a> {
     pub code: u16,
     /// The topmost Via: ours, if the response is for us.
     pub via: Via<'a>,
-    /// The CSeq method: a CANCEL shares its branch with the INVITE.
+    /// The `CSeq` method: a CANCEL shares its branch with the INVITE.
     pub method: Method,
-    /// The CSeq method's token.
+    /// The `CSeq` method's token.
     pub token: &'a [u8],
     /// The To tag, if any.
     pub to_tag: Option<&'a [u8]>,

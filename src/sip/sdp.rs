@@ -38,7 +38,7 @@ pub const MAX_LINES: usize = 2000;
 /// unused), `a=rtcp`, `a=candidate` with `raddr`, `a=remote-candidates`. Skipped: `o=`, streams with port 0, hold addresses
 /// (0.0.0.0, `::`, `.invalid`). Unreadable: hostnames, multicast, several session `c=`, malformed or ambiguous literals, a stream
 /// that is active and has no `c=`, too long. LF line ends and a missing last one are tolerated. Linear time.
-pub fn judge<'a>(body: &'a [u8], inside: impl Fn(IpAddr) -> bool) -> Result<(), Objection<'a>> {
+pub fn judge(body: &[u8], inside: impl Fn(IpAddr) -> bool) -> Result<(), Objection<'_>> {
     if body.len() > MAX_BODY {
         return unreadable("size", body);
     }
@@ -239,7 +239,7 @@ fn unreadable<'a, T>(field: &'static str, text: &'a [u8]) -> Result<T, Objection
 mod tests {
     use super::*;
 
-    /// Judges a description of these lines after `v=0`; inside is 10.0.0.0/8 and 2001:db8::/32.
+    /// Judges a description of these lines after `v=0`; inside is 10.0.0.0/8 and `2001:db8::/32`.
     fn verdict(lines: &str) -> String {
         let body = format!("v=0\r\n{}", lines.replace('|', "\r\n"));
         let inside = |ip: IpAddr| match canonical(ip) {
@@ -319,6 +319,6 @@ mod tests {
         assert!(judge(streams(MAX_STREAMS).as_bytes(), inside).is_ok());
         assert!(judge(streams(MAX_STREAMS + 1).as_bytes(), inside).is_err());
         assert!(judge(format!("v=0\n{}", "a=x\n".repeat(MAX_LINES)).as_bytes(), inside).is_err());
-        assert!(judge(&[b'v'; MAX_BODY + 1], inside).is_err());
+        assert!(judge(&vec![b'v'; MAX_BODY + 1], inside).is_err());
     }
 }
