@@ -104,9 +104,10 @@ impl Env<'_> {
         let nonce = self.nonce(first.serial, target.fenced.addr(), 0);
         let branch = Branch { shard: self.shard, slot: first.slot, nonce, round: first.round };
         let head = self.head(&first.peer, leaves, branch, first.token);
-        self.work.edit.insert(forward::head_place(message), &[&head]);
+        let at = forward::head_place(message);
+        self.work.edit.insert(at, &[&head]);
+        let at = self.work.edit.place(at);
         let bytes = self.work.apply(message.bytes());
-        let at = memchr::memmem::find(&bytes, &head)?;
         let place = (at, at + head.len());
         Some((self.launch(target, transport, leaves, first.slot, nonce, bytes, first.method), place))
     }

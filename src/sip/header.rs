@@ -88,9 +88,21 @@ impl Name {
 }
 
 /// Whether an octet may stand in a token (RFC 3261 25.1).
+#[expect(clippy::indexing_slicing, reason = "an octet is always within 256 entries")]
 pub(super) const fn is_token(octet: u8) -> bool {
-    octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'.' | b'!' | b'%' | b'*' | b'_' | b'+' | b'`' | b'\'' | b'~')
+    TOKEN[octet as usize]
 }
+
+#[expect(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "computed while compiling")]
+const TOKEN: [bool; 256] = {
+    let (mut table, mut octet) = ([false; 256], 0_u8);
+    while octet < 128 {
+        table[octet as usize] = octet.is_ascii_alphanumeric()
+            || matches!(octet, b'-' | b'.' | b'!' | b'%' | b'*' | b'_' | b'+' | b'`' | b'\'' | b'~');
+        octet += 1;
+    }
+    table
+};
 
 /// Whether an octet is white space inside a value; CR and LF are there only as part of a fold.
 pub(super) const fn is_space(octet: u8) -> bool {

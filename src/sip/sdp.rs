@@ -43,7 +43,7 @@ pub fn judge(body: &[u8], inside: impl Fn(IpAddr) -> bool) -> Result<(), Objecti
         return unreadable("size", body);
     }
     let mut reader = Reader { inside, session: None, stream: None, streams: 0 };
-    let mut lines = body.split(|&octet| octet == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    let mut lines = lines(body).map(|line| line.strip_suffix(b"\r").unwrap_or(line));
     // A last line end leaves an empty piece behind; blank lines at the end are tolerated, blank lines between are not.
     let mut blank = false;
     for (number, line) in lines.by_ref().enumerate() {
@@ -54,7 +54,7 @@ pub fn judge(body: &[u8], inside: impl Fn(IpAddr) -> bool) -> Result<(), Objecti
             blank = true;
             continue;
         }
-        if blank || line.iter().any(|&octet| octet == b'\r' || octet == 0) {
+        if blank || memchr::memchr2(b'\r', 0, line).is_some() {
             return unreadable("line", line);
         }
         match (number, line) {
@@ -65,6 +65,17 @@ pub fn judge(body: &[u8], inside: impl Fn(IpAddr) -> bool) -> Result<(), Objecti
         }
     }
     reader.end_of_stream()
+}
+
+/// The pieces between line ends; one more than there are line ends.
+fn lines(body: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = Some(body);
+    std::iter::from_fn(move || {
+        let text = rest?;
+        let Some(end) = memchr::memchr(b'\n', text) else { return rest.take() };
+        rest = text.get(end.saturating_add(1)..);
+        text.get(..end)
+    })
 }
 
 /// What is known at one line.
