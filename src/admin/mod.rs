@@ -13,4 +13,4 @@ mod ready;
 mod server;
 
 pub use ready::{Latch, Ready};
-pub(crate) use server::{Pulse, serve};
+pub(crate) use server::{Pulse, serve, turns};

@@ -20,7 +20,7 @@ use crate::telemetry::Metrics;
 /// Connections served at a time; more wait in the kernel.
 const CONNECTIONS: usize = 32;
 /// How long a request's header section may take.
-const HEADER: Duration = Duration::from_secs(5);
+const HEADER: Duration = Duration::from_secs(2);
 /// How long a connection may last, whatever its peer does.
 const CONNECTION: Duration = Duration::from_secs(30);
 /// Octets of a header section.
@@ -91,7 +91,8 @@ async fn answer<B>(request: &Request<B>, metrics: &Metrics, ready: &Ready, pulse
     }
 }
 
-async fn turns(pulse: &Pulse) -> bool {
+/// Whether the worker's loop turns.
+pub(crate) async fn turns(pulse: &Pulse) -> bool {
     let asked = async {
         let (answer, answered) = oneshot::channel();
         pulse.send(answer).await.is_ok() && answered.await.is_ok()
@@ -104,4 +105,94 @@ fn plain(status: StatusCode, body: String) -> Response<Full<Bytes>> {
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, hyper::header::HeaderValue::from_static("text/plain; charset=utf-8"));
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+    use crate::admin::Latch;
+
+    struct Admin {
+        addr: std::net::SocketAddr,
+        ready: Arc<Ready>,
+        asked: mpsc::Receiver<oneshot::Sender<()>>,
+    }
+
+    async fn admin() -> Admin {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        let ready = Arc::new(Ready::default());
+        let (pulse, asked) = mpsc::channel(8);
+        tokio::spawn(serve(listener, Arc::new(Metrics::new()), Arc::clone(&ready), pulse));
+        Admin { addr, ready, asked }
+    }
+
+    /// Status code and everything else.
+    async fn ask(addr: std::net::SocketAddr, request: &str) -> (u16, String) {
+        let mut stream = TcpStream::connect(addr).await.unwrap();
+        let request = format!("{request} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        (answer[9..12].parse().unwrap(), answer)
+    }
+
+    #[tokio::test]
+    async fn each_path_answers_what_it_says() {
+        let admin = admin().await;
+        let (code, body) = ask(admin.addr, "GET /metrics").await;
+        assert!(code == 200 && body.contains("\nringfence_build_info{version=") && body.contains("text/plain; version=0.0.4"));
+        assert!(body.contains("\nprocess_open_fds "), "process metrics are collected at the scrape");
+        let (code, body) = ask(admin.addr, "GET /readyz").await;
+        assert!(code == 503 && body.contains("listeners are not bound yet\nnot every upstream name"), "{body}");
+        admin.ready.set(Latch::Listeners, true);
+        admin.ready.set(Latch::Targets, true);
+        assert_eq!(ask(admin.addr, "GET /readyz").await.0, 200);
+        admin.ready.drain();
+        let (code, body) = ask(admin.addr, "GET /readyz").await;
+        assert!(code == 503 && body.ends_with("draining\n"), "{body}");
+        assert_eq!(ask(admin.addr, "GET /").await.0, 404);
+        assert_eq!(ask(admin.addr, "GET /metrics/").await.0, 404);
+        let (code, body) = ask(admin.addr, "POST /readyz").await;
+        assert!(code == 405 && body.contains("allow: GET, HEAD"), "{body}");
+        assert_eq!(ask(admin.addr, "HEAD /metrics").await.0, 200);
+        assert_eq!(ask(admin.addr, "DELETE /nowhere").await.0, 404);
+    }
+
+    #[tokio::test]
+    async fn health_is_the_worker_answering() {
+        let mut admin = admin().await;
+        let worker = tokio::spawn(async move {
+            admin.asked.recv().await.unwrap().send(()).unwrap();
+            admin.asked
+        });
+        assert_eq!(ask(admin.addr, "GET /healthz").await.0, 200);
+        // Nobody answers now: the loop hangs.
+        let asked = worker.await.unwrap();
+        assert_eq!(ask(admin.addr, "GET /healthz").await.0, 503);
+        drop(asked);
+        assert_eq!(ask(admin.addr, "GET /healthz").await.0, 503, "and now it is gone");
+    }
+
+    #[tokio::test]
+    async fn slow_scrapers_cost_themselves() {
+        let admin = admin().await;
+        let mut slow = Vec::new();
+        for _ in 0..CONNECTIONS {
+            let mut stream = TcpStream::connect(admin.addr).await.unwrap();
+            stream.write_all(b"GET /metrics HTTP/1.1\r\nHo").await.unwrap();
+            slow.push(stream);
+        }
+        // Every place is taken; this one waits until they are thrown out.
+        let before = tokio::time::Instant::now();
+        assert_eq!(ask(admin.addr, "GET /metrics").await.0, 200);
+        assert!(before.elapsed() < HEADER * 3, "{:?}", before.elapsed());
+        for mut stream in slow {
+            let mut answer = Vec::new();
+            // Closed, politely or not.
+            let _ = stream.read_to_end(&mut answer).await;
+        }
+    }
 }

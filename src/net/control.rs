@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tracing::warn;
 
-use super::worker::Command;
+use super::turn::Command;
 use crate::admin::{Pulse, Ready};
 use crate::config::Config;
 use crate::dns::Resolver;

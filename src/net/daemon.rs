@@ -10,9 +10,9 @@ use tokio::sync::{mpsc, oneshot};
 use tracing::info;
 
 use super::control::{Control, Order};
-use super::worker::{self, Command, Start};
+use super::turn::{self, Command, Start};
 use super::{stream, udp};
-use crate::admin::Ready;
+use crate::admin::{Pulse, Ready};
 use crate::config::{Config, Listener, ListenerId, Transport};
 use crate::dns::{Resolver, ResolverError};
 use crate::telemetry::Metrics;
@@ -50,6 +50,7 @@ pub struct Daemon {
     ready: Arc<Ready>,
     listeners: Vec<SocketAddr>,
     admin: Option<SocketAddr>,
+    pulse: Pulse,
     commands: mpsc::Sender<Command>,
     orders: mpsc::Sender<Order>,
     /// None where the worker has its caller's thread.
@@ -62,7 +63,7 @@ impl Daemon {
     pub fn start(config: Arc<Config>) -> Result<Self, RunError> {
         let (mut daemon, start) = Self::prepare(config)?;
         let worker = std::thread::Builder::new().name("ringfence-sip".to_owned());
-        daemon.worker = Some(worker.spawn(move || worker::work(start))?);
+        daemon.worker = Some(worker.spawn(move || turn::work(start))?);
         Ok(daemon)
     }
 
@@ -113,14 +114,14 @@ impl Daemon {
             metrics: Arc::clone(&metrics),
             ready: Arc::clone(&ready),
             admin,
-            pulse,
+            pulse: pulse.clone(),
             worker: commands.clone(),
             orders: ordered,
         };
         let control = std::thread::Builder::new().name("ringfence-admin".to_owned()).spawn(move || control.work())?;
         info!(?listeners, admin = ?admin_addr, digest = config.digest, "started");
         let (worker, control) = (None, Some(control));
-        let daemon = Self { config, metrics, ready, listeners, admin: admin_addr, commands, orders, worker, control };
+        let daemon = Self { config, metrics, ready, listeners, admin: admin_addr, pulse, commands, orders, worker, control };
         Ok((daemon, start))
     }
 
@@ -154,12 +155,18 @@ impl Daemon {
         Arc::clone(&self.ready)
     }
 
+    /// Its worker, to be asked whether its loop turns.
+    pub(super) fn pulse(&self) -> Pulse {
+        self.pulse.clone()
+    }
+
     /// Its worker, to be told to end at once.
     pub(super) fn commands(&self) -> mpsc::Sender<Command> {
         self.commands.clone()
     }
 
     /// Puts another configuration into effect, which must have the same listeners; says why not otherwise. Counted.
+    /// Blocks until then: not for tasks.
     pub fn reload(&mut self, config: Config) -> Result<(), String> {
         let result = self.replace(Arc::new(config));
         self.reloaded(result.is_ok());
@@ -183,7 +190,7 @@ impl Daemon {
         Ok(())
     }
 
-    /// Takes no more calls, lets open transactions finish (`timers.drain` at most), and ends.
+    /// Takes no more calls, lets open transactions finish (`timers.drain` at most), and ends. Blocks until then: not for tasks.
     pub fn stop(mut self) -> Result<(), RunError> {
         self.ready.drain();
         // The only error is a worker that has ended already.
@@ -194,7 +201,8 @@ impl Daemon {
 
     fn finish(&mut self) -> Result<(), RunError> {
         let worker = end(self.worker.take(), "message");
-        let _ = self.orders.blocking_send(Order::Stop);
+        // Never full: orders are given one at a time. And never blocking: a daemon may be dropped inside a runtime.
+        let _ = self.orders.try_send(Order::Stop);
         let control = end(self.control.take(), "admin");
         worker.and(control)
     }
@@ -203,7 +211,7 @@ impl Daemon {
 impl Drop for Daemon {
     fn drop(&mut self) {
         if self.control.is_some() {
-            let _ = self.commands.blocking_send(Command::Stop);
+            let _ = self.commands.try_send(Command::Stop);
             // Nobody is left to be told of an error.
             let _ = self.finish();
         }

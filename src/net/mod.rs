@@ -19,6 +19,7 @@ mod notify;
 mod run;
 mod sent;
 mod stream;
+mod turn;
 mod udp;
 mod worker;
 

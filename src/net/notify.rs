@@ -1,7 +1,11 @@
 //! What systemd is told. Without systemd nothing happens.
 
+use std::time::Duration;
+
 use sd_notify::NotifyState;
 use tracing::debug;
+
+use crate::admin::{Pulse, turns};
 
 /// Calls are taken.
 pub(super) fn ready() {
@@ -19,6 +23,19 @@ pub(super) fn reloading() {
 /// Finishing what is open.
 pub(super) fn stopping() {
     tell(&[NotifyState::Stopping, NotifyState::Status("draining")]);
+}
+
+/// Tells the watchdog, where one is set, that the worker's loop turns; for ever. Silent while it does not.
+pub(super) async fn watch(pulse: Pulse) {
+    let Some(limit) = sd_notify::watchdog_enabled().filter(|limit| !limit.is_zero()) else { return };
+    let mut due = tokio::time::interval((limit / 3).max(Duration::from_millis(1)));
+    due.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        due.tick().await;
+        if turns(&pulse).await {
+            tell(&[NotifyState::Watchdog]);
+        }
+    }
 }
 
 fn tell(states: &[NotifyState<'_>]) {

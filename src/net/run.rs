@@ -10,7 +10,7 @@ use tracing::{error, info, warn};
 
 use super::daemon::{Daemon, RunError};
 use super::notify;
-use super::worker::{self, Command};
+use super::turn::{self, Command};
 use crate::config::Config;
 
 /// Runs a daemon until a signal ends it. `path` is what SIGHUP loads.
@@ -23,7 +23,7 @@ pub fn run(config: Arc<Config>, path: PathBuf) -> Result<(), RunError> {
     let (daemon, start) = Daemon::prepare(config)?;
     let obeying = std::thread::Builder::new().name("ringfence-signal".to_owned());
     let obeying = obeying.spawn(move || runtime.block_on(signals.obey(daemon, path)))?;
-    worker::work(start)?;
+    turn::work(start)?;
     obeying.join().map_err(|_| RunError::Ended("signal"))?
 }
 
@@ -54,6 +54,7 @@ impl Signals {
 
     async fn obey(mut self, mut daemon: Daemon, path: PathBuf) -> Result<(), RunError> {
         let (ready, commands) = (daemon.readiness(), daemon.commands());
+        tokio::spawn(notify::watch(daemon.pulse()));
         let mut told = false;
         loop {
             tokio::select! {

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use metrics::{Counter, Gauge, Histogram, SharedString};
 
+use super::loss::Loss;
 use super::metrics::{Labels, Metrics};
 use crate::config::{Config, ProjectId, RegionId, Transport, TrunkId};
 use crate::core::io::{Drop, Outcome, Verdict};
@@ -17,59 +18,6 @@ use crate::sip::{Fault, Method};
 
 /// The label where no project or trunk is known.
 const NONE: &str = "none";
-
-/// What the shell itself threw away, or had to close.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Loss {
-    /// The socket's send buffer was full.
-    SendBuffer,
-    /// The system refused to send: no route, an address of another family, larger than a datagram.
-    Unsendable,
-    /// The connection that an answer belongs to is gone.
-    ConnectionGone,
-    /// A connection's write queue is over `limits.write_queue`: closed.
-    WriteQueue,
-    /// A connection's peer does not read: closed.
-    Stalled,
-    /// A message did not arrive whole within `limits.partial`: its connection was closed.
-    Partial,
-    /// As many connections as `limits.connections` are open: accepting pauses.
-    Connections,
-    /// As many connections of one source as `limits.connections_per_source` are open: closed at once.
-    SourceConnections,
-    /// A next hop could not be connected to.
-    Connect,
-}
-
-impl Loss {
-    /// Every loss, in the order of the discriminants.
-    pub const ALL: [Self; 9] = [
-        Self::SendBuffer,
-        Self::Unsendable,
-        Self::ConnectionGone,
-        Self::WriteQueue,
-        Self::Stalled,
-        Self::Partial,
-        Self::Connections,
-        Self::SourceConnections,
-        Self::Connect,
-    ];
-
-    /// The metric label, beside those of [`Drop`].
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::SendBuffer => "send-buffer",
-            Self::Unsendable => "unsendable",
-            Self::ConnectionGone => "connection-gone",
-            Self::WriteQueue => "write-queue",
-            Self::Stalled => "stalled",
-            Self::Partial => "partial",
-            Self::Connections => "connections",
-            Self::SourceConnections => "source-connections",
-            Self::Connect => "connect",
-        }
-    }
-}
 
 /// The labels of [`Outcome`], in the order of [`outcome_index`].
 const OUTCOMES: [&str; 8] = ["forwarded", "answered", "refused", "relayed", "absorbed", "stray", "malformed", "dropped"];
@@ -93,6 +41,9 @@ const CODES: [u16; 73] = [
     413, 414, 415, 416, 417, 420, 421, 422, 423, 424, 425, 428, 429, 430, 433, 436, 437, 438, 439, 440, 469, 470, 480, 481, 482,
     483, 484, 485, 486, 487, 488, 489, 491, 493, 494, 500, 501, 502, 503, 504, 505, 513, 580, 600, 603, 604, 606, 607,
 ];
+/// Those that stand at 0 before they happen: what is made here, and what every call meets.
+const COMMON: [u16; 23] =
+    [100, 180, 183, 200, 202, 400, 403, 404, 405, 408, 416, 480, 481, 483, 486, 487, 488, 500, 503, 505, 513, 600, 603];
 const CLASSES: [&str; 6] = ["1xx", "2xx", "3xx", "4xx", "5xx", "6xx"];
 
 fn code_index(code: u16) -> usize {
@@ -156,6 +107,11 @@ impl Handles {
             (0..).zip(&self.config.regions).filter(|(_, region)| region.served).map(|(id, _)| RegionId(id)).collect();
         let projects: Vec<ProjectId> = (0..).zip(&self.config.projects).map(|(id, _)| ProjectId(id)).collect();
         for region in served {
+            for (direction, code) in COMMON.iter().flat_map(|&code| [(Direction::In, code), (Direction::Out, code)]) {
+                if let Some(counter) = self.response_counter(region, direction, code) {
+                    counter.increment(0);
+                }
+            }
             for reason in Reason::ALL {
                 let verdict = if reason <= Reason::Failover { Verdict::Accept } else { Verdict::Refuse };
                 self.verdict(region, None, verdict, reason).increment(0);
@@ -198,20 +154,26 @@ impl Handles {
 
     /// `ringfence_responses_total{region,direction,code}`.
     pub fn response(&mut self, id: RegionId, direction: Direction, code: u16) {
+        if let Some(counter) = self.response_counter(id, direction, code) {
+            counter.increment(1);
+        }
+    }
+
+    fn response_counter(&mut self, id: RegionId, direction: Direction, code: u16) -> Option<&Counter> {
         let Self { metrics, regions, .. } = self;
-        let Some(region) = regions.get_mut(usize::from(id.0)) else { return };
+        let region = regions.get_mut(usize::from(id.0))?;
         let Region { name, responses: [inward, outward], .. } = region;
         let counters = match direction {
             Direction::In => inward,
             Direction::Out => outward,
         };
         let index = code_index(code);
-        let Some(counter) = counters.get_mut(index) else { return };
+        let counter = counters.get_mut(index)?;
         let register = || {
             let labels = vec![("region", name.clone()), ("direction", direction.label().into()), ("code", code_label(index))];
             metrics.counter("ringfence_responses_total", labels)
         };
-        counter.get_or_insert_with(register).increment(1);
+        Some(counter.get_or_insert_with(register))
     }
 
     /// `ringfence_verdicts_total{region,project,verdict,reason}`.
@@ -356,4 +318,44 @@ fn region_name(config: &Config, id: RegionId) -> SharedString {
 
 fn project_name(config: &Config, id: Option<ProjectId>) -> SharedString {
     id.map_or_else(|| NONE.into(), |id| config.project(id).name.clone().into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_is_its_own_label_or_its_class() {
+        assert!(CODES.is_sorted() && COMMON.iter().all(|code| CODES.contains(code)));
+        for (code, label) in [(100, "100"), (607, "607"), (299, "2xx"), (699, "6xx"), (199, "199"), (0, "1xx"), (999, "6xx")] {
+            assert_eq!(&*code_label(code_index(code)), label);
+        }
+    }
+
+    #[test]
+    fn indices_are_the_places_of_the_labels() {
+        for (at, loss) in Loss::ALL.into_iter().enumerate() {
+            assert_eq!(loss as usize, at);
+        }
+        for (at, method) in Method::ALL.into_iter().enumerate() {
+            assert_eq!(method as usize, at);
+        }
+        let outcomes = [
+            Outcome::Forwarded,
+            Outcome::Answered(200),
+            Outcome::Refused(Reason::ForeignEndpoint),
+            Outcome::Relayed,
+            Outcome::Absorbed,
+            Outcome::Stray,
+            Outcome::Malformed(Fault::NotSip),
+            Outcome::Dropped(Drop::Flood),
+        ];
+        for outcome in outcomes {
+            assert_eq!(OUTCOMES[outcome_index(outcome)], outcome.label());
+        }
+        let mut causes: Vec<_> = Loss::ALL.map(Loss::label).into_iter().chain(Drop::ALL.map(Drop::label)).collect();
+        causes.sort_unstable();
+        causes.dedup();
+        assert_eq!(causes.len(), Loss::ALL.len() + Drop::ALL.len(), "shell and core share the label");
+    }
 }

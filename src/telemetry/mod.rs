@@ -5,9 +5,11 @@
 
 pub mod handles;
 pub mod log;
+pub mod loss;
 pub mod metrics;
 pub mod record;
 
-pub use handles::{Direction, Handles, Loss};
+pub use handles::{Direction, Handles};
+pub use loss::Loss;
 pub use metrics::Metrics;
 pub use record::{Record, Seen};

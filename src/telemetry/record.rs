@@ -7,8 +7,9 @@ use std::time::Instant;
 
 use tracing::{Level, debug, enabled, warn};
 
-use super::handles::{Direction, Handles, Loss};
+use super::handles::{Direction, Handles};
 use super::log::{Escaped, Limit};
+use super::loss::Loss;
 use super::metrics::Metrics;
 use crate::config::{Config, RegionId, Transport};
 use crate::core::io::{Arrival, Drop, Note, Outcome};

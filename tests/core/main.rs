@@ -5,6 +5,7 @@
 mod dialogs;
 mod failover;
 mod fence_types;
+mod fixtures;
 mod reasons;
 mod simulation;
 mod site;

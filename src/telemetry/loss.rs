@@ -1,0 +1,54 @@
+//! The closed list of what the shell throws away without a word.
+
+/// What the shell itself threw away, or had to close.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Loss {
+    /// The socket's send buffer was full.
+    SendBuffer,
+    /// The system refused to send: no route, an address of another family, larger than a datagram.
+    Unsendable,
+    /// The connection that an answer belongs to is gone.
+    ConnectionGone,
+    /// A connection's write queue is over `limits.write_queue`: closed.
+    WriteQueue,
+    /// A connection's peer does not read: closed.
+    Stalled,
+    /// A message did not arrive whole within `limits.partial`: its connection was closed.
+    Partial,
+    /// As many connections as `limits.connections` are open: accepting pauses.
+    Connections,
+    /// As many connections of one source as `limits.connections_per_source` are open: closed at once.
+    SourceConnections,
+    /// A next hop could not be connected to.
+    Connect,
+}
+
+impl Loss {
+    /// Every loss, in the order of the discriminants.
+    pub const ALL: [Self; 9] = [
+        Self::SendBuffer,
+        Self::Unsendable,
+        Self::ConnectionGone,
+        Self::WriteQueue,
+        Self::Stalled,
+        Self::Partial,
+        Self::Connections,
+        Self::SourceConnections,
+        Self::Connect,
+    ];
+
+    /// The metric label, beside those of [`Drop`](crate::core::io::Drop).
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::SendBuffer => "send-buffer",
+            Self::Unsendable => "unsendable",
+            Self::ConnectionGone => "connection-gone",
+            Self::WriteQueue => "write-queue",
+            Self::Stalled => "stalled",
+            Self::Partial => "partial",
+            Self::Connections => "connections",
+            Self::SourceConnections => "source-connections",
+            Self::Connect => "connect",
+        }
+    }
+}

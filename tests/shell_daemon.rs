@@ -1,0 +1,293 @@
+//! A daemon inside the test: its limits on streams, its reloads, its start and end.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use ringfence::config::Config;
+use ringfence::net::{Daemon, RunError};
+use socket2::{Domain, Socket, Type};
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Every test has a network of its own inside 127.0.0.0/8, and the well-known port.
+fn config(network: u8, more: &str) -> Config {
+    let text = format!(
+        "serve = [\"eu\"]\n[region.eu]\nhostname = \"eu.sip.example.com\"\n\
+         listen = [\"udp:127.52.{network}.1:5060\", \"tcp:127.52.{network}.1:5060\"]\n\
+         networks = [\"127.52.{network}.128/25\"]\nupstream = \"sip:127.52.{network}.200\"\n\
+         [project.acme]\npin = [\"eu\"]\n[project.acme.trunk.one]\nnetworks = [\"127.52.{network}.0/25\"]\n\
+         [admin]\nlisten = \"127.52.{network}.1:9090\"\n{more}"
+    );
+    ringfence::config::parse(Path::new("test.toml"), &text).unwrap()
+}
+
+fn start(config: Config) -> Daemon {
+    let daemon = Daemon::start(Arc::new(config)).unwrap();
+    assert!(daemon.ready(PATIENCE), "{:?}", daemon.missing());
+    daemon
+}
+
+fn connect(daemon: &Daemon, from: &str) -> TcpStream {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::new(from.parse::<IpAddr>().unwrap(), 0).into()).unwrap();
+    socket.connect(&daemon.listeners()[1].into()).unwrap();
+    let stream = TcpStream::from(socket);
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream
+}
+
+fn options(stream: &TcpStream, branch: &str) -> String {
+    let (from, to) = (stream.local_addr().unwrap(), stream.peer_addr().unwrap());
+    format!(
+        "OPTIONS sip:acme.eu.sip.example.com SIP/2.0\r\nVia: SIP/2.0/TCP {from};branch=z9hG4bK{branch}\r\n\
+         Max-Forwards: 70\r\nFrom: <sip:a@{from}>;tag={branch}\r\nTo: <sip:acme.eu.sip.example.com>\r\n\
+         Call-ID: {branch}@{to}\r\nCSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n"
+    )
+}
+
+/// Reads until the end of a message without a body.
+fn answer(stream: &mut TcpStream) -> String {
+    let mut text = Vec::new();
+    while !text.ends_with(b"\r\n\r\n") {
+        let mut octet = [0];
+        assert_eq!(stream.read(&mut octet).unwrap(), 1, "closed after {:?}", String::from_utf8_lossy(&text));
+        text.push(octet[0]);
+    }
+    String::from_utf8(text).unwrap()
+}
+
+fn asked(stream: &mut TcpStream, branch: &str) -> String {
+    let request = options(stream, branch);
+    stream.write_all(request.as_bytes()).unwrap();
+    answer(stream)
+}
+
+/// Whether the daemon has closed the connection, without another octet.
+fn closed(stream: &mut TcpStream) -> bool {
+    match stream.read(&mut [0; 1]) {
+        Ok(octets) => octets == 0,
+        Err(error) => error.kind() == ErrorKind::ConnectionReset,
+    }
+}
+
+fn metric(daemon: &Daemon, series: &str) -> u64 {
+    let text = daemon.metrics();
+    let line = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+    line.unwrap_or_else(|| panic!("{series} is not there:\n{text}")).parse().unwrap()
+}
+
+fn dropped(daemon: &Daemon, cause: &str) -> u64 {
+    metric(daemon, &format!("ringfence_dropped_total{{region=\"eu\",cause=\"{cause}\"}}"))
+}
+
+/// Waits until the metrics say so; they are counted on another thread.
+fn until(what: &str, reached: impl Fn() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !reached() {
+        assert!(Instant::now() < end, "{what}");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn one_source_cannot_take_all_connections() {
+    let mut config = config(1, "");
+    config.limits.connections_per_source = 3;
+    let daemon = start(config);
+    let mut open: Vec<TcpStream> = (0..3).map(|_| connect(&daemon, "127.52.1.2")).collect();
+    for (at, stream) in open.iter_mut().enumerate() {
+        assert!(asked(stream, &format!("a{at}")).starts_with("SIP/2.0 200 "));
+    }
+    assert!(closed(&mut connect(&daemon, "127.52.1.2")));
+    assert_eq!(dropped(&daemon, "source-connections"), 1);
+    assert!(asked(&mut connect(&daemon, "127.52.1.3"), "b").starts_with("SIP/2.0 200 "), "another source");
+    // A place that is given back can be taken.
+    open.pop();
+    let connections = "ringfence_connections{region=\"eu\",transport=\"tcp\"}";
+    until("two are left", || metric(&daemon, connections) == 2);
+    assert!(asked(&mut connect(&daemon, "127.52.1.2"), "c").starts_with("SIP/2.0 200 "));
+}
+
+#[test]
+fn beyond_all_connections_nothing_is_accepted_until_one_ends() {
+    let mut config = config(2, "");
+    config.limits.connections = 2;
+    let daemon = start(config);
+    let mut first = connect(&daemon, "127.52.2.2");
+    let mut second = connect(&daemon, "127.52.2.3");
+    assert!(asked(&mut first, "a").starts_with("SIP/2.0 200 "));
+    assert!(asked(&mut second, "b").starts_with("SIP/2.0 200 "));
+    let mut third = connect(&daemon, "127.52.2.4");
+    let request = options(&third, "c");
+    third.write_all(request.as_bytes()).unwrap();
+    until("the limit is noticed", || dropped(&daemon, "connections") == 1);
+    assert!(asked(&mut first, "d").starts_with("SIP/2.0 200 "), "those that are open go on");
+    assert_eq!(metric(&daemon, "ringfence_received_total{region=\"eu\",transport=\"tcp\"}"), 3);
+    drop(second);
+    assert!(answer(&mut third).starts_with("SIP/2.0 200 "));
+}
+
+#[test]
+fn silence_and_slowness_end_a_connection_and_are_told_apart() {
+    let mut config = config(3, "");
+    config.limits.idle = Duration::from_millis(300);
+    config.limits.partial = Duration::from_millis(100);
+    let daemon = start(config);
+    let begin = Instant::now();
+    let (mut idle, mut slow) = (connect(&daemon, "127.52.3.2"), connect(&daemon, "127.52.3.3"));
+    let request = options(&slow, "a");
+    slow.write_all(&request.as_bytes()[..40]).unwrap();
+    assert!(closed(&mut slow));
+    let slow_for = begin.elapsed();
+    assert!(closed(&mut idle));
+    let idle_for = begin.elapsed();
+    assert!(slow_for >= Duration::from_millis(100) && idle_for >= Duration::from_millis(300), "{slow_for:?} {idle_for:?}");
+    assert_eq!(dropped(&daemon, "partial"), 1, "the idle one lost nothing");
+    assert_eq!(metric(&daemon, "ringfence_received_total{region=\"eu\",transport=\"tcp\"}"), 0);
+}
+
+#[test]
+fn octet_by_octet_is_no_way_to_stay() {
+    let mut config = config(4, "");
+    config.limits.partial = Duration::from_millis(200);
+    let daemon = start(config);
+    let mut slow = connect(&daemon, "127.52.4.2");
+    slow.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
+    let request = options(&slow, "a");
+    let begin = Instant::now();
+    // Each octet comes well within the limit; the message does not.
+    let ended = request.bytes().any(|octet| {
+        let gone = slow.write_all(&[octet]).is_err();
+        gone || slow.read(&mut [0; 1]).is_ok_and(|octets| octets == 0)
+    });
+    assert!(ended && begin.elapsed() < PATIENCE, "{:?}", begin.elapsed());
+    assert_eq!(dropped(&daemon, "partial"), 1);
+}
+
+#[test]
+fn whoever_says_no_more_is_still_answered() {
+    let daemon = start(config(5, ""));
+    let mut stream = connect(&daemon, "127.52.5.2");
+    let request = options(&stream, "a");
+    stream.write_all(request.as_bytes()).unwrap();
+    stream.shutdown(std::net::Shutdown::Write).unwrap();
+    assert!(answer(&mut stream).starts_with("SIP/2.0 200 "));
+    assert!(closed(&mut stream));
+}
+
+#[test]
+fn a_reader_that_stalls_is_closed_before_memory_grows() {
+    let mut config = config(6, "");
+    config.limits.write_queue = 64 << 10;
+    let daemon = start(config);
+    let mut stream = connect(&daemon, "127.52.6.2");
+    stream.set_write_timeout(Some(PATIENCE)).unwrap();
+    let request = options(&stream, "a").repeat(100);
+    let ended = (0..10_000).any(|_| stream.write_all(request.as_bytes()).is_err());
+    assert!(ended, "everything was taken");
+    assert_eq!(dropped(&daemon, "write-queue"), 1);
+    assert!(asked(&mut connect(&daemon, "127.52.6.3"), "b").starts_with("SIP/2.0 200 "));
+}
+
+#[test]
+fn a_reload_changes_limits_but_not_listeners() {
+    let mut daemon = start(config(7, ""));
+    let digest =
+        |daemon: &Daemon, config: &Config| metric(daemon, &format!("ringfence_config_info{{digest=\"{}\"}}", config.digest));
+    let (old, mut new) = (config(7, ""), config(7, "[project.other]\npin = [\"eu\"]\n"));
+    new.limits.connections_per_source = 1;
+    let new_digest = new.digest.clone();
+    let kept = connect(&daemon, "127.52.7.2");
+    let series = "ringfence_config_reloads_total";
+    daemon.reload(new).unwrap();
+    assert_eq!((digest(&daemon, &old), metric(&daemon, &format!("{series}{{result=\"ok\"}}"))), (0, 1));
+    assert_eq!(metric(&daemon, &format!("ringfence_config_info{{digest=\"{new_digest}\"}}")), 1);
+    assert!(closed(&mut connect(&daemon, "127.52.7.2")), "the new limit holds");
+    drop(kept);
+    let elsewhere = config(8, "");
+    let error = daemon.reload(elsewhere).unwrap_err();
+    assert!(error.contains("restart"), "{error}");
+    assert_eq!(metric(&daemon, &format!("{series}{{result=\"failed\"}}")), 1);
+    assert_eq!(metric(&daemon, &format!("ringfence_config_info{{digest=\"{new_digest}\"}}")), 1, "nothing has changed");
+}
+
+#[test]
+fn a_socket_that_is_taken_is_named() {
+    let daemon = start(config(9, ""));
+    let error = Daemon::start(Arc::new(config(9, ""))).unwrap_err();
+    assert!(matches!(error, RunError::Bind { .. }));
+    let text = error.to_string();
+    assert!(text.contains("udp:127.52.9.1:5060 of region eu") && text.contains("in use"), "{text}");
+    daemon.stop().unwrap();
+    // And it is given back at the end.
+    start(config(9, "")).stop().unwrap();
+}
+
+#[test]
+fn an_idle_daemon_stops_at_once_and_may_be_dropped_inside_a_runtime() {
+    let begin = Instant::now();
+    let daemon = start(config(10, ""));
+    let mut stream = connect(&daemon, "127.52.10.2");
+    assert!(asked(&mut stream, "a").starts_with("SIP/2.0 200 "));
+    until("the answered OPTIONS holds nothing", || {
+        let text = daemon.metrics();
+        text.lines().filter(|line| line.starts_with("ringfence_transactions{")).all(|line| line.ends_with(" 0"))
+    });
+    let stopping = std::thread::spawn(move || daemon.stop());
+    assert!(closed(&mut stream), "told by an end of stream");
+    drop(stream);
+    stopping.join().unwrap().unwrap();
+    assert!(begin.elapsed() < PATIENCE);
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(async { drop(start(config(10, ""))) });
+}
+
+#[test]
+fn not_ready_while_a_name_is_unknown() {
+    let server = std::net::UdpSocket::bind("127.52.11.9:0").unwrap();
+    let more = format!(
+        "[dns]\nservers = [\"{}\"]\n[region.us]\nhostname = \"us.example.com\"\nnetworks = [\"10.0.0.0/8\"]\n",
+        server.local_addr().unwrap()
+    );
+    let text = more + "upstream = \"sip:a.example.net\"\n";
+    let daemon = Daemon::start(Arc::new(config(11, &text))).unwrap();
+    // The server has been asked and says nothing.
+    server.recv_from(&mut [0; 512]).unwrap();
+    assert!(!daemon.ready(Duration::from_millis(50)));
+    assert_eq!(daemon.missing(), ["not every upstream name has been resolved yet"]);
+}
+
+#[test]
+fn a_flood_on_one_socket_starves_no_other() {
+    let daemon = start(config(12, ""));
+    let (flooding, to) = (AtomicBool::new(true), daemon.listeners()[0]);
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                let socket = std::net::UdpSocket::bind("127.52.12.66:0").unwrap();
+                while flooding.load(Ordering::Relaxed) {
+                    // A full send buffer is no reason to stop.
+                    let _ = socket.send_to(&[b'x'; 900], to);
+                }
+            });
+        }
+        let received = "ringfence_received_total{region=\"eu\",transport=\"udp\"}";
+        let before = metric(&daemon, received);
+        until("the flood is on", || metric(&daemon, received) > before + 10_000);
+        let begin = Instant::now();
+        let mut stream = connect(&daemon, "127.52.12.2");
+        for at in 0..20 {
+            assert!(asked(&mut stream, &format!("a{at}")).starts_with("SIP/2.0 200 "));
+        }
+        daemon.stop().unwrap();
+        // A tenth of a second when each has its turn; ten when a socket is read until it is empty.
+        assert!(begin.elapsed() < PATIENCE / 2, "{:?}", begin.elapsed());
+        flooding.store(false, Ordering::Relaxed);
+    });
+}
