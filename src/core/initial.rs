@@ -176,7 +176,7 @@ impl Core {
     /// An INVITE that was refused for good a moment ago: told the same, without judging again.
     fn repeated(&mut self, case: &Case<'_, '_>, out: &mut Vec<Output>) -> Option<Outcome> {
         let call = self.keys.call(case.request.call_id, case.request.from_tag);
-        let told = self.repeats.told(case.now, call)?.clone();
+        let told = self.repeats.get(case.now, call)?.clone();
         let (mut env, _) = self.split(case.now, out);
         env.answer(case.message, &case.peer, case.listener.region, told.code, told.reason.phrase(), &told.rows);
         if told.request != self.instance(case) {
@@ -210,7 +210,11 @@ impl Core {
         let (mut env, _) = self.split(case.now, out);
         env.answer(case.message, &case.peer, case.listener.region, code, refusal.reason.phrase(), &rows);
         out.push(verdict(case.region(), refusal.project, refusal.trunk, Verdict::Refuse, refusal.reason));
-        let call = case.request.method == Method::Invite && case.request.to_tag.is_none();
+        let invite = case.request.method == Method::Invite;
+        if invite && case.request.to_tag.is_some() {
+            self.refused.put(case.now, case.key, ());
+        }
+        let call = invite && case.request.to_tag.is_none();
         if call && refusal.reason.class() == Class::Policy {
             let told = Told {
                 code,
@@ -219,9 +223,8 @@ impl Core {
                 trunk: refusal.trunk,
                 rows: rows.into_boxed_slice(),
                 request: self.instance(case),
-                at: case.now,
             };
-            self.repeats.tell(self.keys.call(case.request.call_id, case.request.from_tag), told);
+            self.repeats.put(case.now, self.keys.call(case.request.call_id, case.request.from_tag), told);
         }
         Outcome::Refused(refusal.reason)
     }

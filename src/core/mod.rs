@@ -15,7 +15,7 @@ use forward::{Names, Work};
 use io::{Arrival, Drop, Input, Note, Outcome, Output, Peer};
 use keys::Keys;
 use limit::Paces;
-use repeat::Repeats;
+use repeat::{Lately, Told};
 use token::Tokens;
 use transaction::Table;
 
@@ -49,7 +49,10 @@ pub struct Core {
     names: Names,
     shard: u8,
     table: Table,
-    repeats: Repeats,
+    /// Calls refused for good.
+    repeats: Lately<Told>,
+    /// INVITEs refused inside a dialog: their ACK looks like that of a 2xx.
+    refused: Lately<()>,
     paces: Paces,
     draining: bool,
     work: Work,
@@ -62,7 +65,8 @@ impl Core {
         Self {
             tokens: Tokens::of(&config, &keys),
             names: Names::of(&config),
-            repeats: Repeats::new(config.limits.repeats),
+            repeats: Lately::new(config.limits.repeats),
+            refused: Lately::new(config.limits.repeats),
             paces: Paces::new(config.limits.sources),
             table: Table::new(now),
             config,

@@ -1,7 +1,6 @@
-//! Calls refused lately, to recognise one that comes again: the carrier retries although it was told not to.
+//! What was refused lately: calls, to recognise one that comes again, and requests whose ACK is still to come.
 //!
-//! The answer is kept with the call, so that a repeat is told the same. Bounded: two generations, the older one is forgotten
-//! when the younger one is full.
+//! A refusal keeps no transaction. This is all that is remembered of it, for a minute and within a bound.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -9,10 +8,10 @@ use std::time::{Duration, Instant};
 use crate::config::{ProjectId, TrunkId};
 use crate::reason::Reason;
 
-/// How long a refused call is remembered.
+/// How long anything is remembered.
 const KEEP: Duration = Duration::from_secs(60);
 
-/// What a call was told.
+/// What a call was told, so that it is told the same again: the carrier retries although it was told not to.
 #[derive(Clone, Debug)]
 pub(super) struct Told {
     /// The status code.
@@ -27,39 +26,37 @@ pub(super) struct Told {
     pub(super) rows: Box<[u8]>,
     /// The request that was told: its branch, sent-by and `CSeq`. The same again is a retransmission, not a repeat.
     pub(super) request: u128,
-    /// When.
-    pub(super) at: Instant,
 }
 
-/// The calls refused in the last minute, by Call-ID and From-tag.
+/// A bounded memory of the last minute, by keyed hash. Two generations: when the younger one is full the older one is forgotten.
 #[derive(Debug)]
-pub(super) struct Repeats {
-    young: HashMap<u128, Told>,
-    old: HashMap<u128, Told>,
+pub(super) struct Lately<T> {
+    young: HashMap<u128, (Instant, T)>,
+    old: HashMap<u128, (Instant, T)>,
     half: usize,
 }
 
-impl Repeats {
-    /// Remembers up to `calls` calls.
-    pub(super) fn new(calls: usize) -> Self {
-        Self { young: HashMap::new(), old: HashMap::new(), half: (calls / 2).max(1) }
+impl<T> Lately<T> {
+    /// Remembers up to `most` things.
+    pub(super) fn new(most: usize) -> Self {
+        Self { young: HashMap::new(), old: HashMap::new(), half: (most / 2).max(1) }
     }
 
-    /// What the call was told, if that is less than a minute ago.
-    pub(super) fn told(&self, now: Instant, call: u128) -> Option<&Told> {
-        let told = self.young.get(&call).or_else(|| self.old.get(&call))?;
-        (now.saturating_duration_since(told.at) < KEEP).then_some(told)
+    /// What is remembered under a key, if it is less than a minute old.
+    pub(super) fn get(&self, now: Instant, key: u128) -> Option<&T> {
+        let (at, thing) = self.young.get(&key).or_else(|| self.old.get(&key))?;
+        (now.saturating_duration_since(*at) < KEEP).then_some(thing)
     }
 
-    /// Remembers what a call was told.
-    pub(super) fn tell(&mut self, call: u128, told: Told) {
-        if self.young.len() >= self.half && !self.young.contains_key(&call) {
+    /// Remembers something.
+    pub(super) fn put(&mut self, now: Instant, key: u128, thing: T) {
+        if self.young.len() >= self.half && !self.young.contains_key(&key) {
             self.old = std::mem::take(&mut self.young);
         }
-        self.young.insert(call, told);
+        self.young.insert(key, (now, thing));
     }
 
-    /// Forgets everything: the rules have changed.
+    /// Forgets everything.
     pub(super) fn clear(&mut self) {
         self.young.clear();
         self.old.clear();
@@ -72,24 +69,15 @@ mod tests {
 
     #[test]
     fn forgets_after_a_minute_and_when_full() {
-        let (mut repeats, start) = (Repeats::new(4), Instant::now());
-        let told = |at| Told {
-            code: 603,
-            reason: Reason::ForeignEndpoint,
-            project: None,
-            trunk: None,
-            rows: Box::default(),
-            request: 0,
-            at,
-        };
-        repeats.tell(1, told(start));
-        assert!(repeats.told(start + Duration::from_secs(59), 1).is_some());
-        assert!(repeats.told(start + KEEP, 1).is_none());
-        for call in 2..100 {
-            repeats.tell(call, told(start));
+        let (mut lately, start) = (Lately::new(4), Instant::now());
+        lately.put(start, 1, ());
+        assert!(lately.get(start + Duration::from_secs(59), 1).is_some());
+        assert!(lately.get(start + KEEP, 1).is_none());
+        for key in 2..100 {
+            lately.put(start, key, ());
         }
-        assert!(repeats.told(start, 1).is_none());
-        assert!(repeats.told(start, 99).is_some());
-        assert!(repeats.young.len() + repeats.old.len() <= 4);
+        assert!(lately.get(start, 1).is_none());
+        assert!(lately.get(start, 99).is_some());
+        assert!(lately.young.len() + lately.old.len() <= 4);
     }
 }

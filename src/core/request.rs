@@ -183,6 +183,9 @@ impl Core {
 
     /// Says something that is neither a refusal nor a forward.
     pub(super) fn say(&mut self, case: &Case<'_, '_>, code: u16, phrase: &str, rows: &[u8], out: &mut Vec<Output>) -> Outcome {
+        if case.request.method == Method::Invite && case.request.to_tag.is_some() {
+            self.refused.put(case.now, case.key, ());
+        }
         let (mut env, _) = self.split(case.now, out);
         env.answer(case.message, &case.peer, case.region(), code, phrase, rows);
         Outcome::Answered(code)
@@ -197,6 +200,10 @@ impl Core {
                 self.settle(slot, out);
                 return Outcome::Absorbed;
             }
+        }
+        // For a refusal of ours: known by our own tag, or, inside a dialog, by the branch of the INVITE, which the ACK of a 2xx has not.
+        if self.refused.get(case.now, case.key).is_some() {
+            return Outcome::Absorbed;
         }
         if case.request.to_tag == Some(self.keys.to_tag(case.request.call_id, case.request.from_tag).as_bytes()) {
             return Outcome::Absorbed;

@@ -103,14 +103,11 @@ pub(super) fn quoted_end(text: &[u8], start: usize) -> Option<usize> {
 /// The value of a parameter in a `;`-separated list, by name without case: `Some(Some(value))`, `Some(None)` for a flag. Quoted
 /// values may hold `;`.
 pub fn param<'a>(params: &'a [u8], name: &str) -> Option<Option<&'a [u8]>> {
-    each_param(params).find_map(|(span, key, value)| {
-        let _ = span;
-        key.eq_ignore_ascii_case(name.as_bytes()).then_some(value)
-    })
+    each_param(params).find_map(|(_, key, value)| key.eq_ignore_ascii_case(name.as_bytes()).then_some(value))
 }
 
 /// The parameters of a `;`-separated list: place, name and value of each.
-pub(super) fn each_param(params: &[u8]) -> impl Iterator<Item = (Range<usize>, &[u8], Option<&[u8]>)> + '_ {
+pub(super) fn each_param(params: &[u8]) -> impl Iterator<Item = (Range<usize>, &[u8], Option<&[u8]>)> {
     let mut at = 0;
     std::iter::from_fn(move || {
         if at >= params.len() {

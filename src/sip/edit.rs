@@ -45,6 +45,15 @@ impl Edit {
         self.splice(from, &[]);
     }
 
+    /// Where the first text inserted before `at` begins in the edited message.
+    pub fn place(&self, at: usize) -> usize {
+        let before = self.splices.iter().filter(|splice| splice.from.start < at);
+        let moved = before.fold((at, 0_usize), |(to, gone), splice| {
+            (to.saturating_add(splice.text.len()), gone.saturating_add(splice.from.len()))
+        });
+        moved.0.saturating_sub(moved.1)
+    }
+
     /// Appends the edited message to `out`.
     pub fn apply(&mut self, source: &[u8], out: &mut Vec<u8>) {
         self.apply_within(source, &(0..source.len()), out);
@@ -83,6 +92,7 @@ mod tests {
         edit.insert(6, &[b"<"]);
         edit.apply(b"abcdef", &mut out);
         assert_eq!(out, b">acd123Ef<");
+        assert_eq!([0, 4, 6].map(|at| edit.place(at)), [0, 4, 9]);
         edit.clear();
         out.clear();
         edit.apply(b"abcdef", &mut out);

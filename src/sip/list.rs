@@ -81,7 +81,8 @@ pub fn remove_many(message: &Message<'_>, items: &[Item], edit: &mut Edit) {
         let mut gone: Option<Range<usize>> = None;
         for span in (Split { bytes: message.bytes(), rest: header.value.clone() }) {
             if items.iter().any(|item| item.span == span) {
-                gone = Some(gone.map_or_else(|| span.clone(), |gone| gone.start..span.end));
+                let start = gone.map_or(span.start, |gone| gone.start);
+                gone = Some(start..span.end);
                 continue;
             }
             // Up to the value that stays, so that its own spelling stays too.

@@ -199,6 +199,12 @@ fn media_of_a_re_invite_is_judged_and_the_call_goes_on() {
             assert_eq!(sent.len(), 1);
             assert_eq!(sent[0].line(), "SIP/2.0 488 Media Outside Region");
             assert_eq!(sent[0].header("X-Ringfence").as_deref(), Some("140; reason=foreign-media-offer; region=eu"));
+            // Its ACK is for us: the other side never saw the INVITE.
+            let ack = inside("INVITE", uri, &routes(&route), cseq, from_trunk)
+                .replace("INVITE sip", "ACK sip")
+                .replace(" INVITE\r", " ACK\r");
+            assert!(site.from(source, &ack).is_empty());
+            assert_eq!(site.outcome(), Outcome::Absorbed);
         }
         site.pass(Duration::from_secs(100));
     }

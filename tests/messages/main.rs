@@ -1,3 +1,4 @@
 //! The message layer against what the standards say, what others read, and what strangers send.
+#![expect(clippy::unwrap_used, reason = "a test may fail")]
 
 mod fixtures;
