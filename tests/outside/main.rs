@@ -11,15 +11,18 @@
 
 mod accounting;
 mod calls;
+mod dialogs;
 mod drain;
 mod failover;
 mod forwarding;
 mod harness;
 mod hostile;
 mod limits;
+mod outbound;
 #[cfg(feature = "peers")]
 mod peers;
 mod profiles;
 mod refusals;
 mod streams;
+mod transactions;
 mod wildcard;
