@@ -1,0 +1,378 @@
+//! Reads the sources and holds them to the house rules that no compiler knows.
+//!
+//! Comments, texts and test modules do not count: only what is compiled into the daemon does. Every rule is shown to find what
+//! it is for, so that none of them can pass by finding nothing.
+
+#![expect(clippy::unwrap_used, reason = "a test may stop where a source cannot be read")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Lines above which a file is named, and those above which it fails.
+const LONG: usize = 400;
+const TOO_LONG: usize = 900;
+
+/// What `core` and `sip` may not name: clocks, sockets, threads, tasks, files, chance, counters, logs.
+const IMPURE: &[&str] = &[
+    "tokio",
+    "async",
+    "await",
+    "hyper",
+    "hyper_util",
+    "hickory_resolver",
+    "nix",
+    "libc",
+    "socket2",
+    "rand",
+    "getrandom",
+    "metrics",
+    "metrics_exporter_prometheus",
+    "tracing",
+    "UdpSocket",
+    "TcpStream",
+    "TcpListener",
+    "UnixStream",
+    "UnixDatagram",
+    "SystemTime",
+    "elapsed",
+    "File",
+    "OpenOptions",
+    "Mutex",
+    "RwLock",
+    "Condvar",
+    "println",
+    "eprintln",
+    "print",
+    "eprint",
+    "dbg",
+    "Resolver",
+];
+
+/// The same, as paths.
+const IMPURE_PATHS: &[&[&str]] = &[
+    &["std", "thread"],
+    &["std", "fs"],
+    &["std", "env"],
+    &["std", "process"],
+    &["Instant", "now"],
+    &["crate", "net"],
+    &["crate", "admin"],
+    &["crate", "telemetry"],
+    &["crate", "cli"],
+    &["crate", "demo"],
+];
+
+/// What the message layer may not know beside: policy.
+const POLICY: &[&[&str]] = &[&["crate", "core"], &["crate", "config"], &["crate", "reason"], &["crate", "dns"]];
+
+/// The functions that give bytes to an address, or open a connection to one.
+const RAW_SENDS: &[&str] =
+    &["send_to", "try_send_to", "sendto", "sendmsg", "sendmmsg", "connect", "connect_timeout", "poll_send_to"];
+
+/// A source file and the tokens of what it compiles to.
+struct Source {
+    path: PathBuf,
+    text: String,
+    tokens: Vec<String>,
+}
+
+impl Source {
+    fn is_in(&self, folder: &str) -> bool {
+        self.path.starts_with(folder)
+    }
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Every Rust file of a folder, by its path from the root, in order.
+fn files(folder: &str) -> Vec<PathBuf> {
+    let mut out = Vec::new();
+    let mut open = vec![root().join(folder)];
+    while let Some(folder) = open.pop() {
+        let Ok(entries) = fs::read_dir(&folder) else { continue };
+        for entry in entries {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                open.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                out.push(path.strip_prefix(root()).unwrap().to_owned());
+            }
+        }
+    }
+    out.sort();
+    out
+}
+
+fn sources() -> Vec<Source> {
+    let read = |path: PathBuf| {
+        let text = fs::read_to_string(root().join(&path)).unwrap();
+        let tokens = tokens(&text);
+        Source { path, text, tokens }
+    };
+    let sources: Vec<_> = files("src").into_iter().map(read).collect();
+    assert!(sources.len() > 50, "the sources are there");
+    sources
+}
+
+/// The identifiers and punctuation of a file, without comments, literals and its test module (which stands last: clippy's
+/// `items_after_test_module`).
+fn tokens(text: &str) -> Vec<String> {
+    let mut out: Vec<String> = Vec::new();
+    let chars: Vec<char> = text.chars().collect();
+    let at = |index: usize| chars.get(index).copied().unwrap_or('\0');
+    let mut i = 0;
+    while i < chars.len() {
+        let c = at(i);
+        let raw = matches!((c, at(i + 1)), ('r', '"' | '#')) || (c == 'b' && at(i + 1) == 'r' && matches!(at(i + 2), '"' | '#'));
+        if c == '/' && at(i + 1) == '/' {
+            while i < chars.len() && at(i) != '\n' {
+                i += 1;
+            }
+        } else if c == '/' && at(i + 1) == '*' {
+            i += 2;
+            while i < chars.len() && !(at(i) == '*' && at(i + 1) == '/') {
+                i += 1;
+            }
+            i += 2;
+        } else if raw {
+            i += if c == 'b' { 2 } else { 1 };
+            let hashes = chars.iter().skip(i).take_while(|&&c| c == '#').count();
+            i += hashes + 1;
+            while i < chars.len() && !(at(i) == '"' && (1..=hashes).all(|j| at(i + j) == '#')) {
+                i += 1;
+            }
+            i += hashes + 1;
+        } else if c == '"' {
+            i += 1;
+            while i < chars.len() && at(i) != '"' {
+                i += if at(i) == '\\' { 2 } else { 1 };
+            }
+            i += 1;
+        } else if c == '\'' && at(i + 1) == '\\' {
+            i += 3;
+            while i < chars.len() && at(i) != '\'' {
+                i += 1;
+            }
+            i += 1;
+        } else if c == '\'' && at(i + 2) == '\'' {
+            i += 3;
+        } else if c.is_alphanumeric() || c == '_' {
+            let start = i;
+            while at(i).is_alphanumeric() || at(i) == '_' {
+                i += 1;
+            }
+            out.push(chars[start..i].iter().collect());
+        } else if c == ':' && at(i + 1) == ':' {
+            out.push("::".to_owned());
+            i += 2;
+        } else {
+            if !c.is_whitespace() {
+                out.push(c.to_string());
+            }
+            i += 1;
+        }
+    }
+    let test = ["#", "[", "cfg", "(", "test", ")", "]", "mod"];
+    if let Some(end) = out.windows(test.len()).position(|window| window == test) {
+        out.truncate(end);
+    }
+    out
+}
+
+/// Whether the tokens hold the path `a::b`, written out or through a tree (`use a::{x, b::c}`).
+fn has_path(tokens: &[String], path: &[&str]) -> bool {
+    let [parent, child] = path else { panic!("a path of two") };
+    tokens.windows(3).enumerate().any(|(at, window)| {
+        if window[0] != *parent || window[1] != "::" {
+            return false;
+        }
+        if window[2] != "{" {
+            return window[2] == *child;
+        }
+        let mut depth = 0;
+        let mut first = false;
+        for token in &tokens[at + 2..] {
+            match token.as_str() {
+                "{" => {
+                    depth += 1;
+                    first = depth == 1;
+                }
+                "}" => {
+                    depth -= 1;
+                    if depth == 0 {
+                        return false;
+                    }
+                }
+                "," => first = depth == 1,
+                name => {
+                    if std::mem::take(&mut first) && name == *child {
+                        return true;
+                    }
+                }
+            }
+        }
+        false
+    })
+}
+
+fn has(tokens: &[String], name: &str) -> bool {
+    tokens.iter().any(|token| token == name)
+}
+
+/// Whether something of that name is called: `x.name(`, `x::name(`.
+fn calls(tokens: &[String], name: &str) -> bool {
+    tokens.windows(3).any(|window| matches!(window[0].as_str(), "." | "::") && window[1] == name && window[2] == "(")
+}
+
+fn impurities(tokens: &[String]) -> Vec<String> {
+    let names = IMPURE.iter().filter(|name| has(tokens, name)).map(|name| (*name).to_owned());
+    let paths = IMPURE_PATHS.iter().filter(|path| has_path(tokens, path)).map(|path| path.join("::"));
+    names.chain(paths).collect()
+}
+
+#[test]
+fn the_rules_find_what_they_are_for() {
+    for (text, expected) in [
+        ("fn f() { let now = Instant::now(); }", "Instant::now"),
+        ("use std::time::{Duration, Instant}; fn f(i: Instant) { i.elapsed(); }", "elapsed"),
+        ("use std::{fs, io};", "std::fs"),
+        ("use std::{io::{self, Read}, thread};", "std::thread"),
+        ("use tokio::net::UdpSocket;", "tokio"),
+        ("use crate::{net::Daemon};", "crate::net"),
+        ("const TEXT: &str = r#\"//\"#; use tracing::info;", "tracing"),
+        ("const C: char = '\"'; async fn f() {}", "async"),
+    ] {
+        assert!(impurities(&tokens(text)).contains(&expected.to_owned()), "{expected} in {text}");
+    }
+    for clean in [
+        "// Instant::now() in a comment\nfn f() {}",
+        "/* tokio */ fn f<'a>(text: &'a str) {}",
+        "const TEXT: &str = \"use tokio::net; \\\" Instant::now()\";",
+        "fn f() {}\n#[cfg(test)]\nmod tests { fn g() { Instant::now(); } }",
+        "use std::{io, net::{fs, IpAddr}};",
+        "fn f(now: Instant) {}",
+    ] {
+        assert_eq!(impurities(&tokens(clean)), Vec::<String>::new(), "{clean}");
+    }
+    assert!(calls(&tokens("socket.send_to(bytes, to)"), "send_to"));
+    assert!(calls(&tokens("TcpStream::connect(to)"), "connect"));
+    assert!(!calls(&tokens("fn connect(to: Fenced) {}"), "connect"));
+}
+
+#[test]
+fn core_and_sip_are_pure() {
+    for source in sources().iter().filter(|source| source.is_in("src/core") || source.is_in("src/sip")) {
+        assert_eq!(impurities(&source.tokens), Vec::<String>::new(), "{}", source.path.display());
+    }
+}
+
+#[test]
+fn the_fence_and_the_reasons_are_pure() {
+    for source in sources().iter().filter(|source| source.is_in("src/fence.rs") || source.is_in("src/reason.rs")) {
+        assert_eq!(impurities(&source.tokens), Vec::<String>::new(), "{}", source.path.display());
+    }
+}
+
+#[test]
+fn the_message_layer_knows_no_policy() {
+    for source in sources().iter().filter(|source| source.is_in("src/sip")) {
+        for path in POLICY {
+            assert!(!has_path(&source.tokens, path), "{} names {}", source.path.display(), path.join("::"));
+        }
+    }
+}
+
+#[test]
+fn rsip_stays_in_the_demo() {
+    let (demo, others): (Vec<_>, Vec<_>) =
+        sources().into_iter().filter(|source| has(&source.tokens, "rsip")).partition(|source| source.is_in("src/demo"));
+    assert!(!demo.is_empty(), "the demo uses it; if it does not any more, the dependency goes");
+    assert!(others.is_empty(), "{:?}", others.iter().map(|source| &source.path).collect::<Vec<_>>());
+}
+
+#[test]
+fn only_net_gives_bytes_to_addresses() {
+    let mut found = Vec::new();
+    // The demo's actors are peers of the daemon, not part of it.
+    for source in sources().into_iter().filter(|source| !source.is_in("src/demo")) {
+        for name in RAW_SENDS.iter().filter(|name| calls(&source.tokens, name)) {
+            found.push(format!("{} {name}", source.path.display()));
+        }
+    }
+    // `stream::connect` is called by its path in the worker, with a fenced address; it is the one place that opens connections.
+    found.retain(|place| place != "src/net/worker.rs connect");
+    assert_eq!(found, ["src/net/stream.rs connect", "src/net/udp.rs send_to"], "sendmsg is called by its bare name, see below");
+    let bare: Vec<_> = sources()
+        .into_iter()
+        .filter(|source| {
+            source.tokens.windows(2).any(|pair| RAW_SENDS.contains(&pair[0].as_str()) && pair[0] != "connect" && pair[1] == "(")
+        })
+        .map(|source| source.path)
+        .filter(|path| !path.starts_with("src/demo"))
+        .collect();
+    assert_eq!(bare, [Path::new("src/net/udp.rs")]);
+}
+
+#[test]
+fn a_destination_becomes_an_address_in_one_place() {
+    let sources = sources();
+    let unpacks: Vec<_> = sources
+        .iter()
+        .filter(|source| source.is_in("src/net") && has(&source.tokens, "Destination"))
+        .map(|source| source.path.display().to_string())
+        .collect();
+    assert_eq!(unpacks, ["src/net/worker.rs"]);
+    // A connection is opened to what the fence passed, and to nothing else.
+    let stream = sources.iter().find(|source| source.is_in("src/net/stream.rs")).unwrap();
+    for signature in
+        ["pub(super) fn connect(worker: &mut Worker, listener: ListenerId, to: Fenced)", "within: Duration, to: Fenced)"]
+    {
+        assert!(stream.text.contains(signature), "{signature}");
+    }
+}
+
+#[test]
+fn fenced_addresses_and_peers_have_one_maker() {
+    for source in sources() {
+        let tokens = &source.tokens;
+        let made = |name: &str, next: &str| tokens.windows(2).any(|pair| pair[0] == name && pair[1] == next);
+        let literal = made("Fenced", "{") && has(tokens, "addr");
+        assert!(!literal || source.is_in("src/fence.rs"), "{} makes a Fenced", source.path.display());
+        let peer = tokens.windows(3).any(|window| window[0] == "Peer" && window[1] == "::" && window[2] == "of");
+        assert!(!peer || source.is_in("src/core"), "{} makes a Peer", source.path.display());
+    }
+}
+
+#[test]
+fn modules_say_what_they_are_for() {
+    for path in files("src").into_iter().chain(files("tests")).chain(files("benches")) {
+        let text = fs::read_to_string(root().join(&path)).unwrap();
+        assert!(text.starts_with("//! "), "{} does not open with what it is for", path.display());
+    }
+}
+
+#[test]
+fn files_are_short() {
+    let mut long = Vec::new();
+    for path in files("src").into_iter().chain(files("tests")) {
+        let lines = fs::read_to_string(root().join(&path)).unwrap().lines().count();
+        assert!(lines <= TOO_LONG, "{} has {lines} lines: split it by meaning", path.display());
+        if lines > LONG {
+            long.push(format!("{} ({lines})", path.display()));
+        }
+    }
+    if !long.is_empty() {
+        eprintln!("longer than {LONG} lines: {}", long.join(", "));
+    }
+}
+
+#[test]
+fn unsafe_code_is_forbidden() {
+    let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    assert!(manifest.contains("unsafe_code = \"forbid\""));
+    for source in sources() {
+        assert!(!has(&source.tokens, "unsafe"), "{}", source.path.display());
+    }
+}

@@ -1,0 +1,332 @@
+//! Holds the documentation to the program: what it lists, shows and promises is read from it and compared.
+
+#![expect(clippy::unwrap_used, reason = "a test may stop where the documentation has not the shape that it reads")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock};
+use std::time::{Duration, Instant};
+
+use ringfence::config::{Config, ListenerId, ProjectId, RegionId, Transport, TrunkId, parse};
+use ringfence::core::Core;
+use ringfence::core::io::{Arrival, Destination, Input, Outcome, Output, Verdict};
+use ringfence::dns::Targets;
+use ringfence::reason::{Class, Profile, Reason};
+use ringfence::sip::{Fault, Method};
+use ringfence::telemetry::{Direction, Handles, Metrics};
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// The fenced block that follows a mark.
+fn block<'t>(text: &'t str, mark: &str) -> &'t str {
+    let (_, rest) = text.split_once(mark).unwrap_or_else(|| panic!("no {mark}"));
+    let (_, rest) = rest.split_once("```").unwrap();
+    let (_, rest) = rest.split_once('\n').unwrap();
+    rest.split_once("```").unwrap().0
+}
+
+/// The cells of every row of the tables in a text, without backticks around.
+fn rows(text: &str) -> Vec<Vec<String>> {
+    let row = |line: &str| line.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect();
+    text.lines().filter(|line| line.starts_with('|') && !line.starts_with("|---")).map(row).collect()
+}
+
+fn code(cell: &str) -> Option<&str> {
+    cell.strip_prefix('`')?.strip_suffix('`')
+}
+
+/// Names that begin so in a text.
+fn names(text: &str, prefix: &str) -> BTreeSet<String> {
+    let name = |at: usize| text[at..].chars().take_while(|c| c.is_ascii_lowercase() || *c == '_').collect::<String>();
+    text.match_indices(prefix).map(|(at, _)| name(at)).filter(|name| name.len() > prefix.len()).collect()
+}
+
+/// A folder with a key whose content is known, so that To-tags are too. Written once: tests run beside each other.
+static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("docs-{}", std::process::id()));
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join("ringfence.key"), "a key for the documentation alone").unwrap();
+    folder
+});
+
+/// The README's configuration.
+fn configuration() -> Config {
+    let readme = read("README.md");
+    parse(&FOLDER.join("ringfence.toml"), block(&readme, "## A first configuration")).unwrap_or_else(|error| panic!("{error}"))
+}
+
+#[test]
+fn the_first_configuration_loads_without_a_warning() {
+    let config = configuration();
+    assert_eq!(config.warnings, []);
+    assert!(config.secret.is_some() && config.admin.is_some());
+    assert_eq!((config.regions.len(), config.projects.len(), config.trunks.len()), (2, 1, 1));
+}
+
+/// What the README's daemon sends for a request from its trunk: to whom, and what.
+fn asked(request: &str) -> Vec<(SocketAddr, String)> {
+    let config = Arc::new(configuration());
+    let targets = Arc::new(Targets::unknown(config.names.len()));
+    let now = Instant::now();
+    let local = config.listener(ListenerId(0)).addr;
+    let mut core = Core::new(config, targets, [7; 16], 0, now);
+    let arrival = Arrival { listener: ListenerId(0), from: "54.171.127.193:5060".parse().unwrap(), local, connection: None };
+    let mut out = Vec::new();
+    core.handle(now, Input::Message { arrival, bytes: request.as_bytes() }, &mut out);
+    let sent = |output: &Output| match output {
+        Output::Send(send) => {
+            let to = match send.to {
+                Destination::Peer(peer) => peer.addr(),
+                Destination::Fenced(fenced) => fenced.addr(),
+            };
+            Some((to, String::from_utf8_lossy(&send.bytes).into_owned()))
+        }
+        _ => None,
+    };
+    out.iter().filter_map(sent).collect()
+}
+
+fn wire(text: &str) -> String {
+    text.replace('\n', "\r\n") + "\r\n"
+}
+
+#[test]
+fn the_refusal_is_what_the_wire_carries() {
+    let readme = read("README.md");
+    let request = wire(block(&readme, "<!-- request -->"));
+    let sent = asked(&request);
+    assert_eq!(sent.len(), 1, "one answer and nothing to anybody else: {sent:#?}");
+    assert_eq!(sent[0].0, "54.171.127.193:5060".parse().unwrap());
+    assert_eq!(sent[0].1, wire(block(&readme, "<!-- answer -->")));
+}
+
+#[test]
+fn the_accepted_row_is_what_the_server_is_told() {
+    let readme = read("README.md");
+    let request = wire(block(&readme, "<!-- request -->")).replace("acme.us.", "acme.eu.");
+    let sent = asked(&request);
+    assert_eq!(sent.len(), 2, "100 and the INVITE: {sent:#?}");
+    assert_eq!(sent[1].0, "10.20.0.5:5060".parse().unwrap());
+    let row = block(&readme, "<!-- accepted -->").trim();
+    assert!(sent[1].1.lines().any(|line| line == row), "{}", sent[1].1);
+}
+
+#[test]
+fn profiles_are_the_ones_built_in() {
+    let readme = read("README.md");
+    let table = rows(&readme);
+    for name in Profile::NAMES {
+        let row = table.iter().find(|row| row[0].starts_with(&format!("`{name}`"))).unwrap_or_else(|| panic!("no {name}"));
+        let profile = Profile::named(name).unwrap();
+        assert_eq!(row[1..3], [profile.policy.to_string(), profile.capacity.to_string()], "{name}");
+    }
+}
+
+#[test]
+fn limits_are_the_defaults() {
+    let limits = configuration().limits;
+    let (seconds, kib) = (|of: Duration| format!("{}s", of.as_secs()), |octets: usize| format!("{}KiB", octets.div_ceil(1024)));
+    let readme = read("README.md");
+    let (_, section) = readme.split_once("## Limits").unwrap();
+    let table = rows(section.split_once("\n## ").unwrap().0);
+    let documented: BTreeSet<_> = table.iter().filter_map(|row| code(&row[0])).collect();
+    let expected = [
+        ("transactions", limits.transactions.to_string()),
+        ("per_source", "none".to_owned()),
+        ("sources", limits.sources.to_string()),
+        ("repeats", limits.repeats.to_string()),
+        ("connections", limits.connections.to_string()),
+        ("connections_per_source", limits.connections_per_source.to_string()),
+        ("write_queue", kib(limits.write_queue)),
+        ("message", kib(limits.message)),
+        ("idle", seconds(limits.idle)),
+        ("partial", seconds(limits.partial)),
+        ("connect", seconds(limits.connect)),
+    ];
+    assert_eq!(documented, expected.iter().map(|(key, _)| *key).collect());
+    for (key, value) in expected {
+        let row = table.iter().find(|row| code(&row[0]) == Some(key)).unwrap();
+        assert!(row[1].split([' ', ';']).next() == Some(value.as_str()), "{key} is {value}, not {}", row[1]);
+    }
+}
+
+#[test]
+fn every_reason_is_described_and_no_other() {
+    let text = read("docs/reasons.md");
+    let described: Vec<(String, String, String)> = rows(&text)
+        .into_iter()
+        .filter(|row| row[0].parse::<u16>().is_ok())
+        .map(|row| (row[0].clone(), code(&row[1]).unwrap().to_owned(), row[2].clone()))
+        .collect();
+    let answer = |reason: Reason| match reason.class() {
+        Class::Accepted => "accepted".to_owned(),
+        Class::Policy => "policy".to_owned(),
+        Class::Capacity => "capacity".to_owned(),
+        Class::Fixed(code) => code.to_string(),
+    };
+    let expected: Vec<_> =
+        Reason::ALL.into_iter().map(|reason| (reason.id().to_string(), reason.token().to_owned(), answer(reason))).collect();
+    assert_eq!(described, expected);
+}
+
+/// Name to type and labels, as `docs/metrics.md` says.
+fn documented_metrics() -> BTreeMap<String, (String, BTreeSet<String>)> {
+    let text = read("docs/metrics.md");
+    let metrics = rows(&text).into_iter().filter_map(|row| {
+        let name = code(&row[0]).filter(|name| name.starts_with("ringfence_"))?.to_owned();
+        let labels = row[2].split_whitespace().map(|label| code(label).unwrap().to_owned()).collect();
+        Some((name, (row[1].clone(), labels)))
+    });
+    metrics.collect()
+}
+
+#[test]
+fn every_metric_is_described_and_no_other() {
+    let mut registered = BTreeSet::new();
+    for entry in fs::read_dir(root().join("src/telemetry")).unwrap() {
+        let text = fs::read_to_string(entry.unwrap().path()).unwrap();
+        let quoted = text.split('"').filter(|text| names(text, "ringfence_").contains(*text));
+        registered.extend(quoted.map(str::to_owned));
+    }
+    assert_eq!(documented_metrics().into_keys().collect::<BTreeSet<_>>(), registered);
+}
+
+#[test]
+fn types_and_labels_are_the_exposed_ones() {
+    let config = Arc::new(configuration());
+    let metrics = Arc::new(Metrics::new());
+    let mut handles = Handles::new(Arc::clone(&metrics), Arc::clone(&config));
+    let region = RegionId(0);
+    assert!(config.region(region).served);
+    handles.arrived(region, Transport::Udp, Some(Method::Invite), None, Outcome::Malformed(Fault::Via));
+    handles.response(region, Direction::Out, 200);
+    handles.repeat(region, Some(ProjectId(0)), Some(TrunkId(0)));
+    handles.verdict(region, Some(ProjectId(0)), Verdict::Accept, Reason::InRegion).increment(1);
+    handles.decided(Duration::from_micros(20));
+    handles.setup(region, Duration::from_millis(20));
+    metrics.lookups("A", "ok").increment(1);
+    metrics.outside("eu").increment(1);
+    metrics.config("digest", true);
+    let exposed = metrics.render();
+    let mut found: BTreeMap<String, (String, BTreeSet<String>)> = BTreeMap::new();
+    for line in exposed.lines().filter(|line| line.starts_with("# TYPE ringfence_")) {
+        let mut words = line.split(' ').skip(2);
+        found.insert(words.next().unwrap().to_owned(), (words.next().unwrap().to_owned(), BTreeSet::new()));
+    }
+    for line in exposed.lines().filter(|line| line.starts_with("ringfence_")) {
+        let (series, _) = line.rsplit_once(' ').unwrap();
+        let (name, labels) = series.split_once('{').unwrap_or((series, ""));
+        let base = ["_bucket", "_sum", "_count"].iter().find_map(|end| name.strip_suffix(end));
+        let name = base.filter(|base| found.contains_key(*base)).unwrap_or(name);
+        let keys = labels.trim_end_matches('}').split("\",").filter_map(|label| label.split_once("=\"")).map(|(key, _)| key);
+        let metric = found.get_mut(name).unwrap_or_else(|| panic!("{line} has no TYPE"));
+        metric.1.extend(keys.filter(|key| *key != "le").map(str::to_owned));
+    }
+    assert_eq!(found, documented_metrics());
+}
+
+#[test]
+fn alerts_use_metrics_and_reasons_that_exist() {
+    let rules = read("deploy/prometheus/alerts.yml");
+    let documented = documented_metrics();
+    let used = names(&rules, "ringfence_");
+    assert!(used.len() >= 5, "{used:?}");
+    for name in used {
+        assert!(documented.contains_key(&name), "{name}");
+    }
+    let tokens: Vec<_> = Reason::ALL.iter().map(|reason| reason.token()).collect();
+    for text in rules.split("reason=").skip(1) {
+        let value = text.split('"').nth(1).unwrap();
+        for token in value.split('|') {
+            assert!(tokens.contains(&token), "{token}");
+        }
+    }
+    // Every alert is described, and every one that is described exists.
+    let alerts: BTreeSet<_> = rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")).map(str::to_owned).collect();
+    let text = read("docs/metrics.md");
+    let described: BTreeSet<_> = rows(&text)
+        .into_iter()
+        .filter_map(|row| code(&row[0]).filter(|name| name.starts_with("Ringfence")).map(str::to_owned))
+        .collect();
+    assert_eq!(described, alerts);
+}
+
+/// The files and folders that CONTRIBUTING's map names, by path.
+fn mapped() -> Vec<PathBuf> {
+    let text = read("CONTRIBUTING.md");
+    let mut open: Vec<String> = Vec::new();
+    let mut out = Vec::new();
+    for line in block(&text, "<!-- map -->").lines().filter(|line| !line.trim().is_empty()) {
+        let depth = (line.len() - line.trim_start().len()) / 2;
+        let name = line.split_whitespace().next().unwrap();
+        open.truncate(depth);
+        assert_eq!(open.len(), depth, "{line}");
+        open.push(name.trim_end_matches('/').to_owned());
+        let path: PathBuf = open.iter().collect();
+        assert_eq!(root().join(&path).is_dir(), name.ends_with('/'), "{}", path.display());
+        out.push(path);
+    }
+    out
+}
+
+fn below(folder: &Path, out: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(root().join(folder)).unwrap() {
+        let path = folder.join(entry.unwrap().file_name());
+        if root().join(&path).is_dir() {
+            below(&path, out);
+        }
+        out.push(path);
+    }
+}
+
+#[test]
+fn the_map_is_true() {
+    let mapped = mapped();
+    assert!(mapped.len() > 60);
+    for path in &mapped {
+        assert!(root().join(path).exists(), "{} is in the map and not in the tree", path.display());
+    }
+    let mut all = Vec::new();
+    below(Path::new("src"), &mut all);
+    for path in all {
+        let missing = !mapped.contains(&path);
+        assert!(!missing || !root().join(&path).is_dir(), "{} is not in the map", path.display());
+        if missing {
+            eprintln!("not in the map: {}", path.display());
+        }
+    }
+}
+
+#[test]
+fn links_lead_somewhere() {
+    let mut texts = vec![PathBuf::from("README.md"), "CONTRIBUTING.md".into(), "CHANGELOG.md".into(), "SECURITY.md".into()];
+    below(Path::new("docs"), &mut texts);
+    for path in texts.iter().filter(|path| path.extension().is_some_and(|extension| extension == "md")) {
+        let text = read(path.to_str().unwrap());
+        for link in text.split("](").skip(1).map(|rest| rest.split(')').next().unwrap()) {
+            if link.starts_with("https://") {
+                continue;
+            }
+            let (file, heading) = link.split_once('#').map_or((link, None), |(file, heading)| (file, Some(heading)));
+            let target = if file.is_empty() { root().join(path) } else { root().join(path).parent().unwrap().join(file) };
+            assert!(target.exists(), "{} links to {link}", path.display());
+            if let Some(heading) = heading {
+                let found = fs::read_to_string(&target).unwrap().lines().any(|line| {
+                    let plain = |c: char| if c == ' ' { Some('-') } else { (c.is_alphanumeric() || c == '-').then_some(c) };
+                    line.starts_with('#')
+                        && line.trim_start_matches('#').trim().to_lowercase().chars().filter_map(plain).collect::<String>()
+                            == heading
+                });
+                assert!(found, "{} links to {link}", path.display());
+            }
+        }
+    }
+}
