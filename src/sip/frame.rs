@@ -67,11 +67,16 @@ impl Framer {
                 _ => return Some(self.broken(Fault::NotSip)),
             }
             let from = self.searched.saturating_sub(3);
-            let Some(at) = self.buffer.get(from..).and_then(|rest| memmem::find(rest, b"\r\n\r\n")) else {
+            let found = self.buffer.get(from..).and_then(|rest| memmem::find(rest, b"\r\n\r\n"));
+            let head = found.map(|at| from.saturating_add(at).saturating_add(4));
+            // The same verdict however much has arrived at once.
+            if head.unwrap_or(self.buffer.len()) > MAX_HEAD.min(self.limit) {
+                return Some(self.broken(Fault::HeadTooLong));
+            }
+            let Some(head) = head else {
                 self.searched = self.buffer.len();
-                return (self.searched > MAX_HEAD.min(self.limit)).then(|| self.broken(Fault::HeadTooLong));
+                return None;
             };
-            let head = from.saturating_add(at).saturating_add(4);
             match self.length(head) {
                 Ok(whole) => self.whole = Some(whole),
                 Err(fault) => return Some(self.broken(fault)),

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use ringfence::sip::address::Address;
 use ringfence::sip::uri::Host;
@@ -33,10 +34,13 @@ fn folder(name: &str) -> PathBuf {
 }
 
 /// All fixtures, in the order of their names.
-pub(crate) fn all() -> Vec<Fixture> {
-    let mut fixtures: Vec<_> = ["valid", "invalid", "captured"].into_iter().flat_map(read_folder).collect();
-    fixtures.sort_by(|one, other| one.name.cmp(&other.name));
-    fixtures
+pub(crate) fn all() -> &'static [Fixture] {
+    static ALL: LazyLock<Vec<Fixture>> = LazyLock::new(|| {
+        let mut fixtures: Vec<_> = ["valid", "invalid", "captured"].into_iter().flat_map(read_folder).collect();
+        fixtures.sort_by(|one, other| one.name.cmp(&other.name));
+        fixtures
+    });
+    &ALL
 }
 
 fn read_folder(name: &str) -> Vec<Fixture> {

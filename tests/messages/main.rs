@@ -1,4 +1,9 @@
 //! The message layer against what the standards say, what others read, and what strangers send.
 #![expect(clippy::unwrap_used, reason = "a test may fail")]
 
+mod byte_identity;
 mod fixtures;
+mod generate;
+mod no_panic;
+mod oracle;
+mod stream_split;
