@@ -93,7 +93,7 @@ pub(super) const fn is_token(octet: u8) -> bool {
     TOKEN[octet as usize]
 }
 
-#[expect(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "computed while compiling")]
+#[expect(clippy::indexing_slicing, reason = "computed while compiling")]
 const TOKEN: [bool; 256] = {
     let (mut table, mut octet) = ([false; 256], 0_u8);
     while octet < 128 {
