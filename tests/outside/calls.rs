@@ -60,7 +60,7 @@ impl Line {
 
     /// Waits until the daemon holds no transaction any more (with a small T1 in its plan).
     fn released(&self) {
-        self.daemon.metrics_when("release of all transactions", |metrics| metrics.sum("ringfence_transactions", &[]) == 0);
+        self.daemon.metrics_when("release of all transactions", |metrics| metrics.released());
     }
 }
 

@@ -35,7 +35,7 @@ impl Scene {
     }
 
     fn released(&self) {
-        self.daemon.metrics_when("release of all transactions", |metrics| metrics.sum("ringfence_transactions", &[]) == 0);
+        self.daemon.metrics_when("release of all transactions", |metrics| metrics.released());
     }
 }
 
