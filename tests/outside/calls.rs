@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::harness::message::sdp;
+use crate::harness::metrics::Metrics;
 use crate::harness::{Ask, Daemon, Dialog, Leg, Plan, Seen, Site};
 
 const URI: &str = "sip:+4930222@acme.eu.sip.example.com";
@@ -60,7 +61,7 @@ impl Line {
 
     /// Waits until the daemon holds no transaction any more (with a small T1 in its plan).
     fn released(&self) {
-        self.daemon.metrics_when("release of all transactions", |metrics| metrics.sum("ringfence_transactions", &[]) == 0);
+        self.daemon.metrics_when("release of all transactions", Metrics::released);
     }
 }
 

@@ -75,9 +75,10 @@ fn media_that_moves_outside_is_refused_and_the_call_goes_on() {
     assert_eq!(answer.code(), 488, "an in-dialog refusal must not end a call that can go on: {}", answer.start);
     assert!(answer.get("X-Ringfence").starts_with("140; reason=foreign-media-offer"), "{}", answer.get("X-Ringfence"));
     call.caller.ask(&reinvite.ack(&answer));
-    let update = call.far.next("UPDATE").sdp(outside);
-    let answer = call.server.asked(&update);
+    let back = call.far.next("INVITE").sdp(outside);
+    let answer = call.server.asked(&back);
     assert_eq!(answer.code(), 488, "{}", answer.start);
+    call.server.ask(&back.ack(&answer));
     call.caller.ask(&call.near.next("BYE"));
     let bye = call.server.request("BYE");
     call.server.send(&bye.answer("200 OK", "", &[], ""));

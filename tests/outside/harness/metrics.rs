@@ -46,6 +46,11 @@ impl Metrics {
         self.sum("ringfence_received_total", &[]) == self.sum("ringfence_messages_total", &[])
     }
 
+    /// Whether no transaction is open, nor about to be.
+    pub(crate) fn released(&self) -> bool {
+        self.settled() && self.sum("ringfence_transactions", &[]) == 0
+    }
+
     /// The verdicts for one reason.
     pub(crate) fn verdicts(&self, verdict: &str, reason: &str) -> u64 {
         self.sum("ringfence_verdicts_total", &[("verdict", verdict), ("reason", reason)])
