@@ -13,6 +13,7 @@ use super::forward::{self, Names, Sides, Work};
 use super::io::{Destination, Note, Output, Peer, Send, Verdict};
 use super::keys::Keys;
 use super::refuse;
+use super::repeat::Lately;
 use super::target::{Target, TargetSet};
 use super::transaction::{Client, Token, Transaction, attempt};
 use crate::config::{Config, ListenerId, RegionId, Transport};
@@ -23,6 +24,9 @@ use crate::sip::{Message, Method, Request};
 /// Requests longer than this go over a stream where the region has one (RFC 3261 18.1.1).
 const DATAGRAM: usize = 1300;
 
+/// What our Via and Record-Route add to a request, about.
+const HEAD: usize = 200;
+
 /// Everything that a step may read, and where it writes.
 pub(super) struct Env<'a> {
     pub(super) now: Instant,
@@ -30,6 +34,8 @@ pub(super) struct Env<'a> {
     pub(super) keys: &'a Keys,
     pub(super) names: &'a Names,
     pub(super) shard: u8,
+    /// Targets that took no stream lately: they get large requests in datagrams at once.
+    pub(super) no_stream: &'a mut Lately<()>,
     pub(super) work: &'a mut Work,
     pub(super) out: &'a mut Vec<Output>,
 }
@@ -98,9 +104,12 @@ impl Env<'_> {
         first: &First<'_>,
         targets: &mut TargetSet,
     ) -> Option<(Client, (usize, usize))> {
-        let (target, transport, leaves) = self.choose(first.region, first.prefer, message.bytes().len(), targets)?;
-        let streams = transport.reliable() || !targets.is_empty();
-        forward::common(message, request, first.peer.addr(), streams, &mut self.work.edit);
+        forward::common(message, request, first.peer.addr(), &mut self.work.edit);
+        let length = self.work.edit.length(message.bytes().len()) + HEAD;
+        let (target, transport, leaves) = self.choose(first.region, first.prefer, length, targets)?;
+        if transport.reliable() || !targets.is_empty() {
+            forward::measure(message, &mut self.work.edit);
+        }
         let nonce = self.nonce(first.serial, target.fenced.addr(), 0);
         let branch = Branch { shard: self.shard, slot: first.slot, nonce, round: first.round };
         let head = self.head(&first.peer, leaves, branch, first.token);
@@ -122,8 +131,12 @@ impl Env<'_> {
         round: u32,
         targets: &mut TargetSet,
     ) -> Option<()> {
-        let (target, transport, leaves) = self.choose(region, peer.listener(), message.bytes().len(), targets)?;
-        forward::common(message, request, peer.addr(), transport.reliable(), &mut self.work.edit);
+        forward::common(message, request, peer.addr(), &mut self.work.edit);
+        let length = self.work.edit.length(message.bytes().len()) + HEAD;
+        let (target, transport, leaves) = self.choose(region, peer.listener(), length, targets)?;
+        if transport.reliable() {
+            forward::measure(message, &mut self.work.edit);
+        }
         let nonce = self.keys.branch(&[request.via.branch.unwrap_or_default(), request.call_id, &request.cseq.to_le_bytes()]);
         let branch = Branch { shard: self.shard, slot: NO_SLOT, nonce, round };
         let head = self.head(peer, leaves, branch, None);
@@ -136,8 +149,12 @@ impl Env<'_> {
     /// Tries the next target of a transaction, with the bytes of the attempt before; `false` if there is none.
     pub(super) fn next(&mut self, slot: u32, transaction: &mut Transaction, sent: &Bytes) -> bool {
         let peer = transaction.server.peer;
+        let before = (transaction.client.target, transaction.client.transport);
         let chosen = self.choose(transaction.region, peer.listener(), sent.len(), &mut transaction.targets);
         let Some((target, transport, leaves)) = chosen else { return false };
+        if before == (target.fenced, Transport::Tcp) && transport == Transport::Udp {
+            self.no_stream.put(self.now, place(target.fenced.addr()), ());
+        }
         let count = transaction.earlier.len() as u64 + 1;
         let nonce = self.nonce(transaction.serial, target.fenced.addr(), count);
         let branch = Branch { shard: self.shard, slot, nonce, round: transaction.round };
@@ -166,6 +183,7 @@ impl Env<'_> {
             let to = target.fenced.addr();
             if target.transport.is_none()
                 && length > DATAGRAM
+                && self.no_stream.get(self.now, place(to)).is_none()
                 && let Some(leaves) = forward::leave_by(self.config, region, prefer, Transport::Tcp, to)
             {
                 let again = Target { transport: Some(Transport::Udp), ..target };
@@ -268,4 +286,13 @@ impl Env<'_> {
             reason: refusal.reason,
         }));
     }
+}
+
+/// A target's address as a key; targets come from the configuration, so nobody can choose colliding ones.
+fn place(to: SocketAddr) -> u128 {
+    let ip = match to.ip() {
+        std::net::IpAddr::V4(ip) => u128::from(u32::from(ip)),
+        std::net::IpAddr::V6(ip) => u128::from(ip),
+    };
+    ip.rotate_left(16) ^ u128::from(to.port())
 }

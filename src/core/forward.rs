@@ -142,9 +142,8 @@ impl Sides<'_> {
     }
 }
 
-/// The edits of every forwarded request: Via stamped, Max-Forwards and Max-Breadth counted, X-Ringfence from outside removed,
-/// Content-Length added if it is missing and `measured` (a stream needs it, 16.6 step 9).
-pub(super) fn common(message: &Message<'_>, request: &Request<'_>, source: SocketAddr, measured: bool, edit: &mut Edit) {
+/// The edits of every forwarded request: Via stamped, Max-Forwards and Max-Breadth counted, X-Ringfence from outside removed.
+pub(super) fn common(message: &Message<'_>, request: &Request<'_>, source: SocketAddr, edit: &mut Edit) {
     request.via.stamp(source, edit);
     match (message.first(Name::MaxForwards), request.max_forwards) {
         (Some(header), Some(hops)) => {
@@ -162,7 +161,11 @@ pub(super) fn common(message: &Message<'_>, request: &Request<'_>, source: Socke
     for header in message.all(Name::Ringfence) {
         edit.remove(header.row.clone());
     }
-    if measured && message.first(Name::ContentLength).is_none() {
+}
+
+/// Adds Content-Length where it is missing: a stream needs it (16.6 step 9).
+pub(super) fn measure(message: &Message<'_>, edit: &mut Edit) {
+    if message.first(Name::ContentLength).is_none() {
         edit.insert(message.head_end(), &[b"Content-Length: ", message.body().len().to_string().as_bytes(), b"\r\n"]);
     }
 }

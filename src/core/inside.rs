@@ -32,7 +32,8 @@ impl Core {
         if let Some(outcome) = self.unfit(case, out) {
             return outcome;
         }
-        if case.request.method == Method::Invite {
+        // Where a request can be refused, an offer or answer in it is: INVITE, UPDATE, PRACK.
+        if matches!(case.request.method, Method::Invite | Method::Update | Method::Prack) {
             let from_trunk = source.trunks.contains(&way.trunk).then_some(trunk);
             if let Some(outcome) = self.dialog_media(case, trunk.project, from_trunk, way.trunk, out) {
                 return outcome;

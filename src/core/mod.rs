@@ -38,6 +38,9 @@ mod target;
 mod token;
 mod transaction;
 
+/// Targets remembered for taking no stream.
+const STREAMLESS: usize = 1024;
+
 /// One shard of the proxy: its transactions, timers and bounded memories.
 #[derive(Debug)]
 pub struct Core {
@@ -54,6 +57,8 @@ pub struct Core {
     /// INVITEs refused inside a dialog: their ACK looks like that of a 2xx.
     refused: Lately<()>,
     paces: Paces,
+    /// Targets that took no stream.
+    no_stream: Lately<()>,
     draining: bool,
     work: Work,
 }
@@ -67,6 +72,7 @@ impl Core {
             names: Names::of(&config),
             repeats: Lately::new(config.limits.repeats),
             refused: Lately::new(config.limits.repeats),
+            no_stream: Lately::new(STREAMLESS),
             paces: Paces::new(config.limits.sources),
             table: Table::new(now),
             config,
@@ -158,8 +164,8 @@ impl Core {
 
     /// The parts that a step needs, apart from the table.
     fn split<'a>(&'a mut self, now: Instant, out: &'a mut Vec<Output>) -> (Env<'a>, &'a mut Table) {
-        let Self { config, keys, names, shard, work, table, .. } = self;
-        (Env { now, config, keys, names, shard: *shard, work, out }, table)
+        let Self { config, keys, names, shard, no_stream, work, table, .. } = self;
+        (Env { now, config, keys, names, shard: *shard, no_stream, work, out }, table)
     }
 }
 

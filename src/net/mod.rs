@@ -9,7 +9,7 @@
 //! let outside = Destination::Fenced(addr);
 //! ```
 //!
-//! Two threads: one takes, decides and sends messages ([`worker`]); the other does what may take its time: names, metrics,
+//! Two threads: one takes, decides and sends messages (`worker`); the other does what may take its time: names, metrics,
 //! health. They talk by channels that neither waits on.
 
 mod connection;

@@ -45,6 +45,12 @@ impl Edit {
         self.splice(from, &[]);
     }
 
+    /// How long a message of `length` octets will be when edited.
+    pub fn length(&self, length: usize) -> usize {
+        let gone: usize = self.splices.iter().map(|splice| splice.from.len()).sum();
+        length.saturating_add(self.text.len()).saturating_sub(gone)
+    }
+
     /// Where the first text inserted before `at` begins in the edited message.
     pub fn place(&self, at: usize) -> usize {
         let before = self.splices.iter().filter(|splice| splice.from.start < at);
@@ -93,6 +99,7 @@ mod tests {
         edit.apply(b"abcdef", &mut out);
         assert_eq!(out, b">acd123Ef<");
         assert_eq!([0, 4, 6].map(|at| edit.place(at)), [0, 4, 9]);
+        assert_eq!(edit.length(6), out.len());
         edit.clear();
         out.clear();
         edit.apply(b"abcdef", &mut out);

@@ -165,6 +165,11 @@ fn the_next_hop_of_a_dialog_is_fenced_by_side() {
         assert!(site.from(source, &inside("ACK", uri, &routes(&route), 40, from_trunk)).is_empty());
         assert_eq!(site.outcome(), Outcome::Dropped(Drop::AckTarget), "{uri}");
     }
+    // An UPDATE offers media too.
+    let body = sdp("192.0.2.99");
+    let update = inside("UPDATE", "sip:lk@10.1.0.5", &routes(&route), 50, true)
+        .replace("Content-Length: 0", &format!("Content-Type: application/sdp\r\nContent-Length: {}", body.len()));
+    assert_eq!(site.from(TRUNK, &(update + &body))[0].line(), "SIP/2.0 488 Media Outside Region");
     // A Route behind ours is the next hop, and judged as one.
     let behind = format!("Route: {route}, <sip:192.0.2.99;lr>\r\n");
     site.from(TRUNK, &inside("BYE", "sip:lk@10.1.0.5", &behind, 41, true));

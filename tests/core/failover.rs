@@ -124,6 +124,25 @@ fn a_large_request_goes_by_stream_and_comes_back_to_datagrams() {
     assert_eq!((sent[0].transport, sent[0].to), (Transport::Udp, SERVER.parse().unwrap()));
     assert!(sent[0].header("Via").unwrap().starts_with("SIP/2.0/UDP 192.0.2.1:5060;"));
     assert_eq!(sent[0].headers("Record-Route").len(), 1, "the sides are the same now");
+    // For a minute nobody waits for that again.
+    let sent = site.from(TRUNK, &text.replace("big", "two"));
+    assert_eq!((sent[1].transport, sent[1].to), (Transport::Udp, SERVER.parse().unwrap()));
+    site.pass(Duration::from_secs(61));
+    let sent = site.from(TRUNK, &text.replace("big", "three"));
+    assert_eq!(sent[1].transport, Transport::Tcp);
+    // What counts is the size of what is sent.
+    let text = |fill: usize| {
+        invite("acme.eu.sip.example.com", "10.1.0.20", "edge")
+            .replace("Contact:", &format!("X-Fill: {}\r\nContact:", "x".repeat(fill)))
+    };
+    for fill in [300, 500, 520, 540, 560, 580, 600, 620, 700] {
+        let mut site = Site::usual();
+        let sent = site.from(TRUNK, &text(fill)).remove(1);
+        match sent.transport {
+            Transport::Udp => assert!(sent.bytes.len() <= 1310, "{} octets in a datagram", sent.bytes.len()),
+            Transport::Tcp => assert!(sent.bytes.len() > 1290, "{} octets on a stream", sent.bytes.len()),
+        }
+    }
 }
 
 #[test]

@@ -362,8 +362,7 @@ impl World {
         let plan = self.plans[&id];
         let finals = self.finals.get(&id).cloned().unwrap_or_default();
         let allowed: &[u16] = match plan {
-            Plan::Answered => &[200],
-            Plan::Overloaded => &[200],
+            Plan::Answered | Plan::Overloaded => &[200],
             Plan::Busy => &[486],
             Plan::Declined | Plan::ForeignHost | Plan::ForeignMedia => &[603],
             Plan::Cancelled => &[487],
