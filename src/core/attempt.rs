@@ -11,9 +11,10 @@ use super::admit::Refusal;
 use super::branch::{Branch, NO_SLOT};
 use super::forward::{self, Names, Sides, Work};
 use super::io::{Destination, Note, Output, Peer, Send, Verdict};
-use super::keys::Keys;
+use super::keys::{Hex, Keys};
 use super::refuse;
 use super::repeat::Lately;
+use super::request::Case;
 use super::target::{Target, TargetSet};
 use super::transaction::{Client, Token, Transaction, attempt};
 use crate::config::{Config, ListenerId, RegionId, Transport};
@@ -85,14 +86,31 @@ impl Env<'_> {
             self.keys.to_tag(call, from)
         });
         self.work.buffer.clear();
-        let reply = Reply { code, phrase, to_tag: tag.as_ref().map(super::keys::Hex::as_str), rows };
+        let reply = Reply { code, phrase, to_tag: tag.as_ref().map(Hex::as_str), rows };
         if !reply.write(message, peer.addr(), &mut self.work.buffer) {
             return None;
         }
+        Some(self.answered(peer, region, code))
+    }
+
+    /// The same for a request that has been read.
+    pub(super) fn answer_request(&mut self, case: &Case<'_, '_>, code: u16, phrase: &str, rows: &[u8]) -> Option<Bytes> {
+        let tag = (code > 100).then(|| self.keys.to_tag(case.request.call_id, case.request.from_tag));
+        let Work { edit, buffer } = &mut *self.work;
+        buffer.clear();
+        let reply = Reply { code, phrase, to_tag: tag.as_ref().map(Hex::as_str), rows };
+        if !reply.write_for(case.message, case.request, case.peer.addr(), edit, buffer) {
+            return None;
+        }
+        Some(self.answered(&case.peer, case.region(), code))
+    }
+
+    /// Sends the answer that stands in the buffer.
+    fn answered(&mut self, peer: &Peer, region: RegionId, code: u16) -> Bytes {
         let bytes = Bytes::copy_from_slice(&self.work.buffer);
         self.reply(peer, bytes.clone());
         self.out.push(Output::Note(Note::Responded { region, relayed: false, code }));
-        Some(bytes)
+        bytes
     }
 
     /// Forwards a request to the first target that can be reached from a listener. The pending edit holds what does not depend on

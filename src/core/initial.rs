@@ -111,7 +111,7 @@ impl Core {
             trunk: Some(admitted.trunk),
             method: case.request.method,
             token,
-            round: case.round,
+            round: self.round(case.message, case.request),
             since: case.now,
         };
         if !self.open(case, opening, case.arrival.listener, &mut targets, out) {
@@ -178,7 +178,7 @@ impl Core {
         let call = self.keys.call(case.request.call_id, case.request.from_tag);
         let told = self.repeats.get(case.now, call)?.clone();
         let (mut env, _) = self.split(case.now, out);
-        env.answer(case.message, &case.peer, case.listener.region, told.code, told.reason.phrase(), &told.rows);
+        env.answer_request(case, told.code, told.reason.phrase(), &told.rows);
         if told.request != self.instance(case) {
             out.push(Output::Note(Note::Repeat { region: case.region(), project: told.project, trunk: told.trunk }));
         }
@@ -208,7 +208,7 @@ impl Core {
         out: &mut Vec<Output>,
     ) -> Outcome {
         let (mut env, _) = self.split(case.now, out);
-        env.answer(case.message, &case.peer, case.listener.region, code, refusal.reason.phrase(), &rows);
+        env.answer_request(case, code, refusal.reason.phrase(), &rows);
         out.push(verdict(case.region(), refusal.project, refusal.trunk, Verdict::Refuse, refusal.reason));
         let invite = case.request.method == Method::Invite;
         if invite && case.request.to_tag.is_some() {

@@ -62,7 +62,7 @@ impl Core {
             trunk: Some(way.trunk),
             method: case.request.method,
             token: None,
-            round: case.round,
+            round: self.round(case.message, case.request),
             since: case.now,
         };
         if !self.open(case, opening, side.unwrap_or(case.arrival.listener), &mut targets, out) {

@@ -13,10 +13,22 @@ pub(super) fn rows(config: &Config, region: RegionId, refusal: &Refusal) -> Vec<
         return Vec::new();
     }
     let region = config.region(region);
-    let (id, reason) = (refusal.reason.id(), refusal.reason.token());
-    format!(
-        "Reason: Q.850;cause=21;text=\"{reason}\"\r\nWarning: 399 {} \"{}\"\r\nX-Ringfence: {id}; reason={reason}; region={}\r\n",
-        region.hostname, refusal.detail, region.name
-    )
+    let (id, reason) = (refusal.reason.id().to_string(), refusal.reason.token());
+    [
+        "Reason: Q.850;cause=21;text=\"",
+        reason,
+        "\"\r\nWarning: 399 ",
+        &region.hostname,
+        " \"",
+        &refusal.detail,
+        "\"\r\nX-Ringfence: ",
+        &id,
+        "; reason=",
+        reason,
+        "; region=",
+        &region.name,
+        "\r\n",
+    ]
+    .concat()
     .into_bytes()
 }

@@ -27,7 +27,6 @@ pub(super) struct Case<'c, 'a> {
     pub(super) request: &'c Request<'a>,
     /// The request's identity (RFC 3261 17.2.3).
     pub(super) key: u128,
-    pub(super) round: u32,
 }
 
 impl Case<'_, '_> {
@@ -60,7 +59,6 @@ impl Core {
             message,
             request: &request,
             key: self.key_of(message, &request, request.method),
-            round: self.round(message, &request),
         };
         match request.method {
             Method::Ack => self.ack(&case, out),
@@ -70,7 +68,12 @@ impl Core {
                     return self.again(&case, slot, out);
                 }
                 // RFC 3261 16.3 step 4 and RFC 5393 4.2: only our own hash of the same routing proves a loop.
-                if via::branches(message).filter_map(Branch::read).any(|branch| branch.round == case.round) {
+                let mut ours =
+                    request.via.branch.into_iter().chain(via::branches_below(message)).filter_map(Branch::read).peekable();
+                if ours.peek().is_some() && {
+                    let round = self.round(message, &request);
+                    ours.any(|branch| branch.round == round)
+                } {
                     return self.say(&case, 482, "Loop Detected", b"", out);
                 }
                 if request.to_tag.is_some() { self.inside(&case, out) } else { self.initial(&case, out) }
@@ -153,7 +156,7 @@ impl Core {
     }
 
     /// What makes a request the same when it comes back: all that routing looks at, and nothing that a hop adds.
-    fn round(&self, message: &Message<'_>, request: &Request<'_>) -> u32 {
+    pub(super) fn round(&self, message: &Message<'_>, request: &Request<'_>) -> u32 {
         let route = message.first(Name::Route).map(|header| message.value(header)).unwrap_or_default();
         self.keys.round(&[
             request.uri_text,
@@ -187,7 +190,7 @@ impl Core {
             self.refused.put(case.now, case.key, ());
         }
         let (mut env, _) = self.split(case.now, out);
-        env.answer(case.message, &case.peer, case.region(), code, phrase, rows);
+        env.answer_request(case, code, phrase, rows);
         Outcome::Answered(code)
     }
 
@@ -215,10 +218,11 @@ impl Core {
         let Some(Found::Inside(mut targets)) = self.dialog_targets(case, &way) else {
             return Outcome::Dropped(Drop::AckTarget);
         };
+        let round = self.round(case.message, case.request);
         let (mut env, _) = self.split(case.now, out);
         env.work.edit.clear();
         way.edit(case.message, uri_range(case.message), &mut env.work.edit);
-        if env.pass_on(case.message, case.request, &case.peer, case.region(), case.round, &mut targets).is_none() {
+        if env.pass_on(case.message, case.request, &case.peer, case.region(), round, &mut targets).is_none() {
             return Outcome::Dropped(Drop::AckTarget);
         }
         Outcome::Forwarded
@@ -235,7 +239,7 @@ impl Core {
         let (Some(slot), Some(transaction)) = (slot, transaction) else {
             return self.say(case, 481, "Call/Transaction Does Not Exist", b"", out);
         };
-        env.answer(case.message, &case.peer, case.listener.region, 200, "OK", b"");
+        env.answer_request(case, 200, "OK", b"");
         if transaction.server.is_open() {
             transaction.cancelled = true;
             let mut reason = Vec::new();
@@ -284,7 +288,7 @@ impl Core {
         if invite {
             // The 100 leaves first: what it stops is the caller's own repetition (17.2.1).
             let sent = env.out.split_off(at);
-            if let Some(trying) = env.answer(case.message, &case.peer, opening.region, 100, "Trying", b"") {
+            if let Some(trying) = env.answer_request(case, 100, "Trying", b"") {
                 server.provisional(trying);
             }
             env.out.extend(sent);

@@ -63,7 +63,10 @@ impl Name {
             19 => &[("content-disposition", Self::ContentDisposition)],
             _ => &[],
         };
-        let found = candidates.iter().find(|(known, _)| name.eq_ignore_ascii_case(known.as_bytes()));
+        // The first letter tells most of them apart.
+        let first = name.first().map_or(0, u8::to_ascii_lowercase);
+        let same = |known: &str| known.as_bytes().first() == Some(&first) && name.eq_ignore_ascii_case(known.as_bytes());
+        let found = candidates.iter().find(|(known, _)| same(known));
         found.map_or(Self::Other, |&(_, name)| name)
     }
 

@@ -1,5 +1,7 @@
 //! Numbers and their bounds: `CSeq`, Max-Forwards, Content-Length, ports.
 
+use std::net::IpAddr;
+
 /// A plain decimal number of ASCII digits, without sign; `None` if empty, not all digits, or above `max`. Never wraps.
 pub fn decimal(text: &[u8], max: u64) -> Option<u64> {
     if text.is_empty() {
@@ -9,4 +11,58 @@ pub fn decimal(text: &[u8], max: u64) -> Option<u64> {
         let digit = char::from(digit).to_digit(10).map(u64::from)?;
         sum.checked_mul(10)?.checked_add(digit).filter(|&sum| sum <= max)
     })
+}
+
+/// Appends a number in decimal.
+pub fn write_decimal(value: u32, out: &mut Vec<u8>) {
+    let mut digits = [b'0'; 10];
+    let mut rest = value;
+    let mut length = 0_usize;
+    for digit in digits.iter_mut().rev() {
+        // One digit: below 10.
+        *digit = b'0'.saturating_add(rest.wrapping_rem(10).to_le_bytes()[0]);
+        rest = rest.wrapping_div(10);
+        length = length.saturating_add(1);
+        if rest == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(digits.get(digits.len().saturating_sub(length)..).unwrap_or_default());
+}
+
+/// Appends an IP address as in `received`: without brackets.
+pub fn write_ip(ip: IpAddr, out: &mut Vec<u8>) {
+    match ip {
+        IpAddr::V4(ip) => {
+            for (at, octet) in ip.octets().into_iter().enumerate() {
+                if at > 0 {
+                    out.push(b'.');
+                }
+                write_decimal(u32::from(octet), out);
+            }
+        }
+        IpAddr::V6(ip) => out.extend_from_slice(ip.to_string().as_bytes()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn writes_what_it_reads() {
+        for value in [0, 1, 9, 10, 99, 100, 255, 5060, 65_535, u32::MAX] {
+            let mut out = Vec::new();
+            write_decimal(value, &mut out);
+            assert_eq!(out, value.to_string().as_bytes());
+            assert_eq!(decimal(&out, u64::MAX), Some(u64::from(value)));
+        }
+        for ip in ["0.0.0.0", "192.0.2.255", "2001:db8::1"] {
+            let mut out = Vec::new();
+            write_ip(ip.parse().unwrap(), &mut out);
+            assert_eq!(out, ip.as_bytes());
+        }
+        assert_eq!(decimal(b"", 9), None);
+        assert_eq!(decimal(b"99999999999999999999", u64::MAX), None);
+    }
 }

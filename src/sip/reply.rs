@@ -1,11 +1,12 @@
 //! A response made from a request's own spans (RFC 3261 8.2.6).
 
-use std::io::Write;
 use std::net::SocketAddr;
 
 use super::Name;
 use super::address::Address;
 use super::edit::Edit;
+use super::number::write_decimal;
+use super::request::Request;
 use super::scan::Message;
 use super::via::Via;
 
@@ -31,20 +32,50 @@ impl Reply<'_> {
     /// the topmost Via cannot be read: such a request cannot be answered.
     pub fn write(&self, message: &Message<'_>, source: SocketAddr, out: &mut Vec<u8>) -> bool {
         let Ok(via) = Via::top(message) else { return false };
+        let tagged = message.first(Name::To).is_some_and(|to| has_tag(message.value(to)));
+        self.write_with(message, &via, tagged, source, &mut Edit::default(), out)
+    }
+
+    /// The same for a request that has been read: nothing is read twice. `edit` is memory to work with.
+    pub fn write_for(
+        &self,
+        message: &Message<'_>,
+        request: &Request<'_>,
+        source: SocketAddr,
+        edit: &mut Edit,
+        out: &mut Vec<u8>,
+    ) -> bool {
+        self.write_with(message, &request.via, request.to_tag.is_some(), source, edit, out)
+    }
+
+    fn write_with(
+        &self,
+        message: &Message<'_>,
+        via: &Via<'_>,
+        tagged: bool,
+        source: SocketAddr,
+        edit: &mut Edit,
+        out: &mut Vec<u8>,
+    ) -> bool {
         let rows = [Name::From, Name::To, Name::CallId, Name::CSeq].map(|name| message.first(name));
         let [Some(from), Some(to), Some(call_id), Some(cseq)] = rows else { return false };
-        let mut edit = Edit::default();
-        via.stamp(source, &mut edit);
         // The stamp touches the row of the first Via alone; that row is edited on its own.
         let Some(top) = message.first(Name::Via) else { return false };
-        drop(write!(out, "SIP/2.0 {} {}\r\n", self.code, self.phrase));
+        edit.clear();
+        via.stamp(source, edit);
+        out.extend_from_slice(b"SIP/2.0 ");
+        write_decimal(u32::from(self.code), out);
+        out.push(b' ');
+        out.extend_from_slice(self.phrase.as_bytes());
+        out.extend_from_slice(b"\r\n");
         edit.apply_within(message.bytes(), &top.row, out);
+        edit.clear();
         for other in message.all(Name::Via).skip(1) {
             out.extend_from_slice(message.slice(&other.row));
         }
         out.extend_from_slice(message.slice(&from.row));
         out.extend_from_slice(message.slice(&(to.row.start..to.value.end)));
-        if let Some(tag) = self.to_tag.filter(|_| !has_tag(message.value(to))) {
+        if let Some(tag) = self.to_tag.filter(|_| !tagged) {
             out.extend_from_slice(b";tag=");
             out.extend_from_slice(tag.as_bytes());
         }

@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use memchr::{memchr, memchr2, memrchr_iter};
+use memchr::{memchr, memchr2, memchr3, memrchr_iter};
 use smallvec::SmallVec;
 
 use super::header::{is_token, trim};
@@ -154,28 +154,34 @@ impl<'a> Message<'a> {
     /// The end of the line at `at`, behind its LF; `None` if there is none. `nul`: it holds one, which the whole row must justify.
     fn line(&mut self, at: usize, nul: &mut bool) -> Option<usize> {
         let rest = self.bytes.get(at..)?;
-        let length = memchr(b'\n', rest)?;
+        let first = memchr3(b'\r', b'\n', 0, rest)?;
+        let behind = first.checked_add(2)?;
         // The one CR of a line stands before its LF.
+        if rest.get(first..behind) == Some(b"\r\n") {
+            return at.checked_add(behind);
+        }
+        self.odd_line(at, rest, nul)
+    }
+
+    /// A line that holds something else than text before its CRLF.
+    #[cold]
+    fn odd_line(&mut self, at: usize, rest: &[u8], nul: &mut bool) -> Option<usize> {
+        let length = memchr(b'\n', rest)?;
         match rest.get(..length).and_then(|line| line.strip_suffix(b"\r")) {
-            Some(line) => match memchr2(b'\r', 0, line) {
-                None => {}
-                Some(_) if memchr(b'\r', line).is_none() => *nul = true,
-                Some(_) => self.object(Fault::BareLineEnd),
-            },
-            None => self.object(Fault::BareLineEnd),
+            Some(line) if memchr(b'\r', line).is_none() => *nul = true,
+            _ => self.object(Fault::BareLineEnd),
         }
         at.checked_add(length)?.checked_add(1)
     }
 
     fn row(&mut self, row: Range<usize>, seen: &mut u32) {
         let text = self.bytes.get(row.clone()).unwrap_or_default();
-        let Some(colon) = memchr(b':', text) else { return self.object(Fault::HeaderName) };
-        let mut name = text.get(..colon).unwrap_or_default();
+        let end = text.iter().position(|&octet| !is_token(octet)).unwrap_or(text.len());
+        let (name, after) = text.split_at_checked(end).unwrap_or_default();
         // Only SP and HTAB may stand before the colon (25.1 HCOLON), and such a name is the same name.
-        while let Some(shorter) = name.strip_suffix(b" ").or_else(|| name.strip_suffix(b"\t")) {
-            name = shorter;
-        }
-        if name.is_empty() || !name.iter().copied().all(is_token) {
+        let blanks = after.iter().position(|&octet| octet != b' ' && octet != b'\t').unwrap_or(after.len());
+        let colon = end.saturating_add(blanks);
+        if name.is_empty() || text.get(colon) != Some(&b':') {
             return self.object(Fault::HeaderName);
         }
         let name = Name::of(name);

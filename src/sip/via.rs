@@ -1,6 +1,5 @@
 //! Via values: sent-by, branch, rport; comma-joined, spaced and folded forms (RFC 3261 20.42, RFC 3581).
 
-use std::io::Write;
 use std::net::SocketAddr;
 use std::ops::Range;
 
@@ -9,6 +8,7 @@ use super::address::{closes, each_param};
 use super::edit::Edit;
 use super::header::{is_space, is_token, trim};
 use super::list;
+use super::number::{write_decimal, write_ip};
 use super::scan::{Fault, Message};
 use super::uri::{Host, host_port};
 use crate::fence::canonical;
@@ -106,20 +106,16 @@ impl<'a> Via<'a> {
     /// replaced, never believed.
     pub fn stamp(&self, source: SocketAddr, edit: &mut Edit) {
         let ip = canonical(source.ip());
-        let mut received = [0_u8; 64];
-        let room = received.len();
-        let mut cursor = &mut received[..];
-        drop(write!(cursor, ";received={ip}"));
-        let length = room.saturating_sub(cursor.len());
-        let received = received.get(..length).unwrap_or_default();
+        let mut text = Vec::with_capacity(64);
         if let Some(rport) = &self.rport {
-            let mut text = [0_u8; 16];
-            let room = text.len();
-            let mut cursor = &mut text[..];
-            drop(write!(cursor, ";rport={}", source.port()));
-            let length = room.saturating_sub(cursor.len());
-            edit.splice(rport.clone(), &[text.get(..length).unwrap_or_default()]);
+            text.extend_from_slice(b";rport=");
+            write_decimal(u32::from(source.port()), &mut text);
+            edit.splice(rport.clone(), &[&text]);
+            text.clear();
         }
+        text.extend_from_slice(b";received=");
+        write_ip(ip, &mut text);
+        let received = text.as_slice();
         let wanted = self.rport.is_some() || self.host != Host::Address(ip);
         match (&self.received, wanted) {
             (Some(place), true) => edit.splice(place.clone(), &[received]),
@@ -154,9 +150,9 @@ fn spaced_host_port(text: &[u8]) -> Option<(Host<'_>, Option<u16>)> {
     none.is_none().then_some((host, Some(port)))
 }
 
-/// The branches of all Via values of a message, topmost first, for loop detection; values that cannot be read are skipped.
-pub fn branches<'m, 'a>(message: &'m Message<'a>) -> impl Iterator<Item = &'a [u8]> + use<'m, 'a> {
-    list::items(message, Name::Via).filter_map(|item| Via::read(message.bytes(), item.span)?.branch)
+/// The branches of all Via values below the topmost, for loop detection; values that cannot be read are skipped.
+pub fn branches_below<'m, 'a>(message: &'m Message<'a>) -> impl Iterator<Item = &'a [u8]> + use<'m, 'a> {
+    list::items(message, Name::Via).skip(1).filter_map(|item| Via::read(message.bytes(), item.span)?.branch)
 }
 
 #[cfg(test)]
@@ -187,7 +183,7 @@ mod tests {
             (via.transport, via.host, via.branch),
             (&b"TCP"[..], Host::Name(b"spindle.example.com"), Some(&b"z9hG4bK9ikj8"[..]))
         );
-        assert_eq!(branches(&message).collect::<Vec<_>>(), [&b"z9hG4bK9ikj8"[..], b"z9hG4bK30239"]);
+        assert_eq!(branches_below(&message).collect::<Vec<_>>(), [b"z9hG4bK30239"]);
     }
 
     #[test]

@@ -41,7 +41,7 @@ fn work(message: &Message<'_>) {
             edit.apply(message.bytes(), &mut out);
         }
     }
-    let _ = via::branches(message).count();
+    let _ = via::branches_below(message).count();
     let _ = sdp::judge(message.body(), |ip: IpAddr| ip.is_ipv4());
 }
 
