@@ -62,11 +62,15 @@ impl<'a> Address<'a> {
         param(self.params, "tag").flatten().filter(|tag| !tag.is_empty())
     }
 
-    /// Whether nobody can read another tag here: at most one (RFC 3261 7.3.1), and nothing in it that could end it.
+    /// Whether nobody can read another tag here: none, or one (RFC 3261 7.3.1) that is not empty and holds nothing that could
+    /// end it.
     pub(super) fn tag_is_plain(&self) -> bool {
+        let ends = |octet: &u8| is_space(*octet) || matches!(octet, b',' | b'"' | b'<' | b'>');
         let mut tags = each_param(self.params).filter(|(_, key, _)| key.eq_ignore_ascii_case(b"tag"));
-        let tag = tags.next().and_then(|(_, _, value)| value).unwrap_or_default();
-        tags.next().is_none() && !tag.iter().any(|&octet| is_space(octet) || matches!(octet, b',' | b'"' | b'<' | b'>'))
+        match tags.next() {
+            None => true,
+            Some((_, _, value)) => tags.next().is_none() && value.is_some_and(|tag| !tag.is_empty() && !tag.iter().any(ends)),
+        }
     }
 }
 
