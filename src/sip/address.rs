@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use memchr::memchr;
 
-use super::header::{is_space, trim};
+use super::header::{is_space, trim, trimmed};
 
 /// One name-addr or addr-spec with its parameters. Ranges are relative to the text read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -133,7 +133,7 @@ pub(super) fn each_param(params: &[u8]) -> impl Iterator<Item = (Range<usize>, &
         let (key, value) = match memchr(b'=', text) {
             Some(equals) => {
                 let (key, value) = text.split_at_checked(equals).unwrap_or_default();
-                (key.trim_ascii(), Some(value.get(1..).unwrap_or_default().trim_ascii()))
+                (trimmed(key), Some(trimmed(value.get(1..).unwrap_or_default())))
             }
             None => (text, None),
         };
