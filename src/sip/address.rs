@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use memchr::memchr;
 
-use super::header::{is_space, trim};
+use super::header::{is_space, trim, trimmed};
 
 /// One name-addr or addr-spec with its parameters. Ranges are relative to the text read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,11 +62,15 @@ impl<'a> Address<'a> {
         param(self.params, "tag").flatten().filter(|tag| !tag.is_empty())
     }
 
-    /// Whether nobody can read another tag here: at most one (RFC 3261 7.3.1), and nothing in it that could end it.
+    /// Whether nobody can read another tag here: none, or one (RFC 3261 7.3.1) that is not empty and holds nothing that could
+    /// end it.
     pub(super) fn tag_is_plain(&self) -> bool {
+        let ends = |octet: &u8| is_space(*octet) || matches!(octet, b',' | b'"' | b'<' | b'>');
         let mut tags = each_param(self.params).filter(|(_, key, _)| key.eq_ignore_ascii_case(b"tag"));
-        let tag = tags.next().and_then(|(_, _, value)| value).unwrap_or_default();
-        tags.next().is_none() && !tag.iter().any(|&octet| is_space(octet) || matches!(octet, b',' | b'"' | b'<' | b'>'))
+        match tags.next() {
+            None => true,
+            Some((_, _, value)) => tags.next().is_none() && value.is_some_and(|tag| !tag.is_empty() && !tag.iter().any(ends)),
+        }
     }
 }
 
@@ -129,7 +133,7 @@ pub(super) fn each_param(params: &[u8]) -> impl Iterator<Item = (Range<usize>, &
         let (key, value) = match memchr(b'=', text) {
             Some(equals) => {
                 let (key, value) = text.split_at_checked(equals).unwrap_or_default();
-                (key.trim_ascii(), Some(value.get(1..).unwrap_or_default().trim_ascii()))
+                (trimmed(key), Some(trimmed(value.get(1..).unwrap_or_default())))
             }
             None => (text, None),
         };

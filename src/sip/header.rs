@@ -120,6 +120,11 @@ pub(super) fn trim(bytes: &[u8], range: Range<usize>) -> Range<usize> {
     range.start.saturating_add(first)..range.start.saturating_add(last).saturating_add(1)
 }
 
+/// A text without the white space at its ends: the grammar's, not ASCII's, which has a form feed more.
+pub(super) fn trimmed(text: &[u8]) -> &[u8] {
+    text.get(trim(text, 0..text.len())).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -145,5 +150,6 @@ mod tests {
     fn trims_folds() {
         assert_eq!(trim(b"ab \r\n cd \r\n", 2..11), 6..8);
         assert_eq!(trim(b"   ", 0..3), 0..0);
+        assert_eq!(trimmed(b"\t \x0cx\r\n "), b"\x0cx");
     }
 }

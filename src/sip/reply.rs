@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use super::Name;
-use super::address::Address;
+use super::address::{Address, param};
 use super::edit::Edit;
 use super::number::write_decimal;
 use super::request::Request;
@@ -93,9 +93,9 @@ impl Reply<'_> {
     }
 }
 
-/// A broken To counts as tagged: nothing is added to what cannot be read.
+/// A broken To counts as tagged, and so does one with an empty tag: nothing is added to what others may read otherwise.
 fn has_tag(to: &[u8]) -> bool {
-    Address::parse(to).is_none_or(|to| to.tag().is_some())
+    Address::parse(to).is_none_or(|to| param(to.params, "tag").is_some())
 }
 
 #[cfg(test)]
@@ -122,6 +122,7 @@ mod tests {
     fn keeps_a_tag_and_answers_what_is_broken_elsewhere() {
         let text = "INVITE sip:a@b SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.9\r\nFrom: x\r\nTo: <sip:a>;tag=2\r\nCall-ID: 1\r\nCSeq: 1 INVITE\r\nbroken\r\n\r\n";
         assert!(reply(text, 400).unwrap().contains("To: <sip:a>;tag=2\r\n"));
+        assert!(reply(&text.replace("tag=2", "tag="), 400).unwrap().contains("To: <sip:a>;tag=\r\n"));
         assert_eq!(reply(&text.replace("Call-ID", "Caller"), 400), None);
         assert_eq!(reply(&text.replace("SIP/2.0/UDP", "SIP/2.0"), 400), None);
     }

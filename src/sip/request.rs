@@ -1,7 +1,7 @@
 //! A request in which everything that the proxy core reads is known to be there and well formed (RFC 3261 16.3 step 1).
 
 use super::address::Address;
-use super::header::is_token;
+use super::header::{is_space, is_token, trimmed};
 use super::number::decimal;
 use super::scan::{Fault, Message, Start};
 use super::uri::{Uri, UriFault};
@@ -83,9 +83,9 @@ fn call_id<'a>(message: &Message<'a>) -> Option<&'a [u8]> {
 /// The number, below 2^31 (8.1.1.5), and the method.
 pub(super) fn cseq<'a>(message: &Message<'a>) -> Option<(u32, &'a [u8])> {
     let text = message.value(message.first(Name::CSeq)?);
-    let end = text.iter().position(u8::is_ascii_whitespace)?;
+    let end = text.iter().position(|&octet| is_space(octet))?;
     let (number, method) = text.split_at_checked(end)?;
-    let method = method.trim_ascii();
+    let method = trimmed(method);
     let number = u32::try_from(decimal(number, (1 << 31) - 1)?).ok()?;
     (!method.is_empty() && method.iter().copied().all(is_token)).then_some((number, method))
 }

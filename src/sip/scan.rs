@@ -63,7 +63,7 @@ impl<'a> Message<'a> {
     /// Content-Length the body runs to the end of the datagram.
     ///
     /// `Err` only where no start line could be found: nothing can be answered. Any other fault is kept in
-    /// [`Message::fault`], the first one found, with whatever could be indexed, so that a request can be answered.
+    /// [`Message::fault`], with whatever could be indexed, so that a request can be answered.
     pub fn datagram(bytes: &'a [u8]) -> Result<Self, Fault> {
         let mut message = Self::head(skip_crlf(bytes))?;
         if let Some(length) = message.content_length {
@@ -203,8 +203,11 @@ impl<'a> Message<'a> {
         self.headers.push(Header { name, row, value });
     }
 
+    /// Keeps the first fault, but never one that would hide that the message's end is unknown.
     fn object(&mut self, fault: Fault) {
-        self.fault.get_or_insert(fault);
+        if self.fault.is_none_or(|first| fault.breaks_framing() && !first.breaks_framing()) {
+            self.fault = Some(fault);
+        }
     }
 
     /// The message's bytes, from the start line to the end of the body.
@@ -257,7 +260,7 @@ impl<'a> Message<'a> {
         self.content_length
     }
 
-    /// The first fault found, if any.
+    /// The first fault found that breaks framing, else the first, if any.
     pub fn fault(&self) -> Option<Fault> {
         self.fault
     }
@@ -370,6 +373,8 @@ mod tests {
             (head("X: \"a\\\\\0\"\r\n"), Some(Fault::BareLineEnd)),
             (head("X: a\\\0\r\n"), Some(Fault::BareLineEnd)),
             (head("X\u{1}: a\r\n"), Some(Fault::HeaderName)),
+            ("INVITE  sip:a@b SIP/2.0\r\nX: a\nY: b\r\n\r\n".to_owned(), Some(Fault::BareLineEnd)),
+            ("INVITE  sip:a@b SIP/2.0\r\nTo: a\r\nt: a\r\n\r\n".to_owned(), Some(Fault::StartLine)),
             (head("no colon\r\n"), Some(Fault::HeaderName)),
             (head(": empty\r\n"), Some(Fault::HeaderName)),
             (head(" X: first line is a fold\r\n"), Some(Fault::HeaderName)),

@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::Name;
 use super::address::{closes, each_param};
 use super::edit::Edit;
-use super::header::{is_space, is_token, trim};
+use super::header::{is_space, is_token, trim, trimmed};
 use super::list;
 use super::number::{write_decimal, write_ip};
 use super::scan::{Fault, Message};
@@ -41,6 +41,10 @@ impl<'a> Via<'a> {
     /// The topmost value.
     pub fn top(message: &Message<'a>) -> Result<Self, Fault> {
         let item = list::items(message, Name::Via).next().ok_or(Fault::Via)?;
+        // It stands in the first row: one without a value above it is no Via, and an edit of "the first row" would miss the value.
+        if message.headers().iter().position(|header| header.name == Name::Via) != Some(item.row) {
+            return Err(Fault::Via);
+        }
         Self::read(message.bytes(), item.span).ok_or(Fault::Via)
     }
 
@@ -57,7 +61,7 @@ impl<'a> Via<'a> {
         }
         let end = rest.iter().position(|&octet| octet == b';').unwrap_or(rest.len());
         let (sent_by, params) = rest.split_at_checked(end)?;
-        let sent_by = sent_by.trim_ascii();
+        let sent_by = trimmed(sent_by);
         let (host, port) = match host_port(sent_by) {
             Some(read) => read,
             None => spaced_host_port(sent_by)?,
@@ -128,14 +132,14 @@ impl<'a> Via<'a> {
 
 /// The next token, and what follows it.
 fn word(text: &[u8]) -> Option<(&[u8], &[u8])> {
-    let text = text.trim_ascii_start();
+    let text = trimmed(text);
     let end = text.iter().position(|&octet| !is_token(octet)).unwrap_or(text.len());
     let (word, rest) = text.split_at_checked(end)?;
     (!word.is_empty()).then_some((rest, word))
 }
 
 fn slash(text: &[u8]) -> Option<&[u8]> {
-    text.trim_ascii_start().strip_prefix(b"/")
+    trimmed(text).strip_prefix(b"/")
 }
 
 /// `host : port` with white space around the colon (25.1 COLON).
@@ -196,6 +200,10 @@ mod tests {
             "Via: SIP/2.0/UDP a:0",
             "Via: SIP/2.0/UDP a:99999",
             "X: y",
+            "Via:\r\nVia: SIP/2.0/UDP a",
+            "Via: ,\r\nVia: SIP/2.0/UDP a",
+            "Via: \u{c}SIP/2.0/UDP a",
+            "Via: SIP/2.0/UDP\u{c}a",
             "Via: SIP/2.0/UDP a;branch=z9hG4bK",
             "Via: SIP/2.0/UDP a;branch=",
             "Via: SIP/2.0/UDP a;branch",
