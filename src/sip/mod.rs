@@ -21,6 +21,7 @@ pub mod request;
 pub mod response;
 pub mod scan;
 pub mod sdp;
+mod start;
 pub mod uri;
 pub mod via;
 
