@@ -6,7 +6,8 @@
 //!
 //! ```compile_fail,E0451
 //! use ringfence::core::io::Peer;
-//! let outside = Peer { listener: todo!(), addr: "192.0.2.1:5060".parse().unwrap(), local: todo!(), connection: None };
+//! let addr = "192.0.2.1:5060".parse().unwrap();
+//! let outside = Peer { listener: ringfence::config::ListenerId(0), addr, local: addr, connection: None };
 //! ```
 
 use std::net::SocketAddr;
