@@ -15,6 +15,7 @@ use forward::{Names, Work};
 use io::{Arrival, Drop, Input, Note, Outcome, Output, Peer};
 use keys::Keys;
 use limit::Paces;
+use renumber::Moved;
 use repeat::{Lately, Told};
 use token::Tokens;
 use transaction::Table;
@@ -30,6 +31,7 @@ pub mod io;
 mod keys;
 mod limit;
 mod refuse;
+mod renumber;
 mod repeat;
 mod request;
 mod response;
@@ -153,8 +155,12 @@ impl Core {
         out.push(Output::Note(Note::Arrived { region: listener.region, transport: listener.transport, method, code, outcome }));
     }
 
-    /// Another configuration: open transactions go on, what was remembered under the old rules is forgotten.
+    /// Another configuration: open transactions go on under its numbers, what was remembered under the old rules is forgotten.
     fn reconfigure(&mut self, config: Arc<Config>) {
+        let moved = Moved::between(&self.config, &config);
+        for transaction in self.table.iter_mut() {
+            moved.renumber(transaction);
+        }
         self.keys = keys_of(&config, self.seed);
         self.tokens = Tokens::of(&config, &self.keys);
         self.names = Names::of(&config);

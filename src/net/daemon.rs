@@ -180,7 +180,8 @@ impl Daemon {
 
     fn replace(&mut self, config: Arc<Config>) -> Result<(), String> {
         if !same_listeners(&self.config, &config) {
-            return Err("listeners, regions served or the admin address differ: restart to change them".to_owned());
+            return Err("listeners, the names of regions, which are served, or the admin address differ: restart to change them"
+                .to_owned());
         }
         let (done, result) = oneshot::channel();
         let gone = || "the admin thread has ended".to_owned();

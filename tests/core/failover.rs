@@ -154,3 +154,28 @@ fn a_request_without_content_length_gets_one_on_a_stream() {
     let sent = site.from(TRUNK, &text.replace(&format!("Content-Length: {length}\r\n"), ""));
     assert_eq!(sent[1].headers("Content-Length"), [length]);
 }
+
+#[test]
+fn a_reload_that_takes_the_project_away_leaves_its_open_calls_alone() {
+    let mut site = Site::usual();
+    let first = call(&mut site);
+    let (_, rest) = crate::site::CONFIG.split_once("[project.watcher]").unwrap();
+    let (head, _) = crate::site::CONFIG.split_once("[project.acme]").unwrap();
+    let text = format!(
+        "{head}[region.asia]\nhostname = \"asia.sip.example.com\"\nnetworks = [\"10.9.0.0/16\"]\n[project.watcher]{rest}"
+    );
+    let config = ringfence::config::parse(std::path::Path::new("new.toml"), &text).unwrap_or_else(|error| panic!("{error}"));
+    site.config = std::sync::Arc::new(config);
+    let config = std::sync::Arc::clone(&site.config);
+    site.input(Input::Config(config));
+    let second = site.from(SERVER, &respond(&first, 503, "u", "")).remove(1);
+    assert_eq!(second.to, SECOND.parse().unwrap());
+    let sent = site.input(Input::Failed(second.attempt.unwrap()));
+    assert_eq!(sent[0].line(), "SIP/2.0 503 Servers Of Region Unavailable");
+    assert_eq!(sent[0].header("X-Ringfence").as_deref(), Some("152; reason=targets-down; region=eu"));
+    // The project's next call is a stranger's.
+    let sent = site.from(TRUNK, &invite("acme.eu.sip.example.com", "10.1.0.20", "two"));
+    assert_eq!(sent[0].line(), "SIP/2.0 403 Forbidden");
+    site.pass(Duration::from_secs(100));
+    assert_eq!(site.core.transactions(), 0);
+}

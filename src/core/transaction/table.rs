@@ -78,6 +78,11 @@ impl Table {
         self.transactions.get_mut(slot as usize).map(Box::as_mut)
     }
 
+    /// All transactions.
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Transaction> {
+        self.transactions.iter_mut().map(|(_, transaction)| transaction.as_mut())
+    }
+
     /// The place of a request's transaction.
     pub(crate) fn find(&self, key: u128) -> Option<u32> {
         self.places.get(&key).copied()
