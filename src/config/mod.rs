@@ -261,7 +261,7 @@ pub struct Dns {
 /// Every bound, with its behaviour when reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Open transactions; beyond: 160.
+    /// Open transactions; beyond: 160. Requests inside dialogs get a quarter more, so that calls can end while new ones are refused.
     pub transactions: usize,
     /// New requests of one source a second; beyond: 160, beyond twice as many: dropped. `None`: no bound for trunks and servers.
     pub per_source: Option<u32>,

@@ -49,7 +49,7 @@ impl Core {
                 return self.refuse(case, &refusal(Reason::ForeignDialogTarget, format!("next hop {addr} is outside")), out);
             }
         };
-        if self.is_full() {
+        if self.is_crammed() {
             return self.refuse(case, &refusal(Reason::Overloaded, "too many open transactions".to_owned()), out);
         }
         self.work.edit.clear();

@@ -254,8 +254,16 @@ impl Core {
         Outcome::Answered(200)
     }
 
+    /// Whether there is no room for another call.
     pub(super) fn is_full(&self) -> bool {
         self.table.len() >= self.config.limits.transactions || self.table.vacancy().is_none()
+    }
+
+    /// Whether there is no room even for a request inside a dialog: a flood of new calls must not keep those from ending that are
+    /// up (RFC 7339 5.10), so a quarter more is held for them.
+    pub(super) fn is_crammed(&self) -> bool {
+        let most = self.config.limits.transactions;
+        self.table.len() >= most.saturating_add(most / 4).saturating_add(16) || self.table.vacancy().is_none()
     }
 
     /// Opens a transaction and sends the first attempt; an INVITE is told 100. `false`: no target can be reached.

@@ -292,6 +292,23 @@ fn methods_that_form_dialogs_or_are_unknown_are_recorded() {
 }
 
 #[test]
+fn calls_can_end_while_new_ones_find_no_room() {
+    let mut site = Site::new(&crate::site::CONFIG.replace("per_source = \"50/s\"", "transactions = 3"));
+    let (_, route) = call(&mut site);
+    for id in ["a", "b"] {
+        assert_eq!(site.from(TRUNK, &invite("acme.eu.sip.example.com", "10.1.0.20", id)).len(), 2);
+    }
+    let full = site.from(TRUNK, &invite("acme.eu.sip.example.com", "10.1.0.20", "c"));
+    assert_eq!(full[0].header("X-Ringfence").as_deref(), Some("160; reason=overloaded; region=eu"));
+    let bye = |cseq| inside("BYE", "sip:lk@10.1.0.5:5060", &routes(&route), cseq, true);
+    assert_eq!(site.from(TRUNK, &bye(2))[0].to, SERVER.parse().unwrap());
+    // That too has its bound.
+    let passed = (3..40).filter(|&cseq| site.from(TRUNK, &bye(cseq))[0].line().starts_with("BYE")).count();
+    assert_eq!(passed, 15);
+    assert_eq!(site.core.transactions(), 19);
+}
+
+#[test]
 fn loops_end_and_spirals_pass() {
     let mut site = Site::usual();
     let sent = site.from(TRUNK, &invite("acme.eu.sip.example.com", "10.1.0.20", "one"));
