@@ -41,11 +41,13 @@ impl Names {
     pub(super) fn of(config: &Config) -> Self {
         let name = |listener: &crate::config::Listener| {
             let port = listener.addr.port();
-            let host = match config.region(listener.region).advertise.as_deref() {
-                Some(host) if host.parse::<std::net::Ipv6Addr>().is_ok() => format!("[{host}]:{port}"),
-                Some(host) => format!("{host}:{port}"),
-                None if !listener.addr.ip().is_unspecified() => listener.addr.to_string(),
-                None => return None,
+            let advertised = config.region(listener.region).advertise.as_deref();
+            // An advertised address speaks for the listeners of its family alone.
+            let host = match advertised.map(|host| (host, host.parse::<IpAddr>().ok())) {
+                Some((_, Some(ip))) if ip.is_ipv4() == listener.addr.is_ipv4() => SocketAddr::new(ip, port).to_string(),
+                Some((host, None)) => format!("{host}:{port}"),
+                _ if !listener.addr.ip().is_unspecified() => listener.addr.to_string(),
+                _ => return None,
             };
             Some(host.into_bytes().into_boxed_slice())
         };

@@ -253,6 +253,22 @@ fn sides_of_different_transport_get_two_record_routes() {
 }
 
 #[test]
+fn an_advertised_address_speaks_for_its_family() {
+    let text = crate::site::CONFIG
+        .replace("hostname = \"eu.sip.example.com\"", "hostname = \"eu.sip.example.com\"\nadvertise = \"192.0.2.77\"")
+        .replace("networks = [\"198.51.100.0/24\"]\nmedia", "networks = [\"198.51.100.0/24\", \"2001:db8:f::/48\"]\nmedia");
+    let mut site = Site::new(&text);
+    let call = invite("acme.eu.sip.example.com", "10.1.0.20", "one");
+    let sent = site.to("[2001:db8:e::1]:5060", "[2001:db8:f::7]:5060", call.as_bytes());
+    assert!(sent[1].header("Via").unwrap().starts_with("SIP/2.0/UDP 192.0.2.77:5060;"), "{}", sent[1].text());
+    let record = sent[1].headers("Record-Route");
+    assert!(
+        record[0].starts_with("<sip:192.0.2.77:5060;lr;") && record[1].starts_with("<sip:[2001:db8:e::1]:5060;lr;"),
+        "{record:?}"
+    );
+}
+
+#[test]
 fn outbound_calls_go_to_the_trunk_and_nowhere_else() {
     let mut site = Site::usual();
     let call = |id: &str, media: &str| {
