@@ -168,8 +168,13 @@ async fn an_old_answer_serves_while_dns_is_down() {
 #[tokio::test]
 async fn a_stale_answer_ends_when_it_may_serve_no_longer() {
     let server = Server::start(Says::Addresses(vec!["10.0.0.1"], 0), Says::NoRecord);
-    let (mut resolver, _) = server.resolver("stale = \"0s\"\n");
+    let (mut resolver, metrics) = server.resolver("stale = \"0s\"\n");
     becomes(&mut resolver, &["10.0.0.1"]).await;
+    // One family is enough to be known; that nothing is left needs an answer from both.
+    while metric(&metrics, "ringfence_dns_lookups_total{type=\"AAAA\",result=\"none\"}") < 1 {
+        let waited = tokio::time::timeout(Duration::from_millis(100), resolver.changed()).await;
+        assert!(waited.is_err(), "{waited:?}");
+    }
     server.now_says(Says::Failure, Says::Failure);
     becomes(&mut resolver, &[]).await;
 }

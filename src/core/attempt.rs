@@ -306,7 +306,8 @@ impl Env<'_> {
     }
 }
 
-/// A target's address as a key; targets come from the configuration, so nobody can choose colliding ones.
+/// A target's address as a key. Two addresses never share one in a family; should two ever across families, a large request only
+/// goes in datagrams.
 fn place(to: SocketAddr) -> u128 {
     let ip = match to.ip() {
         std::net::IpAddr::V4(ip) => u128::from(u32::from(ip)),

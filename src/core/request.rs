@@ -67,13 +67,7 @@ impl Core {
                 if let Some(slot) = self.table.find(case.key) {
                     return self.again(&case, slot, out);
                 }
-                // RFC 3261 16.3 step 4 and RFC 5393 4.2: only our own hash of the same routing proves a loop.
-                let mut ours =
-                    request.via.branch.into_iter().chain(via::branches_below(message)).filter_map(Branch::read).peekable();
-                if ours.peek().is_some() && {
-                    let round = self.round(message, &request);
-                    ours.any(|branch| branch.round == round)
-                } {
+                if self.is_looped(message, &request) {
                     return self.say(&case, 482, "Loop Detected", b"", out);
                 }
                 if request.to_tag.is_some() { self.inside(&case, out) } else { self.initial(&case, out) }
@@ -167,6 +161,18 @@ impl Core {
             &request.cseq.to_le_bytes(),
             request.token,
         ])
+    }
+
+    /// Whether a request has come back with the same routing (RFC 3261 16.3 step 4, RFC 5393 4.2): only our own hash proves that. It is
+    /// computed only where some Via could be ours.
+    fn is_looped(&self, message: &Message<'_>, request: &Request<'_>) -> bool {
+        let branches = request.via.branch.into_iter().chain(via::branches_below(message));
+        let mut ours = branches.filter_map(Branch::read).peekable();
+        if ours.peek().is_none() {
+            return false;
+        }
+        let round = self.round(message, request);
+        ours.any(|branch| branch.round == round)
     }
 
     /// A request that is being served already.
