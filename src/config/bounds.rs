@@ -7,7 +7,7 @@ use super::build::good;
 use super::file;
 use super::report::{Placed, Read, Report};
 use super::value::written;
-use super::{Limits, Timers};
+use super::{Health, Limits, Timers};
 use crate::sip::scan::MAX_MESSAGE;
 
 /// Where `[admin]` listens if it does not say.
@@ -29,13 +29,28 @@ pub(super) fn timers(file: &file::Timers, report: &mut Report) -> Timers {
     let t4 = within(&file.t4, ms(5000), ms(1), ms(60_000), report);
     let c = within(&file.c, ms(185_000), ms(1000), DAY, report);
     let drain = within(&file.drain, ms(40_000), Duration::ZERO, DAY, report);
+    // 4 s by default: three repetitions over UDP have gone by then.
+    let try_for = within(&file.try_for, t1.saturating_mul(8), t1, t1.saturating_mul(64), report);
     if let Some(given) = good(&file.c)
         && given.value <= Duration::from_secs(180)
     {
         let wrong = format!("timer C of {} is not above 3 minutes (RFC 3261 16.6 step 11)", written(given.value));
         report.warning(&given.place, wrong, "185s: a call that rings longer is cancelled");
     }
-    Timers { t1, t2, t4, c, drain }
+    Timers { t1, t2, t4, c, drain, try_for }
+}
+
+/// How the health of targets is kept.
+pub(super) fn health(file: &file::Health, report: &mut Report) -> Health {
+    let second = Duration::from_secs(1);
+    let hour = second.saturating_mul(3600);
+    let interval = within(&file.interval, second.saturating_mul(10), Duration::ZERO, hour, report);
+    Health {
+        interval: Some(interval).filter(|interval| !interval.is_zero()),
+        fall: u32::try_from(count(&file.fall, 3)).unwrap_or(u32::MAX),
+        back_off: within(&file.back_off, second.saturating_mul(60), second, hour, report),
+        rise: within(&file.rise, second.saturating_mul(30), Duration::ZERO, hour, report),
+    }
 }
 
 /// The limits, with their defaults.

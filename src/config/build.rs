@@ -12,7 +12,7 @@ use super::hop::{Host, Written};
 use super::report::{Place, Placed, Read, Report};
 use super::table::nearest;
 use super::value::Method;
-use super::{Hop, Listener, ListenerId, Location, NameId, Project, ProjectId, Region, RegionId, Transport, Trunk, TrunkId};
+use super::{Hop, Listener, ListenerId, NameId, NextHop, Project, ProjectId, Region, RegionId, Transport, Trunk, TrunkId};
 use super::{Media, Mode, Outbound};
 use crate::fence::{Fence, Networks};
 use crate::reason::Profile;
@@ -28,27 +28,29 @@ pub(super) struct Built {
     pub(super) endpoints: Endpoints,
 }
 
-/// Host names without duplicates.
+/// Next hops with a name, without duplicates.
 #[derive(Debug, Default)]
 pub(super) struct Names {
-    pub(super) list: Vec<String>,
-    ids: HashMap<String, NameId>,
+    pub(super) list: Vec<NextHop>,
+    ids: HashMap<NextHop, NameId>,
 }
 
 impl Names {
     fn hop(&mut self, written: &Written) -> Hop {
-        let location = match (&written.host, written.address()) {
-            (_, Some(addr)) => Location::Address(addr),
-            (Host::Address(_), None) => Location::Address(SocketAddr::from(([0; 4], 0))),
-            (Host::Name(name), None) => Location::Name { name: self.id(name), port: written.port },
-        };
-        Hop { location, transport: written.transport }
+        match (&written.host, written.address()) {
+            (Host::Name(host), _) => {
+                Hop::Name(self.id(NextHop { host: host.clone(), port: written.port, transport: written.transport }))
+            }
+            (Host::Address(ip), addr) => {
+                Hop::Address { addr: addr.unwrap_or_else(|| SocketAddr::new(*ip, 0)), transport: written.transport }
+            }
+        }
     }
 
-    fn id(&mut self, name: &str) -> NameId {
+    fn id(&mut self, name: NextHop) -> NameId {
         let next = NameId(u32::try_from(self.list.len()).unwrap_or(u32::MAX));
-        *self.ids.entry(name.to_owned()).or_insert_with(|| {
-            self.list.push(name.to_owned());
+        *self.ids.entry(name).or_insert_with_key(|name| {
+            self.list.push(name.clone());
             next
         })
     }

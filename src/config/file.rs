@@ -28,6 +28,7 @@ pub(super) struct Main {
     pub(super) dns_stale: Read<Placed<Duration>>,
     pub(super) limits: Limits,
     pub(super) timers: Timers,
+    pub(super) health: Health,
     pub(super) secret: Read<Placed<String>>,
 }
 
@@ -55,6 +56,16 @@ pub(super) struct Timers {
     pub(super) t4: Read<Placed<Duration>>,
     pub(super) c: Read<Placed<Duration>>,
     pub(super) drain: Read<Placed<Duration>>,
+    pub(super) try_for: Read<Placed<Duration>>,
+}
+
+/// `[health]`.
+#[derive(Debug)]
+pub(super) struct Health {
+    pub(super) interval: Read<Placed<Duration>>,
+    pub(super) fall: Read<Placed<u64>>,
+    pub(super) back_off: Read<Placed<Duration>>,
+    pub(super) rise: Read<Placed<Duration>>,
 }
 
 /// `[region.*]`.
@@ -103,7 +114,7 @@ pub(super) struct Parts {
 }
 
 /// Keys of the main file that an included file may not have.
-const MAIN_ONLY: [&str; 9] = ["serve", "global", "include", "reject", "admin", "dns", "limits", "timers", "secret"];
+const MAIN_ONLY: [&str; 10] = ["serve", "global", "include", "reject", "admin", "dns", "limits", "timers", "health", "secret"];
 
 /// Reads the main file.
 pub(super) fn read_main(table: &DeTable<'_>, parts: &mut Parts, report: &mut Report) -> Main {
@@ -127,6 +138,7 @@ pub(super) fn read_main(table: &DeTable<'_>, parts: &mut Parts, report: &mut Rep
         dns_stale: dns.as_mut().map_or(Ok(None), |dns| text(dns, "stale", report, value::duration)),
         limits: read_limits(section(&mut top, "limits", report), report),
         timers: read_timers(section(&mut top, "timers", report), report),
+        health: read_health(section(&mut top, "health", report), report),
         secret: secret.as_mut().map_or(Ok(None), |secret| text(secret, "file", report, value::text)),
     };
     if let Some(secret) = &secret
@@ -292,11 +304,27 @@ fn read_timers(section: Option<Table<'_>>, report: &mut Report) -> Timers {
         t4: timer(&mut section, "t4", report),
         c: timer(&mut section, "c", report),
         drain: timer(&mut section, "drain", report),
+        try_for: timer(&mut section, "try_for", report),
     };
     if let Some(section) = section {
         section.close(report);
     }
     timers
+}
+
+fn read_health(section: Option<Table<'_>>, report: &mut Report) -> Health {
+    let mut section = section;
+    let fall = section.as_mut().and_then(|section| section.take("fall"));
+    let health = Health {
+        interval: timer(&mut section, "interval", report),
+        fall: optional(fall.map(|fall| fall.number(report, 1..=100))),
+        back_off: timer(&mut section, "back_off", report),
+        rise: timer(&mut section, "rise", report),
+    };
+    if let Some(section) = section {
+        section.close(report);
+    }
+    health
 }
 
 fn timer(section: &mut Option<Table<'_>>, key: &'static str, report: &mut Report) -> Read<Placed<Duration>> {

@@ -116,6 +116,7 @@ fn snapshot(main: &Main, parts: &Parts, folder: &Path, files: &[File], report: &
         },
         limits,
         timers,
+        health: bounds::health(&main.health, report),
         secret: good(&main.secret).and_then(|file| secret(folder, file, report)),
         warnings: Vec::new(),
     }

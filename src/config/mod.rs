@@ -101,8 +101,8 @@ pub struct Config {
     pub trunks: Vec<Trunk>,
     /// The sockets of the served regions.
     pub listeners: Vec<Listener>,
-    /// Every host name that a next hop may need, lower case, without duplicates.
-    pub names: Vec<String>,
+    /// Every next hop with a name, without duplicates.
+    pub names: Vec<NextHop>,
     /// Host names to endpoints.
     pub endpoints: Endpoints,
     /// Source addresses to trunks.
@@ -117,6 +117,8 @@ pub struct Config {
     pub limits: Limits,
     /// RFC 3261 timers.
     pub timers: Timers,
+    /// How the health of targets is kept.
+    pub health: Health,
     /// Signs route tokens. `None`: made at start, so dialogs do not survive a restart and cannot be shared by nodes.
     pub secret: Option<Secret>,
     /// What is allowed and yet probably not meant, in the order of the files.
@@ -149,26 +151,28 @@ pub struct Region {
 }
 
 /// A place to send to that is not an address yet, or is one that the fence has still to pass.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Hop {
-    /// Where.
-    pub location: Location,
-    /// How. `None`: the protocol's choice (UDP, or TCP for large requests).
-    pub transport: Option<Transport>,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hop {
+    /// Written as an address.
+    Address {
+        /// Where.
+        addr: SocketAddr,
+        /// How. `None`: UDP, or TCP for large requests (RFC 3261 18.1.1).
+        transport: Option<Transport>,
+    },
+    /// Written as a name: its servers stand in the targets.
+    Name(NameId),
 }
 
-/// Where a [`Hop`] is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Location {
-    /// Written as an address.
-    Address(SocketAddr),
-    /// Written as a name: look it up in the targets.
-    Name {
-        /// Which name.
-        name: NameId,
-        /// The port written, if any; 5060 otherwise.
-        port: Option<u16>,
-    },
+/// A next hop with a name: what RFC 3263 4 starts from.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct NextHop {
+    /// The host name, lower case, without a dot at the end.
+    pub host: String,
+    /// The port written, if any: then there is no SRV look-up.
+    pub port: Option<u16>,
+    /// The transport written, if any: then there is no NAPTR look-up.
+    pub transport: Option<Transport>,
 }
 
 /// A customer.
@@ -298,6 +302,21 @@ pub struct Timers {
     pub c: Duration,
     /// How long a draining daemon waits for its transactions.
     pub drain: Duration,
+    /// How long an attempt may stay without any response while there is another target.
+    pub try_for: Duration,
+}
+
+/// How the health of targets is kept (`[health]`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Health {
+    /// The time between two OPTIONS to a target that is up; `None`: none are sent, calls alone tell.
+    pub interval: Option<Duration>,
+    /// Failures in a row that take a target out although something of it was heard meanwhile. Silence takes it out at once.
+    pub fall: u32,
+    /// The longest time between two trials of a target that is down; the first is a second, and each is twice the one before.
+    pub back_off: Duration,
+    /// The time over which a target that is back gets its full share of calls.
+    pub rise: Duration,
 }
 
 /// The key that signs route tokens.

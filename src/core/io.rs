@@ -12,7 +12,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
@@ -263,6 +263,19 @@ pub enum Note {
         /// INVITE to that response.
         after: Duration,
     },
+    /// A target's health has changed.
+    Health {
+        /// The region whose server it is.
+        region: RegionId,
+        /// Its address.
+        addr: SocketAddr,
+        /// How it is reached.
+        transport: Transport,
+        /// Whether calls go there from now on.
+        state: Health,
+        /// What failed, if it went down.
+        failure: Option<Failure>,
+    },
     /// A transaction was opened or released.
     Transactions {
         /// The region.
@@ -295,6 +308,69 @@ impl Verdict {
             Self::Accept => "accept",
             Self::Refuse => "refuse",
             Self::Shadow => "shadow",
+        }
+    }
+}
+
+/// A target as it stands: what `/status` and `ringfence_upstream_up` show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TargetStatus {
+    /// The region whose server it is.
+    pub region: RegionId,
+    /// Its address. Passed by that region's fence when it was learnt.
+    pub addr: SocketAddr,
+    /// How it is reached.
+    pub transport: Transport,
+    /// Whether calls go there.
+    pub state: Health,
+    /// Since when.
+    pub since: Instant,
+    /// When anything was heard of it last.
+    pub heard: Option<Instant>,
+    /// What failed last, if anything did.
+    pub failure: Option<Failure>,
+}
+
+/// Whether calls go to a target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// Nothing speaks against it.
+    Up,
+    /// It was down and gets its share of calls little by little.
+    Rising,
+    /// No call goes there while another target is up.
+    Down,
+}
+
+impl Health {
+    /// As in `/status` and the log.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Up => "up",
+            Self::Rising => "rising",
+            Self::Down => "down",
+        }
+    }
+}
+
+/// How a target failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// Nothing came back in time.
+    Silent,
+    /// The transport or ICMP said that nothing gets there.
+    Unreachable,
+    /// It answered 503, or 408 to OPTIONS.
+    Unavailable,
+}
+
+impl Failure {
+    /// As in `/status` and the log.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Silent => "silent",
+            Self::Unreachable => "unreachable",
+            Self::Unavailable => "unavailable",
         }
     }
 }

@@ -4,8 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use arrayvec::ArrayVec;
 
-use crate::config::{Config, Hop, Location, Transport};
-use crate::dns::Targets;
+use crate::config::{Config, Hop, NameId, NextHop, Transport};
+use crate::dns::{Server, Targets};
 use crate::fence::{Fence, Fenced};
 use crate::sip::uri::{Host, Scheme, Uri};
 
@@ -43,13 +43,9 @@ pub(super) enum Found {
 pub(super) fn find(hops: &[Hop], targets: &Targets, fence: Fence<'_>) -> Found {
     let mut finding = Finding { fence, inside: TargetSet::new(), outside: None };
     for hop in hops {
-        match hop.location {
-            Location::Address(addr) => finding.add(addr, hop.transport),
-            Location::Name { name, port } => {
-                for &ip in targets.addresses(name) {
-                    finding.add(SocketAddr::new(ip, port.unwrap_or(PORT)), hop.transport);
-                }
-            }
+        match *hop {
+            Hop::Address { addr, transport } => finding.add(addr, transport),
+            Hop::Name(name) => finding.servers(targets.servers(name)),
         }
     }
     finding.found()
@@ -83,10 +79,12 @@ pub(super) fn find_uri(uri: &Uri<'_>, config: &Config, targets: &Targets, fence:
     match host {
         Host::Address(ip) => finding.add(SocketAddr::new(ip, port), transport),
         Host::Name(name) => {
-            let place = config.names.iter().position(|known| known.as_bytes().eq_ignore_ascii_case(name));
-            let name = place.and_then(|place| u32::try_from(place).ok()).map(crate::config::NameId);
-            for &ip in name.map(|name| targets.addresses(name)).unwrap_or_default() {
-                finding.add(SocketAddr::new(ip, port), transport);
+            let same = |known: &NextHop| {
+                known.host.as_bytes().eq_ignore_ascii_case(name) && known.port == uri.port && known.transport == transport
+            };
+            let place = config.names.iter().position(same).and_then(|place| u32::try_from(place).ok());
+            if let Some(place) = place {
+                finding.servers(targets.servers(NameId(place)));
             }
         }
     }
@@ -105,6 +103,14 @@ impl Finding<'_> {
             // Beyond the most attempts nothing would be tried anyway.
             Ok(fenced) => drop(self.inside.try_push(Target { fenced, transport })),
             Err(outside) => drop(self.outside.get_or_insert(outside.0)),
+        }
+    }
+
+    fn servers(&mut self, servers: &[Server]) {
+        for server in servers {
+            for &addr in &server.addresses {
+                self.add(addr, server.transport);
+            }
         }
     }
 

@@ -4,7 +4,7 @@
 //! outside its region: the fence judges at every use.
 
 use std::collections::{BTreeSet, HashMap};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,9 +17,9 @@ use hickory_resolver::proto::rr::{RData, RecordType};
 use tokio::task::JoinSet;
 use tracing::{debug, warn};
 
-use super::Targets;
 use super::answer::{Answer, Found};
-use crate::config::{Config, Dns, Location, NameId};
+use super::{Server, Targets};
+use crate::config::{Config, Dns, Hop, NameId, NextHop};
 use crate::telemetry::Metrics;
 
 /// How long one server has for an answer, and how often it is asked.
@@ -96,10 +96,10 @@ impl Resolver {
     /// For another configuration; what is known of names in both is kept.
     pub fn replaced(&self, config: Arc<Config>) -> Result<Self, ResolverError> {
         let mut next = Self::new(config, Arc::clone(&self.metrics))?;
-        let known: HashMap<&str, &[Answer; 2]> = self.config.names.iter().map(String::as_str).zip(&self.names).collect();
+        let known: HashMap<&NextHop, &[Answer; 2]> = self.config.names.iter().zip(&self.names).collect();
         let now = Instant::now();
         for (name, answers) in next.config.names.iter().zip(&mut next.names) {
-            if let Some(&old) = known.get(name.as_str()) {
+            if let Some(&old) = known.get(name) {
                 answers.clone_from(old);
                 for answer in answers {
                     answer.again(now);
@@ -112,11 +112,13 @@ impl Resolver {
     /// What is known now.
     pub fn targets(&self) -> Targets {
         let mut targets = Targets::unknown(self.names.len());
-        for (id, answers) in (0..).map(NameId).zip(&self.names) {
+        for ((id, name), answers) in (0..).map(NameId).zip(&self.config.names).zip(&self.names) {
             let found: Vec<&[IpAddr]> = answers.iter().filter_map(Answer::addresses).collect();
             // One family that has addresses will do; that there are none needs both.
             if found.len() == answers.len() || found.iter().any(|addresses| !addresses.is_empty()) {
-                targets.set(id, found.concat());
+                let port = name.port.unwrap_or(5060);
+                let addresses = found.concat().into_iter().map(|ip| SocketAddr::new(ip, port)).collect();
+                targets.set(id, vec![Server { rank: 0, weight: 0, transport: name.transport, addresses }]);
             }
         }
         targets
@@ -171,7 +173,7 @@ impl Resolver {
                 match answer.due() {
                     Some(due) if due <= now && self.lookups.len() < AT_ONCE => {
                         answer.asked();
-                        let lookup = look_up(Arc::clone(hickory), Arc::clone(&self.metrics), name.clone(), family);
+                        let lookup = look_up(Arc::clone(hickory), Arc::clone(&self.metrics), name.host.clone(), family);
                         self.lookups.spawn(async move { (id, family, lookup.await) });
                     }
                     // What does not fit now is started when one of those under way is done.
@@ -197,15 +199,16 @@ impl Resolver {
     fn tell_outside(&mut self, id: NameId, targets: &Targets) {
         let mut all = BTreeSet::new();
         for region in &self.config.regions {
-            let ours = |hop: &crate::config::Hop| matches!(hop.location, Location::Name { name, .. } if name == id);
+            let ours = |hop: &Hop| *hop == Hop::Name(id);
             if !region.served || !region.upstream.iter().any(ours) {
                 continue;
             }
-            for &addr in targets.addresses(id).iter().filter(|addr| !region.networks.contains(**addr)) {
+            let all_of = targets.servers(id).iter().flat_map(|server| &server.addresses).map(SocketAddr::ip);
+            for addr in all_of.filter(|&addr| !region.networks.contains(addr)) {
                 all.insert(addr);
                 if !self.outside.get(&id).is_some_and(|known| known.contains(&addr)) {
                     self.metrics.outside(&region.name).increment(1);
-                    let name = self.config.names.get(id.0 as usize);
+                    let name = self.config.names.get(id.0 as usize).map(|name| &name.host);
                     warn!(region = region.name, name, %addr, "resolved outside the region: will not be used");
                 }
             }

@@ -5,14 +5,14 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use tracing::{Level, debug, enabled, warn};
+use tracing::{Level, debug, enabled, info, warn};
 
 use super::handles::{Direction, Handles};
 use super::log::{Escaped, Limit};
 use super::loss::Loss;
 use super::metrics::Metrics;
 use crate::config::{Config, RegionId, Transport};
-use crate::core::io::{Arrival, Drop, Note, Outcome};
+use crate::core::io::{Arrival, Drop, Failure, Health, Note, Outcome};
 use crate::sip::{Message, Name, Start};
 
 /// The message that an input brought, at hand while its outputs are carried out.
@@ -89,6 +89,15 @@ impl Record {
             Note::Repeat { region, project, trunk } => self.handles.repeat(region, project, trunk),
             Note::Responded { region, relayed: _, code } => self.handles.response(region, Direction::Out, code),
             Note::Setup { region, after } => self.handles.setup(region, after),
+            Note::Health { region, addr, transport, state, failure } => {
+                let (region, target, transport) = (&self.config.region(region).name, addr, transport.token());
+                let cause = failure.map(Failure::label);
+                if state == Health::Down {
+                    warn!(region, %target, transport, cause, "target is down");
+                } else {
+                    info!(region, %target, transport, "target is {}", state.label());
+                }
+            }
             Note::Transactions { region, invite, opened } => self.handles.transaction(region, invite, opened),
         }
     }

@@ -10,7 +10,7 @@ use ringfence::config::NameId;
 use ringfence::core::io::{Input, Note, Outcome, Verdict};
 use ringfence::dns::Targets;
 
-use crate::site::{CONFIG, Site};
+use crate::site::{CONFIG, Site, servers};
 
 fn judge(name: &str, bytes: &[u8], expect: &BTreeMap<String, String>) {
     let text = match expect.get("upstream") {
@@ -20,9 +20,9 @@ fn judge(name: &str, bytes: &[u8], expect: &BTreeMap<String, String>) {
     let mut site = Site::new(&text);
     if let Some(addresses) = expect.get("resolves") {
         let mut targets = Targets::unknown(site.config.names.len());
-        for at in 0..site.config.names.len() {
-            let addresses = addresses.split_whitespace().map(|ip| ip.parse().unwrap()).collect();
-            targets.set(NameId(u32::try_from(at).unwrap()), addresses);
+        for (id, name) in (0..).map(NameId).zip(&site.config.names) {
+            let addresses: Vec<&str> = addresses.split_whitespace().collect();
+            targets.set(id, servers(name, &addresses));
         }
         site.input(Input::Targets(Arc::new(targets)));
     }

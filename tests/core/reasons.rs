@@ -5,7 +5,7 @@ use std::time::Duration;
 use ringfence::core::io::{Drop, Input, Note, Outcome, Verdict};
 use ringfence::reason::Reason;
 
-use crate::site::{SERVER, Site, TRUNK, invite, request};
+use crate::site::{SERVER, Site, TRUNK, invite, request, servers};
 
 /// What was answered: code, reason phrase and X-Ringfence. Nothing else may have left.
 fn refusal(site: &mut Site, listener: &str, source: &str, text: &str) -> (u16, Option<String>) {
@@ -183,13 +183,14 @@ fn no_target_and_foreign_target() {
     let (code, header) = refusal(&mut site, "192.0.2.1:5060", TRUNK, &call);
     assert_eq!((code, header.as_deref()), (603, Some("150; reason=foreign-target; region=eu")));
     let mut targets = ringfence::dns::Targets::unknown(site.config.names.len());
-    let name = site.config.names.iter().position(|name| name == "livekit.internal").unwrap();
+    let name = site.config.names.iter().position(|name| name.host == "livekit.internal").unwrap();
     let name = ringfence::config::NameId(u32::try_from(name).unwrap());
     site.input(Input::Targets(std::sync::Arc::new(targets.clone())));
     let (code, header) = refusal(&mut site, "192.0.2.1:5060", TRUNK, &call.replace("a@trunk", "b@trunk"));
     assert_eq!((code, header.as_deref()), (503, Some("151; reason=no-target; region=eu")));
     // Of a mixed answer only what is inside is used.
-    targets.set(name, vec!["198.51.100.9".parse().unwrap(), "10.1.9.9".parse().unwrap()]);
+    let written = site.config.names[name.0 as usize].clone();
+    targets.set(name, servers(&written, &["198.51.100.9", "10.1.9.9"]));
     site.input(Input::Targets(std::sync::Arc::new(targets)));
     let sent = site.from(TRUNK, &call.replace("a@trunk", "c@trunk").replace("bKa", "bKc"));
     assert_eq!(sent[1].to, "10.1.9.9:5060".parse().unwrap());

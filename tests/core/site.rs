@@ -5,10 +5,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ringfence::config::{Config, ListenerId, Transport, parse};
+use ringfence::config::{Config, ListenerId, NextHop, Transport, parse};
 use ringfence::core::Core;
 use ringfence::core::io::{Arrival, Attempt, ConnectionId, Destination, Input, Note, Outcome, Output};
-use ringfence::dns::Targets;
+use ringfence::dns::{Server, Targets};
 
 /// Two served regions, one known one, and a project for every rule.
 pub(crate) const CONFIG: &str = r#"
@@ -116,6 +116,13 @@ impl Sent {
     }
 }
 
+/// A name with these addresses and no SRV record.
+pub(crate) fn servers(name: &NextHop, addresses: &[&str]) -> Vec<Server> {
+    let port = name.port.unwrap_or(5060);
+    let addresses = addresses.iter().map(|ip| SocketAddr::new(ip.parse().unwrap(), port)).collect();
+    vec![Server { rank: 0, weight: 0, transport: name.transport, addresses }]
+}
+
 pub(crate) struct Site {
     pub(crate) core: Core,
     pub(crate) config: Arc<Config>,
@@ -131,8 +138,8 @@ impl Site {
     pub(crate) fn new(text: &str) -> Self {
         let config = Arc::new(parse(Path::new("test.toml"), text).unwrap_or_else(|error| panic!("{error}")));
         let mut targets = Targets::unknown(config.names.len());
-        for name in 0..config.names.len() {
-            targets.set(ringfence::config::NameId(u32::try_from(name).unwrap()), vec!["198.51.100.9".parse().unwrap()]);
+        for (id, name) in (0..).map(ringfence::config::NameId).zip(&config.names) {
+            targets.set(id, servers(name, &["198.51.100.9"]));
         }
         let start = Instant::now();
         let core = Core::new(Arc::clone(&config), Arc::new(targets), [7; 16], 0, start);
