@@ -3,14 +3,15 @@
 //! Nothing is remembered of the dialog; what is needed stands in the token.
 
 use super::Core;
-use super::admit::{self, Refusal, Source, shown};
+use super::admit::{self, Refusal, shown};
 use super::io::{Outcome, Output, Verdict};
 use super::refuse;
 use super::request::{Case, uri_range, verdict};
 use super::route::{self, Way};
 use super::target::{self, Found};
+use super::token::Vouched;
 use super::transaction::Opening;
-use crate::config::{Media, Mode, ProjectId, Transport, Trunk, TrunkId};
+use crate::config::{Media, Mode, ProjectId, Transport};
 use crate::fence::Fence;
 use crate::reason::Reason;
 use crate::sip::Method;
@@ -23,9 +24,8 @@ impl Core {
             return self.refuse(case, &nobody(Reason::ForgedRoute, "no valid route token of this dialog".to_owned()), out);
         };
         let config = self.config.clone();
-        let trunk = config.trunk(way.trunk);
-        let refusal = |reason, detail| Refusal { reason, project: Some(trunk.project), trunk: Some(way.trunk), detail };
-        let source = Source::of(&config, case.region(), case.arrival.from.ip());
+        let trunk = config.trunk(way.vouched.trunk);
+        let refusal = |reason, detail| Refusal { reason, project: Some(trunk.project), trunk: Some(way.vouched.trunk), detail };
         let Some(found) = self.dialog_targets(case, &way) else {
             return self.refuse(case, &refusal(Reason::UnknownSource, String::new()), out);
         };
@@ -33,11 +33,10 @@ impl Core {
             return outcome;
         }
         // Where a request can be refused, an offer or answer in it is: INVITE, UPDATE, PRACK.
-        if matches!(case.request.method, Method::Invite | Method::Update | Method::Prack) {
-            let from_trunk = source.trunks.contains(&way.trunk).then_some(trunk);
-            if let Some(outcome) = self.dialog_media(case, trunk.project, from_trunk, way.trunk, out) {
-                return outcome;
-            }
+        if matches!(case.request.method, Method::Invite | Method::Update | Method::Prack)
+            && let Some(outcome) = self.dialog_media(case, trunk.project, way.vouched, out)
+        {
+            return outcome;
         }
         let mut targets = match found {
             Found::Inside(targets) => targets,
@@ -59,25 +58,26 @@ impl Core {
         let opening = Opening {
             region: case.region(),
             project: Some(trunk.project),
-            trunk: Some(way.trunk),
+            trunk: Some(way.vouched.trunk),
+            serving: None,
             method: case.request.method,
             token: None,
             round: self.round(case.message, case.request),
             since: case.now,
         };
-        if !self.open(case, opening, side.unwrap_or(case.arrival.listener), &mut targets, out) {
+        if self.open(case, opening, side.unwrap_or(case.arrival.listener), &mut targets, out).is_none() {
             return self.refuse(case, &refusal(Reason::TargetsDown, "no listener reaches the next hop".to_owned()), out);
         }
         Outcome::Forwarded
     }
 
-    /// Media of a re-INVITE: refused with 488, so that the call goes on as it was.
+    /// Media of a re-INVITE: refused with 488, so that the call goes on as it was. What comes from the trunk is judged as in the first
+    /// INVITE, what comes from the servers by the networks of the region that has the call.
     fn dialog_media(
         &mut self,
         case: &Case<'_, '_>,
         project: ProjectId,
-        from_trunk: Option<&Trunk>,
-        trunk: TrunkId,
+        vouched: Vouched,
         out: &mut Vec<Output>,
     ) -> Option<Outcome> {
         let config = self.config.clone();
@@ -85,7 +85,11 @@ impl Core {
         if rules.media == Media::Off {
             return None;
         }
-        let (reason, detail) = admit::media(&config.region(case.region()).networks, from_trunk, case.message).err()?;
+        let (trunk, from) = (vouched.trunk, case.arrival.from.ip());
+        let serving = config.region(vouched.serving);
+        let region = if serving.networks.contains(from) { serving } else { config.region(case.region()) };
+        let from_trunk = config.sources.trunks(from).contains(&trunk).then(|| config.trunk(trunk));
+        let (reason, detail) = admit::media(&region.networks, from_trunk, case.message).err()?;
         if rules.media == Media::Warn || rules.mode == Mode::Shadow {
             out.push(verdict(case.region(), Some(project), Some(trunk), Verdict::Shadow, reason));
             return None;
@@ -99,18 +103,18 @@ impl Core {
         route::way(&self.keys, &self.tokens, case.region(), case.message, case.request)
     }
 
-    /// The targets of a request inside a dialog; `None` if it comes from neither of the dialog's sides. From the trunk only the
-    /// region's networks are inside; from the region's servers the trunk's as well.
+    /// The targets of a request inside a dialog; `None` if it comes from neither of the dialog's sides: the servers of the region that
+    /// has the call, and the trunk. From the trunk only that region's networks are inside; from its servers the trunk's as well.
     pub(super) fn dialog_targets(&self, case: &Case<'_, '_>, way: &Way<'_>) -> Option<Found> {
         let config = &self.config;
-        let region = config.region(case.region());
-        let trunk = config.trunk(way.trunk);
-        let source = Source::of(config, case.region(), case.arrival.from.ip());
+        let serving = config.region(way.vouched.serving);
+        let trunk = config.trunk(way.vouched.trunk);
+        let from = case.arrival.from.ip();
         let outbound = trunk.outbound.as_ref().map(|outbound| &outbound.networks);
-        let fence = if source.server {
-            Fence::of_dialog(&region.networks, &trunk.networks, outbound)
-        } else if source.trunks.contains(&way.trunk) || outbound.is_some_and(|set| set.contains(case.arrival.from.ip())) {
-            Fence::of_region(&region.networks)
+        let fence = if serving.networks.contains(from) {
+            Fence::of_dialog(&serving.networks, &trunk.networks, outbound)
+        } else if config.sources.trunks(from).contains(&way.vouched.trunk) || outbound.is_some_and(|set| set.contains(from)) {
+            Fence::of_region(&serving.networks)
         } else {
             return None;
         };

@@ -59,9 +59,10 @@ impl Keys {
         hash64(&self.secret, Purpose::Route, parts)
     }
 
-    /// A trunk's name in route tokens.
-    pub(super) fn trunk(&self, region: &str, project: &str, trunk: &str) -> u64 {
-        hash64(&self.secret, Purpose::Trunk, &[region.as_bytes(), project.as_bytes(), trunk.as_bytes()])
+    /// The name in route tokens of a trunk, for calls to one region that are served by the same or another.
+    pub(super) fn trunk(&self, called: &str, serving: &str, project: &str, trunk: &str) -> u64 {
+        let parts = [called.as_bytes(), serving.as_bytes(), project.as_bytes(), trunk.as_bytes()];
+        hash64(&self.secret, Purpose::Trunk, &parts)
     }
 
     /// A call, to recognise it when it comes again.

@@ -30,6 +30,7 @@ mod inside;
 pub mod io;
 mod keys;
 mod limit;
+mod nearest;
 mod refuse;
 mod renumber;
 mod repeat;
@@ -170,8 +171,8 @@ impl Core {
 
     /// The parts that a step needs, apart from the table.
     fn split<'a>(&'a mut self, now: Instant, out: &'a mut Vec<Output>) -> (Env<'a>, &'a mut Table) {
-        let Self { config, keys, names, shard, no_stream, work, table, .. } = self;
-        (Env { now, config, keys, names, shard: *shard, no_stream, work, out }, table)
+        let Self { config, targets, tokens, keys, names, shard, no_stream, work, table, .. } = self;
+        (Env { now, config, targets, tokens, keys, names, shard: *shard, no_stream, work, out }, table)
     }
 }
 

@@ -1,5 +1,6 @@
 //! What happens to a request that arrives: matched, judged, answered, refused or forwarded.
 
+use std::net::IpAddr;
 use std::time::Instant;
 
 use super::Core;
@@ -41,11 +42,13 @@ impl Core {
         let listener = *self.config.listener(arrival.listener);
         let peer = Peer::of(arrival);
         let ack = matches!(message.start(), crate::sip::Start::Request { method: Method::Ack, .. });
-        if Source::of(&self.config, listener.region, arrival.from.ip()).is_unknown() {
+        let unknown = Source::of(&self.config, listener.region, arrival.from.ip()).is_unknown();
+        if unknown && !self.is_near(listener.region, arrival.from.ip()) {
             return self.stranger(now, arrival, &peer, message, ack, out);
         }
         let request = match Request::read(message) {
             Ok(request) => request,
+            Err(_) if unknown => return self.stranger(now, arrival, &peer, message, ack, out),
             Err(fault) => {
                 self.malformed(now, &peer, listener.region, message, ack, fault, out);
                 return Outcome::Malformed(fault);
@@ -60,6 +63,9 @@ impl Core {
             request: &request,
             key: self.key_of(message, &request, request.method),
         };
+        if unknown && !self.serves(&case) {
+            return self.stranger(now, arrival, &peer, message, ack, out);
+        }
         match request.method {
             Method::Ack => self.ack(&case, out),
             Method::Cancel => self.cancel(&case, out),
@@ -73,6 +79,19 @@ impl Core {
                 if request.to_tag.is_some() { self.inside(&case, out) } else { self.initial(&case, out) }
             }
         }
+    }
+
+    /// Whether an address is inside one of a region's nearest regions. That alone makes it nobody we know.
+    fn is_near(&self, region: RegionId, ip: IpAddr) -> bool {
+        self.config.region(region).nearest.iter().any(|&near| self.config.region(near).networks.contains(ip))
+    }
+
+    /// Whether a request comes from a server of the region that serves its dialog, as our own token says. For new requests no server
+    /// but the called region's is one.
+    fn serves(&self, case: &Case<'_, '_>) -> bool {
+        let from = case.arrival.from.ip();
+        case.request.to_tag.is_some()
+            && self.way(case).is_some_and(|way| self.config.region(way.vouched.serving).networks.contains(from))
     }
 
     /// Answers a request that could not be understood, if that is possible: never an ACK.
@@ -272,31 +291,24 @@ impl Core {
         self.table.len() >= most.saturating_add(most / 4).saturating_add(16) || self.table.vacancy().is_none()
     }
 
-    /// Opens a transaction and sends the first attempt; an INVITE is told 100. `false`: no target can be reached.
+    /// Opens a transaction and sends the first attempt; an INVITE is told 100. Returns the region that it went to; `None`: no target
+    /// can be reached.
     pub(super) fn open(
         &mut self,
         case: &Case<'_, '_>,
-        opening: Opening,
+        mut opening: Opening,
         prefer: crate::config::ListenerId,
         targets: &mut TargetSet,
         out: &mut Vec<Output>,
-    ) -> bool {
-        let Some(slot) = self.table.vacancy() else { return false };
+    ) -> Option<RegionId> {
+        let slot = self.table.vacancy()?;
         let serial = self.table.next_serial();
         let invite = opening.method == Method::Invite;
         let (mut env, table) = self.split(case.now, out);
-        let first = First {
-            peer: case.peer,
-            region: opening.region,
-            method: opening.method,
-            slot,
-            serial,
-            round: opening.round,
-            token: opening.token.as_ref(),
-            prefer,
-        };
+        let first = First { peer: case.peer, slot, serial, opening: &mut opening, prefer };
         let at = env.out.len();
-        let Some((client, head)) = env.start(case.message, case.request, &first, targets) else { return false };
+        let (client, head) = env.start(case.message, case.request, first, targets)?;
+        let serving = opening.serving.map_or(opening.region, |serving| serving.region);
         let transport = env.config.listener(case.arrival.listener).transport;
         let mut server = Server::new(case.key, case.peer, transport, invite, case.now, &env.config.timers);
         if invite {
@@ -309,7 +321,7 @@ impl Core {
         }
         env.out.push(Output::Note(Note::Transactions { region: opening.region, invite, opened: true }));
         table.insert(opening.open(server, client, head, std::mem::take(targets)));
-        true
+        Some(serving)
     }
 }
 

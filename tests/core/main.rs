@@ -6,6 +6,7 @@ mod dialogs;
 mod failover;
 mod fence_types;
 mod fixtures;
+mod nearest;
 mod reasons;
 mod simulation;
 mod site;

@@ -6,6 +6,7 @@
 use std::time::Instant;
 
 use super::io::Attempt;
+use super::nearest::Serving;
 use super::target::TargetSet;
 use crate::config::{ProjectId, RegionId, TrunkId};
 use crate::sip::Method;
@@ -33,13 +34,15 @@ pub(crate) struct Transaction {
     pub(crate) project: Option<ProjectId>,
     /// Whose call.
     pub(crate) trunk: Option<TrunkId>,
+    /// Where a new request is served; `None` inside a dialog, where the next hop is given.
+    pub(crate) serving: Option<Serving>,
     /// The request's method.
     pub(crate) method: Method,
     /// The side of whoever asked.
     pub(crate) server: Server,
     /// The present attempt.
     pub(crate) client: Client,
-    /// Where the present attempt's own Via and Record-Route stand in what was sent: the next attempt has others.
+    /// Where the present attempt's own rows stand in what was sent (Via, Record-Route, X-Ringfence): the next attempt has others.
     pub(crate) head: (usize, usize),
     /// Attempts given up, of which repetitions may still come.
     pub(crate) earlier: Vec<Client>,
@@ -104,6 +107,8 @@ pub(crate) struct Opening {
     pub(crate) project: Option<ProjectId>,
     /// See [`Transaction::trunk`].
     pub(crate) trunk: Option<TrunkId>,
+    /// See [`Transaction::serving`].
+    pub(crate) serving: Option<Serving>,
     /// See [`Transaction::method`].
     pub(crate) method: Method,
     /// See [`Transaction::token`].
@@ -122,6 +127,7 @@ impl Opening {
             region: self.region,
             project: self.project,
             trunk: self.trunk,
+            serving: self.serving,
             method: self.method,
             server,
             client,
