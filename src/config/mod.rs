@@ -329,6 +329,15 @@ impl std::fmt::Debug for Secret {
     }
 }
 
+impl NextHop {
+    /// The next hop of a host name that somebody sent; `None` if it is none: letters, digits and hyphens in labels, as hosts have
+    /// them, and no address in disguise.
+    pub fn of_host(host: &[u8], port: Option<u16>, transport: Option<Transport>) -> Option<Self> {
+        let host = std::str::from_utf8(host.strip_suffix(b".").unwrap_or(host)).ok()?.to_ascii_lowercase();
+        (value::is_hostname(&host) && !host.contains('_')).then_some(Self { host, port, transport })
+    }
+}
+
 impl Config {
     /// The region of an id.
     #[expect(clippy::indexing_slicing, reason = "ids are made by load alone, for this snapshot")]

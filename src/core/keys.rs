@@ -8,6 +8,8 @@ use std::hash::Hasher;
 use siphasher::sip::SipHasher24;
 use siphasher::sip128::{Hasher128, SipHasher24 as SipHasher24x128};
 
+use crate::config::{NextHop, Transport};
+
 /// What a hash is for; stands first in every input, so that one purpose's output is worthless for another.
 #[derive(Clone, Copy)]
 #[repr(u8)]
@@ -19,6 +21,7 @@ enum Purpose {
     Route,
     Trunk,
     Call,
+    Name,
 }
 
 /// The keys of one core.
@@ -68,6 +71,13 @@ impl Keys {
     /// A call, to recognise it when it comes again.
     pub(super) fn call(&self, call_id: &[u8], from_tag: &[u8]) -> u128 {
         hash128(&self.seed, Purpose::Call, &[call_id, from_tag])
+    }
+
+    /// A next hop that was asked for.
+    pub(super) fn name(&self, next_hop: &NextHop) -> u128 {
+        let port = next_hop.port.unwrap_or(0).to_le_bytes();
+        let transport = next_hop.transport.map_or("", Transport::token);
+        hash128(&self.seed, Purpose::Name, &[next_hop.host.as_bytes(), &port, transport.as_bytes()])
     }
 }
 

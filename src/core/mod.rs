@@ -10,6 +10,7 @@ use std::time::Instant;
 use crate::config::Config;
 use crate::dns::Targets;
 use crate::sip::{Message, Start};
+use asked::{Asked, Unknown};
 use attempt::Env;
 use forward::{Names, Work};
 use io::{Arrival, Drop, Input, Note, Outcome, Output, Peer};
@@ -21,6 +22,7 @@ use token::Tokens;
 use transaction::Table;
 
 mod admit;
+mod asked;
 mod attempt;
 mod branch;
 mod expire;
@@ -60,6 +62,8 @@ pub struct Core {
     /// INVITEs refused inside a dialog: their ACK looks like that of a 2xx.
     refused: Lately<()>,
     paces: Paces,
+    /// Names that only dialogs know.
+    asked: Asked,
     /// Targets that took no stream.
     no_stream: Lately<()>,
     draining: bool,
@@ -75,6 +79,7 @@ impl Core {
             names: Names::of(&config),
             repeats: Lately::new(config.limits.repeats),
             refused: Lately::new(config.limits.repeats),
+            asked: Asked::new(),
             no_stream: Lately::new(STREAMLESS),
             paces: Paces::new(config.limits.sources),
             table: Table::new(now),
@@ -108,6 +113,7 @@ impl Core {
             Input::Failed(attempt) => self.failed(now, attempt, out),
             Input::Timeout => self.expire(now, out),
             Input::Targets(targets) => self.targets = targets,
+            Input::Answer { next_hop, servers, hold } => self.asked.put(now, &self.keys, &next_hop, servers, hold),
             Input::Config(config) => self.reconfigure(config),
             Input::Drain => self.draining = true,
         }
@@ -133,10 +139,10 @@ impl Core {
             Err(fault) => return self.arrived(arrival, None, None, Outcome::Malformed(fault), out),
         };
         match *message.start() {
-            Start::Request { method, .. } => {
-                let outcome = self.request(now, arrival, &message, out);
-                self.arrived(arrival, Some(method), None, outcome, out);
-            }
+            Start::Request { method, .. } => match self.request(now, arrival, &message, out) {
+                Ok(outcome) => self.arrived(arrival, Some(method), None, outcome, out),
+                Err(Unknown(next_hop)) => out.push(Output::Ask(next_hop)),
+            },
             Start::Response { code } => {
                 let outcome = self.response(now, &message, out);
                 self.arrived(arrival, None, Some(code), outcome, out);

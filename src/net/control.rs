@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tracing::warn;
 
+use super::asking;
 use super::turn::Command;
 use crate::admin::{Pulse, Ready};
-use crate::config::Config;
-use crate::dns::Resolver;
+use crate::config::{Config, Dns, NextHop};
+use crate::dns::{Lookup, Resolver};
 use crate::telemetry::Metrics;
 
 /// How often histogram samples are taken out of their buffers.
@@ -39,17 +40,20 @@ pub(super) struct Control {
 }
 
 impl Control {
-    /// Runs on this thread until it is told to end.
-    pub(super) fn work(self) -> std::io::Result<()> {
+    /// Runs on this thread until it is told to end. `questions` are names that only dialogs know.
+    pub(super) fn work(self, questions: mpsc::Receiver<NextHop>) -> std::io::Result<()> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
-        runtime.block_on(self.run())
+        runtime.block_on(self.run(questions))
     }
 
-    async fn run(mut self) -> std::io::Result<()> {
+    async fn run(mut self, questions: mpsc::Receiver<NextHop>) -> std::io::Result<()> {
         if let Some(listener) = self.admin.take() {
             let listener = tokio::net::TcpListener::from_std(listener)?;
             tokio::spawn(crate::admin::serve(listener, Arc::clone(&self.metrics), Arc::clone(&self.ready), self.pulse.clone()));
         }
+        let (lookup, looking) = watch::channel(of_servers(&self.config.dns));
+        // A task of its own: a reload waits for names, and these may not wait for it.
+        tokio::spawn(asking::answer(questions, looking, self.worker.clone()));
         let mut upkeep = tokio::time::interval(UPKEEP);
         upkeep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         // Without names everything is known from the start.
@@ -62,6 +66,7 @@ impl Control {
                     None | Some(Order::Stop) => return Ok(()),
                     Some(Order::Reload(config, done)) => {
                         let result = self.reload(config).await;
+                        lookup.send_replace(of_servers(&self.config.dns));
                         // Whoever asked may have gone; the change is made all the same.
                         let _ = done.send(result);
                     }
@@ -94,4 +99,10 @@ impl Control {
         // The only error is a worker that has ended; whoever started both sees that too.
         let _ = self.worker.send(command).await;
     }
+}
+
+/// How names are asked for that only dialogs know; `None`: not at all.
+fn of_servers(dns: &Dns) -> Option<Lookup> {
+    let lookup = Lookup::new(dns).map(|lookup| lookup.within(asking::WAIT));
+    lookup.inspect_err(|error| warn!(%error, "names inside dialogs will not be resolved")).ok()
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tracing::info;
 
+use super::asking::NAMES;
 use super::control::{Control, Order};
 use super::turn::{self, Command, Start};
 use super::{stream, udp};
@@ -97,6 +98,7 @@ impl Daemon {
         let (commands, commanded) = mpsc::channel(QUEUE);
         let (orders, ordered) = mpsc::channel(QUEUE);
         let (pulse, pulsed) = mpsc::channel(QUEUE);
+        let (questions, asked) = mpsc::channel(NAMES);
         let start = Start {
             config: Arc::clone(&config),
             targets: Arc::new(resolver.targets()),
@@ -106,6 +108,7 @@ impl Daemon {
             tcp,
             ready: Arc::clone(&ready),
             commands: commanded,
+            questions,
             pulse: pulsed,
         };
         let control = Control {
@@ -118,7 +121,7 @@ impl Daemon {
             worker: commands.clone(),
             orders: ordered,
         };
-        let control = std::thread::Builder::new().name("ringfence-admin".to_owned()).spawn(move || control.work())?;
+        let control = std::thread::Builder::new().name("ringfence-admin".to_owned()).spawn(move || control.work(asked))?;
         info!(?listeners, admin = ?admin_addr, digest = config.digest, "started");
         let (worker, control) = (None, Some(control));
         let daemon = Self { config, metrics, ready, listeners, admin: admin_addr, pulse, commands, orders, worker, control };

@@ -6,6 +6,7 @@ mod dialogs;
 mod failover;
 mod fence_types;
 mod fixtures;
+mod names;
 mod nearest;
 mod reasons;
 mod simulation;
