@@ -16,6 +16,9 @@ const SEEDS: u64 = 128;
 const CALLS: u64 = 40;
 const T1: u64 = 500;
 
+/// The server of region uk, which is nearest to eu.
+const NEAR: &str = "10.2.0.5:5060";
+
 /// Small, seeded, good enough to be unfair.
 struct Dice(u64);
 
@@ -61,6 +64,8 @@ enum Plan {
     Cancelled,
     /// The first server is overloaded.
     Overloaded,
+    /// Both are, and the project is not pinned.
+    Moved,
     ForeignHost,
     ForeignMedia,
 }
@@ -95,7 +100,11 @@ impl World {
     fn new(seed: u64) -> Self {
         let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
         let loss = dice.roll(4) * 8;
-        let site = Site::new(&crate::site::CONFIG.replace("per_source = \"50/s\"", ""));
+        let config = crate::site::CONFIG
+            .replace("per_source = \"50/s\"", "")
+            .replace("hostname = \"eu.sip.example.com\"", "hostname = \"eu.sip.example.com\"\nnearest = [\"uk\"]")
+            + "[project.roamer.trunk.carrier]\nnetworks = [\"198.51.100.0/24\"]\n";
+        let site = Site::new(&config);
         let mut world = Self {
             site,
             dice,
@@ -168,7 +177,7 @@ impl World {
 
     fn leave(&mut self, sent: Vec<Sent>) {
         for sent in sent {
-            let known = [TRUNK, SERVER, SECOND].iter().any(|known| sent.to == known.parse().unwrap());
+            let known = [TRUNK, SERVER, SECOND, NEAR].iter().any(|known| sent.to == known.parse().unwrap());
             assert!(known, "nothing goes anywhere else: {sent:?}");
             self.wire(&Event::FromCore(sent));
         }
@@ -223,12 +232,17 @@ impl World {
             Plan::Declined,
             Plan::Cancelled,
             Plan::Overloaded,
+            Plan::Moved,
             Plan::ForeignHost,
             Plan::ForeignMedia,
         ];
-        let plan = plans[usize::try_from(self.dice.roll(8)).unwrap()];
+        let plan = plans[usize::try_from(self.dice.roll(9)).unwrap()];
         self.plans.insert(id, plan);
-        let host = if plan == Plan::ForeignHost { "acme.us.sip.example.com" } else { "acme.eu.sip.example.com" };
+        let host = match plan {
+            Plan::ForeignHost => "acme.us.sip.example.com",
+            Plan::Moved => "roamer.eu.sip.example.com",
+            _ => "acme.eu.sip.example.com",
+        };
         let media = if plan == Plan::ForeignMedia { "192.0.2.99" } else { "10.1.0.20" };
         self.send(&format!("{id} INVITE"), invite(host, media, &format!("c{id}")).into_bytes());
         if plan == Plan::Cancelled {
@@ -289,6 +303,7 @@ impl World {
         let id = id_of(request.call_id);
         let plan = self.plans[&id];
         assert!(!matches!(plan, Plan::ForeignHost | Plan::ForeignMedia), "a refused call reached a server: {}", sent.text());
+        assert!(plan == Plan::Moved || sent.to != NEAR.parse().unwrap(), "a pinned call left its region: {}", sent.text());
         let key = format!("{id} {}", sent.to);
         let branch = String::from_utf8_lossy(request.via.branch.unwrap()).into_owned();
         match request.method {
@@ -305,6 +320,7 @@ impl World {
                         Plan::Busy => 486,
                         Plan::Declined => 603,
                         Plan::Overloaded if sent.to == SERVER.parse().unwrap() => 503,
+                        Plan::Moved if sent.to != NEAR.parse().unwrap() => 503,
                         Plan::Cancelled => return,
                         _ => 200,
                     };
@@ -362,7 +378,7 @@ impl World {
         let plan = self.plans[&id];
         let finals = self.finals.get(&id).cloned().unwrap_or_default();
         let allowed: &[u16] = match plan {
-            Plan::Answered | Plan::Overloaded => &[200],
+            Plan::Answered | Plan::Overloaded | Plan::Moved => &[200],
             Plan::Busy => &[486],
             Plan::Declined | Plan::ForeignHost | Plan::ForeignMedia => &[603],
             Plan::Cancelled => &[487],
