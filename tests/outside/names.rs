@@ -1,6 +1,7 @@
 //! Contacts with host names: looked up in the middle of the call, by a name server that this test plays.
 
 use std::collections::HashMap;
+use std::fmt::Write;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 
 use crate::harness::message::sdp;
@@ -67,7 +68,7 @@ fn scene() -> Scene {
         [("pbx.example.net", site.carrier(20)), ("server.example.net", site.eu(10)), ("elsewhere.example.net", site.us(10))];
     let mut plan = Plan::new(&site);
     plan.more.push_str("[timers]\nt1 = \"20ms\"\nt2 = \"100ms\"\nt4 = \"100ms\"\n");
-    plan.more.push_str(&format!("[dns]\nservers = [\"{}\"]\n", name_server(&site, &zone)));
+    write!(plan.more, "[dns]\nservers = [\"{}\"]\n", name_server(&site, &zone)).unwrap();
     let daemon = Daemon::start(&site, &plan);
     let (caller, server) = (Leg::udp(site.carrier(20), site.door()), Leg::udp(site.eu(10), site.door()));
     Scene { site, daemon, caller, server }
