@@ -19,6 +19,7 @@ enum Purpose {
     Route,
     Trunk,
     Call,
+    Choice,
 }
 
 /// The keys of one core.
@@ -67,6 +68,11 @@ impl Keys {
     /// A call, to recognise it when it comes again.
     pub(super) fn call(&self, call_id: &[u8], from_tag: &[u8]) -> u128 {
         hash128(&self.seed, Purpose::Call, &[call_id, from_tag])
+    }
+
+    /// Chance for what is chosen: the same for the same thing.
+    pub(super) fn choice(&self, of: &[u8]) -> u64 {
+        hash64(&self.seed, Purpose::Choice, &[of])
     }
 }
 

@@ -36,6 +36,7 @@ mod repeat;
 mod request;
 mod response;
 mod route;
+mod select;
 mod target;
 mod token;
 mod transaction;

@@ -1,9 +1,11 @@
-//! From hops to fenced targets, in the order to be tried.
+//! From hops to fenced targets, in the order to be tried: as the hops stand, as their records say.
 
 use std::net::{IpAddr, SocketAddr};
+use std::ops::ControlFlow;
 
 use arrayvec::ArrayVec;
 
+use super::select::{self, Dice};
 use crate::config::{Config, Hop, NameId, NextHop, Transport};
 use crate::dns::{Server, Targets};
 use crate::fence::{Fence, Fenced};
@@ -40,19 +42,22 @@ pub(super) enum Found {
 }
 
 /// Resolves hops and passes every address through the fence.
-pub(super) fn find(hops: &[Hop], targets: &Targets, fence: Fence<'_>) -> Found {
-    let mut finding = Finding { fence, inside: TargetSet::new(), outside: None };
+pub(super) fn find(hops: &[Hop], targets: &Targets, fence: Fence<'_>, dice: Dice) -> Found {
+    let mut finding = Finding { fence, dice, inside: TargetSet::new(), outside: None };
     for hop in hops {
-        match *hop {
+        let more = match *hop {
             Hop::Address { addr, transport } => finding.add(addr, transport),
             Hop::Name(name) => finding.servers(targets.servers(name)),
+        };
+        if more.is_break() {
+            break;
         }
     }
     finding.found()
 }
 
 /// Resolves the URI of a next hop inside a dialog. Only what needs no waiting: an address, or a name of the configuration.
-pub(super) fn find_uri(uri: &Uri<'_>, config: &Config, targets: &Targets, fence: Fence<'_>) -> Found {
+pub(super) fn find_uri(uri: &Uri<'_>, config: &Config, targets: &Targets, fence: Fence<'_>, dice: Dice) -> Found {
     let transport = match uri.param("transport") {
         None => None,
         Some(Some(token)) => {
@@ -75,16 +80,16 @@ pub(super) fn find_uri(uri: &Uri<'_>, config: &Config, targets: &Targets, fence:
         None => host,
     };
     let port = uri.port.unwrap_or(PORT);
-    let mut finding = Finding { fence, inside: TargetSet::new(), outside: None };
+    let mut finding = Finding { fence, dice, inside: TargetSet::new(), outside: None };
     match host {
-        Host::Address(ip) => finding.add(SocketAddr::new(ip, port), transport),
+        Host::Address(ip) => drop(finding.add(SocketAddr::new(ip, port), transport)),
         Host::Name(name) => {
             let same = |known: &NextHop| {
                 known.host.as_bytes().eq_ignore_ascii_case(name) && known.port == uri.port && known.transport == transport
             };
             let place = config.names.iter().position(same).and_then(|place| u32::try_from(place).ok());
             if let Some(place) = place {
-                finding.servers(targets.servers(NameId(place)));
+                let _ = finding.servers(targets.servers(NameId(place)));
             }
         }
     }
@@ -93,25 +98,32 @@ pub(super) fn find_uri(uri: &Uri<'_>, config: &Config, targets: &Targets, fence:
 
 struct Finding<'a> {
     fence: Fence<'a>,
+    dice: Dice,
     inside: TargetSet,
     outside: Option<SocketAddr>,
 }
 
 impl Finding<'_> {
-    fn add(&mut self, addr: SocketAddr, transport: Option<Transport>) {
+    /// Takes in one address; `Break`: beyond the most attempts nothing would be tried anyway.
+    fn add(&mut self, addr: SocketAddr, transport: Option<Transport>) -> ControlFlow<()> {
         match self.fence.admit(addr) {
-            // Beyond the most attempts nothing would be tried anyway.
-            Ok(fenced) => drop(self.inside.try_push(Target { fenced, transport })),
+            Ok(fenced) => {
+                let target = Target { fenced, transport };
+                // What two names or records say is tried once.
+                if !self.inside.contains(&target) {
+                    let _ = self.inside.try_push(target);
+                }
+            }
             Err(outside) => drop(self.outside.get_or_insert(outside.0)),
         }
+        if self.inside.is_full() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 
-    fn servers(&mut self, servers: &[Server]) {
-        for server in servers {
-            for &addr in &server.addresses {
-                self.add(addr, server.transport);
-            }
-        }
+    fn servers(&mut self, servers: &[Server]) -> ControlFlow<()> {
+        let mut dice = Dice::new(self.dice.roll().into());
+        select::in_order(servers, &mut || dice.roll(), &mut |server| {
+            server.addresses.iter().try_for_each(|&addr| self.add(addr, server.transport))
+        })
     }
 
     fn found(self) -> Found {

@@ -7,6 +7,7 @@ mod failover;
 mod fence_types;
 mod fixtures;
 mod reasons;
+mod selection;
 mod simulation;
 mod site;
 mod timers;
