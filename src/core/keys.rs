@@ -20,6 +20,7 @@ enum Purpose {
     Trunk,
     Call,
     Choice,
+    Probe,
 }
 
 /// The keys of one core.
@@ -73,6 +74,11 @@ impl Keys {
     /// Chance for what is chosen: the same for the same thing.
     pub(super) fn choice(&self, of: &[u8]) -> u64 {
         hash64(&self.seed, Purpose::Choice, &[of])
+    }
+
+    /// What nobody can know of the probe with this number; `part` tells its branch, Call-ID and tag apart.
+    pub(super) fn probe(&self, number: u64, part: u8) -> u64 {
+        hash64(&self.seed, Purpose::Probe, &[&number.to_le_bytes(), &[part]])
     }
 }
 

@@ -31,6 +31,11 @@ impl Dice {
         }
         (mixed >> 32) as u32
     }
+
+    /// A number below `bound`; 0 if that is 0.
+    pub(super) fn below(&mut self, bound: u32) -> u32 {
+        scaled(self.roll(), bound)
+    }
 }
 
 /// A number below `bound`, in proportion.

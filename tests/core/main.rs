@@ -6,6 +6,8 @@ mod dialogs;
 mod failover;
 mod fence_types;
 mod fixtures;
+mod health;
+mod probes;
 mod reasons;
 mod selection;
 mod simulation;

@@ -73,6 +73,10 @@ networks = ["198.51.105.0/24"]
 
 [limits]
 per_source = "50/s"
+
+# What leaves is what a test put in. Probes have tests of their own.
+[health]
+interval = "0s"
 "#;
 
 /// The trunk `carrier` of `acme` (and of `globex`).
