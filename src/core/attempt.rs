@@ -10,16 +10,17 @@ use bytes::Bytes;
 use super::admit::Refusal;
 use super::branch::{Branch, NO_SLOT};
 use super::forward::{self, Names, Sides, Work};
+use super::health::Healths;
 use super::io::{Destination, Note, Output, Peer, Send, Verdict};
 use super::keys::{Hex, Keys};
-use super::nearest::Serving;
+use super::nearest::Call;
 use super::refuse;
 use super::repeat::Lately;
 use super::request::Case;
-use super::target::{MAX_ATTEMPTS, Target, TargetSet};
-use super::token::{Tokens, Vouched};
+use super::target::{Target, TargetSet};
+use super::token::Tokens;
 use super::transaction::{Client, Opening, Token, Transaction, attempt};
-use crate::config::{Config, ListenerId, ProjectId, RegionId, Transport, TrunkId};
+use crate::config::{Config, ListenerId, RegionId, Transport};
 use crate::dns::Targets;
 use crate::reason::Reason;
 use crate::sip::reply::Reply;
@@ -45,6 +46,7 @@ pub(super) struct Env<'a> {
     pub(super) shard: u8,
     /// Targets that took no stream lately: they get large requests in datagrams at once.
     pub(super) no_stream: &'a mut Lately<()>,
+    pub(super) health: &'a mut Healths,
     pub(super) work: &'a mut Work,
     pub(super) out: &'a mut Vec<Output>,
 }
@@ -57,19 +59,6 @@ pub(super) struct First<'a> {
     pub(super) opening: &'a mut Opening,
     /// The listener to leave by, if it fits.
     pub(super) prefer: ListenerId,
-}
-
-/// A call that may move to another region.
-struct Call<'a> {
-    region: RegionId,
-    project: Option<ProjectId>,
-    trunk: Option<TrunkId>,
-    serving: &'a mut Option<Serving>,
-    token: &'a mut Option<Token>,
-    /// Its Call-ID.
-    id: &'a [u8],
-    /// Attempts made.
-    made: usize,
 }
 
 impl Env<'_> {
@@ -144,19 +133,19 @@ impl Env<'_> {
         let opening = first.opening;
         let row = opening.serving.map_or(0, |_| ROW);
         let length = self.work.edit.length(message.bytes().len()) + HEAD + row;
+        let mut call = Call {
+            region: opening.region,
+            project: opening.project,
+            trunk: opening.trunk,
+            id: request.call_id,
+            serial: first.serial,
+            made: 0,
+            serving: &mut opening.serving,
+            token: &mut opening.token,
+        };
+        self.put_aside(&mut call, targets);
         let chosen = match self.choose(opening.region, first.prefer, length, targets) {
-            None => {
-                let mut call = Call {
-                    region: opening.region,
-                    project: opening.project,
-                    trunk: opening.trunk,
-                    serving: &mut opening.serving,
-                    token: &mut opening.token,
-                    id: request.call_id,
-                    made: 0,
-                };
-                self.move_on(&mut call, first.prefer, length, targets)
-            }
+            None => self.move_on(&mut call, first.prefer, length, targets),
             chosen => chosen,
         };
         let (target, transport, leaves) = chosen?;
@@ -174,7 +163,10 @@ impl Env<'_> {
         let at = self.work.edit.place(at);
         let bytes = self.work.apply(message.bytes());
         let place = (at, at + head.len());
-        Some((self.launch(target, transport, leaves, first.slot, nonce, bytes, opening.method), place))
+        let called = (opening.region, opening.project);
+        let last = targets.is_empty() && !self.may_move(opening.serving, called, first.serial, 1);
+        let until = self.until(self.now, opening.method, last);
+        Some((self.launch(target, transport, leaves, first.slot, nonce, bytes, opening.method, until), place))
     }
 
     /// Forwards without a transaction: the ACK of a 2xx. The branch is the same for the same ACK.
@@ -202,25 +194,35 @@ impl Env<'_> {
         Some(())
     }
 
-    /// Tries the next target of a transaction, with the bytes of the attempt before; `false` if there is none.
+    /// Tries the next target of a transaction, with the bytes of the attempt before; `false` if there is none, or no time.
     pub(super) fn next(&mut self, slot: u32, transaction: &mut Transaction, sent: &Bytes) -> bool {
+        // In less than T1 nobody would be asked twice.
+        if self.budget(transaction.since, transaction.method) < self.now + self.config.timers.t1 {
+            return false;
+        }
         let peer = transaction.server.peer;
+        // One that has gone down since the targets were found waits until there is no other.
+        if let Some(at) = transaction.targets.iter().position(|target| !self.health.is_down(target.place())) {
+            let target = transaction.targets.remove(at);
+            transaction.targets.insert(0, target);
+        }
         let before = (transaction.client.target, transaction.client.transport);
+        let message = Message::datagram(sent).ok();
+        let id = message.as_ref().and_then(|message| Some(message.value(message.first(Name::CallId)?)));
+        let made = transaction.earlier.len().saturating_add(1);
+        let mut call = Call {
+            region: transaction.region,
+            project: transaction.project,
+            trunk: transaction.trunk,
+            id: id.unwrap_or_default(),
+            serial: transaction.serial,
+            made,
+            serving: &mut transaction.serving,
+            token: &mut transaction.token,
+        };
+        self.put_aside(&mut call, &mut transaction.targets);
         let chosen = match self.choose(transaction.region, peer.listener(), sent.len(), &mut transaction.targets) {
-            None => {
-                let message = Message::datagram(sent).ok();
-                let id = message.as_ref().and_then(|message| Some(message.value(message.first(Name::CallId)?)));
-                let mut call = Call {
-                    region: transaction.region,
-                    project: transaction.project,
-                    trunk: transaction.trunk,
-                    serving: &mut transaction.serving,
-                    token: &mut transaction.token,
-                    id: id.unwrap_or_default(),
-                    made: transaction.earlier.len().saturating_add(1),
-                };
-                self.move_on(&mut call, peer.listener(), sent.len(), &mut transaction.targets)
-            }
+            None => self.move_on(&mut call, peer.listener(), sent.len(), &mut transaction.targets),
             chosen => chosen,
         };
         let Some((target, transport, leaves)) = chosen else { return false };
@@ -240,43 +242,15 @@ impl Env<'_> {
         self.work.edit.splice(from..to, &[&head]);
         let bytes = self.work.apply(sent);
         transaction.head = (from, from + head.len());
-        let client = self.launch(target, transport, leaves, slot, nonce, bytes, transaction.method);
+        let until = self.until(transaction.since, transaction.method, !self.may_go_on(transaction, made.saturating_add(1)));
+        let client = self.launch(target, transport, leaves, slot, nonce, bytes, transaction.method, until);
         transaction.earlier.push(std::mem::replace(&mut transaction.client, client));
         true
     }
 
-    /// The called region has no target left: the first one of the nearest regions that has one, if the call may go there. What it
-    /// is told of the region, and the token, are that region's from then on.
-    fn move_on(
-        &mut self,
-        call: &mut Call<'_>,
-        prefer: ListenerId,
-        length: usize,
-        targets: &mut TargetSet,
-    ) -> Option<(Target, Transport, ListenerId)> {
-        let serving = call.serving.as_mut()?;
-        let left = MAX_ATTEMPTS.checked_sub(call.made).filter(|&left| left > 0)?;
-        loop {
-            let (region, mut found) = serving.next(self.config, self.targets, call.region, call.project)?;
-            found.truncate(left);
-            *targets = found;
-            let Some(chosen) = self.choose(call.region, prefer, length, targets) else { continue };
-            if call.token.is_some() {
-                let vouched = Vouched { trunk: call.trunk?, serving: region };
-                *call.token = Some(self.tokens.sign(self.keys, call.region, vouched, call.id)?);
-            }
-            if std::mem::replace(&mut serving.region, region) == call.region {
-                let (region, project, trunk) = (call.region, call.project, call.trunk);
-                let (verdict, reason) = (Verdict::Accept, Reason::Failover);
-                self.out.push(Output::Note(Note::Verdict { region, project, trunk, verdict, reason }));
-            }
-            return Some(chosen);
-        }
-    }
-
     /// The next target that can be reached, how, and from which listener. A large request for a target that leaves the transport
     /// open goes by TCP first and by UDP should that fail.
-    fn choose(
+    pub(super) fn choose(
         &self,
         region: RegionId,
         prefer: ListenerId,
@@ -326,10 +300,25 @@ impl Env<'_> {
         nonce: u64,
         bytes: Bytes,
         method: Method,
+        until: Instant,
     ) -> Client {
+        self.health.launched(self.now, (target.fenced.addr(), transport));
         self.send(target.fenced, transport, leaves, bytes.clone(), Some(attempt(slot, nonce)));
         let invite = method == Method::Invite;
-        Client::new(nonce, target.fenced, transport, leaves, bytes, invite, self.now, &self.config.timers)
+        Client::new(nonce, target.fenced, transport, leaves, bytes, invite, until, self.now, &self.config.timers)
+    }
+
+    /// How long an attempt may stay without any response: as long as is left of the request's time if it is the last, else
+    /// `try_for` at most (RFC 3263 4.3 leaves the time to the client).
+    fn until(&self, since: Instant, method: Method, last: bool) -> Instant {
+        let budget = self.budget(since, method);
+        if last { budget } else { budget.min(self.now + self.config.timers.try_for) }
+    }
+
+    /// When all attempts must have come to an end. An INVITE's caller has its answer a little before its own timer B; to anything
+    /// else nothing is answered then (RFC 4320 4.2).
+    fn budget(&self, since: Instant, method: Method) -> Instant {
+        since + self.config.timers.t1 * if method == Method::Invite { 60 } else { 64 }
     }
 
     /// Sends to a fenced address.

@@ -10,7 +10,7 @@ use super::nearest::Serving;
 use super::refuse;
 use super::repeat::Told;
 use super::request::{Case, uri_range, verdict};
-use super::target::{self, Found, TargetSet};
+use super::target::{self, Found, Order, TargetSet};
 use super::token::Vouched;
 use super::transaction::Opening;
 use crate::config::Outbound;
@@ -132,11 +132,12 @@ impl Core {
     /// Where a new request goes first: the region's servers, or the trunk that it goes out by.
     fn first_targets(&self, case: &Case<'_, '_>, outbound: Option<&Outbound>) -> Found {
         let region = self.config.region(case.region());
+        let order = Order::new(&self.health, case.now, self.keys.choice(&self.table.next_serial().to_le_bytes()));
         match outbound {
             Some(outbound) => {
-                target::find(std::slice::from_ref(&outbound.hop), &self.targets, Fence::of_outbound(&outbound.networks))
+                target::find(std::slice::from_ref(&outbound.hop), &self.targets, Fence::of_outbound(&outbound.networks), order)
             }
-            None => target::find(&region.upstream, &self.targets, Fence::of_region(&region.networks)),
+            None => target::find(&region.upstream, &self.targets, Fence::of_region(&region.networks), order),
         }
     }
 

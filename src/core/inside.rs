@@ -11,7 +11,7 @@ use super::io::{Outcome, Output, Verdict};
 use super::refuse;
 use super::request::{Case, uri_range, verdict};
 use super::route::{self, Way};
-use super::target::{self, Book, Found};
+use super::target::{self, Book, Found, Order};
 use super::token::Vouched;
 use super::transaction::Opening;
 use crate::config::{Config, Media, Mode, ProjectId, Transport};
@@ -35,7 +35,7 @@ impl Core {
         if let Some(outcome) = self.unfit(case, out) {
             return Ok(outcome);
         }
-        let found = target::find_uri(&way.next, self.book(case.now), fence)?;
+        let found = target::find_uri(&way.next, self.book(case.now), fence, self.dialog_order(case))?;
         // Where a request can be refused, an offer or answer in it is: INVITE, UPDATE, PRACK.
         if matches!(case.request.method, Method::Invite | Method::Update | Method::Prack)
             && let Some(outcome) = self.dialog_media(case, trunk.project, way.vouched, out)
@@ -105,6 +105,11 @@ impl Core {
 
     pub(super) fn way<'a>(&self, case: &Case<'_, 'a>) -> Option<Way<'a>> {
         route::way(&self.keys, &self.tokens, case.region(), case.message, case.request)
+    }
+
+    /// By the call: an ACK and its repetitions choose alike among the servers of a name.
+    pub(super) fn dialog_order(&self, case: &Case<'_, '_>) -> Order<'_> {
+        Order::new(&self.health, case.now, self.keys.choice(case.request.call_id))
     }
 
     /// What is known of names.

@@ -22,6 +22,8 @@ enum Purpose {
     Trunk,
     Call,
     Name,
+    Choice,
+    Probe,
 }
 
 /// The keys of one core.
@@ -78,6 +80,16 @@ impl Keys {
         let port = next_hop.port.unwrap_or(0).to_le_bytes();
         let transport = next_hop.transport.map_or("", Transport::token);
         hash128(&self.seed, Purpose::Name, &[next_hop.host.as_bytes(), &port, transport.as_bytes()])
+    }
+
+    /// Chance for what is chosen: the same for the same thing.
+    pub(super) fn choice(&self, of: &[u8]) -> u64 {
+        hash64(&self.seed, Purpose::Choice, &[of])
+    }
+
+    /// What nobody can know of the probe with this number; `part` tells its branch, Call-ID and tag apart.
+    pub(super) fn probe(&self, number: u64, part: u8) -> u64 {
+        hash64(&self.seed, Purpose::Probe, &[&number.to_le_bytes(), &[part]])
     }
 }
 

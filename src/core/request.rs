@@ -3,6 +3,8 @@
 use std::net::IpAddr;
 use std::time::Instant;
 
+use bytes::Bytes;
+
 use super::Core;
 use super::admit::Source;
 use super::asked::Unknown;
@@ -249,7 +251,7 @@ impl Core {
             return Ok(Outcome::Dropped(Drop::AckTarget));
         }
         let Some(fence) = dialog_fence(&self.config, case, &way) else { return Ok(Outcome::Dropped(Drop::AckTarget)) };
-        let Found::Inside(mut targets) = target::find_uri(&way.next, self.book(case.now), fence)? else {
+        let Found::Inside(mut targets) = target::find_uri(&way.next, self.book(case.now), fence, self.dialog_order(case))? else {
             return Ok(Outcome::Dropped(Drop::AckTarget));
         };
         let round = self.round(case.message, case.request);
@@ -262,7 +264,7 @@ impl Core {
         Ok(Outcome::Forwarded)
     }
 
-    /// A CANCEL: answered here, hop by hop; the attempt is cancelled once something came back from it (9.1, 16.10).
+    /// A CANCEL: answered here, hop by hop; each attempt is cancelled once something came back from it (9.1, 16.10).
     fn cancel(&mut self, case: &Case<'_, '_>, out: &mut Vec<Output>) -> Outcome {
         let slot = self.table.find(case.key);
         let (mut env, table) = self.split(case.now, out);
@@ -280,8 +282,11 @@ impl Core {
             for header in case.message.all(Name::Reason) {
                 reason.extend_from_slice(case.message.slice(&header.row));
             }
-            if let Some(reason) = transaction.client.want_cancel(reason.into()) {
-                env.cancel(slot, &mut transaction.client, &reason);
+            let reason = Bytes::from(reason);
+            for client in std::iter::once(&mut transaction.client).chain(&mut transaction.earlier) {
+                if let Some(reason) = client.want_cancel(reason.clone()) {
+                    env.cancel(slot, client, &reason);
+                }
             }
             self.settle(slot, out);
         }

@@ -367,3 +367,91 @@ fn a_cancelled_call_does_not_move() {
     let end = site.from(EU, &respond(&first, 503, "a", ""));
     assert_eq!((end.len(), end[1].line()), (2, "SIP/2.0 503 Phrase".to_owned()));
 }
+
+fn place(site: &mut Site, id: &str) -> Sent {
+    site.from(TRUNK, &invite(HOST, "203.0.113.9", id)).remove(1)
+}
+
+/// Region eu's one server is found to be down, by a call that is answered by uk then.
+fn fallen(site: &mut Site) {
+    let first = place(site, "first");
+    let second = site.input(Input::Failed(first.attempt.unwrap())).remove(0);
+    assert_eq!((first.to, second.to), (EU.parse().unwrap(), UK.parse().unwrap()));
+    site.from(UK, &respond(&second, 200, "u", ""));
+}
+
+#[test]
+fn silence_moves_a_call_after_try_for_and_those_that_wait_with_it() {
+    let mut site = site();
+    let first = place(&mut site, "one");
+    assert_eq!(first.to, EU.parse().unwrap());
+    site.pass(Duration::from_secs(1));
+    place(&mut site, "two");
+    let sent = site.pass(Duration::from_secs(3));
+    assert_eq!(to(&sent, UK), ["INVITE sip:"], "after try_for");
+    let sent = site.pass(Duration::from_millis(500));
+    assert_eq!(to(&sent, UK).len(), 2, "the other within T1, and the first again: {sent:?}");
+    assert_eq!(to(&sent, EU), Vec::<String>::new());
+}
+
+#[test]
+fn a_region_that_is_down_costs_the_next_calls_nothing() {
+    let mut site = Site::new(&config("\"10.1.0.5\"").replace("interval = \"0s\"", "interval = \"10s\""));
+    fallen(&mut site);
+    for id in ["a", "b", "c"] {
+        let sent = place(&mut site, id);
+        assert_eq!((sent.to, sent.header("X-Ringfence").unwrap()[..3].to_owned()), (UK.parse().unwrap(), "101".to_owned()));
+    }
+    assert_eq!(verdicts(&site)[2..], [(Verdict::Accept, 101); 3]);
+    // A probe is answered: the region has its calls back.
+    let probe = site.pass(Duration::from_secs(2)).into_iter().find(|sent| sent.to == EU.parse().unwrap()).unwrap();
+    assert!(probe.line().starts_with("OPTIONS"), "no call tries what probes watch: {}", probe.line());
+    site.from(EU, &respond(&probe, 200, "p", ""));
+    site.pass(Duration::from_mins(2));
+    assert_eq!(place(&mut site, "back").to, EU.parse().unwrap());
+}
+
+#[test]
+fn without_probes_one_call_tries_the_region_and_the_others_do_not() {
+    let mut site = site();
+    fallen(&mut site);
+    assert_eq!(place(&mut site, "a").to, UK.parse().unwrap());
+    site.pass(Duration::from_secs(1));
+    let trial = place(&mut site, "trial");
+    assert_eq!(trial.to, EU.parse().unwrap());
+    assert_eq!(place(&mut site, "b").to, UK.parse().unwrap());
+    let ok = site.from(EU, &respond(&trial, 200, "t", ""));
+    assert_eq!(ok[0].line(), "SIP/2.0 200 Phrase");
+    site.pass(Duration::from_mins(2));
+    assert_eq!(place(&mut site, "back").to, EU.parse().unwrap());
+}
+
+#[test]
+fn where_all_is_down_one_server_of_the_called_region_is_tried_all_the_same() {
+    let mut site = site();
+    fallen(&mut site);
+    let uk = place(&mut site, "one");
+    let us = site.input(Input::Failed(uk.attempt.unwrap())).remove(0);
+    assert_eq!((uk.to, us.to), (UK.parse().unwrap(), US.parse().unwrap()));
+    let home = site.input(Input::Failed(us.attempt.unwrap())).remove(0);
+    assert_eq!(home.to, EU.parse().unwrap());
+    assert_eq!(home.headers("X-Ringfence"), ["100; reason=in-region; region=eu; project=roamer; trunk=carrier"]);
+    let ok = site.from(EU, &respond(&home, 200, "u", ""));
+    assert_eq!(ok[0].line(), "SIP/2.0 200 Phrase");
+    // The dialog is the called region's.
+    let route = home.header("Record-Route").unwrap();
+    let bye = site.from(TRUNK, &inside("BYE", "sip:lk@10.1.0.5", &route, 2, TRUNK));
+    assert_eq!(bye[0].to, EU.parse().unwrap());
+    // Regions that look down are passed by, here both at once: nobody waits for what is known to be dead.
+    site.from(EU, &respond(&bye[0], 200, "", ""));
+    let first = place(&mut site, "two");
+    assert_eq!(first.to, EU.parse().unwrap());
+    let end = site.input(Input::Failed(first.attempt.unwrap()));
+    assert_eq!(end[0].headers("X-Ringfence"), ["152; reason=targets-down; region=eu"]);
+    // What is tried all the same has the whole time, not `try_for`.
+    let last = place(&mut site, "three");
+    assert_eq!(last.to, EU.parse().unwrap());
+    let told = |sent: &Sent| sent.line().starts_with("SIP/2.0 503") && sent.header("Call-ID").unwrap() == "three@trunk";
+    let end = site.pass(Duration::from_secs(31)).into_iter().find(told).unwrap();
+    assert_eq!(end.at.as_secs(), 30);
+}

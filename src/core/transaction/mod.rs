@@ -44,7 +44,7 @@ pub(crate) struct Transaction {
     pub(crate) client: Client,
     /// Where the present attempt's own rows stand in what was sent (Via, Record-Route, X-Ringfence): the next attempt has others.
     pub(crate) head: (usize, usize),
-    /// Attempts given up, of which repetitions may still come.
+    /// Attempts left or given up: answers may still come.
     pub(crate) earlier: Vec<Client>,
     /// Where it may still go, in order.
     pub(crate) targets: TargetSet,
