@@ -214,6 +214,7 @@ fn types_and_labels_are_the_exposed_ones() {
     handles.setup(region, Duration::from_millis(20));
     metrics.lookups("A", "ok").increment(1);
     metrics.outside("eu").increment(1);
+    metrics.stale("eu").set(1.0);
     metrics.config("digest", true);
     let exposed = metrics.render();
     let mut found: BTreeMap<String, (String, BTreeSet<String>)> = BTreeMap::new();
