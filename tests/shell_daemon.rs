@@ -22,7 +22,7 @@ fn config(network: u8, more: &str) -> Config {
          listen = [\"udp:127.52.{network}.1:5060\", \"tcp:127.52.{network}.1:5060\"]\n\
          networks = [\"127.52.{network}.128/25\"]\nupstream = \"sip:127.52.{network}.200\"\n\
          [project.acme]\npin = [\"eu\"]\n[project.acme.trunk.one]\nnetworks = [\"127.52.{network}.0/25\"]\n\
-         [admin]\nlisten = \"127.52.{network}.1:9090\"\n{more}"
+         [admin]\nlisten = \"127.52.{network}.1:9090\"\n[health]\ninterval = \"0s\"\n{more}"
     );
     ringfence::config::parse(Path::new("test.toml"), &text).unwrap()
 }
