@@ -11,6 +11,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use socket2::{Domain, Protocol, Socket, Type};
+use nix::sys::socket::{setsockopt, sockopt};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::Notify;
 use tokio::task::{JoinHandle, spawn_local};
@@ -201,20 +202,31 @@ pub(super) fn connect(worker: &mut Worker, listener: ListenerId, to: Fenced) -> 
     let of = config.listener(listener);
     let connection = worker.streams.add((listener, of.region), to.addr(), false, config.limits.write_queue);
     worker.record.handles().connection(of.region, Transport::Tcp, true);
-    spawn_local(open(me, Rc::clone(&connection), of.addr.ip(), config.limits.connect, to));
+    let patience = Patience { connect: config.limits.connect, delivery: config.timers.try_for };
+    spawn_local(open(me, Rc::clone(&connection), of.addr.ip(), patience, to));
     Some(connection)
 }
 
+/// What an outgoing connection has time for.
+struct Patience {
+    connect: Duration,
+    /// A host that is gone says nothing: what it does not acknowledge for so long ends the connection (RFC 5482), so that the next
+    /// request or probe opens another.
+    delivery: Duration,
+}
+
 /// Connects from the listener's own address where it has one: the far side admits us by it.
-async fn open(worker: Rc<RefCell<Worker>>, connection: Rc<Connection>, from: IpAddr, within: Duration, to: Fenced) {
+async fn open(worker: Rc<RefCell<Worker>>, connection: Rc<Connection>, from: IpAddr, patience: Patience, to: Fenced) {
     let connecting = async {
         let socket = if to.addr().is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
         if !from.is_unspecified() && from.is_ipv4() == to.addr().is_ipv4() {
             socket.bind(SocketAddr::new(from, 0))?;
         }
+        let delivery = u32::try_from(patience.delivery.as_millis()).unwrap_or(u32::MAX);
+        setsockopt(&socket, sockopt::TcpUserTimeout, &delivery)?;
         socket.connect(to.addr()).await
     };
-    if let Ok(Ok(stream)) = tokio::time::timeout(within, connecting).await {
+    if let Ok(Ok(stream)) = tokio::time::timeout(patience.connect, connecting).await {
         return serve(worker, connection, stream).await;
     }
     let now = Instant::now();

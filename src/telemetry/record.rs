@@ -90,12 +90,12 @@ impl Record {
             Note::Responded { region, relayed: _, code } => self.handles.response(region, Direction::Out, code),
             Note::Setup { region, after } => self.handles.setup(region, after),
             Note::Health { region, addr, transport, state, failure } => {
-                let (region, target, transport) = (&self.config.region(region).name, addr, transport.token());
+                let (region, server, transport) = (&self.config.region(region).name, addr, transport.token());
                 let cause = failure.map(Failure::label);
                 if state == Health::Down {
-                    warn!(region, %target, transport, cause, "target is down");
+                    warn!(region, %server, transport, cause, "target is down");
                 } else {
-                    info!(region, %target, transport, "target is {}", state.label());
+                    info!(region, %server, transport, "target is {}", state.label());
                 }
             }
             Note::Transactions { region, invite, opened } => self.handles.transaction(region, invite, opened),
