@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::Path;
 
+use serde_json::{Value, json};
+
 use super::paint::{Paint, Tint};
 use super::{CONFIG, NO_INPUT, OK, exit_code, print_mistake, print_mistakes, shown};
 use crate::config::{self, Config, ConfigError, Media, Mistake, Mode, Region};
@@ -27,8 +29,8 @@ pub(super) fn check(path: &Path, json: bool) -> u8 {
             let _ = writeln!(std::io::stderr(), "{}: {count} mistake{}", shown(path), plural(count));
             return exit_code(error);
         }
-        (Ok(config), true) => (valid_json(config), OK),
-        (Err(error), true) => (error_json(error), exit_code(error)),
+        (Ok(config), true) => (format!("{}\n", valid_json(config)), OK),
+        (Err(error), true) => (format!("{}\n", error_json(error)), exit_code(error)),
     };
     debug_assert!([OK, NO_INPUT, CONFIG].contains(&code));
     // A closed pipe has read all that it wanted.
@@ -109,70 +111,37 @@ fn listeners(config: &Config, region: &Region) -> Vec<String> {
     listeners.map(|listener| format!("{}:{}", listener.transport.token(), listener.addr)).collect()
 }
 
-fn valid_json(config: &Config) -> String {
-    let regions = config.regions.iter().map(|region| {
-        format!(
-            r#"{{"name":{},"hostname":{},"served":{},"listeners":{}}}"#,
-            quoted(&region.name),
-            quoted(&region.hostname),
-            region.served,
-            array(listeners(config, region).iter().map(|listener| quoted(listener)))
-        )
-    });
-    format!(
-        "{{\"valid\":true,\"digest\":{},\"files\":{},\"regions\":{},\"projects\":{},\"trunks\":{},\"warnings\":{}}}\n",
-        quoted(&config.digest),
-        array(config.files.iter().map(|file| quoted(&shown(file)))),
-        array(regions),
-        config.projects.len(),
-        config.trunks.len(),
-        array(config.warnings.iter().map(mistake_json))
-    )
+fn valid_json(config: &Config) -> Value {
+    let region = |region: &Region| {
+        json!({
+            "name": region.name,
+            "hostname": region.hostname,
+            "served": region.served,
+            "listeners": listeners(config, region),
+        })
+    };
+    json!({
+        "valid": true,
+        "digest": config.digest,
+        "files": config.files.iter().map(|file| shown(file)).collect::<Vec<_>>(),
+        "regions": config.regions.iter().map(region).collect::<Vec<_>>(),
+        "projects": config.projects.len(),
+        "trunks": config.trunks.len(),
+        "warnings": config.warnings.iter().map(mistake_json).collect::<Vec<_>>(),
+    })
 }
 
-fn error_json(error: &ConfigError) -> String {
-    format!("{{\"valid\":false,\"mistakes\":{}}}\n", array(error.mistakes.iter().map(mistake_json)))
+fn error_json(error: &ConfigError) -> Value {
+    json!({ "valid": false, "mistakes": error.mistakes.iter().map(mistake_json).collect::<Vec<_>>() })
 }
 
-fn mistake_json(mistake: &Mistake) -> String {
-    format!(
-        r#"{{"file":{},"line":{},"column":{},"text":{},"wrong":{},"right":{}}}"#,
-        quoted(&shown(&mistake.file)),
-        mistake.line,
-        mistake.column,
-        quoted(&mistake.text),
-        quoted(&mistake.wrong),
-        quoted(&mistake.right)
-    )
-}
-
-fn array(items: impl Iterator<Item = String>) -> String {
-    format!("[{}]", items.collect::<Vec<_>>().join(","))
-}
-
-/// A JSON string (RFC 8259 7).
-fn quoted(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + 2);
-    out.push('"');
-    for c in text.chars() {
-        match c {
-            '"' | '\\' => out.extend(['\\', c]),
-            c if c.is_control() => {
-                let _ = write!(out, "\\u{:04x}", u32::from(c));
-            }
-            c => out.push(c),
-        }
-    }
-    out.push('"');
-    out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn json_strings_are_escaped() {
-        assert_eq!(quoted("a\"b\\c\n\u{1b}é"), r#""a\"b\\c\u000a\u001bé""#);
-    }
+fn mistake_json(mistake: &Mistake) -> Value {
+    json!({
+        "file": shown(&mistake.file),
+        "line": mistake.line,
+        "column": mistake.column,
+        "text": mistake.text,
+        "wrong": mistake.wrong,
+        "right": mistake.right,
+    })
 }
