@@ -8,9 +8,15 @@ use std::net::SocketAddr;
 use crate::config::{NameId, Transport};
 
 mod answer;
+mod lookup;
+mod record;
 mod resolver;
+mod trace;
 
-pub use resolver::{Resolver, ResolverError};
+pub use lookup::{Lookup, Resolution};
+pub use record::{Alias, Data, LookupFailure, Naptr, Question, Record, RecordType, Srv};
+pub use resolver::{NameStatus, Resolver, ResolverError};
+pub use trace::{Seen, Step, StepResult, Trace, Unused, Why};
 
 /// One server of a next hop: an SRV record, or the name itself where there is none.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 use tracing::{debug, warn};
 
 use super::answer::{Answer, Found};
-use super::{Server, Targets};
+use super::{LookupFailure, Question, Server, Targets};
 use crate::config::{Config, Dns, Hop, NameId, NextHop};
 use crate::telemetry::Metrics;
 
@@ -34,6 +34,23 @@ const AT_ONCE: usize = 64;
 #[derive(Debug, thiserror::Error)]
 #[error("the system's resolver configuration cannot be used ({0}); name servers in [dns] instead")]
 pub struct ResolverError(String);
+
+/// What is known of a name of the configuration, for people to read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NameStatus {
+    /// The name, as the configuration has it.
+    pub next_hop: NextHop,
+    /// Whether it has been resolved, be it to nothing.
+    pub known: bool,
+    /// How long ago the oldest of the answers that its servers come from was given; `None`: there is none.
+    pub age: Option<Duration>,
+    /// How far the oldest of them is beyond its TTL because there is no newer one; `None`: all are fresh.
+    pub stale: Option<Duration>,
+    /// Of the questions that have no answer at present, the last that failed, and why.
+    pub failure: Option<(Question, LookupFailure)>,
+    /// Its servers, sorted by rank. Not judged by any fence yet.
+    pub servers: Vec<Server>,
+}
 
 /// The families of addresses, in the order in which they are tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -122,6 +139,20 @@ impl Resolver {
             }
         }
         targets
+    }
+
+    /// What is known of each name, and how well.
+    pub fn status(&self) -> Vec<NameStatus> {
+        let targets = self.targets();
+        let status = |(id, next_hop): (NameId, &NextHop)| NameStatus {
+            next_hop: next_hop.clone(),
+            known: targets.all_known(),
+            age: None,
+            stale: None,
+            failure: None,
+            servers: targets.servers(id).to_vec(),
+        };
+        (0..).map(NameId).zip(&self.config.names).map(status).collect()
     }
 
     /// Looks names up as they come due, until what is known has changed. Nothing is lost if it is not awaited to the end.

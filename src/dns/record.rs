@@ -1,0 +1,153 @@
+//! Questions and records, as plain data: what is asked of a name server, and what may come back that means anything here.
+//!
+//! Texts are of the wire: names are lower case and without a dot at the end, and whatever is not printable is escaped. No address
+//! from here is inside anything.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// The record types that RFC 3263 needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum RecordType {
+    /// Which transports a domain prefers (RFC 3403).
+    Naptr,
+    /// Which servers a service has (RFC 2782).
+    Srv,
+    /// IPv4 addresses.
+    A,
+    /// IPv6 addresses.
+    Aaaa,
+}
+
+impl RecordType {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Naptr, Self::Srv, Self::A, Self::Aaaa];
+    /// Those of addresses, in the order in which the families are tried.
+    pub const ADDRESSES: [Self; 2] = [Self::A, Self::Aaaa];
+
+    /// As in zone files and metric labels.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Naptr => "NAPTR",
+            Self::Srv => "SRV",
+            Self::A => "A",
+            Self::Aaaa => "AAAA",
+        }
+    }
+}
+
+impl fmt::Display for RecordType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.label())
+    }
+}
+
+/// What is asked of a name server.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Question {
+    /// The name, lower case, without a dot at the end.
+    pub name: String,
+    /// The record type.
+    pub kind: RecordType,
+}
+
+impl fmt::Display for Question {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.kind, self.name)
+    }
+}
+
+/// A record of an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// How long it holds, as the answer said.
+    pub ttl: Duration,
+    /// What it says.
+    pub data: Data,
+}
+
+/// What a record says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Data {
+    /// NAPTR.
+    Naptr(Naptr),
+    /// SRV.
+    Srv(Srv),
+    /// A or AAAA.
+    Address(IpAddr),
+}
+
+/// A NAPTR record (RFC 3403 4.1).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Naptr {
+    /// Only the lowest order with a usable record counts.
+    pub order: u16,
+    /// Lower ones first.
+    pub preference: u16,
+    /// `s`: an SRV look-up follows.
+    pub flags: String,
+    /// `SIP+D2U` and its like (RFC 3263 4.1).
+    pub services: String,
+    /// Empty for SIP.
+    pub regexp: String,
+    /// The name of the SRV records; `.` is the empty name.
+    pub replacement: String,
+}
+
+/// An SRV record (RFC 2782).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Srv {
+    /// Lower ones first.
+    pub priority: u16,
+    /// The share among the records of a priority.
+    pub weight: u16,
+    /// The server's port.
+    pub port: u16,
+    /// The server's name; `.`: the service is decidedly not there.
+    pub target: String,
+}
+
+/// A CNAME on the way to the records.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Alias {
+    /// The alias.
+    pub name: String,
+    /// What it stands for.
+    pub target: String,
+    /// How long that holds.
+    pub ttl: Duration,
+}
+
+/// Why there is no answer to a question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LookupFailure {
+    /// No name server said anything in time.
+    Silent,
+    /// REFUSED.
+    Refused,
+    /// SERVFAIL.
+    ServerFailed,
+    /// Another code that is no answer: NOTIMP, FORMERR …
+    Code,
+    /// No name server could be reached.
+    Unreachable,
+    /// What came back is no answer to the question: broken, forged, cut off, an endless chain of aliases.
+    Garbled,
+    /// Not asked: the bound on questions was reached.
+    TooMany,
+}
+
+impl fmt::Display for LookupFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Silent => "no answer in time",
+            Self::Refused => "refused by the name server",
+            Self::ServerFailed => "the name server failed (SERVFAIL)",
+            Self::Code => "the name server answered with an error",
+            Self::Unreachable => "no name server could be reached",
+            Self::Garbled => "no usable answer",
+            Self::TooMany => "not asked: too many questions",
+        })
+    }
+}

@@ -1,0 +1,130 @@
+//! The way from a next hop to its servers, step by step: what was asked, what was found, what was used and why not. Plain data
+//! for people and machines to read; decides nothing.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::record::{Alias, LookupFailure, Question, Record};
+use crate::config::NextHop;
+
+/// The steps of one resolution, a tree.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trace {
+    /// Where it started.
+    pub next_hop: NextHop,
+    /// The first steps, in order; [`Step::why`] says what led to each. What follows from a record stands below it.
+    pub steps: Vec<Step>,
+}
+
+/// One question and what came of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// Why it was asked.
+    pub why: Why,
+    /// What was asked.
+    pub question: Question,
+    /// The CNAMEs on the way, in order.
+    pub aliases: Vec<Alias>,
+    /// What was found at their end.
+    pub result: StepResult,
+}
+
+/// Why a question was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// Neither port nor transport is written: the domain may say which transports it prefers (RFC 3263 4.1).
+    Neither,
+    /// The transport is written, the port is not: the servers for it (RFC 3263 4.2).
+    TransportWritten,
+    /// The port is written: no NAPTR, no SRV (RFC 3263 4.2).
+    PortWritten,
+    /// No NAPTR record is usable: the servers for each transport spoken here (RFC 3263 4.1).
+    NoNaptr,
+    /// There is no SRV record: the name itself, at port 5060 (RFC 3263 4.2).
+    NoSrv,
+    /// The record above says so.
+    Record,
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Neither => "neither port nor transport is written",
+            Self::TransportWritten => "the transport is written",
+            Self::PortWritten => "the port is written",
+            Self::NoNaptr => "no usable NAPTR record",
+            Self::NoSrv => "no SRV record: the name itself at port 5060",
+            Self::Record => "named by the record above",
+        })
+    }
+}
+
+/// What came of a question.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StepResult {
+    /// Records, in the order in which they are used.
+    Records(Vec<Seen>),
+    /// No such name; and how long that holds, if the zone says so.
+    NoName(Option<Duration>),
+    /// The name has no such record; and how long that holds, if the zone says so.
+    NoRecord(Option<Duration>),
+    /// There is no answer.
+    Failed(LookupFailure),
+    /// The answer is so old that it may not serve any more, and there is no other.
+    Expired,
+    /// Not answered yet.
+    Waiting,
+}
+
+/// A record as it was seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// The record.
+    pub record: Record,
+    /// Why it is not used; `None`: it is.
+    pub unused: Option<Unused>,
+    /// The steps that follow from it: SRV from NAPTR, A and AAAA from SRV.
+    pub steps: Vec<Step>,
+}
+
+/// Why a record is not used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unused {
+    /// NAPTR: another order comes first (RFC 3403 4.1).
+    LaterOrder,
+    /// NAPTR: a transport that is not spoken here yet (`SIPS+D2T`).
+    NotSpoken,
+    /// NAPTR: another service, or a transport that is not known.
+    Service,
+    /// NAPTR: flags other than `s`.
+    Flags,
+    /// NAPTR: a regular expression where SIP has none.
+    Regexp,
+    /// The name in it is broken, or is an address.
+    BadName,
+    /// SRV: target `.`: the service is decidedly not there (RFC 2782).
+    NoService,
+    /// SRV: port 0.
+    NoPort,
+    /// The same stands there already.
+    Duplicate,
+    /// The bound was reached.
+    TooMany,
+}
+
+impl fmt::Display for Unused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::LaterOrder => "a lower order is used",
+            Self::NotSpoken => "a transport that is not spoken here yet",
+            Self::Service => "another service",
+            Self::Flags => "flags other than \"s\"",
+            Self::Regexp => "a regular expression, which SIP does not use",
+            Self::BadName => "no usable name",
+            Self::NoService => "the service is decidedly not there",
+            Self::NoPort => "port 0 is no port",
+            Self::Duplicate => "the same as one before",
+            Self::TooMany => "beyond the bound",
+        })
+    }
+}
