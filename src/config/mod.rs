@@ -23,6 +23,7 @@ mod overlap;
 mod report;
 mod source;
 mod table;
+mod uses;
 mod value;
 mod warning;
 
@@ -30,6 +31,7 @@ pub use endpoint::{Endpoint, Endpoints};
 pub use error::{ConfigError, Mistake};
 pub use load::{load, parse};
 pub use source::Sources;
+pub use uses::{Use, Written};
 
 /// Index of a region in [`Config::regions`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
