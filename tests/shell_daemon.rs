@@ -263,6 +263,39 @@ fn not_ready_while_a_name_is_unknown() {
     assert_eq!(daemon.missing(), ["not every upstream name has been resolved yet"]);
 }
 
+/// What `/status` says.
+fn status(daemon: &Daemon) -> serde_json::Value {
+    let mut stream = TcpStream::connect(daemon.admin().unwrap()).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.write_all(b"GET /status HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+    serde_json::from_str(body).unwrap()
+}
+
+#[test]
+fn status_is_of_the_configuration_in_force() {
+    let mut daemon = start(config(13, ""));
+    let before = status(&daemon);
+    assert_eq!((&before["ready"], &before["draining"]), (&true.into(), &false.into()), "{before}");
+    assert_eq!(before["regions"][0]["networks"], serde_json::json!(["127.52.13.128/25"]));
+    assert!(before["regions"][0]["targets"].is_array() && before["names"] == serde_json::json!([]), "{before}");
+    let server = std::net::UdpSocket::bind("127.52.13.9:0").unwrap();
+    let more = format!("[dns]\nservers = [\"{}\"]\n", server.local_addr().unwrap());
+    let text =
+        more + "[project.other]\n[project.other.trunk.out]\nnetworks = [\"192.0.2.0/24\"]\nuri = \"sip:a.example.net:5070\"\n";
+    let (name, digest) = (config(13, &text), config(13, &text).digest);
+    daemon.reload(name).unwrap();
+    let after = status(&daemon);
+    assert_eq!(after["configuration"]["digest"], digest.as_str());
+    let name = &after["names"][0];
+    assert_eq!((&name["name"], &name["servers"]), (&"sip:a.example.net:5070".into(), &serde_json::json!([])), "{after}");
+    assert_eq!(name["uses"], serde_json::json!(["trunk out of other"]));
+    assert_eq!((&after["ready"], &after["missing"][0]), (&false.into(), &"not every upstream name has been resolved yet".into()));
+}
+
 #[test]
 fn a_flood_on_one_socket_starves_no_other() {
     let daemon = start(config(12, ""));

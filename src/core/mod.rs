@@ -122,6 +122,11 @@ impl Core {
         self.table.len()
     }
 
+    /// How the targets stand, for people to read.
+    pub fn status(&self, _now: Instant) -> Vec<io::TargetStatus> {
+        Vec::new()
+    }
+
     fn message(&mut self, now: Instant, arrival: &Arrival, bytes: &[u8], out: &mut Vec<Output>) {
         if bytes.iter().all(|&octet| matches!(octet, b'\r' | b'\n' | b' ' | b'\t' | 0)) {
             return self.arrived(arrival, None, None, Outcome::Dropped(Drop::Empty), out);

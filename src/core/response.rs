@@ -13,6 +13,8 @@ use super::forward;
 use super::io::{Note, Outcome, Output};
 use super::transaction::Transaction;
 use super::transaction::client::Heard;
+use crate::config::RegionId;
+use crate::fence::Fenced;
 use crate::sip::list::{self, Item};
 use crate::sip::{Fault, Message, Method, Name, Response};
 
@@ -48,6 +50,7 @@ impl Env<'_> {
             client.cancel_answered();
             return Outcome::Absorbed;
         }
+        let unheard = client.is_unheard().then_some((client.target, client.since));
         // 17.1.3: the method in CSeq tells apart what shares a branch.
         if response.method != transaction.method {
             return Outcome::Stray;
@@ -57,11 +60,22 @@ impl Env<'_> {
             return Outcome::Malformed(Fault::Via);
         }
         let present = transaction.client.nonce == branch.nonce;
+        if let Some((to, since)) = unheard {
+            self.first_heard(transaction.region, to, since);
+        }
         match (transaction.is_invite(), response.code) {
             (_, 100..=199) if present => self.provisional(branch.slot, transaction, message, response.code),
             (_, 100..=199) => Outcome::Absorbed,
             (true, 200..=299) => self.success(branch, transaction, message, response.code),
             _ => self.finished(branch, transaction, message, response.code),
+        }
+    }
+
+    /// A target has answered for the first time. Trunks are no servers of the region.
+    fn first_heard(&mut self, region: RegionId, to: Fenced, since: Instant) {
+        if self.config.region(region).networks.contains(to.addr().ip()) {
+            let after = self.now.saturating_duration_since(since);
+            self.out.push(Output::Note(Note::Answered { region, after }));
         }
     }
 
