@@ -215,6 +215,7 @@ fn types_and_labels_are_the_exposed_ones() {
     handles.answered(region, Duration::from_millis(2));
     metrics.lookups("A", "ok").increment(1);
     metrics.outside("eu").increment(1);
+    metrics.stale("eu").set(1.0);
     metrics.config("digest", true);
     let mut exposed = metrics.render();
     let (addr, since) = ("10.20.0.5:5060".parse().unwrap(), Instant::now());

@@ -1,48 +1,53 @@
 //! How long an answer holds, when to ask again, and what to do when nobody answers. Pure: time comes in as an argument.
 
-use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-/// Addresses kept for one name and family; the rest are not used.
-pub(super) const ADDRESSES: usize = 32;
-/// The shortest wait between two look-ups of a name, whatever its TTL.
+use super::record::{LookupFailure, RecordSet};
+use super::walk::Known;
+
+/// The shortest wait between two look-ups of a question, whatever the TTL.
 const SHORTEST: Duration = Duration::from_secs(1);
 /// The longest.
-const LONGEST: Duration = Duration::from_secs(3600);
+pub(super) const LONGEST: Duration = Duration::from_secs(3600);
 /// "No such name" and "no such record" hold no longer than this, whatever the zone says: a new server must come into use.
-const NEGATIVE: Duration = Duration::from_secs(30);
+pub(super) const NEGATIVE: Duration = Duration::from_secs(30);
 /// The longest wait after failures.
 const BACK_OFF: Duration = Duration::from_secs(30);
 
 /// What a look-up came to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Found {
-    /// Addresses, and how long they hold.
-    Addresses(Vec<IpAddr>, Duration),
-    /// No such name, or none of this type; and how long that holds, if the zone says so.
-    Nothing(Option<Duration>),
-    /// Nobody answered, or not to the question.
-    Failure,
-}
+pub(super) type Found = Result<RecordSet, LookupFailure>;
 
-/// The answer for one name and one family of addresses.
+/// What is known of one question, and how well.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Answer {
-    addresses: Option<Vec<IpAddr>>,
+    state: State,
+    learnt: Instant,
     expires: Instant,
     due: Option<Instant>,
     failures: u32,
+    failed: Option<(LookupFailure, Instant)>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum State {
+    Never,
+    Answered(RecordSet),
+    Expired,
 }
 
 impl Answer {
     /// Nothing known; due at once.
     pub(super) fn unknown(now: Instant) -> Self {
-        Self { addresses: None, expires: now, due: Some(now), failures: 0 }
+        Self { state: State::Never, learnt: now, expires: now, due: Some(now), failures: 0, failed: None }
     }
 
-    /// The addresses; `None`: there was no answer yet.
-    pub(super) fn addresses(&self) -> Option<&[IpAddr]> {
-        self.addresses.as_deref()
+    /// What a walk may know of it.
+    pub(super) fn known(&self) -> Known<'_> {
+        match &self.state {
+            State::Never => Known::Never(self.failures, self.failed.map(|(failure, _)| failure)),
+            State::Answered(set) => Known::Answer(set),
+            State::Expired => Known::Expired,
+        }
     }
 
     /// When to look it up next; `None` while a look-up is under way.
@@ -60,29 +65,57 @@ impl Answer {
         self.due.get_or_insert(now);
     }
 
-    /// Takes in what a look-up came to. `stale`: how long an expired answer may serve while there is no other.
-    pub(super) fn take(&mut self, now: Instant, found: Found, stale: Duration) {
-        let (addresses, ttl) = match found {
-            Found::Addresses(addresses, ttl) => (addresses, ttl),
-            Found::Nothing(ttl) => (Vec::new(), ttl.unwrap_or(NEGATIVE).min(NEGATIVE)),
-            Found::Failure => return self.fail(now, stale),
-        };
-        self.failures = 0;
-        self.expires = now + ttl.min(LONGEST);
-        // Before it expires: a call must not find it gone (80 % of the TTL).
-        self.due = Some(now + (ttl * 4 / 5).clamp(SHORTEST, LONGEST));
-        self.addresses = Some(addresses.into_iter().take(ADDRESSES).collect());
+    /// There is a reason not to wait after a failure: due at once, unless a look-up is under way.
+    pub(super) fn hurry(&mut self, now: Instant) {
+        if self.failures > 0 {
+            self.due = self.due.map(|due| due.min(now));
+        }
     }
 
-    fn fail(&mut self, now: Instant, stale: Duration) {
+    /// Since when what serves was not confirmed: its age; `None`: nothing serves.
+    pub(super) fn age(&self, now: Instant) -> Option<Duration> {
+        self.serves().then(|| now.saturating_duration_since(self.learnt))
+    }
+
+    /// How far what serves is beyond its TTL because look-ups fail.
+    pub(super) fn stale(&self, now: Instant) -> Option<Duration> {
+        (self.failures > 0 && self.serves() && now > self.expires).then(|| now.saturating_duration_since(self.expires))
+    }
+
+    /// Why and when the last look-up failed, unless one has succeeded since.
+    pub(super) fn failed(&self) -> Option<(LookupFailure, Instant)> {
+        self.failed
+    }
+
+    fn serves(&self) -> bool {
+        matches!(&self.state, State::Answered(set) if set.serves())
+    }
+
+    /// Takes in what a look-up came to. `stale`: how long an expired answer may serve while there is no other.
+    pub(super) fn take(&mut self, now: Instant, found: Found, stale: Duration) {
+        let set = match found {
+            Ok(set) => set,
+            Err(failure) => return self.fail(now, failure, stale),
+        };
+        let ttl = set.ttl(NEGATIVE).min(LONGEST);
+        (self.failures, self.failed) = (0, None);
+        (self.learnt, self.expires) = (now, now + ttl);
+        // Before it expires: a call must not find it gone (80 % of the TTL).
+        self.due = Some(now + (ttl * 4 / 5).max(SHORTEST));
+        self.state = State::Answered(set);
+    }
+
+    fn fail(&mut self, now: Instant, failure: LookupFailure, stale: Duration) {
         let wait = SHORTEST.saturating_mul(1 << self.failures.min(5)).min(BACK_OFF);
         self.failures = self.failures.saturating_add(1);
+        self.failed = Some((failure, now));
         self.due = Some(now + wait);
-        if let Some(addresses) = &mut self.addresses {
+        // "None" has nothing that could be too old to serve: it stays until there is another answer.
+        if self.serves() {
             let end = self.expires + stale;
             if end <= now {
-                addresses.clear();
-            } else if !addresses.is_empty() {
+                self.state = State::Expired;
+            } else {
                 // The end of a stale answer must not wait for a retry that comes later.
                 self.due = Some((now + wait).min(end));
             }
@@ -93,27 +126,38 @@ impl Answer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dns::record::{Data, End, Record};
 
     const STALE: Duration = Duration::from_secs(600);
 
-    fn addresses() -> Vec<IpAddr> {
-        vec!["127.0.0.2".parse().unwrap(), "127.0.0.3".parse().unwrap()]
+    fn set(ttl: u64) -> RecordSet {
+        let data = Data::Address([127, 0, 0, 2].into());
+        RecordSet { aliases: Vec::new(), end: End::Records(vec![Record { ttl: Duration::from_secs(ttl), data }]) }
+    }
+
+    fn none(ttl: Option<u64>) -> RecordSet {
+        RecordSet { aliases: Vec::new(), end: End::NoName(ttl.map(Duration::from_secs)) }
     }
 
     fn after(answer: &Answer, now: Instant) -> Duration {
         answer.due().unwrap() - now
     }
 
+    fn serves(answer: &Answer, expected: &RecordSet) -> bool {
+        matches!(answer.known(), Known::Answer(set) if set == expected)
+    }
+
     #[test]
     fn asked_again_before_it_expires() {
         let now = Instant::now();
-        for (ttl, due) in [(300, 240), (0, 1), (1, 1), (7200, 3600), (u32::MAX, 3600)] {
+        for (ttl, due) in [(300, 240), (0, 1), (1, 1), (7200, 2880), (u64::from(u32::MAX), 2880)] {
             let mut answer = Answer::unknown(now);
-            assert_eq!((answer.addresses(), answer.due()), (None, Some(now)));
+            assert!(matches!(answer.known(), Known::Never(0, None)));
+            assert_eq!(answer.due(), Some(now));
             answer.asked();
             assert_eq!(answer.due(), None);
-            answer.take(now, Found::Addresses(addresses(), Duration::from_secs(ttl.into())), STALE);
-            assert_eq!(answer.addresses(), Some(&*addresses()));
+            answer.take(now, Ok(set(ttl)), STALE);
+            assert!(serves(&answer, &set(ttl)));
             assert_eq!(after(&answer, now), Duration::from_secs(due), "TTL {ttl}");
         }
     }
@@ -123,9 +167,9 @@ mod tests {
         let now = Instant::now();
         for (ttl, due) in [(None, 24), (Some(86_400), 24), (Some(10), 8), (Some(0), 1)] {
             let mut answer = Answer::unknown(now);
-            answer.take(now, Found::Addresses(addresses(), STALE), STALE);
-            answer.take(now, Found::Nothing(ttl.map(Duration::from_secs)), STALE);
-            assert_eq!(answer.addresses(), Some(&[][..]), "no stale address serves where DNS says that there is none");
+            answer.take(now, Ok(set(60)), STALE);
+            answer.take(now, Ok(none(ttl)), STALE);
+            assert!(serves(&answer, &none(ttl)), "no stale address serves where DNS says that there is none");
             assert_eq!(after(&answer, now), Duration::from_secs(due));
         }
     }
@@ -135,37 +179,59 @@ mod tests {
         let mut now = Instant::now();
         let start = now;
         let mut answer = Answer::unknown(now);
-        answer.take(now, Found::Addresses(addresses(), Duration::from_secs(60)), STALE);
+        answer.take(now, Ok(set(60)), STALE);
         let mut waits = Vec::new();
-        while answer.addresses() == Some(&*addresses()) {
+        while serves(&answer, &set(60)) {
             now = answer.due().unwrap();
-            answer.take(now, Found::Failure, STALE);
+            answer.take(now, Err(LookupFailure::Silent), STALE);
+            let late = (now - start).saturating_sub(Duration::from_secs(60));
+            let expected = (!late.is_zero() && late < STALE).then_some(late);
+            assert_eq!(answer.stale(now), expected);
             waits.push(answer.due().unwrap() - now);
         }
         assert_eq!(now - start, Duration::from_secs(660), "exactly the TTL and the time for stale answers");
-        assert_eq!(answer.addresses(), Some(&[][..]));
+        assert!(matches!(answer.known(), Known::Expired));
+        assert_eq!((answer.age(now), answer.failed()), (None, Some((LookupFailure::Silent, now))));
         assert_eq!(waits[..6], [1, 2, 4, 8, 16, 30].map(Duration::from_secs));
-        answer.take(now, Found::Addresses(addresses(), Duration::from_secs(60)), STALE);
-        assert_eq!(answer.addresses(), Some(&*addresses()), "and it comes back");
+        answer.take(now, Ok(set(60)), STALE);
+        assert!(serves(&answer, &set(60)), "and it comes back");
+        assert_eq!((answer.stale(now), answer.failed()), (None, None));
+    }
+
+    #[test]
+    fn none_does_not_grow_stale() {
+        let now = Instant::now();
+        let mut answer = Answer::unknown(now);
+        answer.take(now, Ok(none(None)), STALE);
+        answer.take(now + 2 * STALE, Err(LookupFailure::Refused), STALE);
+        assert!(serves(&answer, &none(None)));
+        assert_eq!(answer.stale(now + 2 * STALE), None);
     }
 
     #[test]
     fn what_was_never_answered_stays_unknown() {
         let now = Instant::now();
         let mut answer = Answer::unknown(now);
-        for _ in 0..40 {
-            answer.take(now, Found::Failure, STALE);
-            assert_eq!(answer.addresses(), None);
+        for failures in 1..40 {
+            answer.take(now, Err(LookupFailure::ServerFailed), STALE);
+            let known = answer.known();
+            assert!(matches!(known, Known::Never(n, Some(LookupFailure::ServerFailed)) if n == failures), "{known:?}");
             assert!(after(&answer, now) <= BACK_OFF);
         }
     }
 
     #[test]
-    fn an_endless_answer_is_cut_off() {
+    fn only_a_wait_after_a_failure_can_be_cut_short() {
         let now = Instant::now();
         let mut answer = Answer::unknown(now);
-        let many = (0..=255).map(|last| IpAddr::from([127, 0, 0, last])).collect();
-        answer.take(now, Found::Addresses(many, STALE), STALE);
-        assert_eq!(answer.addresses().map(<[IpAddr]>::len), Some(ADDRESSES));
+        answer.take(now, Ok(set(300)), STALE);
+        answer.hurry(now);
+        assert_eq!(after(&answer, now), Duration::from_secs(240));
+        answer.take(now, Err(LookupFailure::Silent), STALE);
+        answer.hurry(now);
+        assert_eq!(answer.due(), Some(now));
+        answer.asked();
+        answer.hurry(now);
+        assert_eq!(answer.due(), None, "it is under way");
     }
 }

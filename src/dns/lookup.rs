@@ -1,16 +1,29 @@
 //! Resolves one next hop at once: for the commands, and for names that only a dialog knows. Nothing is remembered.
 
+use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::{ResolverError, Server, Trace};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::answer::{Found, LONGEST, NEGATIVE};
+use super::ask::{NameServers, ResolverError};
+use super::record::{LookupFailure, Question};
+use super::walk::{GIVE_UP, Known, Walk, walk};
+use super::{Server, Trace};
 use crate::config::{Dns, NextHop};
 
 /// How long one resolution may take as a whole.
 const WHOLE: Duration = Duration::from_secs(10);
+/// Questions asked for one resolution; the rest count as failed.
+const QUESTIONS: usize = 64;
 
-/// Resolves next hops, each on its own; many at once. Cheap to clone. Needs a tokio runtime with I/O and time.
+/// Resolves next hops, each on its own; many at once. Cheap to clone. Needs a tokio runtime with I/O and time, and always the
+/// same one.
 #[derive(Clone, Debug)]
 pub struct Lookup {
+    servers: Arc<NameServers>,
     within: Duration,
 }
 
@@ -19,7 +32,7 @@ pub struct Lookup {
 pub struct Resolution {
     /// Its servers, sorted by rank. Not judged by any fence yet.
     pub servers: Vec<Server>,
-    /// How long that holds: the least of what was used.
+    /// How long that holds: the least of all answers that led there, an hour at most; zero if there was none.
     pub ttl: Duration,
     /// How it came about.
     pub trace: Trace,
@@ -30,11 +43,10 @@ pub struct Resolution {
 impl Lookup {
     /// For the name servers of a configuration.
     pub fn new(dns: &Dns) -> Result<Self, ResolverError> {
-        let _ = dns;
-        Ok(Self { within: WHOLE })
+        Ok(Self { servers: Arc::new(NameServers::new(dns)?), within: WHOLE })
     }
 
-    /// The same with another bound on the time that one resolution may take; then what is known by then is the result.
+    /// The same with another bound on the time that one resolution may take; what is known by then is the result.
     #[must_use]
     pub fn within(mut self, within: Duration) -> Self {
         self.within = within;
@@ -43,8 +55,76 @@ impl Lookup {
 
     /// Resolves a next hop.
     pub async fn resolve(&self, next_hop: &NextHop) -> Resolution {
-        tokio::time::sleep(Duration::ZERO).await;
-        let trace = Trace { next_hop: next_hop.clone(), steps: Vec::new() };
-        Resolution { servers: Vec::new(), ttl: Duration::ZERO, trace, failed: true }
+        let mut asking =
+            Asking { servers: &self.servers, until: Instant::now() + self.within, left: QUESTIONS, found: HashMap::new() };
+        let mut confirmed = false;
+        loop {
+            let walk = walk(next_hop, |question| asking.known(question));
+            let missing = asking.missing(&walk);
+            if !missing.is_empty() {
+                asking.ask(missing).await;
+            } else if walk.servers.as_ref().is_some_and(|servers| !servers.is_empty()) && !walk.given_up.is_empty() && !confirmed
+            {
+                // Others were answered: what failed before them gets another chance before it counts as "no such record".
+                confirmed = true;
+                asking.ask(walk.given_up).await;
+            } else {
+                return asking.finish(walk);
+            }
+        }
+    }
+}
+
+/// One resolution under way.
+struct Asking<'l> {
+    servers: &'l Arc<NameServers>,
+    until: Instant,
+    left: usize,
+    found: HashMap<Question, Found>,
+}
+
+impl Asking<'_> {
+    fn known(&self, question: &Question) -> Known<'_> {
+        match self.found.get(question) {
+            Some(Ok(set)) => Known::Answer(set),
+            Some(Err(failure)) => Known::Never(GIVE_UP, Some(*failure)),
+            None => Known::Never(0, None),
+        }
+    }
+
+    fn missing(&self, walk: &Walk) -> Vec<Question> {
+        walk.questions.iter().filter(|&question| !self.found.contains_key(question)).cloned().collect()
+    }
+
+    /// Asks all at once, within the time and the number that are left.
+    async fn ask(&mut self, questions: Vec<Question>) {
+        let mut lookups = JoinSet::new();
+        for question in questions {
+            let failure = if self.left == 0 { LookupFailure::TooMany } else { LookupFailure::Silent };
+            // Until it is answered: what the bounds cut off stays so. What had an answer keeps it.
+            self.found.entry(question.clone()).or_insert(Err(failure));
+            if self.left == 0 || Instant::now() >= self.until {
+                continue;
+            }
+            self.left -= 1;
+            let servers = Arc::clone(self.servers);
+            lookups.spawn(async move {
+                let found = servers.ask(&question).await;
+                (question, found)
+            });
+        }
+        while let Ok(Some(finished)) = tokio::time::timeout_at(self.until, lookups.join_next()).await {
+            if let Ok((question, found)) = finished {
+                self.found.insert(question, found);
+            }
+        }
+    }
+
+    fn finish(&self, walk: Walk) -> Resolution {
+        let answers = || walk.questions.iter().filter_map(|question| self.found.get(question));
+        let ttl = answers().filter_map(|found| Some(found.as_ref().ok()?.ttl(NEGATIVE))).min();
+        let servers = walk.servers.unwrap_or_default();
+        let failed = servers.is_empty() && answers().any(Result::is_err);
+        Resolution { servers, ttl: ttl.unwrap_or_default().min(LONGEST), trace: walk.trace, failed }
     }
 }

@@ -8,14 +8,20 @@ use std::net::SocketAddr;
 use crate::config::{NameId, Transport};
 
 mod answer;
+mod ask;
+mod cache;
 mod lookup;
+mod naptr;
+mod outside;
 mod record;
 mod resolver;
 mod trace;
+mod walk;
 
+pub use ask::ResolverError;
 pub use lookup::{Lookup, Resolution};
 pub use record::{Alias, Data, LookupFailure, Naptr, Question, Record, RecordType, Srv};
-pub use resolver::{NameStatus, Resolver, ResolverError};
+pub use resolver::{NameStatus, Resolver};
 pub use trace::{Seen, Step, StepResult, Trace, Unused, Why};
 
 /// One server of a next hop: an SRV record, or the name itself where there is none.

@@ -151,3 +151,84 @@ impl fmt::Display for LookupFailure {
         })
     }
 }
+
+/// An answer to a question.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct RecordSet {
+    /// The aliases on the way.
+    pub(super) aliases: Vec<Alias>,
+    /// What stands at their end.
+    pub(super) end: End,
+}
+
+/// What stands at the end of an answer's aliases.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// Records of the type asked for; at least one.
+    Records(Vec<Record>),
+    /// No such name; and how long that holds, if the zone says so.
+    NoName(Option<Duration>),
+    /// The name has no such record; and how long that holds, if the zone says so.
+    NoRecord(Option<Duration>),
+    /// The answer ends with an alias: what it stands for is another question.
+    Alias,
+}
+
+impl RecordSet {
+    /// How long the answer holds: the least of all that it is made of. "None" holds no longer than `negative`.
+    pub(super) fn ttl(&self, negative: Duration) -> Duration {
+        let end = match &self.end {
+            End::Records(records) => records.iter().map(|record| record.ttl).min(),
+            End::NoName(ttl) | End::NoRecord(ttl) => Some(ttl.unwrap_or(negative).min(negative)),
+            End::Alias => None,
+        };
+        self.aliases.iter().map(|alias| alias.ttl).chain(end).min().unwrap_or(negative)
+    }
+
+    /// Whether there is something in it that calls use.
+    pub(super) fn serves(&self) -> bool {
+        matches!(self.end, End::Records(_) | End::Alias)
+    }
+}
+
+/// Whether a text from the wire can be asked for: labels of letters, digits, `-` and `_`, and no address in disguise.
+pub(super) fn is_name(text: &str) -> bool {
+    let label = |label: &str| {
+        (1..=63).contains(&label.len()) && label.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-' || c == b'_')
+    };
+    text.len() <= 253 && text.split('.').all(label) && text.parse::<IpAddr>().is_err()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_can_be_asked_for() {
+        let longest = format!("{0}.{0}.{0}.{1}", "a".repeat(63), "b".repeat(61));
+        for name in ["a", "a.example.net", "_sip._udp.example.net", "10.0.0.1.example.net", "1", &longest] {
+            assert!(is_name(name), "{name}");
+        }
+        let (label, long) = ("a".repeat(64), format!("{longest}c"));
+        for text in ["", ".", "a..b", ".a", "a.", "10.0.0.1", "::1", "a b", "a\\.b", "ä.example", "a/b", &label, &long] {
+            assert!(!is_name(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_answer_holds_as_long_as_the_shortest_of_its_parts() {
+        let seconds = Duration::from_secs;
+        let alias = |ttl| Alias { name: "a".into(), target: "b".into(), ttl: seconds(ttl) };
+        let record = |ttl| Record { ttl: seconds(ttl), data: Data::Address([10, 0, 0, 1].into()) };
+        for (aliases, end, expected) in [
+            (vec![], End::Records(vec![record(60), record(50)]), 50),
+            (vec![alias(40)], End::Records(vec![record(60)]), 40),
+            (vec![alias(400)], End::Alias, 400),
+            (vec![], End::NoName(None), 30),
+            (vec![], End::NoRecord(Some(seconds(86_400))), 30),
+            (vec![alias(3)], End::NoName(Some(seconds(5))), 3),
+        ] {
+            assert_eq!(RecordSet { aliases, end }.ttl(seconds(30)), seconds(expected));
+        }
+    }
+}

@@ -88,6 +88,11 @@ impl Metrics {
         self.counter("ringfence_dns_outside_total", vec![("region", region.to_owned().into())])
     }
 
+    /// `ringfence_dns_stale_seconds{region}`.
+    pub fn stale(&self, region: &str) -> Gauge {
+        self.gauge("ringfence_dns_stale_seconds", vec![("region", region.to_owned().into())])
+    }
+
     pub(super) fn counter(&self, name: &'static str, labels: Labels) -> Counter {
         metrics::with_local_recorder(&self.recorder, || metrics::counter!(name, made(labels)))
     }
@@ -121,10 +126,11 @@ fn describe() {
     counter!("ringfence_responses_total", "Responses received from next hops (in) and sent to whoever asked (out).");
     counter!("ringfence_repeats_total", "Calls that came again after a final refusal: the carrier retries.");
     counter!("ringfence_dns_lookups_total", "Name look-ups by record type and result.");
-    counter!("ringfence_dns_outside_total", "Resolved addresses outside the networks of the region that the name belongs to.");
+    counter!("ringfence_dns_outside_total", "Resolved addresses outside the networks that the name's addresses may be in.");
     counter!("ringfence_malformed_total", "Messages not understood, by what was wrong.");
     counter!("ringfence_dropped_total", "Messages, answers and connections thrown away without a word, by cause.");
     counter!("ringfence_config_reloads_total", "Reloads of the configuration.");
+    gauge!("ringfence_dns_stale_seconds", "How far the oldest answer that serves a region's names is beyond its TTL.");
     gauge!("ringfence_transactions", "Open transactions.");
     gauge!("ringfence_connections", "Open stream connections.");
     gauge!("ringfence_config_info", "1 for the configuration in force; its SHA-256.");

@@ -1,0 +1,247 @@
+//! Asks name servers one question, and reads the answer. The only part that speaks DNS.
+//!
+//! The servers are asked one after the other, the one that answered last first. hickory keeps nothing: no cache, no hosts file,
+//! no search list. Only records that belong to the question, through the aliases of the same answer, are taken from it.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolverOpts};
+use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use hickory_resolver::net::xfer::{DnsHandle, FirstAnswer};
+use hickory_resolver::net::{DnsError, NetError, NoRecords};
+use hickory_resolver::proto::op::{DnsRequestOptions, Query, ResponseCode};
+use hickory_resolver::proto::rr::{self, Name, RData};
+use hickory_resolver::{NameServerPool, PoolContext, TlsConfig};
+
+use super::answer::{Found, LONGEST};
+use super::record::{Alias, Data, End, LookupFailure, Naptr, Question, Record, RecordSet, RecordType, Srv};
+use super::walk::{ADDRESSES, ALIASES};
+use crate::config::Dns;
+
+/// How long one server has for an answer, and how often each is asked.
+const TIMEOUT: Duration = Duration::from_secs(2);
+const ROUNDS: usize = 2;
+/// One look-up ends by then, whatever the servers do.
+const WHOLE: Duration = Duration::from_secs(10);
+/// What fits into one datagram on any path.
+const PAYLOAD: u16 = 1232;
+/// NAPTR or SRV records of one answer; the best are kept.
+const RECORDS: usize = 64;
+
+/// The system's resolver configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("the system's resolver configuration cannot be used ({0}); name servers in [dns] instead")]
+pub struct ResolverError(String);
+
+/// The name servers of a configuration.
+pub(super) struct NameServers {
+    /// Each on its own: an error of one must not end the question, as it does within a pool.
+    servers: Vec<NameServerPool<TokioRuntimeProvider>>,
+    /// The one that answered last.
+    first: AtomicUsize,
+}
+
+impl std::fmt::Debug for NameServers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("NameServers").field("servers", &self.servers.len()).finish_non_exhaustive()
+    }
+}
+
+impl NameServers {
+    pub(super) fn new(dns: &Dns) -> Result<Self, ResolverError> {
+        let unusable = |error: NetError| ResolverError(error.to_string());
+        let servers: Vec<NameServerConfig> = if dns.servers.is_empty() {
+            // Only the servers: search lists and hosts files have no say in where calls go.
+            let (config, _) = hickory_resolver::system_conf::read_system_conf().map_err(unusable)?;
+            config.name_servers().to_vec()
+        } else {
+            let server = |server: &std::net::SocketAddr| {
+                let connections = [ConnectionConfig::udp(), ConnectionConfig::tcp()].map(|mut connection| {
+                    connection.port = server.port();
+                    connection
+                });
+                NameServerConfig::new(server.ip(), true, connections.into())
+            };
+            dns.servers.iter().map(server).collect()
+        };
+        let mut options = ResolverOpts::default();
+        options.timeout = TIMEOUT;
+        options.case_randomization = true;
+        let context = Arc::new(PoolContext::new(options, TlsConfig::new().map_err(unusable)?));
+        let provider = TokioRuntimeProvider::default();
+        let pool = |server| NameServerPool::from_config([server], Arc::clone(&context), provider.clone());
+        Ok(Self { servers: servers.into_iter().map(pool).collect(), first: AtomicUsize::new(0) })
+    }
+
+    /// Asks until a server answers.
+    pub(super) async fn ask(&self, question: &Question) -> Found {
+        if let Some(end) = special(question) {
+            return Ok(RecordSet { aliases: Vec::new(), end });
+        }
+        tokio::time::timeout(WHOLE, self.ask_each(question)).await.unwrap_or(Err(LookupFailure::Silent))
+    }
+
+    async fn ask_each(&self, question: &Question) -> Found {
+        // The dot: the name is whole. It is ASCII, so nothing is encoded.
+        let name = Name::from_ascii(format!("{}.", question.name)).map_err(|_| LookupFailure::Garbled)?;
+        let first = self.first.load(Ordering::Relaxed);
+        let mut failure = LookupFailure::Unreachable;
+        let all = self.servers.iter().enumerate().cycle().skip(first);
+        for (index, server) in all.take(ROUNDS * self.servers.len()) {
+            // A server that answers nothing at all may hold up the others no longer than this.
+            let asked = tokio::time::timeout(2 * TIMEOUT, ask_one(server, name.clone(), question)).await;
+            match asked.unwrap_or(Err(LookupFailure::Silent)) {
+                Ok(set) => {
+                    self.first.store(index, Ordering::Relaxed);
+                    return Ok(set);
+                }
+                Err(why) => failure = why,
+            }
+        }
+        Err(failure)
+    }
+}
+
+async fn ask_one(server: &NameServerPool<TokioRuntimeProvider>, name: Name, question: &Question) -> Found {
+    let kind = match question.kind {
+        RecordType::Naptr => rr::RecordType::NAPTR,
+        RecordType::Srv => rr::RecordType::SRV,
+        RecordType::A => rr::RecordType::A,
+        RecordType::Aaaa => rr::RecordType::AAAA,
+    };
+    let mut options = DnsRequestOptions::default();
+    options.use_edns = true;
+    options.edns_payload_len = PAYLOAD;
+    match server.lookup(Query::query(name, kind), options).first_answer().await {
+        Ok(response) => {
+            let negative = response.negative_ttl().map(seconds);
+            // An authoritative "none" comes with the zone's SOA; without it the end of the aliases is another server's matter.
+            let none = match response.response_code {
+                ResponseCode::NXDomain => Some(End::NoName(negative)),
+                _ => negative.map(|ttl| End::NoRecord(Some(ttl))),
+            };
+            read(question, &response.answers, none)
+        }
+        Err(error) => negative(&error).map(|end| RecordSet { aliases: Vec::new(), end }),
+    }
+}
+
+/// Only "no such name" and "no such record" are answers; any other error says nothing about the name.
+fn negative(error: &NetError) -> Result<End, LookupFailure> {
+    match error {
+        NetError::Dns(DnsError::NoRecordsFound(none)) => {
+            let ttl = none.negative_ttl.map(seconds);
+            match none.response_code {
+                ResponseCode::NXDomain => Ok(End::NoName(ttl)),
+                // A referral is a server that does not know, not a name without records.
+                ResponseCode::NoError if is_referral(none) => Err(LookupFailure::Garbled),
+                ResponseCode::NoError => Ok(End::NoRecord(ttl)),
+                code => Err(failed(code)),
+            }
+        }
+        NetError::Dns(DnsError::ResponseCode(code)) => Err(failed(*code)),
+        NetError::Timeout | NetError::Busy => Err(LookupFailure::Silent),
+        NetError::Io(_) | NetError::NoConnections => Err(LookupFailure::Unreachable),
+        _ => Err(LookupFailure::Garbled),
+    }
+}
+
+fn is_referral(none: &NoRecords) -> bool {
+    none.soa.is_none() && none.ns.is_some()
+}
+
+fn failed(code: ResponseCode) -> LookupFailure {
+    match code {
+        ResponseCode::Refused => LookupFailure::Refused,
+        ResponseCode::ServFail => LookupFailure::ServerFailed,
+        _ => LookupFailure::Code,
+    }
+}
+
+/// What the answers say of the question, from alias to alias. `none`: what the server says of the end if nothing stands there.
+fn read(question: &Question, answers: &[rr::Record], none: Option<End>) -> Found {
+    let mut aliases: Vec<Alias> = Vec::new();
+    let mut at = question.name.clone();
+    loop {
+        let here = || answers.iter().filter(|record| text(&record.name) == at);
+        let mut records: Vec<Record> = here().filter_map(|record| of_type(question.kind, record)).collect();
+        if !records.is_empty() {
+            records.sort_by_key(place);
+            records.truncate(if RecordType::ADDRESSES.contains(&question.kind) { ADDRESSES } else { RECORDS });
+            return Ok(RecordSet { aliases, end: End::Records(records) });
+        }
+        let alias = here().find_map(|record| match &record.data {
+            RData::CNAME(target) => Some((text(&target.0), seconds(record.ttl))),
+            _ => None,
+        });
+        let Some((target, ttl)) = alias else { break };
+        if aliases.len() >= ALIASES || target == at || aliases.iter().any(|alias| alias.name == target) {
+            return Err(LookupFailure::Garbled);
+        }
+        aliases.push(Alias { name: std::mem::replace(&mut at, target.clone()), target, ttl });
+    }
+    match none {
+        Some(end) => Ok(RecordSet { aliases, end }),
+        None if !aliases.is_empty() => Ok(RecordSet { aliases, end: End::Alias }),
+        // Answers, but to another question.
+        None => Err(LookupFailure::Garbled),
+    }
+}
+
+/// What decides which records are kept of too many: those that are tried first. Addresses keep the order of the answer.
+fn place(record: &Record) -> (u16, u16) {
+    match &record.data {
+        Data::Naptr(naptr) => (naptr.order, naptr.preference),
+        Data::Srv(srv) => (srv.priority, 0),
+        Data::Address(_) => (0, 0),
+    }
+}
+
+fn of_type(kind: RecordType, record: &rr::Record) -> Option<Record> {
+    let data = match (kind, &record.data) {
+        (RecordType::A, RData::A(v4)) => Data::Address(IpAddr::V4(v4.0)),
+        (RecordType::Aaaa, RData::AAAA(v6)) => Data::Address(IpAddr::V6(v6.0)),
+        (RecordType::Srv, RData::SRV(srv)) => {
+            Data::Srv(Srv { priority: srv.priority, weight: srv.weight, port: srv.port, target: text(&srv.target) })
+        }
+        (RecordType::Naptr, RData::NAPTR(naptr)) => Data::Naptr(Naptr {
+            order: naptr.order,
+            preference: naptr.preference,
+            flags: naptr.flags.escape_ascii().to_string(),
+            services: naptr.services.escape_ascii().to_string(),
+            regexp: naptr.regexp.escape_ascii().to_string(),
+            replacement: text(&naptr.replacement),
+        }),
+        _ => return None,
+    };
+    Some(Record { ttl: seconds(record.ttl), data })
+}
+
+/// A name of the wire, lower case and without the dot at its end; `.` for the empty one.
+fn text(name: &Name) -> String {
+    let text = name.to_ascii().to_ascii_lowercase();
+    match text.strip_suffix('.') {
+        Some(text) if !text.is_empty() => text.to_owned(),
+        _ => text,
+    }
+}
+
+fn seconds(ttl: u32) -> Duration {
+    Duration::from_secs(ttl.into())
+}
+
+/// Names that no server is asked for (RFC 6761 6.3, 6.4; RFC 7686).
+fn special(question: &Question) -> Option<End> {
+    let last = question.name.rsplit('.').next().unwrap_or_default();
+    let address = |ip| End::Records(vec![Record { ttl: LONGEST, data: Data::Address(ip) }]);
+    match (last, question.kind) {
+        ("localhost", RecordType::A) => Some(address(Ipv4Addr::LOCALHOST.into())),
+        ("localhost", RecordType::Aaaa) => Some(address(Ipv6Addr::LOCALHOST.into())),
+        ("localhost", _) => Some(End::NoRecord(None)),
+        ("invalid" | "onion", _) => Some(End::NoName(None)),
+        _ => None,
+    }
+}

@@ -1,0 +1,87 @@
+//! Which NAPTR records of a domain count, and in which order (RFC 3263 4.1, RFC 3403 4.1). Pure.
+
+use super::record::{Data, Naptr, Record, is_name};
+use super::trace::Unused;
+use crate::config::Transport;
+
+/// Records of one answer that are used; the rest are not.
+pub(super) const USED: usize = 16;
+
+/// A record and what is made of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Choice {
+    /// The record.
+    pub(super) record: Record,
+    /// Where it leads, or why nowhere.
+    pub(super) way: Result<Way, Unused>,
+}
+
+/// Where a usable record leads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Way {
+    /// Ways of a lower group are all gone before those of a higher one. Not the record's preference: 0, 1, 2 …
+    pub(super) group: usize,
+    /// The transport that its service means.
+    pub(super) transport: Transport,
+    /// The name of the SRV records.
+    pub(super) name: String,
+}
+
+/// Sorts records by order and preference, and says of each whether it is used.
+pub(super) fn choose(records: &[Record]) -> Vec<Choice> {
+    let mut sorted: Vec<(&Naptr, &Record)> = records.iter().filter_map(naptr).collect();
+    sorted.sort_by_key(|(naptr, _)| (naptr.order, naptr.preference));
+    // Once a rule matches, no later order is looked at (RFC 3403 4.1).
+    let order = sorted.iter().find(|(naptr, _)| usable(naptr).is_ok()).map(|(naptr, _)| naptr.order);
+    let mut used: Vec<(u16, Way)> = Vec::new();
+    let mut choices = Vec::new();
+    for (naptr, record) in sorted {
+        let way = usable(naptr).and_then(|(transport, name)| {
+            if Some(naptr.order) != order {
+                return Err(Unused::LaterOrder);
+            }
+            if used.iter().any(|(_, way)| way.transport == transport && way.name == name) {
+                return Err(Unused::Duplicate);
+            }
+            if used.len() >= USED {
+                return Err(Unused::TooMany);
+            }
+            let group = match used.last() {
+                Some((preference, last)) if *preference == naptr.preference => last.group,
+                Some((_, last)) => last.group + 1,
+                None => 0,
+            };
+            let way = Way { group, transport, name };
+            used.push((naptr.preference, way.clone()));
+            Ok(way)
+        });
+        choices.push(Choice { record: record.clone(), way });
+    }
+    choices
+}
+
+fn naptr(record: &Record) -> Option<(&Naptr, &Record)> {
+    match &record.data {
+        Data::Naptr(naptr) => Some((naptr, record)),
+        Data::Srv(_) | Data::Address(_) => None,
+    }
+}
+
+fn usable(naptr: &Naptr) -> Result<(Transport, String), Unused> {
+    let transport = match naptr.services.to_ascii_uppercase().as_str() {
+        "SIP+D2U" => Transport::Udp,
+        "SIP+D2T" => Transport::Tcp,
+        "SIPS+D2T" | "SIP+D2S" | "SIPS+D2S" | "SIP+D2W" | "SIPS+D2W" => return Err(Unused::NotSpoken),
+        _ => return Err(Unused::Service),
+    };
+    if !naptr.flags.eq_ignore_ascii_case("s") {
+        return Err(Unused::Flags);
+    }
+    if !naptr.regexp.is_empty() {
+        return Err(Unused::Regexp);
+    }
+    if !is_name(&naptr.replacement) {
+        return Err(Unused::BadName);
+    }
+    Ok((transport, naptr.replacement.clone()))
+}

@@ -1,0 +1,71 @@
+//! Tells of addresses that names resolve to and that no fence will pass: counted, and logged, each when it appears. Judges
+//! nothing for calls; the fence does that at every use.
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
+
+use tracing::warn;
+
+use super::Server;
+use crate::config::{Config, Hop, NameId, NextHop, Region, RegionId};
+use crate::fence::Networks;
+use crate::telemetry::Metrics;
+
+/// Lines of log for one change of one name; the rest is counted.
+const LINES: usize = 8;
+
+/// Addresses outside, with the name of the region that they are told for: what was told already.
+pub(super) type Told = BTreeSet<(String, IpAddr)>;
+
+/// The regions of a configuration for which calls go to a name, and where its addresses may be for each.
+pub(super) fn uses(config: &Config, id: NameId) -> impl Iterator<Item = (&Region, &Networks)> {
+    let here = move |hop: &Hop| *hop == Hop::Name(id);
+    let regions = in_use(config).map(|id| config.region(id));
+    let upstream = regions.filter(move |region| region.upstream.iter().any(here)).map(|region| (region, &region.networks));
+    let trunks = config.trunks.iter().filter_map(move |trunk| {
+        let outbound = trunk.outbound.as_ref().filter(|outbound| here(&outbound.hop))?;
+        let pin = config.project(trunk.project).pin.as_deref();
+        Some(
+            served(config)
+                .filter(move |id| pin.is_none_or(|pin| pin.contains(id)))
+                .map(|id| (config.region(id), &outbound.networks)),
+        )
+    });
+    upstream.chain(trunks.flatten())
+}
+
+/// The regions served here, and those that stand in for them.
+pub(super) fn in_use(config: &Config) -> impl Iterator<Item = RegionId> {
+    let nearest = served(config).flat_map(|id| config.region(id).nearest.iter().copied());
+    served(config).chain(nearest).collect::<BTreeSet<_>>().into_iter()
+}
+
+fn served(config: &Config) -> impl Iterator<Item = RegionId> {
+    (0..).map(RegionId).zip(&config.regions).filter(|(_, region)| region.served).map(|(id, _)| id)
+}
+
+/// Tells what of a name's servers is outside and was not told yet. `told` becomes what is outside now, so that what comes
+/// back is told again.
+pub(super) fn tell(config: &Config, metrics: &Metrics, id: NameId, next_hop: &NextHop, servers: &[Server], told: &mut Told) {
+    let mut now = Told::new();
+    let mut lines = 0;
+    for (region, networks) in uses(config, id) {
+        for addr in servers.iter().flat_map(|server| &server.addresses).map(SocketAddr::ip) {
+            if networks.contains(addr) || !now.insert((region.name.clone(), addr)) {
+                continue;
+            }
+            if told.contains(&(region.name.clone(), addr)) {
+                continue;
+            }
+            metrics.outside(&region.name).increment(1);
+            lines += 1;
+            if lines <= LINES {
+                warn!(region = region.name, name = next_hop.host, %addr, "resolved outside: will not be used");
+            }
+        }
+    }
+    if lines > LINES {
+        warn!(name = next_hop.host, more = lines - LINES, "resolved outside: will not be used");
+    }
+    *told = now;
+}
