@@ -107,13 +107,16 @@ fn run_refuses_a_broken_file_with_78() {
 fn help_documents_the_exit_codes_and_wrong_arguments_are_2() {
     let version = ringfence(&["--version"]);
     assert_eq!(text(&version.stdout), concat!("ringfence ", env!("CARGO_PKG_VERSION"), "\n"));
-    for (command, codes) in
-        [("run", "66  FILE cannot be read"), ("check", "78  the configuration has mistakes"), ("demo", "1  one did not")]
-    {
+    for (command, codes) in [
+        ("run", "66  FILE cannot be read"),
+        ("check", "78  the configuration has mistakes"),
+        ("demo", "1  one did not"),
+        ("resolve", "4  NAME resolves to nothing"),
+    ] {
         let help = ringfence(&[command, "--help"]);
         assert!(text(&help.stdout).contains(codes), "{command}: {help:?}");
     }
-    for arguments in [&["check"][..], &["check", "-c", "x", "--online"], &["dance"], &[]] {
+    for arguments in [&["check"][..], &["resolve", "-c", "x"], &["dance"], &[]] {
         assert_eq!(ringfence(arguments).status.code(), Some(2), "{arguments:?}");
     }
 }

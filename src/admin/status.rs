@@ -115,6 +115,7 @@ mod tests {
     use std::time::SystemTime;
 
     use super::*;
+    use crate::admin::Latch;
     use crate::core::io::Health;
     use crate::dns::{LookupFailure, Question, RecordType};
 
@@ -212,6 +213,39 @@ mod tests {
             }],
         });
         assert_eq!(status, expected, "{status:#}");
+    }
+
+    #[test]
+    fn the_readme_shows_what_is_rendered() {
+        let text = "serve = [\"eu\"]\n[region.eu]\nhostname = \"eu.sip.example.com\"\nlisten = [\"udp:203.0.113.10:5060\"]\n\
+             networks = [\"203.0.113.0/24\", \"10.20.0.0/16\"]\nupstream = \"sip:livekit.eu.internal\"\n[project.acme]\n";
+        let config = Arc::new(crate::config::parse(Path::new("ringfence.toml"), text).unwrap());
+        let steady = Instant::now();
+        let ago = |seconds| steady.checked_sub(Duration::from_secs(seconds)).unwrap();
+        let now = Now { steady, wall: SystemTime::UNIX_EPOCH + Duration::from_secs(1_794_826_800) };
+        let addr = "10.20.0.5:5060".parse().unwrap();
+        let target = TargetStatus {
+            region: RegionId(0),
+            addr,
+            transport: Transport::Udp,
+            state: Health::Down,
+            since: ago(42),
+            heard: Some(ago(47)),
+            failure: Some(Failure::Silent),
+        };
+        let server = Server { rank: 0, weight: 70, transport: Some(Transport::Udp), addresses: vec![addr] };
+        let age = Some(Duration::from_secs(17));
+        let name =
+            NameStatus { next_hop: config.names[0].clone(), known: true, age, stale: None, failure: None, servers: vec![server] };
+        let ready = Ready::default();
+        ready.set(Latch::Listeners, true);
+        ready.set(Latch::Targets, true);
+        let shown = status(&Known { config, names: vec![name] }, Some(&[target]), &ready, ago(86_400), now);
+        let readme = include_str!("../../README.md");
+        let (_, example) = readme.split_once("<!-- status -->\n```json\n").unwrap();
+        let (example, _) = example.split_once("```").unwrap();
+        // Line breaks are the README's own.
+        assert_eq!(serde_json::from_str::<Value>(example).unwrap(), shown);
     }
 
     #[test]

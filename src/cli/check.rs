@@ -1,27 +1,38 @@
-//! `ringfence check`: what a configuration means, or what is wrong with it.
+//! `ringfence check`: what a configuration means, or what is wrong with it; with `--online`, also with what its names resolve to.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::path::Path;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 
 use super::paint::{Paint, Tint};
-use super::{CONFIG, NO_INPUT, OK, exit_code, print_mistake, print_mistakes, shown};
+use super::{FAILED, OK, exit_code, online, print_mistake, print_mistakes, shown};
 use crate::config::{self, Config, ConfigError, Media, Mistake, Mode, Region};
 
 /// Most projects that are listed one by one.
 const LISTED: usize = 50;
 
 /// Loads the file and says what came of it. Mistakes go to standard error, or all into one JSON object on standard output.
-pub(super) fn check(path: &Path, json: bool) -> u8 {
-    let result = config::load(path);
+pub(super) fn check(path: &Path, online: bool, json: bool) -> u8 {
+    let result = config::load(path).map(Arc::new);
+    let names = match &result {
+        Ok(config) if online => match online::resolve_all(config) {
+            Ok(names) => Some(names),
+            Err(code) => return code,
+        },
+        _ => None,
+    };
     let (text, code) = match (&result, json) {
         (Ok(config), false) => {
             for warning in &config.warnings {
                 print_mistake("warning", warning);
             }
-            (summary(path, config), OK)
+            let paint = Paint::on(std::io::stdout().is_terminal());
+            let names = names.map(|names| (online::text(config, &names, paint), online::all_fine(config, &names)));
+            let (names, fine) = names.unwrap_or((String::new(), true));
+            (summary(path, config) + &names, if fine { OK } else { FAILED })
         }
         (Err(error), false) => {
             print_mistakes(error);
@@ -29,10 +40,16 @@ pub(super) fn check(path: &Path, json: bool) -> u8 {
             let _ = writeln!(std::io::stderr(), "{}: {count} mistake{}", shown(path), plural(count));
             return exit_code(error);
         }
-        (Ok(config), true) => (format!("{}\n", valid_json(config)), OK),
+        (Ok(config), true) => {
+            let mut valid = valid_json(config);
+            let fine = names.as_ref().is_none_or(|names| online::all_fine(config, names));
+            if let Some(names) = &names {
+                valid["names"] = online::json(config, names);
+            }
+            (format!("{valid}\n"), if fine { OK } else { FAILED })
+        }
         (Err(error), true) => (format!("{}\n", error_json(error)), exit_code(error)),
     };
-    debug_assert!([OK, NO_INPUT, CONFIG].contains(&code));
     // A closed pipe has read all that it wanted.
     let _ = std::io::stdout().lock().write_all(text.as_bytes());
     code
@@ -131,7 +148,7 @@ fn valid_json(config: &Config) -> Value {
     })
 }
 
-fn error_json(error: &ConfigError) -> Value {
+pub(super) fn error_json(error: &ConfigError) -> Value {
     json!({ "valid": false, "mistakes": error.mistakes.iter().map(mistake_json).collect::<Vec<_>>() })
 }
 

@@ -111,7 +111,7 @@ pub struct Config {
     pub sources: Sources,
     /// The answer profile where no trunk is known.
     pub reject: Profile,
-    /// `/metrics`, `/healthz`, `/readyz`.
+    /// `/metrics`, `/healthz`, `/readyz`, `/status`.
     pub admin: Option<SocketAddr>,
     /// How names are resolved.
     pub dns: Dns,

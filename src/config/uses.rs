@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::str::FromStr;
 
 use super::hop::{self, Host};
-use super::{Config, Hop, NameId, NextHop, RegionId, Transport, TrunkId};
+use super::{Config, Hop, Listener, NameId, NextHop, RegionId, Transport, TrunkId};
 use crate::fence::Fence;
 
 /// A hop as an operator writes it.
@@ -105,6 +105,19 @@ impl Config {
         fence.is_some_and(|fence| fence.admit(addr).is_ok())
     }
 
+    /// Whether calls of that use have a listener to leave by for an address. A region that is not served here has those of whoever
+    /// serves it: nothing is known of them.
+    pub fn leaves(&self, of: Use, transport: Option<Transport>, addr: SocketAddr) -> bool {
+        let fits = |listener: &Listener| {
+            listener.transport == transport.unwrap_or(Transport::Udp) && listener.addr.is_ipv4() == addr.is_ipv4()
+        };
+        match of {
+            Use::Region(id) if !self.region(id).served => true,
+            Use::Region(id) => self.listeners.iter().any(|listener| listener.region == id && fits(listener)),
+            Use::Trunk(_) => self.listeners.iter().any(fits),
+        }
+    }
+
     /// The regions that an address is inside of, used for it or not.
     pub fn regions_of(&self, addr: SocketAddr) -> Vec<RegionId> {
         let ids = (0..).map(RegionId).take(self.regions.len());
@@ -157,6 +170,12 @@ mod tests {
         assert_eq!(inside("10.9.9.9:5060"), [true, false, false]);
         assert_eq!(inside("198.51.100.7:5060"), [false, false, true]);
         assert_eq!(inside("10.9.9.9:0"), [false; 3], "never a destination");
+        let leaves = |transport, addr: &str| {
+            uses.iter().map(|&of| config.leaves(of, transport, addr.parse().unwrap())).collect::<Vec<_>>()
+        };
+        assert_eq!(leaves(None, "10.9.9.9:5060"), [true; 3]);
+        assert_eq!(leaves(Some(Transport::Tcp), "10.9.9.9:5060"), [false, true, false], "nothing is known of us");
+        assert_eq!(leaves(None, "[2001:db8::1]:5060"), [false, true, false]);
         assert_eq!(config.regions_of("192.0.2.1:5060".parse().unwrap()), [RegionId(1)]);
     }
 
