@@ -2,33 +2,35 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may stop where the program cannot be started")]
 
-mod name_server;
+#[expect(dead_code, reason = "what the program asks, and that a zone changes, is tested with the resolver")]
+#[path = "shell_dns/server.rs"]
+mod server;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use name_server::{Data, Record};
 use serde_json::{Value, json};
+use server::NameServer;
 
-const ZONE: &[Record] = &[
-    // A whole chain, as the README shows it.
-    ("livekit.eu.internal", 300, Data::Naptr(10, 50, "SIPS+D2T", "_sips._tcp.livekit.eu.internal")),
-    ("livekit.eu.internal", 300, Data::Naptr(20, 50, "SIP+D2U", "_sip._udp.livekit.eu.internal")),
-    ("_sip._udp.livekit.eu.internal", 60, Data::Srv(10, 70, 5060, "a.livekit.eu.internal")),
-    ("_sip._udp.livekit.eu.internal", 60, Data::Srv(10, 30, 5060, "b.livekit.eu.internal")),
-    ("_sip._udp.livekit.eu.internal", 60, Data::Srv(20, 0, 5070, "c.livekit.eu.internal")),
-    ("a.livekit.eu.internal", 60, Data::Address("10.20.0.5")),
-    ("b.livekit.eu.internal", 60, Data::Address("10.20.0.6")),
-    ("b.livekit.eu.internal", 60, Data::Address("2001:db8:e::6")),
-    ("c.livekit.eu.internal", 30, Data::Cname("spare.example.net")),
-    ("spare.example.net", 30, Data::Address("198.51.100.9")),
-    ("in.example.net", 60, Data::Address("10.20.0.7")),
-    ("both.example.net", 60, Data::Address("10.20.0.8")),
-    ("both.example.net", 60, Data::Address("192.0.2.8")),
-    ("out.example.net", 60, Data::Address("192.0.2.9")),
-    ("carrier.example.net", 60, Data::Address("192.0.2.200")),
-    ("down.example.net", 60, Data::Fails),
-];
+/// A whole chain, as the README shows it; and a name for each outcome.
+const ZONE: &str = "
+livekit.eu.internal 300 NAPTR 10 50 s SIPS+D2T \"\" _sips._tcp.livekit.eu.internal
+livekit.eu.internal 300 NAPTR 20 50 s SIP+D2U \"\" _sip._udp.livekit.eu.internal
+_sip._udp.livekit.eu.internal 60 SRV 10 70 5060 a.livekit.eu.internal
+_sip._udp.livekit.eu.internal 60 SRV 10 30 5060 b.livekit.eu.internal
+_sip._udp.livekit.eu.internal 60 SRV 20 0 5070 c.livekit.eu.internal
+a.livekit.eu.internal 60 A 10.20.0.5
+b.livekit.eu.internal 60 A 10.20.0.6
+b.livekit.eu.internal 60 AAAA 2001:db8:e::6
+c.livekit.eu.internal 30 CNAME spare.example.net
+spare.example.net 30 A 198.51.100.9
+in.example.net 60 A 10.20.0.7
+both.example.net 60 A 10.20.0.8
+both.example.net 60 A 192.0.2.8
+out.example.net 60 A 192.0.2.9
+carrier.example.net 60 A 192.0.2.200
+down.example.net * servfail
+";
 
 /// A configuration whose region's upstream is this.
 fn configured(test: &str, upstream: &str) -> PathBuf {
@@ -38,7 +40,7 @@ fn configured(test: &str, upstream: &str) -> PathBuf {
          [region.us]\nhostname = \"us.sip.example.com\"\nnetworks = [\"198.51.100.0/24\"]\n\
          [project.acme]\npin = [\"eu\"]\n[project.acme.trunk.one]\nnetworks = [\"192.0.2.200/32\"]\n\
          uri = \"sip:carrier.example.net\"\n[dns]\nservers = [\"{}\"]\n",
-        name_server::start(ZONE)
+        NameServer::start(ZONE).addr
     );
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("resolve-{test}-{}.toml", std::process::id()));
     std::fs::write(&path, text).unwrap();

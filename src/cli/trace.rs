@@ -77,7 +77,7 @@ fn seconds(ttl: Duration) -> String {
 }
 
 fn nothing(result: &StepResult) -> String {
-    let holds = |ttl: &Option<Duration>| ttl.map_or_else(String::new, |ttl| format!(", for {}", seconds(ttl)));
+    let holds = |ttl: &Option<Duration>| ttl.map_or_else(String::new, |ttl| format!(", TTL {}", seconds(ttl)));
     match result {
         StepResult::Records(_) => String::new(),
         StepResult::NoName(ttl) => format!("no such name{}", holds(ttl)),

@@ -50,7 +50,7 @@ impl Env<'_> {
             client.cancel_answered();
             return Outcome::Absorbed;
         }
-        let unheard = client.is_unheard().then_some((client.target, client.since));
+        let unheard = client.is_unheard().then_some((client.target, client.sent));
         // 17.1.3: the method in CSeq tells apart what shares a branch.
         if response.method != transaction.method {
             return Outcome::Stray;
@@ -60,8 +60,8 @@ impl Env<'_> {
             return Outcome::Malformed(Fault::Via);
         }
         let present = transaction.client.nonce == branch.nonce;
-        if let Some((to, since)) = unheard {
-            self.first_heard(transaction.region, to, since);
+        if let Some((to, sent)) = unheard {
+            self.first_heard(transaction.region, to, sent);
         }
         match (transaction.is_invite(), response.code) {
             (_, 100..=199) if present => self.provisional(branch.slot, transaction, message, response.code),
@@ -72,9 +72,9 @@ impl Env<'_> {
     }
 
     /// A target has answered for the first time. Trunks are no servers of the region.
-    fn first_heard(&mut self, region: RegionId, to: Fenced, since: Instant) {
+    fn first_heard(&mut self, region: RegionId, to: Fenced, sent: Instant) {
         if self.config.region(region).networks.contains(to.addr().ip()) {
-            let after = self.now.saturating_duration_since(since);
+            let after = self.now.saturating_duration_since(sent);
             self.out.push(Output::Note(Note::Answered { region, after }));
         }
     }

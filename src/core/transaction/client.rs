@@ -21,10 +21,10 @@ pub(crate) struct Client {
     pub(crate) transport: Transport,
     /// From which listener.
     pub(crate) listener: ListenerId,
-    /// When it was sent first.
-    pub(crate) since: Instant,
     /// The request as sent; empty once nothing can ask for it any more.
     pub(crate) request: Bytes,
+    /// When it was sent first.
+    pub(crate) sent: Instant,
     invite: bool,
     state: State,
     cancel: Cancel,
@@ -102,7 +102,7 @@ impl Client {
     ) -> Self {
         let resend = (!transport.reliable()).then(|| Resend::after(now, timers));
         let state = State::Calling { resend, until: now + timers.t1 * 64 };
-        Self { nonce, target, transport, listener, since: now, request, invite, state, cancel: Cancel::No, ack: Bytes::new() }
+        Self { nonce, target, transport, listener, request, sent: now, invite, state, cancel: Cancel::No, ack: Bytes::new() }
     }
 
     /// Whether a final response may still come.

@@ -159,7 +159,8 @@ fn what_is_written_decides_what_is_asked() {
         assert_eq!(servers(&walk), expected, "{from}");
         let mut questions: Vec<_> = questions.into_iter().map(str::to_owned).collect();
         let mut found = asked(&walk);
-        (questions.sort(), found.sort());
+        questions.sort();
+        found.sort();
         assert_eq!(found, questions, "{from}");
     }
 }
