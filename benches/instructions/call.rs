@@ -33,6 +33,9 @@ reject = "twilio"
 [project.acme.trunk.twilio-ie]
 networks = ["192.0.2.0/30"]
 media = ["192.0.2.0/24"]
+
+[health]
+interval = "0s"
 "#;
 
 const TRUNK: &str = "192.0.2.1:5070";

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use super::admit::Refusal;
 use super::branch::{Branch, NO_SLOT};
 use super::forward::{self, Names, Sides, Work};
+use super::health::Healths;
 use super::io::{Destination, Note, Output, Peer, Send, Verdict};
 use super::keys::{Hex, Keys};
 use super::refuse;
@@ -37,6 +38,7 @@ pub(super) struct Env<'a> {
     pub(super) shard: u8,
     /// Targets that took no stream lately: they get large requests in datagrams at once.
     pub(super) no_stream: &'a mut Lately<()>,
+    pub(super) health: &'a mut Healths,
     pub(super) work: &'a mut Work,
     pub(super) out: &'a mut Vec<Output>,
 }
@@ -136,7 +138,8 @@ impl Env<'_> {
         let at = self.work.edit.place(at);
         let bytes = self.work.apply(message.bytes());
         let place = (at, at + head.len());
-        Some((self.launch(target, transport, leaves, first.slot, nonce, bytes, first.method), place))
+        let until = self.until(self.now, first.method, targets.is_empty());
+        Some((self.launch(target, transport, leaves, first.slot, nonce, bytes, first.method, until), place))
     }
 
     /// Forwards without a transaction: the ACK of a 2xx. The branch is the same for the same ACK.
@@ -164,9 +167,18 @@ impl Env<'_> {
         Some(())
     }
 
-    /// Tries the next target of a transaction, with the bytes of the attempt before; `false` if there is none.
+    /// Tries the next target of a transaction, with the bytes of the attempt before; `false` if there is none, or no time.
     pub(super) fn next(&mut self, slot: u32, transaction: &mut Transaction, sent: &Bytes) -> bool {
+        // In less than T1 nobody would be asked twice.
+        if self.budget(transaction.since, transaction.method) < self.now + self.config.timers.t1 {
+            return false;
+        }
         let peer = transaction.server.peer;
+        // One that has gone down since the targets were found waits until there is no other.
+        if let Some(at) = transaction.targets.iter().position(|target| !self.health.is_down(target.place())) {
+            let target = transaction.targets.remove(at);
+            transaction.targets.insert(0, target);
+        }
         let before = (transaction.client.target, transaction.client.transport);
         let chosen = self.choose(transaction.region, peer.listener(), sent.len(), &mut transaction.targets);
         let Some((target, transport, leaves)) = chosen else { return false };
@@ -182,7 +194,8 @@ impl Env<'_> {
         self.work.edit.splice(from..to, &[&head]);
         let bytes = self.work.apply(sent);
         transaction.head = (from, from + head.len());
-        let client = self.launch(target, transport, leaves, slot, nonce, bytes, transaction.method);
+        let until = self.until(transaction.since, transaction.method, !transaction.may_go_on());
+        let client = self.launch(target, transport, leaves, slot, nonce, bytes, transaction.method, until);
         transaction.earlier.push(std::mem::replace(&mut transaction.client, client));
         true
     }
@@ -239,10 +252,25 @@ impl Env<'_> {
         nonce: u64,
         bytes: Bytes,
         method: Method,
+        until: Instant,
     ) -> Client {
+        self.health.launched(self.now, (target.fenced.addr(), transport));
         self.send(target.fenced, transport, leaves, bytes.clone(), Some(attempt(slot, nonce)));
         let invite = method == Method::Invite;
-        Client::new(nonce, target.fenced, transport, leaves, bytes, invite, self.now, &self.config.timers)
+        Client::new(nonce, target.fenced, transport, leaves, bytes, invite, until, self.now, &self.config.timers)
+    }
+
+    /// How long an attempt may stay without any response: as long as is left of the request's time if it is the last, else
+    /// `try_for` at most (RFC 3263 4.3 leaves the time to the client).
+    fn until(&self, since: Instant, method: Method, last: bool) -> Instant {
+        let budget = self.budget(since, method);
+        if last { budget } else { budget.min(self.now + self.config.timers.try_for) }
+    }
+
+    /// When all attempts must have come to an end. An INVITE's caller has its answer a little before its own timer B; to anything
+    /// else nothing is answered then (RFC 4320 4.2).
+    fn budget(&self, since: Instant, method: Method) -> Instant {
+        since + self.config.timers.t1 * if method == Method::Invite { 60 } else { 64 }
     }
 
     /// Sends to a fenced address.

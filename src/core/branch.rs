@@ -11,6 +11,8 @@ const COOKIE: &[u8] = b"z9hG4bK";
 const LENGTH: usize = 7 + 1 + 8 + 16 + 8;
 /// The slot of a branch without a transaction: a 2xx ACK, which is forwarded statelessly.
 pub(super) const NO_SLOT: u32 = u32::MAX;
+/// The slot of a probe's branch. No transaction has this place or one above it.
+pub(super) const PROBE_SLOT: u32 = u32::MAX - 1;
 
 /// A branch that we made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,7 +4,9 @@ use std::time::Instant;
 
 use super::Core;
 use super::attempt::Env;
-use super::io::{Attempt, Note, Output};
+use super::branch::PROBE_SLOT;
+use super::io::{Attempt, Failure, Note, Output};
+use super::select::Dice;
 use super::transaction::client::Due as ClientDue;
 use super::transaction::server::Due as ServerDue;
 use super::transaction::{Transaction, attempt};
@@ -12,6 +14,7 @@ use super::transaction::{Transaction, attempt};
 impl Core {
     /// Runs everything that is due.
     pub(super) fn expire(&mut self, now: Instant, out: &mut Vec<Output>) {
+        self.tend(now, out);
         while let Some(slot) = self.table.next_due(now) {
             let (mut env, table) = self.split(now, out);
             if let Some(transaction) = table.get_mut(slot) {
@@ -24,6 +27,9 @@ impl Core {
     /// A transport error (RFC 3261 17.1.4, 16.9): as if the target had answered 503.
     pub(super) fn failed(&mut self, now: Instant, failed: Attempt, out: &mut Vec<Output>) {
         let Ok(slot) = u32::try_from(failed.0 >> 32) else { return };
+        if slot == PROBE_SLOT {
+            return self.probe_lost(now, failed, out);
+        }
         let (mut env, table) = self.split(now, out);
         let Some(transaction) = table.get_mut(slot) else { return };
         // RFC 6026 7.2: what was accepted is not undone; what was answered provisionally has got there.
@@ -32,6 +38,25 @@ impl Core {
         }
         env.gone(slot, transaction, true);
         self.settle(slot, out);
+    }
+
+    /// What waits for a target that has gone down goes on elsewhere: not all at once, and without another word to that target. What
+    /// has no other keeps trying. The one scan of the table, for an event as rare as that.
+    pub(super) fn hurry(&mut self, now: Instant, out: &mut Vec<Output>) {
+        while let Some(place) = self.health.fallen() {
+            let mut concerned = Vec::new();
+            for (slot, transaction) in self.table.iter_mut() {
+                let waits = transaction.client.is_unheard() && transaction.client.place() == place;
+                if waits && transaction.server.is_open() && transaction.may_go_on() {
+                    let mut dice = Dice::new(self.keys.choice(&transaction.serial.to_le_bytes()));
+                    transaction.client.hurry(now + self.config.timers.t1 * dice.below(1000) / 1000);
+                    concerned.push(slot);
+                }
+            }
+            for slot in concerned {
+                self.settle(slot, out);
+            }
+        }
     }
 }
 
@@ -50,8 +75,12 @@ impl Env<'_> {
         }
         let mut earlier = std::mem::take(&mut transaction.earlier);
         for client in &mut earlier {
-            // Only a repetition's time can end here: an attempt that was given up has no request left to repeat.
-            let _ended = client.due(self.now, &self.config.timers);
+            match client.due(self.now, &self.config.timers) {
+                ClientDue::Nothing | ClientDue::Ended => {}
+                // The CANCEL of one that was left.
+                ClientDue::Resend(bytes) => self.send_along(slot, client, bytes),
+                ClientDue::TimedOut | ClientDue::RangOut | ClientDue::CancelIgnored => client.give_up(),
+            }
         }
         transaction.earlier = earlier;
         match transaction.client.due(self.now, &self.config.timers) {
@@ -69,24 +98,36 @@ impl Env<'_> {
     }
 
     /// The present attempt came to nothing: the next one, or the answer that there is none. `reported` by the transport, otherwise
-    /// nothing ever came back.
+    /// nothing came back in time.
     fn gone(&mut self, slot: u32, transaction: &mut Transaction, reported: bool) {
-        let sent = transaction.client.request.clone();
-        transaction.client.give_up();
+        let client = &mut transaction.client;
+        let sent = client.request.clone();
+        // RFC 3263 4.3: only where nothing at all came back is it the next server's turn.
+        let unheard = client.is_unheard();
+        if unheard && !client.is_left() {
+            let failure = if reported { Failure::Unreachable } else { Failure::Silent };
+            self.health.failed(self.now, client.place(), client.sent, failure, self.out);
+        }
+        if reported {
+            client.give_up();
+        } else {
+            client.leave(self.now, &self.config.timers);
+        }
         if !transaction.server.is_open() {
-            return;
+            return transaction.client.give_up();
         }
         if transaction.cancelled {
             return self.conclude(transaction, &sent, 487, "Request Terminated", b"");
         }
-        // A non-INVITE that timed out has no time left (RFC 4320 4.2: and no 408 is sent, nor anything else).
+        if unheard && self.next(slot, transaction, &sent) {
+            return;
+        }
+        // RFC 4320 4.2: a non-INVITE that timed out is answered no 408, nor anything else.
         if !transaction.is_invite() && !reported {
             transaction.server.forget(self.now, &self.config.timers);
             return;
         }
-        if !self.next(slot, transaction, &sent) {
-            self.all_down(transaction, &sent, "every server of the region failed or timed out".to_owned());
-        }
+        self.all_down(transaction, &sent, "every server of the region failed or timed out".to_owned());
     }
 
     /// A CANCEL was followed by nothing (9.1): the attempt counts as over.

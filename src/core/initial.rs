@@ -9,7 +9,7 @@ use super::limit::Pace;
 use super::refuse;
 use super::repeat::Told;
 use super::request::{Case, uri_range, verdict};
-use super::target::{self, Found};
+use super::target::{self, Found, Order};
 use super::transaction::Opening;
 use crate::config::RegionId;
 use crate::fence::Fence;
@@ -77,11 +77,12 @@ impl Core {
         }
         let region = config.region(case.region());
         let outbound = config.trunk(admitted.trunk).outbound.as_ref().filter(|_| admitted.outbound);
+        let order = Order::new(&self.health, case.now, self.keys.choice(&self.table.next_serial().to_le_bytes()));
         let found = match outbound {
             Some(outbound) => {
-                target::find(std::slice::from_ref(&outbound.hop), &self.targets, Fence::of_outbound(&outbound.networks))
+                target::find(std::slice::from_ref(&outbound.hop), &self.targets, Fence::of_outbound(&outbound.networks), order)
             }
-            None => target::find(&region.upstream, &self.targets, Fence::of_region(&region.networks)),
+            None => target::find(&region.upstream, &self.targets, Fence::of_region(&region.networks), order),
         };
         let mut targets = match found {
             Found::Inside(targets) => targets,

@@ -8,7 +8,7 @@ use super::io::{Outcome, Output, Verdict};
 use super::refuse;
 use super::request::{Case, uri_range, verdict};
 use super::route::{self, Way};
-use super::target::{self, Found};
+use super::target::{self, Found, Order};
 use super::transaction::Opening;
 use crate::config::{Media, Mode, ProjectId, Transport, Trunk, TrunkId};
 use crate::fence::Fence;
@@ -114,6 +114,8 @@ impl Core {
         } else {
             return None;
         };
-        Some(target::find_uri(&way.next, config, &self.targets, fence))
+        // By the call: an ACK and its repetitions choose alike among the servers of a name.
+        let order = Order::new(&self.health, case.now, self.keys.choice(case.request.call_id));
+        Some(target::find_uri(&way.next, config, &self.targets, fence, order))
     }
 }

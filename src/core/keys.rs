@@ -19,6 +19,8 @@ enum Purpose {
     Route,
     Trunk,
     Call,
+    Choice,
+    Probe,
 }
 
 /// The keys of one core.
@@ -67,6 +69,16 @@ impl Keys {
     /// A call, to recognise it when it comes again.
     pub(super) fn call(&self, call_id: &[u8], from_tag: &[u8]) -> u128 {
         hash128(&self.seed, Purpose::Call, &[call_id, from_tag])
+    }
+
+    /// Chance for what is chosen: the same for the same thing.
+    pub(super) fn choice(&self, of: &[u8]) -> u64 {
+        hash64(&self.seed, Purpose::Choice, &[of])
+    }
+
+    /// What nobody can know of the probe with this number; `part` tells its branch, Call-ID and tag apart.
+    pub(super) fn probe(&self, number: u64, part: u8) -> u64 {
+        hash64(&self.seed, Purpose::Probe, &[&number.to_le_bytes(), &[part]])
     }
 }
 

@@ -12,6 +12,7 @@ use crate::dns::Targets;
 use crate::sip::{Message, Start};
 use attempt::Env;
 use forward::{Names, Work};
+use health::Healths;
 use io::{Arrival, Drop, Input, Note, Outcome, Output, Peer};
 use keys::Keys;
 use limit::Paces;
@@ -25,20 +26,24 @@ mod attempt;
 mod branch;
 mod expire;
 mod forward;
+mod health;
 mod initial;
 mod inside;
 pub mod io;
 mod keys;
 mod limit;
+mod probe;
 mod refuse;
 mod renumber;
 mod repeat;
 mod request;
 mod response;
 mod route;
+mod select;
 mod target;
 mod token;
 mod transaction;
+mod watch;
 
 /// Targets remembered for taking no stream.
 const STREAMLESS: usize = 1024;
@@ -61,6 +66,7 @@ pub struct Core {
     paces: Paces,
     /// Targets that took no stream.
     no_stream: Lately<()>,
+    health: Healths,
     draining: bool,
     work: Work,
 }
@@ -69,7 +75,10 @@ impl Core {
     /// A core with nothing in it. `seed` keys its hashes and branches; `shard` (0 to 35) stands in its branches.
     pub fn new(config: Arc<Config>, targets: Arc<Targets>, seed: [u8; 16], shard: u8, now: Instant) -> Self {
         let keys = keys_of(&config, seed);
+        let mut health = Healths::new(&config, keys.choice(b"health"));
+        health.retarget(now, &config, &targets);
         Self {
+            health,
             tokens: Tokens::of(&config, &keys),
             names: Names::of(&config),
             repeats: Lately::new(config.limits.repeats),
@@ -106,15 +115,22 @@ impl Core {
             }
             Input::Failed(attempt) => self.failed(now, attempt, out),
             Input::Timeout => self.expire(now, out),
-            Input::Targets(targets) => self.targets = targets,
-            Input::Config(config) => self.reconfigure(config),
-            Input::Drain => self.draining = true,
+            Input::Targets(targets) => {
+                self.targets = targets;
+                self.health.retarget(now, &self.config, &self.targets);
+            }
+            Input::Config(config) => self.reconfigure(now, config),
+            Input::Drain => {
+                self.draining = true;
+                self.health.rest();
+            }
         }
+        self.hurry(now, out);
     }
 
     /// When [`Input::Timeout`] is due next.
     pub fn deadline(&self) -> Option<Instant> {
-        self.table.deadline()
+        [self.table.deadline(), self.health.deadline()].into_iter().flatten().min()
     }
 
     /// Open transactions.
@@ -122,9 +138,9 @@ impl Core {
         self.table.len()
     }
 
-    /// How the targets stand, for people to read.
+    /// The servers of the served regions and of their nearest, as they stand.
     pub fn status(&self, _now: Instant) -> Vec<io::TargetStatus> {
-        Vec::new()
+        self.health.status()
     }
 
     fn message(&mut self, now: Instant, arrival: &Arrival, bytes: &[u8], out: &mut Vec<Output>) {
@@ -161,22 +177,23 @@ impl Core {
     }
 
     /// Another configuration: open transactions go on under its numbers, what was remembered under the old rules is forgotten.
-    fn reconfigure(&mut self, config: Arc<Config>) {
+    fn reconfigure(&mut self, now: Instant, config: Arc<Config>) {
         let moved = Moved::between(&self.config, &config);
-        for transaction in self.table.iter_mut() {
+        for (_, transaction) in self.table.iter_mut() {
             moved.renumber(transaction);
         }
         self.keys = keys_of(&config, self.seed);
         self.tokens = Tokens::of(&config, &self.keys);
         self.names = Names::of(&config);
         self.repeats.clear();
+        self.health.reconfigure(now, &config, &self.targets);
         self.config = config;
     }
 
     /// The parts that a step needs, apart from the table.
     fn split<'a>(&'a mut self, now: Instant, out: &'a mut Vec<Output>) -> (Env<'a>, &'a mut Table) {
-        let Self { config, keys, names, shard, no_stream, work, table, .. } = self;
-        (Env { now, config, keys, names, shard: *shard, no_stream, work, out }, table)
+        let Self { config, keys, names, shard, no_stream, health, work, table, .. } = self;
+        (Env { now, config, keys, names, shard: *shard, no_stream, health, work, out }, table)
     }
 }
 

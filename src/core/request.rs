@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use bytes::Bytes;
+
 use super::Core;
 use super::admit::Source;
 use super::attempt::First;
@@ -234,7 +236,7 @@ impl Core {
         Outcome::Forwarded
     }
 
-    /// A CANCEL: answered here, hop by hop; the attempt is cancelled once something came back from it (9.1, 16.10).
+    /// A CANCEL: answered here, hop by hop; each attempt is cancelled once something came back from it (9.1, 16.10).
     fn cancel(&mut self, case: &Case<'_, '_>, out: &mut Vec<Output>) -> Outcome {
         let slot = self.table.find(case.key);
         let (mut env, table) = self.split(case.now, out);
@@ -252,8 +254,11 @@ impl Core {
             for header in case.message.all(Name::Reason) {
                 reason.extend_from_slice(case.message.slice(&header.row));
             }
-            if let Some(reason) = transaction.client.want_cancel(reason.into()) {
-                env.cancel(slot, &mut transaction.client, &reason);
+            let reason = Bytes::from(reason);
+            for client in std::iter::once(&mut transaction.client).chain(&mut transaction.earlier) {
+                if let Some(reason) = client.want_cancel(reason.clone()) {
+                    env.cancel(slot, client, &reason);
+                }
             }
             self.settle(slot, out);
         }

@@ -8,9 +8,10 @@ use bytes::Bytes;
 
 use super::Core;
 use super::attempt::Env;
-use super::branch::Branch;
+use super::branch::{Branch, PROBE_SLOT};
 use super::forward;
 use super::io::{Note, Outcome, Output};
+use super::probe::retry_after;
 use super::transaction::Transaction;
 use super::transaction::client::Heard;
 use crate::config::RegionId;
@@ -27,6 +28,9 @@ impl Core {
         };
         let branch = response.via.branch.and_then(Branch::read).filter(|branch| branch.shard == self.shard);
         let Some(branch) = branch else { return Outcome::Stray };
+        if branch.slot == PROBE_SLOT {
+            return self.probed(now, branch.nonce, message, &response, out);
+        }
         let (mut env, table) = self.split(now, out);
         let outcome = match table.get_mut(branch.slot) {
             Some(transaction) => env.heard(branch, transaction, message, &response),
@@ -45,19 +49,24 @@ impl Env<'_> {
         message: &Message<'_>,
         response: &Response<'_>,
     ) -> Outcome {
+        let method = transaction.method;
         let Some(client) = transaction.by_nonce(branch.nonce) else { return Outcome::Stray };
         if response.method == Method::Cancel {
             client.cancel_answered();
+            self.health.alive(self.now, client.place(), client.sent, self.out);
             return Outcome::Absorbed;
         }
         let unheard = client.is_unheard().then_some((client.target, client.sent));
         // 17.1.3: the method in CSeq tells apart what shares a branch.
-        if response.method != transaction.method {
+        if response.method != method {
             return Outcome::Stray;
         }
         // 16.7 step 3: what has no Via below ours was not asked for by anybody else.
         if response.code > 100 && list::items(message, Name::Via).nth(1).is_none() {
             return Outcome::Malformed(Fault::Via);
+        }
+        if response.code != 503 {
+            self.health.alive(self.now, client.place(), client.sent, self.out);
         }
         let present = transaction.client.nonce == branch.nonce;
         if let Some((to, sent)) = unheard {
@@ -65,7 +74,7 @@ impl Env<'_> {
         }
         match (transaction.is_invite(), response.code) {
             (_, 100..=199) if present => self.provisional(branch.slot, transaction, message, response.code),
-            (_, 100..=199) => Outcome::Absorbed,
+            (_, 100..=199) => self.late(branch, transaction),
             (true, 200..=299) => self.success(branch, transaction, message, response.code),
             _ => self.finished(branch, transaction, message, response.code),
         }
@@ -96,6 +105,18 @@ impl Env<'_> {
         Outcome::Relayed
     }
 
+    /// A provisional response to an attempt that was left: its target has the request after all, and is not to ring.
+    fn late(&mut self, branch: Branch, transaction: &mut Transaction) -> Outcome {
+        let timers = &self.config.timers;
+        if let Some(client) = transaction.by_nonce(branch.nonce)
+            && client.provisional(self.now, timers) == Heard::News
+            && let Some(reason) = client.take_wanted_cancel()
+        {
+            self.cancel(branch.slot, client, &reason);
+        }
+        Outcome::Absorbed
+    }
+
     fn success(&mut self, branch: Branch, transaction: &mut Transaction, message: &Message<'_>, code: u16) -> Outcome {
         let timers = &self.config.timers;
         let Some(client) = transaction.by_nonce(branch.nonce) else { return Outcome::Stray };
@@ -106,9 +127,8 @@ impl Env<'_> {
         let bytes = self.relay(transaction, message, code);
         if transaction.server.is_open() {
             transaction.server.finish(self.now, timers, code, bytes);
-            if transaction.client.nonce != branch.nonce && transaction.client.is_open() {
-                // An attempt given up has answered after all: the present one is not needed.
-                self.stop(branch.slot, transaction);
+            if transaction.client.nonce != branch.nonce {
+                self.dismiss(branch.slot, transaction);
             }
         }
         Outcome::Relayed
@@ -120,6 +140,7 @@ impl Env<'_> {
         let invite = transaction.is_invite();
         let present = transaction.client.nonce == branch.nonce;
         let Some(client) = transaction.by_nonce(branch.nonce) else { return Outcome::Stray };
+        let (place, asked) = (client.place(), client.sent);
         let sent = client.request.clone();
         let mut ack = Bytes::new();
         if invite && client.is_open() {
@@ -138,7 +159,12 @@ impl Env<'_> {
             let (target, transport, listener) = (client.target, client.transport, client.listener);
             self.send(target, transport, listener, bytes, None);
         }
-        if heard == Heard::Again || !present || !transaction.server.is_open() {
+        if heard == Heard::News && code == 503 {
+            self.health.unavailable(self.now, place, asked, retry_after(message), self.out);
+        }
+        // What was left is out of the search, unless it did what was asked.
+        let late = !present && !(200..=299).contains(&code);
+        if heard == Heard::Again || late || !transaction.server.is_open() {
             return Outcome::Absorbed;
         }
         // RFC 3263 4.3: of all answers only 503 sends a request to the next server.
@@ -150,7 +176,19 @@ impl Env<'_> {
         }
         let bytes = self.relay(transaction, message, code);
         transaction.server.finish(self.now, timers, code, bytes);
+        if !present {
+            self.dismiss(branch.slot, transaction);
+        }
         Outcome::Relayed
+    }
+
+    /// An attempt that was left has answered after all: the present one is not needed.
+    fn dismiss(&mut self, slot: u32, transaction: &mut Transaction) {
+        if transaction.client.is_unheard() {
+            transaction.client.leave(self.now, &self.config.timers);
+        } else if transaction.is_invite() {
+            self.stop(slot, transaction);
+        }
     }
 
     /// Sends a response on to whoever asked: our Via taken off, X-Ringfence from outside taken out, nothing else touched.

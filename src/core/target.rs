@@ -1,9 +1,13 @@
-//! From hops to fenced targets, in the order to be tried.
+//! From hops to fenced targets, in the order to be tried: as the hops stand, as their records say, and the healthy ones first.
 
 use std::net::{IpAddr, SocketAddr};
+use std::ops::ControlFlow;
+use std::time::Instant;
 
 use arrayvec::ArrayVec;
 
+use super::health::{Healths, Place, Standing};
+use super::select::{self, Dice};
 use crate::config::{Config, Hop, NameId, NextHop, Transport};
 use crate::dns::{Server, Targets};
 use crate::fence::{Fence, Fenced};
@@ -24,6 +28,13 @@ pub(crate) struct Target {
     pub(crate) transport: Option<Transport>,
 }
 
+impl Target {
+    /// What its health is kept under. That it takes large requests by a stream does not make it another.
+    pub(super) fn place(&self) -> Place {
+        (self.fenced.addr(), self.transport.unwrap_or(Transport::Udp))
+    }
+}
+
 /// Targets in the order to be tried.
 pub(crate) type TargetSet = ArrayVec<Target, MAX_ATTEMPTS>;
 
@@ -39,20 +50,38 @@ pub(super) enum Found {
     Nothing,
 }
 
+/// What decides the order beside the records.
+#[derive(Debug)]
+pub(super) struct Order<'a> {
+    health: &'a Healths,
+    now: Instant,
+    dice: Dice,
+}
+
+impl<'a> Order<'a> {
+    /// `hash` is the chance: the same gives the same order.
+    pub(super) fn new(health: &'a Healths, now: Instant, hash: u64) -> Self {
+        Self { health, now, dice: Dice::new(hash) }
+    }
+}
+
 /// Resolves hops and passes every address through the fence.
-pub(super) fn find(hops: &[Hop], targets: &Targets, fence: Fence<'_>) -> Found {
-    let mut finding = Finding { fence, inside: TargetSet::new(), outside: None };
+pub(super) fn find(hops: &[Hop], targets: &Targets, fence: Fence<'_>, order: Order<'_>) -> Found {
+    let mut finding = Finding::new(fence, order);
     for hop in hops {
-        match *hop {
+        let more = match *hop {
             Hop::Address { addr, transport } => finding.add(addr, transport),
             Hop::Name(name) => finding.servers(targets.servers(name)),
+        };
+        if more.is_break() {
+            break;
         }
     }
     finding.found()
 }
 
 /// Resolves the URI of a next hop inside a dialog. Only what needs no waiting: an address, or a name of the configuration.
-pub(super) fn find_uri(uri: &Uri<'_>, config: &Config, targets: &Targets, fence: Fence<'_>) -> Found {
+pub(super) fn find_uri(uri: &Uri<'_>, config: &Config, targets: &Targets, fence: Fence<'_>, order: Order<'_>) -> Found {
     let transport = match uri.param("transport") {
         None => None,
         Some(Some(token)) => {
@@ -75,16 +104,16 @@ pub(super) fn find_uri(uri: &Uri<'_>, config: &Config, targets: &Targets, fence:
         None => host,
     };
     let port = uri.port.unwrap_or(PORT);
-    let mut finding = Finding { fence, inside: TargetSet::new(), outside: None };
+    let mut finding = Finding::new(fence, order);
     match host {
-        Host::Address(ip) => finding.add(SocketAddr::new(ip, port), transport),
+        Host::Address(ip) => drop(finding.add(SocketAddr::new(ip, port), transport)),
         Host::Name(name) => {
             let same = |known: &NextHop| {
                 known.host.as_bytes().eq_ignore_ascii_case(name) && known.port == uri.port && known.transport == transport
             };
             let place = config.names.iter().position(same).and_then(|place| u32::try_from(place).ok());
             if let Some(place) = place {
-                finding.servers(targets.servers(NameId(place)));
+                let _ = finding.servers(targets.servers(NameId(place)));
             }
         }
     }
@@ -93,30 +122,70 @@ pub(super) fn find_uri(uri: &Uri<'_>, config: &Config, targets: &Targets, fence:
 
 struct Finding<'a> {
     fence: Fence<'a>,
+    order: Order<'a>,
+    /// Those to be tried first.
     inside: TargetSet,
+    /// Those that are back only now, and not chosen yet.
+    behind: TargetSet,
+    /// Of those that are down, the one whose trial is due first.
+    down: Option<(Instant, Target)>,
     outside: Option<SocketAddr>,
 }
 
-impl Finding<'_> {
-    fn add(&mut self, addr: SocketAddr, transport: Option<Transport>) {
-        match self.fence.admit(addr) {
-            // Beyond the most attempts nothing would be tried anyway.
-            Ok(fenced) => drop(self.inside.try_push(Target { fenced, transport })),
-            Err(outside) => drop(self.outside.get_or_insert(outside.0)),
+impl<'a> Finding<'a> {
+    fn new(fence: Fence<'a>, order: Order<'a>) -> Self {
+        Self { fence, order, inside: TargetSet::new(), behind: TargetSet::new(), down: None, outside: None }
+    }
+
+    /// Takes in one address; `Break`: beyond the most attempts nothing would be tried anyway.
+    fn add(&mut self, addr: SocketAddr, transport: Option<Transport>) -> ControlFlow<()> {
+        let fenced = match self.fence.admit(addr) {
+            Ok(fenced) => fenced,
+            Err(outside) => {
+                self.outside.get_or_insert(outside.0);
+                return ControlFlow::Continue(());
+            }
+        };
+        let target = Target { fenced, transport };
+        // What two names or records say is tried once.
+        if self.inside.contains(&target) || self.behind.contains(&target) {
+            return ControlFlow::Continue(());
+        }
+        match self.order.health.standing(self.order.now, target.place(), &mut self.order.dice) {
+            Standing::Fit => drop(self.inside.try_push(target)),
+            // Only where it would be first is it tried: a trial is for the call that its share brings there.
+            Standing::Trial if self.inside.is_empty() => drop(self.inside.try_push(target)),
+            Standing::Behind => drop(self.behind.try_push(target)),
+            Standing::Trial => self.is_down(self.order.now, target),
+            Standing::Down(trial) => self.is_down(trial, target),
+        }
+        if self.inside.is_full() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+
+    fn is_down(&mut self, trial: Instant, target: Target) {
+        if self.down.is_none_or(|(first, _)| trial < first) {
+            self.down = Some((trial, target));
         }
     }
 
-    fn servers(&mut self, servers: &[Server]) {
-        for server in servers {
-            for &addr in &server.addresses {
-                self.add(addr, server.transport);
-            }
-        }
+    fn servers(&mut self, servers: &[Server]) -> ControlFlow<()> {
+        // Dice of its own: what health throws for meanwhile is nothing to the records.
+        let mut dice = Dice::new(self.order.dice.roll().into());
+        select::in_order(servers, &mut || dice.roll(), &mut |server| {
+            server.addresses.iter().try_for_each(|&addr| self.add(addr, server.transport))
+        })
     }
 
     fn found(self) -> Found {
-        match (self.inside.is_empty(), self.outside) {
-            (false, _) => Found::Inside(self.inside),
+        let Self { mut inside, behind, down, outside, .. } = self;
+        let room = inside.remaining_capacity();
+        inside.extend(behind.into_iter().take(room));
+        if inside.is_empty() {
+            // All look down: one is tried all the same.
+            inside.extend(down.map(|(_, target)| target));
+        }
+        match (inside.is_empty(), outside) {
+            (false, _) => Found::Inside(inside),
             (true, Some(outside)) => Found::Outside(outside),
             (true, None) => Found::Nothing,
         }

@@ -95,6 +95,10 @@ pin = ["us"]
 
 [admin]
 listen = "{admin}"
+
+# The ladders show the calls, and the witness that nothing else came.
+[health]
+interval = "0s"
 "#
     )
 }

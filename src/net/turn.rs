@@ -95,6 +95,8 @@ async fn run(start: Start) -> io::Result<()> {
     }
     loops.push(Box::pin(tick(Rc::clone(&worker))));
     ready.set(Latch::Listeners, true);
+    // The core has something to do before anything happens: its first probes.
+    worker.borrow().arm();
     let mut obey = Box::pin(obey(worker, commands, questions, accepting));
     // One task polls them all: the wake-up of a socket leads straight to its loop.
     std::future::poll_fn(|cx| {

@@ -52,16 +52,131 @@ fn on_503() {
 fn on_silence_and_on_a_transport_error() {
     let mut site = Site::usual();
     let first = call(&mut site);
-    let sent = site.pass(Duration::from_millis(32_100));
-    let second: Vec<_> = sent.iter().filter(|sent| sent.to == SECOND.parse().unwrap()).collect();
-    assert_eq!(second.len(), 1);
-    same_but_branch(&first, second[0]);
+    let sent = site.pass(Duration::from_millis(4010));
+    let (to_first, to_second): (Vec<_>, Vec<_>) = sent.into_iter().partition(|sent| sent.to == SERVER.parse().unwrap());
+    assert_eq!((to_first.len(), to_second.len()), (3, 1), "try_for: three repetitions, then the next");
+    same_but_branch(&first, &to_second[0]);
+    // The last one has what is left of the time.
+    let rest = site.pass(Duration::from_secs(40));
+    assert!(!rest.iter().any(|sent| sent.to == SERVER.parse().unwrap()), "what was left is not repeated");
+    let answer = rest.iter().find(|sent| sent.to == TRUNK.parse().unwrap()).unwrap();
+    assert_eq!(answer.line(), "SIP/2.0 503 Servers Of Region Unavailable");
+    assert_eq!((answer.at.as_millis() + 50) / 100, 300);
 
     let mut site = Site::usual();
     let first = call(&mut site);
     let sent = site.input(Input::Failed(first.attempt.unwrap()));
     assert_eq!((lines(&sent), sent[0].to), (vec!["INVITE sip:".to_owned()], SECOND.parse().unwrap()));
     assert!(site.input(Input::Failed(first.attempt.unwrap())).is_empty(), "an attempt fails once");
+}
+
+/// A call whose first server said nothing for `try_for`: both attempts.
+fn left(site: &mut Site) -> (Sent, Sent) {
+    let first = call(site);
+    let sent = site.pass(Duration::from_millis(4010));
+    (first, sent.into_iter().find(|sent| sent.to == SECOND.parse().unwrap()).unwrap())
+}
+
+#[test]
+fn what_was_left_and_rings_after_all_is_cancelled() {
+    let mut site = Site::usual();
+    let (first, second) = left(&mut site);
+    site.from(SECOND, &respond(&second, 180, "v", ""));
+    let sent = site.from(SERVER, &respond(&first, 180, "u", ""));
+    assert_eq!((lines(&sent), sent[0].to), (vec!["CANCEL sip:".to_owned()], SERVER.parse().unwrap()));
+    assert_eq!(sent[0].headers("Via"), first.headers("Via")[..1]);
+    assert_eq!(site.pass(Duration::from_millis(600)).len(), 1, "the CANCEL is repeated until it is answered");
+    site.from(SERVER, &respond(&sent[0], 200, "u", ""));
+    assert!(site.pass(Duration::from_secs(5)).is_empty());
+    let end = site.from(SERVER, &respond(&first, 487, "u", ""));
+    assert_eq!((lines(&end), end[0].to), (vec!["ACK sip:+49".to_owned()], SERVER.parse().unwrap()), "acknowledged, and not told");
+    // The call goes on where it is.
+    let answer = site.from(SECOND, &respond(&second, 200, "v", ""));
+    assert_eq!((lines(&answer), answer[0].to), (vec!["SIP/2.0 200".to_owned()], TRUNK.parse().unwrap()));
+    site.pass(Duration::from_secs(70));
+    assert_eq!(site.core.transactions(), 0);
+}
+
+#[test]
+fn what_was_left_and_answers_after_all_has_the_call() {
+    for heard in [false, true] {
+        let mut site = Site::usual();
+        let (first, second) = left(&mut site);
+        if heard {
+            site.from(SECOND, &respond(&second, 180, "v", ""));
+        }
+        let sent = site.from(SERVER, &respond(&first, 200, "u", ""));
+        assert_eq!((lines(&sent[..1]), sent[0].to), (vec!["SIP/2.0 200".to_owned()], TRUNK.parse().unwrap()));
+        let cancel = if heard {
+            sent[1].clone()
+        } else {
+            // 9.1: not before anything provisional; and no word to it until then.
+            assert!(site.pass(Duration::from_secs(3)).is_empty());
+            site.from(SECOND, &respond(&second, 180, "v", "")).remove(0)
+        };
+        assert_eq!((cancel.line().starts_with("CANCEL"), cancel.to), (true, SECOND.parse().unwrap()));
+        // Both answered in the same moment: every 2xx goes on, and the caller ends one of them.
+        assert_eq!(lines(&site.from(SECOND, &respond(&second, 200, "v", ""))), ["SIP/2.0 200"]);
+        site.pass(Duration::from_secs(70));
+        assert_eq!(site.core.transactions(), 0);
+    }
+}
+
+#[test]
+fn the_caller_cancels_what_was_left_too() {
+    let mut site = Site::usual();
+    let (first, second) = left(&mut site);
+    site.from(SECOND, &respond(&second, 180, "v", ""));
+    let cancel = request("CANCEL", "sip:x@acme.eu.sip.example.com", "one")
+        .replace("z9hG4bKoneCANCEL", "z9hG4bKone")
+        .replace("Max-Forwards", "Reason: SIP;cause=200\r\nMax-Forwards");
+    let sent = site.from(TRUNK, &cancel);
+    assert_eq!((lines(&sent), sent[1].to), (vec!["SIP/2.0 200".to_owned(), "CANCEL sip:".to_owned()], SECOND.parse().unwrap()));
+    let sent = site.from(SERVER, &respond(&first, 180, "u", ""));
+    assert_eq!((lines(&sent), sent[0].to), (vec!["CANCEL sip:".to_owned()], SERVER.parse().unwrap()));
+    assert_eq!(sent[0].header("Reason").as_deref(), Some("SIP;cause=200"), "the caller's own reason");
+}
+
+#[test]
+fn a_call_that_was_refused_in_time_does_not_ring_later() {
+    let mut site = Site::new(&crate::site::CONFIG.replace(r#"["10.1.0.5:5060", "10.1.0.6:5060"]"#, r#""10.1.0.5:5060""#));
+    let first = call(&mut site);
+    site.pass(Duration::from_millis(30_010));
+    let sent = site.from(SERVER, &respond(&first, 180, "u", ""));
+    assert_eq!(lines(&sent), ["CANCEL sip:"]);
+}
+
+#[test]
+fn a_non_invite_moves_on_too_and_its_late_answer_counts() {
+    let mut site = Site::usual();
+    let first = site.from(TRUNK, &request("MESSAGE", "sip:x@acme.eu.sip.example.com", "m")).remove(0);
+    let sent = site.pass(Duration::from_millis(4010));
+    let second = sent.into_iter().find(|sent| sent.to == SECOND.parse().unwrap()).unwrap();
+    assert_eq!(lines(&[second]), ["MESSAGE sip"]);
+    assert!(site.from(SERVER, &respond(&first, 486, "u", "")).is_empty(), "it is out of the search");
+    let mut site = Site::usual();
+    let first = site.from(TRUNK, &request("MESSAGE", "sip:x@acme.eu.sip.example.com", "m")).remove(0);
+    site.pass(Duration::from_millis(4010));
+    assert_eq!(lines(&site.from(SERVER, &respond(&first, 200, "u", ""))), ["SIP/2.0 200"]);
+    assert!(site.pass(Duration::from_secs(40)).is_empty(), "nobody is asked any more");
+    site.pass(Duration::from_secs(40));
+    assert_eq!(site.core.transactions(), 0);
+}
+
+#[test]
+fn the_time_of_all_attempts_together_is_bounded() {
+    let list: Vec<_> = (5..13).map(|last| format!("\"10.1.0.{last}\"")).collect();
+    let text = crate::site::CONFIG.replace(r#"["10.1.0.5:5060", "10.1.0.6:5060"]"#, &format!("[{}]", list.join(", ")));
+    let mut site = Site::new(&text);
+    call(&mut site);
+    let sent = site.pass(Duration::from_secs(100));
+    let attempts: std::collections::BTreeSet<_> =
+        sent.iter().filter(|sent| sent.line().starts_with("INVITE")).map(|sent| sent.headers("Via")[0].clone()).collect();
+    assert_eq!(attempts.len(), 8, "one for each server, at 0, 4, 8 … 28 s");
+    let answer = sent.iter().find(|sent| sent.to == TRUNK.parse().unwrap()).unwrap();
+    assert_eq!((answer.at.as_millis() + 50) / 100, 300, "before the caller's own timer B");
+    assert_eq!(answer.header("X-Ringfence").as_deref(), Some("152; reason=targets-down; region=eu"));
+    assert_eq!(site.core.transactions(), 0);
 }
 
 #[test]
@@ -98,7 +213,7 @@ fn when_all_are_down_the_caller_may_try_a_sibling() {
 }
 
 #[test]
-fn a_non_invite_fails_over_on_503_and_errors_but_has_no_time_for_silence() {
+fn a_non_invite_fails_over_on_503_and_errors() {
     let mut site = Site::usual();
     let text = request("MESSAGE", "sip:x@acme.eu.sip.example.com", "m");
     let first = site.from(TRUNK, &text).remove(0);
@@ -106,9 +221,6 @@ fn a_non_invite_fails_over_on_503_and_errors_but_has_no_time_for_silence() {
     assert_eq!((lines(&second), second[0].to), (vec!["MESSAGE sip".to_owned()], SECOND.parse().unwrap()));
     let end = site.input(Input::Failed(second[0].attempt.unwrap()));
     assert_eq!(end[0].line(), "SIP/2.0 503 Servers Of Region Unavailable");
-    let mut site = Site::usual();
-    site.from(TRUNK, &text);
-    assert!(!site.pass(Duration::from_secs(60)).iter().any(|sent| sent.to == SECOND.parse().unwrap()));
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! A trunk, the core and two servers over a network that loses, doubles, delays and reorders, by a virtual clock.
+//! A trunk, the core and two servers, one of which may die for a while, over a network that loses, doubles, delays and reorders, by a
+//! virtual clock.
 //!
 //! Each seed is a world of its own; a failing one is named and replays exactly: `RINGFENCE_SEED=17 cargo test --test core simulation`.
 //! After every step the invariants are held against a shadow model that knows only what was put into the world.
@@ -69,10 +70,14 @@ struct World {
     site: Site,
     dice: Dice,
     loss: u64,
+    /// A server that is gone, and when.
+    dead: Option<(SocketAddr, std::ops::Range<u64>)>,
     queue: BTreeMap<(u64, u64), Event>,
     now: u64,
     serial: u64,
     plans: HashMap<u64, Plan>,
+    /// When each call was placed.
+    placed: HashMap<u64, u64>,
     /// Requests of the trunk that still wait for an answer, by Call-ID and `CSeq`.
     waiting: BTreeSet<String>,
     /// Final answers to INVITEs as the trunk saw them.
@@ -95,15 +100,23 @@ impl World {
     fn new(seed: u64) -> Self {
         let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
         let loss = dice.roll(4) * 8;
-        let site = Site::new(&crate::site::CONFIG.replace("per_source = \"50/s\"", ""));
+        let dead = dice.chance(50).then(|| {
+            let (server, from) = (if dice.chance(50) { SERVER } else { SECOND }, dice.roll(8000));
+            (server.parse().unwrap(), from..from + dice.roll(20_000))
+        });
+        let text = crate::site::CONFIG.replace("per_source = \"50/s\"", "");
+        let text = if dice.chance(50) { text.replace("interval = \"0s\"", "interval = \"2s\"") } else { text };
+        let site = Site::new(&text);
         let mut world = Self {
             site,
             dice,
             loss,
+            dead,
             queue: BTreeMap::new(),
             now: 0,
             serial: 0,
             plans: HashMap::new(),
+            placed: HashMap::new(),
             waiting: BTreeSet::new(),
             finals: HashMap::new(),
             branches: HashMap::new(),
@@ -127,7 +140,13 @@ impl World {
 
     /// Puts a datagram on the wire: lost, doubled, late or in another order.
     fn wire(&mut self, event: &Event) {
-        if self.dice.chance(self.loss) {
+        let end = match event {
+            Event::ToCore(addr, _) => *addr,
+            Event::FromCore(sent) => sent.to,
+            _ => return,
+        };
+        let is_dead = self.dead.as_ref().is_some_and(|(dead, time)| *dead == end && time.contains(&self.now));
+        if is_dead || self.dice.chance(self.loss) {
             return;
         }
         let copies = if self.dice.chance(self.loss / 2) { 2 } else { 1 };
@@ -144,6 +163,11 @@ impl World {
             let timer = self.site.core.deadline();
             let sent = match (event, timer) {
                 (None, None) => break,
+                // Probes never end by themselves.
+                (None, _) if self.site.core.transactions() == 0 => {
+                    self.site.input(Input::Drain);
+                    break;
+                }
                 (Some(event), timer) if timer.is_none_or(|timer| event <= timer) => {
                     let ((at, _), event) = self.queue.pop_first().unwrap();
                     self.now = at;
@@ -168,7 +192,8 @@ impl World {
 
     fn leave(&mut self, sent: Vec<Sent>) {
         for sent in sent {
-            let known = [TRUNK, SERVER, SECOND].iter().any(|known| sent.to == known.parse().unwrap());
+            let probed = sent.line().starts_with("OPTIONS") && sent.to == "10.2.0.5:5060".parse().unwrap();
+            let known = probed || [TRUNK, SERVER, SECOND].iter().any(|known| sent.to == known.parse().unwrap());
             assert!(known, "nothing goes anywhere else: {sent:?}");
             self.wire(&Event::FromCore(sent));
         }
@@ -228,6 +253,7 @@ impl World {
         ];
         let plan = plans[usize::try_from(self.dice.roll(8)).unwrap()];
         self.plans.insert(id, plan);
+        self.placed.insert(id, self.now);
         let host = if plan == Plan::ForeignHost { "acme.us.sip.example.com" } else { "acme.eu.sip.example.com" };
         let media = if plan == Plan::ForeignMedia { "192.0.2.99" } else { "10.1.0.20" };
         self.send(&format!("{id} INVITE"), invite(host, media, &format!("c{id}")).into_bytes());
@@ -286,6 +312,9 @@ impl World {
         let message = Message::datagram(&sent.bytes).unwrap();
         let Start::Request { .. } = message.start() else { panic!("no response goes to a server here: {}", sent.text()) };
         let request = Request::read(&message).unwrap_or_else(|fault| panic!("{fault:?}: {}", sent.text()));
+        if request.method == Method::Options {
+            return self.wire(&Event::ToCore(sent.to, respond(sent, 200, "p", "").into_bytes()));
+        }
         let id = id_of(request.call_id);
         let plan = self.plans[&id];
         assert!(!matches!(plan, Plan::ForeignHost | Plan::ForeignMedia), "a refused call reached a server: {}", sent.text());
@@ -367,8 +396,10 @@ impl World {
             Plan::Declined | Plan::ForeignHost | Plan::ForeignMedia => &[603],
             Plan::Cancelled => &[487],
         };
-        // Under loss a whole Timer B may pass without a packet, in either direction; then the caller is told 503, or nobody heard.
-        let excuse = self.loss > 0;
+        // Under loss a whole Timer B may pass without a packet, in either direction; then the caller is told 503, or nobody heard. A
+        // server that dies after it rang takes the call with it; one that was dead before takes none, but that the other wants none.
+        let dead = self.dead.as_ref().filter(|(_, time)| plan == Plan::Overloaded || !time.contains(&self.placed[&id]));
+        let excuse = self.loss > 0 || dead.is_some();
         for code in &finals {
             assert!(allowed.contains(code) || excuse && matches!(code, 503 | 487 | 408), "call {id}, {plan:?}: {finals:?}");
         }

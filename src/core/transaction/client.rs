@@ -1,4 +1,5 @@
-//! Client transactions: RFC 3261 17.1 with RFC 6026 (timer M), and what a proxy adds: timer C and the CANCEL of an attempt.
+//! Client transactions: RFC 3261 17.1 with RFC 6026 (timer M), and what a proxy adds: timer C, the CANCEL of an attempt, and
+//! leaving one that nothing has come back from.
 //!
 //! Only the states and their timers. What is sent is made elsewhere and kept here for repetition.
 
@@ -8,6 +9,7 @@ use bytes::Bytes;
 
 use super::server::Resend;
 use crate::config::{ListenerId, Timers, Transport};
+use crate::core::health::Place;
 use crate::fence::Fenced;
 
 /// One attempt at one target.
@@ -26,6 +28,8 @@ pub(crate) struct Client {
     /// When it was sent first.
     pub(crate) sent: Instant,
     invite: bool,
+    /// Whether the request has gone on to another target, or is answered: not repeated any more, cancelled should it be heard of.
+    left: bool,
     state: State,
     cancel: Cancel,
     /// The ACK of a final response that is not 2xx.
@@ -85,7 +89,7 @@ pub(crate) enum Heard {
 }
 
 impl Client {
-    /// A request that is being sent now.
+    /// A request that is being sent now. Nothing at all must have come back by `until`.
     #[expect(
         clippy::too_many_arguments,
         reason = "each is a different thing about one attempt; a builder would only rename them"
@@ -97,12 +101,19 @@ impl Client {
         listener: ListenerId,
         request: Bytes,
         invite: bool,
+        until: Instant,
         now: Instant,
         timers: &Timers,
     ) -> Self {
         let resend = (!transport.reliable()).then(|| Resend::after(now, timers));
-        let state = State::Calling { resend, until: now + timers.t1 * 64 };
-        Self { nonce, target, transport, listener, request, sent: now, invite, state, cancel: Cancel::No, ack: Bytes::new() }
+        let state = State::Calling { resend, until };
+        let (cancel, ack, left) = (Cancel::No, Bytes::new(), false);
+        Self { nonce, target, transport, listener, request, sent: now, invite, left, state, cancel, ack }
+    }
+
+    /// What the health of its target is kept under.
+    pub(crate) fn place(&self) -> Place {
+        (self.target.addr(), self.transport)
     }
 
     /// Whether a final response may still come.
@@ -115,6 +126,34 @@ impl Client {
         matches!(self.state, State::Calling { .. })
     }
 
+    /// Whether it has been left while nothing had come back.
+    pub(crate) fn is_left(&self) -> bool {
+        self.left
+    }
+
+    /// Nothing gets there: it is not repeated, and its time ends at `at` at the latest.
+    pub(crate) fn hurry(&mut self, at: Instant) {
+        if let State::Calling { resend, until } = &mut self.state {
+            (*resend, *until) = (None, at.min(*until));
+        }
+    }
+
+    /// Leaves an attempt that nothing has come back from. Its target may have it all the same, so it stays until timer B or F would
+    /// have ended it: not repeated; an INVITE is cancelled once anything provisional comes (9.1), its final response acknowledged.
+    pub(crate) fn leave(&mut self, now: Instant, timers: &Timers) {
+        let end = self.sent + timers.t1 * 64;
+        match &mut self.state {
+            State::Calling { resend, until } if now < end => {
+                (*resend, *until) = (None, end);
+                self.left = true;
+                if self.invite && matches!(self.cancel, Cancel::No) {
+                    self.cancel = Cancel::Wanted(Bytes::new());
+                }
+            }
+            _ => self.give_up(),
+        }
+    }
+
     /// The ACK to send again for a repeated final response; empty if there is none.
     pub(crate) fn ack(&self) -> &Bytes {
         &self.ack
@@ -123,12 +162,12 @@ impl Client {
     /// A provisional response.
     pub(crate) fn provisional(&mut self, now: Instant, timers: &Timers) -> Heard {
         match &mut self.state {
-            State::Calling { resend, until } => {
+            State::Calling { resend, .. } => {
                 // 17.1.2.2: after a provisional a non-INVITE is repeated every T2; an INVITE no more (17.1.1.2).
                 let (resend, until) = if self.invite {
                     (None, now + timers.c)
                 } else {
-                    (resend.map(|_| Resend { at: now + timers.t2, interval: timers.t2 }), *until)
+                    (resend.map(|_| Resend { at: now + timers.t2, interval: timers.t2 }), self.sent + timers.t1 * 64)
                 };
                 self.state = State::Proceeding { resend, until };
                 Heard::News
@@ -187,7 +226,7 @@ impl Client {
     /// Asks for a CANCEL; `reason` are the Reason rows to copy (RFC 3326 2). Returns them if it can be sent at once.
     pub(crate) fn want_cancel(&mut self, reason: Bytes) -> Option<Bytes> {
         match (&self.state, &self.cancel) {
-            (State::Calling { .. }, Cancel::No) => {
+            (State::Calling { .. }, Cancel::No | Cancel::Wanted(_)) => {
                 self.cancel = Cancel::Wanted(reason);
                 None
             }

@@ -41,7 +41,7 @@ pub(crate) struct Transaction {
     pub(crate) client: Client,
     /// Where the present attempt's own Via and Record-Route stand in what was sent: the next attempt has others.
     pub(crate) head: (usize, usize),
-    /// Attempts given up, of which repetitions may still come.
+    /// Attempts left or given up: answers may still come.
     pub(crate) earlier: Vec<Client>,
     /// Where it may still go, in order.
     pub(crate) targets: TargetSet,
@@ -69,6 +69,11 @@ impl Transaction {
     /// Whether it is an INVITE's.
     pub(crate) fn is_invite(&self) -> bool {
         self.method == Method::Invite
+    }
+
+    /// Whether it may go on to another target.
+    pub(crate) fn may_go_on(&self) -> bool {
+        !self.targets.is_empty()
     }
 
     /// The attempt of a nonce: the present one or an earlier one.

@@ -8,6 +8,7 @@ use slab::Slab;
 
 use super::Transaction;
 use super::timer::{Wake, Wheel};
+use crate::core::branch::PROBE_SLOT;
 
 /// All open transactions of one core.
 #[derive(Debug)]
@@ -54,7 +55,7 @@ impl Table {
 
     /// The place that the next transaction will have; `None` if there are as many as a branch can name.
     pub(crate) fn vacancy(&self) -> Option<u32> {
-        u32::try_from(self.transactions.vacant_key()).ok().filter(|&slot| slot != u32::MAX)
+        u32::try_from(self.transactions.vacant_key()).ok().filter(|&slot| slot < PROBE_SLOT)
     }
 
     /// The serial number that the next transaction will have.
@@ -78,9 +79,9 @@ impl Table {
         self.transactions.get_mut(slot as usize).map(Box::as_mut)
     }
 
-    /// All transactions.
-    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Transaction> {
-        self.transactions.iter_mut().map(|(_, transaction)| transaction.as_mut())
+    /// All transactions with their places.
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (u32, &mut Transaction)> {
+        self.transactions.iter_mut().filter_map(|(slot, transaction)| Some((u32::try_from(slot).ok()?, transaction.as_mut())))
     }
 
     /// The place of a request's transaction.

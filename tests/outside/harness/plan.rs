@@ -20,6 +20,8 @@ pub(crate) struct Plan {
     pub(crate) projects: String,
     /// Further tables.
     pub(crate) more: String,
+    /// How health is kept: by calls alone unless a test is about probes, so that a server sees calls and nothing else.
+    pub(crate) health: String,
 }
 
 impl Plan {
@@ -38,6 +40,7 @@ impl Plan {
                 "[project.acme]\npin = [\"eu\"]\n[project.acme.trunk.carrier]\nnetworks = [\"{carrier}\"]\nmedia = [\"{carrier}\"]\n"
             ),
             more: String::new(),
+            health: "interval = \"0s\"".into(),
         }
     }
 
@@ -52,14 +55,14 @@ impl Plan {
 
     /// The file.
     pub(crate) fn text(&self, site: &Site) -> String {
-        let Self { serve, top, listen, upstream, eu, us, projects, more } = self;
+        let Self { serve, top, listen, upstream, eu, us, projects, more, health } = self;
         let (eu_net, us_net) = (Site::network(site.eu(0)), Site::network(site.us(0)));
         let (us_upstream, admin) = (site.us(10), Self::admin(site));
         format!(
             "serve = {serve}\nglobal = \"sip.example.com\"\n{top}\n\
              [region.eu]\nhostname = \"eu.sip.example.com\"\nlisten = {listen}\nnetworks = [\"{eu_net}\"]\nupstream = {upstream}\n{eu}\n\
              [region.us]\nhostname = \"us.sip.example.com\"\nnetworks = [\"{us_net}\"]\nupstream = \"sip:{us_upstream}\"\n{us}\n\
-             {projects}\n[admin]\nlisten = \"{admin}\"\n[secret]\nfile = \"ringfence.key\"\n{more}\n"
+             {projects}\n[admin]\nlisten = \"{admin}\"\n[secret]\nfile = \"ringfence.key\"\n[health]\n{health}\n{more}\n"
         )
     }
 
