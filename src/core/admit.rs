@@ -234,7 +234,8 @@ impl Judge<'_> {
         let (there, here) = (self.config.region(region), self.config.region(self.listener.region));
         let reason = if there.served { Reason::WrongListener } else { Reason::ForeignEndpoint };
         let host = shown(request.uri.hostport);
-        Some((reason, format!("Request-URI host {host} is an endpoint of region {}, not {}", there.name, here.name)))
+        let detail = ["Request-URI host ", &host, " is an endpoint of region ", &there.name, ", not ", &here.name].concat();
+        Some((reason, detail))
     }
 
     fn unknown(&self, request: &Request<'_>, what: &str) -> Refusal {

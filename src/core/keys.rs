@@ -3,7 +3,7 @@
 //! Two keys: the operator's secret, the same on every node of a region (route tokens, To-tags, loop detection), and a seed made
 //! at start (table keys, branches). SipHash-2-4 is a PRF for short inputs, which is all that a tag needs to be.
 
-use std::hash::Hasher;
+use std::hash::{BuildHasherDefault, Hasher};
 
 use siphasher::sip::SipHasher24;
 use siphasher::sip128::{Hasher128, SipHasher24 as SipHasher24x128};
@@ -100,6 +100,32 @@ fn absorb(hasher: &mut impl Hasher, purpose: Purpose, parts: &[&[u8]]) {
         // The length first, so that parts cannot be shifted against each other.
         hasher.write_usize(part.len());
         hasher.write(part);
+    }
+}
+
+/// For maps by a keyed hash: hashing it again would protect nothing.
+pub(super) type Keyed = BuildHasherDefault<Half>;
+
+/// Takes half of a keyed hash for its hash.
+#[derive(Debug, Default)]
+pub(super) struct Half(u64);
+
+impl Hasher for Half {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for chunk in bytes.chunks(8) {
+            let mut word = [0; 8];
+            word.iter_mut().zip(chunk).for_each(|(to, from)| *to = *from);
+            self.0 ^= u64::from_le_bytes(word);
+        }
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "half of a hash is a hash")]
+    fn write_u128(&mut self, key: u128) {
+        self.0 = key as u64;
     }
 }
 

@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+use super::keys::Keyed;
 use crate::config::{ProjectId, TrunkId};
 use crate::reason::Reason;
 
@@ -31,15 +32,15 @@ pub(super) struct Told {
 /// A bounded memory of the last minute, by keyed hash. Two generations: when the younger one is full the older one is forgotten.
 #[derive(Debug)]
 pub(super) struct Lately<T> {
-    young: HashMap<u128, (Instant, T)>,
-    old: HashMap<u128, (Instant, T)>,
+    young: HashMap<u128, (Instant, T), Keyed>,
+    old: HashMap<u128, (Instant, T), Keyed>,
     half: usize,
 }
 
 impl<T> Lately<T> {
     /// Remembers up to `most` things.
     pub(super) fn new(most: usize) -> Self {
-        Self { young: HashMap::new(), old: HashMap::new(), half: (most / 2).max(1) }
+        Self { young: HashMap::default(), old: HashMap::default(), half: (most / 2).max(1) }
     }
 
     /// What is remembered under a key, if it is less than a minute old.

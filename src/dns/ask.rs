@@ -3,6 +3,7 @@
 //! The servers are asked one after the other, the one that answered last first. hickory keeps nothing: no cache, no hosts file,
 //! no search list. Only records that belong to the question, through the aliases of the same answer, are taken from it.
 
+use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,7 +19,7 @@ use hickory_resolver::{NameServerPool, PoolContext, TlsConfig};
 
 use super::answer::{Found, LONGEST};
 use super::record::{Alias, Data, End, LookupFailure, Naptr, Question, Record, RecordSet, RecordType, Srv};
-use super::walk::{ADDRESSES, ALIASES};
+use super::walk::{ADDRESSES, ALIASES, SERVERS};
 use crate::config::Dns;
 
 /// How long one server has for an answer, and how often each is asked.
@@ -28,8 +29,8 @@ const ROUNDS: usize = 2;
 const WHOLE: Duration = Duration::from_secs(10);
 /// What fits into one datagram on any path.
 const PAYLOAD: u16 = 1232;
-/// NAPTR or SRV records of one answer; the best are kept.
-const RECORDS: usize = 64;
+/// NAPTR records of one answer; the best are kept.
+const RULES: usize = 64;
 
 /// The system's resolver configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -169,8 +170,7 @@ fn read(question: &Question, answers: &[rr::Record], none: Option<End>) -> Found
         let here = || answers.iter().filter(|record| text(&record.name) == at);
         let mut records: Vec<Record> = here().filter_map(|record| of_type(question.kind, record)).collect();
         if !records.is_empty() {
-            records.sort_by_key(place);
-            records.truncate(if RecordType::ADDRESSES.contains(&question.kind) { ADDRESSES } else { RECORDS });
+            keep_best(&mut records);
             return Ok(RecordSet { aliases, end: End::Records(records) });
         }
         let alias = here().find_map(|record| match &record.data {
@@ -191,12 +191,31 @@ fn read(question: &Question, answers: &[rr::Record], none: Option<End>) -> Found
     }
 }
 
-/// What decides which records are kept of too many: those that are tried first. Addresses keep the order of the answer.
-fn place(record: &Record) -> (u16, u16) {
+/// Of too many records, those that are tried first; among equals always the same ones, whichever way the server turns its
+/// answers. The order of the answer stays.
+fn keep_best(records: &mut Vec<Record>) {
+    let most = match records.first().map(|record| &record.data) {
+        Some(Data::Naptr(_)) => RULES,
+        Some(Data::Srv(_)) => SERVERS,
+        Some(Data::Address(_)) | None => ADDRESSES,
+    };
+    if records.len() <= most {
+        return;
+    }
+    let all = std::mem::take(records);
+    let mut best: Vec<_> = all.iter().map(place).collect();
+    best.sort_unstable();
+    best.dedup();
+    let mut best: HashSet<_> = best.into_iter().take(most).collect();
+    records.extend(all.iter().filter(|record| best.remove(&place(record))).cloned());
+}
+
+/// Where a record stands among others of its type.
+fn place(record: &Record) -> (u16, u16, &str, &str, Option<IpAddr>) {
     match &record.data {
-        Data::Naptr(naptr) => (naptr.order, naptr.preference),
-        Data::Srv(srv) => (srv.priority, 0),
-        Data::Address(_) => (0, 0),
+        Data::Naptr(naptr) => (naptr.order, naptr.preference, &naptr.services, &naptr.replacement, None),
+        Data::Srv(srv) => (srv.priority, srv.port, "", &srv.target, None),
+        Data::Address(ip) => (0, 0, "", "", Some(*ip)),
     }
 }
 
@@ -243,5 +262,95 @@ fn special(question: &Question) -> Option<End> {
         ("localhost", _) => Some(End::NoRecord(None)),
         ("invalid" | "onion", _) => Some(End::NoName(None)),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hickory_resolver::proto::rr::rdata;
+
+    use super::*;
+
+    fn name(text: &str) -> Name {
+        Name::from_ascii(text).unwrap()
+    }
+
+    fn a(owner: &str, last: u8) -> rr::Record {
+        rr::Record::from_rdata(name(owner), 60, RData::A(rdata::A::new(10, 0, 0, last)))
+    }
+
+    fn cname(owner: &str, target: &str) -> rr::Record {
+        rr::Record::from_rdata(name(owner), 60, RData::CNAME(rdata::CNAME(name(target))))
+    }
+
+    fn asked(answers: &[rr::Record], none: Option<End>) -> Found {
+        read(&Question { name: "a.example".to_owned(), kind: RecordType::A }, answers, none)
+    }
+
+    fn addresses(found: Found) -> Vec<u8> {
+        let Ok(RecordSet { end: End::Records(records), .. }) = found else { panic!("{found:?}") };
+        let last = |record: &Record| match record.data {
+            Data::Address(IpAddr::V4(ip)) => ip.octets()[3],
+            _ => panic!("{record:?}"),
+        };
+        records.iter().map(last).collect()
+    }
+
+    #[test]
+    fn only_what_belongs_to_the_question_is_taken() {
+        let (chain, far) = (cname("A.Example.", "b.example."), cname("b.example.", "c.example."));
+        assert_eq!(addresses(asked(&[a("a.example.", 1), a("x.example.", 2)], None)), [1]);
+        assert_eq!(
+            addresses(asked(&[a("c.example.", 3), far.clone(), chain.clone(), a("x.example.", 2)], None)),
+            [3],
+            "in any order"
+        );
+        assert_eq!(asked(&[a("x.example.", 2)], None), Err(LookupFailure::Garbled));
+        assert_eq!(asked(&[], None), Err(LookupFailure::Garbled));
+        let set = asked(&[chain.clone(), far], None).unwrap();
+        assert_eq!((set.aliases.len(), set.end), (2, End::Alias));
+        let set = asked(&[chain], Some(End::NoName(None))).unwrap();
+        assert_eq!((set.aliases[0].target.as_str(), set.end), ("b.example", End::NoName(None)));
+    }
+
+    #[test]
+    fn aliases_that_do_not_end_are_no_answer() {
+        assert_eq!(asked(&[cname("a.example.", "a.example.")], None), Err(LookupFailure::Garbled));
+        assert_eq!(
+            asked(&[cname("a.example.", "b.example."), cname("b.example.", "a.example.")], None),
+            Err(LookupFailure::Garbled)
+        );
+        let mut chain = vec![cname("a.example.", "0.example.")];
+        chain.extend((0..200).map(|n| cname(&format!("{n}.example."), &format!("{}.example.", n + 1))));
+        assert_eq!(asked(&chain, None), Err(LookupFailure::Garbled));
+    }
+
+    #[test]
+    fn of_too_many_the_same_are_kept_in_the_order_of_the_answer() {
+        let answers: Vec<rr::Record> = (0..=255).rev().map(|last| a("a.example.", last)).collect();
+        let kept = addresses(asked(&answers, None));
+        assert_eq!(kept, (0..32).rev().collect::<Vec<u8>>());
+        let same = [vec![a("a.example.", 9); 40], answers].concat();
+        assert_eq!(addresses(asked(&same, None)), [vec![9], (10..32).rev().collect(), (0..9).rev().collect()].concat());
+    }
+
+    #[test]
+    fn texts_of_the_wire_are_made_harmless() {
+        assert_eq!(text(&name("A.Example.")), "a.example");
+        assert_eq!(text(&Name::root()), ".");
+        let wild = Name::from_labels([&b"\x1b[2J\n"[..], b"a.b", b"\xff"]).unwrap();
+        let shown = text(&wild);
+        assert!(shown.bytes().all(|c| c.is_ascii_graphic()), "{shown}");
+        assert!(!super::super::record::is_name(&shown));
+    }
+
+    #[test]
+    fn names_that_no_server_is_asked_for() {
+        let end = |name: &str, kind| special(&Question { name: name.to_owned(), kind });
+        assert!(matches!(end("localhost", RecordType::A), Some(End::Records(_))));
+        assert!(matches!(end("a.localhost", RecordType::Aaaa), Some(End::Records(_))));
+        assert_eq!(end("_sip._udp.localhost", RecordType::Srv), Some(End::NoRecord(None)));
+        assert_eq!(end("x.invalid", RecordType::A), Some(End::NoName(None)));
+        assert_eq!(end("localhost.example", RecordType::A), None);
     }
 }

@@ -22,6 +22,8 @@ use crate::telemetry::Metrics;
 
 /// Look-ups under way at a time.
 const AT_ONCE: usize = 64;
+/// How long what served goes on at least while what shall follow it is looked up, however short `[dns] stale` is.
+const GRACE: Duration = Duration::from_secs(10);
 /// How often the gauge follows while anything stale serves.
 const TELL_STALE: Duration = Duration::from_secs(1);
 
@@ -284,7 +286,7 @@ impl Name {
         self.servers.as_ref()?;
         // What served goes on, like an answer that nobody refreshes, and no longer.
         let since = *self.unfinished.get_or_insert(now);
-        (now.saturating_duration_since(since) >= stale).then(|| walk.servers.clone().unwrap_or_default())
+        (now.saturating_duration_since(since) >= stale.max(GRACE)).then(|| walk.servers.clone().unwrap_or_default())
     }
 
     /// Whether those that nobody ever answered have failed once more since the others were answered. When name servers come

@@ -329,3 +329,5 @@ fn address(record: &Record) -> Option<IpAddr> {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod zone;

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use memchr::memchr;
+use memchr::{memchr, memchr2};
 
 use super::header::{is_space, trim, trimmed};
 
@@ -62,17 +62,23 @@ impl<'a> Address<'a> {
         param(self.params, "tag").flatten().filter(|tag| !tag.is_empty())
     }
 
-    /// Whether nobody can read another tag here: none, or one (RFC 3261 7.3.1) that is not empty and holds nothing that could
-    /// end it.
-    pub(super) fn tag_is_plain(&self) -> bool {
+    /// The tag, if nobody can read another one here: none, or one (RFC 3261 7.3.1) that is not empty and holds nothing that could
+    /// end it. `Err` otherwise.
+    pub(super) fn plain_tag(&self) -> Result<Option<&'a [u8]>, AmbiguousTag> {
+        if self.params.is_empty() {
+            return Ok(None);
+        }
         let ends = |octet: &u8| is_space(*octet) || matches!(octet, b',' | b'"' | b'<' | b'>');
         let mut tags = each_param(self.params).filter(|(_, key, _)| key.eq_ignore_ascii_case(b"tag"));
-        match tags.next() {
-            None => true,
-            Some((_, _, value)) => tags.next().is_none() && value.is_some_and(|tag| !tag.is_empty() && !tag.iter().any(ends)),
-        }
+        let Some((_, _, value)) = tags.next() else { return Ok(None) };
+        let tag = value.filter(|tag| !tag.is_empty() && !tag.iter().any(ends)).ok_or(AmbiguousTag)?;
+        if tags.next().is_some() { Err(AmbiguousTag) } else { Ok(Some(tag)) }
     }
 }
+
+/// A tag that two parsers could read differently.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct AmbiguousTag;
 
 /// Whether an unquoted display name holds nothing that separates values, parameters or parts of a URI (RFC 4475 3.1.2.15: repair
 /// or refuse). Beyond ASCII everything passes: deployed stacks send names so.
@@ -119,13 +125,19 @@ pub(super) fn each_param(params: &[u8]) -> impl Iterator<Item = (Range<usize>, &
         }
         let start = at;
         let mut end = at;
-        loop {
-            match params.get(end) {
-                None | Some(b';') => break,
-                // An open quote runs to the end: nothing in it can be a parameter.
-                Some(b'"') => end = quoted_end(params, end).unwrap_or(params.len()),
-                Some(_) => end = end.saturating_add(1),
+        while let Some(next) = params.get(end..).and_then(|rest| memchr2(b';', b'"', rest)) {
+            end = end.saturating_add(next);
+            if params.get(end) == Some(&b';') {
+                break;
             }
+            // An open quote runs to the end: nothing in it can be a parameter.
+            end = quoted_end(params, end).unwrap_or(params.len());
+            if end == params.len() {
+                break;
+            }
+        }
+        if params.get(end) != Some(&b';') {
+            end = params.len();
         }
         at = end.saturating_add(1);
         let span = trim(params, start..end);

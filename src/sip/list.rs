@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use memchr::memchr3;
+
 use super::Name;
 use super::address::quoted_end;
 use super::edit::Edit;
@@ -51,7 +53,9 @@ impl Iterator for Split<'_> {
 
 /// Where the first value of a text ends.
 fn comma(text: &[u8]) -> usize {
-    let (mut at, mut bracket) = (0, false);
+    // Most values hold none of these, and only they matter.
+    let Some(first) = memchr3(b',', b'"', b'<', text) else { return text.len() };
+    let (mut at, mut bracket) = (first, false);
     loop {
         match text.get(at) {
             None => return text.len(),

@@ -1,16 +1,38 @@
 //! Numbers and their bounds: `CSeq`, Max-Forwards, Content-Length, ports.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 /// A plain decimal number of ASCII digits, without sign; `None` if empty, not all digits, or above `max`. Never wraps.
 pub fn decimal(text: &[u8], max: u64) -> Option<u64> {
     if text.is_empty() {
         return None;
     }
-    text.iter().try_fold(0_u64, |sum, &digit| {
-        let digit = char::from(digit).to_digit(10).map(u64::from)?;
-        sum.checked_mul(10)?.checked_add(digit).filter(|&sum| sum <= max)
-    })
+    let mut sum = 0_u64;
+    for &octet in text {
+        let digit = octet.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        sum = sum.checked_mul(10)?.checked_add(u64::from(digit))?;
+        if sum > max {
+            return None;
+        }
+    }
+    Some(sum)
+}
+
+/// A dotted quad: four numbers up to 255 without leading zeros, and nothing else (resolvers disagree about every other form).
+pub fn quad(text: &[u8]) -> Option<Ipv4Addr> {
+    let mut octets = [0_u8; 4];
+    let mut parts = text.split(|&octet| octet == b'.');
+    for octet in &mut octets {
+        let part = parts.next()?;
+        if part.len() > 1 && part.first() == Some(&b'0') {
+            return None;
+        }
+        *octet = u8::try_from(decimal(part, 255)?).ok()?;
+    }
+    parts.next().is_none().then(|| octets.into())
 }
 
 /// Appends a number in decimal.
@@ -61,6 +83,26 @@ mod tests {
             let mut out = Vec::new();
             write_ip(ip.parse().unwrap(), &mut out);
             assert_eq!(out, ip.as_bytes());
+        }
+        for text in [
+            "0.0.0.0",
+            "1.2.3.4",
+            "255.255.255.255",
+            "",
+            ".",
+            "1.2.3",
+            "1.2.3.4.",
+            ".1.2.3.4",
+            "1..2.3",
+            "01.2.3.4",
+            "1.2.3.256",
+            "1.2.3.4.5",
+            "1.2.3.-4",
+            "+1.2.3.4",
+            "1.2.3.00",
+            "1.2.3.4 ",
+        ] {
+            assert_eq!(quad(text.as_bytes()), text.parse().ok(), "{text}");
         }
         assert_eq!(decimal(b"", 9), None);
         assert_eq!(decimal(b"99999999999999999999", u64::MAX), None);

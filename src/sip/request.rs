@@ -51,8 +51,8 @@ impl<'a> Request<'a> {
             return Err(Fault::Uri);
         }
         let via = Via::top(message)?;
-        let from = party(message, Name::From).ok_or(Fault::From)?;
-        let to = party(message, Name::To).ok_or(Fault::To)?;
+        let from_tag = tag(message, Name::From, Fault::From)?;
+        let to_tag = tag(message, Name::To, Fault::To)?;
         let call_id = call_id(message).ok_or(Fault::CallId)?;
         let (cseq, cseq_token) = cseq(message).ok_or(Fault::CSeq)?;
         if cseq_token != token {
@@ -65,14 +65,15 @@ impl<'a> Request<'a> {
                 Some(number.ok_or(Fault::MaxForwards)?)
             }
         };
-        let from_tag = from.tag().unwrap_or_default();
-        Ok(Self { method: *method, token, uri_text, uri, via, from_tag, to_tag: to.tag(), call_id, cseq, max_forwards })
+        let from_tag = from_tag.unwrap_or_default();
+        Ok(Self { method: *method, token, uri_text, uri, via, from_tag, to_tag, call_id, cseq, max_forwards })
     }
 }
 
-/// From or To. Its URI may have any scheme: it routes nothing.
-pub(super) fn party<'a>(message: &Message<'a>, name: Name) -> Option<Address<'a>> {
-    Address::parse(message.value(message.first(name)?)).filter(Address::tag_is_plain)
+/// The tag of From or To, if they have one; `fault` where the header cannot be read. Its URI may have any scheme: it routes nothing.
+pub(super) fn tag<'a>(message: &Message<'a>, name: Name, fault: Fault) -> Result<Option<&'a [u8]>, Fault> {
+    let address = message.first(name).and_then(|header| Address::parse(message.value(header))).ok_or(fault)?;
+    address.plain_tag().map_err(|_| fault)
 }
 
 fn call_id<'a>(message: &Message<'a>) -> Option<&'a [u8]> {

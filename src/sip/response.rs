@@ -1,6 +1,6 @@
 //! A response in which everything that the proxy core reads is known to be there and well formed.
 
-use super::request::{cseq, party};
+use super::request::{cseq, tag};
 use super::scan::{Fault, Message, Start};
 use super::via::Via;
 use super::{Method, Name};
@@ -28,10 +28,10 @@ impl<'a> Response<'a> {
             return Err(fault);
         }
         let via = Via::top(message)?;
-        party(message, Name::From).ok_or(Fault::From)?;
-        let to = party(message, Name::To).ok_or(Fault::To)?;
+        tag(message, Name::From, Fault::From)?;
+        let to_tag = tag(message, Name::To, Fault::To)?;
         message.first(Name::CallId).ok_or(Fault::CallId)?;
         let (_, token) = cseq(message).ok_or(Fault::CSeq)?;
-        Ok(Self { code: *code, via, method: Method::of(token), token, to_tag: to.tag() })
+        Ok(Self { code: *code, via, method: Method::of(token), token, to_tag })
     }
 }

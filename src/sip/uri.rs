@@ -1,11 +1,11 @@
 //! A borrowed view of SIP, SIPS and tel URIs (RFC 3261 19.1, RFC 3966).
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr};
 
-use memchr::{memchr, memchr_iter};
+use memchr::{memchr, memchr_iter, memrchr};
 
 use super::address::param;
-use super::number::decimal;
+use super::number::{decimal, quad};
 
 /// The scheme of a URI.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +58,7 @@ pub enum UriFault {
 impl<'a> Uri<'a> {
     /// Reads a URI that stands alone (no angle brackets, no white space).
     pub fn parse(text: &'a [u8]) -> Result<Self, UriFault> {
-        if text.iter().any(|&octet| octet <= b' ' || octet == 0x7f || matches!(octet, b'<' | b'>' | b'"')) {
+        if text.iter().any(|&octet| ends_uri(octet)) {
             return Err(UriFault::Syntax);
         }
         let colon = memchr(b':', text).ok_or(UriFault::Syntax)?;
@@ -137,14 +137,41 @@ pub fn host_port(text: &[u8]) -> Option<(Host<'_>, Option<u16>)> {
 /// about the rest (`010.0.0.1`, `1.2.3`, `0x7f.1`).
 fn host(text: &[u8]) -> Option<Host<'_>> {
     let name = text.strip_suffix(b".").unwrap_or(text);
-    let last = name.rsplit(|&octet| octet == b'.').next().unwrap_or_default();
+    let last = memrchr(b'.', name).map_or(Some(name), |dot| name.get(dot.saturating_add(1)..)).unwrap_or_default();
     if last.first().is_some_and(u8::is_ascii_digit) {
-        return Some(Host::Address(IpAddr::V4(std::str::from_utf8(text).ok()?.parse::<Ipv4Addr>().ok()?)));
+        return Some(Host::Address(IpAddr::V4(quad(text)?)));
     }
-    let legal = |&octet: &u8| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'.' | b'_');
-    let labels = !name.starts_with(b".") && memchr::memmem::find(name, b"..").is_none();
-    (!name.is_empty() && name.len() <= 253 && labels && name.iter().all(legal)).then_some(Host::Name(text))
+    // No label is empty: no dot follows a dot, or nothing.
+    let mut before = b'.';
+    for &octet in name {
+        if !is_host(octet) || (octet == b'.' && before == b'.') {
+            return None;
+        }
+        before = octet;
+    }
+    (!name.is_empty() && name.len() <= 253).then_some(Host::Name(text))
 }
+
+/// Whether an octet can stand in no URI.
+const fn ends_uri(octet: u8) -> bool {
+    octet <= b' ' || octet == 0x7f || matches!(octet, b'<' | b'>' | b'"')
+}
+
+/// Whether an octet may stand in a host name.
+#[expect(clippy::indexing_slicing, reason = "an octet is always within 256 entries")]
+const fn is_host(octet: u8) -> bool {
+    HOST[octet as usize]
+}
+
+#[expect(clippy::indexing_slicing, reason = "computed while compiling")]
+const HOST: [bool; 256] = {
+    let (mut table, mut octet) = ([false; 256], 0_u8);
+    while octet < 128 {
+        table[octet as usize] = octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'.' | b'_');
+        octet += 1;
+    }
+    table
+};
 
 /// Reads a port: 1 to 65535, without leading zeros.
 fn port(digits: &[u8]) -> Option<u16> {

@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::ops::Range;
 
+use memchr::{memchr, memrchr};
+
 use super::Name;
 use super::address::{closes, each_param};
 use super::edit::Edit;
@@ -59,7 +61,7 @@ impl<'a> Via<'a> {
         if !name.eq_ignore_ascii_case(b"SIP") || version != b"2.0" || !rest.first().copied().is_some_and(is_space) {
             return None;
         }
-        let end = rest.iter().position(|&octet| octet == b';').unwrap_or(rest.len());
+        let end = memchr(b';', rest).unwrap_or(rest.len());
         let (sent_by, params) = rest.split_at_checked(end)?;
         let sent_by = trimmed(sent_by);
         let (host, port) = match host_port(sent_by) {
@@ -76,7 +78,7 @@ impl<'a> Via<'a> {
             let whole = || {
                 // From the `;` before it, whatever white space is between.
                 let before = bytes.get(..offset.saturating_add(place.start)).unwrap_or_default();
-                let semicolon = memchr::memrchr(b';', before).unwrap_or(before.len());
+                let semicolon = memrchr(b';', before).unwrap_or(before.len());
                 semicolon..offset.saturating_add(place.end)
             };
             // 7.3.1: a parameter stands once; of two, others may believe the other.
@@ -144,7 +146,7 @@ fn slash(text: &[u8]) -> Option<&[u8]> {
 
 /// `host : port` with white space around the colon (25.1 COLON).
 fn spaced_host_port(text: &[u8]) -> Option<(Host<'_>, Option<u16>)> {
-    let colon = memchr::memrchr(b':', text)?;
+    let colon = memrchr(b':', text)?;
     let host = text.get(trim(text, 0..colon))?;
     let port = text.get(trim(text, colon.checked_add(1)?..text.len()))?;
     let (host, none) = host_port(host)?;

@@ -1,11 +1,11 @@
 //! The table of open transactions: by place (responses), by key (requests), by time.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
 use std::time::Instant;
 
 use slab::Slab;
 
+use super::super::keys::Keyed;
 use super::Transaction;
 use super::timer::{Wake, Wheel};
 use crate::core::branch::PROBE_SLOT;
@@ -14,33 +14,10 @@ use crate::core::branch::PROBE_SLOT;
 #[derive(Debug)]
 pub(crate) struct Table {
     transactions: Slab<Box<Transaction>>,
-    places: HashMap<u128, u32, BuildHasherDefault<Keyed>>,
+    places: HashMap<u128, u32, Keyed>,
     wheel: Wheel,
     serial: u64,
     due: Vec<Wake>,
-}
-
-/// Keys are keyed hashes already (see [`crate::core`]'s keys): hashing them again would protect nothing.
-#[derive(Default)]
-struct Keyed(u64);
-
-impl Hasher for Keyed {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for chunk in bytes.chunks(8) {
-            let mut word = [0; 8];
-            word.iter_mut().zip(chunk).for_each(|(to, from)| *to = *from);
-            self.0 ^= u64::from_le_bytes(word);
-        }
-    }
-
-    #[expect(clippy::cast_possible_truncation, reason = "half of a hash is a hash")]
-    fn write_u128(&mut self, key: u128) {
-        self.0 = key as u64;
-    }
 }
 
 impl Table {
