@@ -11,14 +11,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::io::unix::AsyncFdReadyGuard;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::task::yield_now;
 use tokio::time::{sleep_until, timeout};
 
 use super::stream::{self, Accepting, Streams};
 use super::udp::{Batch, SLOTS, Udp};
 use super::worker::Worker;
-use crate::admin::{Latch, Ready};
+use crate::admin::{Latch, Question, Questions, Ready};
 use crate::config::{Config, ListenerId};
 use crate::core::Core;
 use crate::core::io::Arrival;
@@ -54,8 +54,8 @@ pub(super) struct Start {
     pub(super) tcp: Vec<(ListenerId, std::net::TcpListener)>,
     pub(super) ready: Arc<Ready>,
     pub(super) commands: mpsc::Receiver<Command>,
-    /// Who asks whether the loop turns.
-    pub(super) pulse: mpsc::Receiver<oneshot::Sender<()>>,
+    /// What the endpoints ask.
+    pub(super) questions: Questions,
 }
 
 /// Runs a worker on this thread until it is told to end.
@@ -75,7 +75,7 @@ impl Drop for End {
 }
 
 async fn run(start: Start) -> io::Result<()> {
-    let Start { config, targets, metrics, seed, udp, tcp, ready, commands, pulse } = start;
+    let Start { config, targets, metrics, seed, udp, tcp, ready, commands, questions } = start;
     let mut sockets: Vec<Option<Rc<Udp>>> = config.listeners.iter().map(|_| None).collect();
     for (id, socket) in udp {
         if let Some(slot) = sockets.get_mut(usize::from(id.0)) {
@@ -97,7 +97,7 @@ async fn run(start: Start) -> io::Result<()> {
     ready.set(Latch::Listeners, true);
     // The core has something to do before anything happens: its first probes.
     worker.borrow().arm();
-    let mut obey = Box::pin(obey(worker, commands, pulse, accepting));
+    let mut obey = Box::pin(obey(worker, commands, questions, accepting));
     // One task polls them all: the wake-up of a socket leads straight to its loop.
     std::future::poll_fn(|cx| {
         for each in &mut loops {
@@ -186,7 +186,7 @@ async fn tick(worker: Rc<RefCell<Worker>>) {
 async fn obey(
     worker: Rc<RefCell<Worker>>,
     mut commands: mpsc::Receiver<Command>,
-    mut pulse: mpsc::Receiver<oneshot::Sender<()>>,
+    mut questions: Questions,
     accepting: Accepting,
 ) {
     let drained = Rc::clone(&worker.borrow().drained);
@@ -196,9 +196,8 @@ async fn obey(
         let command = tokio::select! {
             command = commands.recv() => command,
             () = drained.notified() => break,
-            Some(answer) = pulse.recv() => {
-                // Whoever asked may have given up waiting.
-                let _ = answer.send(());
+            Some(question) = questions.recv() => {
+                answer(&worker, question);
                 continue;
             }
             () = async { sleep_until(end.unwrap_or_else(tokio::time::Instant::now)).await }, if end.is_some() => break,
@@ -218,4 +217,12 @@ async fn obey(
     drop(accepting);
     // What is written but not sent yet gets its chance. Whoever does not read by then does not count.
     let _ = timeout(CLOSE, Streams::close_all(&worker)).await;
+}
+
+/// Answers the endpoints. Whoever asked may have given up waiting.
+fn answer(worker: &RefCell<Worker>, question: Question) {
+    match question {
+        Question::Turns(answer) => drop(answer.send(())),
+        Question::Targets(answer) => drop(answer.send(worker.borrow().status(Instant::now()))),
+    }
 }

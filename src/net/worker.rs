@@ -19,7 +19,7 @@ use super::udp::Udp;
 use crate::admin::{Latch, Ready};
 use crate::config::{Config, ListenerId, Transport};
 use crate::core::Core;
-use crate::core::io::{Arrival, Attempt, Destination, Input, Note, Output, Send};
+use crate::core::io::{Arrival, Attempt, Destination, Input, Note, Output, Send, TargetStatus};
 use crate::dns::Targets;
 use crate::telemetry::{Loss, Record, Seen};
 
@@ -213,6 +213,11 @@ impl Worker {
         let known = targets.all_known();
         self.feed(now, Input::Targets(targets), None);
         self.ready.set(Latch::Targets, known);
+    }
+
+    /// How the targets stand.
+    pub(super) fn status(&self, now: Instant) -> Vec<TargetStatus> {
+        self.core.status(now)
     }
 
     pub(super) fn drain(&mut self, now: Instant) {
