@@ -23,6 +23,7 @@ mod overlap;
 mod report;
 mod source;
 mod table;
+mod uses;
 mod value;
 mod warning;
 
@@ -30,6 +31,7 @@ pub use endpoint::{Endpoint, Endpoints};
 pub use error::{ConfigError, Mistake};
 pub use load::{load, parse};
 pub use source::Sources;
+pub use uses::{Use, Written};
 
 /// Index of a region in [`Config::regions`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -109,7 +111,7 @@ pub struct Config {
     pub sources: Sources,
     /// The answer profile where no trunk is known.
     pub reject: Profile,
-    /// `/metrics`, `/healthz`, `/readyz`.
+    /// `/metrics`, `/healthz`, `/readyz`, `/status`.
     pub admin: Option<SocketAddr>,
     /// How names are resolved.
     pub dns: Dns,

@@ -275,6 +275,13 @@ pub enum Note {
         /// INVITE to that response.
         after: Duration,
     },
+    /// A server of the region gave its first response to a request, so long after it was sent there.
+    Answered {
+        /// The region.
+        region: RegionId,
+        /// The first sending to that response.
+        after: Duration,
+    },
     /// A target's health has changed.
     Health {
         /// The region whose server it is.

@@ -20,7 +20,7 @@ use super::udp::Udp;
 use crate::admin::{Latch, Ready};
 use crate::config::{Config, ListenerId, NextHop, Transport};
 use crate::core::Core;
-use crate::core::io::{Arrival, Attempt, Destination, Input, Note, Output, Send};
+use crate::core::io::{Arrival, Attempt, Destination, Input, Note, Output, Send, TargetStatus};
 use crate::dns::{Server, Targets};
 use crate::telemetry::{Loss, Record, Seen};
 
@@ -247,6 +247,11 @@ impl Worker {
         for next_hop in self.asking.names() {
             self.answer(now, next_hop, Vec::new(), Duration::ZERO);
         }
+    }
+
+    /// How the targets stand.
+    pub(super) fn status(&self, now: Instant) -> Vec<TargetStatus> {
+        self.core.status(now)
     }
 
     pub(super) fn drain(&mut self, now: Instant) {
