@@ -26,8 +26,7 @@ impl Kamailio {
         std::fs::create_dir_all(&run).unwrap();
         let mut command = Command::new("kamailio");
         command.args(["-DD", "-E", "-m", "64", "-M", "8", "-f"]).arg(config).arg("-Y").arg(&run).arg("-w").arg(&run);
-        let path = std::env::var("PATH").unwrap_or_default();
-        command.env("PATH", format!("{path}:/usr/sbin"));
+        command.env("PATH", super::path());
         let mut process = Process::start(name, site.directory(), &mut command);
         await_udp(&mut process, addr);
         await_tcp(&mut process, addr);
