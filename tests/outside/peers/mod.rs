@@ -1,11 +1,13 @@
 //! The daemon among other people's software: `SIPp` as trunk and server, Kamailio on either side, NSD, BIND and Unbound behind
-//! the names, promtool as the reader of its metrics.
+//! the names, nftables between, promtool as the reader of its metrics.
 //!
 //! Built with the feature `peers`. Each peer is a process of its test, on that test's addresses.
 
+mod apart;
 mod calls;
 mod commands;
 mod contacts;
+mod dying;
 mod finding;
 mod kamailio;
 mod named;

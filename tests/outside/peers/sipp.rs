@@ -86,7 +86,7 @@ impl Sipp {
 
 /// A server that answers every call and every probe until it is killed, and counts.
 pub(super) struct Server {
-    _process: Process,
+    process: Process,
     counts: PathBuf,
 }
 
@@ -101,7 +101,12 @@ impl Server {
         let mut process = Process::start(&name, site.directory(), &mut command);
         await_udp(&mut process, addr);
         let counts = site.directory().join(format!("server_{}_counts.csv", process.id()));
-        Self { _process: process, counts }
+        Self { process, counts }
+    }
+
+    /// Sends it a signal by its name.
+    pub(super) fn signal(&self, signal: &str) {
+        self.process.signal(signal);
     }
 
     /// How many calls have come to it, as it last said; it says so every second.
