@@ -143,7 +143,7 @@ pub(super) fn media(region: &Networks, from_trunk: Option<&Trunk>, message: &Mes
         Err(Objection::Outside { field, address }) => {
             Err((Reason::ForeignMediaOffer, format!("SDP {field} address {address} is outside")))
         }
-        Err(Objection::Unreadable { field, text }) => unreadable(format!("SDP {field} cannot be checked: {}", shown(text))),
+        Err(Objection::Unreadable { field, text }) => unreadable(format!("SDP {field} cannot be checked: {}", shown(&text))),
     }
 }
 
