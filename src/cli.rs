@@ -9,16 +9,19 @@ use std::sync::Arc;
 
 use clap::{Parser, Subcommand};
 
-use crate::config::{self, ConfigError, Mistake};
+use crate::config::{self, ConfigError, Mistake, Written};
 
 mod check;
+mod online;
 pub(crate) mod paint;
+mod resolve;
+mod trace;
 
 use paint::Paint;
 
 /// Everything went as it should.
 const OK: u8 = 0;
-/// The demonstration did not go as it should.
+/// Something did not go as it should: a call of the demonstration, a name that was looked up.
 const FAILED: u8 = 1;
 /// The configuration file cannot be read (`EX_NOINPUT` of sysexits.h).
 const NO_INPUT: u8 = 66;
@@ -51,14 +54,40 @@ enum Command {
     },
     /// Say everything that is wrong with a configuration, or what it means
     #[command(after_help = "Exit codes:
-   0  valid (there may be warnings)
+   0  valid (there may be warnings), and with --online every address is inside for everyone who sends to its name
+   1  --online: a name is outside, in part or whole, or resolves to nothing, or DNS failed
    2  wrong arguments
   66  FILE cannot be read
+  69  --online: there are no usable name servers
   78  the configuration has mistakes")]
     Check {
         /// The configuration
         #[arg(short, long, value_name = "FILE")]
         config: PathBuf,
+        /// Resolve every name of the configuration too, and say what is outside
+        #[arg(long)]
+        online: bool,
+        /// One JSON object on standard output
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show the way from a name to its servers (RFC 3263), what of it is inside, and in which order calls would try it
+    #[command(after_help = "Exit codes:
+   0  every address is inside, for everyone in FILE who sends to NAME; if nobody does, inside some region
+   1  some addresses are outside
+   2  wrong arguments
+   3  all addresses are outside
+   4  NAME resolves to nothing
+   5  DNS failed
+  66  FILE cannot be read
+  69  there are no usable name servers
+  78  the configuration has mistakes")]
+    Resolve {
+        /// The configuration: name servers, networks, and who sends to NAME
+        #[arg(short, long, value_name = "FILE")]
+        config: PathBuf,
+        /// What may stand in `upstream` or `uri`: sip:HOST[:PORT][;transport=udp|tcp], HOST or HOST:PORT
+        name: Written,
         /// One JSON object on standard output
         #[arg(long)]
         json: bool,
@@ -79,7 +108,8 @@ enum Command {
 pub fn main() -> ExitCode {
     let code = match Arguments::parse().command {
         Command::Run { config } => run(config),
-        Command::Check { config, json } => check::check(&config, json),
+        Command::Check { config, online, json } => check::check(&config, online, json),
+        Command::Resolve { config, name, json } => resolve::resolve(&config, name, json),
         Command::Demo { once } => demo(once),
     };
     ExitCode::from(code)

@@ -327,7 +327,7 @@ fn a_destination_becomes_an_address_in_one_place() {
     // A connection is opened to what the fence passed, and to nothing else.
     let stream = sources.iter().find(|source| source.is_in("src/net/stream.rs")).unwrap();
     for signature in
-        ["pub(super) fn connect(worker: &mut Worker, listener: ListenerId, to: Fenced)", "within: Duration, to: Fenced)"]
+        ["pub(super) fn connect(worker: &mut Worker, listener: ListenerId, to: Fenced)", "patience: Patience, to: Fenced)"]
     {
         assert!(stream.text.contains(signature), "{signature}");
     }

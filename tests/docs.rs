@@ -11,11 +11,11 @@ use std::time::{Duration, Instant};
 
 use ringfence::config::{Config, ListenerId, ProjectId, RegionId, Transport, TrunkId, parse};
 use ringfence::core::Core;
-use ringfence::core::io::{Arrival, Destination, Input, Outcome, Output, Verdict};
+use ringfence::core::io::{Arrival, Destination, Health, Input, Outcome, Output, TargetStatus, Verdict};
 use ringfence::dns::Targets;
 use ringfence::reason::{Class, Profile, Reason};
 use ringfence::sip::{Fault, Method};
-use ringfence::telemetry::{Direction, Handles, Metrics};
+use ringfence::telemetry::{Direction, Handles, Metrics, upstream};
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -212,11 +212,19 @@ fn types_and_labels_are_the_exposed_ones() {
     handles.verdict(region, Some(ProjectId(0)), Verdict::Accept, Reason::InRegion).increment(1);
     handles.decided(Duration::from_micros(20));
     handles.setup(region, Duration::from_millis(20));
+    handles.answered(region, Duration::from_millis(2));
     metrics.lookups("A", "ok").increment(1);
     metrics.outside("eu").increment(1);
     metrics.stale("eu").set(1.0);
     metrics.config("digest", true);
-    let exposed = metrics.render();
+    let mut exposed = metrics.render();
+    let (addr, since) = ("10.20.0.5:5060".parse().unwrap(), Instant::now());
+    let (transport, state) = (Transport::Udp, Health::Up);
+    upstream::expose(
+        &config,
+        &[TargetStatus { region, addr, transport, state, since, heard: None, failure: None }],
+        &mut exposed,
+    );
     let mut found: BTreeMap<String, (String, BTreeSet<String>)> = BTreeMap::new();
     for line in exposed.lines().filter(|line| line.starts_with("# TYPE ringfence_")) {
         let mut words = line.split(' ').skip(2);

@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -250,7 +250,7 @@ fn an_idle_daemon_stops_at_once_and_may_be_dropped_inside_a_runtime() {
 
 #[test]
 fn not_ready_while_a_name_is_unknown() {
-    let server = std::net::UdpSocket::bind("127.52.11.9:0").unwrap();
+    let server = UdpSocket::bind("127.52.11.9:0").unwrap();
     let more = format!(
         "[dns]\nservers = [\"{}\"]\n[region.us]\nhostname = \"us.example.com\"\nnetworks = [\"10.0.0.0/8\"]\n",
         server.local_addr().unwrap()
@@ -263,6 +263,82 @@ fn not_ready_while_a_name_is_unknown() {
     assert_eq!(daemon.missing(), ["not every upstream name has been resolved yet"]);
 }
 
+/// What the admin endpoint says.
+fn get(daemon: &Daemon, path: &str) -> String {
+    let mut stream = TcpStream::connect(daemon.admin().unwrap()).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+    body.to_owned()
+}
+
+fn status(daemon: &Daemon) -> serde_json::Value {
+    serde_json::from_str(&get(daemon, "/status")).unwrap()
+}
+
+/// Answers every request with 200, until something comes that is none.
+fn serve(server: &UdpSocket) {
+    loop {
+        let mut buffer = [0; 2000];
+        let (length, from) = server.recv_from(&mut buffer).unwrap();
+        let text = std::str::from_utf8(&buffer[..length]).unwrap();
+        if !text.contains("SIP/2.0") {
+            return;
+        }
+        let kept = |line: &&str| ["Via:", "From:", "To:", "Call-ID:", "CSeq:"].iter().any(|name| line.starts_with(name));
+        let rows: Vec<_> = text.split("\r\n").filter(kept).collect();
+        let answer = format!("SIP/2.0 200 OK\r\n{}\r\nContent-Length: 0\r\n\r\n", rows.join("\r\n"));
+        server.send_to(answer.as_bytes(), from).unwrap();
+    }
+}
+
+#[test]
+fn a_server_that_goes_is_seen_to_go() {
+    let server = UdpSocket::bind("127.52.14.200:5060").unwrap();
+    let serving = std::thread::spawn(move || serve(&server));
+    let mut config = config(14, "");
+    config.health.interval = Some(Duration::from_millis(100));
+    let daemon = start(config);
+    let target = |daemon: &Daemon| status(daemon)["regions"][0]["targets"][0].clone();
+    let up = "ringfence_upstream_up{region=\"eu\",target=\"udp:127.52.14.200:5060\"}";
+    until("it is heard", || !target(&daemon)["heard"].is_null());
+    let heard = target(&daemon);
+    assert_eq!((&heard["state"], &heard["address"], &heard["why"]), (&"up".into(), &"127.52.14.200:5060".into(), &().into()));
+    assert!(get(&daemon, "/metrics").contains(&format!("\n{up} 1\n")));
+    UdpSocket::bind("127.52.14.200:0").unwrap().send_to(b"enough", "127.52.14.200:5060").unwrap();
+    serving.join().unwrap();
+    until("it is down", || target(&daemon)["state"] == "down");
+    let down = target(&daemon);
+    // What came before its end and was not read is silence; after that the system says that nobody is there.
+    assert!(down["why"] == "unreachable" || down["why"] == "silent", "{down}");
+    assert!(!down["heard"].is_null() && down["since_seconds"].is_u64(), "{down}");
+    assert!(get(&daemon, "/metrics").contains(&format!("\n{up} 0\n")));
+}
+
+#[test]
+fn status_is_of_the_configuration_in_force() {
+    let mut daemon = start(config(13, ""));
+    let before = status(&daemon);
+    assert_eq!((&before["ready"], &before["draining"]), (&true.into(), &false.into()), "{before}");
+    assert_eq!(before["regions"][0]["networks"], serde_json::json!(["127.52.13.128/25"]));
+    assert!(before["regions"][0]["targets"].is_array() && before["names"] == serde_json::json!([]), "{before}");
+    let server = UdpSocket::bind("127.52.13.9:0").unwrap();
+    let more = format!("[dns]\nservers = [\"{}\"]\n", server.local_addr().unwrap());
+    let text =
+        more + "[project.other]\n[project.other.trunk.out]\nnetworks = [\"192.0.2.0/24\"]\nuri = \"sip:a.example.net:5070\"\n";
+    let (name, digest) = (config(13, &text), config(13, &text).digest);
+    daemon.reload(name).unwrap();
+    let after = status(&daemon);
+    assert_eq!(after["configuration"]["digest"], digest.as_str());
+    let name = &after["names"][0];
+    assert_eq!((&name["name"], &name["servers"]), (&"sip:a.example.net:5070".into(), &serde_json::json!([])), "{after}");
+    assert_eq!(name["uses"], serde_json::json!(["trunk out of other"]));
+    assert_eq!((&after["ready"], &after["missing"][0]), (&false.into(), &"not every upstream name has been resolved yet".into()));
+}
+
 #[test]
 fn a_flood_on_one_socket_starves_no_other() {
     let daemon = start(config(12, ""));
@@ -270,7 +346,7 @@ fn a_flood_on_one_socket_starves_no_other() {
     std::thread::scope(|scope| {
         for _ in 0..3 {
             scope.spawn(|| {
-                let socket = std::net::UdpSocket::bind("127.52.12.66:0").unwrap();
+                let socket = UdpSocket::bind("127.52.12.66:0").unwrap();
                 while flooding.load(Ordering::Relaxed) {
                     // A full send buffer is no reason to stop.
                     let _ = socket.send_to(&[b'x'; 900], to);

@@ -15,7 +15,7 @@ use libfuzzer_sys::fuzz_target;
 use ringfence::config::{Config, ListenerId, parse};
 use ringfence::core::Core;
 use ringfence::core::io::{Arrival, Destination, Input, Note, Output};
-use ringfence::dns::Targets;
+use ringfence::dns::{Server, Targets};
 use ringfence::sip::{Fault, Message, Name, Start};
 
 const CONFIG: &str = r#"
@@ -94,6 +94,16 @@ impl Scene {
         };
         let mut out = Vec::new();
         self.core.handle(self.now, Input::Message { arrival, bytes: &bytes }, &mut out);
+        if let [Output::Ask(next_hop)] = &out[..] {
+            // The shell's part: a name of which nothing is known has a server on each side, and one outside.
+            let addresses = [[192, 0, 2, 99], SERVER, TRUNK].map(|ip| SocketAddr::from((ip, 5060))).to_vec();
+            let servers = vec![Server { rank: 0, weight: 0, transport: None, addresses }];
+            let (next_hop, hold) = (next_hop.clone(), Duration::from_secs(1));
+            out.clear();
+            self.core.handle(self.now, Input::Answer { next_hop, servers, hold }, &mut out);
+            assert!(out.is_empty(), "an answer alone does nothing");
+            self.core.handle(self.now, Input::Message { arrival, bytes: &bytes }, &mut out);
+        }
         let arrived = out.iter().filter(|output| matches!(output, Output::Note(Note::Arrived { .. }))).count();
         assert_eq!(arrived, 1, "one outcome for each message");
         self.check(&out, Some(IpAddr::from(from)));

@@ -5,12 +5,17 @@
 //! | `/metrics` | Prometheus text |
 //! | `/healthz` | 200 while the worker's loop turns, else 503 |
 //! | `/readyz` | 200 while calls are taken, else 503 and what is missing |
+//! | `/status` | JSON: regions, targets and why they are down, names and what they resolve to |
 //!
 //! Any other path is 404; any method but GET and HEAD is 405. Connections are few and short: a scraper that is slow, or never
 //! reads, costs itself.
 
+mod ask;
+mod moment;
 mod ready;
 mod server;
+mod status;
 
+pub(crate) use ask::{Asked, Beside, Known, Question, Questions, Worker};
 pub use ready::{Latch, Ready};
-pub(crate) use server::{Pulse, serve, turns};
+pub(crate) use server::{Sources, serve};

@@ -73,6 +73,11 @@ impl Ready {
         self.enter(Phase::Ended);
     }
 
+    /// Whether it takes no more calls because it is about to end.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.lock().phase > Phase::Serving
+    }
+
     /// What is missing; empty: ready.
     pub fn missing(&self) -> Vec<&'static str> {
         self.lock().missing()

@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -12,10 +12,12 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::Semaphore;
 
-use super::Ready;
-use crate::telemetry::Metrics;
+use super::ask::{Beside, Worker};
+use super::moment::Now;
+use super::{Ready, status};
+use crate::telemetry::{Metrics, upstream};
 
 /// Connections served at a time; more wait in the kernel.
 const CONNECTIONS: usize = 32;
@@ -28,14 +30,19 @@ const HEADER_OCTETS: usize = 16 * 1024;
 /// The pause after the system refused to accept.
 const REFUSED: Duration = Duration::from_millis(100);
 
-/// How long the worker's loop may take to turn.
-const TURN: Duration = Duration::from_secs(1);
-
-/// Asks whether the worker's loop turns: it answers each of these as it goes round.
-pub(crate) type Pulse = mpsc::Sender<oneshot::Sender<()>>;
+/// Where the answers come from.
+#[derive(Debug)]
+pub(crate) struct Sources {
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) ready: Arc<Ready>,
+    pub(crate) worker: Worker,
+    pub(crate) beside: Beside,
+    pub(crate) started: Instant,
+}
 
 /// Serves the endpoints for ever.
-pub(crate) async fn serve(listener: TcpListener, metrics: Arc<Metrics>, ready: Arc<Ready>, pulse: Pulse) {
+pub(crate) async fn serve(listener: TcpListener, sources: Sources) {
+    let sources = Arc::new(sources);
     let permits = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
         let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { return };
@@ -43,7 +50,7 @@ pub(crate) async fn serve(listener: TcpListener, metrics: Arc<Metrics>, ready: A
             tokio::time::sleep(REFUSED).await;
             continue;
         };
-        let connection = connection(stream, Arc::clone(&metrics), Arc::clone(&ready), pulse.clone());
+        let connection = connection(stream, Arc::clone(&sources));
         tokio::spawn(async move {
             connection.await;
             drop(permit);
@@ -51,10 +58,10 @@ pub(crate) async fn serve(listener: TcpListener, metrics: Arc<Metrics>, ready: A
     }
 }
 
-async fn connection(stream: TcpStream, metrics: Arc<Metrics>, ready: Arc<Ready>, pulse: Pulse) {
+async fn connection(stream: TcpStream, sources: Arc<Sources>) {
     let service = service_fn(move |request: Request<Incoming>| {
-        let (metrics, ready, pulse) = (Arc::clone(&metrics), Arc::clone(&ready), pulse.clone());
-        async move { Ok::<_, Infallible>(answer(&request, &metrics, &ready, &pulse).await) }
+        let sources = Arc::clone(&sources);
+        async move { Ok::<_, Infallible>(answer(&request, &sources).await) }
     });
     let serving = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
@@ -65,10 +72,10 @@ async fn connection(stream: TcpStream, metrics: Arc<Metrics>, ready: Arc<Ready>,
     let _ = tokio::time::timeout(CONNECTION, serving).await;
 }
 
-async fn answer<B>(request: &Request<B>, metrics: &Metrics, ready: &Ready, pulse: &Pulse) -> Response<Full<Bytes>> {
+async fn answer<B>(request: &Request<B>, sources: &Sources) -> Response<Full<Bytes>> {
     let path = request.uri().path();
-    if !matches!(path, "/metrics" | "/healthz" | "/readyz") {
-        return plain(StatusCode::NOT_FOUND, "not found: /metrics, /healthz, /readyz\n".to_owned());
+    if !matches!(path, "/metrics" | "/healthz" | "/readyz" | "/status") {
+        return plain(StatusCode::NOT_FOUND, "not found: /metrics, /healthz, /readyz, /status\n".to_owned());
     }
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, "only GET\n".to_owned());
@@ -76,57 +83,98 @@ async fn answer<B>(request: &Request<B>, metrics: &Metrics, ready: &Ready, pulse
         return response;
     }
     match path {
-        "/metrics" => {
-            let mut response = plain(StatusCode::OK, metrics.render());
-            let kind = hyper::header::HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
-            response.headers_mut().insert(CONTENT_TYPE, kind);
-            response
-        }
-        "/healthz" if turns(pulse).await => plain(StatusCode::OK, "ok\n".to_owned()),
+        "/metrics" => typed("text/plain; version=0.0.4; charset=utf-8", sources.metrics().await),
+        "/status" => match sources.status().await {
+            Some(status) => typed("application/json", format!("{status:#}\n")),
+            None => plain(StatusCode::SERVICE_UNAVAILABLE, "ended\n".to_owned()),
+        },
+        "/healthz" if sources.worker.turns().await => plain(StatusCode::OK, "ok\n".to_owned()),
         "/healthz" => plain(StatusCode::SERVICE_UNAVAILABLE, "the worker does not answer\n".to_owned()),
-        _ => match ready.missing() {
+        _ => match sources.ready.missing() {
             missing if missing.is_empty() => plain(StatusCode::OK, "ready\n".to_owned()),
             missing => plain(StatusCode::SERVICE_UNAVAILABLE, missing.join("\n") + "\n"),
         },
     }
 }
 
-/// Whether the worker's loop turns.
-pub(crate) async fn turns(pulse: &Pulse) -> bool {
-    let asked = async {
-        let (answer, answered) = oneshot::channel();
-        pulse.send(answer).await.is_ok() && answered.await.is_ok()
-    };
-    tokio::time::timeout(TURN, asked).await.unwrap_or(false)
+impl Sources {
+    /// The exposition. What the worker does not say in time is left out: a gauge that is not true would be worse than none.
+    async fn metrics(&self) -> String {
+        let (known, targets) = tokio::join!(self.beside.known(), self.worker.targets());
+        let mut text = self.metrics.render();
+        if let (Some(known), Some(targets)) = (known, targets) {
+            upstream::expose(&known.config, &targets, &mut text);
+        }
+        text
+    }
+
+    async fn status(&self) -> Option<serde_json::Value> {
+        let (known, targets) = tokio::join!(self.beside.known(), self.worker.targets());
+        Some(status::status(&known?, targets.as_deref(), &self.ready, self.started, Now::read()))
+    }
 }
 
 fn plain(status: StatusCode, body: String) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(Bytes::from(body)));
+    let mut response = typed("text/plain; charset=utf-8", body);
     *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, hyper::header::HeaderValue::from_static("text/plain; charset=utf-8"));
+    response
+}
+
+fn typed(kind: &'static str, body: String) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from(body)));
+    response.headers_mut().insert(CONTENT_TYPE, hyper::header::HeaderValue::from_static(kind));
     response
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::task::JoinHandle;
 
     use super::*;
-    use crate::admin::Latch;
+    use crate::admin::{Known, Latch, Question, Questions};
+    use crate::config::{RegionId, Transport};
+    use crate::core::io::{Failure, Health, TargetStatus};
 
     struct Admin {
         addr: std::net::SocketAddr,
         ready: Arc<Ready>,
-        asked: mpsc::Receiver<oneshot::Sender<()>>,
+        questions: Questions,
     }
 
+    /// The endpoints of a daemon with the region `eu`, whose worker is the test.
     async fn admin() -> Admin {
+        let text = "serve = [\"eu\"]\n[region.eu]\nhostname = \"eu.example.com\"\nlisten = [\"udp:127.0.0.1:5060\"]\n\
+             networks = [\"10.0.0.0/8\"]\nupstream = \"10.0.0.1\"\n[project.acme]\n";
+        let config = Arc::new(crate::config::parse(Path::new("test.toml"), text).unwrap());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let ready = Arc::new(Ready::default());
-        let (pulse, asked) = mpsc::channel(8);
-        tokio::spawn(serve(listener, Arc::new(Metrics::new()), Arc::clone(&ready), pulse));
-        Admin { addr, ready, asked }
+        let ((worker, questions), (beside, mut asked)) = (Worker::new(), Beside::new());
+        tokio::spawn(async move {
+            while let Some(answer) = asked.recv().await {
+                let _ = answer.send(Known { config: Arc::clone(&config), names: Vec::new() });
+            }
+        });
+        let (metrics, started) = (Arc::new(Metrics::new()), Instant::now());
+        tokio::spawn(serve(listener, Sources { metrics, ready: Arc::clone(&ready), worker, beside, started }));
+        Admin { addr, ready, questions }
+    }
+
+    /// A worker with one target, in this state.
+    fn work(mut questions: Questions, state: Health) -> JoinHandle<Questions> {
+        tokio::spawn(async move {
+            let since = Instant::now();
+            let (addr, heard, failure) = ("10.0.0.1:5060".parse().unwrap(), Some(since), Some(Failure::Silent));
+            let target = TargetStatus { region: RegionId(0), addr, transport: Transport::Udp, state, since, heard, failure };
+            match questions.recv().await.unwrap() {
+                Question::Turns(answer) => answer.send(()).unwrap(),
+                Question::Targets(answer) => answer.send(vec![target]).unwrap(),
+            }
+            questions
+        })
     }
 
     /// Status code and everything else.
@@ -163,17 +211,42 @@ mod tests {
 
     #[tokio::test]
     async fn health_is_the_worker_answering() {
-        let mut admin = admin().await;
-        let worker = tokio::spawn(async move {
-            admin.asked.recv().await.unwrap().send(()).unwrap();
-            admin.asked
-        });
+        let admin = admin().await;
+        let worker = work(admin.questions, Health::Up);
         assert_eq!(ask(admin.addr, "GET /healthz").await.0, 200);
         // Nobody answers now: the loop hangs.
-        let asked = worker.await.unwrap();
+        let questions = worker.await.unwrap();
         assert_eq!(ask(admin.addr, "GET /healthz").await.0, 503);
-        drop(asked);
+        drop(questions);
         assert_eq!(ask(admin.addr, "GET /healthz").await.0, 503, "and now it is gone");
+    }
+
+    #[tokio::test]
+    async fn targets_are_asked_of_the_worker_at_each_scrape() {
+        let Admin { addr, mut questions, .. } = admin().await;
+        for (state, value) in [(Health::Up, 1), (Health::Rising, 1), (Health::Down, 0)] {
+            let worker = work(questions, state);
+            let (_, body) = ask(addr, "GET /metrics").await;
+            let series = format!("\nringfence_upstream_up{{region=\"eu\",target=\"udp:10.0.0.1:5060\"}} {value}\n");
+            assert!(body.contains(&series), "{body}");
+            questions = worker.await.unwrap();
+        }
+        let worker = work(questions, Health::Down);
+        let (code, body) = ask(addr, "GET /status").await;
+        assert!(code == 200 && body.contains("content-type: application/json"), "{body}");
+        let status = object(&body);
+        let target = &status["regions"][0]["targets"][0];
+        assert_eq!((&target["state"], &target["why"]), (&"down".into(), &"silent".into()), "{status}");
+        // Nobody answers now: what is not known is not told.
+        let questions = worker.await.unwrap();
+        let (code, body) = ask(addr, "GET /status").await;
+        assert_eq!((code, &object(&body)["regions"][0]["targets"]), (200, &serde_json::Value::Null), "{body}");
+        drop(questions);
+        assert!(!ask(addr, "GET /metrics").await.1.contains("ringfence_upstream_up"));
+    }
+
+    fn object(answer: &str) -> serde_json::Value {
+        serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap()
     }
 
     #[tokio::test]

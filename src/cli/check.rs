@@ -1,25 +1,38 @@
-//! `ringfence check`: what a configuration means, or what is wrong with it.
+//! `ringfence check`: what a configuration means, or what is wrong with it; with `--online`, also with what its names resolve to.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::path::Path;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
 
 use super::paint::{Paint, Tint};
-use super::{CONFIG, NO_INPUT, OK, exit_code, print_mistake, print_mistakes, shown};
+use super::{FAILED, OK, exit_code, online, print_mistake, print_mistakes, shown};
 use crate::config::{self, Config, ConfigError, Media, Mistake, Mode, Region};
 
 /// Most projects that are listed one by one.
 const LISTED: usize = 50;
 
 /// Loads the file and says what came of it. Mistakes go to standard error, or all into one JSON object on standard output.
-pub(super) fn check(path: &Path, json: bool) -> u8 {
-    let result = config::load(path);
+pub(super) fn check(path: &Path, online: bool, json: bool) -> u8 {
+    let result = config::load(path).map(Arc::new);
+    let names = match &result {
+        Ok(config) if online => match online::resolve_all(config) {
+            Ok(names) => Some(names),
+            Err(code) => return code,
+        },
+        _ => None,
+    };
     let (text, code) = match (&result, json) {
         (Ok(config), false) => {
             for warning in &config.warnings {
                 print_mistake("warning", warning);
             }
-            (summary(path, config), OK)
+            let paint = Paint::on(std::io::stdout().is_terminal());
+            let names = names.map(|names| (online::text(config, &names, paint), online::all_fine(config, &names)));
+            let (names, fine) = names.unwrap_or((String::new(), true));
+            (summary(path, config) + &names, if fine { OK } else { FAILED })
         }
         (Err(error), false) => {
             print_mistakes(error);
@@ -27,10 +40,16 @@ pub(super) fn check(path: &Path, json: bool) -> u8 {
             let _ = writeln!(std::io::stderr(), "{}: {count} mistake{}", shown(path), plural(count));
             return exit_code(error);
         }
-        (Ok(config), true) => (valid_json(config), OK),
-        (Err(error), true) => (error_json(error), exit_code(error)),
+        (Ok(config), true) => {
+            let mut valid = valid_json(config);
+            let fine = names.as_ref().is_none_or(|names| online::all_fine(config, names));
+            if let Some(names) = &names {
+                valid["names"] = online::json(config, names);
+            }
+            (format!("{valid}\n"), if fine { OK } else { FAILED })
+        }
+        (Err(error), true) => (format!("{}\n", error_json(error)), exit_code(error)),
     };
-    debug_assert!([OK, NO_INPUT, CONFIG].contains(&code));
     // A closed pipe has read all that it wanted.
     let _ = std::io::stdout().lock().write_all(text.as_bytes());
     code
@@ -109,70 +128,37 @@ fn listeners(config: &Config, region: &Region) -> Vec<String> {
     listeners.map(|listener| format!("{}:{}", listener.transport.token(), listener.addr)).collect()
 }
 
-fn valid_json(config: &Config) -> String {
-    let regions = config.regions.iter().map(|region| {
-        format!(
-            r#"{{"name":{},"hostname":{},"served":{},"listeners":{}}}"#,
-            quoted(&region.name),
-            quoted(&region.hostname),
-            region.served,
-            array(listeners(config, region).iter().map(|listener| quoted(listener)))
-        )
-    });
-    format!(
-        "{{\"valid\":true,\"digest\":{},\"files\":{},\"regions\":{},\"projects\":{},\"trunks\":{},\"warnings\":{}}}\n",
-        quoted(&config.digest),
-        array(config.files.iter().map(|file| quoted(&shown(file)))),
-        array(regions),
-        config.projects.len(),
-        config.trunks.len(),
-        array(config.warnings.iter().map(mistake_json))
-    )
+fn valid_json(config: &Config) -> Value {
+    let region = |region: &Region| {
+        json!({
+            "name": region.name,
+            "hostname": region.hostname,
+            "served": region.served,
+            "listeners": listeners(config, region),
+        })
+    };
+    json!({
+        "valid": true,
+        "digest": config.digest,
+        "files": config.files.iter().map(|file| shown(file)).collect::<Vec<_>>(),
+        "regions": config.regions.iter().map(region).collect::<Vec<_>>(),
+        "projects": config.projects.len(),
+        "trunks": config.trunks.len(),
+        "warnings": config.warnings.iter().map(mistake_json).collect::<Vec<_>>(),
+    })
 }
 
-fn error_json(error: &ConfigError) -> String {
-    format!("{{\"valid\":false,\"mistakes\":{}}}\n", array(error.mistakes.iter().map(mistake_json)))
+pub(super) fn error_json(error: &ConfigError) -> Value {
+    json!({ "valid": false, "mistakes": error.mistakes.iter().map(mistake_json).collect::<Vec<_>>() })
 }
 
-fn mistake_json(mistake: &Mistake) -> String {
-    format!(
-        r#"{{"file":{},"line":{},"column":{},"text":{},"wrong":{},"right":{}}}"#,
-        quoted(&shown(&mistake.file)),
-        mistake.line,
-        mistake.column,
-        quoted(&mistake.text),
-        quoted(&mistake.wrong),
-        quoted(&mistake.right)
-    )
-}
-
-fn array(items: impl Iterator<Item = String>) -> String {
-    format!("[{}]", items.collect::<Vec<_>>().join(","))
-}
-
-/// A JSON string (RFC 8259 7).
-fn quoted(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + 2);
-    out.push('"');
-    for c in text.chars() {
-        match c {
-            '"' | '\\' => out.extend(['\\', c]),
-            c if c.is_control() => {
-                let _ = write!(out, "\\u{:04x}", u32::from(c));
-            }
-            c => out.push(c),
-        }
-    }
-    out.push('"');
-    out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn json_strings_are_escaped() {
-        assert_eq!(quoted("a\"b\\c\n\u{1b}é"), r#""a\"b\\c\u000a\u001bé""#);
-    }
+fn mistake_json(mistake: &Mistake) -> Value {
+    json!({
+        "file": shown(&mistake.file),
+        "line": mistake.line,
+        "column": mistake.column,
+        "text": mistake.text,
+        "wrong": mistake.wrong,
+        "right": mistake.right,
+    })
 }

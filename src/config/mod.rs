@@ -23,6 +23,7 @@ mod overlap;
 mod report;
 mod source;
 mod table;
+mod uses;
 mod value;
 mod warning;
 
@@ -30,6 +31,7 @@ pub use endpoint::{Endpoint, Endpoints};
 pub use error::{ConfigError, Mistake};
 pub use load::{load, parse};
 pub use source::Sources;
+pub use uses::{Use, Written};
 
 /// Index of a region in [`Config::regions`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -109,7 +111,7 @@ pub struct Config {
     pub sources: Sources,
     /// The answer profile where no trunk is known.
     pub reject: Profile,
-    /// `/metrics`, `/healthz`, `/readyz`.
+    /// `/metrics`, `/healthz`, `/readyz`, `/status`.
     pub admin: Option<SocketAddr>,
     /// How names are resolved.
     pub dns: Dns,
@@ -326,6 +328,15 @@ pub struct Secret(pub [u8; 16]);
 impl std::fmt::Debug for Secret {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Secret(..)")
+    }
+}
+
+impl NextHop {
+    /// The next hop of a host name that somebody sent; `None` if it is none: letters, digits and hyphens in labels, as hosts have
+    /// them, and no address in disguise.
+    pub fn of_host(host: &[u8], port: Option<u16>, transport: Option<Transport>) -> Option<Self> {
+        let host = std::str::from_utf8(host.strip_suffix(b".").unwrap_or(host)).ok()?.to_ascii_lowercase();
+        (value::is_hostname(&host) && !host.contains('_')).then_some(Self { host, port, transport })
     }
 }
 

@@ -13,15 +13,18 @@ use super::forward::{self, Names, Sides, Work};
 use super::health::Healths;
 use super::io::{Destination, Note, Output, Peer, Send, Verdict};
 use super::keys::{Hex, Keys};
+use super::nearest::Call;
 use super::refuse;
 use super::repeat::Lately;
 use super::request::Case;
 use super::target::{Target, TargetSet};
-use super::transaction::{Client, Token, Transaction, attempt};
+use super::token::Tokens;
+use super::transaction::{Client, Opening, Token, Transaction, attempt};
 use crate::config::{Config, ListenerId, RegionId, Transport};
+use crate::dns::Targets;
 use crate::reason::Reason;
 use crate::sip::reply::Reply;
-use crate::sip::{Message, Method, Request};
+use crate::sip::{Message, Method, Name, Request};
 
 /// Requests longer than this go over a stream where the region has one (RFC 3261 18.1.1).
 const DATAGRAM: usize = 1300;
@@ -29,10 +32,15 @@ const DATAGRAM: usize = 1300;
 /// What our Via and Record-Route add to a request, about.
 const HEAD: usize = 200;
 
+/// What our X-Ringfence adds to a new request, about.
+const ROW: usize = 100;
+
 /// Everything that a step may read, and where it writes.
 pub(super) struct Env<'a> {
     pub(super) now: Instant,
     pub(super) config: &'a Config,
+    pub(super) targets: &'a Targets,
+    pub(super) tokens: &'a Tokens,
     pub(super) keys: &'a Keys,
     pub(super) names: &'a Names,
     pub(super) shard: u8,
@@ -46,12 +54,9 @@ pub(super) struct Env<'a> {
 /// What starts a transaction's first attempt.
 pub(super) struct First<'a> {
     pub(super) peer: Peer,
-    pub(super) region: RegionId,
-    pub(super) method: Method,
     pub(super) slot: u32,
     pub(super) serial: u64,
-    pub(super) round: u32,
-    pub(super) token: Option<&'a Token>,
+    pub(super) opening: &'a mut Opening,
     /// The listener to leave by, if it fits.
     pub(super) prefer: ListenerId,
 }
@@ -82,9 +87,9 @@ impl Env<'_> {
         rows: &[u8],
     ) -> Option<Bytes> {
         let tag = (code > 100).then(|| {
-            let tag = message.first(crate::sip::Name::From).map(|header| message.value(header));
+            let tag = message.first(Name::From).map(|header| message.value(header));
             let from = tag.and_then(crate::sip::address::Address::parse).and_then(|from| from.tag()).unwrap_or_default();
-            let call = message.first(crate::sip::Name::CallId).map(|header| message.value(header)).unwrap_or_default();
+            let call = message.first(Name::CallId).map(|header| message.value(header)).unwrap_or_default();
             self.keys.to_tag(call, from)
         });
         self.work.buffer.clear();
@@ -121,25 +126,47 @@ impl Env<'_> {
         &mut self,
         message: &Message<'_>,
         request: &Request<'_>,
-        first: &First<'_>,
+        first: First<'_>,
         targets: &mut TargetSet,
     ) -> Option<(Client, (usize, usize))> {
         forward::common(message, request, first.peer.addr(), &mut self.work.edit);
-        let length = self.work.edit.length(message.bytes().len()) + HEAD;
-        let (target, transport, leaves) = self.choose(first.region, first.prefer, length, targets)?;
+        let opening = first.opening;
+        let row = opening.serving.map_or(0, |_| ROW);
+        let length = self.work.edit.length(message.bytes().len()) + HEAD + row;
+        let mut call = Call {
+            region: opening.region,
+            project: opening.project,
+            trunk: opening.trunk,
+            id: request.call_id,
+            serial: first.serial,
+            made: 0,
+            serving: &mut opening.serving,
+            token: &mut opening.token,
+        };
+        self.put_aside(&mut call, targets);
+        let chosen = match self.choose(opening.region, first.prefer, length, targets) {
+            None => self.move_on(&mut call, first.prefer, length, targets),
+            chosen => chosen,
+        };
+        let (target, transport, leaves) = chosen?;
         if transport.reliable() || !targets.is_empty() {
             forward::measure(message, &mut self.work.edit);
         }
         let nonce = self.nonce(first.serial, target.fenced.addr(), 0);
-        let branch = Branch { shard: self.shard, slot: first.slot, nonce, round: first.round };
-        let head = self.head(&first.peer, leaves, branch, first.token);
+        let branch = Branch { shard: self.shard, slot: first.slot, nonce, round: opening.round };
+        let mut head = self.head(&first.peer, leaves, branch, opening.token.as_ref());
+        if let Some(serving) = &opening.serving {
+            head.extend_from_slice(serving.row(self.config, opening.region, opening.project, opening.trunk).as_bytes());
+        }
         let at = forward::head_place(message);
         self.work.edit.insert(at, &[&head]);
         let at = self.work.edit.place(at);
         let bytes = self.work.apply(message.bytes());
         let place = (at, at + head.len());
-        let until = self.until(self.now, first.method, targets.is_empty());
-        Some((self.launch(target, transport, leaves, first.slot, nonce, bytes, first.method, until), place))
+        let called = (opening.region, opening.project);
+        let last = targets.is_empty() && !self.may_move(opening.serving, called, first.serial, 1);
+        let until = self.until(self.now, opening.method, last);
+        Some((self.launch(target, transport, leaves, first.slot, nonce, bytes, opening.method, until), place))
     }
 
     /// Forwards without a transaction: the ACK of a 2xx. The branch is the same for the same ACK.
@@ -180,7 +207,24 @@ impl Env<'_> {
             transaction.targets.insert(0, target);
         }
         let before = (transaction.client.target, transaction.client.transport);
-        let chosen = self.choose(transaction.region, peer.listener(), sent.len(), &mut transaction.targets);
+        let message = Message::datagram(sent).ok();
+        let id = message.as_ref().and_then(|message| Some(message.value(message.first(Name::CallId)?)));
+        let made = transaction.earlier.len().saturating_add(1);
+        let mut call = Call {
+            region: transaction.region,
+            project: transaction.project,
+            trunk: transaction.trunk,
+            id: id.unwrap_or_default(),
+            serial: transaction.serial,
+            made,
+            serving: &mut transaction.serving,
+            token: &mut transaction.token,
+        };
+        self.put_aside(&mut call, &mut transaction.targets);
+        let chosen = match self.choose(transaction.region, peer.listener(), sent.len(), &mut transaction.targets) {
+            None => self.move_on(&mut call, peer.listener(), sent.len(), &mut transaction.targets),
+            chosen => chosen,
+        };
         let Some((target, transport, leaves)) = chosen else { return false };
         if before == (target.fenced, Transport::Tcp) && transport == Transport::Udp {
             self.no_stream.put(self.now, place(target.fenced.addr()), ());
@@ -188,13 +232,17 @@ impl Env<'_> {
         let count = transaction.earlier.len() as u64 + 1;
         let nonce = self.nonce(transaction.serial, target.fenced.addr(), count);
         let branch = Branch { shard: self.shard, slot, nonce, round: transaction.round };
-        let head = self.head(&peer, leaves, branch, transaction.token.as_ref());
+        let mut head = self.head(&peer, leaves, branch, transaction.token.as_ref());
+        if let Some(serving) = &transaction.serving {
+            let row = serving.row(self.config, transaction.region, transaction.project, transaction.trunk);
+            head.extend_from_slice(row.as_bytes());
+        }
         let (from, to) = transaction.head;
         self.work.edit.clear();
         self.work.edit.splice(from..to, &[&head]);
         let bytes = self.work.apply(sent);
         transaction.head = (from, from + head.len());
-        let until = self.until(transaction.since, transaction.method, !transaction.may_go_on());
+        let until = self.until(transaction.since, transaction.method, !self.may_go_on(transaction, made.saturating_add(1)));
         let client = self.launch(target, transport, leaves, slot, nonce, bytes, transaction.method, until);
         transaction.earlier.push(std::mem::replace(&mut transaction.client, client));
         true
@@ -202,7 +250,7 @@ impl Env<'_> {
 
     /// The next target that can be reached, how, and from which listener. A large request for a target that leaves the transport
     /// open goes by TCP first and by UDP should that fail.
-    fn choose(
+    pub(super) fn choose(
         &self,
         region: RegionId,
         prefer: ListenerId,

@@ -45,11 +45,12 @@ impl Core {
     pub(super) fn hurry(&mut self, now: Instant, out: &mut Vec<Output>) {
         while let Some(place) = self.health.fallen() {
             let mut concerned = Vec::new();
-            for (slot, transaction) in self.table.iter_mut() {
+            let (env, table) = self.split(now, out);
+            for (slot, transaction) in table.iter_mut() {
                 let waits = transaction.client.is_unheard() && transaction.client.place() == place;
-                if waits && transaction.server.is_open() && transaction.may_go_on() {
-                    let mut dice = Dice::new(self.keys.choice(&transaction.serial.to_le_bytes()));
-                    transaction.client.hurry(now + self.config.timers.t1 * dice.below(1000) / 1000);
+                if waits && transaction.server.is_open() && env.may_go_on(transaction, transaction.earlier.len() + 1) {
+                    let mut dice = Dice::new(env.keys.choice(&transaction.serial.to_le_bytes()));
+                    transaction.client.hurry(now + env.config.timers.t1 * dice.below(1000) / 1000);
                     concerned.push(slot);
                 }
             }

@@ -3,15 +3,17 @@
 //! What the request alone decides keeps no state; only what is forwarded opens a transaction.
 
 use super::Core;
-use super::admit::{self, Admitted, Refusal, Source};
+use super::admit::{self, Refusal, Source};
 use super::io::{Drop, Note, Outcome, Output, Verdict};
 use super::limit::Pace;
+use super::nearest::Serving;
 use super::refuse;
 use super::repeat::Told;
 use super::request::{Case, uri_range, verdict};
-use super::target::{self, Found, Order};
+use super::target::{self, Found, Order, TargetSet};
+use super::token::Vouched;
 use super::transaction::Opening;
-use crate::config::RegionId;
+use crate::config::Outbound;
 use crate::fence::Fence;
 use crate::reason::{Class, Reason};
 use crate::sip::list;
@@ -75,69 +77,68 @@ impl Core {
         if self.is_full() {
             return self.refuse(case, &refusal(Reason::Overloaded, "too many open transactions".to_owned()), out);
         }
-        let region = config.region(case.region());
         let outbound = config.trunk(admitted.trunk).outbound.as_ref().filter(|_| admitted.outbound);
-        let order = Order::new(&self.health, case.now, self.keys.choice(&self.table.next_serial().to_le_bytes()));
-        let found = match outbound {
-            Some(outbound) => {
-                target::find(std::slice::from_ref(&outbound.hop), &self.targets, Fence::of_outbound(&outbound.networks), order)
-            }
-            None => target::find(&region.upstream, &self.targets, Fence::of_region(&region.networks), order),
-        };
-        let mut targets = match found {
+        let mut targets = match self.first_targets(case, outbound) {
             Found::Inside(targets) => targets,
             Found::Outside(addr) => {
                 return self.refuse(case, &refusal(Reason::ForeignTarget, format!("next hop {addr} is outside")), out);
             }
-            Found::Nothing => {
-                return self.refuse(case, &refusal(Reason::NoTarget, "next hop resolves to nothing".to_owned()), out);
-            }
+            // The nearest regions may have a server.
+            Found::Nothing => TargetSet::new(),
         };
+        let nothing = targets.is_empty();
+        let serving = Serving::by(&config, &self.targets, case.region(), admitted.outbound, admitted.shadow);
+        serving.spare(&config, admitted.project, &mut targets);
         let uri = outbound.map(|outbound| {
             let user = case.request.uri.user.map(|user| [user, b"@"].concat()).unwrap_or_default();
             [b"sip:", user.as_slice(), outbound.hostpart.as_bytes()].concat()
         });
         let token = records_route(case.request.method)
-            .then(|| self.tokens.sign(&self.keys, case.region(), admitted.trunk, case.request.call_id))
+            .then(|| {
+                let vouched = Vouched { trunk: admitted.trunk, serving: case.region() };
+                self.tokens.sign(&self.keys, case.region(), vouched, case.request.call_id)
+            })
             .flatten();
         self.work.edit.clear();
         if let Some(uri) = uri {
             self.work.edit.splice(uri_range(case.message), &[&uri]);
         }
-        let row = self.accepted_row(case.region(), &admitted);
-        self.work.edit.insert(case.message.head_end(), &[&row]);
         let opening = Opening {
             region: case.region(),
             project: Some(admitted.project),
             trunk: Some(admitted.trunk),
+            serving: Some(serving),
             method: case.request.method,
             token,
             round: self.round(case.message, case.request),
             since: case.now,
         };
-        if !self.open(case, opening, case.arrival.listener, &mut targets, out) {
-            return self.refuse(case, &refusal(Reason::TargetsDown, "no listener reaches any target".to_owned()), out);
-        }
-        let (label, reason) = match admitted.shadow {
-            Some(reason) => (Verdict::Shadow, reason),
-            None => (Verdict::Accept, Reason::InRegion),
+        let Some(went) = self.open(case, opening, case.arrival.listener, &mut targets, out) else {
+            let (reason, detail) = if nothing {
+                (Reason::NoTarget, "next hop resolves to nothing")
+            } else {
+                (Reason::TargetsDown, "no listener reaches any target")
+            };
+            return self.refuse(case, &refusal(reason, detail.to_owned()), out);
         };
-        out.push(verdict(case.region(), Some(admitted.project), Some(admitted.trunk), label, reason));
+        let accepted = (went == case.region()).then_some((Verdict::Accept, Reason::InRegion));
+        // That it went elsewhere was noted when it did.
+        if let Some((label, reason)) = admitted.shadow.map(|reason| (Verdict::Shadow, reason)).or(accepted) {
+            out.push(verdict(case.region(), Some(admitted.project), Some(admitted.trunk), label, reason));
+        }
         Outcome::Forwarded
     }
 
-    /// What a forwarded request says about itself to the region's servers.
-    fn accepted_row(&self, region: RegionId, admitted: &Admitted) -> Vec<u8> {
-        let reason = admitted.shadow.unwrap_or(Reason::InRegion);
-        let shadow = if admitted.shadow.is_some() { "; verdict=shadow" } else { "" };
-        format!(
-            "X-Ringfence: {}; reason={reason}; region={}; project={}; trunk={}{shadow}\r\n",
-            reason.id(),
-            self.config.region(region).name,
-            self.config.project(admitted.project).name,
-            self.config.trunk(admitted.trunk).name,
-        )
-        .into_bytes()
+    /// Where a new request goes first: the region's servers, or the trunk that it goes out by.
+    fn first_targets(&self, case: &Case<'_, '_>, outbound: Option<&Outbound>) -> Found {
+        let region = self.config.region(case.region());
+        let order = Order::new(&self.health, case.now, self.keys.choice(&self.table.next_serial().to_le_bytes()));
+        match outbound {
+            Some(outbound) => {
+                target::find(std::slice::from_ref(&outbound.hop), &self.targets, Fence::of_outbound(&outbound.networks), order)
+            }
+            None => target::find(&region.upstream, &self.targets, Fence::of_region(&region.networks), order),
+        }
     }
 
     /// What no proxy may forward, whoever asks: 483 (16.3 step 3), 440 (RFC 5393 5.3.3), 420 (16.3 step 5).

@@ -2,55 +2,58 @@
 //!
 //! Nothing is remembered of the dialog; what is needed stands in the token.
 
+use std::time::Instant;
+
 use super::Core;
-use super::admit::{self, Refusal, Source, shown};
+use super::admit::{self, Refusal, shown};
+use super::asked::Unknown;
 use super::io::{Outcome, Output, Verdict};
 use super::refuse;
 use super::request::{Case, uri_range, verdict};
 use super::route::{self, Way};
-use super::target::{self, Found, Order};
+use super::target::{self, Book, Found, Order};
+use super::token::Vouched;
 use super::transaction::Opening;
-use crate::config::{Media, Mode, ProjectId, Transport, Trunk, TrunkId};
+use crate::config::{Config, Media, Mode, ProjectId, Transport};
 use crate::fence::Fence;
 use crate::reason::Reason;
 use crate::sip::Method;
 
 impl Core {
     /// A request inside a dialog: our token leads it, the fence judges its next hop.
-    pub(super) fn inside(&mut self, case: &Case<'_, '_>, out: &mut Vec<Output>) -> Outcome {
+    pub(super) fn inside(&mut self, case: &Case<'_, '_>, out: &mut Vec<Output>) -> Result<Outcome, Unknown> {
         let nobody = |reason, detail| Refusal { reason, project: None, trunk: None, detail };
         let Some(way) = self.way(case) else {
-            return self.refuse(case, &nobody(Reason::ForgedRoute, "no valid route token of this dialog".to_owned()), out);
+            return Ok(self.refuse(case, &nobody(Reason::ForgedRoute, "no valid route token of this dialog".to_owned()), out));
         };
         let config = self.config.clone();
-        let trunk = config.trunk(way.trunk);
-        let refusal = |reason, detail| Refusal { reason, project: Some(trunk.project), trunk: Some(way.trunk), detail };
-        let source = Source::of(&config, case.region(), case.arrival.from.ip());
-        let Some(found) = self.dialog_targets(case, &way) else {
-            return self.refuse(case, &refusal(Reason::UnknownSource, String::new()), out);
+        let trunk = config.trunk(way.vouched.trunk);
+        let refusal = |reason, detail| Refusal { reason, project: Some(trunk.project), trunk: Some(way.vouched.trunk), detail };
+        let Some(fence) = dialog_fence(&config, case, &way) else {
+            return Ok(self.refuse(case, &refusal(Reason::UnknownSource, String::new()), out));
         };
         if let Some(outcome) = self.unfit(case, out) {
-            return outcome;
+            return Ok(outcome);
         }
+        let found = target::find_uri(&way.next, self.book(case.now), fence, self.dialog_order(case))?;
         // Where a request can be refused, an offer or answer in it is: INVITE, UPDATE, PRACK.
-        if matches!(case.request.method, Method::Invite | Method::Update | Method::Prack) {
-            let from_trunk = source.trunks.contains(&way.trunk).then_some(trunk);
-            if let Some(outcome) = self.dialog_media(case, trunk.project, from_trunk, way.trunk, out) {
-                return outcome;
-            }
+        if matches!(case.request.method, Method::Invite | Method::Update | Method::Prack)
+            && let Some(outcome) = self.dialog_media(case, trunk.project, way.vouched, out)
+        {
+            return Ok(outcome);
         }
         let mut targets = match found {
             Found::Inside(targets) => targets,
             Found::Nothing => {
                 let detail = format!("next hop {} resolves to nothing", shown(way.next.hostport));
-                return self.refuse(case, &refusal(Reason::NoTarget, detail), out);
+                return Ok(self.refuse(case, &refusal(Reason::NoTarget, detail), out));
             }
             Found::Outside(addr) => {
-                return self.refuse(case, &refusal(Reason::ForeignDialogTarget, format!("next hop {addr} is outside")), out);
+                return Ok(self.refuse(case, &refusal(Reason::ForeignDialogTarget, format!("next hop {addr} is outside")), out));
             }
         };
         if self.is_crammed() {
-            return self.refuse(case, &refusal(Reason::Overloaded, "too many open transactions".to_owned()), out);
+            return Ok(self.refuse(case, &refusal(Reason::Overloaded, "too many open transactions".to_owned()), out));
         }
         self.work.edit.clear();
         way.edit(case.message, uri_range(case.message), &mut self.work.edit);
@@ -59,25 +62,26 @@ impl Core {
         let opening = Opening {
             region: case.region(),
             project: Some(trunk.project),
-            trunk: Some(way.trunk),
+            trunk: Some(way.vouched.trunk),
+            serving: None,
             method: case.request.method,
             token: None,
             round: self.round(case.message, case.request),
             since: case.now,
         };
-        if !self.open(case, opening, side.unwrap_or(case.arrival.listener), &mut targets, out) {
-            return self.refuse(case, &refusal(Reason::TargetsDown, "no listener reaches the next hop".to_owned()), out);
+        if self.open(case, opening, side.unwrap_or(case.arrival.listener), &mut targets, out).is_none() {
+            return Ok(self.refuse(case, &refusal(Reason::TargetsDown, "no listener reaches the next hop".to_owned()), out));
         }
-        Outcome::Forwarded
+        Ok(Outcome::Forwarded)
     }
 
-    /// Media of a re-INVITE: refused with 488, so that the call goes on as it was.
+    /// Media of a re-INVITE: refused with 488, so that the call goes on as it was. What comes from the trunk is judged as in the first
+    /// INVITE, what comes from the servers by the networks of the region that has the call.
     fn dialog_media(
         &mut self,
         case: &Case<'_, '_>,
         project: ProjectId,
-        from_trunk: Option<&Trunk>,
-        trunk: TrunkId,
+        vouched: Vouched,
         out: &mut Vec<Output>,
     ) -> Option<Outcome> {
         let config = self.config.clone();
@@ -85,7 +89,11 @@ impl Core {
         if rules.media == Media::Off {
             return None;
         }
-        let (reason, detail) = admit::media(&config.region(case.region()).networks, from_trunk, case.message).err()?;
+        let (trunk, from) = (vouched.trunk, case.arrival.from.ip());
+        let serving = config.region(vouched.serving);
+        let region = if serving.networks.contains(from) { serving } else { config.region(case.region()) };
+        let from_trunk = config.sources.trunks(from).contains(&trunk).then(|| config.trunk(trunk));
+        let (reason, detail) = admit::media(&region.networks, from_trunk, case.message).err()?;
         if rules.media == Media::Warn || rules.mode == Mode::Shadow {
             out.push(verdict(case.region(), Some(project), Some(trunk), Verdict::Shadow, reason));
             return None;
@@ -99,23 +107,29 @@ impl Core {
         route::way(&self.keys, &self.tokens, case.region(), case.message, case.request)
     }
 
-    /// The targets of a request inside a dialog; `None` if it comes from neither of the dialog's sides. From the trunk only the
-    /// region's networks are inside; from the region's servers the trunk's as well.
-    pub(super) fn dialog_targets(&self, case: &Case<'_, '_>, way: &Way<'_>) -> Option<Found> {
-        let config = &self.config;
-        let region = config.region(case.region());
-        let trunk = config.trunk(way.trunk);
-        let source = Source::of(config, case.region(), case.arrival.from.ip());
-        let outbound = trunk.outbound.as_ref().map(|outbound| &outbound.networks);
-        let fence = if source.server {
-            Fence::of_dialog(&region.networks, &trunk.networks, outbound)
-        } else if source.trunks.contains(&way.trunk) || outbound.is_some_and(|set| set.contains(case.arrival.from.ip())) {
-            Fence::of_region(&region.networks)
-        } else {
-            return None;
-        };
-        // By the call: an ACK and its repetitions choose alike among the servers of a name.
-        let order = Order::new(&self.health, case.now, self.keys.choice(case.request.call_id));
-        Some(target::find_uri(&way.next, config, &self.targets, fence, order))
+    /// By the call: an ACK and its repetitions choose alike among the servers of a name.
+    pub(super) fn dialog_order(&self, case: &Case<'_, '_>) -> Order<'_> {
+        Order::new(&self.health, case.now, self.keys.choice(case.request.call_id))
+    }
+
+    /// What is known of names.
+    pub(super) fn book(&self, now: Instant) -> Book<'_> {
+        Book { now, config: &self.config, targets: &self.targets, asked: &self.asked, keys: &self.keys }
+    }
+}
+
+/// What is inside for a request inside a dialog; `None` if it comes from neither of the dialog's sides: the servers of the region
+/// that has the call, and the trunk. From the trunk only that region's networks are inside; from its servers the trunk's as well.
+pub(super) fn dialog_fence<'a>(config: &'a Config, case: &Case<'_, '_>, way: &Way<'_>) -> Option<Fence<'a>> {
+    let serving = config.region(way.vouched.serving);
+    let trunk = config.trunk(way.vouched.trunk);
+    let from = case.arrival.from.ip();
+    let outbound = trunk.outbound.as_ref().map(|outbound| &outbound.networks);
+    if serving.networks.contains(from) {
+        Some(Fence::of_dialog(&serving.networks, &trunk.networks, outbound))
+    } else if config.sources.trunks(from).contains(&way.vouched.trunk) || outbound.is_some_and(|set| set.contains(from)) {
+        Some(Fence::of_region(&serving.networks))
+    } else {
+        None
     }
 }

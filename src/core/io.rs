@@ -16,8 +16,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use crate::config::{Config, ListenerId, ProjectId, RegionId, Transport, TrunkId};
-use crate::dns::Targets;
+use crate::config::{Config, ListenerId, NextHop, ProjectId, RegionId, Transport, TrunkId};
+use crate::dns::{Server, Targets};
 use crate::fence::Fenced;
 use crate::reason::Reason;
 use crate::sip::{Fault, Method};
@@ -64,6 +64,15 @@ pub enum Input<'a> {
     Timeout,
     /// Names resolve otherwise from now on.
     Targets(Arc<Targets>),
+    /// What was asked for by [`Output::Ask`].
+    Answer {
+        /// What was asked for.
+        next_hop: NextHop,
+        /// Its servers, sorted by rank; empty: it has none, or that could not be found out in time.
+        servers: Vec<Server>,
+        /// How long that holds: at least a second, at most a minute, without servers at most five seconds.
+        hold: Duration,
+    },
     /// Another configuration holds from now on. Its listeners must be the same.
     Config(Arc<Config>),
     /// Refuse new calls with 161 from now on.
@@ -83,6 +92,9 @@ pub enum Output {
     Close(ConnectionId),
     /// Count this, and log it.
     Note(Note),
+    /// The next hop of the message at hand is a name that is not known: keep the message, ask, hand in [`Input::Answer`], then the
+    /// same message again. Until then nothing has become of it, and nothing else is said of it.
+    Ask(NextHop),
 }
 
 /// Bytes and where they go.
@@ -261,6 +273,13 @@ pub enum Note {
         /// The region.
         region: RegionId,
         /// INVITE to that response.
+        after: Duration,
+    },
+    /// A server of the region gave its first response to a request, so long after it was sent there.
+    Answered {
+        /// The region.
+        region: RegionId,
+        /// The first sending to that response.
         after: Duration,
     },
     /// A target's health has changed.

@@ -8,6 +8,8 @@ use std::hash::{BuildHasherDefault, Hasher};
 use siphasher::sip::SipHasher24;
 use siphasher::sip128::{Hasher128, SipHasher24 as SipHasher24x128};
 
+use crate::config::{NextHop, Transport};
+
 /// What a hash is for; stands first in every input, so that one purpose's output is worthless for another.
 #[derive(Clone, Copy)]
 #[repr(u8)]
@@ -19,6 +21,7 @@ enum Purpose {
     Route,
     Trunk,
     Call,
+    Name,
     Choice,
     Probe,
 }
@@ -61,14 +64,22 @@ impl Keys {
         hash64(&self.secret, Purpose::Route, parts)
     }
 
-    /// A trunk's name in route tokens.
-    pub(super) fn trunk(&self, region: &str, project: &str, trunk: &str) -> u64 {
-        hash64(&self.secret, Purpose::Trunk, &[region.as_bytes(), project.as_bytes(), trunk.as_bytes()])
+    /// The name in route tokens of a trunk, for calls to one region that are served by the same or another.
+    pub(super) fn trunk(&self, called: &str, serving: &str, project: &str, trunk: &str) -> u64 {
+        let parts = [called.as_bytes(), serving.as_bytes(), project.as_bytes(), trunk.as_bytes()];
+        hash64(&self.secret, Purpose::Trunk, &parts)
     }
 
     /// A call, to recognise it when it comes again.
     pub(super) fn call(&self, call_id: &[u8], from_tag: &[u8]) -> u128 {
         hash128(&self.seed, Purpose::Call, &[call_id, from_tag])
+    }
+
+    /// A next hop that was asked for.
+    pub(super) fn name(&self, next_hop: &NextHop) -> u128 {
+        let port = next_hop.port.unwrap_or(0).to_le_bytes();
+        let transport = next_hop.transport.map_or("", Transport::token);
+        hash128(&self.seed, Purpose::Name, &[next_hop.host.as_bytes(), &port, transport.as_bytes()])
     }
 
     /// Chance for what is chosen: the same for the same thing.

@@ -10,6 +10,7 @@ use std::time::Instant;
 use crate::config::Config;
 use crate::dns::Targets;
 use crate::sip::{Message, Start};
+use asked::{Asked, Unknown};
 use attempt::Env;
 use forward::{Names, Work};
 use health::Healths;
@@ -22,6 +23,7 @@ use token::Tokens;
 use transaction::Table;
 
 mod admit;
+mod asked;
 mod attempt;
 mod branch;
 mod expire;
@@ -32,6 +34,7 @@ mod inside;
 pub mod io;
 mod keys;
 mod limit;
+mod nearest;
 mod probe;
 mod refuse;
 mod renumber;
@@ -64,6 +67,8 @@ pub struct Core {
     /// INVITEs refused inside a dialog: their ACK looks like that of a 2xx.
     refused: Lately<()>,
     paces: Paces,
+    /// Names that only dialogs know.
+    asked: Asked,
     /// Targets that took no stream.
     no_stream: Lately<()>,
     health: Healths,
@@ -83,6 +88,7 @@ impl Core {
             names: Names::of(&config),
             repeats: Lately::new(config.limits.repeats),
             refused: Lately::new(config.limits.repeats),
+            asked: Asked::new(),
             no_stream: Lately::new(STREAMLESS),
             paces: Paces::new(config.limits.sources),
             table: Table::new(now),
@@ -119,6 +125,7 @@ impl Core {
                 self.targets = targets;
                 self.health.retarget(now, &self.config, &self.targets);
             }
+            Input::Answer { next_hop, servers, hold } => self.asked.put(now, &self.keys, &next_hop, servers, hold),
             Input::Config(config) => self.reconfigure(now, config),
             Input::Drain => {
                 self.draining = true;
@@ -153,10 +160,10 @@ impl Core {
             Err(fault) => return self.arrived(arrival, None, None, Outcome::Malformed(fault), out),
         };
         match *message.start() {
-            Start::Request { method, .. } => {
-                let outcome = self.request(now, arrival, &message, out);
-                self.arrived(arrival, Some(method), None, outcome, out);
-            }
+            Start::Request { method, .. } => match self.request(now, arrival, &message, out) {
+                Ok(outcome) => self.arrived(arrival, Some(method), None, outcome, out),
+                Err(Unknown(next_hop)) => out.push(Output::Ask(next_hop)),
+            },
             Start::Response { code } => {
                 let outcome = self.response(now, &message, out);
                 self.arrived(arrival, None, Some(code), outcome, out);
@@ -192,8 +199,8 @@ impl Core {
 
     /// The parts that a step needs, apart from the table.
     fn split<'a>(&'a mut self, now: Instant, out: &'a mut Vec<Output>) -> (Env<'a>, &'a mut Table) {
-        let Self { config, keys, names, shard, no_stream, health, work, table, .. } = self;
-        (Env { now, config, keys, names, shard: *shard, no_stream, health, work, out }, table)
+        let Self { config, targets, tokens, keys, names, shard, no_stream, health, work, table, .. } = self;
+        (Env { now, config, targets, tokens, keys, names, shard: *shard, no_stream, health, work, out }, table)
     }
 }
 

@@ -34,9 +34,12 @@ impl Moved {
         }
     }
 
-    /// Gives a transaction its new numbers. Served regions stay as long as the daemon runs, so a region is always found.
+    /// Gives a transaction its new numbers. Regions stay as long as the daemon runs, so a region is always found.
     pub(super) fn renumber(&self, transaction: &mut Transaction) {
         transaction.region = self.regions.get(&transaction.region).copied().unwrap_or(transaction.region);
+        if let Some(serving) = &mut transaction.serving {
+            serving.region = self.regions.get(&serving.region).copied().unwrap_or(serving.region);
+        }
         transaction.project = transaction.project.and_then(|project| self.projects.get(&project).copied());
         transaction.trunk = transaction.trunk.and_then(|trunk| self.trunks.get(&trunk).copied());
     }

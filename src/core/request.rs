@@ -1,16 +1,19 @@
 //! What happens to a request that arrives: matched, judged, answered, refused or forwarded.
 
+use std::net::IpAddr;
 use std::time::Instant;
 
 use bytes::Bytes;
 
 use super::Core;
 use super::admit::Source;
+use super::asked::Unknown;
 use super::attempt::First;
 use super::branch::Branch;
+use super::inside::dialog_fence;
 use super::io::{Arrival, Drop, Note, Outcome, Output, Peer, Verdict};
 use super::limit::Pace;
-use super::target::{Found, TargetSet};
+use super::target::{self, Found, TargetSet};
 use super::transaction::{Opening, Server};
 use crate::config::{Listener, ProjectId, RegionId, TrunkId};
 use crate::reason::Reason;
@@ -38,19 +41,27 @@ impl Case<'_, '_> {
 }
 
 impl Core {
-    /// A request has arrived.
-    pub(super) fn request(&mut self, now: Instant, arrival: &Arrival, message: &Message<'_>, out: &mut Vec<Output>) -> Outcome {
+    /// A request has arrived. `Err`: what becomes of it depends on a name, and nothing has been said of it yet.
+    pub(super) fn request(
+        &mut self,
+        now: Instant,
+        arrival: &Arrival,
+        message: &Message<'_>,
+        out: &mut Vec<Output>,
+    ) -> Result<Outcome, Unknown> {
         let listener = *self.config.listener(arrival.listener);
         let peer = Peer::of(arrival);
         let ack = matches!(message.start(), crate::sip::Start::Request { method: Method::Ack, .. });
-        if Source::of(&self.config, listener.region, arrival.from.ip()).is_unknown() {
-            return self.stranger(now, arrival, &peer, message, ack, out);
+        let unknown = Source::of(&self.config, listener.region, arrival.from.ip()).is_unknown();
+        if unknown && !self.is_near(listener.region, arrival.from.ip()) {
+            return Ok(self.stranger(now, arrival, &peer, message, ack, out));
         }
         let request = match Request::read(message) {
             Ok(request) => request,
+            Err(_) if unknown => return Ok(self.stranger(now, arrival, &peer, message, ack, out)),
             Err(fault) => {
                 self.malformed(now, &peer, listener.region, message, ack, fault, out);
-                return Outcome::Malformed(fault);
+                return Ok(Outcome::Malformed(fault));
             }
         };
         let case = Case {
@@ -62,19 +73,35 @@ impl Core {
             request: &request,
             key: self.key_of(message, &request, request.method),
         };
+        if unknown && !self.serves(&case) {
+            return Ok(self.stranger(now, arrival, &peer, message, ack, out));
+        }
         match request.method {
             Method::Ack => self.ack(&case, out),
-            Method::Cancel => self.cancel(&case, out),
+            Method::Cancel => Ok(self.cancel(&case, out)),
             _ => {
                 if let Some(slot) = self.table.find(case.key) {
-                    return self.again(&case, slot, out);
+                    return Ok(self.again(&case, slot, out));
                 }
                 if self.is_looped(message, &request) {
-                    return self.say(&case, 482, "Loop Detected", b"", out);
+                    return Ok(self.say(&case, 482, "Loop Detected", b"", out));
                 }
-                if request.to_tag.is_some() { self.inside(&case, out) } else { self.initial(&case, out) }
+                if request.to_tag.is_some() { self.inside(&case, out) } else { Ok(self.initial(&case, out)) }
             }
         }
+    }
+
+    /// Whether an address is inside one of a region's nearest regions. That alone makes it nobody we know.
+    fn is_near(&self, region: RegionId, ip: IpAddr) -> bool {
+        self.config.region(region).nearest.iter().any(|&near| self.config.region(near).networks.contains(ip))
+    }
+
+    /// Whether a request comes from a server of the region that serves its dialog, as our own token says. For new requests no server
+    /// but the called region's is one.
+    fn serves(&self, case: &Case<'_, '_>) -> bool {
+        let from = case.arrival.from.ip();
+        case.request.to_tag.is_some()
+            && self.way(case).is_some_and(|way| self.config.region(way.vouched.serving).networks.contains(from))
     }
 
     /// Answers a request that could not be understood, if that is possible: never an ACK.
@@ -203,37 +230,38 @@ impl Core {
     }
 
     /// An ACK: for our own final answer it is absorbed; for a 2xx it goes on end to end, without a transaction (RFC 3261 16.11).
-    fn ack(&mut self, case: &Case<'_, '_>, out: &mut Vec<Output>) -> Outcome {
+    fn ack(&mut self, case: &Case<'_, '_>, out: &mut Vec<Output>) -> Result<Outcome, Unknown> {
         if let Some(slot) = self.table.find(case.key) {
             let (env, table) = self.split(case.now, out);
             let timers = &env.config.timers;
             if table.get_mut(slot).is_some_and(|transaction| transaction.server.acknowledged(case.now, timers)) {
                 self.settle(slot, out);
-                return Outcome::Absorbed;
+                return Ok(Outcome::Absorbed);
             }
         }
         // For a refusal of ours: known by our own tag, or, inside a dialog, by the branch of the INVITE, which the ACK of a 2xx has not.
         if self.refused.get(case.now, case.key).is_some() {
-            return Outcome::Absorbed;
+            return Ok(Outcome::Absorbed);
         }
         if case.request.to_tag == Some(self.keys.to_tag(case.request.call_id, case.request.from_tag).as_bytes()) {
-            return Outcome::Absorbed;
+            return Ok(Outcome::Absorbed);
         }
-        let Some(way) = self.way(case) else { return Outcome::Stray };
+        let Some(way) = self.way(case) else { return Ok(Outcome::Stray) };
         if case.request.max_forwards == Some(0) {
-            return Outcome::Dropped(Drop::AckTarget);
+            return Ok(Outcome::Dropped(Drop::AckTarget));
         }
-        let Some(Found::Inside(mut targets)) = self.dialog_targets(case, &way) else {
-            return Outcome::Dropped(Drop::AckTarget);
+        let Some(fence) = dialog_fence(&self.config, case, &way) else { return Ok(Outcome::Dropped(Drop::AckTarget)) };
+        let Found::Inside(mut targets) = target::find_uri(&way.next, self.book(case.now), fence, self.dialog_order(case))? else {
+            return Ok(Outcome::Dropped(Drop::AckTarget));
         };
         let round = self.round(case.message, case.request);
         let (mut env, _) = self.split(case.now, out);
         env.work.edit.clear();
         way.edit(case.message, uri_range(case.message), &mut env.work.edit);
         if env.pass_on(case.message, case.request, &case.peer, case.region(), round, &mut targets).is_none() {
-            return Outcome::Dropped(Drop::AckTarget);
+            return Ok(Outcome::Dropped(Drop::AckTarget));
         }
-        Outcome::Forwarded
+        Ok(Outcome::Forwarded)
     }
 
     /// A CANCEL: answered here, hop by hop; each attempt is cancelled once something came back from it (9.1, 16.10).
@@ -277,31 +305,24 @@ impl Core {
         self.table.len() >= most.saturating_add(most / 4).saturating_add(16) || self.table.vacancy().is_none()
     }
 
-    /// Opens a transaction and sends the first attempt; an INVITE is told 100. `false`: no target can be reached.
+    /// Opens a transaction and sends the first attempt; an INVITE is told 100. Returns the region that it went to; `None`: no target
+    /// can be reached.
     pub(super) fn open(
         &mut self,
         case: &Case<'_, '_>,
-        opening: Opening,
+        mut opening: Opening,
         prefer: crate::config::ListenerId,
         targets: &mut TargetSet,
         out: &mut Vec<Output>,
-    ) -> bool {
-        let Some(slot) = self.table.vacancy() else { return false };
+    ) -> Option<RegionId> {
+        let slot = self.table.vacancy()?;
         let serial = self.table.next_serial();
         let invite = opening.method == Method::Invite;
         let (mut env, table) = self.split(case.now, out);
-        let first = First {
-            peer: case.peer,
-            region: opening.region,
-            method: opening.method,
-            slot,
-            serial,
-            round: opening.round,
-            token: opening.token.as_ref(),
-            prefer,
-        };
+        let first = First { peer: case.peer, slot, serial, opening: &mut opening, prefer };
         let at = env.out.len();
-        let Some((client, head)) = env.start(case.message, case.request, &first, targets) else { return false };
+        let (client, head) = env.start(case.message, case.request, first, targets)?;
+        let serving = opening.serving.map_or(opening.region, |serving| serving.region);
         let transport = env.config.listener(case.arrival.listener).transport;
         let mut server = Server::new(case.key, case.peer, transport, invite, case.now, &env.config.timers);
         if invite {
@@ -314,7 +335,7 @@ impl Core {
         }
         env.out.push(Output::Note(Note::Transactions { region: opening.region, invite, opened: true }));
         table.insert(opening.open(server, client, head, std::mem::take(targets)));
-        true
+        Some(serving)
     }
 }
 

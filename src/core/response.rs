@@ -14,6 +14,8 @@ use super::io::{Note, Outcome, Output};
 use super::probe::retry_after;
 use super::transaction::Transaction;
 use super::transaction::client::Heard;
+use crate::config::RegionId;
+use crate::fence::Fenced;
 use crate::sip::list::{self, Item};
 use crate::sip::{Fault, Message, Method, Name, Response};
 
@@ -54,6 +56,7 @@ impl Env<'_> {
             self.health.alive(self.now, client.place(), client.sent, self.out);
             return Outcome::Absorbed;
         }
+        let unheard = client.is_unheard().then_some((client.target, client.sent));
         // 17.1.3: the method in CSeq tells apart what shares a branch.
         if response.method != method {
             return Outcome::Stray;
@@ -66,11 +69,22 @@ impl Env<'_> {
             self.health.alive(self.now, client.place(), client.sent, self.out);
         }
         let present = transaction.client.nonce == branch.nonce;
+        if let Some((to, sent)) = unheard {
+            self.first_heard(transaction.region, to, sent);
+        }
         match (transaction.is_invite(), response.code) {
             (_, 100..=199) if present => self.provisional(branch.slot, transaction, message, response.code),
             (_, 100..=199) => self.late(branch, transaction),
             (true, 200..=299) => self.success(branch, transaction, message, response.code),
             _ => self.finished(branch, transaction, message, response.code),
+        }
+    }
+
+    /// A target has answered for the first time. Trunks are no servers of the region.
+    fn first_heard(&mut self, region: RegionId, to: Fenced, sent: Instant) {
+        if self.config.region(region).networks.contains(to.addr().ip()) {
+            let after = self.now.saturating_duration_since(sent);
+            self.out.push(Output::Note(Note::Answered { region, after }));
         }
     }
 

@@ -6,8 +6,8 @@
 use arrayvec::ArrayVec;
 
 use super::keys::Keys;
-use super::token::{self, Tokens};
-use crate::config::{RegionId, TrunkId};
+use super::token::{self, Tokens, Vouched};
+use crate::config::RegionId;
 use crate::sip::address::Address;
 use crate::sip::edit::Edit;
 use crate::sip::list::{self, Item};
@@ -20,8 +20,8 @@ const MAX_ROUTES: usize = 64;
 /// Where a request inside a dialog goes.
 #[derive(Debug)]
 pub(super) struct Way<'a> {
-    /// The trunk that the token names.
-    pub(super) trunk: TrunkId,
+    /// What the token vouches for: the trunk, and the region whose servers have the call.
+    pub(super) vouched: Vouched,
     /// The URI of the next hop.
     pub(super) next: Uri<'a>,
     /// The host and port in our second Route value, if there are two: the side to leave by.
@@ -52,11 +52,11 @@ pub(super) fn way<'a>(
         routes.try_push((item, address, uri)).ok()?;
     }
     let mut removed = ArrayVec::new();
-    let (mut trunk, mut request_uri, mut leave_by) = (None, None, None);
+    let (mut vouched, mut request_uri, mut leave_by) = (None, None, None);
     // A strict router put our Record-Route into the Request-URI; what it displaced is the last Route (16.4).
     if let Some(verified) = verify(&request.uri) {
         let (item, address, _) = routes.pop()?;
-        trunk = Some(verified);
+        vouched = Some(verified);
         request_uri = Some(address.uri);
         removed.push(item);
     }
@@ -66,12 +66,15 @@ pub(super) fn way<'a>(
             return None;
         }
         let (item, _, uri) = routes.remove(0);
-        if trunk.replace(verified).is_some() {
-            leave_by = Some(uri.hostport);
+        match vouched.replace(verified) {
+            None => {}
+            Some(same) if same == verified => leave_by = Some(uri.hostport),
+            // Both values of one message are signed alike: this one was put together from two.
+            Some(_) => return None,
         }
         removed.push(item);
     }
-    let trunk = trunk?;
+    let vouched = vouched?;
     let mut last_route = None;
     let next = if routes.is_empty() {
         request_uri.map_or_else(|| Some(request.uri.clone()), |text| Uri::parse(text).ok())?
@@ -84,7 +87,7 @@ pub(super) fn way<'a>(
         }
         uri
     };
-    Some(Way { trunk, next, leave_by, removed, request_uri, last_route })
+    Some(Way { vouched, next, leave_by, removed, request_uri, last_route })
 }
 
 impl Way<'_> {

@@ -6,7 +6,9 @@ use std::time::Instant;
 
 use arrayvec::ArrayVec;
 
+use super::asked::{Asked, Unknown};
 use super::health::{Healths, Place, Standing};
+use super::keys::Keys;
 use super::select::{self, Dice};
 use crate::config::{Config, Hop, NameId, NextHop, Transport};
 use crate::dns::{Server, Targets};
@@ -80,20 +82,32 @@ pub(super) fn find(hops: &[Hop], targets: &Targets, fence: Fence<'_>, order: Ord
     finding.found()
 }
 
-/// Resolves the URI of a next hop inside a dialog. Only what needs no waiting: an address, or a name of the configuration.
-pub(super) fn find_uri(uri: &Uri<'_>, config: &Config, targets: &Targets, fence: Fence<'_>, order: Order<'_>) -> Found {
+/// What names resolve to, as far as it is known.
+#[derive(Clone, Copy)]
+pub(super) struct Book<'a> {
+    pub(super) now: Instant,
+    pub(super) config: &'a Config,
+    /// Of the configuration's names.
+    pub(super) targets: &'a Targets,
+    /// Of names that were asked for.
+    pub(super) asked: &'a Asked,
+    pub(super) keys: &'a Keys,
+}
+
+/// Resolves the URI of a next hop inside a dialog: an address, a name of the configuration, or one that was asked for.
+pub(super) fn find_uri(uri: &Uri<'_>, book: Book<'_>, fence: Fence<'_>, order: Order<'_>) -> Result<Found, Unknown> {
     let transport = match uri.param("transport") {
         None => None,
         Some(Some(token)) => {
             match Transport::ALL.into_iter().find(|known| token.eq_ignore_ascii_case(known.token().as_bytes())) {
                 Some(transport) => Some(transport),
-                None => return Found::Nothing,
+                None => return Ok(Found::Nothing),
             }
         }
-        Some(None) => return Found::Nothing,
+        Some(None) => return Ok(Found::Nothing),
     };
     // A sips URI may not be downgraded (RFC 5630), a tel URI has no host.
-    let (Scheme::Sip, Some(host)) = (uri.scheme, uri.host) else { return Found::Nothing };
+    let (Scheme::Sip, Some(host)) = (uri.scheme, uri.host) else { return Ok(Found::Nothing) };
     let host = match uri.param("maddr").flatten() {
         Some(maddr) => {
             match std::str::from_utf8(maddr).ok().and_then(|text| text.trim_matches(['[', ']']).parse::<IpAddr>().ok()) {
@@ -103,21 +117,22 @@ pub(super) fn find_uri(uri: &Uri<'_>, config: &Config, targets: &Targets, fence:
         }
         None => host,
     };
-    let port = uri.port.unwrap_or(PORT);
     let mut finding = Finding::new(fence, order);
     match host {
-        Host::Address(ip) => drop(finding.add(SocketAddr::new(ip, port), transport)),
+        Host::Address(ip) => drop(finding.add(SocketAddr::new(ip, uri.port.unwrap_or(PORT)), transport)),
         Host::Name(name) => {
-            let same = |known: &NextHop| {
-                known.host.as_bytes().eq_ignore_ascii_case(name) && known.port == uri.port && known.transport == transport
-            };
-            let place = config.names.iter().position(same).and_then(|place| u32::try_from(place).ok());
-            if let Some(place) = place {
-                let _ = finding.servers(targets.servers(NameId(place)));
+            let Some(next_hop) = NextHop::of_host(name, uri.port, transport) else { return Ok(Found::Nothing) };
+            let place = book.config.names.iter().position(|known| *known == next_hop);
+            match place.and_then(|place| u32::try_from(place).ok()) {
+                Some(place) => drop(finding.servers(book.targets.servers(NameId(place)))),
+                None => match book.asked.get(book.now, book.keys, &next_hop) {
+                    Some(servers) => drop(finding.servers(servers)),
+                    None => return Err(Unknown(next_hop)),
+                },
             }
         }
     }
-    finding.found()
+    Ok(finding.found())
 }
 
 struct Finding<'a> {

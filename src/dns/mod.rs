@@ -62,6 +62,11 @@ impl Targets {
         self.answers.get(name.0 as usize).and_then(Option::as_deref).unwrap_or_default()
     }
 
+    /// Whether a name has an answer that holds: if not, that it has no servers says nothing.
+    pub fn is_known(&self, name: NameId) -> bool {
+        self.answers.get(name.0 as usize).is_some_and(Option::is_some)
+    }
+
     /// Whether every name has had an answer: what `/readyz` waits for.
     pub fn all_known(&self) -> bool {
         self.answers.iter().all(Option::is_some)

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tracing::warn;
 
+use super::asking;
 use super::turn::Command;
-use crate::admin::{Pulse, Ready};
-use crate::config::Config;
-use crate::dns::Resolver;
+use crate::admin::{Asked, Known, Sources};
+use crate::config::{Config, Dns, NextHop};
+use crate::dns::{Lookup, Resolver};
 use crate::telemetry::Metrics;
 
 /// How often histogram samples are taken out of their buffers.
@@ -31,25 +32,27 @@ pub(super) struct Control {
     pub(super) config: Arc<Config>,
     pub(super) resolver: Resolver,
     pub(super) metrics: Arc<Metrics>,
-    pub(super) ready: Arc<Ready>,
-    pub(super) admin: Option<std::net::TcpListener>,
-    pub(super) pulse: Pulse,
+    pub(super) admin: Option<(std::net::TcpListener, Sources)>,
+    /// Who asks what is known here.
+    pub(super) asked: Asked,
     pub(super) worker: mpsc::Sender<Command>,
     pub(super) orders: mpsc::Receiver<Order>,
 }
 
 impl Control {
-    /// Runs on this thread until it is told to end.
-    pub(super) fn work(self) -> std::io::Result<()> {
+    /// Runs on this thread until it is told to end. `wanted` are names that only dialogs know.
+    pub(super) fn work(self, wanted: mpsc::Receiver<NextHop>) -> std::io::Result<()> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
-        runtime.block_on(self.run())
+        runtime.block_on(self.run(wanted))
     }
 
-    async fn run(mut self) -> std::io::Result<()> {
-        if let Some(listener) = self.admin.take() {
-            let listener = tokio::net::TcpListener::from_std(listener)?;
-            tokio::spawn(crate::admin::serve(listener, Arc::clone(&self.metrics), Arc::clone(&self.ready), self.pulse.clone()));
+    async fn run(mut self, wanted: mpsc::Receiver<NextHop>) -> std::io::Result<()> {
+        if let Some((listener, sources)) = self.admin.take() {
+            tokio::spawn(crate::admin::serve(tokio::net::TcpListener::from_std(listener)?, sources));
         }
+        let (lookup, looking) = watch::channel(of_servers(&self.config.dns));
+        // A task of its own: a reload waits for names, and these may not wait for it.
+        tokio::spawn(asking::answer(wanted, looking, self.worker.clone()));
         let mut upkeep = tokio::time::interval(UPKEEP);
         upkeep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         // Without names everything is known from the start.
@@ -58,10 +61,12 @@ impl Control {
             tokio::select! {
                 targets = self.resolver.changed() => self.tell(Command::Targets(Arc::new(targets))).await,
                 _ = upkeep.tick() => self.metrics.upkeep(),
+                Some(answer) = self.asked.recv() => self.answer(answer),
                 order = self.orders.recv() => match order {
                     None | Some(Order::Stop) => return Ok(()),
                     Some(Order::Reload(config, done)) => {
                         let result = self.reload(config).await;
+                        lookup.send_replace(of_servers(&self.config.dns));
                         // Whoever asked may have gone; the change is made all the same.
                         let _ = done.send(result);
                     }
@@ -72,13 +77,17 @@ impl Control {
 
     async fn reload(&mut self, config: Arc<Config>) -> Result<(), String> {
         let mut resolver = self.resolver.replaced(Arc::clone(&config)).map_err(|error| error.to_string())?;
-        let known = async {
-            while !resolver.targets().all_known() {
-                resolver.changed().await;
+        let end = tokio::time::Instant::now() + NAMES;
+        while !resolver.targets().all_known() {
+            tokio::select! {
+                _ = resolver.changed() => {}
+                // The old one is in force until then.
+                Some(answer) = self.asked.recv() => self.answer(answer),
+                () = tokio::time::sleep_until(end) => {
+                    warn!("not every upstream name of the new configuration has been resolved yet");
+                    break;
+                }
             }
-        };
-        if tokio::time::timeout(NAMES, known).await.is_err() {
-            warn!("not every upstream name of the new configuration has been resolved yet");
         }
         let targets = Arc::new(resolver.targets());
         self.tell(Command::Config(Arc::clone(&config), targets)).await;
@@ -90,8 +99,19 @@ impl Control {
         Ok(())
     }
 
+    fn answer(&self, answer: oneshot::Sender<Known>) {
+        // Whoever asked may have gone.
+        let _ = answer.send(Known { config: Arc::clone(&self.config), names: self.resolver.status() });
+    }
+
     async fn tell(&self, command: Command) {
         // The only error is a worker that has ended; whoever started both sees that too.
         let _ = self.worker.send(command).await;
     }
+}
+
+/// How names are asked for that only dialogs know; `None`: not at all.
+fn of_servers(dns: &Dns) -> Option<Lookup> {
+    let lookup = Lookup::new(dns).map(|lookup| lookup.within(asking::WAIT));
+    lookup.inspect_err(|error| warn!(%error, "names inside dialogs will not be resolved")).ok()
 }

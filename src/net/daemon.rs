@@ -4,15 +4,16 @@ use std::io::{self, Read};
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
 use tracing::info;
 
+use super::asking::NAMES;
 use super::control::{Control, Order};
 use super::turn::{self, Command, Start};
 use super::{stream, udp};
-use crate::admin::{Pulse, Ready};
+use crate::admin::{Beside, Ready, Sources, Worker};
 use crate::config::{Config, Listener, ListenerId, Transport};
 use crate::dns::{Resolver, ResolverError};
 use crate::telemetry::Metrics;
@@ -50,7 +51,7 @@ pub struct Daemon {
     ready: Arc<Ready>,
     listeners: Vec<SocketAddr>,
     admin: Option<SocketAddr>,
-    pulse: Pulse,
+    asker: Worker,
     commands: mpsc::Sender<Command>,
     orders: mpsc::Sender<Order>,
     /// None where the worker has its caller's thread.
@@ -96,7 +97,9 @@ impl Daemon {
 
         let (commands, commanded) = mpsc::channel(QUEUE);
         let (orders, ordered) = mpsc::channel(QUEUE);
-        let (pulse, pulsed) = mpsc::channel(QUEUE);
+        let (asker, questions) = Worker::new();
+        let (beside, asked) = Beside::new();
+        let (lookups, wanted) = mpsc::channel(NAMES);
         let start = Start {
             config: Arc::clone(&config),
             targets: Arc::new(resolver.targets()),
@@ -106,22 +109,29 @@ impl Daemon {
             tcp,
             ready: Arc::clone(&ready),
             commands: commanded,
-            pulse: pulsed,
+            questions,
+            lookups,
+        };
+        let sources = Sources {
+            metrics: Arc::clone(&metrics),
+            ready: Arc::clone(&ready),
+            worker: asker.clone(),
+            beside,
+            started: Instant::now(),
         };
         let control = Control {
             config: Arc::clone(&config),
             resolver,
             metrics: Arc::clone(&metrics),
-            ready: Arc::clone(&ready),
-            admin,
-            pulse: pulse.clone(),
+            admin: admin.map(|listener| (listener, sources)),
+            asked,
             worker: commands.clone(),
             orders: ordered,
         };
-        let control = std::thread::Builder::new().name("ringfence-admin".to_owned()).spawn(move || control.work())?;
+        let control = std::thread::Builder::new().name("ringfence-admin".to_owned()).spawn(move || control.work(wanted))?;
         info!(?listeners, admin = ?admin_addr, digest = config.digest, "started");
         let (worker, control) = (None, Some(control));
-        let daemon = Self { config, metrics, ready, listeners, admin: admin_addr, pulse, commands, orders, worker, control };
+        let daemon = Self { config, metrics, ready, listeners, admin: admin_addr, asker, commands, orders, worker, control };
         Ok((daemon, start))
     }
 
@@ -145,7 +155,7 @@ impl Daemon {
         self.admin
     }
 
-    /// The metrics, as `/metrics` shows them.
+    /// The metrics, as `/metrics` shows them, but for `ringfence_upstream_up`: that is asked of the worker at each scrape.
     pub fn metrics(&self) -> String {
         self.metrics.render()
     }
@@ -155,9 +165,9 @@ impl Daemon {
         Arc::clone(&self.ready)
     }
 
-    /// Its worker, to be asked whether its loop turns.
-    pub(super) fn pulse(&self) -> Pulse {
-        self.pulse.clone()
+    /// Asks its worker, for example whether its loop turns.
+    pub(super) fn asker(&self) -> Worker {
+        self.asker.clone()
     }
 
     /// Its worker, to be told to end at once.

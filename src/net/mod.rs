@@ -12,6 +12,7 @@
 //! Two threads: one takes, decides and sends messages (`worker`); the other does what may take its time: names, metrics,
 //! health. They talk by channels that neither waits on.
 
+mod asking;
 mod connection;
 mod control;
 mod daemon;

@@ -54,7 +54,7 @@ impl Signals {
 
     async fn obey(mut self, mut daemon: Daemon, path: PathBuf) -> Result<(), RunError> {
         let (ready, commands) = (daemon.readiness(), daemon.commands());
-        tokio::spawn(notify::watch(daemon.pulse()));
+        tokio::spawn(notify::watch(daemon.asker()));
         let mut told = false;
         loop {
             tokio::select! {

@@ -11,18 +11,19 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::io::unix::AsyncFdReadyGuard;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::task::yield_now;
 use tokio::time::{sleep_until, timeout};
 
+use super::asking::Asking;
 use super::stream::{self, Accepting, Streams};
 use super::udp::{Batch, SLOTS, Udp};
 use super::worker::Worker;
-use crate::admin::{Latch, Ready};
-use crate::config::{Config, ListenerId};
+use crate::admin::{Latch, Question, Questions, Ready};
+use crate::config::{Config, ListenerId, NextHop};
 use crate::core::Core;
 use crate::core::io::Arrival;
-use crate::dns::Targets;
+use crate::dns::{Server, Targets};
 use crate::telemetry::{Metrics, Record};
 
 /// Full batches taken from one socket before the other sockets and the clock have their turn.
@@ -36,6 +37,8 @@ const CLOSE: Duration = Duration::from_secs(1);
 pub(super) enum Command {
     /// Names resolve otherwise.
     Targets(Arc<Targets>),
+    /// What a next hop that was asked for resolves to, and how long that holds.
+    Answer { next_hop: NextHop, servers: Vec<Server>, hold: Duration },
     /// Another configuration, and what its names resolve to.
     Config(Arc<Config>, Arc<Targets>),
     /// Finish what is open and end.
@@ -54,8 +57,10 @@ pub(super) struct Start {
     pub(super) tcp: Vec<(ListenerId, std::net::TcpListener)>,
     pub(super) ready: Arc<Ready>,
     pub(super) commands: mpsc::Receiver<Command>,
-    /// Who asks whether the loop turns.
-    pub(super) pulse: mpsc::Receiver<oneshot::Sender<()>>,
+    /// Where names are asked for that only dialogs know.
+    pub(super) lookups: mpsc::Sender<NextHop>,
+    /// What the endpoints ask.
+    pub(super) questions: Questions,
 }
 
 /// Runs a worker on this thread until it is told to end.
@@ -75,7 +80,7 @@ impl Drop for End {
 }
 
 async fn run(start: Start) -> io::Result<()> {
-    let Start { config, targets, metrics, seed, udp, tcp, ready, commands, pulse } = start;
+    let Start { config, targets, metrics, seed, udp, tcp, ready, commands, lookups, questions } = start;
     let mut sockets: Vec<Option<Rc<Udp>>> = config.listeners.iter().map(|_| None).collect();
     for (id, socket) in udp {
         if let Some(slot) = sockets.get_mut(usize::from(id.0)) {
@@ -85,7 +90,9 @@ async fn run(start: Start) -> io::Result<()> {
     let listeners: Vec<Option<Rc<Udp>>> = sockets.clone();
     let core = Core::new(Arc::clone(&config), targets, seed, 0, Instant::now());
     let record = Record::new(metrics, Arc::clone(&config));
-    let worker = Rc::new_cyclic(|me| RefCell::new(Worker::new(me, core, record, config, Arc::clone(&ready), sockets)));
+    let worker = Rc::new_cyclic(|me| {
+        RefCell::new(Worker::new(me, core, record, config, Arc::clone(&ready), sockets, Asking::new(lookups)))
+    });
     let accepting = stream::listen(&worker, tcp)?;
     let mut loops: Vec<std::pin::Pin<Box<dyn Future<Output = ()>>>> = Vec::new();
     for (id, socket) in (0..).map(ListenerId).zip(listeners) {
@@ -97,7 +104,7 @@ async fn run(start: Start) -> io::Result<()> {
     ready.set(Latch::Listeners, true);
     // The core has something to do before anything happens: its first probes.
     worker.borrow().arm();
-    let mut obey = Box::pin(obey(worker, commands, pulse, accepting));
+    let mut obey = Box::pin(obey(worker, commands, questions, accepting));
     // One task polls them all: the wake-up of a socket leads straight to its loop.
     std::future::poll_fn(|cx| {
         for each in &mut loops {
@@ -186,7 +193,7 @@ async fn tick(worker: Rc<RefCell<Worker>>) {
 async fn obey(
     worker: Rc<RefCell<Worker>>,
     mut commands: mpsc::Receiver<Command>,
-    mut pulse: mpsc::Receiver<oneshot::Sender<()>>,
+    mut questions: Questions,
     accepting: Accepting,
 ) {
     let drained = Rc::clone(&worker.borrow().drained);
@@ -196,17 +203,17 @@ async fn obey(
         let command = tokio::select! {
             command = commands.recv() => command,
             () = drained.notified() => break,
-            Some(answer) = pulse.recv() => {
-                // Whoever asked may have given up waiting.
-                let _ = answer.send(());
+            Some(question) = questions.recv() => {
+                answer(&worker, question);
                 continue;
             }
             () = async { sleep_until(end.unwrap_or_else(tokio::time::Instant::now)).await }, if end.is_some() => break,
         };
         let now = Instant::now();
         match command {
-            None | Some(Command::Stop) => return,
+            None | Some(Command::Stop) => return worker.borrow_mut().answer_all(now),
             Some(Command::Targets(targets)) => worker.borrow_mut().retarget(now, targets),
+            Some(Command::Answer { next_hop, servers, hold }) => worker.borrow_mut().answer(now, next_hop, servers, hold),
             Some(Command::Config(config, targets)) => worker.borrow_mut().configure(now, config, targets),
             Some(Command::Drain) => {
                 accepting = None;
@@ -216,6 +223,15 @@ async fn obey(
         }
     }
     drop(accepting);
+    worker.borrow_mut().answer_all(Instant::now());
     // What is written but not sent yet gets its chance. Whoever does not read by then does not count.
     let _ = timeout(CLOSE, Streams::close_all(&worker)).await;
+}
+
+/// Answers the endpoints. Whoever asked may have given up waiting.
+fn answer(worker: &RefCell<Worker>, question: Question) {
+    match question {
+        Question::Turns(answer) => drop(answer.send(())),
+        Question::Targets(answer) => drop(answer.send(worker.borrow().status(Instant::now()))),
+    }
 }

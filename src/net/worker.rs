@@ -13,14 +13,15 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
+use super::asking::{Asking, Kept};
 use super::sent::Sent;
 use super::stream::Streams;
 use super::udp::Udp;
 use crate::admin::{Latch, Ready};
-use crate::config::{Config, ListenerId, Transport};
+use crate::config::{Config, ListenerId, NextHop, Transport};
 use crate::core::Core;
-use crate::core::io::{Arrival, Attempt, Destination, Input, Note, Output, Send};
-use crate::dns::Targets;
+use crate::core::io::{Arrival, Attempt, Destination, Input, Note, Output, Send, TargetStatus};
+use crate::dns::{Server, Targets};
 use crate::telemetry::{Loss, Record, Seen};
 
 /// The core with its sockets.
@@ -34,6 +35,7 @@ pub(super) struct Worker {
     core: Core,
     sockets: Vec<Option<Rc<Udp>>>,
     sent: Sent,
+    asking: Asking,
     out: Vec<Output>,
     failed: VecDeque<Attempt>,
     pub(super) clock: Rc<Clock>,
@@ -59,10 +61,11 @@ impl Worker {
         config: Arc<Config>,
         ready: Arc<Ready>,
         sockets: Vec<Option<Rc<Udp>>>,
+        asking: Asking,
     ) -> Self {
         let (streams, sent, failed, clock, drained) = Default::default();
         let (me, out, draining) = (Weak::clone(me), Vec::with_capacity(32), false);
-        Self { config, record, streams, me, core, sockets, sent, out, failed, clock, draining, drained, ready }
+        Self { config, record, streams, me, core, sockets, sent, asking, out, failed, clock, draining, drained, ready }
     }
 
     /// A message came.
@@ -91,18 +94,29 @@ impl Worker {
 
     fn feed(&mut self, now: Instant, input: Input<'_>, seen: Option<&Seen<'_>>) {
         self.core.handle(now, input, &mut self.out);
-        self.carry_out(now, seen);
+        if let (Some(next_hop), Some(seen)) = (self.carry_out(now, seen), seen)
+            && let Err(next_hop) = self.asking.keep(next_hop, seen)
+        {
+            // No room to wait: as if it had been asked for in vain.
+            let (servers, hold) = (Vec::new(), Duration::ZERO);
+            self.core.handle(now, Input::Answer { next_hop, servers, hold }, &mut self.out);
+            let Seen { arrival, bytes } = *seen;
+            self.core.handle(now, Input::Message { arrival, bytes }, &mut self.out);
+            self.carry_out(now, Some(seen));
+        }
         while let Some(attempt) = self.failed.pop_front() {
             self.core.handle(now, Input::Failed(attempt), &mut self.out);
             self.carry_out(now, None);
         }
         self.arm();
-        if self.draining && self.core.transactions() == 0 {
+        if self.draining && self.core.transactions() == 0 && self.asking.is_empty() {
             self.drained.notify_one();
         }
     }
 
-    fn carry_out(&mut self, now: Instant, seen: Option<&Seen<'_>>) {
+    /// Returns what is to be asked for before the message at hand is handed in again, if it is.
+    fn carry_out(&mut self, now: Instant, seen: Option<&Seen<'_>>) -> Option<NextHop> {
+        let mut ask = None;
         let mut out = std::mem::take(&mut self.out);
         if seen.is_some() && out.iter().any(|output| matches!(output, Output::Note(Note::Verdict { .. }))) {
             self.record.handles().decided(now.elapsed());
@@ -112,9 +126,11 @@ impl Worker {
                 Output::Send(send) => self.send(now, send),
                 Output::Close(id) => self.streams.close(id),
                 Output::Note(note) => self.record.note(&note, seen, now),
+                Output::Ask(next_hop) => ask = Some(next_hop),
             }
         }
         self.out = out;
+        ask
     }
 
     fn send(&mut self, now: Instant, send: Send) {
@@ -213,6 +229,29 @@ impl Worker {
         let known = targets.all_known();
         self.feed(now, Input::Targets(targets), None);
         self.ready.set(Latch::Targets, known);
+    }
+
+    /// A name was asked for: what waits for it goes on, in the order in which it came.
+    pub(super) fn answer(&mut self, now: Instant, next_hop: NextHop, servers: Vec<Server>, hold: Duration) {
+        let waited = self.asking.release(&next_hop);
+        self.feed(now, Input::Answer { next_hop, servers, hold }, None);
+        for Kept { arrival, bytes } in waited {
+            self.asking.done();
+            let bytes = &*bytes;
+            self.feed(now, Input::Message { arrival, bytes }, Some(&Seen { arrival, bytes }));
+        }
+    }
+
+    /// No more waiting for names: whatever does is told that there is no server.
+    pub(super) fn answer_all(&mut self, now: Instant) {
+        for next_hop in self.asking.names() {
+            self.answer(now, next_hop, Vec::new(), Duration::ZERO);
+        }
+    }
+
+    /// How the targets stand.
+    pub(super) fn status(&self, now: Instant) -> Vec<TargetStatus> {
+        self.core.status(now)
     }
 
     pub(super) fn drain(&mut self, now: Instant) {

@@ -76,6 +76,7 @@ struct Region {
     /// In and out; registered when first used, for most codes never occur.
     responses: [Vec<Option<Counter>>; 2],
     setup: Histogram,
+    answered: Histogram,
     transactions: [Gauge; 2],
     drops: [Counter; Drop::ALL.len()],
     losses: [Counter; Loss::ALL.len()],
@@ -213,6 +214,13 @@ impl Handles {
         }
     }
 
+    /// `ringfence_upstream_seconds{region}`.
+    pub fn answered(&self, region: RegionId, after: Duration) {
+        if let Some(region) = self.region(region) {
+            region.answered.record(after);
+        }
+    }
+
     /// `ringfence_transactions{region,kind}`.
     pub fn transaction(&self, region: RegionId, invite: bool, opened: bool) {
         let Some(region) = self.region(region) else { return };
@@ -294,9 +302,10 @@ impl Region {
         let drops = Drop::ALL.map(|cause| counter("ringfence_dropped_total", vec![("cause", cause.label().into())]));
         let losses = Loss::ALL.map(|cause| counter("ringfence_dropped_total", vec![("cause", cause.label().into())]));
         let transactions = ["non-invite", "invite"].map(|kind| gauge("ringfence_transactions", vec![("kind", kind.into())]));
-        let setup = if served { metrics.histogram("ringfence_setup_seconds", labels(Vec::new())) } else { Histogram::noop() };
+        let histogram = |metric| if served { metrics.histogram(metric, labels(Vec::new())) } else { Histogram::noop() };
+        let (setup, answered) = (histogram("ringfence_setup_seconds"), histogram("ringfence_upstream_seconds"));
         let responses = [const { None }, const { None }].map(|none: Option<Counter>| vec![none; CODES.len() + CLASSES.len()]);
-        Self { name, transports, responses, setup, transactions, drops, losses }
+        Self { name, transports, responses, setup, answered, transactions, drops, losses }
     }
 
     fn carried(&self, transport: Transport) -> &Carried {

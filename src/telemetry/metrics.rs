@@ -7,8 +7,9 @@ use metrics::{Counter, Gauge, Histogram, Label, SharedString};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 use metrics_process::Collector;
 
-/// A decision is microseconds; a setup is a human being picking up.
+/// A decision is microseconds; a server says 100 within milliseconds, or is in trouble; a setup is a human being picking up.
 const DECISION: [f64; 10] = [5e-6, 10e-6, 20e-6, 50e-6, 100e-6, 200e-6, 500e-6, 1e-3, 5e-3, 50e-3];
+const UPSTREAM: [f64; 11] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0];
 const SETUP: [f64; 11] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
 /// The registry. One for each daemon, so that two in one process do not count into each other.
@@ -112,7 +113,8 @@ fn made(labels: Labels) -> Vec<Label> {
 fn with_buckets() -> Result<PrometheusBuilder, metrics_exporter_prometheus::BuildError> {
     PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Full("ringfence_decision_seconds".to_owned()), &DECISION)?
-        .set_buckets_for_metric(Matcher::Full("ringfence_setup_seconds".to_owned()), &SETUP)
+        .set_buckets_for_metric(Matcher::Full("ringfence_setup_seconds".to_owned()), &SETUP)?
+        .set_buckets_for_metric(Matcher::Full("ringfence_upstream_seconds".to_owned()), &UPSTREAM)
 }
 
 fn describe() {
@@ -134,5 +136,6 @@ fn describe() {
     gauge!("ringfence_config_info", "1 for the configuration in force; its SHA-256.");
     gauge!("ringfence_build_info", "1; the version that runs.");
     histogram!("ringfence_decision_seconds", Unit::Seconds, "From the receipt of a request to the verdict on it.");
+    histogram!("ringfence_upstream_seconds", Unit::Seconds, "From a request to a server of the region to its first response.");
     histogram!("ringfence_setup_seconds", Unit::Seconds, "From an INVITE to the first response above 100.");
 }

@@ -8,6 +8,7 @@ pub mod log;
 pub mod loss;
 pub mod metrics;
 pub mod record;
+pub mod upstream;
 
 pub use handles::{Direction, Handles};
 pub use loss::Loss;

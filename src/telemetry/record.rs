@@ -89,6 +89,7 @@ impl Record {
             Note::Repeat { region, project, trunk } => self.handles.repeat(region, project, trunk),
             Note::Responded { region, relayed: _, code } => self.handles.response(region, Direction::Out, code),
             Note::Setup { region, after } => self.handles.setup(region, after),
+            Note::Answered { region, after } => self.handles.answered(region, after),
             Note::Health { region, addr, transport, state, failure } => {
                 let (region, server, transport) = (&self.config.region(region).name, addr, transport.token());
                 let cause = failure.map(Failure::label);

@@ -1,7 +1,8 @@
 //! `sip-fixtures/region`: messages as files, each with what must become of it on the site of these tests.
 //!
 //! A neighbour `NAME.expect` says where the message comes from (`source`), where it arrives (`listener`), optionally other servers
-//! (`upstream`, and what their name `resolves` to), and the end: the `reason` with the `code` of the refusal, or `forwarded-to`.
+//! (`upstream`, what their name `resolves` to, and the `nearest` regions), and the end: the `reason` with the `code` of the refusal, or
+//! `forwarded-to`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,7 +15,10 @@ use crate::site::{CONFIG, Site, servers};
 
 fn judge(name: &str, bytes: &[u8], expect: &BTreeMap<String, String>) {
     let text = match expect.get("upstream") {
-        Some(upstream) => CONFIG.replace(r#"["10.1.0.5:5060", "10.1.0.6:5060"]"#, upstream),
+        Some(upstream) => {
+            let nearest = expect.get("nearest").map(|nearest| format!("\nnearest = {nearest}")).unwrap_or_default();
+            CONFIG.replace(r#"["10.1.0.5:5060", "10.1.0.6:5060"]"#, &[upstream.as_str(), &nearest].concat())
+        }
         None => CONFIG.to_owned(),
     };
     let mut site = Site::new(&text);

@@ -7,6 +7,8 @@ mod failover;
 mod fence_types;
 mod fixtures;
 mod health;
+mod names;
+mod nearest;
 mod probes;
 mod reasons;
 mod selection;

@@ -17,6 +17,9 @@ const SEEDS: u64 = 128;
 const CALLS: u64 = 40;
 const T1: u64 = 500;
 
+/// The server of region uk, which is nearest to eu.
+const NEAR: &str = "10.2.0.5:5060";
+
 /// Small, seeded, good enough to be unfair.
 struct Dice(u64);
 
@@ -62,6 +65,8 @@ enum Plan {
     Cancelled,
     /// The first server is overloaded.
     Overloaded,
+    /// Both are, and the project is not pinned.
+    Moved,
     ForeignHost,
     ForeignMedia,
 }
@@ -104,7 +109,10 @@ impl World {
             let (server, from) = (if dice.chance(50) { SERVER } else { SECOND }, dice.roll(8000));
             (server.parse().unwrap(), from..from + dice.roll(20_000))
         });
-        let text = crate::site::CONFIG.replace("per_source = \"50/s\"", "");
+        let text = crate::site::CONFIG
+            .replace("per_source = \"50/s\"", "")
+            .replace("hostname = \"eu.sip.example.com\"", "hostname = \"eu.sip.example.com\"\nnearest = [\"uk\"]")
+            + "[project.roamer.trunk.carrier]\nnetworks = [\"198.51.100.0/24\"]\n";
         let text = if dice.chance(50) { text.replace("interval = \"0s\"", "interval = \"2s\"") } else { text };
         let site = Site::new(&text);
         let mut world = Self {
@@ -192,8 +200,7 @@ impl World {
 
     fn leave(&mut self, sent: Vec<Sent>) {
         for sent in sent {
-            let probed = sent.line().starts_with("OPTIONS") && sent.to == "10.2.0.5:5060".parse().unwrap();
-            let known = probed || [TRUNK, SERVER, SECOND].iter().any(|known| sent.to == known.parse().unwrap());
+            let known = [TRUNK, SERVER, SECOND, NEAR].iter().any(|known| sent.to == known.parse().unwrap());
             assert!(known, "nothing goes anywhere else: {sent:?}");
             self.wire(&Event::FromCore(sent));
         }
@@ -248,13 +255,18 @@ impl World {
             Plan::Declined,
             Plan::Cancelled,
             Plan::Overloaded,
+            Plan::Moved,
             Plan::ForeignHost,
             Plan::ForeignMedia,
         ];
-        let plan = plans[usize::try_from(self.dice.roll(8)).unwrap()];
+        let plan = plans[usize::try_from(self.dice.roll(9)).unwrap()];
         self.plans.insert(id, plan);
         self.placed.insert(id, self.now);
-        let host = if plan == Plan::ForeignHost { "acme.us.sip.example.com" } else { "acme.eu.sip.example.com" };
+        let host = match plan {
+            Plan::ForeignHost => "acme.us.sip.example.com",
+            Plan::Moved => "roamer.eu.sip.example.com",
+            _ => "acme.eu.sip.example.com",
+        };
         let media = if plan == Plan::ForeignMedia { "192.0.2.99" } else { "10.1.0.20" };
         self.send(&format!("{id} INVITE"), invite(host, media, &format!("c{id}")).into_bytes());
         if plan == Plan::Cancelled {
@@ -318,6 +330,7 @@ impl World {
         let id = id_of(request.call_id);
         let plan = self.plans[&id];
         assert!(!matches!(plan, Plan::ForeignHost | Plan::ForeignMedia), "a refused call reached a server: {}", sent.text());
+        assert!(plan == Plan::Moved || sent.to != NEAR.parse().unwrap(), "a pinned call left its region: {}", sent.text());
         let key = format!("{id} {}", sent.to);
         let branch = String::from_utf8_lossy(request.via.branch.unwrap()).into_owned();
         match request.method {
@@ -334,6 +347,7 @@ impl World {
                         Plan::Busy => 486,
                         Plan::Declined => 603,
                         Plan::Overloaded if sent.to == SERVER.parse().unwrap() => 503,
+                        Plan::Moved if sent.to != NEAR.parse().unwrap() => 503,
                         Plan::Cancelled => return,
                         _ => 200,
                     };
@@ -391,7 +405,7 @@ impl World {
         let plan = self.plans[&id];
         let finals = self.finals.get(&id).cloned().unwrap_or_default();
         let allowed: &[u16] = match plan {
-            Plan::Answered | Plan::Overloaded => &[200],
+            Plan::Answered | Plan::Overloaded | Plan::Moved => &[200],
             Plan::Busy => &[486],
             Plan::Declined | Plan::ForeignHost | Plan::ForeignMedia => &[603],
             Plan::Cancelled => &[487],

@@ -1,5 +1,6 @@
 //! A core with a configuration, a clock that only the test moves, and eyes on everything that leaves.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -149,6 +150,12 @@ pub(crate) struct Site {
     pub(crate) notes: Vec<Note>,
     /// Everything that ever left.
     pub(crate) log: Vec<Sent>,
+    /// What names resolve to that only dialogs know; others do not exist. TTL 30 s.
+    pub(crate) zone: HashMap<&'static str, Vec<Server>>,
+    /// Whether questions stay unanswered.
+    pub(crate) mute: bool,
+    /// What was asked for.
+    pub(crate) asked: Vec<NextHop>,
     out: Vec<Output>,
 }
 
@@ -161,7 +168,8 @@ impl Site {
         }
         let start = Instant::now();
         let core = Core::new(Arc::clone(&config), Arc::new(targets), [7; 16], 0, start);
-        Self { core, config, start, now: start, notes: Vec::new(), log: Vec::new(), out: Vec::new() }
+        let (notes, log, zone, mute, asked, out) = Default::default();
+        Self { core, config, start, now: start, notes, log, zone, mute, asked, out }
     }
 
     pub(crate) fn usual() -> Self {
@@ -175,9 +183,23 @@ impl Site {
         ListenerId(u16::try_from(at.unwrap_or_else(|| panic!("no listener {addr}"))).unwrap())
     }
 
-    /// Hands in any input and returns what left.
+    /// Hands in any input and returns what left. A message whose next hop is to be asked for is handed in again with the answer.
     pub(crate) fn input(&mut self, input: Input<'_>) -> Vec<Sent> {
+        let again = if let Input::Message { arrival, bytes } = input { Some((arrival, bytes)) } else { None };
         self.core.handle(self.now, input, &mut self.out);
+        if let [Output::Ask(next_hop)] = &self.out[..] {
+            let next_hop = next_hop.clone();
+            self.out.clear();
+            self.asked.push(next_hop.clone());
+            if self.mute {
+                return Vec::new();
+            }
+            let (arrival, bytes) = again.expect("only a message asks");
+            let servers = self.zone.get(next_hop.host.as_str()).cloned().unwrap_or_default();
+            let left = self.input(Input::Answer { next_hop, servers, hold: Duration::from_secs(30) });
+            assert!(left.is_empty(), "an answer alone does nothing: {left:?}");
+            self.core.handle(self.now, Input::Message { arrival, bytes }, &mut self.out);
+        }
         let mut sent = Vec::new();
         for output in self.out.drain(..) {
             match output {
@@ -192,6 +214,7 @@ impl Site {
                 }
                 Output::Note(note) => self.notes.push(note),
                 Output::Close(_) => {}
+                Output::Ask(next_hop) => panic!("asked for {next_hop:?} twice, or said more"),
             }
         }
         self.log.extend(sent.iter().cloned());

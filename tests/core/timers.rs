@@ -250,3 +250,16 @@ fn set_up_is_measured_once() {
     assert_eq!(setups.len(), 1);
     assert!(matches!(setups[0], Note::Setup { after, .. } if *after == Duration::from_millis(300)));
 }
+
+#[test]
+fn a_server_is_measured_by_its_first_response() {
+    let mut site = single();
+    let seen = call(&mut site);
+    site.pass(Duration::from_millis(20));
+    site.from(SERVER, &respond(&seen, 100, "u", ""));
+    site.pass(Duration::from_millis(300));
+    site.from(SERVER, &respond(&seen, 180, "u", ""));
+    site.from(SERVER, &respond(&seen, 200, "u", ""));
+    let answered: Vec<_> = site.notes.iter().filter(|note| matches!(note, Note::Answered { .. })).collect();
+    assert!(matches!(answered[..], [Note::Answered { after, .. }] if *after == Duration::from_millis(20)), "{answered:?}");
+}

@@ -18,6 +18,8 @@ mod forwarding;
 mod harness;
 mod hostile;
 mod limits;
+mod names;
+mod nearest;
 mod outbound;
 #[cfg(feature = "peers")]
 mod peers;

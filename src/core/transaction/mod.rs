@@ -6,6 +6,7 @@
 use std::time::Instant;
 
 use super::io::Attempt;
+use super::nearest::Serving;
 use super::target::TargetSet;
 use crate::config::{ProjectId, RegionId, TrunkId};
 use crate::sip::Method;
@@ -33,13 +34,15 @@ pub(crate) struct Transaction {
     pub(crate) project: Option<ProjectId>,
     /// Whose call.
     pub(crate) trunk: Option<TrunkId>,
+    /// Where a new request is served; `None` inside a dialog, where the next hop is given.
+    pub(crate) serving: Option<Serving>,
     /// The request's method.
     pub(crate) method: Method,
     /// The side of whoever asked.
     pub(crate) server: Server,
     /// The present attempt.
     pub(crate) client: Client,
-    /// Where the present attempt's own Via and Record-Route stand in what was sent: the next attempt has others.
+    /// Where the present attempt's own rows stand in what was sent (Via, Record-Route, X-Ringfence): the next attempt has others.
     pub(crate) head: (usize, usize),
     /// Attempts left or given up: answers may still come.
     pub(crate) earlier: Vec<Client>,
@@ -69,11 +72,6 @@ impl Transaction {
     /// Whether it is an INVITE's.
     pub(crate) fn is_invite(&self) -> bool {
         self.method == Method::Invite
-    }
-
-    /// Whether it may go on to another target.
-    pub(crate) fn may_go_on(&self) -> bool {
-        !self.targets.is_empty()
     }
 
     /// The attempt of a nonce: the present one or an earlier one.
@@ -109,6 +107,8 @@ pub(crate) struct Opening {
     pub(crate) project: Option<ProjectId>,
     /// See [`Transaction::trunk`].
     pub(crate) trunk: Option<TrunkId>,
+    /// See [`Transaction::serving`].
+    pub(crate) serving: Option<Serving>,
     /// See [`Transaction::method`].
     pub(crate) method: Method,
     /// See [`Transaction::token`].
@@ -127,6 +127,7 @@ impl Opening {
             region: self.region,
             project: self.project,
             trunk: self.trunk,
+            serving: self.serving,
             method: self.method,
             server,
             client,

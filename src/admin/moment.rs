@@ -1,0 +1,89 @@
+//! Moments as people and machines read them: how long ago, and when (RFC 3339, UTC).
+
+use std::time::{Duration, Instant, SystemTime};
+
+const DAY: u64 = 24 * 60 * 60;
+
+/// One moment on both clocks.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Now {
+    pub(super) steady: Instant,
+    pub(super) wall: SystemTime,
+}
+
+impl Now {
+    /// Now.
+    pub(super) fn read() -> Self {
+        Self { steady: Instant::now(), wall: SystemTime::now() }
+    }
+
+    /// How long ago that was.
+    pub(super) fn since(&self, then: Instant) -> Duration {
+        self.steady.saturating_duration_since(then)
+    }
+
+    /// When that was, to the second.
+    pub(super) fn at(&self, then: Instant) -> String {
+        let wall = self.wall.checked_sub(self.since(then)).unwrap_or(SystemTime::UNIX_EPOCH);
+        rfc3339(wall.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs())
+    }
+}
+
+/// Seconds since 1970 as `YYYY-MM-DDThh:mm:ssZ`.
+fn rfc3339(seconds: u64) -> String {
+    let (mut days, second) = (seconds / DAY, seconds % DAY);
+    let mut year = 1970;
+    while days >= days_of(year) {
+        days -= days_of(year);
+        year += 1;
+    }
+    let mut month = 1;
+    while days >= days_in(year, month) {
+        days -= days_in(year, month);
+        month += 1;
+    }
+    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+    format!("{year:04}-{month:02}-{:02}T{hour:02}:{minute:02}:{second:02}Z", days + 1)
+}
+
+fn days_of(year: u64) -> u64 {
+    (1..=12).map(|month| days_in(year, month)).sum()
+}
+
+fn days_in(year: u64, month: u64) -> u64 {
+    let leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+    match month {
+        2 if leap => 29,
+        2 => 28,
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_calendar_is_right_at_its_edges() {
+        for (seconds, text) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (951_782_400, "2000-02-29T00:00:00Z"),
+            (1_709_251_199, "2024-02-29T23:59:59Z"),
+            (1_709_251_200, "2024-03-01T00:00:00Z"),
+            (1_735_689_599, "2024-12-31T23:59:59Z"),
+            (4_107_542_400, "2100-03-01T00:00:00Z"),
+        ] {
+            assert_eq!(rfc3339(seconds), text);
+        }
+    }
+
+    #[test]
+    fn a_moment_is_told_on_both_clocks() {
+        let now = Now { steady: Instant::now(), wall: SystemTime::UNIX_EPOCH + Duration::from_secs(100) };
+        let then = now.steady.checked_sub(Duration::from_secs(40)).unwrap();
+        assert_eq!((now.since(then), now.at(then)), (Duration::from_secs(40), "1970-01-01T00:01:00Z".to_owned()));
+        let later = now.steady + Duration::from_secs(1);
+        assert_eq!((now.since(later), now.at(later)), (Duration::ZERO, "1970-01-01T00:01:40Z".to_owned()));
+    }
+}

@@ -1,0 +1,277 @@
+//! `/status`: what the daemon knows of itself, as one JSON object. Only renders; whoever calls has asked the other threads.
+
+use std::time::{Duration, Instant};
+
+use ipnet::{IpSubnets, Ipv4Subnets, Ipv6Subnets};
+use serde_json::{Value, json};
+
+use super::Ready;
+use super::ask::Known;
+use super::moment::Now;
+use crate::config::{Config, Region, RegionId, Transport, Written};
+use crate::core::io::{Failure, TargetStatus};
+use crate::dns::{NameStatus, Server};
+use crate::fence::Networks;
+
+/// The whole object. `targets`: `None` if the worker did not say how they stand.
+pub(super) fn status(known: &Known, targets: Option<&[TargetStatus]>, ready: &Ready, started: Instant, now: Now) -> Value {
+    let Known { config, names } = known;
+    let regions = (0..).map(RegionId).zip(&config.regions).map(|(id, of)| region(config, id, of, targets, now));
+    let missing = ready.missing();
+    json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "configuration": {
+            "digest": config.digest,
+            "files": config.files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>(),
+        },
+        "started": now.at(started),
+        "uptime_seconds": now.since(started).as_secs(),
+        "ready": missing.is_empty(),
+        "draining": ready.is_draining(),
+        "missing": missing,
+        "regions": regions.collect::<Vec<_>>(),
+        "names": names.iter().map(|of| name(config, of)).collect::<Vec<_>>(),
+    })
+}
+
+fn region(config: &Config, id: RegionId, region: &Region, targets: Option<&[TargetStatus]>, now: Now) -> Value {
+    let listeners = region.listeners.iter().map(|&id| config.listener(id));
+    let of_region = |targets: &[TargetStatus]| -> Vec<Value> {
+        targets.iter().filter(|target| target.region == id).map(|of| target(of, now)).collect()
+    };
+    json!({
+        "name": region.name,
+        "hostname": region.hostname,
+        "served": region.served,
+        "listeners": listeners.map(|of| format!("{}:{}", of.transport.token(), of.addr)).collect::<Vec<_>>(),
+        "networks": networks(&region.networks),
+        "nearest": region.nearest.iter().map(|&id| config.region(id).name.as_str()).collect::<Vec<_>>(),
+        "targets": targets.map(of_region),
+    })
+}
+
+fn target(target: &TargetStatus, now: Now) -> Value {
+    json!({
+        "address": target.addr.to_string(),
+        "transport": target.transport.token(),
+        "state": target.state.label(),
+        "why": target.failure.map(Failure::label),
+        "since": now.at(target.since),
+        "since_seconds": now.since(target.since).as_secs(),
+        "heard": target.heard.map(|heard| now.at(heard)),
+        "heard_seconds": target.heard.map(|heard| now.since(heard).as_secs()),
+    })
+}
+
+fn name(config: &Config, name: &NameStatus) -> Value {
+    let NameStatus { next_hop, known, age, stale, failure, servers } = name;
+    let state = match (known, failure, stale) {
+        (false, None, _) => "unknown",
+        (false, Some(_), _) => "failed",
+        // What was known has become too old to serve.
+        (true, Some(_), _) if servers.is_empty() => "failed",
+        (true, _, Some(_)) => "stale",
+        (true, _, None) => "fresh",
+    };
+    let uses = config.uses(&Written::Name(next_hop.clone()));
+    let address = |addr: &std::net::SocketAddr| {
+        let (inside, outside): (Vec<_>, Vec<_>) = uses.iter().partition(|&&of| config.inside(of, *addr));
+        let labels = |of: Vec<_>| of.into_iter().map(|&of| config.use_label(of)).collect::<Vec<_>>();
+        json!({ "address": addr.to_string(), "inside": labels(inside), "outside": labels(outside) })
+    };
+    let server = |server: &Server| {
+        json!({
+            "rank": server.rank,
+            "weight": server.weight,
+            "transport": server.transport.map(Transport::token),
+            "addresses": server.addresses.iter().map(address).collect::<Vec<_>>(),
+        })
+    };
+    json!({
+        "name": next_hop.to_string(),
+        "uses": uses.iter().map(|&of| config.use_label(of)).collect::<Vec<_>>(),
+        "state": state,
+        "age_seconds": age.as_ref().map(Duration::as_secs),
+        "stale_seconds": stale.as_ref().map(Duration::as_secs),
+        "failure": failure.as_ref().map(|(question, failure)| format!("{question}: {failure}")),
+        "servers": servers.iter().map(server).collect::<Vec<_>>(),
+    })
+}
+
+/// The fewest networks that are the same set.
+fn networks(networks: &Networks) -> Vec<String> {
+    let subnets = networks.ranges().filter_map(|range| match range {
+        (std::net::IpAddr::V4(from), std::net::IpAddr::V4(to)) => Some(IpSubnets::from(Ipv4Subnets::new(from, to, 0))),
+        (std::net::IpAddr::V6(from), std::net::IpAddr::V6(to)) => Some(IpSubnets::from(Ipv6Subnets::new(from, to, 0))),
+        _ => None,
+    });
+    subnets.flatten().map(|net| net.to_string()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::Arc;
+    use std::time::SystemTime;
+
+    use super::*;
+    use crate::admin::Latch;
+    use crate::core::io::Health;
+    use crate::dns::{LookupFailure, Question, RecordType};
+
+    fn config() -> Arc<Config> {
+        let text = "serve = [\"eu\"]\n[region.eu]\nhostname = \"eu.example.com\"\nlisten = [\"udp:127.0.0.1:5060\"]\n\
+             networks = [\"10.0.0.0/16\", \"10.1.0.0/16\", \"10.2.0.1/32\", \"2001:db8::/32\"]\n\
+             upstream = \"sip:a.example.net;transport=udp\"\nnearest = [\"us\"]\n[region.us]\nhostname = \"us.example.com\"\n\
+             networks = [\"192.0.2.0/24\"]\nupstream = \"192.0.2.1\"\n[project.acme]\n";
+        Arc::new(crate::config::parse(Path::new("test.toml"), text).unwrap())
+    }
+
+    fn answered(config: &Config) -> NameStatus {
+        let addresses = vec!["10.0.0.1:5060".parse().unwrap(), "192.0.2.9:5060".parse().unwrap()];
+        NameStatus {
+            next_hop: config.names[0].clone(),
+            known: true,
+            age: Some(Duration::from_secs(5)),
+            stale: None,
+            failure: None,
+            servers: vec![Server { rank: 0, weight: 7, transport: Some(Transport::Udp), addresses }],
+        }
+    }
+
+    #[test]
+    fn every_part_is_there_in_its_place() {
+        let config = config();
+        let steady = Instant::now();
+        let ago = |seconds| steady.checked_sub(Duration::from_secs(seconds)).unwrap();
+        let now = Now { steady, wall: SystemTime::UNIX_EPOCH + Duration::from_secs(1000) };
+        let target = TargetStatus {
+            region: RegionId(0),
+            addr: "10.0.0.1:5060".parse().unwrap(),
+            transport: Transport::Tcp,
+            state: Health::Down,
+            since: ago(30),
+            heard: None,
+            failure: Some(Failure::Unreachable),
+        };
+        let known = Known { names: vec![answered(&config)], config: Arc::clone(&config) };
+        let ready = Ready::default();
+        let status = status(&known, Some(&[target]), &ready, ago(100), now);
+        let expected = json!({
+            "version": env!("CARGO_PKG_VERSION"),
+            "configuration": { "digest": config.digest, "files": ["test.toml"] },
+            "started": "1970-01-01T00:15:00Z",
+            "uptime_seconds": 100,
+            "ready": false,
+            "draining": false,
+            "missing": ["listeners are not bound yet", "not every upstream name has been resolved yet"],
+            "regions": [
+                {
+                    "name": "eu",
+                    "hostname": "eu.example.com",
+                    "served": true,
+                    "listeners": ["udp:127.0.0.1:5060"],
+                    "networks": ["10.0.0.0/15", "10.2.0.1/32", "2001:db8::/32"],
+                    "nearest": ["us"],
+                    "targets": [{
+                        "address": "10.0.0.1:5060",
+                        "transport": "tcp",
+                        "state": "down",
+                        "why": "unreachable",
+                        "since": "1970-01-01T00:16:10Z",
+                        "since_seconds": 30,
+                        "heard": null,
+                        "heard_seconds": null,
+                    }],
+                },
+                {
+                    "name": "us",
+                    "hostname": "us.example.com",
+                    "served": false,
+                    "listeners": [],
+                    "networks": ["192.0.2.0/24"],
+                    "nearest": [],
+                    "targets": [],
+                },
+            ],
+            "names": [{
+                "name": "sip:a.example.net;transport=udp",
+                "uses": ["region eu"],
+                "state": "fresh",
+                "age_seconds": 5,
+                "stale_seconds": null,
+                "failure": null,
+                "servers": [{
+                    "rank": 0,
+                    "weight": 7,
+                    "transport": "udp",
+                    "addresses": [
+                        { "address": "10.0.0.1:5060", "inside": ["region eu"], "outside": [] },
+                        { "address": "192.0.2.9:5060", "inside": [], "outside": ["region eu"] },
+                    ],
+                }],
+            }],
+        });
+        assert_eq!(status, expected, "{status:#}");
+    }
+
+    #[test]
+    fn the_readme_shows_what_is_rendered() {
+        let text = "serve = [\"eu\"]\n[region.eu]\nhostname = \"eu.sip.example.com\"\nlisten = [\"udp:203.0.113.10:5060\"]\n\
+             networks = [\"203.0.113.0/24\", \"10.20.0.0/16\"]\nupstream = \"sip:livekit.eu.internal\"\n[project.acme]\n";
+        let config = Arc::new(crate::config::parse(Path::new("ringfence.toml"), text).unwrap());
+        let steady = Instant::now();
+        let ago = |seconds| steady.checked_sub(Duration::from_secs(seconds)).unwrap();
+        let now = Now { steady, wall: SystemTime::UNIX_EPOCH + Duration::from_secs(1_794_826_800) };
+        let addr = "10.20.0.5:5060".parse().unwrap();
+        let target = TargetStatus {
+            region: RegionId(0),
+            addr,
+            transport: Transport::Udp,
+            state: Health::Down,
+            since: ago(42),
+            heard: Some(ago(47)),
+            failure: Some(Failure::Silent),
+        };
+        let server = Server { rank: 0, weight: 70, transport: Some(Transport::Udp), addresses: vec![addr] };
+        let age = Some(Duration::from_secs(17));
+        let name =
+            NameStatus { next_hop: config.names[0].clone(), known: true, age, stale: None, failure: None, servers: vec![server] };
+        let ready = Ready::default();
+        ready.set(Latch::Listeners, true);
+        ready.set(Latch::Targets, true);
+        let shown = status(&Known { config, names: vec![name] }, Some(&[target]), &ready, ago(86_400), now);
+        let readme = include_str!("../../README.md");
+        let (_, example) = readme.split_once("<!-- status -->\n```json\n").unwrap();
+        let (example, _) = example.split_once("```").unwrap();
+        // Line breaks are the README's own.
+        assert_eq!(serde_json::from_str::<Value>(example).unwrap(), shown);
+    }
+
+    #[test]
+    fn a_name_is_what_is_known_of_it() {
+        let config = config();
+        let question = Question { name: "a.example.net".to_owned(), kind: RecordType::A };
+        // Whether it has been resolved, whether it has servers, whether a question failed, whether an answer is beyond its TTL.
+        for (known, servers, failed, stale, expected) in [
+            (true, true, false, false, "fresh"),
+            (true, false, false, false, "fresh"),
+            (false, false, false, false, "unknown"),
+            (false, false, true, false, "failed"),
+            (true, false, true, false, "failed"),
+            (true, true, true, false, "fresh"),
+            (true, true, true, true, "stale"),
+        ] {
+            let mut status = answered(&config);
+            status.known = known;
+            status.failure = failed.then(|| (question.clone(), LookupFailure::Silent));
+            status.stale = stale.then_some(Duration::ZERO);
+            if !servers {
+                status.servers.clear();
+            }
+            let shown = name(&config, &status);
+            assert_eq!(shown["state"], expected, "{shown}");
+            assert_eq!(shown["failure"].as_str(), failed.then_some("A a.example.net: no answer in time"));
+        }
+    }
+}
