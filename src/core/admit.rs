@@ -10,9 +10,9 @@ use super::io::Arrival;
 use crate::config::{Config, Endpoint, Listener, Media, Mode, ProjectId, RegionId, Trunk, TrunkId};
 use crate::fence::Networks;
 use crate::reason::{Profile, Reason};
-use crate::sip::sdp::{self, Objection};
+use crate::sip::body::{self, Objection};
 use crate::sip::uri::{Host, Scheme, Uri};
-use crate::sip::{Message, Method, Name, Request};
+use crate::sip::{Message, Method, Request, sdp};
 
 /// Who sent a request, as far as its address says.
 #[derive(Clone, Copy, Debug)]
@@ -119,31 +119,18 @@ pub(super) fn admit(
 /// Judges the media of an INVITE: towards a region's server the region's networks and the trunk's media are inside, from a server
 /// the region's networks alone. Also for re-INVITEs.
 pub(super) fn media(region: &Networks, from_trunk: Option<&Trunk>, message: &Message<'_>) -> Result<(), (Reason, String)> {
-    let body = message.body();
-    if body.is_empty() {
-        return Ok(());
-    }
-    let unreadable = |what: String| Err((Reason::UnreadableMedia, what));
-    let mut types = message.all(Name::ContentType);
-    let Some(kind) = types.next().map(|header| message.value(header)) else {
-        return unreadable("body without Content-Type".to_owned());
-    };
-    let essence = kind.split(|&octet| octet == b';').next().unwrap_or_default().trim_ascii();
-    if types.next().is_some() || !essence.eq_ignore_ascii_case(b"application/sdp") {
-        return unreadable(format!("Content-Type {} cannot be checked", shown(essence)));
-    }
-    if let Some(encoding) = message.first(Name::ContentEncoding).map(|header| message.value(header))
-        && !encoding.eq_ignore_ascii_case(b"identity")
-    {
-        return unreadable(format!("Content-Encoding {} cannot be checked", shown(encoding)));
-    }
     let inside = |ip: IpAddr| region.contains(ip) || from_trunk.is_some_and(|trunk| trunk.media.contains(ip));
-    match sdp::judge(body, inside) {
-        Ok(()) => Ok(()),
-        Err(Objection::Outside { field, address }) => {
+    let unreadable = |what: &str, field: &str, text: &[u8]| {
+        let colon = if text.is_empty() { "" } else { ": " };
+        Err((Reason::UnreadableMedia, format!("{what}{field} cannot be checked{colon}{}", shown(text))))
+    };
+    match body::judge(message, inside) {
+        Ok(_) => Ok(()),
+        Err(Objection::Description(sdp::Objection::Outside { field, address })) => {
             Err((Reason::ForeignMediaOffer, format!("SDP {field} address {address} is outside")))
         }
-        Err(Objection::Unreadable { field, text }) => unreadable(format!("SDP {field} cannot be checked: {}", shown(text))),
+        Err(Objection::Description(sdp::Objection::Unreadable { field, text })) => unreadable("SDP ", field, &text),
+        Err(Objection::Body { field, text }) => unreadable("", field, &text),
     }
 }
 
