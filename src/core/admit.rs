@@ -6,8 +6,9 @@
 
 use std::net::IpAddr;
 
-use super::io::Arrival;
-use crate::config::{Config, Endpoint, Listener, Media, Mode, ProjectId, RegionId, Trunk, TrunkId};
+use super::io::{Arrival, Output, Spoken};
+use super::media::{Part, Ruling, Side, Speaker};
+use crate::config::{Config, Endpoint, Listener, Mode, ProjectId, RegionId, Trunk, TrunkId};
 use crate::fence::Networks;
 use crate::reason::{Profile, Reason};
 use crate::sip::sdp::{self, Objection};
@@ -75,7 +76,7 @@ pub(super) fn shown(text: &[u8]) -> String {
     text.iter().take(96).map(plain).collect()
 }
 
-/// Judges a new request. The source is known to be somebody.
+/// Judges a new request. The source is known to be somebody. What it says of media is noted in `out`.
 pub(super) fn admit(
     config: &Config,
     listener: &Listener,
@@ -83,6 +84,7 @@ pub(super) fn admit(
     source: Source<'_>,
     message: &Message<'_>,
     request: &Request<'_>,
+    out: &mut Vec<Output>,
 ) -> Result<Admitted, Refusal> {
     let endpoint = endpoint(config, listener, arrival, request);
     let judge = Judge { config, listener, source, ip: arrival.from.ip() };
@@ -103,25 +105,25 @@ pub(super) fn admit(
             format!("project {} is pinned to {}, not {}", rules.name, names.join(" "), region.name),
         )?;
     }
-    if request.method == Method::Invite && rules.media != Media::Off {
-        let from_trunk = (!outbound).then(|| config.trunk(trunk));
-        if let Err((reason, detail)) = media(&region.networks, from_trunk, message) {
-            if rules.media == Media::Warn {
-                verdict.shadow.get_or_insert(reason);
-            } else {
-                verdict.object(reason, detail)?;
-            }
+    let side = if outbound { Side::Servers } else { Side::Trunk };
+    let (called, serving) = (listener.region, listener.region);
+    let speaker = Speaker { side, called, serving, project: Some(project), trunk: Some(trunk) };
+    match speaker.judge(config, message, request.method, Part::Offer, out) {
+        Ruling::Pass => {}
+        Ruling::Shadow(reason) => {
+            verdict.shadow.get_or_insert(reason);
         }
+        Ruling::Foreign(reason, detail) => verdict.object(reason, detail)?,
     }
     Ok(Admitted { project, trunk, outbound, shadow: verdict.shadow })
 }
 
-/// Judges the media of an INVITE: towards a region's server the region's networks and the trunk's media are inside, from a server
-/// the region's networks alone. Also for re-INVITEs.
-pub(super) fn media(region: &Networks, from_trunk: Option<&Trunk>, message: &Message<'_>) -> Result<(), (Reason, String)> {
+/// Reads the media of a message: towards a region's server the region's networks and the trunk's media are inside, from a server
+/// the region's networks alone.
+pub(super) fn media(region: &Networks, from_trunk: Option<&Trunk>, message: &Message<'_>) -> Result<Spoken, (Reason, String)> {
     let body = message.body();
     if body.is_empty() {
-        return Ok(());
+        return Ok(Spoken::None);
     }
     let unreadable = |what: String| Err((Reason::UnreadableMedia, what));
     let mut types = message.all(Name::ContentType);
@@ -139,7 +141,7 @@ pub(super) fn media(region: &Networks, from_trunk: Option<&Trunk>, message: &Mes
     }
     let inside = |ip: IpAddr| region.contains(ip) || from_trunk.is_some_and(|trunk| trunk.media.contains(ip));
     match sdp::judge(body, inside) {
-        Ok(()) => Ok(()),
+        Ok(()) => Ok(Spoken::Inside),
         Err(Objection::Outside { field, address }) => {
             Err((Reason::ForeignMediaOffer, format!("SDP {field} address {address} is outside")))
         }
