@@ -10,7 +10,7 @@ use std::net::{IpAddr, SocketAddr};
 use gungraun::{library_benchmark, library_benchmark_group, main};
 use ringfence::sip::edit::Edit;
 use ringfence::sip::reply::Reply;
-use ringfence::sip::{Message, Name, Request, sdp};
+use ringfence::sip::{Message, Name, Request, body};
 
 mod call;
 
@@ -24,6 +24,21 @@ fn edited() -> (Message<'static>, Request<'static>, Edit, Vec<u8>) {
     let message = scanned();
     let request = Request::read(&message).unwrap();
     (message, request, Edit::default(), Vec::with_capacity(4096))
+}
+
+/// The same offer as the first of two parts.
+fn in_multipart() -> Message<'static> {
+    let text = String::from_utf8(invite(HERE, 1000)).unwrap();
+    let (head, sdp) = text.split_once("\r\n\r\n").unwrap();
+    let head = head.split_once("\r\nContent-Type").unwrap().0;
+    let parts = format!(
+        "--simple\r\nContent-Type: application/sdp\r\n\r\n{sdp}\r\n--simple\r\nContent-Type: application/isup\r\n\r\n1\r\n--simple--"
+    );
+    let text =
+        format!("{head}\r\nContent-Type: multipart/mixed;boundary=simple\r\nContent-Length: {}\r\n\r\n{parts}", parts.len());
+    let message = Message::datagram(text.leak().as_bytes()).unwrap();
+    assert_eq!(body::judge(&message, |_| true).map(|checked| checked.descriptions), Ok(1));
+    message
 }
 
 fn source() -> SocketAddr {
@@ -70,9 +85,10 @@ fn reply((message, mut out): (Message<'static>, Vec<u8>)) -> (Message<'static>, 
 
 #[library_benchmark]
 #[bench::offer(scanned())]
+#[bench::offer_in_multipart(in_multipart())]
 fn judge(message: Message<'static>) -> Message<'static> {
     let inside = |ip: IpAddr| matches!(ip, IpAddr::V4(ip) if ip.octets()[0] == 192);
-    let _ = black_box(&sdp::judge(black_box(message.body()), inside));
+    let _ = black_box(&body::judge(black_box(&message), inside));
     message
 }
 

@@ -6,14 +6,12 @@
 
 use std::net::IpAddr;
 
-use super::io::{Arrival, Output, Spoken};
+use super::io::{Arrival, Output};
 use super::media::{Part, Ruling, Side, Speaker};
-use crate::config::{Config, Endpoint, Listener, Mode, ProjectId, RegionId, Trunk, TrunkId};
-use crate::fence::Networks;
+use crate::config::{Config, Endpoint, Listener, Mode, ProjectId, RegionId, TrunkId};
 use crate::reason::{Profile, Reason};
-use crate::sip::sdp::{self, Objection};
 use crate::sip::uri::{Host, Scheme, Uri};
-use crate::sip::{Message, Method, Name, Request};
+use crate::sip::{Message, Method, Request};
 
 /// Who sent a request, as far as its address says.
 #[derive(Clone, Copy, Debug)]
@@ -116,37 +114,6 @@ pub(super) fn admit(
         Ruling::Foreign(reason, detail) => verdict.object(reason, detail)?,
     }
     Ok(Admitted { project, trunk, outbound, shadow: verdict.shadow })
-}
-
-/// Reads the media of a message: towards a region's server the region's networks and the trunk's media are inside, from a server
-/// the region's networks alone.
-pub(super) fn media(region: &Networks, from_trunk: Option<&Trunk>, message: &Message<'_>) -> Result<Spoken, (Reason, String)> {
-    let body = message.body();
-    if body.is_empty() {
-        return Ok(Spoken::None);
-    }
-    let unreadable = |what: String| Err((Reason::UnreadableMedia, what));
-    let mut types = message.all(Name::ContentType);
-    let Some(kind) = types.next().map(|header| message.value(header)) else {
-        return unreadable("body without Content-Type".to_owned());
-    };
-    let essence = kind.split(|&octet| octet == b';').next().unwrap_or_default().trim_ascii();
-    if types.next().is_some() || !essence.eq_ignore_ascii_case(b"application/sdp") {
-        return unreadable(format!("Content-Type {} cannot be checked", shown(essence)));
-    }
-    if let Some(encoding) = message.first(Name::ContentEncoding).map(|header| message.value(header))
-        && !encoding.eq_ignore_ascii_case(b"identity")
-    {
-        return unreadable(format!("Content-Encoding {} cannot be checked", shown(encoding)));
-    }
-    let inside = |ip: IpAddr| region.contains(ip) || from_trunk.is_some_and(|trunk| trunk.media.contains(ip));
-    match sdp::judge(body, inside) {
-        Ok(()) => Ok(Spoken::Inside),
-        Err(Objection::Outside { field, address }) => {
-            Err((Reason::ForeignMediaOffer, format!("SDP {field} address {address} is outside")))
-        }
-        Err(Objection::Unreadable { field, text }) => unreadable(format!("SDP {field} cannot be checked: {}", shown(text))),
-    }
 }
 
 /// What the Request-URI names. A tel URI has no host: it stands for the bare region, as its number does not say otherwise. An

@@ -2,12 +2,15 @@
 //!
 //! It judges and counts. What follows for the message is decided where the message is handled.
 
-use super::admit;
+use std::net::IpAddr;
+
+use super::admit::shown;
 use super::io::{Direction, Note, Output, Spoken};
-use crate::config::{Config, Media, Mode, ProjectId, RegionId, TrunkId};
-use crate::fence::Fence;
+use crate::config::{Config, Media, Mode, ProjectId, RegionId, Trunk, TrunkId};
+use crate::fence::{Fence, Networks};
 use crate::reason::Reason;
-use crate::sip::{Message, Method};
+use crate::sip::body::{self, Objection};
+use crate::sip::{Message, Method, sdp};
 
 /// A side of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,7 +86,7 @@ impl Speaker {
             Side::Trunk => (self.called, self.trunk.map(|trunk| config.trunk(trunk))),
             Side::Servers => (self.serving, None),
         };
-        let found = admit::media(&config.region(region).networks, trunk, message);
+        let found = read(&config.region(region).networks, trunk, message);
         let (region, direction) = (self.called, Direction::from(self.side));
         let spoken = match &found {
             Ok(spoken) => *spoken,
@@ -120,5 +123,22 @@ impl From<Side> for Direction {
             Side::Trunk => Self::In,
             Side::Servers => Self::Out,
         }
+    }
+}
+
+/// What a message says of media. Inside are the region's networks and, if the trunk says it, the trunk's media.
+fn read(region: &Networks, trunk: Option<&Trunk>, message: &Message<'_>) -> Result<Spoken, (Reason, String)> {
+    let inside = |ip: IpAddr| region.contains(ip) || trunk.is_some_and(|trunk| trunk.media.contains(ip));
+    let unreadable = |what: &str, field: &str, text: &[u8]| {
+        let colon = if text.is_empty() { "" } else { ": " };
+        Err((Reason::UnreadableMedia, format!("{what}{field} cannot be checked{colon}{}", shown(text))))
+    };
+    match body::judge(message, inside) {
+        Ok(checked) => Ok(if checked.descriptions == 0 { Spoken::None } else { Spoken::Inside }),
+        Err(Objection::Description(sdp::Objection::Outside { field, address })) => {
+            Err((Reason::ForeignMediaOffer, format!("SDP {field} address {address} is outside")))
+        }
+        Err(Objection::Description(sdp::Objection::Unreadable { field, text })) => unreadable("SDP ", field, &text),
+        Err(Objection::Body { field, text }) => unreadable("", field, &text),
     }
 }

@@ -9,12 +9,14 @@
 )]
 
 pub mod address;
+pub mod body;
 pub mod edit;
 mod fault;
 pub mod frame;
 pub mod header;
 pub mod list;
 pub mod method;
+mod multipart;
 pub mod number;
 pub mod reply;
 pub mod request;
@@ -22,6 +24,7 @@ pub mod response;
 pub mod scan;
 pub mod sdp;
 mod start;
+mod transfer;
 pub mod uri;
 pub mod via;
 

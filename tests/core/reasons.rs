@@ -154,19 +154,23 @@ fn shadow_and_warn_let_through_and_say_so() {
 
 #[test]
 fn bodies_that_cannot_be_checked() {
-    for (kind, extra) in [
-        ("multipart/mixed;boundary=x", ""),
-        ("application/isup", ""),
-        ("application/sdp", "Content-Encoding: gzip\r\n"),
-        ("application/sdp\r\nContent-Type: application/sdp", ""),
+    for (kind, extra, detail) in [
+        ("multipart/mixed;boundary=x", "", "multipart without an end cannot be checked"),
+        ("multipart/mixed", "", "boundary cannot be checked"),
+        ("application/pkcs7-mime", "", "Content-Type cannot be checked: application/pkcs7-mime"),
+        ("application/sdp", "Content-Encoding: gzip\r\n", "Content-Encoding cannot be checked: gzip"),
+        ("application/sdp\r\nContent-Type: application/sdp", "", "second Content-Type cannot be checked: application/sdp"),
     ] {
         let mut site = Site::usual();
         let text = invite("acme.eu.sip.example.com", "10.1.0.20", "a")
             .replace("Content-Type: application/sdp\r\n", &format!("Content-Type: {kind}\r\n{extra}"));
-        assert_eq!(refusal(&mut site, "192.0.2.1:5060", TRUNK, &text).0, 488, "{kind}");
+        let sent = site.from(TRUNK, &text);
+        assert_eq!((sent.len(), sent[0].line()), (1, "SIP/2.0 488 Media Cannot Be Checked".to_owned()), "{kind}");
         assert_eq!(site.outcome(), Outcome::Refused(Reason::UnreadableMedia));
+        let warning = sent[0].header("Warning").unwrap();
+        assert!(warning.contains(detail), "{warning}");
     }
-    for kind in ["c: APPLICATION/SDP;charset=x", "Content-Type : Application/Sdp"] {
+    for kind in ["c: APPLICATION/SDP;charset=x", "Content-Type : Application/Sdp", "Content-Type: text/plain"] {
         let mut site = Site::usual();
         let text = invite("acme.eu.sip.example.com", "10.1.0.20", "a").replace("Content-Type: application/sdp", kind);
         assert_eq!(site.from(TRUNK, &text).len(), 2, "{kind}");

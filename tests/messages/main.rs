@@ -4,6 +4,7 @@
 mod byte_identity;
 mod fixtures;
 mod generate;
+mod media;
 mod no_panic;
 mod oracle;
 mod stream_split;

@@ -11,7 +11,7 @@ use ringfence::sip::edit::Edit;
 use ringfence::sip::frame::{Frame, Framer};
 use ringfence::sip::reply::Reply;
 use ringfence::sip::uri::{Uri, host_port};
-use ringfence::sip::{Message, Name, Request, Response, list, sdp, via};
+use ringfence::sip::{Message, Name, Request, Response, body, list, sdp, via};
 
 use crate::fixtures;
 
@@ -43,6 +43,7 @@ fn work(message: &Message<'_>) {
     }
     let _ = via::branches_below(message).count();
     let _ = sdp::judge(message.body(), |ip: IpAddr| ip.is_ipv4());
+    let _ = body::judge(message, |ip: IpAddr| ip.is_ipv4());
 }
 
 fn parts(text: &[u8]) {
@@ -83,7 +84,7 @@ fn no_fixture_harms() {
 }
 
 /// One small change: an octet that means something put in, written over or taken out, or a piece doubled or dropped.
-fn mutate(bytes: &mut Vec<u8>, at: Index, kind: u8, octet: u8) {
+pub(crate) fn mutate(bytes: &mut Vec<u8>, at: Index, kind: u8, octet: u8) {
     let at = at.index(bytes.len().max(1));
     let end = at.saturating_add(usize::from(octet)).min(bytes.len());
     match kind {
@@ -96,10 +97,10 @@ fn mutate(bytes: &mut Vec<u8>, at: Index, kind: u8, octet: u8) {
 }
 
 fn octet() -> impl Strategy<Value = u8> {
-    prop_oneof![any::<u8>(), proptest::sample::select(&b"\r\n\t \0,;:@<>\"\\/[]%=?.0"[..])]
+    prop_oneof![any::<u8>(), proptest::sample::select(&b"\r\n\t \0,;:@<>\"\\/[]%=?.0-"[..])]
 }
 
-fn mutations() -> impl Strategy<Value = Vec<(Index, u8, u8)>> {
+pub(crate) fn mutations() -> impl Strategy<Value = Vec<(Index, u8, u8)>> {
     vec((any::<Index>(), prop_oneof![8 => 0..4_u8, 1 => Just(4)], octet()), 1..6)
 }
 
@@ -113,6 +114,11 @@ proptest! {
         let mut body = b"v=0\r\nm=audio 1 RTP/AVP 0\r\nc=IN IP4 192.0.2.1\r\na=candidate:".to_vec();
         body.extend(&bytes);
         parts(&body);
+        for (kind, before) in [("multipart/mixed;boundary=-", "-"), ("multipart/mixed;boundary=a", "--a\r\n"), ("", "v=0")] {
+            let mut message = format!("INVITE sip:a@b SIP/2.0\r\nc: {kind}\r\n\r\n{before}").into_bytes();
+            message.extend(&bytes);
+            feed(&message);
+        }
     }
 
     #[test]

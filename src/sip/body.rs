@@ -1,0 +1,283 @@
+//! The session descriptions in a message's body (RFC 5621), read only: found wherever a reader could find one, judged by `sdp`.
+//!
+//! What two readers could take apart differently is refused, not repaired. Nothing is kept; only a part in base64 or
+//! quoted-printable is copied, one at a time and bounded.
+
+#[cfg(test)]
+mod tests;
+
+use std::net::IpAddr;
+
+use memchr::memchr;
+
+use super::address::{closes, each_param};
+use super::header::{Name, is_space, is_token, trimmed};
+use super::multipart::{self, LineEnd, Piece};
+use super::number::decimal;
+use super::scan::{MAX_MESSAGE, Message};
+use super::sdp::{self, Excerpt, excerpt};
+use super::transfer::{self, Encoding};
+
+/// Deepest nesting of multiparts.
+pub const MAX_DEPTH: usize = 4;
+/// Most parts, in all multiparts of a body.
+pub const MAX_PARTS: usize = 16;
+
+/// What was found in a body that passes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Checked {
+    /// How many session descriptions it holds, each of them judged. 0: the message says nothing of where media goes.
+    pub descriptions: usize,
+}
+
+/// Why a body does not pass.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Objection {
+    /// A session description in it does not.
+    Description(sdp::Objection),
+    /// It cannot be taken apart, so that what it holds is not known.
+    Body {
+        /// What could not be read: `Content-Type`, `multipart without an end` …
+        field: &'static str,
+        /// The beginning of the offending text, if one can be named.
+        text: Excerpt,
+    },
+}
+
+impl From<sdp::Objection> for Objection {
+    fn from(objection: sdp::Objection) -> Self {
+        Self::Description(objection)
+    }
+}
+
+/// Asks `inside` about every address that media could go to by the message's body.
+///
+/// Session descriptions are `application/sdp`, in any spelling and in any part of any multipart, and whatever begins like one.
+/// Any other body is not judged. Not readable: a Content-Encoding, S/MIME, an encrypted multipart, a broken or ambiguous
+/// multipart, a body that does not say what it is.
+pub fn judge(message: &Message<'_>, inside: impl Fn(IpAddr) -> bool) -> Result<Checked, Objection> {
+    let body = message.body();
+    if body.is_empty() {
+        return Ok(Checked::default());
+    }
+    let mut head = Head::default();
+    for header in message.headers() {
+        match header.name {
+            Name::ContentType | Name::ContentEncoding => head.row(header.name, b"", message.value(header))?,
+            // 3261 has no such header; a reader that knows it from mail would decode.
+            Name::Other => {
+                let row = message.slice(&header.row);
+                if row.first().is_some_and(|first| first.eq_ignore_ascii_case(&b'c')) {
+                    let end = row.iter().position(|&octet| !is_token(octet)).unwrap_or(row.len());
+                    head.row(header.name, row.get(..end).unwrap_or_default(), message.value(header))?;
+                }
+            }
+            _ => {}
+        }
+    }
+    let mut reader = Reader { inside, checked: Checked::default(), parts: 0 };
+    match (head.encoding, head.kind) {
+        (Encoding::Identity, Some(_)) => reader.content(head.kind()?, body, 0)?,
+        (Encoding::Identity, None) => match description(body) {
+            Some(text) => reader.description(text)?,
+            None => return unreadable("body without Content-Type", body),
+        },
+        _ => return unreadable("Content-Transfer-Encoding of a message", b""),
+    }
+    Ok(reader.checked)
+}
+
+/// What the rows of a message or of a part say about its content.
+#[derive(Default)]
+struct Head<'a> {
+    kind: Option<&'a [u8]>,
+    /// Whether Content-Transfer-Encoding was there.
+    encoded: bool,
+    encoding: Encoding,
+    length: Option<&'a [u8]>,
+}
+
+impl<'a> Head<'a> {
+    /// Takes in a row; `spelled` is its name if `name` knows no better.
+    fn row(&mut self, name: Name, spelled: &[u8], value: &'a [u8]) -> Result<(), Objection> {
+        match name {
+            Name::ContentType => match self.kind.replace(value) {
+                Some(_) => unreadable("second Content-Type", value),
+                None => Ok(()),
+            },
+            Name::ContentEncoding if !value.eq_ignore_ascii_case(b"identity") => unreadable("Content-Encoding", value),
+            Name::ContentLength => match self.length.replace(value) {
+                Some(_) => unreadable("second Content-Length", value),
+                None => Ok(()),
+            },
+            Name::Other if spelled.eq_ignore_ascii_case(b"Content-Transfer-Encoding") => {
+                match (Encoding::of(value), self.encoded) {
+                    (Some(encoding), false) => {
+                        (self.encoded, self.encoding) = (true, encoding);
+                        Ok(())
+                    }
+                    _ => unreadable("Content-Transfer-Encoding", value),
+                }
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn kind(&self) -> Result<Kind<'a>, Objection> {
+        match self.kind {
+            Some(value) => Kind::of(value),
+            None => Ok(Kind::Other),
+        }
+    }
+}
+
+/// A content type, as far as types are told apart.
+#[derive(Clone, Copy)]
+enum Kind<'a> {
+    Description,
+    /// With its boundary.
+    Multipart(&'a [u8]),
+    Other,
+}
+
+impl<'a> Kind<'a> {
+    fn of(value: &'a [u8]) -> Result<Self, Objection> {
+        let end = memchr(b';', value).unwrap_or(value.len());
+        let (essence, params) = value.split_at_checked(end).unwrap_or_default();
+        let slash = memchr(b'/', essence).unwrap_or(0);
+        let (main, sub) = essence.split_at_checked(slash).unwrap_or_default();
+        let (main, sub) = (trimmed(main), trimmed(sub.get(1..).unwrap_or_default()));
+        let token = |text: &[u8]| !text.is_empty() && text.iter().all(|&octet| is_token(octet));
+        if !token(main) || !token(sub) {
+            return unreadable("Content-Type", essence);
+        }
+        let is = |text: &[u8], name: &[u8]| text.eq_ignore_ascii_case(name);
+        if is(main, b"application") {
+            if is(sub, b"sdp") {
+                return Ok(Self::Description);
+            }
+            // S/MIME (8551), and what it is made of (7193).
+            if is(sub, b"pkcs7-mime") || is(sub, b"x-pkcs7-mime") || is(sub, b"cms") {
+                return unreadable("Content-Type", essence);
+            }
+        }
+        if !is(main, b"multipart") {
+            return Ok(Self::Other);
+        }
+        if is(sub, b"encrypted") {
+            return unreadable("Content-Type", essence);
+        }
+        // 2046 5.1.3: a multipart of an unknown kind is read as mixed; what is signed (1847) can be read too.
+        match boundary(params.get(1..).unwrap_or_default()) {
+            Some(boundary) => Ok(Self::Multipart(boundary)),
+            None => unreadable("boundary", params),
+        }
+    }
+}
+
+/// The one boundary that parameters name. `None`: none, several, one in pieces (RFC 2231), or one that readers cut differently.
+fn boundary(params: &[u8]) -> Option<&[u8]> {
+    if !closes(params) {
+        return None;
+    }
+    let mut found = None;
+    for (_, name, value) in each_param(params) {
+        let Some((plain, rest)) = name.split_at_checked(8).filter(|(name, _)| name.eq_ignore_ascii_case(b"boundary")) else {
+            continue;
+        };
+        if rest.first() == Some(&b'*') || (rest.is_empty() && found.replace((plain, value?)).is_some()) {
+            return None;
+        }
+    }
+    let (_, value) = found?;
+    let boundary = match value.strip_prefix(b"\"") {
+        Some(quoted) => {
+            let inner = quoted.strip_suffix(b"\"")?;
+            let plain = |&octet: &u8| (octet.is_ascii_graphic() || octet == b' ') && !matches!(octet, b'"' | b'\\');
+            (inner.iter().all(plain) && trimmed(inner).len() == inner.len()).then_some(inner)?
+        }
+        None => value.iter().all(|&octet| is_token(octet)).then_some(value)?,
+    };
+    // 2046 5.1.1
+    (1..=70).contains(&boundary.len()).then_some(boundary)
+}
+
+/// The session description that a text begins like, behind white space and a byte order mark.
+fn description(text: &[u8]) -> Option<&[u8]> {
+    let mut text = text;
+    loop {
+        text = match text {
+            [0xef, 0xbb, 0xbf, rest @ ..] => rest,
+            [first, rest @ ..] if is_space(*first) || matches!(first, 0 | 0x0b | 0x0c) => rest,
+            _ => return text.starts_with(b"v=0").then_some(text),
+        }
+    }
+}
+
+/// What was found so far.
+struct Reader<F> {
+    inside: F,
+    checked: Checked,
+    parts: usize,
+}
+
+impl<F: Fn(IpAddr) -> bool> Reader<F> {
+    fn content(&mut self, kind: Kind<'_>, content: &[u8], depth: usize) -> Result<(), Objection> {
+        match kind {
+            Kind::Description => self.description(content),
+            Kind::Multipart(boundary) => {
+                let depth = depth.saturating_add(1);
+                if depth > MAX_DEPTH {
+                    return unreadable("multipart nested too deep", b"");
+                }
+                multipart::split(content, boundary, |piece| match piece {
+                    // 2046 5.1.1: to be ignored. Who searches for a description would find one.
+                    Piece::Around(text) => self.content(Kind::Other, text, depth),
+                    Piece::Part(part, line_end) => self.part(part, line_end, depth),
+                })
+            }
+            Kind::Other => match description(content) {
+                Some(text) => self.description(text),
+                None => Ok(()),
+            },
+        }
+    }
+
+    fn part(&mut self, part: &[u8], line_end: LineEnd, depth: usize) -> Result<(), Objection> {
+        self.parts = self.parts.saturating_add(1);
+        if self.parts > MAX_PARTS {
+            return unreadable("multipart of too many parts", b"");
+        }
+        let mut head = Head::default();
+        let content = multipart::rows(part, line_end, |name, value| head.row(Name::of(name), name, value))?;
+        // A reader that goes by it must come to the same end; some count the line end before the delimiter.
+        if let Some(length) = head.length {
+            let over = decimal(length, MAX_MESSAGE as u64).and_then(|said| said.checked_sub(content.len() as u64));
+            if over.is_none_or(|over| over > 2) {
+                return unreadable("Content-Length", length);
+            }
+        }
+        let kind = head.kind()?;
+        if head.encoding == Encoding::Identity {
+            return self.content(kind, content, depth);
+        }
+        // 2045 6.4
+        if matches!(kind, Kind::Multipart(_)) {
+            return unreadable("Content-Transfer-Encoding of a multipart", b"");
+        }
+        match transfer::decoded(head.encoding, content) {
+            Some(content) => self.content(kind, &content, depth),
+            None => unreadable("Content-Transfer-Encoding", content),
+        }
+    }
+
+    fn description(&mut self, text: &[u8]) -> Result<(), Objection> {
+        self.checked.descriptions = self.checked.descriptions.saturating_add(1);
+        Ok(sdp::judge(text, &self.inside)?)
+    }
+}
+
+#[cold]
+pub(super) fn unreadable<T>(field: &'static str, text: &[u8]) -> Result<T, Objection> {
+    Err(Objection::Body { field, text: excerpt(text) })
+}

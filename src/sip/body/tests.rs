@@ -1,0 +1,311 @@
+//! The table of bodies: where a session description is found, what is none, what cannot be taken apart.
+
+use super::*;
+
+const INSIDE: &str = "v=0\r\nc=IN IP4 10.0.0.1\r\nm=audio 4000 RTP/AVP 0\r\n";
+const OUTSIDE: &str = "v=0\r\nc=IN IP4 192.0.2.1\r\nm=audio 4000 RTP/AVP 0\r\n";
+
+/// Judges a message with these rows and this body; `^` in the body stands for CRLF.
+fn verdict(rows: &str, body: &str) -> String {
+    let rows = rows.replace('^', "\r\n");
+    let text = format!("INVITE sip:a@b SIP/2.0\r\nCall-ID: x\r\n{rows}\r\n\r\n{}", body.replace('^', "\r\n"));
+    let message = Message::datagram(text.as_bytes()).unwrap();
+    assert_eq!(message.fault(), None, "{text}");
+    match judge(&message, |ip| ip == IpAddr::from([10, 0, 0, 1])) {
+        Ok(checked) => checked.descriptions.to_string(),
+        Err(Objection::Description(sdp::Objection::Outside { field, address })) => format!("{field} {address}"),
+        Err(Objection::Description(sdp::Objection::Unreadable { field, .. })) => format!("? SDP {field}"),
+        Err(Objection::Body { field, .. }) => {
+            let headers = ["Content-Transfer-Encoding", "Content-Encoding", "Content-Length", "Content-Type", "boundary"];
+            let about = headers.into_iter().chain(["multipart", "part"]).find(|about| field.contains(about));
+            format!("? {}", about.unwrap_or(field))
+        }
+    }
+}
+
+/// Judges a mixed multipart with boundary `b`.
+fn mixed(cases: &[(&str, &str)]) {
+    for (body, expected) in cases {
+        assert_eq!(verdict("Content-Type: multipart/mixed;boundary=b", body), *expected, "{body}");
+    }
+}
+
+/// One part in a multipart with boundary `b`, with these rows.
+fn part(rows: &str, content: &str) -> String {
+    verdict("Content-Type: multipart/mixed;boundary=b", &format!("--b^{rows}^^{content}^--b--"))
+}
+
+#[test]
+fn md_12_a_description_under_every_spelling_of_its_type() {
+    for rows in [
+        "Content-Type: application/sdp",
+        "c: application/sdp",
+        "C : APPLICATION/SDP;charset=x",
+        "content-type:Application/Sdp ; a=\"b;c\"",
+        "Content-Type: application / sdp",
+        "Content-Type: application^ /^ sdp",
+        "Content-Type: application/sdp;",
+        "Content-Type: application/sdp^Content-Encoding: Identity^Content-Transfer-Encoding: 8BIT",
+        "Content-Disposition: early-session^Content-Type: application/sdp",
+        // Whatever begins like one.
+        "Content-Type: text/plain",
+        "Subject: of no type",
+        "Content-Type: application/octet-stream;boundary=b",
+        "Content-Type: message/sip",
+    ] {
+        assert_eq!(verdict(rows, INSIDE), "1", "{rows}");
+        assert_eq!(verdict(rows, OUTSIDE), "c= 192.0.2.1", "{rows}");
+    }
+    for before in ["\u{feff}", " ", "^^", "\t\u{feff} ^", "\0\u{b}"] {
+        assert_eq!(verdict("Content-Type: text/plain", &format!("{before}{OUTSIDE}")), "c= 192.0.2.1");
+        assert!(verdict("Content-Type: application/sdp", &format!("{before}{INSIDE}")).starts_with("? SDP"));
+    }
+}
+
+#[test]
+fn another_body_is_not_judged() {
+    for (rows, body) in [
+        ("Content-Type: application/isup;version=itu-t92+", "\u{1}\0c=IN IP4 192.0.2.1"),
+        ("Content-Type: text/plain", "c=IN IP4 192.0.2.1"),
+        ("Content-Type: message/sipfrag", "SIP/2.0 100 Trying"),
+        ("Content-Type: application/pkcs7-signature", "x"),
+        ("Content-Type: text/plain", ""),
+        ("Content-Type: multipart/mixed", ""),
+        ("Content-Type: application/sdp^Content-Encoding: gzip", ""),
+        ("Subject: nothing", ""),
+    ] {
+        assert_eq!(verdict(rows, body), "0", "{rows}");
+    }
+}
+
+#[test]
+fn a_type_that_cannot_be_read() {
+    for (rows, expected) in [
+        ("Subject: of no type", "? Content-Type"),
+        ("Content-Type: ", "? Content-Type"),
+        ("Content-Type: sdp", "? Content-Type"),
+        ("Content-Type: application/", "? Content-Type"),
+        ("Content-Type: application/sdp, text/plain", "? Content-Type"),
+        ("Content-Type: application/sdp (comment)", "? Content-Type"),
+        ("Content-Type: application/s dp", "? Content-Type"),
+        ("Content-Type: application/x/sdp", "? Content-Type"),
+        ("Content-Type: application/sdp^c: application/sdp", "? Content-Type"),
+        ("Content-Type: text/plain^Content-Type: text/plain", "? Content-Type"),
+        ("Content-Type: application/pkcs7-mime;smime-type=enveloped-data", "? Content-Type"),
+        ("Content-Type: application/x-PKCS7-mime", "? Content-Type"),
+        ("Content-Type: application/cms", "? Content-Type"),
+        ("Content-Type: multipart/encrypted;boundary=b", "? Content-Type"),
+        ("Content-Type: application/sdp^Content-Encoding: gzip", "? Content-Encoding"),
+        ("Content-Type: text/plain^e: identity, gzip", "? Content-Encoding"),
+        ("Content-Type: application/sdp^Content-Encoding: identity^Content-Encoding: deflate", "? Content-Encoding"),
+        ("Content-Type: application/sdp^Content-Encoding:", "? Content-Encoding"),
+        ("Content-Type: application/sdp^Content-Transfer-Encoding: base64", "? Content-Transfer-Encoding"),
+        ("Content-Type: text/plain^content-transfer-encoding : quoted-printable", "? Content-Transfer-Encoding"),
+        (
+            "Content-Type: text/plain^Content-Transfer-Encoding: 8bit^Content-Transfer-Encoding: 8bit",
+            "? Content-Transfer-Encoding",
+        ),
+    ] {
+        assert_eq!(verdict(rows, "some text"), expected, "{rows}");
+    }
+}
+
+#[test]
+fn md_11_multiparts() {
+    for kind in ["mixed", "alternative", "RELATED;type=\"application/sdp\"", "signed;micalg=x", "of-its-own"] {
+        let rows = format!("Content-Type: multipart/{kind} ; Boundary=\"b\"");
+        for (sdp, expected) in [(INSIDE, "1"), (OUTSIDE, "c= 192.0.2.1")] {
+            let with = |body: &str| assert_eq!(verdict(&rows, &body.replace('$', sdp)), expected, "{kind}: {body}");
+            with("--b^Content-Type: application/sdp^^$^--b--");
+            with("--b^c: application/sdp^^$--b--^");
+            with("--b^Content-Type: text/plain^^x^--b^content-type : Application/SDP;x=y^^$^--b--");
+            with("a preamble^^--b^Content-Type:^ application/sdp^X: y^^$^--b^^text^--b--^an epilogue^");
+            // Without a type, and in the wrong one.
+            with("--b^^$^--b--");
+            with("--b^Content-Type: text/plain^^$^--b--");
+            // Where nobody should look.
+            with("$^--b^^x^--b--");
+            with("--b^^x^--b--^$");
+        }
+    }
+    mixed(&[
+        (&format!("--b^^{INSIDE}^--b^^{INSIDE}^--b--"), "2"),
+        (&format!("--b^^{INSIDE}^--b^^{OUTSIDE}^--b--"), "c= 192.0.2.1"),
+        ("--b^Content-Type: application/isup^^v=1^--b--", "0"),
+        ("--b^^^--b--", "0"),
+        (&format!("--b^^{OUTSIDE}^--b--").replace('^', "\n").replace('\r', ""), "c= 192.0.2.1"),
+        // Lines of a part may end otherwise.
+        (&format!("--b^^{}^--b--", OUTSIDE.replace('\r', "")), "c= 192.0.2.1"),
+        ("--b^^v=0^c=IN IP4 host.example^m=audio 4 RTP/AVP 0^--b--", "? SDP c="),
+    ]);
+}
+
+#[test]
+fn md_11_nested() {
+    let nest = |depth: usize, inner: &str| {
+        (0..depth).fold(inner.to_owned(), |inner, level| {
+            format!("Content-Type: multipart/mixed;boundary=\"{level} x\"^^--{level} x^{inner}^--{level} x--")
+        })
+    };
+    for (depth, expected) in [(1, "c= 192.0.2.1"), (3, "c= 192.0.2.1"), (4, "? multipart")] {
+        let body = nest(depth, &format!("Content-Type: application/sdp^^{OUTSIDE}"));
+        mixed(&[(&format!("--b^{body}^--b--"), expected)]);
+    }
+    // The parts of all of them are counted.
+    let parts = |count: usize| "--b^^x^".repeat(count) + "--b--";
+    mixed(&[(&parts(MAX_PARTS), "0"), (&parts(MAX_PARTS + 1), "? multipart")]);
+    let inner = format!("Content-Type: multipart/mixed;boundary=c^^{}", parts(10).replace('b', "c"));
+    mixed(&[(&format!("--b^{inner}^--b^{inner}^--b--"), "? multipart")]);
+    // Boundaries that one begins like the other, or the same twice.
+    let inner = "Content-Type: multipart/mixed;boundary=bb^^--bb^^x^--bb--";
+    mixed(&[(&format!("--b^{inner}^--b--"), "? multipart")]);
+    mixed(&[(&format!("--b^{}^--b--", inner.replace("bb", "b")), "? part")]);
+    let outer = format!("--bb^{}^--bb--", inner.replace("bb", "b"));
+    assert_eq!(verdict("Content-Type: multipart/mixed;boundary=bb", &outer), "0");
+}
+
+#[test]
+fn boundaries() {
+    for (params, boundary) in [
+        (";boundary=simple", "simple"),
+        ("; x=y ; BOUNDARY = \"a b(c)'+_,-./:=?d\"", "a b(c)'+_,-./:=?d"),
+        (";x=\";boundary=no\";boundary=--", "--"),
+        (";boundary=\"----=_Part_1\";charset=x", "----=_Part_1"),
+        (";boundary-x=y;boundary=b", "b"),
+    ] {
+        let body = format!("--{boundary}^^{INSIDE}^--{boundary}^^text^--{boundary}--^");
+        assert_eq!(verdict(&format!("Content-Type: multipart/mixed{params}"), &body), "1", "{params}");
+        let body = format!("--{boundary}^^text^--{boundary}^^{OUTSIDE}^--{boundary}--");
+        assert_eq!(verdict(&format!("Content-Type: multipart/mixed{params}"), &body), "c= 192.0.2.1", "{params}");
+    }
+    let long = format!(";boundary={}", "b".repeat(71));
+    for params in [
+        "",
+        ";",
+        ";boundary",
+        ";boundary=",
+        ";boundary=\"\"",
+        ";boundary=\"b",
+        ";boundary=b b",
+        ";boundary=\"b\"b",
+        ";boundary=\"b \"",
+        ";boundary=\" b\"",
+        ";boundary=\"b\\\"\"",
+        ";boundary=b=",
+        ";boundary=b,c",
+        ";boundary=b;boundary=b",
+        ";boundary=b;Boundary=c",
+        ";boundary;boundary=b",
+        ";boundary=b;boundary*=x",
+        ";boundary*0=b",
+        &long,
+    ] {
+        assert_eq!(verdict(&format!("Content-Type: multipart/mixed{params}"), "--b^^x^--b--"), "? boundary", "{params}");
+    }
+}
+
+#[test]
+fn broken_and_ambiguous_multiparts() {
+    mixed(&[
+        ("", "0"),
+        ("x", "? multipart"),
+        (INSIDE, "? multipart"),
+        ("--b--", "? multipart"),
+        ("--b", "? multipart"),
+        ("--b^", "? multipart"),
+        ("--b^--b--", "? multipart"),
+        ("--b^^x", "? multipart"),
+        ("--b^^x^--b", "? multipart"),
+        ("--b^^x^--b^", "? multipart"),
+        ("--b^^x^--b-", "? multipart"),
+        // Something else on the line of a delimiter, or the boundary where none is.
+        ("--b ^^x^--b--", "? multipart"),
+        ("--b^^x^--b^^y^--b--x", "? multipart"),
+        ("--b^^x^--b--\t^", "? multipart"),
+        ("--b^^x^--bc^^y^--b--", "? multipart"),
+        ("--b^^x^--B^^y^--b--", "? multipart"),
+        ("--b^^x --b^^y^--b--", "? multipart"),
+        ("--b^^x^---b^^y^--b--", "? multipart"),
+        (" --b^^x^--b--", "? multipart"),
+        ("--b^^x^--b--^--b--", "? multipart"),
+        ("--b^^x^--b--^--b^^y^--b--", "? multipart"),
+        // Line ends of two kinds around delimiters.
+        ("--b\n^x^--b--", "? multipart"),
+        ("--b^^x\n--b--", "? multipart"),
+        ("--b^^x^--b\n\ny\n--b--", "? multipart"),
+        ("--b^^x\r--b^^y^--b--", "? multipart"),
+        // The rows of a part.
+        ("--b^x^--b--", "? part"),
+        ("--b^Content-Type: text/plain^--b--", "? part"),
+        ("--b^Content-Type: text/plain^x^--b--", "? part"),
+        ("--b^Content-Type text/plain^^x^--b--", "? part"),
+        ("--b^: x^^x^--b--", "? part"),
+        ("--b^ Content-Type: text/plain^^x^--b--", "? part"),
+        ("--b^A: b^ ^^x^--b--", "? part"),
+        ("--b^ ^^x^--b--", "? part"),
+        ("--b^A: b\n\nx^--b--", "? part"),
+        ("--b^A: b\rc^^x^--b--", "? part"),
+        ("--b^A: \0^^x^--b--", "? part"),
+    ]);
+    for (rows, expected) in [
+        ("Content-Type: text/plain^c: text/plain", "? Content-Type"),
+        ("Content-Type: application/pkcs7-mime", "? Content-Type"),
+        ("Content-Type: multipart/mixed", "? boundary"),
+        ("e: gzip", "? Content-Encoding"),
+        ("Content-Transfer-Encoding: x-uuencode", "? Content-Transfer-Encoding"),
+        ("Content-Transfer-Encoding: binary^content-transfer-encoding: binary", "? Content-Transfer-Encoding"),
+        ("Content-Type: multipart/mixed;boundary=c^Content-Transfer-Encoding: base64", "? Content-Transfer-Encoding"),
+        ("Content-Length: 4", "0"),
+        ("l: 6", "0"),
+        ("Content-Length: 3", "? Content-Length"),
+        ("Content-Length: 7", "? Content-Length"),
+        ("Content-Length: x", "? Content-Length"),
+        ("Content-Length: 4^l: 4", "? Content-Length"),
+    ] {
+        assert_eq!(part(rows, "text"), expected, "{rows}");
+    }
+}
+
+#[test]
+fn md_11_encoded_parts() {
+    let base64 = "dj0wDQpjPUlOIElQNCAxOTIuMC4yLjENCm09YXVkaW8gNDAwMCBSVFAvQVZQIDANCg==";
+    let quoted = "v=3D0=0D=0Ac=3DIN IP4 19=^2.0.2.1=0d=0am=3Daudio 4000=20RTP/AVP 0";
+    for kind in ["Content-Type: application/sdp^", "Content-Type: text/plain^", ""] {
+        for (encoding, content) in [
+            ("base64", base64),
+            ("BASE64", "dj0wDQpjPUlOIElQNCAxOTIuMC4yL^jENCm09YXVkaW8gNDAwMCBSVFAvQVZQIDANCg==^"),
+            ("quoted-printable", quoted),
+            ("Quoted-Printable", "v=3D0^c=3DIN IP4 192.0.2.1^m=3Daudio 4000 RTP/AVP 0^"),
+            ("binary", OUTSIDE),
+        ] {
+            let rows = format!("{kind}Content-Transfer-Encoding: {encoding}");
+            assert_eq!(part(&rows, content), "c= 192.0.2.1", "{rows}");
+        }
+    }
+    for (encoding, content) in [
+        ("base64", "dj0"),
+        ("base64", "dj0w="),
+        ("base64", "dj0wD==="),
+        ("base64", "dj0wDR=="),
+        ("base64", "dj0=dj0w"),
+        ("base64", "dj 0w"),
+        ("base64", "dj-_"),
+        ("base64", "v=0"),
+        ("quoted-printable", "v=0"),
+        ("quoted-printable", "a=3"),
+        ("quoted-printable", "a="),
+        ("quoted-printable", "a= ^b"),
+        ("quoted-printable", "a ^b"),
+        ("quoted-printable", "a\t"),
+    ] {
+        let rows = format!("Content-Transfer-Encoding: {encoding}");
+        assert_eq!(part(&rows, content), "? Content-Transfer-Encoding", "{encoding}: {content}");
+    }
+    // Too long for a description is none of another type's business.
+    for (encoding, unit) in [("base64", "QUJD"), ("quoted-printable", "=41BC")] {
+        let rows = format!("Content-Transfer-Encoding: {encoding}");
+        assert_eq!(part(&rows, &unit.repeat(8000)), "0");
+        assert_eq!(part(&format!("Content-Type: application/sdp^{rows}"), &unit.repeat(8000)), "? SDP size");
+    }
+    assert_eq!(part("Content-Transfer-Encoding: base64", &("dj0w".to_owned() + &"QUJD".repeat(8000))), "? SDP size");
+}

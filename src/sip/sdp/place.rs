@@ -1,0 +1,64 @@
+//! Where one address of a session description points: there, or nowhere. What readers could take for different places is none.
+
+use std::net::{IpAddr, Ipv6Addr};
+
+use memchr::memchr;
+
+use crate::fence::canonical;
+use crate::sip::number::quad;
+
+/// Where an address points.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// Nowhere: on hold, or kept secret.
+    Hold,
+    /// There.
+    At(IpAddr),
+}
+
+impl Place {
+    /// Reads an address. `None`: a name (what it resolves to later cannot be known), multicast, or a form that readers disagree
+    /// about: octal, hexadecimal, short, with a zone, with a lifetime.
+    pub(super) fn of(text: &[u8]) -> Option<Self> {
+        // 6157 4.1: an IPv6 hold is a name that cannot exist.
+        if is_invalid(text) {
+            return Some(Self::Hold);
+        }
+        let ip = if memchr(b':', text).is_some() {
+            IpAddr::V6(std::str::from_utf8(text).ok()?.parse::<Ipv6Addr>().ok()?)
+        } else {
+            IpAddr::V4(quad(text)?)
+        };
+        Self::at(ip)
+    }
+
+    /// The place of an address that is read already; `None`: multicast.
+    pub(super) fn at(ip: IpAddr) -> Option<Self> {
+        if canonical(ip).is_multicast() {
+            return None;
+        }
+        // 3264 8.4; `::` stands in ICE (8839 4).
+        Some(if ip.is_unspecified() { Self::Hold } else { Self::At(ip) })
+    }
+
+    /// Reads `IN IP4 address` or `IN IP6 address`: one space between, and nothing else.
+    pub(super) fn connection(value: &[u8]) -> Option<Self> {
+        let rest = value.strip_prefix(b"IN ")?;
+        let (family, address) = rest.split_at_checked(4)?;
+        let six = memchr(b':', address).is_some();
+        let fits = match family {
+            b"IP4 " => !six,
+            b"IP6 " => six || is_invalid(address),
+            _ => false,
+        };
+        if fits { Self::of(address) } else { None }
+    }
+}
+
+/// Whether it is a name below `.invalid`. It has to begin with a letter, so that nobody reads a number at its start.
+pub(super) fn is_invalid(text: &[u8]) -> bool {
+    let Some((name, end)) = text.len().checked_sub(8).and_then(|at| text.split_at_checked(at)) else { return false };
+    end.eq_ignore_ascii_case(b".invalid")
+        && name.first().is_some_and(u8::is_ascii_alphabetic)
+        && name.iter().all(|&octet| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'.'))
+}
