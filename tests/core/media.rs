@@ -490,3 +490,73 @@ fn nothing_said_is_counted_where_media_is_negotiated() {
     let expected = [(Direction::In, Spoken::Inside), (Direction::Out, Spoken::None), (Direction::In, Spoken::None)];
     assert_eq!(site.notes.iter().filter_map(spoken).collect::<Vec<_>>(), expected, "INVITE, 200, ACK, and not the BYE");
 }
+
+#[test]
+fn the_region_that_has_the_call_says_what_its_servers_may_name() {
+    let text = CONFIG.replace("hostname = \"eu.sip.example.com\"", "hostname = \"eu.sip.example.com\"\nnearest = [\"uk\"]")
+        + "[project.roamer.trunk.carrier]\nnetworks = [\"198.51.107.0/24\"]\n";
+    let (trunk, uk) = ("198.51.107.7:5060", "10.2.0.5:5060");
+    for (media, passes) in [("10.2.0.9", true), (HOME, false), ("10.3.0.9", false)] {
+        let mut site = Site::new(&text);
+        let mut seen = site.from(trunk, &invite("roamer.eu.sip.example.com", HOME, "one")).remove(1);
+        while seen.to != uk.parse().unwrap() {
+            let sent = site.from(&seen.to.to_string(), &respond(&seen, 503, "x", ""));
+            seen = sent.into_iter().find(|sent| sent.line().starts_with("INVITE")).unwrap();
+        }
+        let sent = site.from(uk, &with(&respond(&seen, 200, "u", &format!("Contact: <sip:lk@{uk}>\r\n")), media));
+        let lines: Vec<_> = sent.iter().map(|sent| sent.line()[..11].to_owned()).collect();
+        if passes {
+            assert_eq!(lines, ["SIP/2.0 200"]);
+            continue;
+        }
+        assert_eq!(lines, ["SIP/2.0 603", "ACK sip:lk@", "BYE sip:lk@"], "{media}");
+        assert!(sent[1..].iter().all(|sent| sent.to == uk.parse().unwrap()));
+    }
+}
+
+#[test]
+fn an_attempt_that_was_left_is_judged_like_any() {
+    let mut site = Site::usual();
+    let first = begun(&mut site, IN, Some(HOME));
+    // Silent for too long: the second server is asked, and the first one answers after all.
+    let second = site.pass(Duration::from_secs(6)).into_iter().find(|sent| sent.to == SECOND.parse().unwrap()).unwrap();
+    site.from(SECOND, &respond(&second, 180, "v", ""));
+    let sent = site.from(SERVER, &with(&respond(&first, 200, "u", &contact(IN)), OUTSIDE));
+    let to = |addr: &str, sent: &[Sent]| {
+        let mine = sent.iter().filter(|sent| sent.to == addr.parse().unwrap());
+        mine.map(|sent| sent.line().split(' ').take(2).collect::<Vec<_>>().join(" ")).collect::<Vec<_>>()
+    };
+    assert_eq!(to(TRUNK, &sent), ["SIP/2.0 603"]);
+    assert_eq!(to(SERVER, &sent), ["ACK sip:b@10.1.0.5:5060", "BYE sip:b@10.1.0.5:5060"]);
+    assert_eq!(to(SECOND, &sent), ["CANCEL sip:+4930123@acme.eu.sip.example.com"]);
+    // What the second one answers meanwhile comes to nothing either.
+    let sent = site.from(SECOND, &with(&respond(&second, 200, "v", "Contact: <sip:b@10.1.0.6>\r\n"), HOME));
+    assert_eq!((to(SECOND, &sent), sent.len()), (vec!["ACK sip:b@10.1.0.6".to_owned(), "BYE sip:b@10.1.0.6".to_owned()], 2));
+}
+
+#[test]
+fn beyond_the_most_legs_each_bye_is_sent_once() {
+    let mut site = Site::new(&CONFIG.replace("per_source = \"50/s\"", ""));
+    for id in 0..1100 {
+        let seen = site.from(TRUNK, &invite(IN.host, HOME, &id.to_string())).remove(1);
+        let sent = site.from(SERVER, &with(&respond(&seen, 200, "u", &contact(IN)), OUTSIDE));
+        assert_eq!(IN.says(&sent), "asker: 603; answerer: ACK, BYE");
+    }
+    let byes = |sent: &[Sent]| sent.iter().filter(|sent| sent.line().starts_with("BYE")).count();
+    assert_eq!(byes(&site.pass(Duration::from_millis(600))), 1024, "those that are remembered are repeated");
+    site.pass(Duration::from_secs(100));
+    assert_eq!(site.core.transactions(), 0);
+}
+
+#[test]
+fn who_drains_waits_for_its_byes() {
+    let mut site = Site::usual();
+    let sent = said(&mut site, IN, "200 to UPDATE", OUTSIDE);
+    site.input(ringfence::core::io::Input::Drain);
+    site.pass(Duration::from_millis(100));
+    let before = site.core.transactions();
+    for bye in sent.iter().filter(|sent| sent.line().starts_with("BYE")) {
+        site.from(&bye.to.to_string(), &respond(bye, 200, "", ""));
+    }
+    assert_eq!(site.core.transactions(), before - 2);
+}
