@@ -36,6 +36,14 @@ impl Metrics {
         self.samples.iter().filter(|sample| sample.name == name && fits(&sample.labels)).map(|sample| whole(&sample.value)).sum()
     }
 
+    /// The largest of those samples; `None` if there is none.
+    #[cfg(feature = "peers")]
+    pub(crate) fn most(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
+        let carries = |sample: &Sample, (key, value): &(&str, &str)| sample.labels.iter().any(|(k, v)| k == key && v == value);
+        let fits = |sample: &&Sample| sample.name == name && labels.iter().all(|label| carries(sample, label));
+        self.samples.iter().filter(fits).map(|sample| sample.value.parse().unwrap()).reduce(f64::max)
+    }
+
     /// Every series, by its name and labels.
     pub(crate) fn series(&self) -> BTreeSet<String> {
         self.samples.iter().map(|sample| format!("{} {:?}", sample.name, sample.labels)).collect()

@@ -63,6 +63,12 @@ impl Process {
         assert!(self.send(signal, ""), "cannot signal {}", self.name);
     }
 
+    /// Sends a signal to it and to all that it has started.
+    #[cfg(feature = "peers")]
+    pub(crate) fn signal_all(&self, signal: &str) {
+        assert!(self.send(signal, "-"), "cannot signal all of {}", self.name);
+    }
+
     fn send(&self, signal: &str, group: &str) -> bool {
         let kill = format!("kill -s {signal} -- {group}{} 2>/dev/null", self.id());
         Command::new("sh").arg("-c").arg(kill).status().is_ok_and(|status| status.success())

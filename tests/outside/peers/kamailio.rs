@@ -14,8 +14,17 @@ pub(super) struct Kamailio {
 
 impl Kamailio {
     /// Starts it at `addr` over UDP and TCP; new calls go to `next`. Returns when its ports are open.
-    pub(super) fn start(site: &Site, name: &str, addr: SocketAddr, (next, transport): (SocketAddr, &str)) -> Self {
-        let config = include_str!("kamailio.cfg");
+    pub(super) fn start(site: &Site, name: &str, addr: SocketAddr, next: (SocketAddr, &str)) -> Self {
+        Self::run(site, name, addr, next, "1")
+    }
+
+    /// The same, but it sends no 100: a call is lost with it only once it has been answered.
+    pub(super) fn without_trying(site: &Site, name: &str, addr: SocketAddr, next: (SocketAddr, &str)) -> Self {
+        Self::run(site, name, addr, next, "0")
+    }
+
+    fn run(site: &Site, name: &str, addr: SocketAddr, (next, transport): (SocketAddr, &str), trying: &str) -> Self {
+        let config = include_str!("kamailio.cfg").replace("TRYING", trying);
         let config = config
             .replace("LISTEN", &addr.to_string())
             .replace("SOURCE", &addr.ip().to_string())
@@ -26,8 +35,7 @@ impl Kamailio {
         std::fs::create_dir_all(&run).unwrap();
         let mut command = Command::new("kamailio");
         command.args(["-DD", "-E", "-m", "64", "-M", "8", "-f"]).arg(config).arg("-Y").arg(&run).arg("-w").arg(&run);
-        let path = std::env::var("PATH").unwrap_or_default();
-        command.env("PATH", format!("{path}:/usr/sbin"));
+        command.env("PATH", super::path());
         let mut process = Process::start(name, site.directory(), &mut command);
         await_udp(&mut process, addr);
         await_tcp(&mut process, addr);

@@ -4,31 +4,12 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::nsd::Nsd;
-use crate::harness::{Ask, Daemon, Leg, Plan, Site, await_some};
+use super::{invite, reaches, zone};
+use crate::harness::{Daemon, Leg, Plan, Site, await_some};
 use crate::refusals::assert_refusal;
 
-const URI: &str = "sip:+4930222@acme.eu.sip.example.com";
-
-fn plan(site: &Site, nsd: &Nsd, upstream: &str) -> Plan {
-    let mut plan = Plan::new(site);
-    plan.upstream = format!("\"sip:{upstream}.internal.example:{}\"", site.port);
-    plan.more = format!("[dns]\nservers = [\"{}\"]\nstale = \"1h\"\n", nsd.addr);
-    plan
-}
-
-fn invite(site: &Site, caller: &Leg) -> Ask {
-    Ask::invite(URI, caller.addr, "udp", site.carrier(20).ip())
-}
-
-/// The call is turned down by this server.
-fn reaches(site: &Site, caller: &mut Leg, server: &mut Leg) {
-    let ask = invite(site, caller);
-    caller.ask(&ask);
-    let seen = server.request("INVITE");
-    server.send(&seen.answer("486 Busy Here", "callee", &[], ""));
-    server.request("ACK");
-    let busy = caller.expect(486);
-    caller.ask(&ask.ack(&busy));
+fn plan(site: &Site, nsd: &Nsd, name: &str) -> Plan {
+    super::plan(site, nsd.addr, &format!("sip:{name}.internal.example:{}", site.port))
 }
 
 #[test]
@@ -120,7 +101,7 @@ fn a_daemon_that_cannot_resolve_is_alive_but_not_ready() {
     assert_refusal(&answer, 503, 151, "no-target");
     caller.ask(&ask.ack(&answer));
     assert_eq!(daemon.get("/healthz").0, 200);
-    let nsd = Nsd::start_at(&site, site.eu(53), 60, &[("lk", &[site.eu(10).ip()])]);
+    let nsd = Nsd::serve_at(&site, site.eu(53), 60, &zone::addresses("lk", &[site.eu(10).ip()]));
     await_some("readiness", || (daemon.get("/readyz").0 == 200).then_some(()));
     drop(nsd);
 }

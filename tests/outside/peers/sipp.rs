@@ -1,7 +1,7 @@
 //! `SIPp` with this suite's scenarios: its exit code is a verdict on every message of every call.
 
-use std::net::SocketAddr;
-use std::path::Path;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::{await_tcp, await_udp};
@@ -14,6 +14,7 @@ const HOME: &str = "acme.eu.sip.example.com";
 pub(super) struct Sipp {
     name: &'static str,
     process: Process,
+    errors: PathBuf,
 }
 
 /// How many calls, and how quickly.
@@ -32,7 +33,7 @@ impl Sipp {
         } else {
             await_udp(&mut process, addr);
         }
-        Self { name: scenario, process }
+        Self::of(site, scenario, process)
     }
 
     /// The caller's side, towards `to`.
@@ -45,7 +46,7 @@ impl Sipp {
     ) -> Self {
         let rate = load.rate.to_string();
         let process = start(site, scenario, transport, from, load, HOME, &[&to.to_string(), "-r", &rate]);
-        Self { name: scenario, process }
+        Self::of(site, scenario, process)
     }
 
     /// A caller whose calls belong to another region.
@@ -53,32 +54,108 @@ impl Sipp {
         let (rate, to) = (load.rate.to_string(), site.door().to_string());
         let abroad = "acme.us.sip.example.com";
         let process = start(site, "caller_is_refused", transport, site.carrier(20), load, abroad, &[&to, "-r", &rate]);
-        Self { name: "caller_is_refused", process }
+        Self::of(site, "caller_is_refused", process)
+    }
+
+    /// Calls one after the other until `end`: each must be answered.
+    pub(super) fn calls(site: &Site, rate: u32) -> Self {
+        let load = Load { calls: 1_000_000, rate };
+        Self::caller(site, "caller_is_served", "udp", (site.carrier(20), site.door()), load)
+    }
+
+    /// No more calls; every one must have gone as the scenario says.
+    pub(super) fn end(mut self) {
+        self.process.must_run();
+        self.process.signal("USR1");
+        self.succeeds();
     }
 
     /// Waits for the end; every call must have gone as the scenario says.
     pub(super) fn succeeds(mut self) {
         // Its own time limit ends it.
         let status = self.process.join();
-        assert!(status.success(), "{}: {status}\n{}", self.name, self.process.output());
+        let errors = std::fs::read(&self.errors).unwrap_or_default();
+        let errors = String::from_utf8_lossy(errors.get(..4000).unwrap_or(&errors)).into_owned();
+        assert!(status.success(), "{}: {status}\n{}\n{errors}", self.name, self.process.output());
+    }
+
+    fn of(site: &Site, name: &'static str, process: Process) -> Self {
+        Self { name, process, errors: site.directory().join(format!("{name}.errors")) }
     }
 }
 
-fn start(site: &Site, scenario: &str, transport: &str, addr: SocketAddr, load: Load, domain: &str, more: &[&str]) -> Process {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/outside/peers/sipp").join(format!("{scenario}.xml"));
+/// A server that answers every call and every probe until it is killed, and counts.
+pub(super) struct Server {
+    process: Process,
+    counts: PathBuf,
+}
+
+impl Server {
+    /// Starts it and returns when its port is open.
+    pub(super) fn start(site: &Site, addr: SocketAddr) -> Self {
+        let IpAddr::V4(ip) = addr.ip() else { panic!("IPv4 alone") };
+        let (name, ip) = (format!("server-{}", ip.octets()[3]), ip.to_string());
+        let mut command = Command::new("sipp");
+        command.arg("-sf").arg(scenario("server")).args(["-i", &ip, "-mi", &ip, "-p", &addr.port().to_string()]);
+        command.args(["-nostdin", "-trace_counts", "-fd", "1"]);
+        let mut process = Process::start(&name, site.directory(), &mut command);
+        await_udp(&mut process, addr);
+        let counts = site.directory().join(format!("server_{}_counts.csv", process.id()));
+        Self { process, counts }
+    }
+
+    /// Sends it a signal by its name.
+    pub(super) fn signal(&self, signal: &str) {
+        self.process.signal(signal);
+    }
+
+    /// How many calls have come to it, as it last said; it says so every second.
+    pub(super) fn calls(&self) -> u64 {
+        self.count("1_INVITE_Recv")
+    }
+
+    /// How many probes have come to it, likewise.
+    pub(super) fn probes(&self) -> u64 {
+        self.count("0_OPTIONS_Recv")
+    }
+
+    fn count(&self, column: &str) -> u64 {
+        let text = std::fs::read_to_string(&self.counts).unwrap_or_default();
+        let mut lines = text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n'));
+        let Some(at) = lines.next().and_then(|head| head.split(';').position(|name| name == column)) else { return 0 };
+        lines.next_back().and_then(|line| line.split(';').nth(at)).map_or(0, |count| count.parse().unwrap())
+    }
+}
+
+fn scenario(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/outside/peers/sipp").join(format!("{name}.xml"))
+}
+
+fn start(site: &Site, name: &str, transport: &str, addr: SocketAddr, load: Load, domain: &str, more: &[&str]) -> Process {
     let ip = addr.ip().to_string();
     let mut command = Command::new("sipp");
-    command.args(more).arg("-sf").arg(file);
+    command.args(more).arg("-sf").arg(scenario(name));
     command.args(["-i", &ip, "-mi", &ip, "-p", &addr.port().to_string()]);
     command.args(["-t", if transport == "tcp" { "t1" } else { "u1" }, "-m", &load.calls.to_string(), "-nostdin"]);
     command.args(["-timeout", "40s", "-timeout_error", "-key", "domain", domain, "-trace_err"]);
-    command.args(["-error_file", &format!("{scenario}.errors")]);
-    Process::start(scenario, site.directory(), &mut command)
+    command.args(["-error_file", &format!("{name}.errors")]);
+    Process::start(name, site.directory(), &mut command)
 }
 
 /// A run of calls between two scenarios through `door`; both sides must be content.
-pub(super) fn run(site: &Site, (caller, server): (&'static str, &'static str), (inner, outer): (&str, &str), load: Load) {
-    let callee = Sipp::server(site, server, outer, site.eu(10), load);
+pub(super) fn run(site: &Site, scenarios: (&'static str, &'static str), transports: (&str, &str), load: Load) {
+    run_at(site, scenarios, transports, site.eu(10), load);
+}
+
+/// The same with the server at this address.
+pub(super) fn run_at(
+    site: &Site,
+    (caller, server): (&'static str, &'static str),
+    (inner, outer): (&str, &str),
+    addr: SocketAddr,
+    load: Load,
+) {
+    let callee = Sipp::server(site, server, outer, addr, load);
     let trunk = Sipp::caller(site, caller, inner, (site.carrier(20), site.door()), load);
     trunk.succeeds();
     callee.succeeds();
