@@ -191,7 +191,7 @@ impl Scene {
             }
             match at {
                 Step::Ringing => self.next(SERVER, response(&forwarded, "180 Ringing", "")),
-                Step::Answer => self.next(SERVER, response(&forwarded, "200 OK", SDP)),
+                Step::Answer => self.next(SERVER, response(&forwarded, "200 OK", &SDP.replace("192.0.2.1", "203.0.113.20"))),
                 Step::Ack => self.next(TRUNK, within(&forwarded, "ACK", number, 1)),
                 Step::Bye => self.next(TRUNK, within(&forwarded, "BYE", number, 2)),
                 Step::ByeAnswer => self.next(SERVER, response(&forwarded, "200 OK", "")),

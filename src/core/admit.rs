@@ -6,13 +6,12 @@
 
 use std::net::IpAddr;
 
-use super::io::Arrival;
-use crate::config::{Config, Endpoint, Listener, Media, Mode, ProjectId, RegionId, Trunk, TrunkId};
-use crate::fence::Networks;
+use super::io::{Arrival, Output};
+use super::media::{Part, Ruling, Side, Speaker};
+use crate::config::{Config, Endpoint, Listener, Mode, ProjectId, RegionId, TrunkId};
 use crate::reason::{Profile, Reason};
-use crate::sip::body::{self, Objection};
 use crate::sip::uri::{Host, Scheme, Uri};
-use crate::sip::{Message, Method, Request, sdp};
+use crate::sip::{Message, Method, Request};
 
 /// Who sent a request, as far as its address says.
 #[derive(Clone, Copy, Debug)]
@@ -75,7 +74,7 @@ pub(super) fn shown(text: &[u8]) -> String {
     text.iter().take(96).map(plain).collect()
 }
 
-/// Judges a new request. The source is known to be somebody.
+/// Judges a new request. The source is known to be somebody. What it says of media is noted in `out`.
 pub(super) fn admit(
     config: &Config,
     listener: &Listener,
@@ -83,6 +82,7 @@ pub(super) fn admit(
     source: Source<'_>,
     message: &Message<'_>,
     request: &Request<'_>,
+    out: &mut Vec<Output>,
 ) -> Result<Admitted, Refusal> {
     let endpoint = endpoint(config, listener, arrival, request);
     let judge = Judge { config, listener, source, ip: arrival.from.ip() };
@@ -103,35 +103,17 @@ pub(super) fn admit(
             format!("project {} is pinned to {}, not {}", rules.name, names.join(" "), region.name),
         )?;
     }
-    if request.method == Method::Invite && rules.media != Media::Off {
-        let from_trunk = (!outbound).then(|| config.trunk(trunk));
-        if let Err((reason, detail)) = media(&region.networks, from_trunk, message) {
-            if rules.media == Media::Warn {
-                verdict.shadow.get_or_insert(reason);
-            } else {
-                verdict.object(reason, detail)?;
-            }
+    let side = if outbound { Side::Servers } else { Side::Trunk };
+    let (called, serving) = (listener.region, listener.region);
+    let speaker = Speaker { side, called, serving, project: Some(project), trunk: Some(trunk) };
+    match speaker.judge(config, message, request.method, Part::Offer, out) {
+        Ruling::Pass => {}
+        Ruling::Shadow(reason) => {
+            verdict.shadow.get_or_insert(reason);
         }
+        Ruling::Foreign(reason, detail) => verdict.object(reason, detail)?,
     }
     Ok(Admitted { project, trunk, outbound, shadow: verdict.shadow })
-}
-
-/// Judges the media of an INVITE: towards a region's server the region's networks and the trunk's media are inside, from a server
-/// the region's networks alone. Also for re-INVITEs.
-pub(super) fn media(region: &Networks, from_trunk: Option<&Trunk>, message: &Message<'_>) -> Result<(), (Reason, String)> {
-    let inside = |ip: IpAddr| region.contains(ip) || from_trunk.is_some_and(|trunk| trunk.media.contains(ip));
-    let unreadable = |what: &str, field: &str, text: &[u8]| {
-        let colon = if text.is_empty() { "" } else { ": " };
-        Err((Reason::UnreadableMedia, format!("{what}{field} cannot be checked{colon}{}", shown(text))))
-    };
-    match body::judge(message, inside) {
-        Ok(_) => Ok(()),
-        Err(Objection::Description(sdp::Objection::Outside { field, address })) => {
-            Err((Reason::ForeignMediaOffer, format!("SDP {field} address {address} is outside")))
-        }
-        Err(Objection::Description(sdp::Objection::Unreadable { field, text })) => unreadable("SDP ", field, &text),
-        Err(Objection::Body { field, text }) => unreadable("", field, &text),
-    }
 }
 
 /// What the Request-URI names. A tel URI has no host: it stands for the bare region, as its number does not say otherwise. An

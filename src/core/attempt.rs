@@ -8,14 +8,16 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::admit::Refusal;
+use super::asked::Asked;
 use super::branch::{Branch, NO_SLOT};
+use super::farewell::Farewells;
 use super::forward::{self, Names, Sides, Work};
 use super::health::Healths;
 use super::io::{Destination, Note, Output, Peer, Send, Verdict};
 use super::keys::{Hex, Keys};
 use super::nearest::Call;
 use super::refuse;
-use super::repeat::Lately;
+use super::repeat::{Lately, Told};
 use super::request::Case;
 use super::target::{Target, TargetSet};
 use super::token::Tokens;
@@ -47,6 +49,11 @@ pub(super) struct Env<'a> {
     /// Targets that took no stream lately: they get large requests in datagrams at once.
     pub(super) no_stream: &'a mut Lately<()>,
     pub(super) health: &'a mut Healths,
+    /// Names that only dialogs know.
+    pub(super) asked: &'a Asked,
+    /// Calls refused for good.
+    pub(super) repeats: &'a mut Lately<Told>,
+    pub(super) farewells: &'a mut Farewells,
     pub(super) work: &'a mut Work,
     pub(super) out: &'a mut Vec<Output>,
 }

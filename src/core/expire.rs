@@ -15,6 +15,7 @@ impl Core {
     /// Runs everything that is due.
     pub(super) fn expire(&mut self, now: Instant, out: &mut Vec<Output>) {
         self.tend(now, out);
+        self.farewells.expire(now, &self.config.timers, out);
         while let Some(slot) = self.table.next_due(now) {
             let (mut env, table) = self.split(now, out);
             if let Some(transaction) = table.get_mut(slot) {

@@ -6,6 +6,7 @@ use super::Core;
 use super::admit::{self, Refusal, Source};
 use super::io::{Drop, Note, Outcome, Output, Verdict};
 use super::limit::Pace;
+use super::media::Side;
 use super::nearest::Serving;
 use super::refuse;
 use super::repeat::Told;
@@ -41,7 +42,7 @@ impl Core {
         {
             return outcome;
         }
-        let admitted = match admit::admit(&config, &case.listener, case.arrival, source, case.message, case.request) {
+        let admitted = match admit::admit(&config, &case.listener, case.arrival, source, case.message, case.request, out) {
             Ok(admitted) => admitted,
             // A probe of the bare endpoint asks about us, not about a project.
             Err(refusal) if refusal.reason == Reason::UnknownEndpoint && admit::is_ping(&config, case.arrival, case.request) => {
@@ -103,8 +104,10 @@ impl Core {
         if let Some(uri) = uri {
             self.work.edit.splice(uri_range(case.message), &[&uri]);
         }
+        let asks = if admitted.outbound { Side::Servers } else { Side::Trunk };
         let opening = Opening {
             region: case.region(),
+            asks,
             project: Some(admitted.project),
             trunk: Some(admitted.trunk),
             serving: Some(serving),
@@ -190,7 +193,7 @@ impl Core {
 
     /// One sending of a call: a retransmission has the same.
     fn instance(&self, case: &Case<'_, '_>) -> u128 {
-        self.keys.table(&[&case.key.to_le_bytes(), &case.request.cseq.to_le_bytes()])
+        self.keys.instance(case.key, case.request.cseq)
     }
 
     /// Refuses, without keeping a transaction: the same request gets the same bytes again.

@@ -5,19 +5,19 @@
 use std::time::Instant;
 
 use super::Core;
-use super::admit::{self, Refusal, shown};
+use super::admit::{Refusal, shown};
 use super::asked::Unknown;
 use super::io::{Outcome, Output, Verdict};
+use super::media::{Part, Ruling, Side, Speaker};
 use super::refuse;
 use super::request::{Case, uri_range, verdict};
 use super::route::{self, Way};
 use super::target::{self, Book, Found, Order};
 use super::token::Vouched;
 use super::transaction::Opening;
-use crate::config::{Config, Media, Mode, ProjectId, Transport};
+use crate::config::{Config, Transport};
 use crate::fence::Fence;
 use crate::reason::Reason;
-use crate::sip::Method;
 
 impl Core {
     /// A request inside a dialog: our token leads it, the fence judges its next hop.
@@ -36,10 +36,7 @@ impl Core {
             return Ok(outcome);
         }
         let found = target::find_uri(&way.next, self.book(case.now), fence, self.dialog_order(case))?;
-        // Where a request can be refused, an offer or answer in it is: INVITE, UPDATE, PRACK.
-        if matches!(case.request.method, Method::Invite | Method::Update | Method::Prack)
-            && let Some(outcome) = self.dialog_media(case, trunk.project, way.vouched, out)
-        {
+        if let Some(outcome) = self.dialog_media(case, &way, out) {
             return Ok(outcome);
         }
         let mut targets = match found {
@@ -61,6 +58,7 @@ impl Core {
         let side = way.leave_by.and_then(|hostport| self.names.find(&config, case.region(), hostport, transport));
         let opening = Opening {
             region: case.region(),
+            asks: asking_side(&config, case, way.vouched),
             project: Some(trunk.project),
             trunk: Some(way.vouched.trunk),
             serving: None,
@@ -75,32 +73,23 @@ impl Core {
         Ok(Outcome::Forwarded)
     }
 
-    /// Media of a re-INVITE: refused with 488, so that the call goes on as it was. What comes from the trunk is judged as in the first
-    /// INVITE, what comes from the servers by the networks of the region that has the call.
-    fn dialog_media(
-        &mut self,
-        case: &Case<'_, '_>,
-        project: ProjectId,
-        vouched: Vouched,
-        out: &mut Vec<Output>,
-    ) -> Option<Outcome> {
+    /// Media of a request inside a dialog: refused with 488, so that the call goes on as it was.
+    fn dialog_media(&mut self, case: &Case<'_, '_>, way: &Way<'_>, out: &mut Vec<Output>) -> Option<Outcome> {
         let config = self.config.clone();
-        let rules = config.project(project);
-        if rules.media == Media::Off {
-            return None;
+        let speaker = speaker(&config, case, way.vouched);
+        let (project, trunk) = (speaker.project, speaker.trunk);
+        match speaker.judge(&config, case.message, case.request.method, Part::Offer, out) {
+            Ruling::Pass => None,
+            Ruling::Shadow(reason) => {
+                out.push(verdict(case.region(), project, trunk, Verdict::Shadow, reason));
+                None
+            }
+            Ruling::Foreign(reason, detail) => {
+                let refusal = Refusal { reason, project, trunk, detail };
+                let rows = refuse::rows(&config, case.region(), &refusal);
+                Some(self.refuse_with(case, &refusal, 488, rows, out))
+            }
         }
-        let (trunk, from) = (vouched.trunk, case.arrival.from.ip());
-        let serving = config.region(vouched.serving);
-        let region = if serving.networks.contains(from) { serving } else { config.region(case.region()) };
-        let from_trunk = config.sources.trunks(from).contains(&trunk).then(|| config.trunk(trunk));
-        let (reason, detail) = admit::media(&region.networks, from_trunk, case.message).err()?;
-        if rules.media == Media::Warn || rules.mode == Mode::Shadow {
-            out.push(verdict(case.region(), Some(project), Some(trunk), Verdict::Shadow, reason));
-            return None;
-        }
-        let refusal = Refusal { reason, project: Some(project), trunk: Some(trunk), detail };
-        let rows = refuse::rows(&config, case.region(), &refusal);
-        Some(self.refuse_with(case, &refusal, 488, rows, out))
     }
 
     pub(super) fn way<'a>(&self, case: &Case<'_, 'a>) -> Option<Way<'a>> {
@@ -115,6 +104,24 @@ impl Core {
     /// What is known of names.
     pub(super) fn book(&self, now: Instant) -> Book<'_> {
         Book { now, config: &self.config, targets: &self.targets, asked: &self.asked, keys: &self.keys }
+    }
+}
+
+/// Which side a request inside a dialog comes from.
+fn asking_side(config: &Config, case: &Case<'_, '_>, vouched: Vouched) -> Side {
+    let servers = config.region(vouched.serving).networks.contains(case.arrival.from.ip());
+    if servers { Side::Servers } else { Side::Trunk }
+}
+
+/// Who says something by a request inside a dialog: what comes from the trunk is judged as in the first INVITE, what comes from the
+/// servers by the networks of the region that has the call.
+pub(super) fn speaker(config: &Config, case: &Case<'_, '_>, vouched: Vouched) -> Speaker {
+    Speaker {
+        side: asking_side(config, case, vouched),
+        called: case.region(),
+        serving: vouched.serving,
+        project: Some(config.trunk(vouched.trunk).project),
+        trunk: Some(vouched.trunk),
     }
 }
 

@@ -166,7 +166,7 @@ pub enum Outcome {
     Forwarded,
     /// A request was answered here, without refusing a call: OPTIONS, CANCEL, 405, 483 …
     Answered(u16),
-    /// A request was refused for this reason.
+    /// A message was refused for this reason: it went no further, and whoever can be told was told.
     Refused(Reason),
     /// A response went back to where its request came from.
     Relayed,
@@ -205,11 +205,13 @@ pub enum Drop {
     AckTarget,
     /// A keep-alive or something shorter than any message.
     Empty,
+    /// A provisional response whose media is outside or cannot be read, and that nobody waits for.
+    Media,
 }
 
 impl Drop {
     /// Every cause, for metric tables.
-    pub const ALL: [Self; 3] = [Self::Flood, Self::AckTarget, Self::Empty];
+    pub const ALL: [Self; 4] = [Self::Flood, Self::AckTarget, Self::Empty, Self::Media];
 
     /// The metric label.
     pub const fn label(self) -> &'static str {
@@ -217,6 +219,7 @@ impl Drop {
             Self::Flood => "flood",
             Self::AckTarget => "ack-target",
             Self::Empty => "empty",
+            Self::Media => "media",
         }
     }
 }
@@ -295,6 +298,15 @@ pub enum Note {
         /// What failed, if it went down.
         failure: Option<Failure>,
     },
+    /// A message was judged by the media that it speaks of.
+    Media {
+        /// The region that was called.
+        region: RegionId,
+        /// To which side it was to go.
+        direction: Direction,
+        /// What it says.
+        spoken: Spoken,
+    },
     /// A transaction was opened or released.
     Transactions {
         /// The region.
@@ -327,6 +339,56 @@ impl Verdict {
             Self::Accept => "accept",
             Self::Refuse => "refuse",
             Self::Shadow => "shadow",
+        }
+    }
+}
+
+/// To which side of a call a message was to go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// To the region's servers.
+    In,
+    /// To the trunk.
+    Out,
+}
+
+impl Direction {
+    /// Both, in the order of the discriminants.
+    pub const ALL: [Self; 2] = [Self::In, Self::Out];
+
+    /// The metric label.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::In => "in",
+            Self::Out => "out",
+        }
+    }
+}
+
+/// What a message says of where media is to go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spoken {
+    /// Nothing.
+    None,
+    /// All of it inside.
+    Inside,
+    /// Some of it outside.
+    Outside,
+    /// Something that cannot be checked.
+    Unreadable,
+}
+
+impl Spoken {
+    /// All, in the order of the discriminants.
+    pub const ALL: [Self; 4] = [Self::None, Self::Inside, Self::Outside, Self::Unreadable];
+
+    /// The metric label.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Inside => "inside",
+            Self::Outside => "outside",
+            Self::Unreadable => "unreadable",
         }
     }
 }

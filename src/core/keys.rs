@@ -70,6 +70,11 @@ impl Keys {
         hash64(&self.secret, Purpose::Trunk, &parts)
     }
 
+    /// One sending of a call: a retransmission has the same.
+    pub(super) fn instance(&self, key: u128, cseq: u32) -> u128 {
+        self.table(&[&key.to_le_bytes(), &cseq.to_le_bytes()])
+    }
+
     /// A call, to recognise it when it comes again.
     pub(super) fn call(&self, call_id: &[u8], from_tag: &[u8]) -> u128 {
         hash128(&self.seed, Purpose::Call, &[call_id, from_tag])

@@ -12,6 +12,7 @@ use crate::dns::Targets;
 use crate::sip::{Message, Start};
 use asked::{Asked, Unknown};
 use attempt::Env;
+use farewell::Farewells;
 use forward::{Names, Work};
 use health::Healths;
 use io::{Arrival, Drop, Input, Note, Outcome, Output, Peer};
@@ -27,13 +28,16 @@ mod asked;
 mod attempt;
 mod branch;
 mod expire;
+mod farewell;
 mod forward;
+mod hangup;
 mod health;
 mod initial;
 mod inside;
 pub mod io;
 mod keys;
 mod limit;
+mod media;
 mod nearest;
 mod probe;
 mod refuse;
@@ -47,6 +51,7 @@ mod target;
 mod token;
 mod transaction;
 mod watch;
+mod withhold;
 
 /// Targets remembered for taking no stream.
 const STREAMLESS: usize = 1024;
@@ -72,6 +77,8 @@ pub struct Core {
     /// Targets that took no stream.
     no_stream: Lately<()>,
     health: Healths,
+    /// BYEs of our own.
+    farewells: Farewells,
     draining: bool,
     work: Work,
 }
@@ -90,6 +97,7 @@ impl Core {
             refused: Lately::new(config.limits.repeats),
             asked: Asked::new(),
             no_stream: Lately::new(STREAMLESS),
+            farewells: Farewells::default(),
             paces: Paces::new(config.limits.sources),
             table: Table::new(now),
             config,
@@ -137,12 +145,12 @@ impl Core {
 
     /// When [`Input::Timeout`] is due next.
     pub fn deadline(&self) -> Option<Instant> {
-        [self.table.deadline(), self.health.deadline()].into_iter().flatten().min()
+        [self.table.deadline(), self.health.deadline(), self.farewells.deadline()].into_iter().flatten().min()
     }
 
-    /// Open transactions.
+    /// Open transactions, BYEs of our own among them while nobody has answered them.
     pub fn transactions(&self) -> usize {
-        self.table.len()
+        self.table.len() + self.farewells.open()
     }
 
     /// The servers of the served regions and of their nearest, as they stand.
@@ -200,7 +208,11 @@ impl Core {
     /// The parts that a step needs, apart from the table.
     fn split<'a>(&'a mut self, now: Instant, out: &'a mut Vec<Output>) -> (Env<'a>, &'a mut Table) {
         let Self { config, targets, tokens, keys, names, shard, no_stream, health, work, table, .. } = self;
-        (Env { now, config, targets, tokens, keys, names, shard: *shard, no_stream, health, work, out }, table)
+        let Self { asked, repeats, farewells, .. } = self;
+        let shard = *shard;
+        let env =
+            Env { now, config, targets, tokens, keys, names, shard, no_stream, health, asked, repeats, farewells, work, out };
+        (env, table)
     }
 }
 

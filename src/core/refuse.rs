@@ -32,3 +32,25 @@ pub(super) fn rows(config: &Config, region: RegionId, refusal: &Refusal) -> Vec<
     .concat()
     .into_bytes()
 }
+
+/// The rows of a request of ours that ends something for the same reason: Reason by SIP's code and by Q.850's (RFC 3326), and
+/// X-Ringfence.
+pub(super) fn farewell(config: &Config, region: RegionId, refusal: &Refusal) -> Vec<u8> {
+    let (id, reason) = (refusal.reason.id().to_string(), refusal.reason.token());
+    let region = &config.region(region).name;
+    [
+        "Reason: SIP;cause=488;text=\"",
+        refusal.reason.phrase(),
+        "\"\r\nReason: Q.850;cause=21;text=\"",
+        reason,
+        "\"\r\nX-Ringfence: ",
+        &id,
+        "; reason=",
+        reason,
+        "; region=",
+        region,
+        "\r\n",
+    ]
+    .concat()
+    .into_bytes()
+}

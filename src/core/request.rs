@@ -254,6 +254,9 @@ impl Core {
         let Found::Inside(mut targets) = target::find_uri(&way.next, self.book(case.now), fence, self.dialog_order(case))? else {
             return Ok(Outcome::Dropped(Drop::AckTarget));
         };
+        if let Some(outcome) = self.ack_media(case, &way, &mut targets, out) {
+            return Ok(outcome);
+        }
         let round = self.round(case.message, case.request);
         let (mut env, _) = self.split(case.now, out);
         env.work.edit.clear();

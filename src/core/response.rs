@@ -8,8 +8,9 @@ use bytes::Bytes;
 
 use super::Core;
 use super::attempt::Env;
-use super::branch::{Branch, PROBE_SLOT};
+use super::branch::{BYE_SLOT, Branch, PROBE_SLOT};
 use super::forward;
+use super::hangup::Near;
 use super::io::{Note, Outcome, Output};
 use super::probe::retry_after;
 use super::transaction::Transaction;
@@ -30,6 +31,9 @@ impl Core {
         let Some(branch) = branch else { return Outcome::Stray };
         if branch.slot == PROBE_SLOT {
             return self.probed(now, branch.nonce, message, &response, out);
+        }
+        if branch.slot == BYE_SLOT {
+            return self.parted(branch.nonce, &response);
         }
         let (mut env, table) = self.split(now, out);
         let outcome = match table.get_mut(branch.slot) {
@@ -100,6 +104,10 @@ impl Env<'_> {
         if code == 100 || !transaction.is_invite() || !transaction.server.is_open() {
             return Outcome::Absorbed;
         }
+        let near = Near::of(&transaction.client);
+        if let Some(why) = self.withheld(transaction, near, message) {
+            return self.hold_back(slot, transaction, message, &why);
+        }
         let bytes = self.relay(transaction, message, code);
         transaction.server.provisional(bytes);
         Outcome::Relayed
@@ -120,8 +128,16 @@ impl Env<'_> {
     fn success(&mut self, branch: Branch, transaction: &mut Transaction, message: &Message<'_>, code: u16) -> Outcome {
         let timers = &self.config.timers;
         let Some(client) = transaction.by_nonce(branch.nonce) else { return Outcome::Stray };
+        let (near, sent) = (Near::of(client), client.request.clone());
         if client.success(self.now, timers) == Heard::Late {
             return Outcome::Stray;
+        }
+        let withheld = match self.withheld(transaction, near, message) {
+            None if transaction.refused => Some(self.too_late(transaction, near)),
+            withheld => withheld,
+        };
+        if let Some(why) = withheld {
+            return self.turn_down(branch, transaction, message, &sent, &why);
         }
         // Every 2xx goes on at once, the repeated and the forked too (16.7 step 5, RFC 6026 7.1).
         let bytes = self.relay(transaction, message, code);
@@ -140,7 +156,7 @@ impl Env<'_> {
         let invite = transaction.is_invite();
         let present = transaction.client.nonce == branch.nonce;
         let Some(client) = transaction.by_nonce(branch.nonce) else { return Outcome::Stray };
-        let (place, asked) = (client.place(), client.sent);
+        let (place, asked, near) = (client.place(), client.sent, Near::of(client));
         let sent = client.request.clone();
         let mut ack = Bytes::new();
         if invite && client.is_open() {
@@ -174,16 +190,21 @@ impl Env<'_> {
             }
             return Outcome::Absorbed;
         }
-        let bytes = self.relay(transaction, message, code);
-        transaction.server.finish(self.now, timers, code, bytes);
+        let outcome = if let Some(why) = self.withheld(transaction, near, message) {
+            self.refuse_answer(transaction, message, code, &sent, &why)
+        } else {
+            let bytes = self.relay(transaction, message, code);
+            transaction.server.finish(self.now, timers, code, bytes);
+            Outcome::Relayed
+        };
         if !present {
             self.dismiss(branch.slot, transaction);
         }
-        Outcome::Relayed
+        outcome
     }
 
     /// An attempt that was left has answered after all: the present one is not needed.
-    fn dismiss(&mut self, slot: u32, transaction: &mut Transaction) {
+    pub(super) fn dismiss(&mut self, slot: u32, transaction: &mut Transaction) {
         if transaction.client.is_unheard() {
             transaction.client.leave(self.now, &self.config.timers);
         } else if transaction.is_invite() {

@@ -90,7 +90,14 @@ pub(super) fn way<'a>(
     Some(Way { vouched, next, leave_by, removed, request_uri, last_route })
 }
 
-impl Way<'_> {
+impl<'a> Way<'a> {
+    /// The Request-URI and the Route values as they go on.
+    pub(super) fn ahead(&self, message: &Message<'a>, request: &Request<'a>) -> (&'a [u8], Vec<&'a [u8]>) {
+        let left = list::items(message, Name::Route).filter(|item| !self.removed.contains(item));
+        let routes = left.map(|item| message.slice(&item.span)).chain(self.last_route).collect();
+        (self.request_uri.unwrap_or(request.uri_text), routes)
+    }
+
     /// Changes the Request-URI and the Route rows accordingly.
     pub(super) fn edit(&self, message: &Message<'_>, request_uri: std::ops::Range<usize>, edit: &mut Edit) {
         list::remove_many(message, &self.removed, edit);

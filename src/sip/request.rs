@@ -82,7 +82,7 @@ fn call_id<'a>(message: &Message<'a>) -> Option<&'a [u8]> {
 }
 
 /// The number, below 2^31 (8.1.1.5), and the method.
-pub(super) fn cseq<'a>(message: &Message<'a>) -> Option<(u32, &'a [u8])> {
+pub(crate) fn cseq<'a>(message: &Message<'a>) -> Option<(u32, &'a [u8])> {
     let text = message.value(message.first(Name::CSeq)?);
     let end = text.iter().position(|&octet| is_space(octet))?;
     let (number, method) = text.split_at_checked(end)?;

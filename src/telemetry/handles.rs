@@ -12,7 +12,7 @@ use metrics::{Counter, Gauge, Histogram, SharedString};
 use super::loss::Loss;
 use super::metrics::{Labels, Metrics};
 use crate::config::{Config, ProjectId, RegionId, Transport, TrunkId};
-use crate::core::io::{Drop, Outcome, Verdict};
+use crate::core::io::{self, Drop, Outcome, Spoken, Verdict};
 use crate::reason::Reason;
 use crate::sip::{Fault, Method};
 
@@ -80,6 +80,7 @@ struct Region {
     transactions: [Gauge; 2],
     drops: [Counter; Drop::ALL.len()],
     losses: [Counter; Loss::ALL.len()],
+    media: [[Counter; Spoken::ALL.len()]; io::Direction::ALL.len()],
 }
 
 /// What is counted for each transport.
@@ -221,6 +222,14 @@ impl Handles {
         }
     }
 
+    /// `ringfence_media_checked_total{region,direction,result}`.
+    pub fn media(&self, region: RegionId, direction: io::Direction, spoken: Spoken) {
+        let counters = self.region(region).and_then(|region| region.media.get(direction as usize));
+        if let Some(counter) = counters.and_then(|counters| counters.get(spoken as usize)) {
+            counter.increment(1);
+        }
+    }
+
     /// `ringfence_transactions{region,kind}`.
     pub fn transaction(&self, region: RegionId, invite: bool, opened: bool) {
         let Some(region) = self.region(region) else { return };
@@ -301,11 +310,15 @@ impl Region {
         });
         let drops = Drop::ALL.map(|cause| counter("ringfence_dropped_total", vec![("cause", cause.label().into())]));
         let losses = Loss::ALL.map(|cause| counter("ringfence_dropped_total", vec![("cause", cause.label().into())]));
+        let media = io::Direction::ALL.map(|direction| {
+            let of = |spoken: Spoken| vec![("direction", direction.label().into()), ("result", spoken.label().into())];
+            Spoken::ALL.map(|spoken| counter("ringfence_media_checked_total", of(spoken)))
+        });
         let transactions = ["non-invite", "invite"].map(|kind| gauge("ringfence_transactions", vec![("kind", kind.into())]));
         let histogram = |metric| if served { metrics.histogram(metric, labels(Vec::new())) } else { Histogram::noop() };
         let (setup, answered) = (histogram("ringfence_setup_seconds"), histogram("ringfence_upstream_seconds"));
         let responses = [const { None }, const { None }].map(|none: Option<Counter>| vec![none; CODES.len() + CLASSES.len()]);
-        Self { name, transports, responses, setup, answered, transactions, drops, losses }
+        Self { name, transports, responses, setup, answered, transactions, drops, losses, media }
     }
 
     fn carried(&self, transport: Transport) -> &Carried {

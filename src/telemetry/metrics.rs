@@ -123,6 +123,7 @@ fn describe() {
     counter!("ringfence_messages_total", "Messages by what became of them; adds up to ringfence_received_total.");
     counter!("ringfence_requests_total", "Requests received, by method.");
     counter!("ringfence_verdicts_total", "Decisions on requests: accept, refuse or shadow, and why.");
+    counter!("ringfence_media_checked_total", "Messages judged by the media that they speak of, by side and result.");
     counter!("ringfence_responses_total", "Responses received from next hops (in) and sent to whoever asked (out).");
     counter!("ringfence_repeats_total", "Calls that came again after a final refusal: the carrier retries.");
     counter!("ringfence_dns_lookups_total", "Name look-ups by record type and result.");

@@ -99,6 +99,7 @@ impl Record {
                     info!(region, %server, transport, "target is {}", state.label());
                 }
             }
+            Note::Media { region, direction, spoken } => self.handles.media(region, direction, spoken),
             Note::Transactions { region, invite, opened } => self.handles.transaction(region, invite, opened),
         }
     }

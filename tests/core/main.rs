@@ -7,6 +7,7 @@ mod failover;
 mod fence_types;
 mod fixtures;
 mod health;
+mod media;
 mod names;
 mod nearest;
 mod probes;

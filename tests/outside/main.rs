@@ -10,6 +10,7 @@
 )]
 
 mod accounting;
+mod answers;
 mod calls;
 mod dialogs;
 mod drain;

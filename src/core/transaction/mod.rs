@@ -6,6 +6,7 @@
 use std::time::Instant;
 
 use super::io::Attempt;
+use super::media::Side;
 use super::nearest::Serving;
 use super::target::TargetSet;
 use crate::config::{ProjectId, RegionId, TrunkId};
@@ -34,6 +35,8 @@ pub(crate) struct Transaction {
     pub(crate) project: Option<ProjectId>,
     /// Whose call.
     pub(crate) trunk: Option<TrunkId>,
+    /// Which side asked; the other one answers.
+    pub(crate) asks: Side,
     /// Where a new request is served; `None` inside a dialog, where the next hop is given.
     pub(crate) serving: Option<Serving>,
     /// The request's method.
@@ -58,6 +61,8 @@ pub(crate) struct Transaction {
     pub(crate) unmeasured: bool,
     /// Whether the caller has cancelled.
     pub(crate) cancelled: bool,
+    /// Whether its answer was refused: every call that comes of it is ended.
+    pub(crate) refused: bool,
     /// When the wheel will wake it first.
     armed: Option<Instant>,
 }
@@ -107,6 +112,8 @@ pub(crate) struct Opening {
     pub(crate) project: Option<ProjectId>,
     /// See [`Transaction::trunk`].
     pub(crate) trunk: Option<TrunkId>,
+    /// See [`Transaction::asks`].
+    pub(crate) asks: Side,
     /// See [`Transaction::serving`].
     pub(crate) serving: Option<Serving>,
     /// See [`Transaction::method`].
@@ -127,6 +134,7 @@ impl Opening {
             region: self.region,
             project: self.project,
             trunk: self.trunk,
+            asks: self.asks,
             serving: self.serving,
             method: self.method,
             server,
@@ -139,6 +147,7 @@ impl Opening {
             since: self.since,
             unmeasured: self.method == Method::Invite,
             cancelled: false,
+            refused: false,
             armed: None,
         }
     }

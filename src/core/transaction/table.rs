@@ -8,7 +8,7 @@ use slab::Slab;
 use super::super::keys::Keyed;
 use super::Transaction;
 use super::timer::{Wake, Wheel};
-use crate::core::branch::PROBE_SLOT;
+use crate::core::branch::BYE_SLOT;
 
 /// All open transactions of one core.
 #[derive(Debug)]
@@ -32,7 +32,7 @@ impl Table {
 
     /// The place that the next transaction will have; `None` if there are as many as a branch can name.
     pub(crate) fn vacancy(&self) -> Option<u32> {
-        u32::try_from(self.transactions.vacant_key()).ok().filter(|&slot| slot < PROBE_SLOT)
+        u32::try_from(self.transactions.vacant_key()).ok().filter(|&slot| slot < BYE_SLOT)
     }
 
     /// The serial number that the next transaction will have.

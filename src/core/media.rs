@@ -1,0 +1,144 @@
+//! Whether the media of a message may pass: what is inside for the side that speaks, and how strict its project is.
+//!
+//! It judges and counts. What follows for the message is decided where the message is handled.
+
+use std::net::IpAddr;
+
+use super::admit::shown;
+use super::io::{Direction, Note, Output, Spoken};
+use crate::config::{Config, Media, Mode, ProjectId, RegionId, Trunk, TrunkId};
+use crate::fence::{Fence, Networks};
+use crate::reason::Reason;
+use crate::sip::body::{self, Objection};
+use crate::sip::{Message, Method, sdp};
+
+/// A side of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Side {
+    /// The carrier's.
+    Trunk,
+    /// The region's servers'.
+    Servers,
+}
+
+impl Side {
+    /// Who answers what this side asks.
+    pub(crate) const fn other(self) -> Self {
+        match self {
+            Self::Trunk => Self::Servers,
+            Self::Servers => Self::Trunk,
+        }
+    }
+}
+
+/// Whose call a message belongs to, and which side of it says something.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Speaker {
+    pub(super) side: Side,
+    /// The region that was called: what comes from the trunk is judged by its networks and the trunk's media.
+    pub(super) called: RegionId,
+    /// The region whose servers have the call: what comes from them is judged by its networks alone.
+    pub(super) serving: RegionId,
+    /// `None`: gone in a reload. Then nothing but the region's networks is inside.
+    pub(super) project: Option<ProjectId>,
+    pub(super) trunk: Option<TrunkId>,
+}
+
+/// What a session description in a message is to whoever gets it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    /// A request's, which can be refused.
+    Offer,
+    /// A response's or an ACK's.
+    Answer,
+}
+
+/// What is decided.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Ruling {
+    /// It may pass.
+    Pass,
+    /// It may not, but its project only watches, or only warns about media.
+    Shadow(Reason),
+    /// It may not. The failing field and its value, for a person.
+    Foreign(Reason, String),
+}
+
+impl Speaker {
+    /// Judges what a message says of media, and counts it. `method`: the request's, or that of the request that is answered.
+    pub(super) fn judge(
+        &self,
+        config: &Config,
+        message: &Message<'_>,
+        method: Method,
+        part: Part,
+        out: &mut Vec<Output>,
+    ) -> Ruling {
+        let rules = self.project.map(|project| config.project(project));
+        if rules.is_some_and(|rules| rules.media == Media::Off) {
+            return Ruling::Pass;
+        }
+        let negotiates = matches!(method, Method::Invite | Method::Ack | Method::Prack | Method::Update);
+        if message.body().is_empty() && !negotiates {
+            return Ruling::Pass;
+        }
+        let (region, trunk) = match self.side {
+            Side::Trunk => (self.called, self.trunk.map(|trunk| config.trunk(trunk))),
+            Side::Servers => (self.serving, None),
+        };
+        let found = read(&config.region(region).networks, trunk, message);
+        let (region, direction) = (self.called, Direction::from(self.side));
+        let spoken = match &found {
+            Ok(spoken) => *spoken,
+            Err((Reason::UnreadableMedia, _)) => Spoken::Unreadable,
+            Err(_) => Spoken::Outside,
+        };
+        out.push(Output::Note(Note::Media { region, direction, spoken }));
+        let Err((reason, detail)) = found else { return Ruling::Pass };
+        let reason = match (reason, part) {
+            (Reason::ForeignMediaOffer, Part::Answer) => Reason::ForeignMediaAnswer,
+            (reason, _) => reason,
+        };
+        if rules.is_some_and(|rules| rules.media == Media::Warn || rules.mode == Mode::Shadow) {
+            return Ruling::Shadow(reason);
+        }
+        Ruling::Foreign(reason, detail)
+    }
+
+    /// What is inside for a request of ours to this side.
+    pub(super) fn fence<'c>(&self, config: &'c Config) -> Fence<'c> {
+        match (self.side, self.trunk.map(|trunk| config.trunk(trunk))) {
+            (Side::Trunk, Some(trunk)) => {
+                let outbound = trunk.outbound.as_ref().map(|outbound| &outbound.networks);
+                Fence::of_dialog(&config.region(self.serving).networks, &trunk.networks, outbound)
+            }
+            _ => Fence::of_region(&config.region(self.serving).networks),
+        }
+    }
+}
+
+impl From<Side> for Direction {
+    fn from(speaker: Side) -> Self {
+        match speaker {
+            Side::Trunk => Self::In,
+            Side::Servers => Self::Out,
+        }
+    }
+}
+
+/// What a message says of media. Inside are the region's networks and, if the trunk says it, the trunk's media.
+fn read(region: &Networks, trunk: Option<&Trunk>, message: &Message<'_>) -> Result<Spoken, (Reason, String)> {
+    let inside = |ip: IpAddr| region.contains(ip) || trunk.is_some_and(|trunk| trunk.media.contains(ip));
+    let unreadable = |what: &str, field: &str, text: &[u8]| {
+        let colon = if text.is_empty() { "" } else { ": " };
+        Err((Reason::UnreadableMedia, format!("{what}{field} cannot be checked{colon}{}", shown(text))))
+    };
+    match body::judge(message, inside) {
+        Ok(checked) => Ok(if checked.descriptions == 0 { Spoken::None } else { Spoken::Inside }),
+        Err(Objection::Description(sdp::Objection::Outside { field, address })) => {
+            Err((Reason::ForeignMediaOffer, format!("SDP {field} address {address} is outside")))
+        }
+        Err(Objection::Description(sdp::Objection::Unreadable { field, text })) => unreadable("SDP ", field, &text),
+        Err(Objection::Body { field, text }) => unreadable("", field, &text),
+    }
+}
