@@ -5,10 +5,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use ringfence::config::{ListenerId, parse};
+use ringfence::config::{ListenerId, NameId, Transport, parse};
 use ringfence::core::Core;
 use ringfence::core::io::{Arrival, Input, Output};
-use ringfence::dns::Targets;
+use ringfence::dns::{Server, Targets};
 use ringfence::sip::{Message, Name};
 
 const CONFIG: &str = r#"
@@ -137,8 +137,22 @@ pub(crate) struct Scene {
 
 impl Scene {
     fn new() -> Self {
-        let config = parse(Path::new("bench.toml"), CONFIG).unwrap();
-        let targets = Targets::unknown(config.names.len());
+        Self::with(CONFIG)
+    }
+
+    /// A name of the configuration has three servers.
+    fn with(config: &str) -> Self {
+        let config = parse(Path::new("bench.toml"), config).unwrap();
+        let mut targets = Targets::unknown(config.names.len());
+        for id in (0..).map(NameId).take(config.names.len()) {
+            let server = |(host, weight)| Server {
+                rank: 0,
+                weight,
+                transport: Some(Transport::Udp),
+                addresses: vec![SocketAddr::from(([203, 0, 113, host], 5060))],
+            };
+            targets.set(id, [(20, 10), (21, 20), (22, 70)].map(server).into());
+        }
         let now = Instant::now();
         let core = Core::new(Arc::new(config), Arc::new(targets), [7; 16], 0, now);
         Self { core, now, from: TRUNK.parse().unwrap(), bytes: Vec::new(), out: Vec::with_capacity(64) }
@@ -154,6 +168,19 @@ impl Scene {
             scene
         };
         scene().comes_to(sends);
+        scene()
+    }
+
+    /// The same as [`Scene::at`] an INVITE, where the region's servers are found by a name: three of them, weighted.
+    pub(crate) fn by_name() -> Self {
+        let scene = || {
+            let mut scene = Self::with(&CONFIG.replace("203.0.113.20:5060", "sip:servers.eu.internal"));
+            scene.call(1000, Step::Invite);
+            scene.handle();
+            scene.call(1001, Step::Invite);
+            scene
+        };
+        scene().comes_to("INVITE sip:");
         scene()
     }
 

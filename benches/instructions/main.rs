@@ -94,6 +94,7 @@ fn judge(message: Message<'static>) -> Message<'static> {
 
 #[library_benchmark]
 #[bench::invite_forwarded(Scene::at(Step::Invite, "INVITE sip:"))]
+#[bench::invite_forwarded_by_name(Scene::by_name())]
 #[bench::ringing_relayed(Scene::at(Step::Ringing, "SIP/2.0 180"))]
 #[bench::answer_relayed(Scene::at(Step::Answer, "SIP/2.0 200"))]
 #[bench::ack_forwarded(Scene::at(Step::Ack, "ACK sip:"))]
