@@ -221,14 +221,7 @@ impl Core {
         }
         let call = invite && case.request.to_tag.is_none();
         if call && refusal.reason.class() == Class::Policy {
-            let told = Told {
-                code,
-                reason: refusal.reason,
-                project: refusal.project,
-                trunk: refusal.trunk,
-                rows: rows.into_boxed_slice(),
-                request: self.instance(case),
-            };
+            let told = Told::of(refusal, code, rows, self.instance(case));
             self.repeats.put(case.now, self.keys.call(case.request.call_id, case.request.from_tag), told);
         }
         Outcome::Refused(refusal.reason)

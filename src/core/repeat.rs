@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+use super::admit::Refusal;
 use super::keys::Keyed;
 use crate::config::{ProjectId, TrunkId};
 use crate::reason::Reason;
@@ -27,6 +28,14 @@ pub(super) struct Told {
     pub(super) rows: Box<[u8]>,
     /// The request that was told: its branch, sent-by and `CSeq`. The same again is a retransmission, not a repeat.
     pub(super) request: u128,
+}
+
+impl Told {
+    /// What a refusal comes to on the wire: its code and the rows that explain it, for this request.
+    pub(super) fn of(refusal: &Refusal, code: u16, rows: Vec<u8>, request: u128) -> Self {
+        let &Refusal { reason, project, trunk, detail: _ } = refusal;
+        Self { code, reason, project, trunk, rows: rows.into_boxed_slice(), request }
+    }
 }
 
 /// A bounded memory of the last minute, by keyed hash. Two generations: when the younger one is full the older one is forgotten.

@@ -154,14 +154,7 @@ impl Env<'_> {
     fn remember(&mut self, transaction: &Transaction, sent: &Bytes, refusal: &Refusal, code: u16, rows: Vec<u8>) {
         let Ok(message) = Message::datagram(sent) else { return };
         let Ok(request) = Request::read(&message) else { return };
-        let told = Told {
-            code,
-            reason: refusal.reason,
-            project: refusal.project,
-            trunk: refusal.trunk,
-            rows: rows.into_boxed_slice(),
-            request: self.keys.instance(transaction.server.key, request.cseq),
-        };
+        let told = Told::of(refusal, code, rows, self.keys.instance(transaction.server.key, request.cseq));
         self.repeats.put(self.now, self.keys.call(request.call_id, request.from_tag), told);
     }
 
