@@ -239,3 +239,81 @@ fn a_request_that_is_no_invite_gets_no_408() {
     };
     assert_eq!(next.get("Call-ID"), invite.call_id, "{}", next.start);
 }
+
+/// A call that this server answers 503 with these rows, and the next one takes and turns down.
+fn turned_away(scene: &mut Scene, first: &mut Leg, second: &mut Leg, rows: &[&str]) {
+    let invite = scene.invite();
+    scene.caller.ask(&invite);
+    let tried = first.request("INVITE");
+    first.send(&tried.answer("503 Service Unavailable", "a", rows, ""));
+    first.request("ACK");
+    turned_down(scene, second, &invite);
+}
+
+fn turned_down(scene: &mut Scene, server: &mut Leg, invite: &Ask) {
+    let seen = server.request("INVITE");
+    assert_eq!(seen.get("Call-ID"), invite.call_id);
+    server.send(&seen.answer("486 Busy Here", "b", &[], ""));
+    server.request("ACK");
+    let busy = scene.caller.expect(486);
+    scene.caller.ask(&invite.ack(&busy));
+}
+
+#[test]
+fn a_server_that_asks_to_be_left_alone_is() {
+    let mut scene = Scene::new(&[10, 11], "udp");
+    let (mut first, mut second) = (scene.server(10), scene.server(11));
+    turned_away(&mut scene, &mut first, &mut second, &["Retry-After: 30"]);
+    let invite = scene.invite();
+    scene.caller.ask(&invite);
+    turned_down(&mut scene, &mut second, &invite);
+    assert!(first.recv_within(std::time::Duration::from_millis(1)).is_none());
+}
+
+#[test]
+fn a_server_that_answers_503_three_times_in_a_row_is_left_out() {
+    let mut scene = Scene::new(&[10, 11], "udp");
+    let (mut first, mut second) = (scene.server(10), scene.server(11));
+    for _ in 0..3 {
+        turned_away(&mut scene, &mut first, &mut second, &[]);
+    }
+    let invite = scene.invite();
+    scene.caller.ask(&invite);
+    turned_down(&mut scene, &mut second, &invite);
+    assert!(first.recv_within(std::time::Duration::from_millis(1)).is_none());
+}
+
+#[test]
+fn when_all_look_down_one_is_tried_all_the_same() {
+    let mut scene = Scene::new(&[10], "udp");
+    let mut only = scene.server(10);
+    let invite = scene.invite();
+    scene.caller.ask(&invite);
+    let tried = only.request("INVITE");
+    only.send(&tried.answer("503 Service Unavailable", "a", &["Retry-After: 30"], ""));
+    only.request("ACK");
+    let answer = scene.caller.expect(503);
+    assert_refusal(&answer, 503, 152, "targets-down");
+    scene.caller.ask(&invite.ack(&answer));
+    let invite = scene.invite();
+    scene.caller.ask(&invite);
+    turned_down(&mut scene, &mut only, &invite);
+}
+
+#[test]
+fn a_probe_that_is_answered_503_counts_and_one_that_is_answered_heals() {
+    let site = Site::claim();
+    let mut plan = Plan::new(&site);
+    plan.upstream = format!("\"{}\"", site.eu(10));
+    plan.health = "interval = \"100ms\"\nfall = 1".into();
+    let daemon = Daemon::launch(&site, &plan.text(&site));
+    let mut server = Leg::udp(site.eu(10), site.door());
+    let up = |value: u64| {
+        daemon.metrics_when("the target's gauge", move |metrics| metrics.sum("ringfence_upstream_up", &[]) == value);
+    };
+    for (answer, value) in [("200 OK", 1), ("503 Service Unavailable", 0), ("404 Not Found", 1)] {
+        let probe = server.request("OPTIONS");
+        server.send(&probe.answer(answer, "p", &[], ""));
+        up(value);
+    }
+}
