@@ -15,6 +15,7 @@ use super::io::{Note, Outcome, Output};
 use super::probe::retry_after;
 use super::transaction::Transaction;
 use super::transaction::client::Heard;
+use super::withhold::region_of;
 use crate::config::RegionId;
 use crate::fence::Fenced;
 use crate::sip::list::{self, Item};
@@ -85,7 +86,9 @@ impl Env<'_> {
     }
 
     /// A target has answered for the first time. Trunks are no servers of the region.
-    fn first_heard(&mut self, region: RegionId, to: Fenced, sent: Instant) {
+    fn first_heard(&mut self, called: RegionId, to: Fenced, sent: Instant) {
+        // Whose server it is, which is not the called region's where the call has moved.
+        let region = region_of(self.config, called, to.addr().ip());
         if self.config.region(region).networks.contains(to.addr().ip()) {
             let after = self.now.saturating_duration_since(sent);
             self.out.push(Output::Note(Note::Answered { region, after }));

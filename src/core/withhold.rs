@@ -231,7 +231,7 @@ impl Core {
 }
 
 /// The region that an address is in: the called one, or one of those that may serve its calls.
-fn region_of(config: &Config, called: RegionId, ip: IpAddr) -> RegionId {
+pub(super) fn region_of(config: &Config, called: RegionId, ip: IpAddr) -> RegionId {
     let is_there = |&region: &RegionId| config.region(region).networks.contains(ip);
     let nearest = config.region(called).nearest.iter().copied();
     std::iter::once(called).chain(nearest).find(is_there).unwrap_or(called)
