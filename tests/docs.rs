@@ -15,7 +15,7 @@ use ringfence::core::io::{Arrival, Destination, Health, Input, Outcome, Output, 
 use ringfence::dns::Targets;
 use ringfence::reason::{Class, Profile, Reason};
 use ringfence::sip::{Fault, Method};
-use ringfence::telemetry::{Direction, Handles, Metrics, upstream};
+use ringfence::telemetry::{Direction, Handles, Metrics, certificates, upstream};
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -78,7 +78,8 @@ fn asked(request: &str) -> Vec<(SocketAddr, String)> {
     let now = Instant::now();
     let local = config.listener(ListenerId(0)).addr;
     let mut core = Core::new(config, targets, [7; 16], 0, now);
-    let arrival = Arrival { listener: ListenerId(0), from: "54.171.127.193:5060".parse().unwrap(), local, connection: None };
+    let arrival =
+        Arrival { listener: ListenerId(0), from: "54.171.127.193:5060".parse().unwrap(), local, connection: None, shown: None };
     let mut out = Vec::new();
     core.handle(now, Input::Message { arrival, bytes: request.as_bytes() }, &mut out);
     let sent = |output: &Output| match output {
@@ -150,6 +151,8 @@ fn limits_are_the_defaults() {
         ("idle", seconds(limits.idle)),
         ("partial", seconds(limits.partial)),
         ("connect", seconds(limits.connect)),
+        ("handshakes", limits.handshakes.to_string()),
+        ("handshake", seconds(limits.handshake)),
     ];
     assert_eq!(documented, expected.iter().map(|(key, _)| *key).collect());
     for (key, value) in expected {
@@ -225,6 +228,7 @@ fn types_and_labels_are_the_exposed_ones() {
         &[TargetStatus { region, addr, transport, state, since, heard: None, failure: None }],
         &mut exposed,
     );
+    certificates::expose([("eu", std::time::SystemTime::now())], &mut exposed);
     let mut found: BTreeMap<String, (String, BTreeSet<String>)> = BTreeMap::new();
     for line in exposed.lines().filter(|line| line.starts_with("# TYPE ringfence_")) {
         let mut words = line.split(' ').skip(2);

@@ -17,7 +17,7 @@ use tokio::sync::Semaphore;
 use super::ask::{Beside, Worker};
 use super::moment::Now;
 use super::{Ready, status};
-use crate::telemetry::{Metrics, upstream};
+use crate::telemetry::{Metrics, certificates, upstream};
 
 /// Connections served at a time; more wait in the kernel.
 const CONNECTIONS: usize = 32;
@@ -102,6 +102,11 @@ impl Sources {
     async fn metrics(&self) -> String {
         let (known, targets) = tokio::join!(self.beside.known(), self.worker.targets());
         let mut text = self.metrics.render();
+        if let Some(known) = &known {
+            let regions = known.config.regions.iter();
+            let ends = regions.filter_map(|region| Some((region.name.as_str(), region.tls.as_ref()?.certificate.ends)));
+            certificates::expose(ends, &mut text);
+        }
         if let (Some(known), Some(targets)) = (known, targets) {
             upstream::expose(&known.config, &targets, &mut text);
         }

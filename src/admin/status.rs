@@ -7,11 +7,12 @@ use serde_json::{Value, json};
 
 use super::Ready;
 use super::ask::Known;
-use super::moment::Now;
+use super::moment::{self, Now};
 use crate::config::{Config, Region, RegionId, Transport, Written};
 use crate::core::io::{Failure, TargetStatus};
 use crate::dns::{NameStatus, Server};
 use crate::fence::Networks;
+use crate::tls::Certificate;
 
 /// The whole object. `targets`: `None` if the worker did not say how they stand.
 pub(super) fn status(known: &Known, targets: Option<&[TargetStatus]>, ready: &Ready, started: Instant, now: Now) -> Value {
@@ -46,7 +47,17 @@ fn region(config: &Config, id: RegionId, region: &Region, targets: Option<&[Targ
         "listeners": listeners.map(|of| format!("{}:{}", of.transport.token(), of.addr)).collect::<Vec<_>>(),
         "networks": networks(&region.networks),
         "nearest": region.nearest.iter().map(|&id| config.region(id).name.as_str()).collect::<Vec<_>>(),
+        "tls": region.tls.as_ref().map(|tls| certificate(&tls.certificate, now)),
         "targets": targets.map(of_region),
+    })
+}
+
+fn certificate(certificate: &Certificate, now: Now) -> Value {
+    let left = certificate.ends.duration_since(now.wall).unwrap_or_default();
+    json!({
+        "names": certificate.names,
+        "ends": moment::on(certificate.ends),
+        "ends_in_seconds": left.as_secs(),
     })
 }
 
@@ -173,6 +184,7 @@ mod tests {
                     "listeners": ["udp:127.0.0.1:5060"],
                     "networks": ["10.0.0.0/15", "10.2.0.1/32", "2001:db8::/32"],
                     "nearest": ["us"],
+                    "tls": null,
                     "targets": [{
                         "address": "10.0.0.1:5060",
                         "transport": "tcp",
@@ -191,6 +203,7 @@ mod tests {
                     "listeners": [],
                     "networks": ["192.0.2.0/24"],
                     "nearest": [],
+                    "tls": null,
                     "targets": [],
                 },
             ],

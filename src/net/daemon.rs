@@ -242,7 +242,7 @@ enum Bound {
 fn bind(listener: &Listener) -> io::Result<Bound> {
     match listener.transport {
         Transport::Udp => udp::bind(listener.addr).map(Bound::Udp),
-        Transport::Tcp => stream::bind(listener.addr).map(Bound::Tcp),
+        Transport::Tcp | Transport::Tls => stream::bind(listener.addr).map(Bound::Tcp),
     }
 }
 

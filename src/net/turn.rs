@@ -149,7 +149,7 @@ fn take(
         let mut now = None;
         let taken = socket.receive(batch, |from, local, bytes| {
             let now = *now.get_or_insert_with(Instant::now);
-            worker.message(now, Arrival { listener, from, local, connection: None }, bytes);
+            worker.message(now, Arrival { listener, from, local, connection: None, shown: None }, bytes);
         });
         empty = match taken {
             // A short batch has emptied the queue, unless it was an error that cut it short.

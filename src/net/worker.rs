@@ -89,7 +89,7 @@ impl Worker {
 
     fn received(&self, arrival: &Arrival) {
         let listener = self.config.listener(arrival.listener);
-        self.record.handles().received(listener.region, listener_transport(arrival));
+        self.record.handles().received(listener.region, listener.transport);
     }
 
     fn feed(&mut self, now: Instant, input: Input<'_>, seen: Option<&Seen<'_>>) {
@@ -141,17 +141,17 @@ impl Worker {
             (Transport::Udp, Destination::Fenced(fenced)) => {
                 self.send_udp(now, fenced.addr(), send.listener, send.local, &send);
             }
-            (Transport::Tcp, Destination::Peer(peer)) => {
+            (Transport::Tcp | Transport::Tls, Destination::Peer(peer)) => {
                 let sent = peer.connection().and_then(|id| self.streams.find(id));
                 match sent {
                     Some(connection) => connection.write(send.bytes, send.attempt, now),
                     None => self.lost(now, send.listener, Loss::ConnectionGone, peer.addr(), send.attempt),
                 }
             }
-            (Transport::Tcp, Destination::Fenced(fenced)) => {
+            (transport @ (Transport::Tcp | Transport::Tls), Destination::Fenced(fenced)) => {
                 let region = self.config.listener(send.listener).region;
-                let connection = self.streams.towards(region, fenced.addr());
-                match connection.or_else(|| super::stream::connect(self, send.listener, fenced)) {
+                let connection = self.streams.towards(region, transport, fenced.addr(), send.server.as_ref());
+                match connection.or_else(|| super::stream::connect(self, send.listener, fenced, send.server)) {
                     Some(connection) => connection.write(send.bytes, send.attempt, now),
                     None => self.lost(now, send.listener, Loss::Connect, fenced.addr(), send.attempt),
                 }
@@ -258,9 +258,4 @@ impl Worker {
         self.draining = true;
         self.feed(now, Input::Drain, None);
     }
-}
-
-/// A listener of datagrams may have opened a connection: what counts is how the message came.
-fn listener_transport(arrival: &Arrival) -> Transport {
-    if arrival.connection.is_some() { Transport::Tcp } else { Transport::Udp }
 }

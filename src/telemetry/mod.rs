@@ -3,7 +3,9 @@
 //! Counts and writes what it is told; decides nothing, and never waits. Label values come from the configuration or from closed
 //! enums alone, never from the wire.
 
+pub mod certificates;
 pub mod handles;
+pub mod handshake;
 pub mod log;
 pub mod loss;
 pub mod metrics;
@@ -11,6 +13,7 @@ pub mod record;
 pub mod upstream;
 
 pub use handles::{Direction, Handles};
+pub use handshake::Handshake;
 pub use loss::Loss;
 pub use metrics::Metrics;
 pub use record::{Record, Seen};

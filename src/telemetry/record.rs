@@ -8,6 +8,7 @@ use std::time::Instant;
 use tracing::{Level, debug, enabled, info, warn};
 
 use super::handles::{Direction, Handles};
+use super::handshake::Handshake;
 use super::log::{Escaped, Limit};
 use super::loss::Loss;
 use super::metrics::Metrics;
@@ -33,6 +34,7 @@ pub struct Record {
     malformed: Limit,
     flood: Limit,
     losses: [Limit; Loss::ALL.len()],
+    handshakes: [Limit; 2],
 }
 
 impl Record {
@@ -40,7 +42,7 @@ impl Record {
     pub fn new(metrics: Arc<Metrics>, config: Arc<Config>) -> Self {
         let handles = Handles::new(Arc::clone(&metrics), Arc::clone(&config));
         let losses = [const { Limit::new() }; Loss::ALL.len()];
-        Self { metrics, config, handles, malformed: Limit::new(), flood: Limit::new(), losses }
+        Self { metrics, config, handles, malformed: Limit::new(), flood: Limit::new(), losses, handshakes: Default::default() }
     }
 
     /// Another configuration holds from now on.
@@ -109,6 +111,31 @@ impl Record {
         self.handles.lost(region, loss);
         if let Some(suppressed) = self.losses.get_mut(loss as usize).and_then(|limit| limit.allow(now)) {
             warn!(region = self.config.region(region).name, cause = loss.label(), %peer, suppressed, "lost");
+        }
+    }
+
+    /// Counts a TLS handshake, with a server (`outward`) or of a client, and tells of one that failed, and why. What the other side
+    /// shows of itself is in there.
+    pub fn handshake(
+        &mut self,
+        region: RegionId,
+        outward: bool,
+        how: Handshake,
+        peer: std::net::SocketAddr,
+        why: Option<&str>,
+        now: Instant,
+    ) {
+        self.handles.handshake(region, outward, how);
+        // A client that has gone is no news.
+        if how == Handshake::Done || how == Handshake::Gone && !outward {
+            return;
+        }
+        let limit = self.handshakes.get_mut(usize::from(outward));
+        if let Some(suppressed) = limit.and_then(|limit| limit.allow(now)) {
+            let (region, why) = (&self.config.region(region).name, why.map(|why| Escaped(why.as_bytes())));
+            let side = if outward { "server" } else { "client" };
+            let why = why.map(tracing::field::display);
+            warn!(region, %peer, side, result = how.label(), why, suppressed, "no TLS");
         }
     }
 

@@ -233,6 +233,7 @@ impl Site {
             from: source.parse().unwrap(),
             local: listener.parse().unwrap(),
             connection: None,
+            shown: None,
         };
         self.input(Input::Message { arrival, bytes })
     }
@@ -244,6 +245,7 @@ impl Site {
             from: source.parse().unwrap(),
             local: "192.0.2.1:5060".parse().unwrap(),
             connection: Some(ConnectionId(connection)),
+            shown: None,
         };
         self.input(Input::Message { arrival, bytes: text.as_bytes() })
     }

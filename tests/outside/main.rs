@@ -26,6 +26,7 @@ mod outbound;
 mod peers;
 mod profiles;
 mod refusals;
+mod secure;
 mod streams;
 mod transactions;
 mod wildcard;

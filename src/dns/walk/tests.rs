@@ -115,7 +115,7 @@ fn naptr_records_by_order_preference_service() {
         assert_eq!(found, expected, "{records}");
     }
     let why = |record: &str| unused(&Zone::of(&record.replace(" x ", " \"\" ")).walk("e"));
-    assert_eq!(why("e NAPTR 1 1 s SIPS+D2T x t"), [Unused::NotSpoken]);
+    assert_eq!(why("e NAPTR 1 1 s SIPS+D2T x t"), [Unused::Unasked]);
     assert_eq!(why("e NAPTR 1 1 s SIP+D2S x t"), [Unused::NotSpoken]);
     assert_eq!(why("e NAPTR 1 1 s SIP+E2U x t"), [Unused::Service]);
     assert_eq!(why("e NAPTR 1 1 \"\" SIP+D2U x t"), [Unused::Flags]);

@@ -81,7 +81,7 @@ impl Zone {
         let (host, transport) = from.split_once('/').map_or((from, None), |(host, transport)| (host, Some(transport)));
         let transport = transport.map(|token| Transport::ALL.into_iter().find(|known| known.token() == token).unwrap());
         let (host, port) = host.split_once(':').map_or((host, None), |(host, port)| (host, Some(port.parse().unwrap())));
-        walk(&NextHop { host: host.to_owned(), port, transport }, |question| match self.0.get(question) {
+        walk(&NextHop { host: host.to_owned(), port, transport, secure: false }, |question| match self.0.get(question) {
             None => Known::Answer(&NO_NAME),
             Some(Fact::Answer(set)) => Known::Answer(set),
             Some(Fact::Expired) => Known::Expired,
