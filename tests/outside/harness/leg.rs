@@ -62,6 +62,15 @@ impl Leg {
         leg
     }
 
+    /// The next connection of a listener that goes on, as a TLS server.
+    #[cfg(feature = "peers")]
+    pub(crate) fn accepted(listener: &TcpListener, config: &Arc<ServerConfig>) -> Self {
+        socket2::SockRef::from(listener).set_read_timeout(Some(PATIENCE)).unwrap();
+        let (stream, _) = listener.accept().expect("a connection");
+        let addr = stream.local_addr().unwrap();
+        Self { wire: Wire::Tcp(Stream::server(stream, config), Vec::new()), addr, seen: HashSet::new() }
+    }
+
     /// Goes through with the TLS handshake, on whichever side.
     pub(crate) fn shake(&mut self) -> std::io::Result<()> {
         self.connected(PATIENCE);

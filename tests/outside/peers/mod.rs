@@ -1,9 +1,10 @@
-//! The daemon among other people's software: `SIPp` as trunk and server, Kamailio on either side, NSD, BIND and Unbound behind
-//! the names, nftables between, promtool as the reader of its metrics.
+//! The daemon among other people's software: `SIPp` as trunk and server, Kamailio on either side, OpenSSL, stunnel and baresip over
+//! TLS, NSD, BIND and Unbound behind the names, nftables between, promtool as the reader of its metrics.
 //!
 //! Built with the feature `peers`. Each peer is a process of its test, on that test's addresses.
 
 mod apart;
+mod baresip;
 mod calls;
 mod commands;
 mod contacts;
@@ -17,6 +18,7 @@ mod nsd;
 mod proxies;
 mod rebinding;
 mod scrape;
+mod secure;
 mod sipp;
 mod stale;
 mod unbound;

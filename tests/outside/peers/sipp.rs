@@ -84,6 +84,18 @@ impl Sipp {
     }
 }
 
+/// A server behind somebody who takes TLS for it on the port above, and is to be reached there inside its calls.
+pub(super) fn server_behind_tls(site: &Site, name: &'static str, addr: SocketAddr, load: Load) -> Sipp {
+    let text = std::fs::read_to_string(scenario(name)).unwrap();
+    let above = format!("[local_ip]:{};transport=tls>", addr.port() + 1);
+    let text = text.replace("[local_ip]:[local_port];transport=[transport]>", &above);
+    assert!(!text.contains("transport=[transport]"), "every Contact leads to it");
+    let file = site.write(&format!("{name}.xml"), &text);
+    let mut process = start_file(site, &file, name, "tcp", addr, load, HOME, &[]);
+    await_tcp(&mut process, addr);
+    Sipp::of(site, name, process)
+}
+
 /// A server that answers every call and every probe until it is killed, and counts.
 pub(super) struct Server {
     process: Process,
@@ -132,9 +144,23 @@ fn scenario(name: &str) -> PathBuf {
 }
 
 fn start(site: &Site, name: &str, transport: &str, addr: SocketAddr, load: Load, domain: &str, more: &[&str]) -> Process {
+    start_file(site, &scenario(name), name, transport, addr, load, domain, more)
+}
+
+#[expect(clippy::too_many_arguments, reason = "they are one command line")]
+fn start_file(
+    site: &Site,
+    file: &Path,
+    name: &str,
+    transport: &str,
+    addr: SocketAddr,
+    load: Load,
+    domain: &str,
+    more: &[&str],
+) -> Process {
     let ip = addr.ip().to_string();
     let mut command = Command::new("sipp");
-    command.args(more).arg("-sf").arg(scenario(name));
+    command.args(more).arg("-sf").arg(file);
     command.args(["-i", &ip, "-mi", &ip, "-p", &addr.port().to_string()]);
     command.args(["-t", if transport == "tcp" { "t1" } else { "u1" }, "-m", &load.calls.to_string(), "-nostdin"]);
     command.args(["-timeout", "40s", "-timeout_error", "-key", "domain", domain, "-trace_err"]);
