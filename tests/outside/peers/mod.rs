@@ -1,15 +1,19 @@
 //! The daemon among other people's software: `SIPp` as trunk and server, Kamailio on either side, NSD, BIND and Unbound behind
-//! the names, nftables between, promtool as the reader of its metrics.
+//! the names, nftables between, tshark as a witness, promtool as the reader of its metrics.
 //!
 //! Built with the feature `peers`. Each peer is a process of its test, on that test's addresses.
 
 mod apart;
+mod between;
 mod calls;
+mod capture;
 mod commands;
 mod contacts;
 mod dying;
 mod finding;
 mod kamailio;
+mod ladder;
+mod media;
 mod named;
 mod names;
 mod nearest;
