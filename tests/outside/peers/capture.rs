@@ -33,6 +33,11 @@ impl Packet {
         self.protocols.split(':').any(|of| of == protocol)
     }
 
+    /// Whether it carries audio: RTP in A-law (RFC 3551 6). What tshark takes a port's packets for depends on what came there first.
+    pub(super) fn is_audio(&self) -> bool {
+        self.payload.starts_with("8008") || self.payload.starts_with("8088")
+    }
+
     /// Whether the body of a SIP message names this address.
     pub(super) fn names(&self, addr: IpAddr) -> bool {
         let body = self.payload.split_once("0d0a0d0a").map_or("", |(_, body)| body);
