@@ -9,6 +9,7 @@ mod commands;
 mod contacts;
 mod dying;
 mod finding;
+mod guide;
 mod kamailio;
 mod named;
 mod names;
