@@ -14,13 +14,16 @@ use crate::config::{self, ConfigError, Mistake};
 mod arguments;
 mod arrival;
 mod check;
+mod diff;
 mod explain;
 mod explained;
+mod fields;
 mod online;
 pub(crate) mod paint;
 mod recover;
 mod resolve;
 mod trace;
+mod zone;
 
 use arguments::{Arguments, Command};
 use paint::Paint;
@@ -29,6 +32,8 @@ use paint::Paint;
 const OK: u8 = 0;
 /// Something did not go as it should: a call of the demonstration, a name that was looked up.
 const FAILED: u8 = 1;
+/// The arguments are wrong, as clap says it.
+const WRONG: u8 = 2;
 /// The configuration file cannot be read (`EX_NOINPUT` of sysexits.h).
 const NO_INPUT: u8 = 66;
 /// What the configuration asks for is not to be had, for example a port (`EX_UNAVAILABLE`).
@@ -40,8 +45,17 @@ const CONFIG: u8 = 78;
 pub fn main() -> ExitCode {
     let code = match Arguments::parse().command {
         Command::Run { config } => run(config),
-        Command::Check { config, online, json } => check::check(&config, online, json),
+        Command::Check { config, online, diff, json } => match (config, diff.as_slice()) {
+            (_, [old, new]) => diff::diff(old, new, json),
+            (Some(config), _) => check::check(&config, online, json),
+            // clap asks for one of them.
+            (None, _) => WRONG,
+        },
         Command::Resolve { config, name, json } => resolve::resolve(&config, name, json),
+        Command::Zone { config, ttl, zone, servers } => {
+            let apex = zone.as_deref().map(|zone| zone::Apex { zone, servers: &servers });
+            zone::zone(&config, ttl, apex.as_ref())
+        }
         Command::Explain(options) => explain::explain(&options),
         Command::Demo { once } => demo(once),
     };

@@ -37,13 +37,17 @@ pub(super) enum Command {
    0  valid (there may be warnings), and with --online every address is inside for everyone who sends to its name
    1  --online: a name is outside, in part or whole, or resolves to nothing, or DNS failed
    2  wrong arguments
+   3  --diff: something differs (0: nothing does)
   66  FILE cannot be read
   69  --online: there are no usable name servers
   78  the configuration has mistakes")]
     Check {
         /// The configuration
-        #[arg(short, long, value_name = "FILE")]
-        config: PathBuf,
+        #[arg(short, long, value_name = "FILE", required_unless_present = "diff")]
+        config: Option<PathBuf>,
+        /// Say what differs between two configurations: what a reload from one to the other would change
+        #[arg(long, num_args = 2, value_names = ["OLD", "NEW"], conflicts_with_all = ["config", "online"])]
+        diff: Vec<PathBuf>,
         /// Resolve every name of the configuration too, and say what is outside
         #[arg(long)]
         online: bool,
@@ -71,6 +75,27 @@ pub(super) enum Command {
         /// One JSON object on standard output
         #[arg(long)]
         json: bool,
+    },
+    /// Print the DNS records by which the region endpoints are found (NAPTR, SRV, A, AAAA), as a zone file
+    #[command(after_help = "Exit codes:
+   0  every listener is in it
+   1  something had to be left out; standard error says what and why
+   2  wrong arguments
+  66  FILE cannot be read
+  78  the configuration has mistakes")]
+    Zone {
+        /// The configuration
+        #[arg(short, long, value_name = "FILE")]
+        config: PathBuf,
+        /// How long the records may be kept, in seconds
+        #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+        ttl: u32,
+        /// Print a whole zone of this name, with SOA and NS, instead of records to be included in one
+        #[arg(long, value_name = "NAME", value_parser = host, requires = "servers")]
+        zone: Option<String>,
+        /// A name server of that zone; may be given several times
+        #[arg(long = "ns", value_name = "HOST", value_parser = host, requires = "zone")]
+        servers: Vec<String>,
     },
     /// Say what would happen to a message, and why: each test, the answer, the targets. Sends nothing
     #[command(after_help = "Exit codes:
@@ -123,6 +148,12 @@ impl ExplainOptions {
     pub(super) fn transport(&self) -> Transport {
         self.transport.unwrap_or(Transport::Udp)
     }
+}
+
+/// A host name, lower case and without a dot at the end.
+fn host(text: &str) -> Result<String, String> {
+    let next_hop = crate::config::NextHop::of_host(text.as_bytes(), None, None);
+    next_hop.map(|next_hop| next_hop.host).ok_or_else(|| "this is no host name".to_owned())
 }
 
 /// The transports that are spoken here, by name.
