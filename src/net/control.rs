@@ -1,7 +1,7 @@
 //! The thread beside the worker: names, admin endpoint, upkeep, changes of configuration. Never touches a message.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::warn;
@@ -30,6 +30,8 @@ pub(super) enum Order {
 /// What the thread works with.
 pub(super) struct Control {
     pub(super) config: Arc<Config>,
+    /// Since when it is in force.
+    pub(super) loaded: Instant,
     pub(super) resolver: Resolver,
     pub(super) metrics: Arc<Metrics>,
     pub(super) admin: Option<(std::net::TcpListener, Sources)>,
@@ -95,13 +97,14 @@ impl Control {
             self.metrics.config(&self.config.digest, false);
         }
         self.metrics.config(&config.digest, true);
-        (self.resolver, self.config) = (resolver, config);
+        (self.resolver, self.config, self.loaded) = (resolver, config, Instant::now());
         Ok(())
     }
 
     fn answer(&self, answer: oneshot::Sender<Known>) {
         // Whoever asked may have gone.
-        let _ = answer.send(Known { config: Arc::clone(&self.config), names: self.resolver.status() });
+        let (config, loaded) = (Arc::clone(&self.config), self.loaded);
+        let _ = answer.send(Known { config, loaded, names: self.resolver.status() });
     }
 
     async fn tell(&self, command: Command) {

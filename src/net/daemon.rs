@@ -2,7 +2,7 @@
 
 use std::io::{self, Read};
 use std::net::{SocketAddr, TcpListener, UdpSocket};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -118,9 +118,11 @@ impl Daemon {
             worker: asker.clone(),
             beside,
             started: Instant::now(),
+            hour: Mutex::default(),
         };
         let control = Control {
             config: Arc::clone(&config),
+            loaded: Instant::now(),
             resolver,
             metrics: Arc::clone(&metrics),
             admin: admin.map(|listener| (listener, sources)),

@@ -4,6 +4,7 @@
 //! enums alone, never from the wire.
 
 pub mod handles;
+pub mod hour;
 pub mod log;
 pub mod loss;
 pub mod metrics;
