@@ -215,6 +215,7 @@ fn types_and_labels_are_the_exposed_ones() {
     handles.answered(region, Duration::from_millis(2));
     metrics.lookups("A", "ok").increment(1);
     metrics.outside("eu").increment(1);
+    metrics.hep("sent").increment(1);
     metrics.stale("eu").set(1.0);
     metrics.config("digest", true);
     let mut exposed = metrics.render();

@@ -7,11 +7,12 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tracing::warn;
 
 use super::asking;
+use super::collect::collect;
 use super::turn::Command;
 use crate::admin::{Asked, Known, Sources};
 use crate::config::{Config, Dns, NextHop};
 use crate::dns::{Lookup, Resolver};
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, Mirrored};
 
 /// How often histogram samples are taken out of their buffers.
 const UPKEEP: Duration = Duration::from_secs(5);
@@ -38,6 +39,8 @@ pub(super) struct Control {
     /// Who asks what is known here.
     pub(super) asked: Asked,
     pub(super) worker: mpsc::Sender<Command>,
+    /// Copies of messages for collectors; taken once.
+    pub(super) mirrored: Option<Mirrored>,
     pub(super) orders: mpsc::Receiver<Order>,
 }
 
@@ -51,6 +54,9 @@ impl Control {
     async fn run(mut self, wanted: mpsc::Receiver<NextHop>) -> std::io::Result<()> {
         if let Some((listener, sources)) = self.admin.take() {
             tokio::spawn(crate::admin::serve(tokio::net::TcpListener::from_std(listener)?, sources));
+        }
+        if let Some(mirrored) = self.mirrored.take() {
+            tokio::spawn(collect(mirrored));
         }
         let (lookup, looking) = watch::channel(of_servers(&self.config.dns));
         // A task of its own: a reload waits for names, and these may not wait for it.

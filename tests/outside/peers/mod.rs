@@ -9,6 +9,7 @@ mod commands;
 mod contacts;
 mod dying;
 mod finding;
+mod hep;
 mod kamailio;
 mod named;
 mod names;
