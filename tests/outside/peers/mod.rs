@@ -13,6 +13,7 @@ mod contacts;
 mod dying;
 mod finding;
 mod guide;
+mod hep;
 mod kamailio;
 mod ladder;
 mod media;
