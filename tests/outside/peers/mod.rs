@@ -12,6 +12,8 @@ mod commands;
 mod contacts;
 mod dying;
 mod finding;
+mod guide;
+mod hep;
 mod kamailio;
 mod ladder;
 mod media;
