@@ -54,7 +54,8 @@ fn hop(config: &Config, hop: &Hop) -> String {
 // The patterns below name every field, so that a new one cannot be forgotten here.
 
 fn region(config: &Config, region: &Region) -> Vec<(&'static str, Said)> {
-    let Region { name: _, hostname, served, networks, upstream, nearest, advertise, register, publish, listeners } = region;
+    let Region { name: _, hostname, served, networks, upstream, nearest, advertise, register, publish, listeners, collector } =
+        region;
     let listeners = listeners.iter().map(|&id| config.listener(id));
     let upstream: Vec<_> = upstream.iter().map(|of| hop(config, of)).collect();
     vec![
@@ -67,6 +68,10 @@ fn region(config: &Config, region: &Region) -> Vec<(&'static str, Said)> {
         ("nearest", one(names(config, nearest))),
         ("REGISTER forwarded", one(register)),
         ("PUBLISH forwarded", one(publish)),
+        (
+            "copies go to",
+            one(collector.map_or_else(|| "nobody".to_owned(), |of| format!("{} as node {}", of.to.addr(), of.node))),
+        ),
     ]
 }
 
