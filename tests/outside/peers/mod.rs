@@ -1,5 +1,5 @@
 //! The daemon among other people's software: `SIPp` as trunk and server, Kamailio on either side, NSD, BIND and Unbound behind
-//! the names, nftables between, promtool as the reader of its metrics.
+//! the names, nftables between, Prometheus as the reader of its metrics.
 //!
 //! Built with the feature `peers`. Each peer is a process of its test, on that test's addresses.
 
@@ -14,12 +14,14 @@ mod named;
 mod names;
 mod nearest;
 mod nsd;
+mod prometheus;
 mod proxies;
 mod rebinding;
 mod scrape;
 mod sipp;
 mod stale;
 mod unbound;
+mod watching;
 mod zone;
 
 use std::io::Write;
