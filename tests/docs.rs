@@ -159,6 +159,7 @@ fn every_key_is_described_and_no_other() {
         ("`[limits]`", "[limits]\n"),
         ("`[timers]`", "[timers]\n"),
         ("`[health]`", "[health]\n"),
+        ("`[hep]`", "[hep]\n"),
         ("`[secret]`", "[secret]\n"),
     ] {
         let described: BTreeSet<_> = section(heading).iter().map(|row| code(&row[0]).unwrap().to_owned()).collect();
@@ -271,6 +272,7 @@ fn types_and_labels_are_the_exposed_ones() {
     handles.answered(region, Duration::from_millis(2));
     metrics.lookups("A", "ok").increment(1);
     metrics.outside("eu").increment(1);
+    metrics.hep("sent").increment(1);
     metrics.stale("eu").set(1.0);
     metrics.config("digest", true);
     metrics.ready(true);

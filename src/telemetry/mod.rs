@@ -4,13 +4,17 @@
 //! enums alone, never from the wire.
 
 pub mod handles;
+pub mod hep;
+pub mod hour;
 pub mod log;
 pub mod loss;
 pub mod metrics;
+pub mod mirror;
 pub mod record;
 pub mod upstream;
 
 pub use handles::{Direction, Handles};
 pub use loss::Loss;
 pub use metrics::Metrics;
+pub use mirror::{Mirror, Mirrored, mirror};
 pub use record::{Record, Seen};

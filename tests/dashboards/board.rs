@@ -261,6 +261,12 @@ pub(crate) const ROWS: &[(&str, &[Panel])] = &[
                 &[("sum by (region, transport) (ringfence_connections{region=~\"$region\"})", "{{region}} {{transport}}")],
             ),
             lines(
+                "Copies for collectors",
+                "full: lost, the queue had no room.",
+                "reqps",
+                &[("sum by (result) (rate(ringfence_hep_packets_total[5m])) > 0", "{{result}}")],
+            ),
+            lines(
                 "Thrown away without a word",
                 "",
                 "reqps",
