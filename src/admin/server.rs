@@ -125,6 +125,7 @@ impl Sources {
     /// The exposition. What the worker does not say in time is left out: a gauge that is not true would be worse than none.
     async fn metrics(&self) -> String {
         let (known, targets) = tokio::join!(self.beside.known(), self.worker.targets());
+        self.metrics.ready(self.ready.missing().is_empty());
         let mut text = self.metrics.render();
         if let (Some(known), Some(targets)) = (known, targets) {
             upstream::expose(&known.config, &targets, &mut text);
@@ -242,11 +243,13 @@ mod tests {
         let (code, body) = ask(admin.addr, "GET /metrics").await;
         assert!(code == 200 && body.contains("\nringfence_build_info{version=") && body.contains("text/plain; version=0.0.4"));
         assert!(body.contains("\nprocess_open_fds "), "process metrics are collected at the scrape");
+        assert!(body.contains("\nringfence_ready 0\n"), "{body}");
         let (code, body) = ask(admin.addr, "GET /readyz").await;
         assert!(code == 503 && body.contains("listeners are not bound yet\nnot every upstream name"), "{body}");
         admin.ready.set(Latch::Listeners, true);
         admin.ready.set(Latch::Targets, true);
         assert_eq!(ask(admin.addr, "GET /readyz").await.0, 200);
+        assert!(ask(admin.addr, "GET /metrics").await.1.contains("\nringfence_ready 1\n"));
         admin.ready.drain();
         let (code, body) = ask(admin.addr, "GET /readyz").await;
         assert!(code == 503 && body.ends_with("draining\n"), "{body}");
