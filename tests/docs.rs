@@ -159,6 +159,7 @@ fn every_key_is_described_and_no_other() {
         ("`[limits]`", "[limits]\n"),
         ("`[timers]`", "[timers]\n"),
         ("`[health]`", "[health]\n"),
+        ("`[hep]`", "[hep]\n"),
         ("`[secret]`", "[secret]\n"),
     ] {
         let described: BTreeSet<_> = section(heading).iter().map(|row| code(&row[0]).unwrap().to_owned()).collect();
