@@ -5,6 +5,7 @@
 
 mod apart;
 mod calls;
+mod chromium;
 mod commands;
 mod contacts;
 mod dying;
@@ -15,6 +16,7 @@ mod named;
 mod names;
 mod nearest;
 mod nsd;
+mod page;
 mod proxies;
 mod rebinding;
 mod scrape;
