@@ -120,8 +120,11 @@ impl Worker {
     fn carry_out(&mut self, now: Instant, seen: Option<&Seen<'_>>) -> Option<NextHop> {
         let mut ask = None;
         let mut out = std::mem::take(&mut self.out);
-        if seen.is_some() && out.iter().any(|output| matches!(output, Output::Note(Note::Verdict { .. }))) {
-            self.record.handles().decided(now.elapsed());
+        if out.iter().any(|output| matches!(output, Output::Note(Note::Verdict { .. }))) {
+            if seen.is_some() {
+                self.record.handles().decided(now.elapsed());
+            }
+            self.record.decided(&out, seen, now);
         }
         for output in out.drain(..) {
             match output {

@@ -3,9 +3,11 @@
 //! Counts and writes what it is told; decides nothing, and never waits. Label values come from the configuration or from closed
 //! enums alone, never from the wire.
 
+mod decision;
 pub mod handles;
 pub mod hep;
 pub mod hour;
+mod lines;
 pub mod log;
 pub mod loss;
 pub mod metrics;
