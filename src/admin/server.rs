@@ -1,22 +1,27 @@
 //! The HTTP server behind the endpoints.
 
 use std::convert::Infallible;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::header::{ALLOW, CONTENT_TYPE};
+use hyper::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use tokio::time::MissedTickBehavior;
 
 use super::ask::{Beside, Worker};
 use super::moment::Now;
-use super::{Ready, status};
+use super::status::Own;
+use super::{Ready, page, status};
+use crate::telemetry::hour::{Hour, Summary};
 use crate::telemetry::{Metrics, certificates, upstream};
 
 /// Connections served at a time; more wait in the kernel.
@@ -27,6 +32,8 @@ const HEADER: Duration = Duration::from_secs(2);
 const CONNECTION: Duration = Duration::from_secs(30);
 /// Octets of a header section.
 const HEADER_OCTETS: usize = 16 * 1024;
+/// How often the last hour is brought up to date while nobody asks.
+const MINUTE: Duration = Duration::from_secs(60);
 /// The pause after the system refused to accept.
 const REFUSED: Duration = Duration::from_millis(100);
 
@@ -38,12 +45,15 @@ pub(crate) struct Sources {
     pub(crate) worker: Worker,
     pub(crate) beside: Beside,
     pub(crate) started: Instant,
+    /// Held for moments, by the tasks of this thread alone.
+    pub(crate) hour: Mutex<Hour>,
 }
 
 /// Serves the endpoints for ever.
 pub(crate) async fn serve(listener: TcpListener, sources: Sources) {
     let sources = Arc::new(sources);
     let permits = Arc::new(Semaphore::new(CONNECTIONS));
+    tokio::spawn(look(Arc::clone(&sources)));
     loop {
         let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { return };
         let Ok((stream, _)) = listener.accept().await else {
@@ -55,6 +65,16 @@ pub(crate) async fn serve(listener: TcpListener, sources: Sources) {
             connection.await;
             drop(permit);
         });
+    }
+}
+
+/// Keeps the last hour for ever.
+async fn look(sources: Arc<Sources>) {
+    let mut minutes = tokio::time::interval(MINUTE);
+    minutes.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        minutes.tick().await;
+        sources.hour();
     }
 }
 
@@ -74,16 +94,20 @@ async fn connection(stream: TcpStream, sources: Arc<Sources>) {
 
 async fn answer<B>(request: &Request<B>, sources: &Sources) -> Response<Full<Bytes>> {
     let path = request.uri().path();
-    if !matches!(path, "/metrics" | "/healthz" | "/readyz" | "/status") {
-        return plain(StatusCode::NOT_FOUND, "not found: /metrics, /healthz, /readyz, /status\n".to_owned());
+    if !matches!(path, "/" | "/metrics" | "/healthz" | "/readyz" | "/status") {
+        return plain(StatusCode::NOT_FOUND, "not found: /, /metrics, /healthz, /readyz, /status\n".to_owned());
     }
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, "only GET\n".to_owned());
-        response.headers_mut().insert(ALLOW, hyper::header::HeaderValue::from_static("GET, HEAD"));
+        response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
         return response;
     }
     match path {
         "/metrics" => typed("text/plain; version=0.0.4; charset=utf-8", sources.metrics().await),
+        "/" => match sources.status().await {
+            Some(status) => html(page::page(&status, request.uri().query() == Some(page::REFRESH))),
+            None => plain(StatusCode::SERVICE_UNAVAILABLE, "ended\n".to_owned()),
+        },
         "/status" => match sources.status().await {
             Some(status) => typed("application/json", format!("{status:#}\n")),
             None => plain(StatusCode::SERVICE_UNAVAILABLE, "ended\n".to_owned()),
@@ -101,6 +125,7 @@ impl Sources {
     /// The exposition. What the worker does not say in time is left out: a gauge that is not true would be worse than none.
     async fn metrics(&self) -> String {
         let (known, targets) = tokio::join!(self.beside.known(), self.worker.targets());
+        self.metrics.ready(self.ready.missing().is_empty());
         let mut text = self.metrics.render();
         if let Some(known) = &known {
             let regions = known.config.regions.iter();
@@ -115,8 +140,31 @@ impl Sources {
 
     async fn status(&self) -> Option<serde_json::Value> {
         let (known, targets) = tokio::join!(self.beside.known(), self.worker.targets());
-        Some(status::status(&known?, targets.as_deref(), &self.ready, self.started, Now::read()))
+        let hour = self.hour();
+        let own = Own { ready: &self.ready, started: self.started, hour: &hour };
+        Some(status::status(&known?, targets.as_deref(), own, Now::read()))
     }
+
+    /// The last hour, brought up to date.
+    fn hour(&self) -> Summary {
+        let exposition = self.metrics.render();
+        // Counts cannot be left half changed: they are added up before they are kept.
+        let mut hour = self.hour.lock().unwrap_or_else(PoisonError::into_inner);
+        let elapsed = self.started.elapsed();
+        hour.look(elapsed, &exposition);
+        hour.summary(elapsed)
+    }
+}
+
+/// The page, which may load nothing, run nothing, be framed nowhere, and is kept nowhere.
+fn html(body: String) -> Response<Full<Bytes>> {
+    let mut response = typed("text/html; charset=utf-8", body);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_SECURITY_POLICY, page::POLICY.clone());
+    for (name, value) in [(REFERRER_POLICY, "no-referrer"), (X_CONTENT_TYPE_OPTIONS, "nosniff"), (CACHE_CONTROL, "no-store")] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    response
 }
 
 fn plain(status: StatusCode, body: String) -> Response<Full<Bytes>> {
@@ -127,7 +175,7 @@ fn plain(status: StatusCode, body: String) -> Response<Full<Bytes>> {
 
 fn typed(kind: &'static str, body: String) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(Bytes::from(body)));
-    response.headers_mut().insert(CONTENT_TYPE, hyper::header::HeaderValue::from_static(kind));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     response
 }
 
@@ -160,11 +208,13 @@ mod tests {
         let ((worker, questions), (beside, mut asked)) = (Worker::new(), Beside::new());
         tokio::spawn(async move {
             while let Some(answer) = asked.recv().await {
-                let _ = answer.send(Known { config: Arc::clone(&config), names: Vec::new() });
+                let (config, loaded) = (Arc::clone(&config), Instant::now());
+                let _ = answer.send(Known { config, loaded, names: Vec::new() });
             }
         });
         let (metrics, started) = (Arc::new(Metrics::new()), Instant::now());
-        tokio::spawn(serve(listener, Sources { metrics, ready: Arc::clone(&ready), worker, beside, started }));
+        let hour = Mutex::default();
+        tokio::spawn(serve(listener, Sources { metrics, ready: Arc::clone(&ready), worker, beside, started, hour }));
         Admin { addr, ready, questions }
     }
 
@@ -198,15 +248,16 @@ mod tests {
         let (code, body) = ask(admin.addr, "GET /metrics").await;
         assert!(code == 200 && body.contains("\nringfence_build_info{version=") && body.contains("text/plain; version=0.0.4"));
         assert!(body.contains("\nprocess_open_fds "), "process metrics are collected at the scrape");
+        assert!(body.contains("\nringfence_ready 0\n"), "{body}");
         let (code, body) = ask(admin.addr, "GET /readyz").await;
         assert!(code == 503 && body.contains("listeners are not bound yet\nnot every upstream name"), "{body}");
         admin.ready.set(Latch::Listeners, true);
         admin.ready.set(Latch::Targets, true);
         assert_eq!(ask(admin.addr, "GET /readyz").await.0, 200);
+        assert!(ask(admin.addr, "GET /metrics").await.1.contains("\nringfence_ready 1\n"));
         admin.ready.drain();
         let (code, body) = ask(admin.addr, "GET /readyz").await;
         assert!(code == 503 && body.ends_with("draining\n"), "{body}");
-        assert_eq!(ask(admin.addr, "GET /").await.0, 404);
         assert_eq!(ask(admin.addr, "GET /metrics/").await.0, 404);
         let (code, body) = ask(admin.addr, "POST /readyz").await;
         assert!(code == 405 && body.contains("allow: GET, HEAD"), "{body}");

@@ -208,6 +208,7 @@ fn build_region(
         publish: methods.contains(&Method::Publish),
         listeners: if served { bind(region, id, built, report) } else { Vec::new() },
         tls: None,
+        collector: None,
     }
 }
 

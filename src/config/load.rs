@@ -14,7 +14,7 @@ use super::build::{build, good};
 use super::file::{self, Main, Parts};
 use super::report::{File, Place, Placed, Report};
 use super::source::Sources;
-use super::{Config, ConfigError, Dns, Secret, bounds, include, overlap, secure, warning};
+use super::{Config, ConfigError, Dns, Secret, bounds, hep, include, overlap, secure, warning};
 use crate::reason::Profile;
 
 /// Longest file that is read, in octets.
@@ -95,6 +95,9 @@ fn assemble(main_file: File, includes: bool, mut report: Report) -> Result<Confi
 fn snapshot(main: &Main, parts: &Parts, folder: &Path, files: &[File], report: &mut Report) -> Config {
     let mut built = build(main, parts, report);
     let read = secure::read(parts, &mut built, folder, SystemTime::now(), report);
+    if let Some(hep) = &main.hep {
+        hep::build(hep, &mut built, report);
+    }
     overlap::check(main, parts, report);
     warning::check(main, parts, report);
     let timers = bounds::timers(&main.timers, report);

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::fence::Networks;
+use crate::fence::{Fenced, Networks};
 use crate::reason::Profile;
 use crate::tls::{Certificate, Shown};
 
@@ -18,6 +18,7 @@ mod build;
 mod endpoint;
 mod error;
 mod file;
+mod hep;
 mod hop;
 mod include;
 mod load;
@@ -173,6 +174,8 @@ pub struct Region {
     pub listeners: Vec<ListenerId>,
     /// Its certificate, and whom it believes.
     pub tls: Option<Tls>,
+    /// Who gets a copy of its messages.
+    pub collector: Option<Collector>,
 }
 
 /// A region's certificate, and whom it believes (`[region.*.tls]`).
@@ -184,6 +187,15 @@ pub struct Tls {
     pub server: Arc<rustls::ServerConfig>,
     /// For connections that are opened; `None`: no roots are known, so none can be.
     pub client: Option<Arc<rustls::ClientConfig>>,
+}
+
+/// Who gets a copy of a region's messages (`[hep]`): somebody inside that region.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Collector {
+    /// Where.
+    pub to: Fenced,
+    /// The number by which it knows this daemon.
+    pub node: u32,
 }
 
 /// A place to send to that is not an address yet, or is one that the fence has still to pass.

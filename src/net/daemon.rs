@@ -2,7 +2,7 @@
 
 use std::io::{self, Read};
 use std::net::{SocketAddr, TcpListener, UdpSocket};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,7 @@ use super::{stream, udp};
 use crate::admin::{Beside, Ready, Sources, Worker};
 use crate::config::{Config, Listener, ListenerId, Transport};
 use crate::dns::{Resolver, ResolverError};
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, mirror};
 
 /// Orders that wait for a busy thread. Senders wait beyond; no message passes here.
 const QUEUE: usize = 64;
@@ -100,6 +100,7 @@ impl Daemon {
         let (asker, questions) = Worker::new();
         let (beside, asked) = Beside::new();
         let (lookups, wanted) = mpsc::channel(NAMES);
+        let (mirror, mirrored) = mirror(&metrics);
         let start = Start {
             config: Arc::clone(&config),
             targets: Arc::new(resolver.targets()),
@@ -111,6 +112,7 @@ impl Daemon {
             commands: commanded,
             questions,
             lookups,
+            mirror,
         };
         let sources = Sources {
             metrics: Arc::clone(&metrics),
@@ -118,14 +120,17 @@ impl Daemon {
             worker: asker.clone(),
             beside,
             started: Instant::now(),
+            hour: Mutex::default(),
         };
         let control = Control {
             config: Arc::clone(&config),
+            loaded: Instant::now(),
             resolver,
             metrics: Arc::clone(&metrics),
             admin: admin.map(|listener| (listener, sources)),
             asked,
             worker: commands.clone(),
+            mirrored: Some(mirrored),
             orders: ordered,
         };
         let control = std::thread::Builder::new().name("ringfence-admin".to_owned()).spawn(move || control.work(wanted))?;

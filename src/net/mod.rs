@@ -13,6 +13,7 @@
 //! health. They talk by channels that neither waits on.
 
 mod asking;
+mod collect;
 mod connection;
 mod control;
 mod daemon;
@@ -21,7 +22,7 @@ mod notify;
 mod run;
 mod sent;
 mod stream;
-mod tls;
+pub(crate) mod tls;
 mod turn;
 mod udp;
 mod worker;

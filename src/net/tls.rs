@@ -17,7 +17,7 @@ use crate::tls::{Certificate, Name, Shown};
 const RECORDS: usize = 16;
 
 /// One side of a TLS connection.
-pub(super) struct Session {
+pub(crate) struct Session {
     tls: Connection,
     /// Octets of the message at hand that are encrypted, and not all sent.
     sealed: usize,
@@ -30,7 +30,7 @@ impl fmt::Debug for Session {
 }
 
 /// How far a handshake came.
-pub(super) enum Step {
+pub(crate) enum Step {
     /// It is done.
     Done,
     /// The peer has its turn.
@@ -43,12 +43,12 @@ pub(super) enum Step {
 
 impl Session {
     /// Of whoever is called.
-    pub(super) fn accepted(config: &Arc<ServerConfig>) -> Option<Self> {
+    pub(crate) fn accepted(config: &Arc<ServerConfig>) -> Option<Self> {
         ServerConnection::new(Arc::clone(config)).ok().map(|tls| Self { tls: tls.into(), sealed: 0 })
     }
 
     /// Of whoever calls: the other side must prove this name, or without one its address.
-    pub(super) fn opened(config: &Arc<ClientConfig>, server: Option<&str>, addr: IpAddr) -> Option<Self> {
+    pub(crate) fn opened(config: &Arc<ClientConfig>, server: Option<&str>, addr: IpAddr) -> Option<Self> {
         let name = match server {
             Some(name) => ServerName::try_from(name.to_owned()).ok()?,
             None => ServerName::from(addr),
@@ -57,17 +57,17 @@ impl Session {
     }
 
     /// Whether nothing can be said yet.
-    pub(super) fn is_handshaking(&self) -> bool {
+    pub(crate) fn is_handshaking(&self) -> bool {
         self.tls.is_handshaking()
     }
 
     /// Whether something waits for the socket.
-    pub(super) fn wants_write(&self) -> bool {
+    pub(crate) fn wants_write(&self) -> bool {
         self.tls.wants_write()
     }
 
     /// Goes on with the handshake as far as the socket allows.
-    pub(super) fn shake(&mut self, socket: &TcpStream) -> Step {
+    pub(crate) fn shake(&mut self, socket: &TcpStream) -> Step {
         for _ in 0..RECORDS {
             match self.send(socket) {
                 Ok(()) if !self.tls.is_handshaking() => return Step::Done,
@@ -91,7 +91,7 @@ impl Session {
     }
 
     /// Sends what is encrypted already. `WouldBlock`: not all of it.
-    pub(super) fn send(&mut self, socket: &TcpStream) -> io::Result<()> {
+    pub(crate) fn send(&mut self, socket: &TcpStream) -> io::Result<()> {
         while self.tls.wants_write() {
             self.tls.write_tls(&mut Socket(socket))?;
         }
@@ -99,7 +99,7 @@ impl Session {
     }
 
     /// Encrypts and sends; how many octets the system has taken. `WouldBlock`: to be called again, with the same octets.
-    pub(super) fn write(&mut self, socket: &TcpStream, octets: &[u8]) -> io::Result<usize> {
+    pub(crate) fn write(&mut self, socket: &TcpStream, octets: &[u8]) -> io::Result<usize> {
         self.send(socket)?;
         if self.sealed == 0 {
             self.sealed = self.tls.writer().write(octets)?;
@@ -109,7 +109,7 @@ impl Session {
     }
 
     /// Takes in what has arrived. `Some(0)`: nothing more will come; `None`: nothing has.
-    pub(super) fn read(&mut self, socket: &TcpStream, into: &mut BytesMut) -> io::Result<Option<usize>> {
+    pub(crate) fn read(&mut self, socket: &TcpStream, into: &mut BytesMut) -> io::Result<Option<usize>> {
         let mut octets = [0; 4096];
         for _ in 0..RECORDS {
             match self.tls.reader().read(&mut octets) {
@@ -136,13 +136,13 @@ impl Session {
     }
 
     /// Says that nothing more will come.
-    pub(super) fn close(&mut self, socket: &TcpStream) {
+    pub(crate) fn close(&mut self, socket: &TcpStream) {
         self.tls.send_close_notify();
         let _ = self.send(socket);
     }
 
     /// What the client asked for and proved.
-    pub(super) fn shown(&self, config: &Config) -> Shown {
+    pub(crate) fn shown(&self, config: &Config) -> Shown {
         let asked = match &self.tls {
             Connection::Server(server) => server.server_name(),
             Connection::Client(_) => None,

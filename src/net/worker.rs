@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 use super::asking::{Asking, Kept};
+use super::connection::Connection;
 use super::sent::Sent;
 use super::stream::Streams;
 use super::udp::Udp;
@@ -70,13 +71,13 @@ impl Worker {
 
     /// A message came.
     pub(super) fn message(&mut self, now: Instant, arrival: Arrival, bytes: &[u8]) {
-        self.received(&arrival);
+        self.received(&arrival, bytes);
         self.feed(now, Input::Message { arrival, bytes }, Some(&Seen { arrival, bytes }));
     }
 
     /// A stream broke in the middle of a message.
     pub(super) fn broken(&mut self, now: Instant, arrival: Arrival, bytes: &[u8], fault: crate::sip::Fault) {
-        self.received(&arrival);
+        self.received(&arrival, bytes);
         self.feed(now, Input::Broken { arrival, bytes, fault }, Some(&Seen { arrival, bytes }));
     }
 
@@ -87,9 +88,10 @@ impl Worker {
         }
     }
 
-    fn received(&self, arrival: &Arrival) {
+    fn received(&self, arrival: &Arrival, bytes: &[u8]) {
         let listener = self.config.listener(arrival.listener);
         self.record.handles().received(listener.region, listener.transport);
+        self.record.copy(listener.region, listener.transport, arrival.from, arrival.local, bytes);
     }
 
     fn feed(&mut self, now: Instant, input: Input<'_>, seen: Option<&Seen<'_>>) {
@@ -118,8 +120,11 @@ impl Worker {
     fn carry_out(&mut self, now: Instant, seen: Option<&Seen<'_>>) -> Option<NextHop> {
         let mut ask = None;
         let mut out = std::mem::take(&mut self.out);
-        if seen.is_some() && out.iter().any(|output| matches!(output, Output::Note(Note::Verdict { .. }))) {
-            self.record.handles().decided(now.elapsed());
+        if out.iter().any(|output| matches!(output, Output::Note(Note::Verdict { .. }))) {
+            if seen.is_some() {
+                self.record.handles().decided(now.elapsed());
+            }
+            self.record.decided(&out, seen, now);
         }
         for output in out.drain(..) {
             match output {
@@ -144,19 +149,30 @@ impl Worker {
             (Transport::Tcp | Transport::Tls, Destination::Peer(peer)) => {
                 let sent = peer.connection().and_then(|id| self.streams.find(id));
                 match sent {
-                    Some(connection) => connection.write(send.bytes, send.attempt, now),
+                    Some(connection) => self.write(now, &connection, send),
                     None => self.lost(now, send.listener, Loss::ConnectionGone, peer.addr(), send.attempt),
                 }
             }
             (transport @ (Transport::Tcp | Transport::Tls), Destination::Fenced(fenced)) => {
                 let region = self.config.listener(send.listener).region;
                 let connection = self.streams.towards(region, transport, fenced.addr(), send.server.as_ref());
-                match connection.or_else(|| super::stream::connect(self, send.listener, fenced, send.server)) {
-                    Some(connection) => connection.write(send.bytes, send.attempt, now),
+                let server = send.server.clone();
+                match connection.or_else(|| super::stream::connect(self, send.listener, fenced, server)) {
+                    Some(connection) => self.write(now, &connection, send),
                     None => self.lost(now, send.listener, Loss::Connect, fenced.addr(), send.attempt),
                 }
             }
         }
+    }
+
+    fn write(&self, now: Instant, connection: &Connection, send: Send) {
+        let listener = self.config.listener(connection.listener);
+        if self.config.region(listener.region).collector.is_some() {
+            // A connection that is being opened has no port yet.
+            let local = connection.local().unwrap_or(listener.addr);
+            self.record.copy(listener.region, send.transport, local, connection.peer, &send.bytes);
+        }
+        connection.write(send.bytes, send.attempt, now);
     }
 
     fn send_udp(&mut self, now: Instant, to: SocketAddr, listener: ListenerId, local: Option<std::net::IpAddr>, send: &Send) {
@@ -165,6 +181,9 @@ impl Worker {
         };
         match socket.send(to, local, &send.bytes) {
             Ok(()) => {
+                let of = self.config.listener(listener);
+                let from = local.map_or(of.addr, |ip| SocketAddr::new(ip, of.addr.port()));
+                self.record.copy(of.region, Transport::Udp, from, to, &send.bytes);
                 if let Some(attempt) = send.attempt {
                     self.sent.remember(to, attempt, &send.bytes);
                 }

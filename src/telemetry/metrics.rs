@@ -72,10 +72,20 @@ impl Metrics {
         self.counter("ringfence_config_reloads_total", vec![("result", if ok { "ok" } else { "failed" }.into())])
     }
 
+    /// `ringfence_ready`: what `/readyz` would say.
+    pub fn ready(&self, ready: bool) {
+        self.gauge("ringfence_ready", Vec::new()).set(if ready { 1.0 } else { 0.0 });
+    }
+
     /// `ringfence_config_info{digest}`: 1 for the configuration in force, 0 for the one before.
     pub fn config(&self, digest: &str, in_force: bool) {
         let labels = vec![("digest", SharedString::from(digest.to_owned()))];
         self.gauge("ringfence_config_info", labels).set(if in_force { 1.0 } else { 0.0 });
+    }
+
+    /// `ringfence_hep_packets_total{result}`.
+    pub fn hep(&self, result: &'static str) -> Counter {
+        self.counter("ringfence_hep_packets_total", vec![("result", result.into())])
     }
 
     /// `ringfence_dns_lookups_total{type,result}`.
@@ -132,9 +142,14 @@ fn describe() {
     counter!("ringfence_dropped_total", "Messages, answers and connections thrown away without a word, by cause.");
     counter!("ringfence_tls_handshakes_total", "TLS handshakes of clients (in) and with servers (out), by how they ended.");
     counter!("ringfence_config_reloads_total", "Reloads of the configuration.");
+    counter!(
+        "ringfence_hep_packets_total",
+        "Copies of messages for the HEP collectors: sent, or lost to a full queue or an error."
+    );
     gauge!("ringfence_dns_stale_seconds", "How far the oldest answer that serves a region's names is beyond its TTL.");
     gauge!("ringfence_transactions", "Open transactions.");
     gauge!("ringfence_connections", "Open stream connections.");
+    gauge!("ringfence_ready", "1 while calls are taken, 0 while something is missing or the daemon drains.");
     gauge!("ringfence_config_info", "1 for the configuration in force; its SHA-256.");
     gauge!("ringfence_build_info", "1; the version that runs.");
     histogram!("ringfence_decision_seconds", Unit::Seconds, "From the receipt of a request to the verdict on it.");

@@ -4,11 +4,16 @@
 //! enums alone, never from the wire.
 
 pub mod certificates;
+mod decision;
 pub mod handles;
 pub mod handshake;
+pub mod hep;
+pub mod hour;
+mod lines;
 pub mod log;
 pub mod loss;
 pub mod metrics;
+pub mod mirror;
 pub mod record;
 pub mod upstream;
 
@@ -16,4 +21,5 @@ pub use handles::{Direction, Handles};
 pub use handshake::Handshake;
 pub use loss::Loss;
 pub use metrics::Metrics;
+pub use mirror::{Mirror, Mirrored, mirror};
 pub use record::{Record, Seen};

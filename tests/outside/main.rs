@@ -12,6 +12,7 @@
 mod accounting;
 mod answers;
 mod calls;
+mod decisions;
 mod dialogs;
 mod drain;
 mod failover;

@@ -30,17 +30,23 @@ impl Daemon {
         daemon
     }
 
+    /// Starts the daemon with this filter of its log and waits until it says that it is ready.
+    pub(crate) fn start_logging(site: &Site, plan: &Plan, filter: &str) -> Self {
+        let daemon = Self::launch_logging(site, &plan.text(site), filter);
+        await_some("readiness", || (daemon.try_get("/readyz")?.0 == 200).then_some(()));
+        daemon
+    }
+
     /// Starts the daemon and waits for its admin port alone.
     pub(crate) fn launch(site: &Site, text: &str) -> Self {
+        Self::launch_logging(site, text, &std::env::var("RUST_LOG").unwrap_or_else(|_| "info".into()))
+    }
+
+    fn launch_logging(site: &Site, text: &str, filter: &str) -> Self {
         site.write("ringfence.key", "a key that only this test knows, long enough\n");
         let path = site.write("ringfence.toml", text);
         let mut command = Command::new(env!("CARGO_BIN_EXE_ringfence"));
-        command
-            .arg("run")
-            .arg("-c")
-            .arg(path)
-            .env("RUST_LOG", std::env::var("RUST_LOG").unwrap_or_else(|_| "info".into()))
-            .env("RUST_BACKTRACE", "1");
+        command.arg("run").arg("-c").arg(path).env("RUST_LOG", filter).env("RUST_BACKTRACE", "1");
         let process = Process::start("ringfence", site.directory(), &mut command);
         let mut daemon = Self { process, admin: Plan::admin(site) };
         await_some("the admin port", || {

@@ -15,12 +15,12 @@ pub(super) struct Kamailio {
 impl Kamailio {
     /// Starts it at `addr` over UDP and TCP; new calls go to `next`. Returns when its ports are open.
     pub(super) fn start(site: &Site, name: &str, addr: SocketAddr, next: (SocketAddr, &str)) -> Self {
-        Self::run(site, name, addr, next, "1")
+        Self::run(site, name, addr, next, ("1", ""))
     }
 
     /// The same, but it sends no 100: a call is lost with it only once it has been answered.
     pub(super) fn without_trying(site: &Site, name: &str, addr: SocketAddr, next: (SocketAddr, &str)) -> Self {
-        Self::run(site, name, addr, next, "0")
+        Self::run(site, name, addr, next, ("0", ""))
     }
 
     /// One that also listens for TLS, on the port above, shows `NAME.pem`, and believes `ca.pem` and nobody else.
@@ -36,11 +36,16 @@ impl Kamailio {
             "enable_tls=yes\nlisten=tls:{above}\nloadmodule \"tls.so\"\nmodparam(\"tls\", \"config\", \"{}\")\n",
             settings.display()
         );
-        Self::run_with(site, name, addr, next, "1", &more)
+        Self::run_with(site, name, addr, next, ("1", ""), &more)
     }
 
-    fn run(site: &Site, name: &str, addr: SocketAddr, next: (SocketAddr, &str), trying: &str) -> Self {
-        Self::run_with(site, name, addr, next, trying, "")
+    /// The same as the first, but it adds its Record-Route to requests inside dialogs too (RFC 3261 16.6 step 4).
+    pub(super) fn recording(site: &Site, name: &str, addr: SocketAddr, next: (SocketAddr, &str)) -> Self {
+        Self::run(site, name, addr, next, ("1", "record_route();"))
+    }
+
+    fn run(site: &Site, name: &str, addr: SocketAddr, next: (SocketAddr, &str), settings: (&str, &str)) -> Self {
+        Self::run_with(site, name, addr, next, settings, "")
     }
 
     fn run_with(
@@ -48,10 +53,10 @@ impl Kamailio {
         name: &str,
         addr: SocketAddr,
         (next, transport): (SocketAddr, &str),
-        trying: &str,
+        (trying, inside): (&str, &str),
         more: &str,
     ) -> Self {
-        let config = include_str!("kamailio.cfg").replace("TRYING", trying).replace("# MORE\n", more);
+        let config = include_str!("kamailio.cfg").replace("TRYING", trying).replace("INSIDE", inside).replace("# MORE\n", more);
         let config = config
             .replace("LISTEN", &addr.to_string())
             .replace("SOURCE", &addr.ip().to_string())

@@ -1,27 +1,41 @@
-//! The daemon among other people's software: `SIPp` as trunk and server, Kamailio on either side, OpenSSL, stunnel and baresip over
-//! TLS, NSD, BIND and Unbound behind the names, nftables between, promtool as the reader of its metrics.
+//! The daemon among other people's software: `SIPp` as trunk and server, Kamailio on either side, OpenSSL and stunnel over TLS, NSD,
+//! BIND and Unbound behind the names, nftables between, baresip as telephones with media, tshark as a witness, Prometheus as the
+//! reader of its metrics.
 //!
 //! Built with the feature `peers`. Each peer is a process of its test, on that test's addresses.
 
 mod apart;
 mod baresip;
+mod between;
 mod calls;
+mod capture;
+mod chromium;
 mod commands;
 mod contacts;
 mod dying;
 mod finding;
+mod guide;
+mod hep;
 mod kamailio;
+mod ladder;
+mod media;
 mod named;
 mod names;
 mod nearest;
 mod nsd;
+mod page;
+mod prometheus;
 mod proxies;
 mod rebinding;
 mod scrape;
 mod secure;
+mod secure_phone;
 mod sipp;
 mod stale;
 mod unbound;
+mod voices;
+mod watching;
+mod wires;
 mod zone;
 
 use std::io::Write;

@@ -3,9 +3,9 @@
 use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 
-use super::baresip::Baresip;
 use super::kamailio::Kamailio;
 use super::nsd::Nsd;
+use super::secure_phone::SecurePhone;
 use super::sipp::{Load, Sipp, server_behind_tls};
 use super::{await_tcp, zone};
 use crate::harness::process::Process;
@@ -220,11 +220,11 @@ fn baresip_calls_baresip() {
     );
     plan.upstream = format!("\"sip:{};transport=tls\"", above(inside));
     let paper = authority.paper(&[&inside.ip().to_string()]);
-    let mut callee = Baresip::start(&site, "pbx", inside, nsd.addr, &paper, None);
+    let mut callee = SecurePhone::start(&site, "pbx", inside, nsd.addr, &paper, None);
     let daemon = Daemon::start_with(&site, &plan.text(&site).replace("eu.sip.example.com", "eu.internal.example"));
     let paper = authority.paper(&[SBC]);
     let uri = "sip:pbx@acme.eu.internal.example";
-    let mut caller = Baresip::start(&site, "phone", phone, nsd.addr, &paper, Some(uri));
+    let mut caller = SecurePhone::start(&site, "phone", phone, nsd.addr, &paper, Some(uri));
     caller.says("Call established");
     callee.says("Call established");
     caller.end();
