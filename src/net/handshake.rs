@@ -14,6 +14,9 @@ use super::worker::Worker;
 use crate::core::io::ConnectionId;
 use crate::telemetry::{Handshake, Loss};
 
+/// Characters of an error that are told.
+const LONGEST: usize = 256;
+
 /// The handshakes of clients that are under way, the oldest first.
 #[derive(Debug, Default)]
 pub(super) struct Shaking(BTreeMap<ConnectionId, Rc<Connection>>);
@@ -66,6 +69,12 @@ pub(super) async fn shake(connection: &Connection, socket: &TcpStream, within: D
     timeout(within, shaking).await.unwrap_or(Ended { how: Handshake::Slow, why: None })
 }
 
+/// An error for a log line: what the other side shows of itself is in there, and may not forge or fill lines.
+fn told(error: &Error) -> String {
+    let plain = |c: char| if c.is_ascii_graphic() || c == ' ' { c } else { '?' };
+    error.to_string().chars().filter(|&c| c != '"').take(LONGEST).map(plain).collect()
+}
+
 fn meaning(error: &Error) -> Handshake {
     match error {
         Error::InvalidMessage(InvalidMessage::InvalidContentType) => Handshake::Plain,
@@ -86,8 +95,7 @@ impl Worker {
     /// A handshake has ended: counted, and told of.
     pub(super) fn shaken(&mut self, now: Instant, connection: &Connection, ended: &Ended) {
         self.streams.shaking.end(connection.id);
-        // Its quotes would only be escaped.
-        let why = ended.why.as_ref().map(|why| why.to_string().replace('"', ""));
+        let why = ended.why.as_ref().map(told);
         self.record.handshake(connection.region, !connection.accepted, ended.how, connection.peer, why.as_deref(), now);
         if ended.how != Handshake::Done && !connection.accepted {
             self.lost(now, connection.listener, Loss::Connect, connection.peer, None);

@@ -11,7 +11,7 @@ use tracing::{info, warn};
 use super::decision::Decisions;
 use super::handles::{Direction, Handles};
 use super::handshake::Handshake;
-use super::log::{Escaped, Limit};
+use super::log::Limit;
 use super::loss::Loss;
 use super::metrics::Metrics;
 use super::mirror::Mirror;
@@ -124,8 +124,8 @@ impl Record {
         }
     }
 
-    /// Counts a TLS handshake, with a server (`outward`) or of a client, and tells of one that failed, and why. What the other side
-    /// shows of itself is in there.
+    /// Counts a TLS handshake, with a server (`outward`) or of a client, and tells of one that failed, and why, in printable
+    /// ASCII.
     pub fn handshake(
         &mut self,
         region: RegionId,
@@ -142,9 +142,8 @@ impl Record {
         }
         let limit = self.handshakes.get_mut(usize::from(outward));
         if let Some(suppressed) = limit.and_then(|limit| limit.allow(now)) {
-            let (region, why) = (&self.config.region(region).name, why.map(|why| Escaped(why.as_bytes())));
+            let region = &self.config.region(region).name;
             let side = if outward { "server" } else { "client" };
-            let why = why.map(tracing::field::display);
             warn!(region, %peer, side, result = how.label(), why, suppressed, "no TLS");
         }
     }
