@@ -95,6 +95,8 @@ pub(crate) struct Sent {
     pub(crate) transport: Transport,
     pub(crate) connection: Option<ConnectionId>,
     pub(crate) attempt: Option<Attempt>,
+    /// The name that a server must prove.
+    pub(crate) server: Option<String>,
     pub(crate) bytes: Vec<u8>,
 }
 
@@ -210,7 +212,8 @@ impl Site {
                     };
                     let at = self.now.duration_since(self.start);
                     let bytes = send.bytes.to_vec();
-                    sent.push(Sent { at, to, transport: send.transport, connection, attempt: send.attempt, bytes });
+                    let server = send.server.as_deref().map(str::to_owned);
+                    sent.push(Sent { at, to, transport: send.transport, connection, attempt: send.attempt, server, bytes });
                 }
                 Output::Note(note) => self.notes.push(note),
                 Output::Close(_) => {}
