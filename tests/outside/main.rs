@@ -14,6 +14,7 @@ mod answers;
 mod calls;
 mod dialogs;
 mod drain;
+mod explain;
 mod failover;
 mod forwarding;
 mod harness;
