@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::Ready;
 use super::ask::Known;
 use super::moment::Now;
-use crate::config::{Config, Region, RegionId, Transport, Written};
+use crate::config::{Config, Endpoint, Region, RegionId, Transport, Written};
 use crate::core::io::{Failure, TargetStatus};
 use crate::dns::{NameStatus, Server};
 use crate::fence::Networks;
@@ -16,7 +16,11 @@ use crate::fence::Networks;
 /// The whole object. `targets`: `None` if the worker did not say how they stand.
 pub(super) fn status(known: &Known, targets: Option<&[TargetStatus]>, ready: &Ready, started: Instant, now: Now) -> Value {
     let Known { config, names } = known;
-    let regions = (0..).map(RegionId).zip(&config.regions).map(|(id, of)| region(config, id, of, targets, now));
+    // What a reload took away may still end its calls, but is not there any more.
+    let named = |&(id, region): &(RegionId, &Region)| {
+        !region.leaving || config.endpoints.find(region.hostname.as_bytes()) == Endpoint::Region(id)
+    };
+    let regions = (0..).map(RegionId).zip(&config.regions).filter(named).map(|(id, of)| region(config, id, of, targets, now));
     let missing = ready.missing();
     json!({
         "version": env!("CARGO_PKG_VERSION"),

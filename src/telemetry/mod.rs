@@ -8,6 +8,7 @@ pub mod log;
 pub mod loss;
 pub mod metrics;
 pub mod record;
+mod registry;
 pub mod upstream;
 
 pub use handles::{Direction, Handles};

@@ -14,6 +14,7 @@ mod named;
 mod names;
 mod nearest;
 mod nsd;
+mod operations;
 mod proxies;
 mod rebinding;
 mod scrape;
