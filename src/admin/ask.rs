@@ -1,7 +1,7 @@
 //! What the endpoints ask the other threads: bounded in number and in time, and never on a message's path.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -78,6 +78,8 @@ impl Worker {
 pub(crate) struct Known {
     /// The configuration in force.
     pub(crate) config: Arc<Config>,
+    /// Since when it is.
+    pub(crate) loaded: Instant,
     /// What its names resolve to.
     pub(crate) names: Vec<NameStatus>,
 }

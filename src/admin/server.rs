@@ -1,22 +1,27 @@
 //! The HTTP server behind the endpoints.
 
 use std::convert::Infallible;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue};
+use hyper::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use tokio::time::MissedTickBehavior;
 
 use super::ask::{Beside, Standing, Worker};
 use super::moment::Now;
-use super::{Ready, status};
+use super::status::Own;
+use super::{Ready, page, status};
+use crate::telemetry::hour::{Hour, Summary};
 use crate::telemetry::{Metrics, upstream};
 
 /// Connections served at a time; more wait in the kernel.
@@ -27,6 +32,8 @@ const HEADER: Duration = Duration::from_secs(2);
 const CONNECTION: Duration = Duration::from_secs(30);
 /// Octets of a header section.
 const HEADER_OCTETS: usize = 16 * 1024;
+/// How often the last hour is brought up to date while nobody asks.
+const MINUTE: Duration = Duration::from_secs(60);
 /// The pause after the system refused to accept.
 const REFUSED: Duration = Duration::from_millis(100);
 
@@ -38,10 +45,16 @@ pub(crate) struct Sources {
     pub(crate) worker: Worker,
     pub(crate) beside: Beside,
     pub(crate) started: Instant,
+    /// Held for moments, by the tasks of this thread alone.
+    pub(crate) hour: Mutex<Hour>,
 }
 
 /// Serves the endpoints for ever.
 pub(crate) async fn serve(listener: TcpListener, sources: Arc<Sources>) {
+    tokio::join!(look(Arc::clone(&sources)), accept(listener, sources));
+}
+
+async fn accept(listener: TcpListener, sources: Arc<Sources>) {
     let permits = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
         let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { return };
@@ -54,6 +67,16 @@ pub(crate) async fn serve(listener: TcpListener, sources: Arc<Sources>) {
             connection.await;
             drop(permit);
         });
+    }
+}
+
+/// Keeps the last hour for ever.
+async fn look(sources: Arc<Sources>) {
+    let mut minutes = tokio::time::interval(MINUTE);
+    minutes.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        minutes.tick().await;
+        sources.hour();
     }
 }
 
@@ -73,8 +96,8 @@ async fn connection(stream: TcpStream, sources: Arc<Sources>) {
 
 async fn answer<B>(request: &Request<B>, sources: &Sources) -> Response<Full<Bytes>> {
     let path = request.uri().path();
-    if !matches!(path, "/metrics" | "/healthz" | "/readyz" | "/status" | "/drain") {
-        return plain(StatusCode::NOT_FOUND, "not found: /metrics, /healthz, /readyz, /status, /drain\n".to_owned());
+    if !matches!(path, "/" | "/metrics" | "/healthz" | "/readyz" | "/status" | "/drain") {
+        return plain(StatusCode::NOT_FOUND, "not found: /, /metrics, /healthz, /readyz, /status, /drain\n".to_owned());
     }
     let (allowed, allow) = match path {
         "/drain" => (*request.method() == Method::POST, "POST"),
@@ -92,6 +115,10 @@ async fn answer<B>(request: &Request<B>, sources: &Sources) -> Response<Full<Byt
             plain(StatusCode::ACCEPTED, "draining\n".to_owned())
         }
         "/metrics" => typed("text/plain; version=0.0.4; charset=utf-8", sources.metrics().await),
+        "/" => match sources.status().await {
+            Some(status) => html(page::page(&status, request.uri().query() == Some(page::REFRESH))),
+            None => plain(StatusCode::SERVICE_UNAVAILABLE, "ended\n".to_owned()),
+        },
         "/status" => match sources.status().await {
             Some(status) => typed("application/json", format!("{status:#}\n")),
             None => plain(StatusCode::SERVICE_UNAVAILABLE, "ended\n".to_owned()),
@@ -121,8 +148,31 @@ impl Sources {
         let known = known?;
         // In the middle of a reload the two do not speak of the same regions.
         let targets = standing.filter(|standing| Arc::ptr_eq(&standing.config, &known.config)).map(|standing| standing.targets);
-        Some(status::status(&known, targets.as_deref(), &self.ready, self.started, Now::read()))
+        let hour = self.hour();
+        let own = Own { ready: &self.ready, started: self.started, hour: &hour };
+        Some(status::status(&known, targets.as_deref(), own, Now::read()))
     }
+
+    /// The last hour, brought up to date.
+    fn hour(&self) -> Summary {
+        let exposition = self.metrics.render();
+        // Counts cannot be left half changed: they are added up before they are kept.
+        let mut hour = self.hour.lock().unwrap_or_else(PoisonError::into_inner);
+        let elapsed = self.started.elapsed();
+        hour.look(elapsed, &exposition);
+        hour.summary(elapsed)
+    }
+}
+
+/// The page, which may load nothing, run nothing, be framed nowhere, and is kept nowhere.
+fn html(body: String) -> Response<Full<Bytes>> {
+    let mut response = typed("text/html; charset=utf-8", body);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_SECURITY_POLICY, page::POLICY.clone());
+    for (name, value) in [(REFERRER_POLICY, "no-referrer"), (X_CONTENT_TYPE_OPTIONS, "nosniff"), (CACHE_CONTROL, "no-store")] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    response
 }
 
 fn plain(status: StatusCode, body: String) -> Response<Full<Bytes>> {
@@ -168,11 +218,14 @@ mod tests {
         let known = Arc::clone(&config);
         tokio::spawn(async move {
             while let Some(answer) = asked.recv().await {
-                let _ = answer.send(Known { config: Arc::clone(&known), names: Vec::new() });
+                let (config, loaded) = (Arc::clone(&known), Instant::now());
+                let _ = answer.send(Known { config, loaded, names: Vec::new() });
             }
         });
         let (metrics, started) = (Arc::new(Metrics::new()), Instant::now());
-        tokio::spawn(serve(listener, Arc::new(Sources { metrics, ready: Arc::clone(&ready), worker, beside, started })));
+        let hour = Mutex::default();
+        let sources = Sources { metrics, ready: Arc::clone(&ready), worker, beside, started, hour };
+        tokio::spawn(serve(listener, Arc::new(sources)));
         Admin { addr, ready, config, questions }
     }
 
@@ -215,7 +268,6 @@ mod tests {
         admin.ready.drain();
         let (code, body) = ask(admin.addr, "GET /readyz").await;
         assert!(code == 503 && body.ends_with("draining\n"), "{body}");
-        assert_eq!(ask(admin.addr, "GET /").await.0, 404);
         assert_eq!(ask(admin.addr, "GET /metrics/").await.0, 404);
         let (code, body) = ask(admin.addr, "POST /readyz").await;
         assert!(code == 405 && body.contains("allow: GET, HEAD"), "{body}");

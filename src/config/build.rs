@@ -207,6 +207,7 @@ fn build_region(
         register: methods.contains(&Method::Register),
         publish: methods.contains(&Method::Publish),
         listeners: if served { bind(region, id, built, report) } else { Vec::new() },
+        collector: None,
     }
 }
 

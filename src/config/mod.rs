@@ -8,7 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::fence::Networks;
+use crate::fence::{Fenced, Networks};
 use crate::reason::Profile;
 
 mod bounds;
@@ -16,6 +16,7 @@ mod build;
 mod endpoint;
 mod error;
 mod file;
+mod hep;
 mod hop;
 mod include;
 mod load;
@@ -155,6 +156,17 @@ pub struct Region {
     pub publish: bool,
     /// Its sockets.
     pub listeners: Vec<ListenerId>,
+    /// Who gets a copy of its messages.
+    pub collector: Option<Collector>,
+}
+
+/// Who gets a copy of a region's messages (`[hep]`): somebody inside that region.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Collector {
+    /// Where.
+    pub to: Fenced,
+    /// The number by which it knows this daemon.
+    pub node: u32,
 }
 
 /// A place to send to that is not an address yet, or is one that the fence has still to pass.

@@ -57,6 +57,7 @@ impl Config {
             register: false,
             publish: false,
             listeners: Vec::new(),
+            collector: region.collector,
         });
         Some(RegionId(next))
     }
@@ -77,13 +78,14 @@ mod tests {
 
     fn config(served: &[(&str, u8)]) -> Config {
         let names: Vec<_> = served.iter().map(|(name, _)| format!("\"{name}\"")).collect();
-        let mut text = format!("serve = [{}]\n", names.join(", "));
-        for (name, last) in served {
-            text += &format!(
+        let region = |(name, last): &(&str, u8)| {
+            format!(
                 "[region.{name}]\nhostname = \"{name}.example.com\"\nlisten = [\"udp:192.0.2.{last}:5060\"]\n\
                  networks = [\"10.{last}.0.0/16\"]\nupstream = \"10.{last}.0.1\"\n"
-            );
-        }
+            )
+        };
+        let regions: Vec<_> = served.iter().map(region).collect();
+        let text = format!("serve = [{}]\n{}", names.join(", "), regions.concat());
         super::super::parse(Path::new("test.toml"), &text).unwrap()
     }
 

@@ -106,6 +106,11 @@ impl Connection {
         }
     }
 
+    /// Its address on this side, once it is connected.
+    pub(super) fn local(&self) -> Option<SocketAddr> {
+        self.writer.get().and_then(|writer| writer.local_addr().ok())
+    }
+
     /// Whether more may be written to it.
     pub(super) fn is_open(&self) -> bool {
         self.state.get() == State::Open

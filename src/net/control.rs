@@ -1,19 +1,20 @@
 //! The thread beside the worker: names, admin endpoint, upkeep, changes of configuration. Never touches a message.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tracing::warn;
 
 use super::asking;
+use super::collect::collect;
 use super::exchange::Reload;
 use super::turn::Command;
 use crate::admin::{Asked, Known, Sources};
 use crate::config::{Config, Dns, NextHop};
 use crate::dns::{Lookup, Resolver};
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, Mirrored};
 
 /// How often histogram samples are taken out of their buffers.
 const UPKEEP: Duration = Duration::from_secs(5);
@@ -42,6 +43,8 @@ pub(super) enum Admin {
 /// What the thread works with.
 pub(super) struct Control {
     pub(super) config: Arc<Config>,
+    /// Since when it is in force.
+    pub(super) loaded: Instant,
     pub(super) resolver: Resolver,
     pub(super) metrics: Arc<Metrics>,
     pub(super) admin: Option<std::net::TcpListener>,
@@ -49,6 +52,8 @@ pub(super) struct Control {
     /// Who asks what is known here.
     pub(super) asked: Asked,
     pub(super) worker: mpsc::Sender<Command>,
+    /// Copies of messages for collectors; taken once.
+    pub(super) mirrored: Option<Mirrored>,
     pub(super) orders: mpsc::Receiver<Order>,
 }
 
@@ -63,6 +68,9 @@ impl Control {
         let mut serving = JoinSet::new();
         let admin = self.admin.take();
         self.serve(&mut serving, admin)?;
+        if let Some(mirrored) = self.mirrored.take() {
+            tokio::spawn(collect(mirrored));
+        }
         let (lookup, looking) = watch::channel(of_servers(&self.config.dns));
         // A task of its own: a reload waits for names, and these may not wait for it.
         tokio::spawn(asking::answer(wanted, looking, self.worker.clone()));
@@ -123,13 +131,14 @@ impl Control {
             self.metrics.config(&self.config.digest, false);
         }
         self.metrics.config(&config.digest, true);
-        (self.resolver, self.config) = (resolver, config);
+        (self.resolver, self.config, self.loaded) = (resolver, config, Instant::now());
         Ok(former)
     }
 
     fn answer(&self, answer: oneshot::Sender<Known>) {
         // Whoever asked may have gone.
-        let _ = answer.send(Known { config: Arc::clone(&self.config), names: self.resolver.status() });
+        let (config, loaded) = (Arc::clone(&self.config), self.loaded);
+        let _ = answer.send(Known { config, loaded, names: self.resolver.status() });
     }
 
     async fn tell(&self, command: Command) {

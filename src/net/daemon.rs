@@ -2,7 +2,7 @@
 
 use std::io::{self, Read};
 use std::net::{SocketAddr, TcpListener};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -21,7 +21,7 @@ use crate::admin::{Beside, Ready, Sources, Worker};
 use crate::config::{Config, Listener, ListenerId};
 use crate::core::Change;
 use crate::dns::{Resolver, ResolverError};
-use crate::telemetry::{Handles, Metrics};
+use crate::telemetry::{Handles, Metrics, mirror};
 
 /// Orders that wait for a busy thread. Senders wait beyond; no message passes here.
 const QUEUE: usize = 64;
@@ -96,6 +96,7 @@ impl Daemon {
         let (asker, questions) = Worker::new();
         let (beside, asked) = Beside::new();
         let (lookups, wanted) = mpsc::channel(NAMES);
+        let (mirror, mirrored) = mirror(&metrics);
         let start = Start {
             config: Arc::clone(&config),
             targets: Arc::new(resolver.targets()),
@@ -106,6 +107,7 @@ impl Daemon {
             commands: commanded,
             questions,
             lookups,
+            mirror,
         };
         let sources = Sources {
             metrics: Arc::clone(&metrics),
@@ -113,15 +115,18 @@ impl Daemon {
             worker: asker.clone(),
             beside,
             started: Instant::now(),
+            hour: Mutex::default(),
         };
         let control = Control {
             config: Arc::clone(&config),
+            loaded: Instant::now(),
             resolver,
             metrics: Arc::clone(&metrics),
             admin,
             sources: Arc::new(sources),
             asked,
             worker: commands.clone(),
+            mirrored: Some(mirrored),
             orders: ordered,
         };
         let control = std::thread::Builder::new().name("ringfence-admin".to_owned()).spawn(move || control.work(wanted))?;

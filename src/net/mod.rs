@@ -13,6 +13,7 @@
 //! health. They talk by channels that neither waits on.
 
 mod asking;
+mod collect;
 mod connection;
 mod control;
 mod daemon;

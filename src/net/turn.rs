@@ -26,7 +26,7 @@ use crate::config::{Config, ListenerId, NextHop};
 use crate::core::Core;
 use crate::core::io::Arrival;
 use crate::dns::{Server, Targets};
-use crate::telemetry::{Metrics, Record};
+use crate::telemetry::{Metrics, Mirror, Record};
 
 /// Full batches taken from one socket before the other sockets and the clock have their turn.
 const BATCHES: usize = 8;
@@ -65,6 +65,8 @@ pub(super) struct Start {
     pub(super) commands: mpsc::Receiver<Command>,
     /// Where names are asked for that only dialogs know.
     pub(super) lookups: mpsc::Sender<NextHop>,
+    /// Where copies of messages go.
+    pub(super) mirror: Mirror,
     /// What the endpoints ask.
     pub(super) questions: Questions,
 }
@@ -86,9 +88,9 @@ impl Drop for End {
 }
 
 async fn run(start: Start) -> io::Result<()> {
-    let Start { config, targets, metrics, seed, bound, ready, commands, lookups, questions } = start;
+    let Start { config, targets, metrics, seed, bound, ready, commands, lookups, mirror, questions } = start;
     let core = Core::new(Arc::clone(&config), targets, seed, 0, Instant::now());
-    let record = Record::new(metrics, Arc::clone(&config));
+    let record = Record::new(metrics, Arc::clone(&config), mirror);
     let worker =
         Rc::new_cyclic(|me| RefCell::new(Worker::new(me, core, record, config, Arc::clone(&ready), Asking::new(lookups))));
     worker.borrow_mut().begin(bound)?;

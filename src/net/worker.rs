@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 use super::asking::{Asking, Kept};
+use super::connection::Connection;
 use super::sent::Sent;
 use super::sockets::Sockets;
 use super::stream::Streams;
@@ -79,13 +80,13 @@ impl Worker {
 
     /// A message came.
     pub(super) fn message(&mut self, now: Instant, arrival: Arrival, bytes: &[u8]) {
-        self.received(&arrival);
+        self.received(&arrival, bytes);
         self.feed(now, Input::Message { arrival, bytes }, Some(&Seen { arrival, bytes }));
     }
 
     /// A stream broke in the middle of a message.
     pub(super) fn broken(&mut self, now: Instant, arrival: Arrival, bytes: &[u8], fault: crate::sip::Fault) {
-        self.received(&arrival);
+        self.received(&arrival, bytes);
         self.feed(now, Input::Broken { arrival, bytes, fault }, Some(&Seen { arrival, bytes }));
     }
 
@@ -96,9 +97,10 @@ impl Worker {
         }
     }
 
-    fn received(&self, arrival: &Arrival) {
-        let listener = self.config.listener(arrival.listener);
-        self.record.handles().received(listener.region, listener_transport(arrival));
+    fn received(&self, arrival: &Arrival, bytes: &[u8]) {
+        let (region, transport) = (self.config.listener(arrival.listener).region, listener_transport(arrival));
+        self.record.handles().received(region, transport);
+        self.record.copy(region, transport, arrival.from, arrival.local, bytes);
     }
 
     pub(super) fn feed(&mut self, now: Instant, input: Input<'_>, seen: Option<&Seen<'_>>) {
@@ -153,7 +155,7 @@ impl Worker {
             (Transport::Tcp, Destination::Peer(peer)) => {
                 let sent = peer.connection().and_then(|id| self.streams.find(id));
                 match sent {
-                    Some(connection) => connection.write(send.bytes, send.attempt, now),
+                    Some(connection) => self.write(now, &connection, send),
                     None => self.lost(now, send.listener, Loss::ConnectionGone, peer.addr(), send.attempt),
                 }
             }
@@ -161,11 +163,21 @@ impl Worker {
                 let region = self.config.listener(send.listener).region;
                 let connection = self.streams.towards(region, fenced.addr());
                 match connection.or_else(|| super::stream::connect(self, send.listener, fenced)) {
-                    Some(connection) => connection.write(send.bytes, send.attempt, now),
+                    Some(connection) => self.write(now, &connection, send),
                     None => self.lost(now, send.listener, Loss::Connect, fenced.addr(), send.attempt),
                 }
             }
         }
+    }
+
+    fn write(&self, now: Instant, connection: &Connection, send: Send) {
+        let listener = self.config.listener(connection.listener.get());
+        if self.config.region(listener.region).collector.is_some() {
+            // A connection that is being opened has no port yet.
+            let local = connection.local().unwrap_or(listener.addr);
+            self.record.copy(listener.region, send.transport, local, connection.peer, &send.bytes);
+        }
+        connection.write(send.bytes, send.attempt, now);
     }
 
     fn send_udp(&mut self, now: Instant, to: SocketAddr, listener: ListenerId, local: Option<std::net::IpAddr>, send: &Send) {
@@ -174,6 +186,9 @@ impl Worker {
         };
         match socket.send(to, local, &send.bytes) {
             Ok(()) => {
+                let of = self.config.listener(listener);
+                let from = local.map_or(of.addr, |ip| SocketAddr::new(ip, of.addr.port()));
+                self.record.copy(of.region, Transport::Udp, from, to, &send.bytes);
                 if let Some(attempt) = send.attempt {
                     self.sent.remember(to, attempt, &send.bytes);
                 }

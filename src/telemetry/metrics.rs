@@ -94,6 +94,11 @@ impl Metrics {
         });
     }
 
+    /// `ringfence_hep_packets_total{result}`.
+    pub fn hep(&self, result: &'static str) -> Counter {
+        self.counter("ringfence_hep_packets_total", vec![("result", result.into())])
+    }
+
     /// `ringfence_dns_lookups_total{type,result}`.
     pub fn lookups(&self, kind: &'static str, result: &'static str) -> Counter {
         self.counter("ringfence_dns_lookups_total", vec![("type", kind.into()), ("result", result.into())])
@@ -149,6 +154,10 @@ fn describe() {
     counter!("ringfence_malformed_total", "Messages not understood, by what was wrong.");
     counter!("ringfence_dropped_total", "Messages, answers and connections thrown away without a word, by cause.");
     counter!("ringfence_config_reloads_total", "Reloads of the configuration.");
+    counter!(
+        "ringfence_hep_packets_total",
+        "Copies of messages for the HEP collectors: sent, or lost to a full queue or an error."
+    );
     gauge!("ringfence_dns_stale_seconds", "How far the oldest answer that serves a region's names is beyond its TTL.");
     gauge!("ringfence_transactions", "Open transactions.");
     gauge!("ringfence_connections", "Open stream connections.");

@@ -4,9 +4,12 @@
 //! enums alone, never from the wire.
 
 pub mod handles;
+pub mod hep;
+pub mod hour;
 pub mod log;
 pub mod loss;
 pub mod metrics;
+pub mod mirror;
 pub mod record;
 mod registry;
 pub mod upstream;
@@ -14,4 +17,5 @@ pub mod upstream;
 pub use handles::{Direction, Handles};
 pub use loss::Loss;
 pub use metrics::Metrics;
+pub use mirror::{Mirror, Mirrored, mirror};
 pub use record::{Record, Seen};

@@ -2,6 +2,7 @@
 //!
 //! What a log line needs of a message is read from its bytes only when somebody reads that level.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -11,6 +12,7 @@ use super::handles::{Direction, Handles};
 use super::log::{Escaped, Limit};
 use super::loss::Loss;
 use super::metrics::Metrics;
+use super::mirror::Mirror;
 use crate::config::{Config, RegionId, Transport};
 use crate::core::io::{Arrival, Drop, Failure, Health, Note, Outcome};
 use crate::sip::{Message, Name, Start};
@@ -32,14 +34,15 @@ pub struct Record {
     malformed: Limit,
     flood: Limit,
     losses: [Limit; Loss::ALL.len()],
+    mirror: Mirror,
 }
 
 impl Record {
     /// For one configuration.
-    pub fn new(metrics: Arc<Metrics>, config: Arc<Config>) -> Self {
+    pub fn new(metrics: Arc<Metrics>, config: Arc<Config>, mirror: Mirror) -> Self {
         let handles = Handles::new(metrics, Arc::clone(&config));
         let losses = [const { Limit::new() }; Loss::ALL.len()];
-        Self { config, handles, malformed: Limit::new(), flood: Limit::new(), losses }
+        Self { config, handles, malformed: Limit::new(), flood: Limit::new(), losses, mirror }
     }
 
     /// Another configuration holds from now on. Its handles are taken by exchange: they are as many as its projects, so making them
@@ -104,8 +107,15 @@ impl Record {
         }
     }
 
+    /// Copies a message that came or went for the region's collector, if it has one.
+    pub fn copy(&self, region: RegionId, transport: Transport, from: SocketAddr, to: SocketAddr, bytes: &[u8]) {
+        if let Some(collector) = &self.config.region(region).collector {
+            self.mirror.copy(collector, transport, from, to, bytes);
+        }
+    }
+
     /// Counts what the shell itself threw away, and warns of it. `peer` is whom it concerns.
-    pub fn lost(&mut self, region: RegionId, loss: Loss, peer: std::net::SocketAddr, now: Instant) {
+    pub fn lost(&mut self, region: RegionId, loss: Loss, peer: SocketAddr, now: Instant) {
         self.handles.lost(region, loss);
         if let Some(suppressed) = self.losses.get_mut(loss as usize).and_then(|limit| limit.allow(now)) {
             warn!(region = self.config.region(region).name, cause = loss.label(), %peer, suppressed, "lost");

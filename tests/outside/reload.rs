@@ -83,13 +83,14 @@ fn regions_projects_and_addresses_come_and_go_without_a_trace() {
         let name = format!("r{round}");
         let mut other = plan(&site, &[site.door()]);
         other.serve = format!("[\"eu\", \"{name}\"]");
-        other.more.push_str(&format!(
+        let region = format!(
             "[region.{name}]\nhostname = \"{name}.sip.example.com\"\nlisten = [\"udp:{}\"]\nnetworks = [\"{}\"]\n\
              upstream = \"sip:{}\"\n",
             site.rival(1),
             Site::network(site.rival(0)),
             site.rival(10),
-        ));
+        );
+        other.more.push_str(&region);
         other.project(&site, &format!("p{round}"), "pin = [\"eu\"]", "");
         daemon.reload(&site, &other.text(&site));
         let now = daemon.metrics();
