@@ -80,7 +80,13 @@ fn run(path: PathBuf) -> u8 {
     for warning in &config.warnings {
         print_mistake("warning", warning);
     }
-    crate::telemetry::log::start();
+    let _flush = match crate::telemetry::log::start() {
+        Ok(flush) => flush,
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "ringfence: {error}");
+            return UNAVAILABLE;
+        }
+    };
     match crate::net::run(Arc::new(config), path) {
         Ok(()) => OK,
         Err(error) => {

@@ -98,12 +98,12 @@ fn facts(status: &Value) -> Markup {
     html! {
         section aria-label="At a glance" {
             dl.facts {
-                div { dt { "Accepted, last hour" } dd.big { (count(sum("accepted"))) } }
-                div { dt { "Refused, last hour" } dd.big { (count(sum("refused"))) } }
-                @if sum("shadow") > 0 { div { dt { "Let pass in shadow mode" } dd.big { (count(sum("shadow"))) } } }
-                div { dt { "Targets that take calls" } dd.big { (up) " of " (states.len()) } }
+                div { dt { "Accepted (1 h)" } dd.big { (count(sum("accepted"))) } }
+                div { dt { "Refused (1 h)" } dd.big { (count(sum("refused"))) } }
+                @if sum("shadow") > 0 { div { dt { "Let pass (shadow)" } dd.big { (count(sum("shadow"))) } } }
+                div { dt { "Targets taking calls" } dd.big { (up) " of " (states.len()) } }
                 div { dt { "Up for" } dd { (ago(&status["uptime_seconds"])) } }
-                div { dt { "Configuration loaded" } dd { (ago(&configuration["loaded_seconds"])) " ago" } }
+                div { dt { "Configured" } dd { (ago(&configuration["loaded_seconds"])) " ago" } }
                 div { dt { "Projects, trunks" } dd { (text(&configuration["projects"])) ", " (text(&configuration["trunks"])) } }
                 div { dt { "Version" } dd { (text(&status["version"])) } }
             }

@@ -6,16 +6,16 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use tracing::{Level, debug, enabled, info, warn};
+use tracing::{info, warn};
 
+use super::decision::Decisions;
 use super::handles::{Direction, Handles};
-use super::log::{Escaped, Limit};
+use super::log::Limit;
 use super::loss::Loss;
 use super::metrics::Metrics;
 use super::mirror::Mirror;
 use crate::config::{Config, RegionId, Transport};
-use crate::core::io::{Arrival, Drop, Failure, Health, Note, Outcome};
-use crate::sip::{Message, Name, Start};
+use crate::core::io::{Arrival, Drop, Failure, Health, Note, Outcome, Output};
 
 /// The message that an input brought, at hand while its outputs are carried out.
 #[derive(Clone, Copy, Debug)]
@@ -29,27 +29,29 @@ pub struct Seen<'a> {
 /// Counts and logs for one worker.
 #[derive(Debug)]
 pub struct Record {
-    metrics: Arc<Metrics>,
     config: Arc<Config>,
     handles: Handles,
     malformed: Limit,
     flood: Limit,
     losses: [Limit; Loss::ALL.len()],
+    decisions: Decisions,
     mirror: Mirror,
 }
 
 impl Record {
     /// For one configuration.
     pub fn new(metrics: Arc<Metrics>, config: Arc<Config>, mirror: Mirror) -> Self {
-        let handles = Handles::new(Arc::clone(&metrics), Arc::clone(&config));
+        let handles = Handles::new(metrics, Arc::clone(&config));
         let losses = [const { Limit::new() }; Loss::ALL.len()];
-        Self { metrics, config, handles, malformed: Limit::new(), flood: Limit::new(), losses, mirror }
+        let decisions = Decisions::new();
+        Self { config, handles, malformed: Limit::new(), flood: Limit::new(), losses, decisions, mirror }
     }
 
-    /// Another configuration holds from now on.
-    pub fn configure(&mut self, config: &Arc<Config>) {
+    /// Another configuration holds from now on. Its handles are taken by exchange: they are as many as its projects, so making them
+    /// and dropping those before takes its time.
+    pub fn configure(&mut self, config: &Arc<Config>, handles: &mut Handles) {
         self.config = Arc::clone(config);
-        self.handles = Handles::new(Arc::clone(&self.metrics), Arc::clone(config));
+        std::mem::swap(&mut self.handles, handles);
     }
 
     /// The handles, for what is no note.
@@ -70,24 +72,8 @@ impl Record {
                     _ => {}
                 }
             }
-            Note::Verdict { region, project, verdict, reason, trunk } => {
+            Note::Verdict { region, project, verdict, reason, trunk: _ } => {
                 self.handles.verdict(region, project, verdict, reason).increment(1);
-                if enabled!(Level::DEBUG) {
-                    let of = seen.map(Details::of).unwrap_or_default();
-                    debug!(
-                        region = self.config.region(region).name,
-                        project = project.map(|id| self.config.project(id).name.as_str()),
-                        trunk = trunk.map(|id| self.config.trunk(id).name.as_str()),
-                        verdict = verdict.label(),
-                        id = reason.id(),
-                        reason = reason.token(),
-                        source = seen.map(|seen| tracing::field::display(seen.arrival.from)),
-                        method = %Escaped(of.method),
-                        uri = %Escaped(of.uri),
-                        call_id = %Escaped(of.call_id),
-                        "decided"
-                    );
-                }
             }
             Note::Repeat { region, project, trunk } => self.handles.repeat(region, project, trunk),
             Note::Responded { region, relayed: _, code } => self.handles.response(region, Direction::Out, code),
@@ -105,6 +91,11 @@ impl Record {
             Note::Media { region, direction, spoken } => self.handles.media(region, direction, spoken),
             Note::Transactions { region, invite, opened } => self.handles.transaction(region, invite, opened),
         }
+    }
+
+    /// Logs the verdicts among what the core said of one input.
+    pub fn decided(&mut self, out: &[Output], seen: Option<&Seen<'_>>, now: Instant) {
+        self.decisions.write(&self.config, out, seen, now);
     }
 
     /// Copies a message that came or went for the region's collector, if it has one.
@@ -157,21 +148,4 @@ impl Record {
 enum Anomaly {
     Malformed,
     Dropped,
-}
-
-/// What a decision's log line says of the request.
-#[derive(Default)]
-struct Details<'a> {
-    method: &'a [u8],
-    uri: &'a [u8],
-    call_id: &'a [u8],
-}
-
-impl<'a> Details<'a> {
-    fn of(seen: &Seen<'a>) -> Self {
-        let Ok(message) = Message::datagram(seen.bytes) else { return Self::default() };
-        let Start::Request { token, uri, .. } = message.start() else { return Self::default() };
-        let call_id = message.first(Name::CallId).map(|header| message.value(header)).unwrap_or_default();
-        Self { method: message.slice(token), uri: message.slice(uri), call_id }
-    }
 }
