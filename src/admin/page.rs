@@ -98,8 +98,8 @@ fn facts(status: &Value) -> Markup {
     html! {
         section aria-label="At a glance" {
             dl.facts {
-                div { dt { "Accepted in the hour" } dd.big { (count(sum("accepted"))) } }
-                div { dt { "Refused in the hour" } dd.big { (count(sum("refused"))) } }
+                div { dt { "Accepted (1 h)" } dd.big { (count(sum("accepted"))) } }
+                div { dt { "Refused (1 h)" } dd.big { (count(sum("refused"))) } }
                 @if sum("shadow") > 0 { div { dt { "Let pass (shadow)" } dd.big { (count(sum("shadow"))) } } }
                 div { dt { "Targets taking calls" } dd.big { (up) " of " (states.len()) } }
                 div { dt { "Up for" } dd { (ago(&status["uptime_seconds"])) } }

@@ -10,6 +10,7 @@ use std::time::Instant;
 use crate::config::Config;
 use crate::dns::Targets;
 use crate::sip::{Message, Start};
+use account::Account;
 use asked::{Asked, Unknown};
 use attempt::Env;
 use farewell::Farewells;
@@ -23,6 +24,7 @@ use repeat::{Lately, Told};
 use token::Tokens;
 use transaction::Table;
 
+pub mod account;
 mod admit;
 mod asked;
 mod attempt;
@@ -112,8 +114,12 @@ impl Core {
 
     /// Takes in one event and appends what follows from it to `out`.
     pub fn handle(&mut self, now: Instant, input: Input<'_>, out: &mut Vec<Output>) {
+        self.take_in(now, input, &Account::closed(), out);
+    }
+
+    fn take_in(&mut self, now: Instant, input: Input<'_>, account: &Account, out: &mut Vec<Output>) {
         match input {
-            Input::Message { arrival, bytes } => self.message(now, &arrival, bytes, out),
+            Input::Message { arrival, bytes } => self.message(now, &arrival, bytes, account, out),
             Input::Broken { arrival, bytes, fault } => {
                 let region = self.config.listener(arrival.listener).region;
                 // Whoever is nobody is not told what was wrong.
@@ -158,7 +164,7 @@ impl Core {
         self.health.status()
     }
 
-    fn message(&mut self, now: Instant, arrival: &Arrival, bytes: &[u8], out: &mut Vec<Output>) {
+    fn message(&mut self, now: Instant, arrival: &Arrival, bytes: &[u8], account: &Account, out: &mut Vec<Output>) {
         if bytes.iter().all(|&octet| matches!(octet, b'\r' | b'\n' | b' ' | b'\t' | 0)) {
             return self.arrived(arrival, None, None, Outcome::Dropped(Drop::Empty), out);
         }
@@ -168,7 +174,7 @@ impl Core {
             Err(fault) => return self.arrived(arrival, None, None, Outcome::Malformed(fault), out),
         };
         match *message.start() {
-            Start::Request { method, .. } => match self.request(now, arrival, &message, out) {
+            Start::Request { method, .. } => match self.request(now, arrival, &message, account, out) {
                 Ok(outcome) => self.arrived(arrival, Some(method), None, outcome, out),
                 Err(Unknown(next_hop)) => out.push(Output::Ask(next_hop)),
             },

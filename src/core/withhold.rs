@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use bytes::Bytes;
 
 use super::Core;
+use super::account::Account;
 use super::admit::Refusal;
 use super::attempt::Env;
 use super::branch::Branch;
@@ -45,7 +46,7 @@ impl Env<'_> {
             project: transaction.project,
             trunk: transaction.trunk,
         };
-        match speaker.judge(self.config, message, transaction.method, Part::Answer, self.out) {
+        match speaker.judge(self.config, message, transaction.method, Part::Answer, &Account::closed(), self.out) {
             Ruling::Pass => None,
             Ruling::Shadow(reason) => {
                 // Counted where it would have been refused: a provisional would only have been held back, a repetition is no news.
@@ -195,7 +196,7 @@ impl Core {
     ) -> Option<Outcome> {
         let config = self.config.clone();
         let speaker = speaker(&config, case, way.vouched);
-        let refusal = match speaker.judge(&config, case.message, Method::Ack, Part::Answer, out) {
+        let refusal = match speaker.judge(&config, case.message, Method::Ack, Part::Answer, case.account, out) {
             Ruling::Pass => return None,
             Ruling::Shadow(reason) => {
                 out.push(verdict(case.region(), speaker.project, speaker.trunk, Verdict::Shadow, reason));

@@ -42,8 +42,11 @@ impl Decisions {
             let Output::Note(Note::Verdict { region, project, trunk, verdict, reason }) = *output else { continue };
             let accepted = verdict == Verdict::Accept;
             let wanted = if accepted { enabled!(target: TARGET, Level::DEBUG) } else { enabled!(target: TARGET, Level::INFO) };
+            if !wanted {
+                continue;
+            }
             let limit = Reason::ALL.iter().position(|&of| of == reason).and_then(|at| self.limits.get_mut(at));
-            let Some(left_out) = limit.filter(|_| wanted).and_then(|limit| limit.allow(now)) else { continue };
+            let Some(left_out) = limit.and_then(|limit| limit.allow(now)) else { continue };
             let sent = Sent::of(out, at, verdict, reason);
             // A timer has no message at hand: what was sent for it names the call too.
             let bytes = seen.map(|seen| seen.bytes).or_else(|| sent.any().map(|send| &*send.bytes)).unwrap_or_default();

@@ -36,7 +36,7 @@ fn everything_of_the_object_that_an_operator_looks_for_is_there() {
     for part in [
         "<title>Not ready · Ringfence eu</title>",
         "listeners are not bound yet",
-        "Accepted in the hour</dt><dd class=\"big\">10</dd>",
+        "Accepted (1 h)</dt><dd class=\"big\">10</dd>",
         "1 of 2",
         "eu.example.com",
         "udp:192.0.2.1:5060",
