@@ -1,5 +1,5 @@
 //! The daemon among other people's software: `SIPp` as trunk and server, Kamailio on either side, NSD, BIND and Unbound behind
-//! the names, nftables between, baresip as telephones with media, tshark as a witness, promtool as the reader of its metrics.
+//! the names, nftables between, baresip as telephones with media, tshark as a witness, Prometheus as the reader of its metrics.
 //!
 //! Built with the feature `peers`. Each peer is a process of its test, on that test's addresses.
 
@@ -22,7 +22,9 @@ mod named;
 mod names;
 mod nearest;
 mod nsd;
+mod operations;
 mod page;
+mod prometheus;
 mod proxies;
 mod rebinding;
 mod scrape;
@@ -30,6 +32,7 @@ mod sipp;
 mod stale;
 mod unbound;
 mod voices;
+mod watching;
 mod wires;
 mod zone;
 
