@@ -6,7 +6,8 @@ use std::time::Instant;
 
 use super::Core;
 use super::admit::{Refusal, shown};
-use super::asked::Unknown;
+use super::anchor::{Anchored, Mooring, Pending};
+use super::forward;
 use super::io::{Outcome, Output, Verdict};
 use super::media::{Part, Ruling, Side, Speaker};
 use super::refuse;
@@ -21,7 +22,7 @@ use crate::reason::Reason;
 
 impl Core {
     /// A request inside a dialog: our token leads it, the fence judges its next hop.
-    pub(super) fn inside(&mut self, case: &Case<'_, '_>, out: &mut Vec<Output>) -> Result<Outcome, Unknown> {
+    pub(super) fn inside(&mut self, case: &Case<'_, '_>, out: &mut Vec<Output>) -> Result<Outcome, Pending> {
         let nobody = |reason, detail| Refusal { reason, project: None, trunk: None, detail };
         let Some(way) = self.way(case) else {
             return Ok(self.refuse(case, &nobody(Reason::ForgedRoute, "no valid route token of this dialog".to_owned()), out));
@@ -52,7 +53,18 @@ impl Core {
         if self.is_crammed() {
             return Ok(self.refuse(case, &refusal(Reason::Overloaded, "too many open transactions".to_owned()), out));
         }
+        let mooring = self.split(case.now, out).0.moor(case, (trunk.project, way.vouched.trunk), way.vouched.relay)?;
+        let (moored, anchored) = match mooring {
+            Mooring::Fast(moored, anchored) => (moored, anchored),
+            Mooring::Denied(reason, detail) => {
+                return Ok(self.refuse_488(case, &refusal(reason, detail), out));
+            }
+        };
+        if let Anchored::Shadow(reason) = anchored {
+            out.push(verdict(case.region(), Some(trunk.project), Some(way.vouched.trunk), Verdict::Shadow, reason));
+        }
         self.work.edit.clear();
+        forward::anchor(case.message, &anchored, &mut self.work.edit);
         way.edit(case.message, uri_range(case.message), &mut self.work.edit);
         let transport = targets.first().and_then(|target| target.transport).unwrap_or(Transport::Udp);
         let side = way.leave_by.and_then(|hostport| self.names.find(&config, case.region(), hostport, transport));
@@ -63,6 +75,7 @@ impl Core {
             trunk: Some(way.vouched.trunk),
             serving: None,
             method: case.request.method,
+            moored,
             token: None,
             round: self.round(case.message, case.request),
             since: case.now,
@@ -84,12 +97,13 @@ impl Core {
                 out.push(verdict(case.region(), project, trunk, Verdict::Shadow, reason));
                 None
             }
-            Ruling::Foreign(reason, detail) => {
-                let refusal = Refusal { reason, project, trunk, detail };
-                let rows = refuse::rows(&config, case.region(), &refusal);
-                Some(self.refuse_with(case, &refusal, 488, rows, out))
-            }
+            Ruling::Foreign(reason, detail) => Some(self.refuse_488(case, &Refusal { reason, project, trunk, detail }, out)),
         }
+    }
+
+    fn refuse_488(&mut self, case: &Case<'_, '_>, refusal: &Refusal, out: &mut Vec<Output>) -> Outcome {
+        let rows = refuse::rows(&self.config, case.region(), refusal);
+        self.refuse_with(case, refusal, 488, rows, out)
     }
 
     pub(super) fn way<'a>(&self, case: &Case<'_, 'a>) -> Option<Way<'a>> {

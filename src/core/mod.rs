@@ -10,7 +10,8 @@ use std::time::Instant;
 use crate::config::Config;
 use crate::dns::Targets;
 use crate::sip::{Message, Start};
-use asked::{Asked, Unknown};
+use anchor::Pending;
+use asked::Asked;
 use attempt::Env;
 use farewell::Farewells;
 use forward::{Names, Work};
@@ -18,12 +19,14 @@ use health::Healths;
 use io::{Arrival, Drop, Input, Note, Outcome, Output, Peer};
 use keys::Keys;
 use limit::Paces;
+use relays::Relays;
 use renumber::Moved;
 use repeat::{Lately, Told};
 use token::Tokens;
 use transaction::Table;
 
 mod admit;
+mod anchor;
 mod asked;
 mod attempt;
 mod branch;
@@ -41,6 +44,7 @@ mod media;
 mod nearest;
 mod probe;
 mod refuse;
+mod relays;
 mod renumber;
 mod repeat;
 mod request;
@@ -77,6 +81,7 @@ pub struct Core {
     /// Targets that took no stream.
     no_stream: Lately<()>,
     health: Healths,
+    relays: Relays,
     /// BYEs of our own.
     farewells: Farewells,
     draining: bool,
@@ -97,6 +102,7 @@ impl Core {
             refused: Lately::new(config.limits.repeats),
             asked: Asked::new(),
             no_stream: Lately::new(STREAMLESS),
+            relays: Relays::new(now, &config),
             farewells: Farewells::default(),
             paces: Paces::new(config.limits.sources),
             table: Table::new(now),
@@ -134,10 +140,12 @@ impl Core {
                 self.health.retarget(now, &self.config, &self.targets);
             }
             Input::Answer { next_hop, servers, hold } => self.asked.put(now, &self.keys, &next_hop, servers, hold),
+            Input::Anchored { exchange, reply } => self.anchored(now, exchange, &reply, out),
             Input::Config(config) => self.reconfigure(now, config),
             Input::Drain => {
                 self.draining = true;
                 self.health.rest();
+                self.relays.rest();
             }
         }
         self.hurry(now, out);
@@ -145,17 +153,18 @@ impl Core {
 
     /// When [`Input::Timeout`] is due next.
     pub fn deadline(&self) -> Option<Instant> {
-        [self.table.deadline(), self.health.deadline(), self.farewells.deadline()].into_iter().flatten().min()
+        let others = [self.health.deadline(), self.farewells.deadline(), self.relays.deadline()];
+        self.table.deadline().into_iter().chain(others.into_iter().flatten()).min()
     }
 
-    /// Open transactions, BYEs of our own among them while nobody has answered them.
+    /// Open transactions, BYEs of our own among them while nobody has answered them, and calls that wait for a relay.
     pub fn transactions(&self) -> usize {
-        self.table.len() + self.farewells.open()
+        self.table.len() + self.farewells.open() + self.relays.waiting()
     }
 
-    /// The servers of the served regions and of their nearest, as they stand.
+    /// The servers of the served regions and of their nearest, and the relays, as they stand.
     pub fn status(&self, _now: Instant) -> Vec<io::TargetStatus> {
-        self.health.status()
+        self.health.status().into_iter().chain(self.relays.status()).collect()
     }
 
     fn message(&mut self, now: Instant, arrival: &Arrival, bytes: &[u8], out: &mut Vec<Output>) {
@@ -167,14 +176,22 @@ impl Core {
             Ok(message) => message,
             Err(fault) => return self.arrived(arrival, None, None, Outcome::Malformed(fault), out),
         };
-        match *message.start() {
-            Start::Request { method, .. } => match self.request(now, arrival, &message, out) {
-                Ok(outcome) => self.arrived(arrival, Some(method), None, outcome, out),
-                Err(Unknown(next_hop)) => out.push(Output::Ask(next_hop)),
-            },
-            Start::Response { code } => {
-                let outcome = self.response(now, &message, out);
-                self.arrived(arrival, None, Some(code), outcome, out);
+        let before = out.len();
+        let (method, code, result) = match *message.start() {
+            Start::Request { method, .. } => (Some(method), None, self.request(now, arrival, &message, out)),
+            Start::Response { code } => (None, Some(code), self.response(now, &message, out)),
+        };
+        self.relays.forget_done();
+        match result {
+            Ok(outcome) => self.arrived(arrival, method, code, outcome, out),
+            Err(pending) => {
+                // It will be judged again: nothing has been said yet.
+                out.truncate(before);
+                out.push(match pending {
+                    Pending::Name(next_hop) => Output::Ask(next_hop),
+                    Pending::Relay(anchor) => Output::Anchor(*anchor),
+                    Pending::Behind(call) => Output::Behind(call),
+                });
             }
         }
     }
@@ -202,16 +219,32 @@ impl Core {
         self.names = Names::of(&config);
         self.repeats.clear();
         self.health.reconfigure(now, &config, &self.targets);
+        self.relays.reconfigure(now, &config);
         self.config = config;
     }
 
     /// The parts that a step needs, apart from the table.
     fn split<'a>(&'a mut self, now: Instant, out: &'a mut Vec<Output>) -> (Env<'a>, &'a mut Table) {
         let Self { config, targets, tokens, keys, names, shard, no_stream, health, work, table, .. } = self;
-        let Self { asked, repeats, farewells, .. } = self;
+        let Self { asked, repeats, farewells, relays, .. } = self;
         let shard = *shard;
-        let env =
-            Env { now, config, targets, tokens, keys, names, shard, no_stream, health, asked, repeats, farewells, work, out };
+        let env = Env {
+            now,
+            config,
+            targets,
+            tokens,
+            keys,
+            names,
+            shard,
+            no_stream,
+            health,
+            asked,
+            repeats,
+            relays,
+            farewells,
+            work,
+            out,
+        };
         (env, table)
     }
 }

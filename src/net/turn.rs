@@ -211,7 +211,7 @@ async fn obey(
         };
         let now = Instant::now();
         match command {
-            None | Some(Command::Stop) => return worker.borrow_mut().answer_all(now),
+            None | Some(Command::Stop) => return worker.borrow_mut().end_waiting(now),
             Some(Command::Targets(targets)) => worker.borrow_mut().retarget(now, targets),
             Some(Command::Answer { next_hop, servers, hold }) => worker.borrow_mut().answer(now, next_hop, servers, hold),
             Some(Command::Config(config, targets)) => worker.borrow_mut().configure(now, config, targets),
@@ -223,7 +223,7 @@ async fn obey(
         }
     }
     drop(accepting);
-    worker.borrow_mut().answer_all(Instant::now());
+    worker.borrow_mut().end_waiting(Instant::now());
     // What is written but not sent yet gets its chance. Whoever does not read by then does not count.
     let _ = timeout(CLOSE, Streams::close_all(&worker)).await;
 }

@@ -14,13 +14,16 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 use super::asking::{Asking, Kept};
+use super::relaying::Relaying;
 use super::sent::Sent;
 use super::stream::Streams;
 use super::udp::Udp;
 use crate::admin::{Latch, Ready};
 use crate::config::{Config, ListenerId, NextHop, Transport};
 use crate::core::Core;
-use crate::core::io::{Arrival, Attempt, Destination, Input, Note, Output, Send, TargetStatus};
+use crate::core::io::{
+    Anchor, Arrival, Attempt, Call, Destination, Exchange, Input, Note, Output, Reply, Send, TargetStatus, Unanswered,
+};
 use crate::dns::{Server, Targets};
 use crate::telemetry::{Loss, Record, Seen};
 
@@ -36,12 +39,20 @@ pub(super) struct Worker {
     sockets: Vec<Option<Rc<Udp>>>,
     sent: Sent,
     asking: Asking,
+    relaying: Relaying,
     out: Vec<Output>,
     failed: VecDeque<Attempt>,
     pub(super) clock: Rc<Clock>,
     draining: bool,
     pub(super) drained: Rc<Notify>,
     ready: Arc<Ready>,
+}
+
+/// What a message waits for.
+enum Wait {
+    Name(NextHop),
+    Relay(Anchor),
+    Behind(Call),
 }
 
 /// When the core wants to be woken.
@@ -63,9 +74,9 @@ impl Worker {
         sockets: Vec<Option<Rc<Udp>>>,
         asking: Asking,
     ) -> Self {
-        let (streams, sent, failed, clock, drained) = Default::default();
+        let (streams, sent, relaying, failed, clock, drained) = Default::default();
         let (me, out, draining) = (Weak::clone(me), Vec::with_capacity(32), false);
-        Self { config, record, streams, me, core, sockets, sent, asking, out, failed, clock, draining, drained, ready }
+        Self { config, record, streams, me, core, sockets, sent, asking, relaying, out, failed, clock, draining, drained, ready }
     }
 
     /// A message came.
@@ -94,29 +105,44 @@ impl Worker {
 
     fn feed(&mut self, now: Instant, input: Input<'_>, seen: Option<&Seen<'_>>) {
         self.core.handle(now, input, &mut self.out);
-        if let (Some(next_hop), Some(seen)) = (self.carry_out(now, seen), seen)
-            && let Err(next_hop) = self.asking.keep(next_hop, seen)
-        {
-            // No room to wait: as if it had been asked for in vain.
-            let (servers, hold) = (Vec::new(), Duration::ZERO);
-            self.core.handle(now, Input::Answer { next_hop, servers, hold }, &mut self.out);
-            let Seen { arrival, bytes } = *seen;
-            self.core.handle(now, Input::Message { arrival, bytes }, &mut self.out);
-            self.carry_out(now, Some(seen));
+        if let (Some(wait), Some(seen)) = (self.carry_out(now, seen), seen) {
+            self.keep(now, wait, seen);
         }
         while let Some(attempt) = self.failed.pop_front() {
             self.core.handle(now, Input::Failed(attempt), &mut self.out);
             self.carry_out(now, None);
         }
         self.arm();
-        if self.draining && self.core.transactions() == 0 && self.asking.is_empty() {
+        if self.draining && self.core.transactions() == 0 && self.asking.is_empty() && self.relaying.is_empty() {
             self.drained.notify_one();
         }
     }
 
-    /// Returns what is to be asked for before the message at hand is handed in again, if it is.
-    fn carry_out(&mut self, now: Instant, seen: Option<&Seen<'_>>) -> Option<NextHop> {
-        let mut ask = None;
+    /// Keeps a message until it is to be handed in again.
+    fn keep(&mut self, now: Instant, wait: Wait, seen: &Seen<'_>) {
+        match wait {
+            Wait::Name(next_hop) => {
+                let Err(next_hop) = self.asking.keep(next_hop, seen) else { return };
+                // No room to wait: as if it had been asked for in vain.
+                let (servers, hold) = (Vec::new(), Duration::ZERO);
+                self.core.handle(now, Input::Answer { next_hop, servers, hold }, &mut self.out);
+                let Seen { arrival, bytes } = *seen;
+                self.core.handle(now, Input::Message { arrival, bytes }, &mut self.out);
+                if let Some(wait) = self.carry_out(now, Some(seen)) {
+                    self.keep(now, wait, seen);
+                }
+            }
+            Wait::Relay(anchor) => {
+                self.relaying.keep(anchor.exchange, seen);
+                self.relaying.ask(&self.me, &anchor);
+            }
+            Wait::Behind(call) => self.relaying.queue(call, seen),
+        }
+    }
+
+    /// Returns what the message at hand waits for before it is handed in again, if it does.
+    fn carry_out(&mut self, now: Instant, seen: Option<&Seen<'_>>) -> Option<Wait> {
+        let mut wait = None;
         let mut out = std::mem::take(&mut self.out);
         if seen.is_some() && out.iter().any(|output| matches!(output, Output::Note(Note::Verdict { .. }))) {
             self.record.handles().decided(now.elapsed());
@@ -126,11 +152,14 @@ impl Worker {
                 Output::Send(send) => self.send(now, send),
                 Output::Close(id) => self.streams.close(id),
                 Output::Note(note) => self.record.note(&note, seen, now),
-                Output::Ask(next_hop) => ask = Some(next_hop),
+                Output::Ask(next_hop) => wait = Some(Wait::Name(next_hop)),
+                Output::Anchor(anchor) if anchor.exchange.call.is_some() => wait = Some(Wait::Relay(anchor)),
+                Output::Anchor(anchor) => self.relaying.ask(&self.me, &anchor),
+                Output::Behind(call) => wait = Some(Wait::Behind(call)),
             }
         }
         self.out = out;
-        ask
+        wait
     }
 
     fn send(&mut self, now: Instant, send: Send) {
@@ -242,10 +271,24 @@ impl Worker {
         }
     }
 
-    /// No more waiting for names: whatever does is told that there is no server.
-    pub(super) fn answer_all(&mut self, now: Instant) {
+    /// No more waiting: what waits for a name is told that there is no server, what waits for a relay that none answers.
+    pub(super) fn end_waiting(&mut self, now: Instant) {
         for next_hop in self.asking.names() {
             self.answer(now, next_hop, Vec::new(), Duration::ZERO);
+        }
+        while let Some(exchange) = self.relaying.any() {
+            self.anchored(now, exchange, Err(Unanswered::Unasked));
+        }
+    }
+
+    /// A relay was asked: what waits for its answer goes on, and whatever waits behind that, in order.
+    pub(super) fn anchored(&mut self, now: Instant, exchange: Exchange, reply: Result<Reply, Unanswered>) {
+        let waited = self.relaying.release(&exchange);
+        self.feed(now, Input::Anchored { exchange, reply }, None);
+        for Kept { arrival, bytes } in waited {
+            self.relaying.done();
+            let bytes = &*bytes;
+            self.feed(now, Input::Message { arrival, bytes }, Some(&Seen { arrival, bytes }));
         }
     }
 
