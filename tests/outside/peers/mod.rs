@@ -16,6 +16,7 @@ mod nearest;
 mod nsd;
 mod proxies;
 mod rebinding;
+mod relay;
 mod scrape;
 mod sipp;
 mod stale;
