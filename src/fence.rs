@@ -19,7 +19,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use ipnet::IpNet;
+use ipnet::{IpNet, IpSubnets, Ipv4Subnets, Ipv6Subnets};
 
 /// A set of networks, held as sorted and merged ranges.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -56,6 +56,22 @@ impl Networks {
         let v4 = self.v4.iter().map(|&(from, to)| (IpAddr::V4(from.into()), IpAddr::V4(to.into())));
         let v6 = self.v6.iter().map(|&(from, to)| (IpAddr::V6(from.into()), IpAddr::V6(to.into())));
         v4.chain(v6)
+    }
+
+    /// The fewest networks that make up the set, IPv4 first, in order.
+    pub fn nets(&self) -> impl Iterator<Item = IpNet> + '_ {
+        self.ranges().flat_map(|range| match range {
+            (IpAddr::V4(from), IpAddr::V4(to)) => IpSubnets::from(Ipv4Subnets::new(from, to, 0)),
+            // Both are of one family: ranges never cross.
+            (from, to) => IpSubnets::from(Ipv6Subnets::new(v6(from), v6(to), 0)),
+        })
+    }
+}
+
+fn v6(ip: IpAddr) -> Ipv6Addr {
+    match ip {
+        IpAddr::V4(ip) => ip.to_ipv6_mapped(),
+        IpAddr::V6(ip) => ip,
     }
 }
 
@@ -144,11 +160,16 @@ impl<'a> Fence<'a> {
         Self { region: None, trunk: None, outbound: Some(outbound) }
     }
 
+    /// The networks that it compares with, to be shown.
+    pub fn networks(&self) -> impl Iterator<Item = &'a Networks> {
+        [self.region, self.trunk, self.outbound].into_iter().flatten()
+    }
+
     /// Passes the address if it is inside. Unspecified, multicast and broadcast addresses and port 0 are never a
     /// destination, whatever the networks say.
     pub fn admit(&self, addr: SocketAddr) -> Result<Fenced, Outside> {
         let ip = canonical(addr.ip());
-        let inside = [self.region, self.trunk, self.outbound].into_iter().flatten().any(|set| set.contains(ip));
+        let inside = self.networks().any(|set| set.contains(ip));
         if !inside || !sendable(ip) || addr.port() == 0 {
             return Err(Outside(addr));
         }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
-use ringfence::config::{Config, ListenerId, ProjectId, RegionId, Transport, TrunkId, parse};
+use ringfence::config::{Config, ListenerId, Mistake, ProjectId, RegionId, Transport, TrunkId, parse};
 use ringfence::core::Core;
 use ringfence::core::io::{Arrival, Destination, Health, Input, Outcome, Output, TargetStatus, Verdict};
 use ringfence::dns::Targets;
@@ -130,32 +130,88 @@ fn profiles_are_the_ones_built_in() {
     }
 }
 
+/// A section of docs/configuration.md: its rows but for the heading's.
+fn section(name: &str) -> Vec<Vec<String>> {
+    let text = read("docs/configuration.md");
+    let heading = format!("\n## {name}\n");
+    let (_, rest) = text.split_once(&heading).unwrap_or_else(|| panic!("no {heading}"));
+    rows(rest.split_once("\n## ").map_or(rest, |(section, _)| section)).split_off(1)
+}
+
+/// The keys that a table knows: an unknown one is answered with all of them.
+fn known(table: &str) -> BTreeSet<String> {
+    let error = parse(&FOLDER.join("ringfence.toml"), &format!("{table}qqqqqqqqqqqqqqqq = 1\n")).unwrap_err();
+    let said = |mistake: &Mistake| mistake.right.strip_prefix("known keys: ").map(str::to_owned);
+    let keys = error.mistakes.iter().find_map(said).unwrap_or_else(|| panic!("{table}: {error}"));
+    keys.split(", ").map(str::to_owned).collect()
+}
+
 #[test]
-fn limits_are_the_defaults() {
-    let limits = configuration().limits;
-    let (seconds, kib) = (|of: Duration| format!("{}s", of.as_secs()), |octets: usize| format!("{}KiB", octets.div_ceil(1024)));
-    let readme = read("README.md");
-    let (_, section) = readme.split_once("## Limits").unwrap();
-    let table = rows(section.split_once("\n## ").unwrap().0);
-    let documented: BTreeSet<_> = table.iter().filter_map(|row| code(&row[0])).collect();
-    let expected = [
+fn every_key_is_described_and_no_other() {
+    for (heading, table) in [
+        ("The file", ""),
+        ("`reject`", "[reject]\n"),
+        ("`[region.NAME]`", "[region.eu]\n"),
+        ("`[project.NAME]`", "[project.acme]\n"),
+        ("`[project.NAME.trunk.NAME]`", "[project.acme.trunk.carrier]\n"),
+        ("`[admin]`", "[admin]\n"),
+        ("`[dns]`", "[dns]\n"),
+        ("`[limits]`", "[limits]\n"),
+        ("`[timers]`", "[timers]\n"),
+        ("`[health]`", "[health]\n"),
+        ("`[secret]`", "[secret]\n"),
+    ] {
+        let described: BTreeSet<_> = section(heading).iter().map(|row| code(&row[0]).unwrap().to_owned()).collect();
+        assert_eq!(described, known(table), "{heading}");
+    }
+    // A table that the file may have has a section, so that the list above is whole.
+    let text = read("docs/configuration.md");
+    for key in known("") {
+        let described = text.contains(&format!("\n## `[{key}")) || text.contains(&format!("\n## `{key}`\n"));
+        let plain = ["serve", "global", "include"].contains(&key.as_str());
+        assert!(described != plain, "`{key}` is a table without a section, or the other way round");
+    }
+}
+
+#[test]
+fn described_defaults_are_the_real_ones() {
+    let Config { limits, timers, health, dns, .. } = configuration();
+    let whole = |of: Duration| format!("{}s", of.as_secs());
+    let millis = |of: Duration| if of.subsec_millis() == 0 { whole(of) } else { format!("{}ms", of.as_millis()) };
+    let kib = |octets: usize| format!("{}KiB", octets.div_ceil(1024));
+    let limits = [
         ("transactions", limits.transactions.to_string()),
-        ("per_source", "none".to_owned()),
+        ("per_source", "none".to_owned()), // the README sets it
         ("sources", limits.sources.to_string()),
         ("repeats", limits.repeats.to_string()),
         ("connections", limits.connections.to_string()),
         ("connections_per_source", limits.connections_per_source.to_string()),
         ("write_queue", kib(limits.write_queue)),
         ("message", kib(limits.message)),
-        ("idle", seconds(limits.idle)),
-        ("partial", seconds(limits.partial)),
-        ("connect", seconds(limits.connect)),
+        ("idle", whole(limits.idle)),
+        ("partial", whole(limits.partial)),
+        ("connect", whole(limits.connect)),
     ];
-    assert_eq!(documented, expected.iter().map(|(key, _)| *key).collect());
-    for (key, value) in expected {
-        let row = table.iter().find(|row| code(&row[0]) == Some(key)).unwrap();
-        assert!(row[1].split([' ', ';']).next() == Some(value.as_str()), "{key} is {value}, not {}", row[1]);
+    let timers = [
+        ("t1", millis(timers.t1)),
+        ("t2", millis(timers.t2)),
+        ("t4", millis(timers.t4)),
+        ("c", millis(timers.c)),
+        ("drain", millis(timers.drain)),
+        ("try_for", millis(timers.try_for)),
+    ];
+    let health = [
+        ("interval", millis(health.interval.unwrap())),
+        ("fall", health.fall.to_string()),
+        ("back_off", millis(health.back_off)),
+        ("rise", millis(health.rise)),
+    ];
+    for (heading, defaults) in [("`[limits]`", &limits[..]), ("`[timers]`", &timers), ("`[health]`", &health)] {
+        let described: BTreeMap<_, _> = section(heading).into_iter().map(|row| (row[0].clone(), row[1].clone())).collect();
+        let real: BTreeMap<_, _> = defaults.iter().map(|(key, value)| (format!("`{key}`"), value.clone())).collect();
+        assert_eq!(described, real, "{heading}");
     }
+    assert_eq!((section("`[dns]`")[1][1].as_str(), dns.stale), ("1h", Duration::from_secs(3600)));
 }
 
 #[test]
@@ -201,7 +257,9 @@ fn every_metric_is_described_and_no_other() {
 
 #[test]
 fn types_and_labels_are_the_exposed_ones() {
-    let config = Arc::new(configuration());
+    let text = block(&read("README.md"), "## A first configuration").to_owned();
+    let text = text.replacen("upstream", "relay = [\"udp:10.20.0.5:2223\"]\nupstream", 1);
+    let config = Arc::new(parse(&FOLDER.join("ringfence.toml"), &text).unwrap_or_else(|error| panic!("{error}")));
     let metrics = Arc::new(Metrics::new());
     let mut handles = Handles::new(Arc::clone(&metrics), Arc::clone(&config));
     let region = RegionId(0);
@@ -222,7 +280,7 @@ fn types_and_labels_are_the_exposed_ones() {
     let (transport, state) = (Transport::Udp, Health::Up);
     upstream::expose(
         &config,
-        &[TargetStatus { region, addr, transport, state, since, heard: None, failure: None }],
+        &[false, true].map(|relay| TargetStatus { region, addr, transport, state, since, heard: None, failure: None, relay }),
         &mut exposed,
     );
     let mut found: BTreeMap<String, (String, BTreeSet<String>)> = BTreeMap::new();

@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use ipnet::{IpSubnets, Ipv4Subnets, Ipv6Subnets};
 use serde_json::{Value, json};
 
 use super::Ready;
@@ -102,12 +101,7 @@ fn name(config: &Config, name: &NameStatus) -> Value {
 
 /// The fewest networks that are the same set.
 fn networks(networks: &Networks) -> Vec<String> {
-    let subnets = networks.ranges().filter_map(|range| match range {
-        (std::net::IpAddr::V4(from), std::net::IpAddr::V4(to)) => Some(IpSubnets::from(Ipv4Subnets::new(from, to, 0))),
-        (std::net::IpAddr::V6(from), std::net::IpAddr::V6(to)) => Some(IpSubnets::from(Ipv6Subnets::new(from, to, 0))),
-        _ => None,
-    });
-    subnets.flatten().map(|net| net.to_string()).collect()
+    networks.nets().map(|net| net.to_string()).collect()
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::paint::{Paint, Tint};
-use super::{FAILED, OK, exit_code, online, print_mistake, print_mistakes, shown};
+use super::{FAILED, OK, exit_code, online, print, print_mistake, print_mistakes, shown};
 use crate::config::{self, Config, ConfigError, Media, Mistake, Mode, Region};
 
 /// Most projects that are listed one by one.
@@ -50,8 +50,7 @@ pub(super) fn check(path: &Path, online: bool, json: bool) -> u8 {
         }
         (Err(error), true) => (format!("{}\n", error_json(error)), exit_code(error)),
     };
-    // A closed pipe has read all that it wanted.
-    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+    print(&text);
     code
 }
 

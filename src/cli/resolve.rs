@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::paint::{Paint, Tint};
-use super::{OK, UNAVAILABLE, check, exit_code, print_mistakes, trace};
+use super::{OK, UNAVAILABLE, check, exit_code, print, print_mistakes, trace};
 use crate::config::{self, Config, Transport, Use, Written};
 use crate::dns::{Lookup, ResolverError, Server, Step};
 
@@ -196,11 +196,6 @@ pub(super) fn online<T>(config: &Config, task: impl AsyncFnOnce(Lookup) -> T) ->
         let lookup = Lookup::new(&config.dns).map_err(|error: ResolverError| unavailable(&error))?;
         Ok(task(lookup).await)
     })
-}
-
-/// A closed pipe has read all that it wanted.
-fn print(text: &str) {
-    let _ = std::io::stdout().lock().write_all(text.as_bytes());
 }
 
 fn labels(config: &Config, uses: &[Use]) -> Vec<String> {

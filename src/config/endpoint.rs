@@ -54,6 +54,16 @@ impl Endpoints {
         self.trunks.insert((project, label.as_bytes().into()), trunk);
     }
 
+    /// The global hostname, lower case.
+    pub fn global(&self) -> Option<&str> {
+        std::str::from_utf8(self.global.as_deref()?).ok()
+    }
+
+    /// The project of a label, lower case.
+    pub fn project(&self, label: &str) -> Option<ProjectId> {
+        self.projects.get(label.as_bytes()).copied()
+    }
+
     /// What a host name from the wire is. Case does not count (RFC 3261 19.1.4), nor does one trailing dot.
     pub fn find(&self, host: &[u8]) -> Endpoint {
         let host = host.strip_suffix(b".").unwrap_or(host);

@@ -6,12 +6,14 @@
 
 use std::net::IpAddr;
 
+use super::account::{Account, Mark, Test, around, trunk_name};
 use super::io::{Arrival, Output};
 use super::media::{Part, Ruling, Side, Speaker};
+use super::request::Case;
 use crate::config::{Config, Endpoint, Listener, Mode, ProjectId, RegionId, TrunkId};
 use crate::reason::{Profile, Reason};
 use crate::sip::uri::{Host, Scheme, Uri};
-use crate::sip::{Message, Method, Request};
+use crate::sip::{Method, Request};
 
 /// Who sent a request, as far as its address says.
 #[derive(Clone, Copy, Debug)]
@@ -77,26 +79,43 @@ pub(super) fn shown(text: &[u8]) -> String {
 /// Judges a new request. The source is known to be somebody. What it says of media is noted in `out`.
 pub(super) fn admit(
     config: &Config,
-    listener: &Listener,
-    arrival: &Arrival,
+    case: &Case<'_, '_>,
     source: Source<'_>,
-    message: &Message<'_>,
-    request: &Request<'_>,
     out: &mut Vec<Output>,
 ) -> Result<Admitted, Refusal> {
+    let &Case { ref listener, arrival, message, request, account, .. } = case;
     let endpoint = endpoint(config, listener, arrival, request);
-    let judge = Judge { config, listener, source, ip: arrival.from.ip() };
-    let (project, trunk, outbound, foreign) = judge.place(endpoint, request)?;
+    let judge = Judge { config, listener, source, ip: arrival.from.ip(), account };
+    let placed = judge.place(endpoint, request);
+    judge.tell(endpoint, request, &placed);
+    let (project, trunk, outbound, foreign) = placed?;
     let mut verdict = Verdict { config, project, trunk, shadow: None };
+    let watches = config.project(project).mode == Mode::Shadow;
     if let Some((reason, detail)) = foreign {
         verdict.object(reason, detail)?;
     }
     let region = config.region(listener.region);
     let rules = config.project(project);
-    if rules.source_in_region && !region.networks.contains(judge.ip) {
+    let near = !rules.source_in_region || region.networks.contains(judge.ip);
+    if rules.source_in_region {
+        account.note(Test::Project, Mark::by(near, watches), || {
+            (
+                format!("source {}", judge.ip),
+                format!("networks of region {}: {}", region.name, around(judge.ip, &[&region.networks])),
+            )
+        });
+    }
+    if !near {
         verdict.object(Reason::ForeignSource, format!("source {} is outside region {}", judge.ip, region.name))?;
     }
-    if let Some(pin) = rules.pin.as_ref().filter(|pin| !pin.contains(&listener.region)) {
+    let pinned_here = rules.pin.as_ref().is_none_or(|pin| pin.contains(&listener.region));
+    account.note(Test::Pin, Mark::by(pinned_here, watches), || {
+        let pin =
+            rules.pin.as_ref().map(|pin| pin.iter().map(|&id| config.region(id).name.as_str()).collect::<Vec<_>>().join(", "));
+        let pin = pin.map_or_else(|| "is not pinned".to_owned(), |pin| format!("is pinned to {pin}"));
+        (format!("region {}", region.name), format!("project {} {pin}", rules.name))
+    });
+    if let Some(pin) = rules.pin.as_ref().filter(|_| !pinned_here) {
         let names: Vec<&str> = pin.iter().map(|&id| config.region(id).name.as_str()).collect();
         verdict.object(
             Reason::PinnedElsewhere,
@@ -106,7 +125,7 @@ pub(super) fn admit(
     let side = if outbound { Side::Servers } else { Side::Trunk };
     let (called, serving) = (listener.region, listener.region);
     let speaker = Speaker { side, called, serving, project: Some(project), trunk: Some(trunk) };
-    match speaker.judge(config, message, request.method, Part::Offer, out) {
+    match speaker.judge(config, message, request.method, Part::Offer, account, out) {
         Ruling::Pass => {}
         Ruling::Shadow(reason) => {
             verdict.shadow.get_or_insert(reason);
@@ -141,6 +160,7 @@ struct Judge<'a> {
     listener: &'a Listener,
     source: Source<'a>,
     ip: IpAddr,
+    account: &'a Account,
 }
 
 /// Project, trunk, whether outbound, and what is wrong with the host if it names an endpoint elsewhere.
@@ -176,6 +196,51 @@ impl Judge<'_> {
                 }
                 Ok((project, trunk, true, None))
             }
+        }
+    }
+
+    /// Writes down what host and source were held against.
+    fn tell(&self, endpoint: Endpoint, request: &Request<'_>, placed: &Result<Place, Refusal>) {
+        if !self.account.is_open() {
+            return;
+        }
+        let (config, here) = (self.config, self.listener.region);
+        let region = |id: RegionId| &config.region(id).name;
+        let (home, known, bare) = match endpoint {
+            Endpoint::Unknown => (None, "no endpoint of ours".to_owned(), false),
+            Endpoint::Region(at) => (Some(at), format!("region {}, without a project", region(at)), true),
+            Endpoint::Project(at, project) => {
+                (Some(at), format!("project {} at region {}", config.project(project).name, region(at)), false)
+            }
+            Endpoint::Global(project) => (Some(here), format!("project {} at any region", config.project(project).name), false),
+            Endpoint::Trunk(at, trunk) => (Some(at), format!("{} at region {}", trunk_name(config, trunk), region(at)), false),
+        };
+        let watches = placed.as_ref().is_ok_and(|&(project, ..)| config.project(project).mode == Mode::Shadow);
+        self.account.note(Test::Host, Mark::by(home == Some(here), watches), || {
+            let host = match request.uri.scheme {
+                Scheme::Tel => "tel URI".to_owned(),
+                _ => format!("Request-URI host {}", shown(request.uri.hostport)),
+            };
+            (host, format!("{known}; the listener is region {}'s", region(here)))
+        });
+        let source = format_args!("source {}", self.ip);
+        match placed {
+            Ok((_, trunk, outbound, _)) => self.account.note(Test::Project, Mark::Met, || {
+                let networks = if *outbound { &config.region(here).networks } else { &config.trunk(*trunk).networks };
+                let of =
+                    if *outbound { format!("a server of region {} that calls out by ", region(here)) } else { String::new() };
+                (source.to_string(), format!("{of}{}: {}", trunk_name(config, *trunk), around(self.ip, &[networks])))
+            }),
+            Err(Refusal { reason: Reason::UnknownSource, detail, .. }) => {
+                self.account.note(Test::Project, Mark::Unmet, || (source.to_string(), detail.clone()));
+            }
+            Err(_) if bare && home == Some(here) => {
+                let mark = if request.method == Method::Options { Mark::Waived } else { Mark::Unmet };
+                self.account.note(Test::Project, mark, || {
+                    (source.to_string(), "a bare hostname: the source must name exactly one project".to_owned())
+                });
+            }
+            Err(_) => {}
         }
     }
 

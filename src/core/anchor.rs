@@ -8,6 +8,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
+use super::account::Account;
 use super::asked::Unknown;
 use super::attempt::Env;
 use super::branch::Branch;
@@ -190,7 +191,7 @@ impl Env<'_> {
             return Ok(Anchored::Not);
         };
         let speaker = self.answerer(transaction, from);
-        let ruling = speaker.judge(self.config, message, transaction.method, Part::Answer, &mut Vec::new());
+        let ruling = speaker.judge(self.config, message, transaction.method, Part::Answer, &Account::closed(), &mut Vec::new());
         let (Some((cseq, _)), Ruling::Pass | Ruling::Shadow(_)) = (cseq(message), ruling) else { return Ok(Anchored::Not) };
         let call_id = message.first(Name::CallId).map(|header| message.value(header)).unwrap_or_default();
         let answers = invite || matches!(transaction.method, Method::Prack | Method::Update);

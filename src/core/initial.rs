@@ -46,7 +46,7 @@ impl Core {
         {
             return Ok(outcome);
         }
-        let admitted = match admit::admit(&config, &case.listener, case.arrival, source, case.message, case.request, out) {
+        let admitted = match admit::admit(&config, case, source, out) {
             Ok(admitted) => admitted,
             // A probe of the bare endpoint asks about us, not about a project.
             Err(refusal) if refusal.reason == Reason::UnknownEndpoint && admit::is_ping(&config, case.arrival, case.request) => {
@@ -166,7 +166,8 @@ impl Core {
     /// Where a new request goes first: the region's servers, or the trunk that it goes out by.
     fn first_targets(&self, case: &Case<'_, '_>, outbound: Option<&Outbound>) -> Found {
         let region = self.config.region(case.region());
-        let order = Order::new(&self.health, case.now, self.keys.choice(&self.table.next_serial().to_le_bytes()));
+        let order =
+            Order::new(&self.health, case.now, self.keys.choice(&self.table.next_serial().to_le_bytes())).telling(case.account);
         match outbound {
             Some(outbound) => {
                 target::find(std::slice::from_ref(&outbound.hop), &self.targets, Fence::of_outbound(&outbound.networks), order)

@@ -5,6 +5,7 @@
 use std::time::Instant;
 
 use super::Core;
+use super::account::{Mark, Test, around, trunk_name};
 use super::admit::{Refusal, shown};
 use super::anchor::{Anchored, Mooring, Pending};
 use super::forward;
@@ -25,18 +26,34 @@ impl Core {
     pub(super) fn inside(&mut self, case: &Case<'_, '_>, out: &mut Vec<Output>) -> Result<Outcome, Pending> {
         let nobody = |reason, detail| Refusal { reason, project: None, trunk: None, detail };
         let Some(way) = self.way(case) else {
+            case.account.note(Test::Dialog, Mark::Unmet, || {
+                ("Route".to_owned(), "a route token signed for this Call-ID by this region's key".to_owned())
+            });
             return Ok(self.refuse(case, &nobody(Reason::ForgedRoute, "no valid route token of this dialog".to_owned()), out));
         };
         let config = self.config.clone();
         let trunk = config.trunk(way.vouched.trunk);
+        case.account.note(Test::Dialog, Mark::Met, || {
+            let serving = &config.region(way.vouched.serving).name;
+            let what = format!("{}, served by region {serving}", trunk_name(&config, way.vouched.trunk));
+            ("route token, valid for this Call-ID".to_owned(), what)
+        });
         let refusal = |reason, detail| Refusal { reason, project: Some(trunk.project), trunk: Some(way.vouched.trunk), detail };
-        let Some(fence) = dialog_fence(&config, case, &way) else {
+        let fence = dialog_fence(&config, case, &way);
+        case.account.note(Test::Dialog, Mark::of(fence.is_some()), || {
+            let ip = case.arrival.from.ip();
+            let servers = &config.region(way.vouched.serving).networks;
+            let outbound = trunk.outbound.as_ref().map(|outbound| &outbound.networks);
+            let sets: Vec<_> = [servers, &trunk.networks].into_iter().chain(outbound).collect();
+            (format!("source {ip}"), format!("the two sides of the dialog: {}", around(ip, &sets)))
+        });
+        let Some(fence) = fence else {
             return Ok(self.refuse(case, &refusal(Reason::UnknownSource, String::new()), out));
         };
         if let Some(outcome) = self.unfit(case, out) {
             return Ok(outcome);
         }
-        let found = target::find_uri(&way.next, self.book(case.now), fence, self.dialog_order(case))?;
+        let found = target::find_uri(&way.next, self.book(case.now), fence, self.dialog_order(case).telling(case.account))?;
         if let Some(outcome) = self.dialog_media(case, &way, out) {
             return Ok(outcome);
         }
@@ -91,7 +108,7 @@ impl Core {
         let config = self.config.clone();
         let speaker = speaker(&config, case, way.vouched);
         let (project, trunk) = (speaker.project, speaker.trunk);
-        match speaker.judge(&config, case.message, case.request.method, Part::Offer, out) {
+        match speaker.judge(&config, case.message, case.request.method, Part::Offer, case.account, out) {
             Ruling::Pass => None,
             Ruling::Shadow(reason) => {
                 out.push(verdict(case.region(), project, trunk, Verdict::Shadow, reason));

@@ -4,6 +4,7 @@
 
 use std::net::IpAddr;
 
+use super::account::{Account, Mark, Test, around, trunk_name};
 use super::admit::shown;
 use super::io::{Direction, Note, Output, Spoken};
 use crate::config::{Config, Media, Mode, ProjectId, RegionId, Trunk, TrunkId};
@@ -72,10 +73,12 @@ impl Speaker {
         message: &Message<'_>,
         method: Method,
         part: Part,
+        account: &Account,
         out: &mut Vec<Output>,
     ) -> Ruling {
         let rules = self.project.map(|project| config.project(project));
         if rules.is_some_and(|rules| rules.media == Media::Off) {
+            account.note(Test::Media, Mark::Waived, || ("not read".to_owned(), "media = \"off\"".to_owned()));
             return Ruling::Pass;
         }
         let negotiates = matches!(method, Method::Invite | Method::Ack | Method::Prack | Method::Update);
@@ -86,7 +89,26 @@ impl Speaker {
             Side::Trunk => (self.called, self.trunk.map(|trunk| config.trunk(trunk))),
             Side::Servers => (self.serving, None),
         };
-        let found = read(&config.region(region).networks, trunk, message);
+        let watches = rules.is_some_and(|rules| rules.media == Media::Warn || rules.mode == Mode::Shadow);
+        let networks = &config.region(region).networks;
+        let found = read(networks, trunk, message, |ip, inside| {
+            account.note(Test::Media, Mark::by(inside, watches), || {
+                let of = &config.region(region).name;
+                let sets: Vec<&Networks> = std::iter::once(networks).chain(trunk.map(|trunk| &trunk.media)).collect();
+                let trunk = self.trunk.filter(|_| self.side == Side::Trunk).map(|trunk| trunk_name(config, trunk));
+                let or = trunk.map_or_else(String::new, |trunk| format!(" or of {trunk}"));
+                (format!("address {ip}"), format!("networks of region {of}{or}: {}", around(ip, &sets)))
+            });
+        });
+        match &found {
+            Ok(Spoken::None) => {
+                account.note(Test::Media, Mark::Met, || ("no session description".to_owned(), "nothing to compare".to_owned()));
+            }
+            Err((reason @ Reason::UnreadableMedia, detail)) => {
+                account.note(Test::Media, Mark::by(false, watches), || (detail.clone(), format!("{reason}: must be readable")));
+            }
+            _ => {}
+        }
         let (region, direction) = (self.called, Direction::from(self.side));
         let spoken = match &found {
             Ok(spoken) => *spoken,
@@ -99,7 +121,7 @@ impl Speaker {
             (Reason::ForeignMediaOffer, Part::Answer) => Reason::ForeignMediaAnswer,
             (reason, _) => reason,
         };
-        if rules.is_some_and(|rules| rules.media == Media::Warn || rules.mode == Mode::Shadow) {
+        if watches {
             return Ruling::Shadow(reason);
         }
         Ruling::Foreign(reason, detail)
@@ -127,8 +149,17 @@ impl From<Side> for Direction {
 }
 
 /// What a message says of media. Inside are the region's networks and, if the trunk says it, the trunk's media.
-fn read(region: &Networks, trunk: Option<&Trunk>, message: &Message<'_>) -> Result<Spoken, (Reason, String)> {
-    let inside = |ip: IpAddr| region.contains(ip) || trunk.is_some_and(|trunk| trunk.media.contains(ip));
+fn read(
+    region: &Networks,
+    trunk: Option<&Trunk>,
+    message: &Message<'_>,
+    compared: impl Fn(IpAddr, bool),
+) -> Result<Spoken, (Reason, String)> {
+    let inside = |ip: IpAddr| {
+        let inside = region.contains(ip) || trunk.is_some_and(|trunk| trunk.media.contains(ip));
+        compared(ip, inside);
+        inside
+    };
     let unreadable = |what: &str, field: &str, text: &[u8]| {
         let colon = if text.is_empty() { "" } else { ": " };
         Err((Reason::UnreadableMedia, format!("{what}{field} cannot be checked{colon}{}", shown(text))))

@@ -10,6 +10,7 @@ use std::time::Instant;
 use crate::config::Config;
 use crate::dns::Targets;
 use crate::sip::{Message, Start};
+use account::Account;
 use anchor::Pending;
 use asked::Asked;
 use attempt::Env;
@@ -25,6 +26,7 @@ use repeat::{Lately, Told};
 use token::Tokens;
 use transaction::Table;
 
+pub mod account;
 mod admit;
 mod anchor;
 mod asked;
@@ -118,8 +120,12 @@ impl Core {
 
     /// Takes in one event and appends what follows from it to `out`.
     pub fn handle(&mut self, now: Instant, input: Input<'_>, out: &mut Vec<Output>) {
+        self.take_in(now, input, &Account::closed(), out);
+    }
+
+    fn take_in(&mut self, now: Instant, input: Input<'_>, account: &Account, out: &mut Vec<Output>) {
         match input {
-            Input::Message { arrival, bytes } => self.message(now, &arrival, bytes, out),
+            Input::Message { arrival, bytes } => self.message(now, &arrival, bytes, account, out),
             Input::Broken { arrival, bytes, fault } => {
                 let region = self.config.listener(arrival.listener).region;
                 // Whoever is nobody is not told what was wrong.
@@ -167,7 +173,7 @@ impl Core {
         self.health.status().into_iter().chain(self.relays.status()).collect()
     }
 
-    fn message(&mut self, now: Instant, arrival: &Arrival, bytes: &[u8], out: &mut Vec<Output>) {
+    fn message(&mut self, now: Instant, arrival: &Arrival, bytes: &[u8], account: &Account, out: &mut Vec<Output>) {
         if bytes.iter().all(|&octet| matches!(octet, b'\r' | b'\n' | b' ' | b'\t' | 0)) {
             return self.arrived(arrival, None, None, Outcome::Dropped(Drop::Empty), out);
         }
@@ -178,7 +184,7 @@ impl Core {
         };
         let before = out.len();
         let (method, code, result) = match *message.start() {
-            Start::Request { method, .. } => (Some(method), None, self.request(now, arrival, &message, out)),
+            Start::Request { method, .. } => (Some(method), None, self.request(now, arrival, &message, account, out)),
             Start::Response { code } => (None, Some(code), self.response(now, &message, out)),
         };
         self.relays.forget_done();

@@ -6,6 +6,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::Core;
+use super::account::{Account, Mark, Test, somebody};
 use super::admit::Source;
 use super::anchor::Pending;
 use super::attempt::First;
@@ -34,6 +35,8 @@ pub(super) struct Case<'c, 'a> {
     pub(super) request: &'c Request<'a>,
     /// The request's identity (RFC 3261 17.2.3).
     pub(super) key: u128,
+    /// Where the tests write down what they compare, if anybody asked.
+    pub(super) account: &'c Account,
 }
 
 impl Case<'_, '_> {
@@ -49,12 +52,15 @@ impl Core {
         now: Instant,
         arrival: &Arrival,
         message: &Message<'_>,
+        account: &Account,
         out: &mut Vec<Output>,
     ) -> Result<Outcome, Pending> {
         let listener = *self.config.listener(arrival.listener);
         let peer = Peer::of(arrival);
         let ack = matches!(message.start(), crate::sip::Start::Request { method: Method::Ack, .. });
-        let unknown = Source::of(&self.config, listener.region, arrival.from.ip()).is_unknown();
+        let source = Source::of(&self.config, listener.region, arrival.from.ip());
+        let unknown = source.is_unknown();
+        account.note(Test::Source, Mark::of(!unknown), || (arrival.from.ip().to_string(), somebody(&self.config, source)));
         if unknown && !self.is_near(listener.region, arrival.from.ip()) {
             return Ok(self.stranger(now, arrival, &peer, message, ack, out));
         }
@@ -74,6 +80,7 @@ impl Core {
             message,
             request: &request,
             key: self.key_of(message, &request, request.method),
+            account,
         };
         if unknown && !self.serves(&case) {
             return Ok(self.stranger(now, arrival, &peer, message, ack, out));

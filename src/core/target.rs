@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use arrayvec::ArrayVec;
 
+use super::account::{Account, Mark, Test, around};
 use super::asked::{Asked, Unknown};
 use super::health::{Healths, Place, Standing};
 use super::keys::Keys;
@@ -58,12 +59,19 @@ pub(super) struct Order<'a> {
     health: &'a Healths,
     now: Instant,
     dice: Dice,
+    account: Option<&'a Account>,
 }
 
 impl<'a> Order<'a> {
     /// `hash` is the chance: the same gives the same order.
     pub(super) fn new(health: &'a Healths, now: Instant, hash: u64) -> Self {
-        Self { health, now, dice: Dice::new(hash) }
+        Self { health, now, dice: Dice::new(hash), account: None }
+    }
+
+    /// The same, and each address that is judged is written down for whoever asked.
+    pub(super) fn telling(mut self, account: &'a Account) -> Self {
+        self.account = Some(account);
+        self
     }
 }
 
@@ -154,7 +162,13 @@ impl<'a> Finding<'a> {
 
     /// Takes in one address; `Break`: beyond the most attempts nothing would be tried anyway.
     fn add(&mut self, addr: SocketAddr, transport: Option<Transport>) -> ControlFlow<()> {
-        let fenced = match self.fence.admit(addr) {
+        let judged = self.fence.admit(addr);
+        if let Some(account) = self.order.account {
+            account.note(Test::Targets, Mark::of(judged.is_ok()), || {
+                (addr.to_string(), around(addr.ip(), &self.fence.networks().collect::<Vec<_>>()))
+            });
+        }
+        let fenced = match judged {
             Ok(fenced) => fenced,
             Err(outside) => {
                 self.outside.get_or_insert(outside.0);

@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use bytes::Bytes;
 
 use super::Core;
+use super::account::Account;
 use super::admit::Refusal;
 use super::anchor::{Anchored, Pending};
 use super::attempt::Env;
@@ -40,7 +41,7 @@ impl Env<'_> {
     pub(super) fn withheld(&mut self, transaction: &Transaction, near: Near, message: &Message<'_>) -> Option<Withheld> {
         let called = transaction.region;
         let speaker = self.answerer(transaction, near.to.addr().ip());
-        let ruling = match speaker.judge(self.config, message, transaction.method, Part::Answer, self.out) {
+        let ruling = match speaker.judge(self.config, message, transaction.method, Part::Answer, &Account::closed(), self.out) {
             Ruling::Pass => self.work.anchored.ruling(),
             // That it finds no relay is no matter of rules.
             Ruling::Shadow(_) if matches!(self.work.anchored, Anchored::Denied(..)) => self.work.anchored.ruling(),
@@ -205,7 +206,7 @@ impl Core {
         let config = self.config.clone();
         let speaker = speaker(&config, case, way.vouched);
         let (mut env, _) = self.split(case.now, out);
-        let mut ruling = speaker.judge(&config, case.message, Method::Ack, Part::Answer, env.out);
+        let mut ruling = speaker.judge(&config, case.message, Method::Ack, Part::Answer, case.account, env.out);
         let mut anchored = Anchored::Not;
         if !matches!(ruling, Ruling::Foreign(..)) {
             anchored = env.moor_ack(case, speaker, way.vouched.relay)?;

@@ -163,12 +163,15 @@ pub(crate) struct Site {
     /// What they were asked.
     pub(crate) questions: Vec<Anchor>,
     /// Messages that wait for relays, each call's in order, the first for this answer.
-    pub(crate) kept: HashMap<Call, (Exchange, VecDeque<(Arrival, Vec<u8>)>)>,
+    pub(crate) kept: HashMap<Call, Kept>,
     out: Vec<Output>,
 }
 
 /// A relay: what it says to a question.
-pub(crate) type Relay = Box<dyn FnMut(&Anchor) -> Option<Result<Reply, Unanswered>>>;
+pub(crate) type Relay = Box<dyn FnMut(&Anchor) -> Result<Reply, Unanswered>>;
+
+/// What is waited for, and the messages that wait.
+type Kept = (Exchange, VecDeque<(Arrival, Vec<u8>)>);
 
 impl Site {
     pub(crate) fn new(text: &str) -> Self {
@@ -234,7 +237,7 @@ impl Site {
                         let before = self.kept.insert(call, (anchor.exchange, [(arrival, bytes.to_vec())].into()));
                         assert!(before.is_none(), "one message of a call waits at a time");
                     }
-                    said.extend(self.relay.as_mut().and_then(|relay| relay(&anchor)).map(|reply| (anchor.exchange, reply)));
+                    said.extend(self.relay.as_mut().map(|relay| (anchor.exchange, relay(&anchor))));
                     self.questions.push(anchor);
                 }
                 Output::Behind(call) => {

@@ -15,16 +15,27 @@ pub(super) struct Kamailio {
 impl Kamailio {
     /// Starts it at `addr` over UDP and TCP; new calls go to `next`. Returns when its ports are open.
     pub(super) fn start(site: &Site, name: &str, addr: SocketAddr, next: (SocketAddr, &str)) -> Self {
-        Self::run(site, name, addr, next, "1")
+        Self::run(site, name, addr, next, ("1", ""))
     }
 
     /// The same, but it sends no 100: a call is lost with it only once it has been answered.
     pub(super) fn without_trying(site: &Site, name: &str, addr: SocketAddr, next: (SocketAddr, &str)) -> Self {
-        Self::run(site, name, addr, next, "0")
+        Self::run(site, name, addr, next, ("0", ""))
     }
 
-    fn run(site: &Site, name: &str, addr: SocketAddr, (next, transport): (SocketAddr, &str), trying: &str) -> Self {
-        let config = include_str!("kamailio.cfg").replace("TRYING", trying);
+    /// The same as the first, but it adds its Record-Route to requests inside dialogs too (RFC 3261 16.6 step 4).
+    pub(super) fn recording(site: &Site, name: &str, addr: SocketAddr, next: (SocketAddr, &str)) -> Self {
+        Self::run(site, name, addr, next, ("1", "record_route();"))
+    }
+
+    fn run(
+        site: &Site,
+        name: &str,
+        addr: SocketAddr,
+        (next, transport): (SocketAddr, &str),
+        (trying, inside): (&str, &str),
+    ) -> Self {
+        let config = include_str!("kamailio.cfg").replace("TRYING", trying).replace("INSIDE", inside);
         let config = config
             .replace("LISTEN", &addr.to_string())
             .replace("SOURCE", &addr.ip().to_string())

@@ -1,15 +1,21 @@
 //! The daemon among other people's software: `SIPp` as trunk and server, Kamailio on either side, NSD, BIND and Unbound behind
-//! the names, nftables between, promtool as the reader of its metrics.
+//! the names, nftables between, baresip as telephones with media, tshark as a witness, promtool as the reader of its metrics.
 //!
 //! Built with the feature `peers`. Each peer is a process of its test, on that test's addresses.
 
 mod apart;
+mod baresip;
+mod between;
 mod calls;
+mod capture;
 mod commands;
 mod contacts;
 mod dying;
 mod finding;
+mod guide;
 mod kamailio;
+mod ladder;
+mod media;
 mod named;
 mod names;
 mod nearest;
@@ -21,6 +27,8 @@ mod scrape;
 mod sipp;
 mod stale;
 mod unbound;
+mod voices;
+mod wires;
 mod zone;
 
 use std::io::Write;

@@ -26,35 +26,48 @@ pub(super) struct Load {
 
 impl Sipp {
     /// The server's side; returns when its port is open.
-    pub(super) fn server(site: &Site, scenario: &'static str, transport: &str, addr: SocketAddr, load: Load) -> Self {
-        let mut process = start(site, scenario, transport, addr, load, HOME, &[]);
+    pub(super) fn server(site: &Site, name: &'static str, transport: &str, addr: SocketAddr, load: Load) -> Self {
+        let mut process = start(site, &scenario(name), transport, addr, load, HOME, &[]);
         if transport == "tcp" {
             await_tcp(&mut process, addr);
         } else {
             await_udp(&mut process, addr);
         }
-        Self::of(site, scenario, process)
+        Self::of(site, name, process)
     }
 
     /// The caller's side, towards `to`.
     pub(super) fn caller(
         site: &Site,
-        scenario: &'static str,
+        name: &'static str,
         transport: &str,
         (from, to): (SocketAddr, SocketAddr),
         load: Load,
     ) -> Self {
         let rate = load.rate.to_string();
-        let process = start(site, scenario, transport, from, load, HOME, &[&to.to_string(), "-r", &rate]);
-        Self::of(site, scenario, process)
+        let process = start(site, &scenario(name), transport, from, load, HOME, &[&to.to_string(), "-r", &rate]);
+        Self::of(site, name, process)
     }
 
     /// A caller whose calls belong to another region.
     pub(super) fn refused(site: &Site, transport: &str, load: Load) -> Self {
         let (rate, to) = (load.rate.to_string(), site.door().to_string());
         let abroad = "acme.us.sip.example.com";
-        let process = start(site, "caller_is_refused", transport, site.carrier(20), load, abroad, &[&to, "-r", &rate]);
+        let process = start(site, &scenario("caller_is_refused"), transport, site.carrier(20), load, abroad, &[&to, "-r", &rate]);
         Self::of(site, "caller_is_refused", process)
+    }
+
+    /// One call by a written scenario, on UDP: of the caller's side, towards `to`, or of the server's; then it returns when its port is
+    /// open.
+    pub(super) fn written(site: &Site, name: &'static str, text: &str, addr: SocketAddr, to: Option<(SocketAddr, &str)>) -> Self {
+        let path = site.write(&format!("{name}.xml"), text);
+        let (to, domain) = to.map_or((None, HOME), |(to, domain)| (Some(to.to_string()), domain));
+        let more: Vec<&str> = to.iter().map(String::as_str).collect();
+        let mut process = start(site, &path, "udp", addr, Load { calls: 1, rate: 1 }, domain, &more);
+        if to.is_none() {
+            await_udp(&mut process, addr);
+        }
+        Self::of(site, name, process)
     }
 
     /// Calls one after the other until `end`: each must be answered.
@@ -145,10 +158,10 @@ fn scenario(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/outside/peers/sipp").join(format!("{name}.xml"))
 }
 
-fn start(site: &Site, name: &str, transport: &str, addr: SocketAddr, load: Load, domain: &str, more: &[&str]) -> Process {
-    let ip = addr.ip().to_string();
+fn start(site: &Site, scenario: &Path, transport: &str, addr: SocketAddr, load: Load, domain: &str, more: &[&str]) -> Process {
+    let (ip, name) = (addr.ip().to_string(), scenario.file_stem().unwrap().to_str().unwrap());
     let mut command = Command::new("sipp");
-    command.args(more).arg("-sf").arg(scenario(name));
+    command.args(more).arg("-sf").arg(scenario);
     command.args(["-i", &ip, "-mi", &ip, "-p", &addr.port().to_string()]);
     command.args(["-t", if transport == "tcp" { "t1" } else { "u1" }, "-m", &load.calls.to_string(), "-nostdin"]);
     command.args(["-timeout", "40s", "-timeout_error", "-key", "domain", domain, "-trace_err"]);

@@ -1,0 +1,165 @@
+//! What may stand on the command line, and what it means: the one source of `--help`, of the completions and of the manual.
+//!
+//! Reads arguments; does nothing.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::builder::{PossibleValuesParser, TypedValueParser as _};
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{Transport, Written};
+
+/// A SIP proxy that keeps calls inside a region.
+#[derive(Debug, Parser)]
+#[command(name = "ringfence", version, arg_required_else_help = true, subcommand_required = true)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Run the daemon: SIGHUP reloads, SIGTERM drains
+    #[command(after_help = "Exit codes:
+   0  drained and stopped
+   2  wrong arguments
+  66  FILE cannot be read
+  69  a listener cannot be bound, or another resource is missing
+  78  the configuration has mistakes")]
+    Run {
+        /// The configuration
+        #[arg(short, long, value_name = "FILE")]
+        config: PathBuf,
+    },
+    /// Say everything that is wrong with a configuration, or what it means
+    #[command(after_help = "Exit codes:
+   0  valid (there may be warnings), and with --online every address is inside for everyone who sends to its name
+   1  --online: a name is outside, in part or whole, or resolves to nothing, or DNS failed
+   2  wrong arguments
+   3  --diff: something differs (0: nothing does)
+  66  FILE cannot be read
+  69  --online: there are no usable name servers
+  78  the configuration has mistakes")]
+    Check {
+        /// The configuration
+        #[arg(short, long, value_name = "FILE", required_unless_present = "diff")]
+        config: Option<PathBuf>,
+        /// Say what differs between two configurations: what a reload from one to the other would change
+        #[arg(long, num_args = 2, value_names = ["OLD", "NEW"], conflicts_with_all = ["config", "online"])]
+        diff: Vec<PathBuf>,
+        /// Resolve every name of the configuration too, and say what is outside
+        #[arg(long)]
+        online: bool,
+        /// One JSON object on standard output
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show the way from a name to its servers (RFC 3263), what of it is inside, and in which order calls would try it
+    #[command(after_help = "Exit codes:
+   0  every address is inside, for everyone in FILE who sends to NAME; if nobody does, inside some region
+   1  some addresses are outside
+   2  wrong arguments
+   3  all addresses are outside
+   4  NAME resolves to nothing
+   5  DNS failed
+  66  FILE cannot be read
+  69  there are no usable name servers
+  78  the configuration has mistakes")]
+    Resolve {
+        /// The configuration: name servers, networks, and who sends to NAME
+        #[arg(short, long, value_name = "FILE")]
+        config: PathBuf,
+        /// What may stand in `upstream` or `uri`: sip:HOST[:PORT][;transport=udp|tcp], HOST or HOST:PORT
+        name: Written,
+        /// One JSON object on standard output
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print the DNS records by which the region endpoints are found (NAPTR, SRV, A, AAAA), as a zone file
+    #[command(after_help = "Exit codes:
+   0  every listener is in it
+   1  something had to be left out; standard error says what and why
+   2  wrong arguments
+  66  FILE cannot be read
+  78  the configuration has mistakes")]
+    Zone {
+        /// The configuration
+        #[arg(short, long, value_name = "FILE")]
+        config: PathBuf,
+        /// How long the records may be kept, in seconds
+        #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+        ttl: u32,
+        /// Print a whole zone of this name, with SOA and NS, instead of records to be included in one
+        #[arg(long, value_name = "NAME", value_parser = host, requires = "servers")]
+        zone: Option<String>,
+        /// A name server of that zone; may be given several times
+        #[arg(long = "ns", value_name = "HOST", value_parser = host, requires = "zone")]
+        servers: Vec<String>,
+    },
+    /// Say what would happen to a message, and why: each test, the answer, the targets. Sends nothing
+    #[command(after_help = "Exit codes:
+   0  it would be accepted
+   1  it would be refused
+   2  that cannot be told from here, or wrong arguments
+  66  FILE or MESSAGE cannot be read
+  69  there are no usable name servers
+  78  the configuration has mistakes")]
+    Explain(ExplainOptions),
+    /// Show the daemon at work on loopback: two regions, a trunk, four calls, their ladders and verdicts
+    #[command(after_help = "Exit codes:
+   0  every call ended as it should
+   1  one did not
+   2  wrong arguments")]
+    Demo {
+        /// Exit after the calls instead of keeping /metrics up until Ctrl-C
+        #[arg(long)]
+        once: bool,
+    },
+}
+
+/// A message, and how it would come in.
+#[derive(Debug, Args)]
+pub(super) struct ExplainOptions {
+    /// The configuration
+    #[arg(short, long, value_name = "FILE")]
+    pub(super) config: PathBuf,
+    /// Where the message would come from: the packet's source, whatever its headers say
+    #[arg(short, long, value_name = "IP:PORT")]
+    pub(super) source: SocketAddr,
+    /// How it would come; udp if --listener does not say
+    #[arg(short, long, value_parser = transports())]
+    pub(super) transport: Option<Transport>,
+    /// Which listener it would come to: `udp:IP:PORT` as in FILE, IP:PORT, or a region's name. Needed where several regions have one
+    #[arg(short, long)]
+    pub(super) listener: Option<String>,
+    /// Look up no name. What hangs on one cannot be told then
+    #[arg(long)]
+    pub(super) offline: bool,
+    /// One JSON object on standard output
+    #[arg(long)]
+    pub(super) json: bool,
+    /// The message, or `-` for standard input: as it was on the wire, or pasted from a log or the text of a capture
+    pub(super) message: PathBuf,
+}
+
+impl ExplainOptions {
+    /// How the message comes.
+    pub(super) fn transport(&self) -> Transport {
+        self.transport.unwrap_or(Transport::Udp)
+    }
+}
+
+/// A host name, lower case and without a dot at the end.
+fn host(text: &str) -> Result<String, String> {
+    let next_hop = crate::config::NextHop::of_host(text.as_bytes(), None, None);
+    next_hop.map(|next_hop| next_hop.host).ok_or_else(|| "this is no host name".to_owned())
+}
+
+/// The transports that are spoken here, by name.
+fn transports() -> impl clap::builder::TypedValueParser<Value = Transport> {
+    PossibleValuesParser::new(Transport::ALL.map(Transport::token)).map(|text| {
+        let found = Transport::ALL.into_iter().find(|transport| transport.token() == text);
+        found.unwrap_or(Transport::Udp)
+    })
+}

@@ -1,0 +1,50 @@
+//! How a message to be explained would have come in: its listener, its source, the address that it called. Judges nothing else.
+
+use std::net::{IpAddr, SocketAddr};
+
+use super::arguments::ExplainOptions;
+use crate::config::{Config, Listener, ListenerId};
+use crate::core::io::{Arrival, ConnectionId};
+
+/// How the message would come in: by the listener that is asked for, or by the only one that it can be.
+pub(super) fn arrival(config: &Config, options: &ExplainOptions) -> Result<Arrival, String> {
+    let from = options.source;
+    let written = |listener: &Listener| format!("{}:{}", listener.transport.token(), listener.addr);
+    let asked = options.listener.as_deref();
+    let fits = |listener: &Listener| match asked {
+        None => listener.transport == options.transport() && listener.addr.is_ipv4() == from.is_ipv4(),
+        Some(text) if text == written(listener) => true,
+        Some(text) => {
+            listener.transport == options.transport()
+                && (text == listener.addr.to_string() || text == config.region(listener.region).name)
+        }
+    };
+    let found: Vec<(ListenerId, &Listener)> = (0..).map(ListenerId).zip(&config.listeners).filter(|(_, of)| fits(of)).collect();
+    let list = |of: &mut dyn Iterator<Item = &Listener>| of.map(written).collect::<Vec<_>>().join(", ");
+    let Some(&(id, listener)) = found.first() else {
+        let there_are = list(&mut config.listeners.iter());
+        let what = asked.map_or_else(
+            || format!("no listener takes {} from {from}", options.transport().token()),
+            |text| format!("no listener is `{text}`"),
+        );
+        return Err(format!("{what}; there are: {there_are}"));
+    };
+    // One region's listeners judge alike.
+    if found.iter().any(|(_, other)| other.region != listener.region) {
+        let which = list(&mut found.iter().map(|&(_, of)| of));
+        return Err(format!("several listeners could have received it: say which by --listener: {which}"));
+    }
+    let local = SocketAddr::new(called(config, listener, from), listener.addr.port());
+    let connection = listener.transport.reliable().then_some(ConnectionId(0));
+    Ok(Arrival { listener: id, from, local, connection })
+}
+
+/// The address that was called. Of a wildcard listener nobody here knows it; what it advertises will do.
+fn called(config: &Config, listener: &Listener, from: SocketAddr) -> IpAddr {
+    let advertised = config.region(listener.region).advertise.as_deref().and_then(|host| host.parse::<IpAddr>().ok());
+    if listener.addr.ip().is_unspecified() {
+        advertised.filter(|ip| ip.is_ipv4() == from.is_ipv4()).unwrap_or_else(|| listener.addr.ip())
+    } else {
+        listener.addr.ip()
+    }
+}

@@ -1,0 +1,375 @@
+//! `ringfence explain`: what would happen to a message, and why. Sends nothing.
+//!
+//! The message is handed to the daemon's own core, as if it had just come in, and what the core puts out is told. Judges nothing
+//! itself.
+
+use std::io::{IsTerminal as _, Read as _, Write as _};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use super::arguments::ExplainOptions;
+use super::arrival::arrival;
+use super::explained;
+use super::paint::Paint;
+use super::recover::{Recovered, recover};
+use super::resolve::{Outcome as Resolution, Resolved, online};
+use super::{NO_INPUT, check, exit_code, print, print_mistakes};
+use crate::config::{self, Config, Endpoint, Hop, Listener, NameId, RegionId, Transport, Written};
+use crate::core::Core;
+use crate::core::account::{Comparison, Mark, Test};
+use crate::core::io::{Anchor, Arrival, Attempt, Command, Destination, Input, Note, Outcome, Output, Reply, Verdict};
+use crate::dns::{Server, Targets};
+use crate::reason::Reason;
+use crate::sip::uri::{Host, Uri};
+use crate::sip::{Message, Start};
+
+/// It would pass.
+pub(super) const ACCEPTED: u8 = 0;
+/// It would be refused.
+pub(super) const REFUSED: u8 = 1;
+/// That depends on something that is not known here.
+pub(super) const CANNOT_TELL: u8 = 2;
+
+/// Most octets that are read.
+const MOST: u64 = 1 << 20;
+
+/// More targets than any call tries.
+const TARGETS: usize = 32;
+
+/// What is decided.
+#[derive(Debug)]
+pub(super) enum Decision {
+    /// It passes, or is answered well. What the project's rules would have refused it for, if it only watches.
+    Accepted { reason: Option<Reason>, shadow: bool },
+    /// It does not. Without a reason: the answer says it.
+    Refused { reason: Option<Reason>, why: String },
+    /// What it depends on.
+    Unknown(String),
+}
+
+/// A place that the message would be sent to.
+pub(super) struct Target {
+    pub(super) addr: SocketAddr,
+    pub(super) transport: Transport,
+    pub(super) bytes: Bytes,
+}
+
+/// All that is to be told.
+pub(super) struct Explained {
+    pub(super) config: Arc<Config>,
+    pub(super) arrival: Arrival,
+    pub(super) message: Recovered,
+    pub(super) comparisons: Vec<Comparison>,
+    pub(super) decision: Decision,
+    /// What whoever sent it is told at once.
+    pub(super) answer: Option<Bytes>,
+    /// In the order to be tried.
+    pub(super) targets: Vec<Target>,
+    /// What whoever sent it is told if no target takes it.
+    pub(super) otherwise: Option<Bytes>,
+    /// The names on the way to the targets.
+    pub(super) names: Vec<Resolved>,
+}
+
+impl Explained {
+    pub(super) fn listener(&self) -> &Listener {
+        self.config.listener(self.arrival.listener)
+    }
+
+    fn code(&self) -> u8 {
+        match self.decision {
+            Decision::Accepted { .. } => ACCEPTED,
+            Decision::Refused { .. } => REFUSED,
+            Decision::Unknown(_) => CANNOT_TELL,
+        }
+    }
+}
+
+/// Explains a message and prints it.
+pub(super) fn explain(options: &ExplainOptions) -> u8 {
+    let config = match config::load(&options.config) {
+        Ok(config) => Arc::new(config),
+        Err(error) => {
+            if options.json {
+                print(&format!("{}\n", check::error_json(&error)));
+            } else {
+                print_mistakes(&error);
+            }
+            return exit_code(&error);
+        }
+    };
+    let input = match read(&options.message) {
+        Ok(input) => input,
+        Err(error) => return complain(&format!("{}: {error}", options.message.display()), NO_INPUT),
+    };
+    let Some(message) = recover(&input) else {
+        return complain("there is no start line of a SIP message in it", CANNOT_TELL);
+    };
+    let arrival = match arrival(&config, options) {
+        Ok(arrival) => arrival,
+        Err(what) => return complain(&what, CANNOT_TELL),
+    };
+    let explained = match explained(config, arrival, message, options.offline) {
+        Ok(explained) => explained,
+        Err(code) => return code,
+    };
+    if options.json {
+        print(&format!("{}\n", explained::as_json(&explained)));
+    } else {
+        print(&explained::as_text(&explained, Paint::on(std::io::stdout().is_terminal())));
+    }
+    explained.code()
+}
+
+fn complain(what: &str, code: u8) -> u8 {
+    // Nothing is left to be told if standard error is closed.
+    let _ = writeln!(std::io::stderr(), "ringfence: {what}");
+    code
+}
+
+fn read(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    if path == Path::new("-") {
+        std::io::stdin().lock().take(MOST).read_to_end(&mut bytes)?;
+    } else {
+        std::fs::File::open(PathBuf::from(path))?.take(MOST).read_to_end(&mut bytes)?;
+    }
+    Ok(bytes)
+}
+
+/// One run of a fresh core over the message.
+struct Run {
+    core: Core,
+    now: Instant,
+    comparisons: Vec<Comparison>,
+    out: Vec<Output>,
+}
+
+impl Run {
+    fn of(config: &Arc<Config>, targets: Targets, arrival: Arrival, bytes: &[u8]) -> Self {
+        let now = Instant::now();
+        let mut core = Core::new(Arc::clone(config), Arc::new(targets), [0; 16], 0, now);
+        let mut out = Vec::new();
+        let comparisons = core.explain(now, arrival, bytes, &mut out);
+        let mut run = Self { core, now, comparisons, out };
+        run.lead(arrival, bytes);
+        if let (Some(Outcome::Malformed(fault)), Some(_)) = (run.outcome(), arrival.connection) {
+            // What a stream cannot be cut at comes to the core as such.
+            run.out.clear();
+            run.core.handle(now, Input::Broken { arrival, bytes, fault }, &mut run.out);
+        }
+        run
+    }
+
+    /// Where the media would be led through a relay: on as if that had taken it. Nobody is asked here.
+    fn lead(&mut self, arrival: Arrival, bytes: &[u8]) {
+        let [Output::Anchor(Anchor { exchange, command: Command::Session { .. }, .. })] = &self.out[..] else { return };
+        let (exchange, relay) = (*exchange, exchange.relay);
+        let (family, ip) = (if relay.is_ipv4() { "IP4" } else { "IP6" }, relay.ip());
+        let sdp = format!(
+            "v=0\r\no=- 0 0 IN {family} {ip}\r\ns=in place of what the relay would say\r\nc=IN {family} {ip}\r\nt=0 0\r\nm=audio 9 RTP/AVP 0\r\n"
+        );
+        self.out.clear();
+        self.core.handle(self.now, Input::Anchored { exchange, reply: Ok(Reply::Done(Some(sdp.into()))) }, &mut self.out);
+        self.out.clear();
+        self.comparisons = self.core.explain(self.now, arrival, bytes, &mut self.out);
+        let (value, against) = ("the session description".to_owned(), format!("relay udp:{relay}, which is not asked here"));
+        self.comparisons.push(Comparison { test: Test::Media, value, against, mark: Mark::Waived });
+    }
+
+    fn outcome(&self) -> Option<Outcome> {
+        self.out.iter().rev().find_map(|output| match output {
+            Output::Note(Note::Arrived { outcome, .. }) => Some(*outcome),
+            _ => None,
+        })
+    }
+
+    fn verdict(&self) -> Option<(Verdict, Reason)> {
+        self.out.iter().find_map(|output| match output {
+            Output::Note(Note::Verdict { verdict, reason, .. }) => Some((*verdict, *reason)),
+            _ => None,
+        })
+    }
+}
+
+fn explained(config: Arc<Config>, arrival: Arrival, message: Recovered, offline: bool) -> Result<Explained, u8> {
+    let mut names = Vec::new();
+    // First as if no name had any server: what is refused before the targets needs no DNS.
+    let mut run = Run::of(&config, known(&config, &[]), arrival, &message.bytes);
+    let mut missing = None;
+    if let [Output::Ask(next_hop)] = &run.out[..] {
+        let next_hop = next_hop.clone();
+        if offline {
+            missing = Some(format!("what {next_hop} resolves to"));
+        } else {
+            let written = Written::Name(next_hop.clone());
+            let resolved = online(&config, async |lookup| Resolved::of(&config, &lookup, written).await)?;
+            missing = failed(&config, &resolved);
+            let (servers, hold) = (resolved.servers.clone(), Duration::from_secs(60));
+            let input = Input::Answer { next_hop, servers, hold };
+            run.out.clear();
+            run.core.handle(run.now, input, &mut run.out);
+            run.comparisons = run.core.explain(run.now, arrival, &message.bytes, &mut run.out);
+            run.lead(arrival, &message.bytes);
+            names.push(resolved);
+        }
+    } else if depends_on_names(run.outcome()) {
+        let needed = needed(&config, arrival, &message.bytes);
+        if offline && !needed.is_empty() {
+            let list: Vec<_> = needed.iter().filter_map(|id| config.names.get(id.0 as usize)).map(ToString::to_string).collect();
+            missing = Some(format!("what {} resolves to", list.join(" and ")));
+        } else if !needed.is_empty() {
+            let resolved = resolve_all(&config, &needed)?;
+            let servers: Vec<_> = needed.iter().copied().zip(resolved.iter().map(|of| of.servers.clone())).collect();
+            run = Run::of(&config, known(&config, &servers), arrival, &message.bytes);
+            if depends_on_names(run.outcome()) && !matches!(run.outcome(), Some(Outcome::Forwarded)) {
+                missing = resolved.iter().find_map(|of| failed(&config, of));
+            }
+            names = resolved;
+        }
+    }
+    Ok(told(config, arrival, message, run, names, missing))
+}
+
+/// Whether another answer of DNS could have made another outcome.
+fn depends_on_names(outcome: Option<Outcome>) -> bool {
+    let by_target = [Reason::NoTarget, Reason::TargetsDown, Reason::ForeignTarget];
+    matches!(outcome, Some(Outcome::Forwarded))
+        || matches!(outcome, Some(Outcome::Refused(reason)) if by_target.contains(&reason))
+}
+
+fn failed(config: &Config, resolved: &Resolved) -> Option<String> {
+    let failed = resolved.outcome(config) == Resolution::Failed;
+    failed.then(|| format!("what {} resolves to: DNS failed", resolved.written))
+}
+
+/// Every name known, with these servers; the others with none.
+fn known(config: &Config, servers: &[(NameId, Vec<Server>)]) -> Targets {
+    let mut targets = Targets::unknown(config.names.len());
+    for id in (0..).map(NameId).take(config.names.len()) {
+        targets.set(id, Vec::new());
+    }
+    for (id, servers) in servers {
+        targets.set(*id, servers.clone());
+    }
+    targets
+}
+
+/// The names that the targets of a new request may hang on: of the trunk that it goes out by, or else of the region and of those
+/// that may serve its calls. Too many do no harm: the core chooses.
+fn needed(config: &Config, arrival: Arrival, bytes: &[u8]) -> Vec<NameId> {
+    let region = config.listener(arrival.listener).region;
+    let outbound = match endpoint(config, bytes) {
+        Endpoint::Trunk(_, trunk) => config.trunk(trunk).outbound.as_ref(),
+        _ => None,
+    };
+    let upstream = |id: RegionId| config.region(id).upstream.iter();
+    let hops: Vec<&Hop> = match outbound {
+        Some(outbound) => vec![&outbound.hop],
+        None => upstream(region).chain(config.region(region).nearest.iter().flat_map(|&near| upstream(near))).collect(),
+    };
+    let mut names: Vec<NameId> = Vec::new();
+    for hop in hops {
+        match *hop {
+            Hop::Name(id) if !names.contains(&id) => names.push(id),
+            _ => {}
+        }
+    }
+    names
+}
+
+fn endpoint(config: &Config, bytes: &[u8]) -> Endpoint {
+    let Ok(message) = Message::datagram(bytes) else { return Endpoint::Unknown };
+    let Start::Request { uri, .. } = message.start() else { return Endpoint::Unknown };
+    match Uri::parse(message.slice(uri)).ok().and_then(|uri| uri.host) {
+        Some(Host::Name(name)) => config.endpoints.find(name),
+        _ => Endpoint::Unknown,
+    }
+}
+
+fn resolve_all(config: &Arc<Config>, names: &[NameId]) -> Result<Vec<Resolved>, u8> {
+    let written: Vec<Written> =
+        names.iter().filter_map(|id| config.names.get(id.0 as usize)).cloned().map(Written::Name).collect();
+    online(config, async |lookup| {
+        let mut all = Vec::with_capacity(written.len());
+        for written in written {
+            all.push(Resolved::of(config, &lookup, written).await);
+        }
+        all
+    })
+}
+
+fn told(
+    config: Arc<Config>,
+    arrival: Arrival,
+    message: Recovered,
+    mut run: Run,
+    names: Vec<Resolved>,
+    missing: Option<String>,
+) -> Explained {
+    let decision = match missing {
+        Some(missing) => Decision::Unknown(missing),
+        None => decision(&config, &message.bytes, &run),
+    };
+    let (mut answer, mut targets, mut otherwise) = (None, Vec::new(), None);
+    if !matches!(decision, Decision::Unknown(_)) {
+        let mut attempt = sent(&run.out, &mut targets, &mut answer);
+        // What comes after the first target is learnt from the core: each fails at once.
+        while let Some(failed) = attempt.filter(|_| targets.len() < TARGETS) {
+            run.out.clear();
+            run.core.handle(run.now, Input::Failed(failed), &mut run.out);
+            attempt = sent(&run.out, &mut targets, &mut otherwise);
+        }
+    }
+    Explained { config, arrival, message, comparisons: run.comparisons, decision, answer, targets, otherwise, names }
+}
+
+/// What leaves: to a target, with the attempt there; and to whoever sent the message, the last of it.
+fn sent(out: &[Output], targets: &mut Vec<Target>, answer: &mut Option<Bytes>) -> Option<Attempt> {
+    let mut attempt = None;
+    for output in out {
+        let Output::Send(send) = output else { continue };
+        match send.to {
+            Destination::Peer(_) => *answer = Some(send.bytes.clone()),
+            Destination::Fenced(to) => {
+                targets.push(Target { addr: to.addr(), transport: send.transport, bytes: send.bytes.clone() });
+                attempt = send.attempt;
+            }
+        }
+    }
+    attempt
+}
+
+fn decision(config: &Config, bytes: &[u8], run: &Run) -> Decision {
+    let verdict = run.verdict();
+    let refused = |reason, why: &str| Decision::Refused { reason, why: why.to_owned() };
+    let is_response = Message::datagram(bytes).is_ok_and(|message| matches!(message.start(), Start::Response { .. }));
+    match run.outcome() {
+        Some(Outcome::Forwarded) => Decision::Accepted {
+            reason: verdict.map(|(_, reason)| reason),
+            shadow: matches!(verdict, Some((Verdict::Shadow, _))),
+        },
+        Some(Outcome::Answered(200..=299)) => Decision::Accepted { reason: None, shadow: false },
+        Some(Outcome::Answered(481)) => Decision::Unknown("which transaction it would end".to_owned()),
+        Some(Outcome::Answered(_)) => refused(None, "no proxy may forward it, or the region does not take it"),
+        Some(Outcome::Refused(Reason::ForgedRoute))
+            if config.secret.is_none() && memchr::memmem::find(bytes, b";rf=").is_some() =>
+        {
+            Decision::Unknown("the key that signed the route token: [secret] names no file".to_owned())
+        }
+        Some(Outcome::Refused(reason)) => Decision::Refused { reason: Some(reason), why: reason.phrase().to_owned() },
+        Some(Outcome::Malformed(fault)) => {
+            Decision::Refused { reason: None, why: format!("{}: {}", fault.label(), fault.sentence()) }
+        }
+        Some(Outcome::Dropped(drop)) => {
+            Decision::Refused { reason: None, why: format!("dropped without a word: {}", drop.label()) }
+        }
+        Some(Outcome::Absorbed) => refused(None, "taken in without a word"),
+        _ if is_response => Decision::Unknown("which request it answers: a response passes to whoever asked".to_owned()),
+        _ => Decision::Unknown("which transaction it belongs to".to_owned()),
+    }
+}

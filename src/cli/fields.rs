@@ -1,0 +1,193 @@
+//! What a configuration says, field by field, so that two can be compared. Every field of the snapshot that a file sets is here.
+
+use sha2::{Digest as _, Sha256};
+
+use super::diff::{Kind, Said, Things};
+use crate::config::{Config, Dns, Health, Hop, Limits, Media, Mode, Project, Region, RegionId, Timers, Trunk};
+use crate::fence::Networks;
+use crate::reason::Profile;
+
+/// Everything that a configuration says. Two things of one kind have the same fields in the same order.
+pub(super) fn things(config: &Config) -> Things {
+    let mut things = Things::new();
+    for (name, value) in settings(config) {
+        things.insert((Kind::Setting, name.to_owned()), vec![("value", Said::One(value))]);
+    }
+    things.extend(config.regions.iter().map(|of| ((Kind::Region, of.name.clone()), region(config, of))));
+    things.extend(config.projects.iter().map(|of| ((Kind::Project, of.name.clone()), project(config, of))));
+    for of in &config.trunks {
+        let name = format!("{} of {}", of.name, config.project(of.project).name);
+        things.insert((Kind::Trunk, name), trunk(config, of));
+    }
+    things
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "texts made for it, numbers and borrowed texts alike")]
+fn one(value: impl ToString) -> Said {
+    Said::One(value.to_string())
+}
+
+fn set(networks: &Networks) -> Said {
+    Said::Set(networks.nets().map(|net| net.to_string()).collect())
+}
+
+fn names(config: &Config, regions: &[RegionId]) -> String {
+    if regions.is_empty() {
+        return "none".to_owned();
+    }
+    regions.iter().map(|&id| config.region(id).name.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+fn profile(profile: Profile) -> Said {
+    one(format!("policy {}, capacity {}", profile.policy, profile.capacity))
+}
+
+fn hop(config: &Config, hop: &Hop) -> String {
+    match *hop {
+        Hop::Address { addr, transport } => {
+            transport.map_or_else(|| addr.to_string(), |transport| format!("{addr};transport={}", transport.token()))
+        }
+        Hop::Name(id) => config.names.get(id.0 as usize).map(ToString::to_string).unwrap_or_default(),
+    }
+}
+
+// The patterns below name every field, so that a new one cannot be forgotten here.
+
+fn region(config: &Config, region: &Region) -> Vec<(&'static str, Said)> {
+    let Region { name: _, hostname, served, networks, upstream, nearest, relays, advertise, register, publish, listeners } =
+        region;
+    let listeners = listeners.iter().map(|&id| config.listener(id));
+    let upstream: Vec<_> = upstream.iter().map(|of| hop(config, of)).collect();
+    vec![
+        ("hostname", one(hostname)),
+        ("served", one(served)),
+        ("listen", Said::Set(listeners.map(|of| format!("{}:{}", of.transport.token(), of.addr)).collect())),
+        ("advertise", one(advertise.as_deref().unwrap_or("the listener's address"))),
+        ("networks", set(networks)),
+        ("upstream", one(if upstream.is_empty() { "none".to_owned() } else { upstream.join(", ") })),
+        ("nearest", one(names(config, nearest))),
+        ("relay", Said::Set(relays.iter().map(|addr| format!("udp:{addr}")).collect())),
+        ("REGISTER forwarded", one(register)),
+        ("PUBLISH forwarded", one(publish)),
+    ]
+}
+
+fn project(config: &Config, project: &Project) -> Vec<(&'static str, Said)> {
+    let Project { name: _, pin, mode, media, source_in_region, reject, trunks: _ } = project;
+    let mode = match mode {
+        Mode::Enforce => "enforce",
+        Mode::Shadow => "shadow",
+    };
+    let media = match media {
+        Media::Off => "off",
+        Media::Warn => "warn",
+        Media::Enforce => "enforce",
+        Media::Relay => "relay",
+    };
+    vec![
+        ("pin", one(pin.as_ref().map_or_else(|| "not pinned".to_owned(), |pin| names(config, pin)))),
+        ("mode", one(mode)),
+        ("media", one(media)),
+        ("source", one(if *source_in_region { "in-region" } else { "any" })),
+        ("reject", profile(*reject)),
+    ]
+}
+
+fn trunk(config: &Config, trunk: &Trunk) -> Vec<(&'static str, Said)> {
+    let Trunk { name: _, project: _, networks, media, outbound, reject } = trunk;
+    let outbound = outbound.as_ref();
+    vec![
+        ("networks", set(networks)),
+        ("media", set(media)),
+        ("next hop", one(outbound.map_or_else(|| "none".to_owned(), |of| hop(config, &of.hop)))),
+        ("uri", one(outbound.map_or_else(|| "none".to_owned(), |of| format!("sip:{}", of.hostpart)))),
+        ("outbound_networks", outbound.map_or_else(|| Said::Set([].into()), |of| set(&of.networks))),
+        ("reject", profile(*reject)),
+    ]
+}
+
+fn settings(config: &Config) -> Vec<(&'static str, String)> {
+    let Config {
+        // What the files are, and what is told thing by thing.
+        digest: _,
+        files: _,
+        warnings: _,
+        regions: _,
+        projects: _,
+        trunks: _,
+        listeners: _,
+        names: _,
+        sources: _,
+        endpoints,
+        reject,
+        admin,
+        dns,
+        limits,
+        timers,
+        health,
+        secret,
+    } = config;
+    let mut all = vec![
+        ("global", endpoints.global().unwrap_or("none").to_owned()),
+        ("admin.listen", admin.map_or_else(|| "none".to_owned(), |addr| addr.to_string())),
+        // The key itself is nobody's business; that it is another one is.
+        ("secret", secret.as_ref().map_or_else(|| "made at start".to_owned(), |secret| key_name(&secret.0))),
+        ("reject", format!("policy {}, capacity {}", reject.policy, reject.capacity)),
+    ];
+    let Limits {
+        transactions,
+        per_source,
+        sources,
+        repeats,
+        connections,
+        connections_per_source,
+        write_queue,
+        message,
+        idle,
+        partial,
+        connect,
+    } = limits;
+    all.extend([
+        ("limits.transactions", transactions.to_string()),
+        ("limits.per_source", per_source.map_or_else(|| "none".to_owned(), |rate| format!("{rate}/s"))),
+        ("limits.sources", sources.to_string()),
+        ("limits.repeats", repeats.to_string()),
+        ("limits.connections", connections.to_string()),
+        ("limits.connections_per_source", connections_per_source.to_string()),
+        ("limits.write_queue", write_queue.to_string()),
+        ("limits.message", message.to_string()),
+        ("limits.idle", format!("{idle:?}")),
+        ("limits.partial", format!("{partial:?}")),
+        ("limits.connect", format!("{connect:?}")),
+    ]);
+    let Timers { t1, t2, t4, c, drain, try_for } = timers;
+    all.extend([
+        ("timers.t1", format!("{t1:?}")),
+        ("timers.t2", format!("{t2:?}")),
+        ("timers.t4", format!("{t4:?}")),
+        ("timers.c", format!("{c:?}")),
+        ("timers.drain", format!("{drain:?}")),
+        ("timers.try_for", format!("{try_for:?}")),
+    ]);
+    let Health { interval, fall, back_off, rise } = health;
+    all.extend([
+        ("health.interval", interval.map_or_else(|| "none".to_owned(), |interval| format!("{interval:?}"))),
+        ("health.fall", fall.to_string()),
+        ("health.back_off", format!("{back_off:?}")),
+        ("health.rise", format!("{rise:?}")),
+    ]);
+    let Dns { servers, stale } = dns;
+    let servers: Vec<_> = servers.iter().map(ToString::to_string).collect();
+    all.extend([
+        ("dns.servers", if servers.is_empty() { "the system's".to_owned() } else { servers.join(", ") }),
+        ("dns.stale", format!("{stale:?}")),
+    ]);
+    all
+}
+
+/// What tells one key from another, and tells nothing of the key.
+fn key_name(key: &[u8; 16]) -> String {
+    let digest = Sha256::new().chain_update(b"ringfence key name").chain_update(key).finalize();
+    let name = digest.iter().take(4).fold(0_u32, |name, &octet| name << 8 | u32::from(octet));
+    format!("a file's key, known as {name:08x}")
+}

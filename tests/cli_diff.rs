@@ -1,0 +1,125 @@
+//! `ringfence check --diff` from outside: what it says of two configurations, and with which code it ends.
+
+#![expect(clippy::unwrap_used, reason = "a test may stop where the program cannot be started")]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::{Value, json};
+
+const OLD: &str = r#"
+serve = ["eu"]
+[region.eu]
+hostname = "eu.sip.example.com"
+listen = ["udp:203.0.113.10:5060", "tcp:203.0.113.10:5060"]
+networks = ["203.0.113.0/24", "10.20.0.0/16"]
+upstream = ["10.20.0.5:5060"]
+[region.us]
+hostname = "us.sip.example.com"
+networks = ["198.51.100.0/24"]
+[project.acme]
+pin = ["eu"]
+[project.acme.trunk.carrier]
+networks = ["54.171.127.192/30", "192.0.2.0/24"]
+[project.gone]
+[secret]
+file = "KEY"
+"#;
+
+fn write(test: &str, name: &str, text: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("diff-{test}-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("a.key"), "a key that only this test knows, long enough\n").unwrap();
+    std::fs::write(folder.join("b.key"), "another key that only this test knows, long enough\n").unwrap();
+    let path = folder.join(name);
+    std::fs::write(&path, text).unwrap();
+    path
+}
+
+fn diff(test: &str, old: &str, new: &str, arguments: &[&str]) -> Output {
+    let (old, new) =
+        (write(test, "old.toml", &old.replace("KEY", "a.key")), write(test, "new.toml", &new.replace("KEY", "a.key")));
+    Command::new(env!("CARGO_BIN_EXE_ringfence")).args(["check", "--diff"]).args([old, new]).args(arguments).output().unwrap()
+}
+
+fn out(output: &Output) -> &str {
+    std::str::from_utf8(&output.stdout).unwrap()
+}
+
+/// A new configuration in which much is otherwise.
+fn new() -> String {
+    OLD.replace("\"tcp:203.0.113.10:5060\"", "\"udp:203.0.113.11:5060\"")
+        .replace("pin = [\"eu\"]", "pin = [\"us\"]\nmode = \"shadow\"")
+        .replace("192.0.2.0/24", "192.0.3.0/24")
+        .replace("[project.gone]", "[project.new]\n[project.new.trunk.one]\nnetworks = [\"192.0.2.1/32\"]")
+        .replace("KEY", "b.key")
+        + "[limits]\nper_source = \"100/s\"\n[region.uk]\nhostname = \"uk.sip.example.com\"\nnetworks = [\"10.30.0.0/16\"]\n"
+}
+
+#[test]
+fn the_readme_shows_what_is_printed() {
+    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+    let block = |mark: &str| {
+        let (_, rest) = readme.split_once(mark).unwrap_or_else(|| panic!("no {mark}"));
+        let (_, rest) = rest.split_once("```").unwrap();
+        rest.split_once('\n').unwrap().1.split_once("```").unwrap().0
+    };
+    let old = block("## A first configuration").replace("ringfence.key", "KEY");
+    let new = old.replace(", \"tcp:203.0.113.10:5060\"", "").replace("pin = [\"eu\"]", "pin = [\"us\"]")
+        + "[project.acme.trunk.second]\nnetworks = [\"192.0.2.0/24\"]\n";
+    assert_eq!(out(&diff("readme", &old, &new, &[])), block("<!-- diff -->"));
+}
+
+#[test]
+fn nothing_is_said_as_such() {
+    // The order of tables and of networks says nothing.
+    let same = OLD.replace("\"203.0.113.0/24\", \"10.20.0.0/16\"", "\"10.20.0.0/17\", \"10.20.128.0/17\", \"203.0.113.0/24\"");
+    let output = diff("same", OLD, &same, &[]);
+    assert_eq!((output.status.code(), out(&output)), (Some(0), "nothing\n"), "{output:?}");
+    let output = diff("same-json", OLD, &same, &["--json"]);
+    assert_eq!((output.status.code(), out(&output)), (Some(0), "{\"valid\":true,\"changes\":[]}\n"));
+}
+
+#[test]
+fn each_thing_is_told_field_by_field() {
+    let output = diff("text", OLD, &new(), &[]);
+    assert_eq!(output.status.code(), Some(3), "{output:?}");
+    let names = |line: &str| line.split("known as ").map(|part| part.get(8..).unwrap_or_default().to_owned()).collect::<Vec<_>>();
+    let lines: Vec<&str> = out(&output).lines().collect();
+    let secret = lines.iter().position(|line| *line == "changed setting secret").unwrap();
+    assert_eq!(names(lines[secret + 1]).len(), 3, "{output:?}");
+    assert!(!out(&output).contains("a key that only"), "{output:?}");
+    let told: Vec<&str> = lines.iter().enumerate().filter(|(at, _)| *at != secret + 1).map(|(_, line)| *line).collect();
+    assert_eq!(
+        told.join("\n"),
+        "changed setting limits.per_source\n        value: none → 100/s\nchanged setting secret\n\
+         changed region eu\n        listen: -tcp:203.0.113.10:5060 +udp:203.0.113.11:5060\nadded   region uk\n\
+         changed project acme\n        pin: eu → us\n        mode: enforce → shadow\nremoved project gone\nadded   project new\n\
+         changed trunk carrier of acme\n        networks: -192.0.2.0/24 +192.0.3.0/24\nadded   trunk one of new\n\
+         3 added, 1 removed, 5 changed"
+    );
+}
+
+#[test]
+fn the_same_for_machines() {
+    let output = diff("json", OLD, &new(), &["--json"]);
+    assert_eq!(output.status.code(), Some(3), "{output:?}");
+    let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let changes = found["changes"].as_array().unwrap();
+    let of = |kind: &str, name: &str| changes.iter().find(|of| of["kind"] == kind && of["name"] == name).unwrap().clone();
+    let listen = json!({ "field": "listen", "removed": ["tcp:203.0.113.10:5060"], "added": ["udp:203.0.113.11:5060"] });
+    assert_eq!(of("region", "eu"), json!({ "kind": "region", "name": "eu", "change": "changed", "fields": [listen] }));
+    assert_eq!(of("project", "acme")["fields"][0], json!({ "field": "pin", "old": "eu", "new": "us" }));
+    assert_eq!(of("project", "gone"), json!({ "kind": "project", "name": "gone", "change": "removed", "fields": [] }));
+}
+
+#[test]
+fn a_file_with_mistakes_is_no_configuration() {
+    let output = diff("broken", OLD, "colour = 1\n", &[]);
+    assert_eq!((output.status.code(), out(&output)), (Some(78), ""), "{output:?}");
+    let output = diff("broken-json", OLD, "colour = 1\n", &["--json"]);
+    assert_eq!(output.status.code(), Some(78));
+    assert!(out(&output).starts_with("{\"valid\":false"), "{output:?}");
+    let with_config = diff("both", OLD, OLD, &["-c", "deploy/ringfence.toml"]);
+    assert_eq!(with_config.status.code(), Some(2), "{with_config:?}");
+}
