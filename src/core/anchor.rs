@@ -86,6 +86,11 @@ pub(super) enum Anchored {
 }
 
 impl Anchored {
+    /// What would have refused it, did its project not only watch.
+    pub(super) fn shadow(&self) -> Option<Reason> {
+        if let Self::Shadow(reason) = self { Some(*reason) } else { None }
+    }
+
     /// The same as a ruling on the media.
     pub(super) fn ruling(&self) -> Ruling {
         match self {

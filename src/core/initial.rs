@@ -4,7 +4,7 @@
 
 use super::Core;
 use super::admit::{self, Admitted, Refusal, Source};
-use super::anchor::{Anchored, Mooring, Pending};
+use super::anchor::{Mooring, Pending};
 use super::forward;
 use super::io::{Drop, Note, Outcome, Output, Verdict};
 use super::limit::Pace;
@@ -73,7 +73,7 @@ impl Core {
             Mooring::Fast(moored, anchored) => (moored, anchored),
             Mooring::Denied(reason, detail) => return Ok(self.refuse(case, &refusal(reason, detail), out)),
         };
-        let shadow = admitted.shadow.or(if let Anchored::Shadow(reason) = anchored { Some(reason) } else { None });
+        let shadow = admitted.shadow.or_else(|| anchored.shadow());
         let serving = Serving::by(&config, &self.targets, case.region(), admitted.outbound, shadow);
         serving.spare(&config, admitted.project, &mut targets);
         let uri = outbound.map(|outbound| {

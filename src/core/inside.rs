@@ -7,7 +7,7 @@ use std::time::Instant;
 use super::Core;
 use super::account::{Mark, Test, around, trunk_name};
 use super::admit::{Refusal, shown};
-use super::anchor::{Anchored, Mooring, Pending};
+use super::anchor::{Mooring, Pending};
 use super::forward;
 use super::io::{Outcome, Output, Verdict};
 use super::media::{Part, Ruling, Side, Speaker};
@@ -54,9 +54,10 @@ impl Core {
             return Ok(outcome);
         }
         let found = target::find_uri(&way.next, self.book(case.now), fence, self.dialog_order(case).telling(case.account))?;
-        if let Some(outcome) = self.dialog_media(case, &way, out) {
-            return Ok(outcome);
-        }
+        let foreign = match self.dialog_media(case, &way, out) {
+            Ok(foreign) => foreign,
+            Err(outcome) => return Ok(outcome),
+        };
         let mut targets = match found {
             Found::Inside(targets) => targets,
             Found::Nothing => {
@@ -77,7 +78,7 @@ impl Core {
                 return Ok(self.refuse_488(case, &refusal(reason, detail), out));
             }
         };
-        if let Anchored::Shadow(reason) = anchored {
+        if let Some(reason) = foreign.or_else(|| anchored.shadow()) {
             out.push(verdict(case.region(), Some(trunk.project), Some(way.vouched.trunk), Verdict::Shadow, reason));
         }
         self.work.edit.clear();
@@ -103,18 +104,15 @@ impl Core {
         Ok(Outcome::Forwarded)
     }
 
-    /// Media of a request inside a dialog: refused with 488, so that the call goes on as it was.
-    fn dialog_media(&mut self, case: &Case<'_, '_>, way: &Way<'_>, out: &mut Vec<Output>) -> Option<Outcome> {
+    /// Media of a request inside a dialog: refused with 488, so that the call goes on as it was. `Ok`: what would have refused it.
+    fn dialog_media(&mut self, case: &Case<'_, '_>, way: &Way<'_>, out: &mut Vec<Output>) -> Result<Option<Reason>, Outcome> {
         let config = self.config.clone();
         let speaker = speaker(&config, case, way.vouched);
         let (project, trunk) = (speaker.project, speaker.trunk);
         match speaker.judge(&config, case.message, case.request.method, Part::Offer, case.account, out) {
-            Ruling::Pass => None,
-            Ruling::Shadow(reason) => {
-                out.push(verdict(case.region(), project, trunk, Verdict::Shadow, reason));
-                None
-            }
-            Ruling::Foreign(reason, detail) => Some(self.refuse_488(case, &Refusal { reason, project, trunk, detail }, out)),
+            Ruling::Pass => Ok(None),
+            Ruling::Shadow(reason) => Ok(Some(reason)),
+            Ruling::Foreign(reason, detail) => Err(self.refuse_488(case, &Refusal { reason, project, trunk, detail }, out)),
         }
     }
 

@@ -669,3 +669,43 @@ fn a_call_out_is_anchored_too() {
     assert!(is_relayed(&back[0]) && back[0].to == SERVER.parse().unwrap());
     assert_eq!(asked(&mut site), ["offer fone", "answer fone u"]);
 }
+
+#[test]
+fn a_reload_leaves_calls_their_relay_or_goes_on_without() {
+    let reload = |site: &mut Site, text: &str| {
+        let config = std::sync::Arc::new(ringfence::config::parse(std::path::Path::new("test.toml"), text).unwrap());
+        site.input(Input::Config(config));
+    };
+    // One relay is gone, and it is the call's: another takes the next offer.
+    let mut site = site();
+    let route = established(&mut site);
+    let relay = site.questions[0].relay.addr();
+    let keep = if relay == FIRST.parse().unwrap() { OTHER } else { FIRST };
+    reload(&mut site, &CONFIG.replace("[\"udp:10.1.0.8:2223\", \"udp:10.1.0.9:2223\"]", &format!("[\"udp:{keep}\"]")));
+    asked(&mut site);
+    let sent = site.from(TRUNK, &with(&within("UPDATE", 2, &route), CARRIED));
+    assert!(is_relayed(&sent[0]), "{sent:?}");
+    assert_eq!(site.questions[0].relay.addr(), keep.parse().unwrap());
+    // The project goes by no relay any more: the call goes on, and what the relay has ends with it.
+    let mut site = self::site();
+    let route = established(&mut site);
+    asked(&mut site);
+    reload(&mut site, &CONFIG.replacen("media = \"relay\"", "media = \"enforce\"", 1));
+    let sent = site.from(TRUNK, &with(&within("UPDATE", 2, &route), CARRIED));
+    assert!(sent[0].text().contains(CARRIED) && asked(&mut site).is_empty());
+    let bye = site.from(TRUNK, &within("BYE", 3, &route));
+    site.from(SERVER, &respond(&bye[0], 200, "u", ""));
+    assert_eq!(asked(&mut site), ["delete"]);
+    // While a message waits its relay may go: whatever that says comes from outside then.
+    let mut site = self::site();
+    site.relay = None;
+    site.from(TRUNK, &invite(HOST, CARRIED, "one"));
+    let anchor = site.questions[0].clone();
+    let keep = if anchor.relay.addr() == FIRST.parse().unwrap() { OTHER } else { FIRST };
+    reload(&mut site, &CONFIG.replace("[\"udp:10.1.0.8:2223\", \"udp:10.1.0.9:2223\"]", &format!("[\"udp:{keep}\"]")));
+    assert!(site.anchored(anchor.exchange, does(&anchor)).is_empty());
+    assert_eq!(site.questions[1].relay.addr(), keep.parse().unwrap(), "the other is asked");
+    let anchor = site.questions[1].clone();
+    let sent = site.anchored(anchor.exchange, does(&anchor));
+    assert!(is_relayed_invite(&sent[1]));
+}
