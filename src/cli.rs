@@ -20,6 +20,8 @@ mod explained;
 mod fields;
 mod online;
 pub(crate) mod paint;
+mod probe;
+mod probed;
 mod recover;
 mod resolve;
 mod trace;
@@ -56,6 +58,7 @@ pub fn main() -> ExitCode {
             let apex = zone.as_deref().map(|zone| zone::Apex { zone, servers: &servers });
             zone::zone(&config, ttl, apex.as_ref())
         }
+        Command::Probe(options) => probe::probe(&options),
         Command::Explain(options) => explain::explain(&options),
         Command::Demo { once } => demo(once),
     };
@@ -73,7 +76,13 @@ fn run(path: PathBuf) -> u8 {
     for warning in &config.warnings {
         print_mistake("warning", warning);
     }
-    crate::telemetry::log::start();
+    let _flush = match crate::telemetry::log::start() {
+        Ok(flush) => flush,
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "ringfence: {error}");
+            return UNAVAILABLE;
+        }
+    };
     match crate::net::run(Arc::new(config), path) {
         Ok(()) => OK,
         Err(error) => {
@@ -110,6 +119,13 @@ fn print_mistake(kind: &str, mistake: &Mistake) {
     let mut out = std::io::stderr().lock();
     let paint = Paint::on(out.is_terminal());
     let _ = writeln!(out, "{}\n", check::drawn(kind, mistake, paint));
+}
+
+/// Says on standard error why there is nothing else to say.
+fn complain(what: &str, code: u8) -> u8 {
+    // Nothing is left to be told if standard error is closed.
+    let _ = writeln!(std::io::stderr(), "ringfence: {what}");
+    code
 }
 
 /// A closed pipe has read all that it wanted.

@@ -295,8 +295,9 @@ fn rsip_stays_in_the_demo() {
 #[test]
 fn only_net_gives_bytes_to_addresses() {
     let mut found = Vec::new();
-    // The demo's actors are peers of the daemon, not part of it.
-    for source in sources().into_iter().filter(|source| !source.is_in("src/demo")) {
+    // The demo's actors and `ringfence probe` are peers of a daemon, not part of one: telephones that call whomever their user names.
+    let is_telephone = |path: &Path| path.starts_with("src/demo") || path == Path::new("src/cli/probe/wire.rs");
+    for source in sources().into_iter().filter(|source| !is_telephone(&source.path)) {
         for name in RAW_SENDS.iter().filter(|name| calls(&source.tokens, name)) {
             found.push(format!("{} {name}", source.path.display()));
         }
@@ -304,7 +305,8 @@ fn only_net_gives_bytes_to_addresses() {
     // `stream::connect` is called by its path in the worker, with a fenced address; it is the one place that opens connections.
     // A relay's socket is connected when it is opened, to a fenced address too.
     found.retain(|place| place != "src/net/worker.rs connect");
-    let expected = ["src/net/relaying.rs connect", "src/net/stream.rs connect", "src/net/udp.rs send_to"];
+    let expected =
+        ["src/net/collect.rs send_to", "src/net/relaying.rs connect", "src/net/stream.rs connect", "src/net/udp.rs send_to"];
     assert_eq!(found, expected, "sendmsg is called by its bare name, see below");
     let bare: Vec<_> = sources()
         .into_iter()
@@ -312,9 +314,17 @@ fn only_net_gives_bytes_to_addresses() {
             source.tokens.windows(2).any(|pair| RAW_SENDS.contains(&pair[0].as_str()) && pair[0] != "connect" && pair[1] == "(")
         })
         .map(|source| source.path)
-        .filter(|path| !path.starts_with("src/demo"))
+        .filter(|path| !is_telephone(path))
         .collect();
-    assert_eq!(bare, [Path::new("src/net/udp.rs")]);
+    assert_eq!(bare, [Path::new("src/net/collect.rs"), Path::new("src/net/udp.rs")]);
+}
+
+#[test]
+fn the_daemon_uses_no_telephone() {
+    let users = sources().into_iter().filter(|source| has(&source.tokens, "Wire"));
+    let mut users: Vec<_> = users.map(|source| source.path.display().to_string()).collect();
+    users.sort();
+    assert_eq!(users, ["src/cli/probe.rs", "src/cli/probe/exchange.rs", "src/cli/probe/wire.rs"]);
 }
 
 #[test]
@@ -335,6 +345,9 @@ fn a_destination_becomes_an_address_in_one_place() {
     {
         assert!(stream.text.contains(signature), "{signature}");
     }
+    // So is a copy of a message sent.
+    let collect = sources.iter().find(|source| source.is_in("src/net/collect.rs")).unwrap();
+    assert!(collect.text.contains("fn give(&mut self, packet: &[u8], to: Fenced)"));
 }
 
 #[test]

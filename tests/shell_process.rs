@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+use std::io::Read;
 use std::net::UdpSocket;
 use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
@@ -21,6 +22,10 @@ struct Process {
 impl Process {
     /// A daemon on the well-known port of a network of its own.
     fn start(network: u8, environment: &[(&str, &str)]) -> Self {
+        Self::start_with(network, environment, Stdio::null())
+    }
+
+    fn start_with(network: u8, environment: &[(&str, &str)], errors: Stdio) -> Self {
         let directory = std::env::temp_dir().join(format!("ringfence-process-{}-{network}", std::process::id()));
         std::fs::create_dir_all(&directory).unwrap();
         let socket = directory.join("notify");
@@ -32,7 +37,7 @@ impl Process {
             .arg(directory.join("ringfence.toml"))
             .env("NOTIFY_SOCKET", &socket)
             .envs(environment.iter().copied())
-            .stderr(Stdio::null())
+            .stderr(errors)
             .spawn()
             .unwrap();
         Self { child, systemd, directory, network }
@@ -134,4 +139,33 @@ fn a_second_signal_does_not_wait_for_calls() {
     assert!(process.child.try_wait().unwrap().is_none(), "an open call is waited for");
     process.signal("-TERM");
     assert!(process.ended().success());
+}
+
+#[test]
+fn a_log_that_nobody_reads_stops_no_call() {
+    let mut process = Process::start_with(4, &[("RUST_LOG", "debug")], Stdio::piped());
+    assert!(process.told().starts_with("READY=1\n"));
+    let caller = UdpSocket::bind("127.53.4.2:0").unwrap();
+    caller.set_read_timeout(Some(PATIENCE)).unwrap();
+    let from = caller.local_addr().unwrap();
+    // More than the pipe holds, of a reason whose lines are limited only far above a few calls.
+    for call in 0..1000 {
+        let long = "x".repeat(200);
+        let invite = format!(
+            "INVITE sip:1@nobody.eu.sip.example.com SIP/2.0\r\nVia: SIP/2.0/UDP {from};branch=z9hG4bK{call};rport\r\n\
+             Max-Forwards: 70\r\nFrom: <sip:a@{from}>;tag=1\r\nTo: <sip:1@acme.eu.sip.example.com>\r\nCall-ID: {call}{long}\r\n\
+             CSeq: 1 INVITE\r\nContact: <sip:a@{from}>\r\nContent-Length: 0\r\n\r\n"
+        );
+        caller.send_to(invite.as_bytes(), "127.53.4.1:5060").unwrap();
+        let mut answer = [0; 2048];
+        let length = caller.recv(&mut answer).unwrap();
+        assert!(answer[..length].starts_with(b"SIP/2.0 404"), "{}", String::from_utf8_lossy(&answer[..length]));
+    }
+    process.signal("-TERM");
+    assert!(process.told().starts_with("STOPPING=1\n"));
+    assert!(process.ended().success());
+    let mut log = Vec::new();
+    process.child.stderr.take().unwrap().read_to_end(&mut log).unwrap();
+    // A page of the pipe holds whole lines alone.
+    assert!(log.len() > 48 << 10, "the pipe was full: {} octets", log.len());
 }

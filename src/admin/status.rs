@@ -7,29 +7,70 @@ use serde_json::{Value, json};
 use super::Ready;
 use super::ask::Known;
 use super::moment::Now;
-use crate::config::{Config, Region, RegionId, Transport, Written};
+use crate::config::{Config, Endpoint, Region, RegionId, Transport, Written};
 use crate::core::io::{Failure, TargetStatus};
 use crate::dns::{NameStatus, Server};
 use crate::fence::Networks;
+use crate::reason::Reason;
+use crate::telemetry::hour::{Minute, Summary};
+
+/// Rows of refused projects, and of repeating trunks.
+const ROWS: usize = 20;
+
+/// What only the admin endpoint's own thread knows.
+#[derive(Clone, Copy)]
+pub(super) struct Own<'a> {
+    pub(super) ready: &'a Ready,
+    pub(super) started: Instant,
+    pub(super) hour: &'a Summary,
+}
 
 /// The whole object. `targets`: `None` if the worker did not say how they stand.
-pub(super) fn status(known: &Known, targets: Option<&[TargetStatus]>, ready: &Ready, started: Instant, now: Now) -> Value {
-    let Known { config, names } = known;
-    let regions = (0..).map(RegionId).zip(&config.regions).map(|(id, of)| region(config, id, of, targets, now));
+pub(super) fn status(known: &Known, targets: Option<&[TargetStatus]>, own: Own<'_>, now: Now) -> Value {
+    let Known { config, names, loaded } = known;
+    let Own { ready, started, hour: last } = own;
+    // What a reload took away may still end its calls, but is not there any more.
+    let named = |&(id, region): &(RegionId, &Region)| {
+        !region.leaving || config.endpoints.find(region.hostname.as_bytes()) == Endpoint::Region(id)
+    };
+    let regions = (0..).map(RegionId).zip(&config.regions).filter(named).map(|(id, of)| region(config, id, of, targets, now));
     let missing = ready.missing();
     json!({
         "version": env!("CARGO_PKG_VERSION"),
         "configuration": {
             "digest": config.digest,
             "files": config.files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>(),
+            "loaded": now.at(*loaded),
+            "loaded_seconds": now.since(*loaded).as_secs(),
+            "projects": config.projects.len(),
+            "trunks": config.trunks.len(),
         },
         "started": now.at(started),
         "uptime_seconds": now.since(started).as_secs(),
         "ready": missing.is_empty(),
         "draining": ready.is_draining(),
         "missing": missing,
+        "hour": hour(last),
         "regions": regions.collect::<Vec<_>>(),
         "names": names.iter().map(|of| name(config, of)).collect::<Vec<_>>(),
+    })
+}
+
+fn hour(hour: &Summary) -> Value {
+    let minute = |&Minute { ago, accepted, refused, shadow }: &Minute| json!({ "ago": ago, "accepted": accepted, "refused": refused, "shadow": shadow });
+    let verdict = |([region, verdict, reason], count): &([Box<str>; 3], u64)| {
+        let id = Reason::ALL.into_iter().find(|of| of.token() == &**reason).map(Reason::id);
+        json!({ "region": region, "verdict": verdict, "id": id, "reason": reason, "count": count })
+    };
+    let refused = |([region, project, verdict, reason], count): &([Box<str>; 4], u64)| json!({ "region": region, "project": project, "verdict": verdict, "reason": reason, "count": count });
+    let repeat = |([region, project, trunk], count): &([Box<str>; 3], u64)| json!({ "region": region, "project": project, "trunk": trunk, "count": count });
+    json!({
+        "minutes": hour.minutes.iter().map(minute).collect::<Vec<_>>(),
+        "verdicts": hour.verdicts.iter().map(verdict).collect::<Vec<_>>(),
+        "refused": hour.refused.iter().take(ROWS).map(refused).collect::<Vec<_>>(),
+        "refused_more": hour.refused.len().saturating_sub(ROWS),
+        "repeats": hour.repeats.iter().take(ROWS).map(repeat).collect::<Vec<_>>(),
+        "repeats_more": hour.repeats.len().saturating_sub(ROWS),
     })
 }
 
@@ -151,17 +192,42 @@ mod tests {
             failure: Some(Failure::Unreachable),
             relay: false,
         };
-        let known = Known { names: vec![answered(&config)], config: Arc::clone(&config) };
+        let known = Known { names: vec![answered(&config)], config: Arc::clone(&config), loaded: ago(90) };
         let ready = Ready::default();
-        let status = status(&known, Some(&[target]), &ready, ago(100), now);
+        let last = Summary {
+            minutes: vec![Minute { ago: 1, accepted: 0, refused: 3, shadow: 0 }],
+            verdicts: vec![(["eu", "refuse", "foreign-number"].map(Box::from), 3)],
+            refused: (0..ROWS + 5).map(|at| (["eu", &format!("p{at}"), "refuse", "foreign-number"].map(Box::from), 1)).collect(),
+            repeats: vec![(["eu", "acme", "t"].map(Box::from), 2)],
+        };
+        let mut status = status(&known, Some(&[target]), Own { ready: &ready, started: ago(100), hour: &last }, now);
+        let refused = std::mem::take(status["hour"]["refused"].as_array_mut().unwrap());
+        assert_eq!(refused.len(), ROWS);
+        let row = json!({ "region": "eu", "project": "p1", "verdict": "refuse", "reason": "foreign-number", "count": 1 });
+        assert_eq!(refused[1], row);
         let expected = json!({
             "version": env!("CARGO_PKG_VERSION"),
-            "configuration": { "digest": config.digest, "files": ["test.toml"] },
+            "configuration": {
+                "digest": config.digest,
+                "files": ["test.toml"],
+                "loaded": "1970-01-01T00:15:10Z",
+                "loaded_seconds": 90,
+                "projects": 1,
+                "trunks": 0,
+            },
             "started": "1970-01-01T00:15:00Z",
             "uptime_seconds": 100,
             "ready": false,
             "draining": false,
             "missing": ["listeners are not bound yet", "not every upstream name has been resolved yet"],
+            "hour": {
+                "minutes": [{ "ago": 1, "accepted": 0, "refused": 3, "shadow": 0 }],
+                "verdicts": [{ "region": "eu", "verdict": "refuse", "id": 131, "reason": "foreign-number", "count": 3 }],
+                "refused": [],
+                "refused_more": 5,
+                "repeats": [{ "region": "eu", "project": "acme", "trunk": "t", "count": 2 }],
+                "repeats_more": 0,
+            },
             "regions": [
                 {
                     "name": "eu",
@@ -240,7 +306,17 @@ mod tests {
         let ready = Ready::default();
         ready.set(Latch::Listeners, true);
         ready.set(Latch::Targets, true);
-        let shown = status(&Known { config, names: vec![name] }, Some(&[target]), &ready, ago(86_400), now);
+        let last = Summary {
+            minutes: vec![Minute { ago: 2, accepted: 310, refused: 1, shadow: 0 }],
+            verdicts: vec![
+                (["eu", "accept", "in-region"].map(Box::from), 310),
+                (["eu", "refuse", "foreign-endpoint"].map(Box::from), 1),
+            ],
+            refused: vec![(["eu", "acme", "refuse", "foreign-endpoint"].map(Box::from), 1)],
+            repeats: Vec::new(),
+        };
+        let known = Known { config, names: vec![name], loaded: ago(3600) };
+        let shown = status(&known, Some(&[target]), Own { ready: &ready, started: ago(86_400), hour: &last }, now);
         let readme = include_str!("../../README.md");
         let (_, example) = readme.split_once("<!-- status -->\n```json\n").unwrap();
         let (example, _) = example.split_once("```").unwrap();

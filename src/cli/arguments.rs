@@ -106,6 +106,15 @@ pub(super) enum Command {
   69  there are no usable name servers
   78  the configuration has mistakes")]
     Explain(ExplainOptions),
+    /// Call an endpoint, and report what it answers, how fast, and in words why it refuses: OPTIONS, or an INVITE that is cancelled
+    #[command(after_help = "Exit codes:
+   0  it answered 2xx, or the call rang and was cancelled
+   1  another final answer: it refuses
+   2  no answer, or nothing to send to, or wrong arguments
+  66  FILE cannot be read
+  69  there are no usable name servers
+  78  the configuration has mistakes")]
+    Probe(ProbeOptions),
     /// Show the daemon at work on loopback: two regions, a trunk, four calls, their ladders and verdicts
     #[command(after_help = "Exit codes:
    0  every call ended as it should
@@ -141,6 +150,28 @@ pub(super) struct ExplainOptions {
     pub(super) json: bool,
     /// The message, or `-` for standard input: as it was on the wire, or pasted from a log or the text of a capture
     pub(super) message: PathBuf,
+}
+
+/// Whom to call, and how.
+#[derive(Debug, Args)]
+pub(super) struct ProbeOptions {
+    /// sip:[USER@]HOST[:PORT][;transport=udp|tcp]
+    pub(super) uri: String,
+    /// Send an INVITE without a session description; it is cancelled when it rings, and ended by BYE if somebody answers
+    #[arg(long)]
+    pub(super) invite: bool,
+    /// The transport, if neither the URI nor DNS is to say it
+    #[arg(short, long, value_parser = transports())]
+    pub(super) transport: Option<Transport>,
+    /// Send nothing to an address that is outside every region of this configuration, and use its name servers
+    #[arg(short, long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+    /// How long to wait for an answer of one address, in seconds, before the next one
+    #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=180))]
+    pub(super) timeout: u64,
+    /// One JSON object on standard output
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
 impl ExplainOptions {

@@ -3,7 +3,7 @@
 //! The message is handed to the daemon's own core, as if it had just come in, and what the core puts out is told. Judges nothing
 //! itself.
 
-use std::io::{IsTerminal as _, Read as _, Write as _};
+use std::io::{IsTerminal as _, Read as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use super::explained;
 use super::paint::Paint;
 use super::recover::{Recovered, recover};
 use super::resolve::{Outcome as Resolution, Resolved, online};
-use super::{NO_INPUT, check, exit_code, print, print_mistakes};
+use super::{NO_INPUT, check, complain, exit_code, print, print_mistakes};
 use crate::config::{self, Config, Endpoint, Hop, Listener, NameId, RegionId, Transport, Written};
 use crate::core::Core;
 use crate::core::account::{Comparison, Mark, Test};
@@ -123,12 +123,6 @@ pub(super) fn explain(options: &ExplainOptions) -> u8 {
         print(&explained::as_text(&explained, Paint::on(std::io::stdout().is_terminal())));
     }
     explained.code()
-}
-
-fn complain(what: &str, code: u8) -> u8 {
-    // Nothing is left to be told if standard error is closed.
-    let _ = writeln!(std::io::stderr(), "ringfence: {what}");
-    code
 }
 
 fn read(path: &Path) -> std::io::Result<Vec<u8>> {

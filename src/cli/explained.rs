@@ -84,7 +84,8 @@ fn named(reason: Reason) -> String {
     format!("{} {reason}", reason.id())
 }
 
-fn first_line(bytes: &[u8]) -> String {
+/// The start line, fit for a terminal.
+pub(super) fn first_line(bytes: &[u8]) -> String {
     let line = bytes.split(|&octet| matches!(octet, b'\r' | b'\n')).next().unwrap_or_default();
     plain(line)
 }
@@ -99,7 +100,7 @@ fn indented(bytes: &[u8]) -> String {
 }
 
 /// Text from a message, without what would move a terminal's cursor.
-fn plain(bytes: &[u8]) -> String {
+pub(super) fn plain(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 

@@ -54,8 +54,22 @@ fn hop(config: &Config, hop: &Hop) -> String {
 // The patterns below name every field, so that a new one cannot be forgotten here.
 
 fn region(config: &Config, region: &Region) -> Vec<(&'static str, Said)> {
-    let Region { name: _, hostname, served, networks, upstream, nearest, relays, advertise, register, publish, listeners } =
-        region;
+    // What is leaving is of a running daemon, not of the files.
+    let Region {
+        name: _,
+        hostname,
+        served,
+        leaving: _,
+        networks,
+        upstream,
+        nearest,
+        relays,
+        advertise,
+        register,
+        publish,
+        listeners,
+        collector,
+    } = region;
     let listeners = listeners.iter().map(|&id| config.listener(id));
     let upstream: Vec<_> = upstream.iter().map(|of| hop(config, of)).collect();
     vec![
@@ -69,6 +83,10 @@ fn region(config: &Config, region: &Region) -> Vec<(&'static str, Said)> {
         ("relay", Said::Set(relays.iter().map(|addr| format!("udp:{addr}")).collect())),
         ("REGISTER forwarded", one(register)),
         ("PUBLISH forwarded", one(publish)),
+        (
+            "copies go to",
+            one(collector.map_or_else(|| "nobody".to_owned(), |of| format!("{} as node {}", of.to.addr(), of.node))),
+        ),
     ]
 }
 

@@ -185,17 +185,23 @@ pub(super) fn resolve(path: &Path, written: Written, json: bool) -> u8 {
 
 /// Gives a task the name servers of a configuration; the exit code if there are none.
 pub(super) fn online<T>(config: &Config, task: impl AsyncFnOnce(Lookup) -> T) -> Result<T, u8> {
-    let unavailable = |error: &dyn std::error::Error| {
-        // Nothing is left to be told if standard error is closed.
-        let _ = writeln!(std::io::stderr(), "ringfence: {error}");
-        UNAVAILABLE
-    };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
-    let runtime = runtime.map_err(|error| unavailable(&error))?;
-    runtime.block_on(async {
+    asynchronously(async || {
         let lookup = Lookup::new(&config.dns).map_err(|error: ResolverError| unavailable(&error))?;
         Ok(task(lookup).await)
     })
+}
+
+/// Runs a task to its end.
+pub(super) fn asynchronously<T>(task: impl AsyncFnOnce() -> Result<T, u8>) -> Result<T, u8> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
+    runtime.map_err(|error| unavailable(&error))?.block_on(task())
+}
+
+/// Says what is not to be had, and returns the exit code for that.
+pub(super) fn unavailable(error: &dyn std::error::Error) -> u8 {
+    // Nothing is left to be told if standard error is closed.
+    let _ = writeln!(std::io::stderr(), "ringfence: {error}");
+    UNAVAILABLE
 }
 
 fn labels(config: &Config, uses: &[Use]) -> Vec<String> {

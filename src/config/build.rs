@@ -200,6 +200,7 @@ fn build_region(
         name: name.value.clone(),
         hostname,
         served,
+        leaving: false,
         networks,
         upstream,
         nearest,
@@ -208,6 +209,7 @@ fn build_region(
         register: methods.contains(&Method::Register),
         publish: methods.contains(&Method::Publish),
         listeners: if served { bind(region, id, built, report) } else { Vec::new() },
+        collector: None,
     }
 }
 
@@ -267,7 +269,7 @@ fn bind(region: &file::Region, id: RegionId, built: &mut Built, report: &mut Rep
             break;
         };
         out.push(ListenerId(next));
-        built.listeners.push(Listener { region: id, transport, addr });
+        built.listeners.push(Listener { region: id, transport, addr, leaving: false });
     }
     out
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use toml::de::DeTable;
 
+use super::hep::{self, Hep};
 use super::hop::{self, Written};
 use super::report::{Place, Placed, Read, Report};
 use super::table::{Table, Value, optional};
@@ -29,6 +30,7 @@ pub(super) struct Main {
     pub(super) limits: Limits,
     pub(super) timers: Timers,
     pub(super) health: Health,
+    pub(super) hep: Option<Hep>,
     pub(super) secret: Read<Placed<String>>,
 }
 
@@ -115,7 +117,8 @@ pub(super) struct Parts {
 }
 
 /// Keys of the main file that an included file may not have.
-const MAIN_ONLY: [&str; 10] = ["serve", "global", "include", "reject", "admin", "dns", "limits", "timers", "health", "secret"];
+const MAIN_ONLY: [&str; 11] =
+    ["serve", "global", "include", "reject", "admin", "dns", "limits", "timers", "health", "hep", "secret"];
 
 /// Reads the main file.
 pub(super) fn read_main(table: &DeTable<'_>, parts: &mut Parts, report: &mut Report) -> Main {
@@ -140,6 +143,7 @@ pub(super) fn read_main(table: &DeTable<'_>, parts: &mut Parts, report: &mut Rep
         limits: read_limits(section(&mut top, "limits", report), report),
         timers: read_timers(section(&mut top, "timers", report), report),
         health: read_health(section(&mut top, "health", report), report),
+        hep: hep::read(&mut top, report),
         secret: secret.as_mut().map_or(Ok(None), |secret| text(secret, "file", report, value::text)),
     };
     if let Some(secret) = &secret

@@ -13,7 +13,7 @@ use super::build::{build, good};
 use super::file::{self, Main, Parts};
 use super::report::{File, Place, Placed, Report};
 use super::source::Sources;
-use super::{Config, ConfigError, Dns, Secret, bounds, include, overlap, warning};
+use super::{Config, ConfigError, Dns, Secret, bounds, hep, include, overlap, warning};
 use crate::reason::Profile;
 
 /// Longest file that is read, in octets.
@@ -92,7 +92,10 @@ fn assemble(main_file: File, includes: bool, mut report: Report) -> Result<Confi
 }
 
 fn snapshot(main: &Main, parts: &Parts, folder: &Path, files: &[File], report: &mut Report) -> Config {
-    let built = build(main, parts, report);
+    let mut built = build(main, parts, report);
+    if let Some(hep) = &main.hep {
+        hep::build(hep, &mut built, report);
+    }
     overlap::check(main, parts, report);
     warning::check(main, parts, report);
     let timers = bounds::timers(&main.timers, report);

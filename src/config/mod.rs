@@ -8,7 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::fence::Networks;
+use crate::fence::{Fenced, Networks};
 use crate::reason::Profile;
 
 mod bounds;
@@ -16,12 +16,14 @@ mod build;
 mod endpoint;
 mod error;
 mod file;
+mod hep;
 mod hop;
 mod include;
 mod load;
 mod overlap;
 mod report;
 mod source;
+mod succeed;
 mod table;
 mod uses;
 mod value;
@@ -31,6 +33,7 @@ pub use endpoint::{Endpoint, Endpoints};
 pub use error::{ConfigError, Mistake};
 pub use load::{load, parse};
 pub use source::Sources;
+pub use succeed::Needed;
 pub use uses::{Use, Written};
 
 /// Most media relays of a region.
@@ -132,6 +135,7 @@ pub struct Config {
 
 /// A named place.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a different thing that the operator said")]
 pub struct Region {
     /// The operator's name for it, as in metric labels.
     pub name: String,
@@ -139,6 +143,8 @@ pub struct Region {
     pub hostname: String,
     /// Whether this daemon listens for it.
     pub served: bool,
+    /// Whether it was served by the snapshot before and is not by this one: what is open there may end, no call begins.
+    pub leaving: bool,
     /// The networks inside it.
     pub networks: Networks,
     /// Its servers, in the order to be tried.
@@ -155,6 +161,17 @@ pub struct Region {
     pub publish: bool,
     /// Its sockets.
     pub listeners: Vec<ListenerId>,
+    /// Who gets a copy of its messages.
+    pub collector: Option<Collector>,
+}
+
+/// Who gets a copy of a region's messages (`[hep]`): somebody inside that region.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Collector {
+    /// Where.
+    pub to: Fenced,
+    /// The number by which it knows this daemon.
+    pub node: u32,
 }
 
 /// A place to send to that is not an address yet, or is one that the fence has still to pass.
@@ -260,6 +277,8 @@ pub struct Listener {
     pub transport: Transport,
     /// Where; may be a wildcard address.
     pub addr: SocketAddr,
+    /// Whether only the snapshot before named it: it takes no new calls.
+    pub leaving: bool,
 }
 
 /// How names are resolved.

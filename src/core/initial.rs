@@ -149,7 +149,7 @@ impl Core {
             return Some(outcome);
         }
         // What has waited for a relay meanwhile came before.
-        if self.draining && !self.relays.has_waited() {
+        if (self.draining || case.listener.leaving) && !self.relays.has_waited() {
             return Some(self.refuse(case, &refusal(Reason::Draining, "shutting down, try a sibling".to_owned()), out));
         }
         if overloaded {
@@ -203,7 +203,7 @@ impl Core {
 
     /// OPTIONS about ourselves: answered without state.
     pub(super) fn ping(&mut self, case: &Case<'_, '_>, out: &mut Vec<Output>) -> Outcome {
-        if self.draining || !self.targets.all_known() {
+        if self.draining || case.listener.leaving || !self.targets.all_known() {
             return self.say(case, 503, "Service Unavailable", b"", out);
         }
         let rows = [ALLOW, b"Accept: application/sdp\r\n"].concat();

@@ -16,7 +16,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use crate::config::{Config, ListenerId, NextHop, ProjectId, RegionId, Transport, TrunkId};
+use super::Change;
+use crate::config::{ListenerId, NextHop, ProjectId, RegionId, Transport, TrunkId};
 use crate::dns::{Server, Targets};
 use crate::fence::Fenced;
 use crate::reason::Reason;
@@ -80,10 +81,15 @@ pub enum Input<'a> {
         /// What the relay said, or why it said nothing.
         reply: Result<Reply, Unanswered>,
     },
-    /// Another configuration holds from now on. Its listeners must be the same.
-    Config(Arc<Config>),
+    /// Another configuration holds from now on, and with it what its names resolve to. Holds afterwards what was in force before.
+    Config(&'a mut Change),
     /// Refuse new calls with 161 from now on.
-    Drain,
+    Drain {
+        /// Whether another process takes the sockets over: requests in datagrams that would open a transaction are left to it, as if
+        /// they had not been read yet, for their senders repeat them. After `timers.try_for` they are refused all the same: a
+        /// carrier takes longer silence for an outage.
+        successor: bool,
+    },
 }
 
 /// Names one attempt at one target, so that the shell can report its failure.
@@ -278,6 +284,11 @@ impl Peer {
         Self { listener: arrival.listener, addr: arrival.from, local: arrival.local, connection: arrival.connection }
     }
 
+    /// The same peer, whose listener has another number now.
+    pub(super) fn at(self, listener: ListenerId) -> Self {
+        Self { listener, ..self }
+    }
+
     /// Its address, for the system call that sends to it, and for `received`.
     pub fn addr(&self) -> SocketAddr {
         self.addr
@@ -349,11 +360,13 @@ pub enum Drop {
     Media,
     /// Too many messages wait for relays: whoever sent it will send it again.
     Behind,
+    /// A request left to the process that takes the sockets over: it gets the repetition.
+    Successor,
 }
 
 impl Drop {
     /// Every cause, for metric tables.
-    pub const ALL: [Self; 5] = [Self::Flood, Self::AckTarget, Self::Empty, Self::Media, Self::Behind];
+    pub const ALL: [Self; 6] = [Self::Flood, Self::AckTarget, Self::Empty, Self::Media, Self::Behind, Self::Successor];
 
     /// The metric label.
     pub const fn label(self) -> &'static str {
@@ -363,6 +376,7 @@ impl Drop {
             Self::Empty => "empty",
             Self::Media => "media",
             Self::Behind => "behind",
+            Self::Successor => "successor",
         }
     }
 }

@@ -90,7 +90,7 @@ impl Relays {
     pub(super) fn reconfigure(&mut self, now: Instant, config: &Config) {
         self.rules.clone_from(&config.health);
         let mut before: HashMap<SocketAddr, Entry> = self.entries.drain(..).map(|entry| (entry.addr, entry)).collect();
-        for (region, of) in (0..).map(RegionId).zip(&config.regions).filter(|(_, region)| region.served) {
+        for (region, of) in (0..).map(RegionId).zip(&config.regions).filter(|(_, region)| region.served || region.leaving) {
             for &addr in &of.relays {
                 let fresh = || {
                     let (heard, failure, wait, next) = (None, None, FIRST_TRIAL, None);

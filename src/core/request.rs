@@ -95,6 +95,11 @@ impl Core {
                 if let Some(slot) = self.table.find(case.key) {
                     return Ok(self.again(&case, slot, out));
                 }
+                let left = arrival.connection.is_none() && self.leaving_to.is_some_and(|until| now < until);
+                // What has waited for a relay meanwhile was read before.
+                if left && !self.relays.has_waited() {
+                    return Ok(Outcome::Dropped(Drop::Successor));
+                }
                 if self.is_looped(message, &request) {
                     return Ok(self.say(&case, 482, "Loop Detected", b"", out));
                 }

@@ -286,7 +286,7 @@ fn closing(stage: &Stage, good: bool, once: bool, paint: Paint) -> String {
     };
     if !once {
         let admin = stage.admin;
-        let _ = writeln!(out, "\nThe daemon is still up. Ask it:");
+        let _ = writeln!(out, "\nThe daemon is still up. Open http://{admin}/ in a browser, or ask it:");
         let _ = writeln!(out, "  curl -s http://{admin}/metrics | grep verdicts_total | grep -v ' 0$'");
         let _ = writeln!(out, "  curl -s http://{admin}/metrics | grep responses_total | grep -v ' 0$'");
         let _ = writeln!(out, "  curl -s http://{admin}/readyz");

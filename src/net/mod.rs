@@ -13,14 +13,18 @@
 //! health. They talk by channels that neither waits on.
 
 mod asking;
+mod collect;
 mod connection;
 mod control;
 mod daemon;
+mod exchange;
 pub mod ng;
 mod notify;
+mod passed;
 mod relaying;
 mod run;
 mod sent;
+mod sockets;
 mod stream;
 mod turn;
 mod udp;

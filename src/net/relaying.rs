@@ -18,6 +18,8 @@ use tokio::time::timeout;
 use super::asking::Kept;
 use super::ng;
 use super::worker::Worker;
+use crate::config::ListenerId;
+use crate::core::Change;
 use crate::core::io::{Anchor, Ask, Call, Command, Exchange, Reply, Unanswered};
 use crate::fence::Fenced;
 use crate::telemetry::Seen;
@@ -83,6 +85,18 @@ impl Relaying {
     /// A message that was released is handed in again.
     pub(super) fn done(&mut self) {
         self.released = self.released.saturating_sub(1);
+    }
+
+    /// The listeners that the messages came by.
+    pub(super) fn listeners(&self) -> impl Iterator<Item = ListenerId> {
+        self.queues.values().flat_map(|queue| &queue.messages).map(|kept| kept.arrival.listener)
+    }
+
+    /// Another configuration: the same messages under its numbers.
+    pub(super) fn renumber(&mut self, change: &Change) {
+        for kept in self.queues.values_mut().flat_map(|queue| &mut queue.messages) {
+            kept.arrival = change.arrival(kept.arrival);
+        }
     }
 
     /// Something that is waited for, if anything is.

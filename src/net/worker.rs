@@ -14,16 +14,16 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 use super::asking::{Asking, Kept};
+use super::connection::Connection;
 use super::relaying::Relaying;
 use super::sent::Sent;
+use super::sockets::Sockets;
 use super::stream::Streams;
 use super::udp::Udp;
-use crate::admin::{Latch, Ready};
+use crate::admin::{Latch, Ready, Standing};
 use crate::config::{Config, ListenerId, NextHop, Transport};
 use crate::core::Core;
-use crate::core::io::{
-    Anchor, Arrival, Attempt, Call, Destination, Exchange, Input, Note, Output, Reply, Send, TargetStatus, Unanswered,
-};
+use crate::core::io::{Anchor, Arrival, Attempt, Call, Destination, Exchange, Input, Note, Output, Reply, Send, Unanswered};
 use crate::dns::{Server, Targets};
 use crate::telemetry::{Loss, Record, Seen};
 
@@ -35,15 +35,15 @@ pub(super) struct Worker {
     pub(super) streams: Streams,
     /// For tasks that are started on its behalf.
     pub(super) me: Weak<RefCell<Self>>,
-    core: Core,
-    sockets: Vec<Option<Rc<Udp>>>,
+    pub(super) core: Core,
+    pub(super) sockets: Sockets,
     sent: Sent,
-    asking: Asking,
-    relaying: Relaying,
+    pub(super) asking: Asking,
+    pub(super) relaying: Relaying,
     out: Vec<Output>,
     failed: VecDeque<Attempt>,
     pub(super) clock: Rc<Clock>,
-    draining: bool,
+    pub(super) drain: Option<Drain>,
     pub(super) drained: Rc<Notify>,
     ready: Arc<Ready>,
 }
@@ -53,6 +53,15 @@ enum Wait {
     Name(NextHop),
     Relay(Anchor),
     Behind(Call),
+}
+
+/// How a worker ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Drain {
+    /// Nobody comes after it here: new calls go to a sibling.
+    Last,
+    /// Another process takes its datagram sockets over, and with them what waits there.
+    HandOver,
 }
 
 /// When the core wants to be woken.
@@ -71,23 +80,22 @@ impl Worker {
         record: Record,
         config: Arc<Config>,
         ready: Arc<Ready>,
-        sockets: Vec<Option<Rc<Udp>>>,
         asking: Asking,
     ) -> Self {
-        let (streams, sent, relaying, failed, clock, drained) = Default::default();
-        let (me, out, draining) = (Weak::clone(me), Vec::with_capacity(32), false);
-        Self { config, record, streams, me, core, sockets, sent, asking, relaying, out, failed, clock, draining, drained, ready }
+        let (streams, sockets, sent, relaying, failed, clock, drained) = Default::default();
+        let (me, out, drain) = (Weak::clone(me), Vec::with_capacity(32), None);
+        Self { config, record, streams, me, core, sockets, sent, asking, relaying, out, failed, clock, drain, drained, ready }
     }
 
     /// A message came.
     pub(super) fn message(&mut self, now: Instant, arrival: Arrival, bytes: &[u8]) {
-        self.received(&arrival);
+        self.received(&arrival, bytes);
         self.feed(now, Input::Message { arrival, bytes }, Some(&Seen { arrival, bytes }));
     }
 
     /// A stream broke in the middle of a message.
     pub(super) fn broken(&mut self, now: Instant, arrival: Arrival, bytes: &[u8], fault: crate::sip::Fault) {
-        self.received(&arrival);
+        self.received(&arrival, bytes);
         self.feed(now, Input::Broken { arrival, bytes, fault }, Some(&Seen { arrival, bytes }));
     }
 
@@ -98,12 +106,13 @@ impl Worker {
         }
     }
 
-    fn received(&self, arrival: &Arrival) {
-        let listener = self.config.listener(arrival.listener);
-        self.record.handles().received(listener.region, listener_transport(arrival));
+    fn received(&self, arrival: &Arrival, bytes: &[u8]) {
+        let (region, transport) = (self.config.listener(arrival.listener).region, listener_transport(arrival));
+        self.record.handles().received(region, transport);
+        self.record.copy(region, transport, arrival.from, arrival.local, bytes);
     }
 
-    fn feed(&mut self, now: Instant, input: Input<'_>, seen: Option<&Seen<'_>>) {
+    pub(super) fn feed(&mut self, now: Instant, input: Input<'_>, seen: Option<&Seen<'_>>) {
         self.core.handle(now, input, &mut self.out);
         if let (Some(wait), Some(seen)) = (self.carry_out(now, seen), seen) {
             self.keep(now, wait, seen);
@@ -113,7 +122,8 @@ impl Worker {
             self.carry_out(now, None);
         }
         self.arm();
-        if self.draining && self.core.transactions() == 0 && self.asking.is_empty() && self.relaying.is_empty() {
+        if self.drain == Some(Drain::Last) && self.core.transactions() == 0 && self.asking.is_empty() && self.relaying.is_empty()
+        {
             self.drained.notify_one();
         }
     }
@@ -144,8 +154,11 @@ impl Worker {
     fn carry_out(&mut self, now: Instant, seen: Option<&Seen<'_>>) -> Option<Wait> {
         let mut wait = None;
         let mut out = std::mem::take(&mut self.out);
-        if seen.is_some() && out.iter().any(|output| matches!(output, Output::Note(Note::Verdict { .. }))) {
-            self.record.handles().decided(now.elapsed());
+        if out.iter().any(|output| matches!(output, Output::Note(Note::Verdict { .. }))) {
+            if seen.is_some() {
+                self.record.handles().decided(now.elapsed());
+            }
+            self.record.decided(&out, seen, now);
         }
         for output in out.drain(..) {
             match output {
@@ -173,7 +186,7 @@ impl Worker {
             (Transport::Tcp, Destination::Peer(peer)) => {
                 let sent = peer.connection().and_then(|id| self.streams.find(id));
                 match sent {
-                    Some(connection) => connection.write(send.bytes, send.attempt, now),
+                    Some(connection) => self.write(now, &connection, send),
                     None => self.lost(now, send.listener, Loss::ConnectionGone, peer.addr(), send.attempt),
                 }
             }
@@ -181,19 +194,32 @@ impl Worker {
                 let region = self.config.listener(send.listener).region;
                 let connection = self.streams.towards(region, fenced.addr());
                 match connection.or_else(|| super::stream::connect(self, send.listener, fenced)) {
-                    Some(connection) => connection.write(send.bytes, send.attempt, now),
+                    Some(connection) => self.write(now, &connection, send),
                     None => self.lost(now, send.listener, Loss::Connect, fenced.addr(), send.attempt),
                 }
             }
         }
     }
 
+    fn write(&self, now: Instant, connection: &Connection, send: Send) {
+        let listener = self.config.listener(connection.listener.get());
+        if self.config.region(listener.region).collector.is_some() {
+            // A connection that is being opened has no port yet.
+            let local = connection.local().unwrap_or(listener.addr);
+            self.record.copy(listener.region, send.transport, local, connection.peer, &send.bytes);
+        }
+        connection.write(send.bytes, send.attempt, now);
+    }
+
     fn send_udp(&mut self, now: Instant, to: SocketAddr, listener: ListenerId, local: Option<std::net::IpAddr>, send: &Send) {
-        let Some(socket) = self.sockets.get(usize::from(listener.0)).and_then(Option::as_ref) else {
+        let Some(socket) = self.sockets.udp(listener) else {
             return self.lost(now, listener, Loss::Unsendable, to, send.attempt);
         };
         match socket.send(to, local, &send.bytes) {
             Ok(()) => {
+                let of = self.config.listener(listener);
+                let from = local.map_or(of.addr, |ip| SocketAddr::new(ip, of.addr.port()));
+                self.record.copy(of.region, Transport::Udp, from, to, &send.bytes);
                 if let Some(attempt) = send.attempt {
                     self.sent.remember(to, attempt, &send.bytes);
                 }
@@ -247,17 +273,14 @@ impl Worker {
         self.config.timers.t1 / 50
     }
 
-    pub(super) fn configure(&mut self, now: Instant, config: Arc<Config>, targets: Arc<Targets>) {
-        self.record.configure(&config);
-        self.config = Arc::clone(&config);
-        self.feed(now, Input::Config(config), None);
-        self.retarget(now, targets);
+    pub(super) fn retarget(&mut self, now: Instant, targets: Arc<Targets>) {
+        self.feed(now, Input::Targets(targets), None);
+        self.aimed();
     }
 
-    pub(super) fn retarget(&mut self, now: Instant, targets: Arc<Targets>) {
-        let known = targets.all_known();
-        self.feed(now, Input::Targets(targets), None);
-        self.ready.set(Latch::Targets, known);
+    /// The core has other addresses of names.
+    pub(super) fn aimed(&self) {
+        self.ready.set(Latch::Targets, self.core.all_known());
     }
 
     /// A name was asked for: what waits for it goes on, in the order in which it came.
@@ -293,13 +316,22 @@ impl Worker {
     }
 
     /// How the targets stand.
-    pub(super) fn status(&self, now: Instant) -> Vec<TargetStatus> {
-        self.core.status(now)
+    pub(super) fn status(&self, now: Instant) -> Standing {
+        Standing { config: Arc::clone(&self.config), targets: self.core.status(now) }
     }
 
-    pub(super) fn drain(&mut self, now: Instant) {
-        self.draining = true;
-        self.feed(now, Input::Drain, None);
+    /// Takes no more calls. Told again, nothing changes.
+    pub(super) fn drain(&mut self, now: Instant, drain: Drain) {
+        if self.drain.is_none() {
+            self.drain = Some(drain);
+            self.sockets.refuse_connections();
+            self.feed(now, Input::Drain { successor: drain == Drain::HandOver }, None);
+        }
+    }
+
+    /// Whether it hands its sockets over, and nobody waits any more for what only it can say.
+    pub(super) fn may_hand_over(&self) -> bool {
+        self.drain == Some(Drain::HandOver) && self.asking.is_empty() && self.relaying.is_empty() && self.core.is_settled()
     }
 }
 

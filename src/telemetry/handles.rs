@@ -10,14 +10,11 @@ use std::time::Duration;
 use metrics::{Counter, Gauge, Histogram, SharedString};
 
 use super::loss::Loss;
-use super::metrics::{Labels, Metrics};
+use super::metrics::{Labels, Metrics, NONE};
 use crate::config::{self, Config, ProjectId, RegionId, Transport, TrunkId};
 use crate::core::io::{self, Ask, Asked, Drop, Outcome, Spoken, Verdict};
 use crate::reason::Reason;
 use crate::sip::{Fault, Method};
-
-/// The label where no project or trunk is known.
-const NONE: &str = "none";
 
 /// The labels of [`Outcome`], in the order of [`outcome_index`].
 const OUTCOMES: [&str; 8] = ["forwarded", "answered", "refused", "relayed", "absorbed", "stray", "malformed", "dropped"];
@@ -308,7 +305,8 @@ impl Direction {
 impl Region {
     /// The handles of a region; of one that is not served, handles that count nothing.
     fn new(metrics: &Metrics, region: &config::Region) -> Self {
-        let (name, served, relayed) = (SharedString::from(region.name.clone()), region.served, !region.relays.is_empty());
+        let (name, relayed) = (SharedString::from(region.name.clone()), !region.relays.is_empty());
+        let served = region.served || region.leaving;
         let labels = |more: Labels| [vec![("region", name.clone())], more].concat();
         let counter = |metric, more| if served { metrics.counter(metric, labels(more)) } else { Counter::noop() };
         let gauge = |metric, more| if served { metrics.gauge(metric, labels(more)) } else { Gauge::noop() };

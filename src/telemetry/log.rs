@@ -1,27 +1,35 @@
 //! How log lines look, how many there may be, and what may stand in them.
 //!
 //! Whatever a stranger can trigger is limited in rate; whatever a stranger wrote is escaped; user parts (names and numbers of
-//! people) are shown at debug alone.
+//! people) are shown to whoever asks for them alone.
 
 use std::fmt;
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal};
 use std::time::{Duration, Instant};
 
 use tracing::Level;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
-/// Starts logging to stderr: text on a terminal, JSON otherwise; `RUST_LOG` filters, `info` if it is not set. Does nothing if
-/// the process logs already.
-pub fn start() {
+use super::lines::{self, Flush};
+
+/// Starts logging to stderr: text on a terminal, JSON otherwise; `RUST_LOG` filters, `info` if it is not set. Keep what it returns
+/// until the process ends. Does nothing if the process logs already.
+pub fn start() -> io::Result<Flush> {
     let filter = EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).from_env_lossy();
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let terminal = io::stderr().is_terminal();
+    let (lines, flush) = lines::start(io::stderr(), !terminal)?;
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(terminal).with_writer(lines);
     // An error says that there is a subscriber already: tests, or a daemon inside another program.
-    let _ = if std::io::stderr().is_terminal() { builder.try_init() } else { builder.json().flatten_event(true).try_init() };
+    let _ = if terminal { builder.try_init() } else { builder.json().flatten_event(true).try_init() };
+    Ok(flush)
 }
 
+/// What a filter names so that user parts are shown whole: `RUST_LOG=info,ringfence::numbers=debug`.
+const NUMBERS: &str = "ringfence::numbers";
+
 /// Text from the wire, made harmless for a terminal and a line of log: control characters, line ends and what is not ASCII are
-/// escaped, and it is cut after [`Escaped::LONGEST`] octets.
+/// escaped, and spaces too, so that no field can look like two. It is cut after [`Escaped::LONGEST`] octets.
 #[derive(Clone, Copy)]
 pub struct Escaped<'a>(pub &'a [u8]);
 
@@ -33,12 +41,18 @@ impl Escaped<'_> {
 impl fmt::Display for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shown = self.0.get(..Self::LONGEST).unwrap_or(self.0);
-        write!(f, "{}", shown.escape_ascii())?;
+        for (at, word) in shown.split(|&octet| octet == b' ').enumerate() {
+            if at > 0 {
+                f.write_str("\\x20")?;
+            }
+            write!(f, "{}", word.escape_ascii())?;
+        }
         if shown.len() < self.0.len() { f.write_str("…") } else { Ok(()) }
     }
 }
 
-/// A URI from the wire whose user part is shown at debug alone; escaped.
+/// A URI from the wire, escaped. Of an international number its first three digits are shown, which hold its country; of any other
+/// user part nothing. A filter that names `ringfence::numbers` at debug shows all.
 #[derive(Clone, Copy)]
 pub struct Redacted<'a>(pub &'a [u8]);
 
@@ -51,21 +65,33 @@ impl Redacted<'_> {
         match (colon, host) {
             _ if shown => write!(f, "{}", Escaped(uri)),
             (Some(colon), Some(at)) if colon < at => {
-                write!(f, "{}:…{}", Escaped(uri.get(..colon).unwrap_or_default()), Escaped(uri.get(at..).unwrap_or_default()))
+                let (scheme, rest) = uri.split_at_checked(colon + 1).unwrap_or_default();
+                let host = uri.get(at..).unwrap_or_default();
+                write!(f, "{}{}…{}", Escaped(scheme), Escaped(country(rest)), Escaped(host))
             }
             (_, Some(at)) => write!(f, "…{}", Escaped(uri.get(at..).unwrap_or_default())),
             // A `tel:` URI is nothing but a number.
             (Some(colon), None) if uri.get(..colon).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"tel")) => {
-                f.write_str("tel:…")
+                write!(f, "tel:{}…", Escaped(country(uri.get(colon + 1..).unwrap_or_default())))
             }
             _ => write!(f, "{}", Escaped(uri)),
         }
     }
 }
 
+/// The first three digits of an international number, with the plus. Nothing of anything shorter or else.
+fn country(user: &[u8]) -> &[u8] {
+    match user {
+        [b'+', digits @ ..] if digits.iter().take_while(|digit| digit.is_ascii_digit()).count() > 5 => {
+            user.get(..4).unwrap_or_default()
+        }
+        _ => &[],
+    }
+}
+
 impl fmt::Display for Redacted<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.write(f, tracing::enabled!(Level::DEBUG))
+        self.write(f, tracing::enabled!(target: NUMBERS, Level::DEBUG))
     }
 }
 
@@ -73,6 +99,7 @@ impl fmt::Display for Redacted<'_> {
 #[derive(Debug)]
 pub struct Limit {
     window: Option<Instant>,
+    most: u32,
     lines: u32,
     suppressed: u64,
 }
@@ -84,13 +111,18 @@ impl Default for Limit {
 }
 
 impl Limit {
-    /// Lines of one kind in one second.
+    /// Lines of one kind in one second, where nothing else is said.
     pub const LINES: u32 = 5;
     const WINDOW: Duration = Duration::from_secs(1);
 
     /// A limit with nothing used up.
     pub const fn new() -> Self {
-        Self { window: None, lines: 0, suppressed: 0 }
+        Self::of(Self::LINES)
+    }
+
+    /// So many lines in one second.
+    pub const fn of(most: u32) -> Self {
+        Self { window: None, most, lines: 0, suppressed: 0 }
     }
 
     /// Whether a line may be written now: `Some(suppressed)` says how many were not since the last one.
@@ -99,7 +131,7 @@ impl Limit {
             self.window = Some(now);
             self.lines = 0;
         }
-        if self.lines >= Self::LINES {
+        if self.lines >= self.most {
             self.suppressed = self.suppressed.saturating_add(1);
             return None;
         }
@@ -115,7 +147,7 @@ mod tests {
     #[test]
     fn nothing_from_the_wire_breaks_a_line() {
         let text = Escaped(b"a\r\nWARN forged\x1b[2J\0\xff\"").to_string();
-        assert_eq!(text, "a\\r\\nWARN forged\\x1b[2J\\x00\\xff\\\"");
+        assert_eq!(text, "a\\r\\nWARN\\x20forged\\x1b[2J\\x00\\xff\\\"");
         let long = Escaped(&[b'a'; 1000]).to_string();
         assert!(long.len() < Escaped::LONGEST + 8 && long.ends_with('…'));
     }
@@ -131,12 +163,16 @@ mod tests {
     #[test]
     fn user_parts_are_not_shown() {
         for (uri, redacted) in [
-            ("sip:+15551234@eu.sip.example.com;user=phone", "sip:…@eu.sip.example.com;user=phone"),
+            ("sip:+15551234@eu.sip.example.com;user=phone", "sip:+155…@eu.sip.example.com;user=phone"),
+            ("sip:+1555@host", "sip:…@host"),
+            ("sip:+1555;secret@host", "sip:…@host"),
+            ("sip:015551234@host", "sip:…@host"),
             ("sip:alice:secret@host", "sip:…@host"),
             ("sip:a@b@host", "sip:…@host"),
             ("sip:host:5060", "sip:host:5060"),
-            ("tel:+15551234", "tel:…"),
-            ("TEL:+15551234", "tel:…"),
+            ("tel:+15551234", "tel:+155…"),
+            ("TEL:+15551234", "tel:+155…"),
+            ("tel:5551234", "tel:…"),
             ("alice@host", "…@host"),
             ("@x:y", "…@x:y"),
         ] {

@@ -3,14 +3,21 @@
 //! Counts and writes what it is told; decides nothing, and never waits. Label values come from the configuration or from closed
 //! enums alone, never from the wire.
 
+mod decision;
 pub mod handles;
+pub mod hep;
+pub mod hour;
+mod lines;
 pub mod log;
 pub mod loss;
 pub mod metrics;
+pub mod mirror;
 pub mod record;
+mod registry;
 pub mod upstream;
 
 pub use handles::{Direction, Handles};
 pub use loss::Loss;
 pub use metrics::Metrics;
+pub use mirror::{Mirror, Mirrored, mirror};
 pub use record::{Record, Seen};

@@ -2,18 +2,20 @@
 //!
 //! What a log line needs of a message is read from its bytes only when somebody reads that level.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use tracing::{Level, debug, enabled, info, warn};
+use tracing::{info, warn};
 
+use super::decision::Decisions;
 use super::handles::{Direction, Handles};
-use super::log::{Escaped, Limit};
+use super::log::Limit;
 use super::loss::Loss;
 use super::metrics::Metrics;
+use super::mirror::Mirror;
 use crate::config::{Config, RegionId, Transport};
-use crate::core::io::{Arrival, Drop, Failure, Health, Note, Outcome};
-use crate::sip::{Message, Name, Start};
+use crate::core::io::{Arrival, Drop, Failure, Health, Note, Outcome, Output};
 
 /// The message that an input brought, at hand while its outputs are carried out.
 #[derive(Clone, Copy, Debug)]
@@ -27,26 +29,29 @@ pub struct Seen<'a> {
 /// Counts and logs for one worker.
 #[derive(Debug)]
 pub struct Record {
-    metrics: Arc<Metrics>,
     config: Arc<Config>,
     handles: Handles,
     malformed: Limit,
     flood: Limit,
     losses: [Limit; Loss::ALL.len()],
+    decisions: Decisions,
+    mirror: Mirror,
 }
 
 impl Record {
     /// For one configuration.
-    pub fn new(metrics: Arc<Metrics>, config: Arc<Config>) -> Self {
-        let handles = Handles::new(Arc::clone(&metrics), Arc::clone(&config));
+    pub fn new(metrics: Arc<Metrics>, config: Arc<Config>, mirror: Mirror) -> Self {
+        let handles = Handles::new(metrics, Arc::clone(&config));
         let losses = [const { Limit::new() }; Loss::ALL.len()];
-        Self { metrics, config, handles, malformed: Limit::new(), flood: Limit::new(), losses }
+        let decisions = Decisions::new();
+        Self { config, handles, malformed: Limit::new(), flood: Limit::new(), losses, decisions, mirror }
     }
 
-    /// Another configuration holds from now on.
-    pub fn configure(&mut self, config: &Arc<Config>) {
+    /// Another configuration holds from now on. Its handles are taken by exchange: they are as many as its projects, so making them
+    /// and dropping those before takes its time.
+    pub fn configure(&mut self, config: &Arc<Config>, handles: &mut Handles) {
         self.config = Arc::clone(config);
-        self.handles = Handles::new(Arc::clone(&self.metrics), Arc::clone(config));
+        std::mem::swap(&mut self.handles, handles);
     }
 
     /// The handles, for what is no note.
@@ -67,24 +72,8 @@ impl Record {
                     _ => {}
                 }
             }
-            Note::Verdict { region, project, verdict, reason, trunk } => {
+            Note::Verdict { region, project, verdict, reason, trunk: _ } => {
                 self.handles.verdict(region, project, verdict, reason).increment(1);
-                if enabled!(Level::DEBUG) {
-                    let of = seen.map(Details::of).unwrap_or_default();
-                    debug!(
-                        region = self.config.region(region).name,
-                        project = project.map(|id| self.config.project(id).name.as_str()),
-                        trunk = trunk.map(|id| self.config.trunk(id).name.as_str()),
-                        verdict = verdict.label(),
-                        id = reason.id(),
-                        reason = reason.token(),
-                        source = seen.map(|seen| tracing::field::display(seen.arrival.from)),
-                        method = %Escaped(of.method),
-                        uri = %Escaped(of.uri),
-                        call_id = %Escaped(of.call_id),
-                        "decided"
-                    );
-                }
             }
             Note::Repeat { region, project, trunk } => self.handles.repeat(region, project, trunk),
             Note::Responded { region, relayed: _, code } => self.handles.response(region, Direction::Out, code),
@@ -114,8 +103,20 @@ impl Record {
         }
     }
 
+    /// Logs the verdicts among what the core said of one input.
+    pub fn decided(&mut self, out: &[Output], seen: Option<&Seen<'_>>, now: Instant) {
+        self.decisions.write(&self.config, out, seen, now);
+    }
+
+    /// Copies a message that came or went for the region's collector, if it has one.
+    pub fn copy(&self, region: RegionId, transport: Transport, from: SocketAddr, to: SocketAddr, bytes: &[u8]) {
+        if let Some(collector) = &self.config.region(region).collector {
+            self.mirror.copy(collector, transport, from, to, bytes);
+        }
+    }
+
     /// Counts what the shell itself threw away, and warns of it. `peer` is whom it concerns.
-    pub fn lost(&mut self, region: RegionId, loss: Loss, peer: std::net::SocketAddr, now: Instant) {
+    pub fn lost(&mut self, region: RegionId, loss: Loss, peer: SocketAddr, now: Instant) {
         self.handles.lost(region, loss);
         if let Some(suppressed) = self.losses.get_mut(loss as usize).and_then(|limit| limit.allow(now)) {
             warn!(region = self.config.region(region).name, cause = loss.label(), %peer, suppressed, "lost");
@@ -157,21 +158,4 @@ impl Record {
 enum Anomaly {
     Malformed,
     Dropped,
-}
-
-/// What a decision's log line says of the request.
-#[derive(Default)]
-struct Details<'a> {
-    method: &'a [u8],
-    uri: &'a [u8],
-    call_id: &'a [u8],
-}
-
-impl<'a> Details<'a> {
-    fn of(seen: &Seen<'a>) -> Self {
-        let Ok(message) = Message::datagram(seen.bytes) else { return Self::default() };
-        let Start::Request { token, uri, .. } = message.start() else { return Self::default() };
-        let call_id = message.first(Name::CallId).map(|header| message.value(header)).unwrap_or_default();
-        Self { method: message.slice(token), uri: message.slice(uri), call_id }
-    }
 }

@@ -200,3 +200,18 @@ fn warnings_are_no_mistakes() {
         assert_eq!(warnings.len(), 2, "{with}: {warnings:#?}");
     }
 }
+
+#[test]
+fn each_served_region_has_a_collector_of_its_own() {
+    let two = BASE
+        .replace("serve = [\"eu\"]", "serve = [\"eu\", \"us\"]")
+        .replace("[\"127.0.2.0/24\"]", "[\"127.0.2.0/24\"]\nlisten = [\"udp:127.0.0.2:5060\"]\nupstream = \"127.0.2.1\"");
+    let both = loads(&format!("hep = {{ server = [\"udp:127.0.2.9:9060\", \"udp:127.0.1.9:9061\"], node = 101 }}\n{two}"));
+    let collectors: Vec<_> = both.regions.iter().map(|region| region.collector.unwrap()).collect();
+    assert_eq!(collectors.iter().map(|of| of.to.addr().to_string()).collect::<Vec<_>>(), ["127.0.1.9:9061", "127.0.2.9:9060"]);
+    assert!(collectors.iter().all(|of| of.node == 101));
+    let one = loads(&format!("hep = {{ server = \"udp:127.0.1.9:9060\" }}\n{two}"));
+    assert_eq!(one.regions.iter().map(|region| region.collector.map(|of| of.node)).collect::<Vec<_>>(), [Some(1), None]);
+    let warned: Vec<_> = one.warnings.iter().filter(|warning| warning.wrong.contains("region `us` has no collector")).collect();
+    assert_eq!(warned.len(), 1, "{:#?}", one.warnings);
+}

@@ -45,6 +45,22 @@ fn keys_that_are_unknown() {
 }
 
 #[test]
+fn collectors_that_would_take_messages_out_of_their_region() {
+    let at = |server: &str| format!("hep = {{ server = {server} }}");
+    let outside = "outside: copies of messages would leave";
+    wrong(0, &at("\"udp:198.51.100.9:9060\""), "1:18", "\"udp:198.51.100.9:9060\"", outside, "served here");
+    // Inside a region that is known, and served elsewhere.
+    wrong(0, &at("\"udp:127.0.2.9:9060\""), "1:18", "\"udp:127.0.2.9:9060\"", outside, "served here");
+    let two = "[\"udp:127.0.1.9:9060\", \"udp:127.0.1.8:9060\"]";
+    wrong(0, &at(two), "1:41", "\"udp:127.0.1.8:9060\"", "a second collector in region `eu`", "one inside each");
+    wrong(0, &at("\"tcp:127.0.1.9:9060\""), "1:18", "\"tcp:127.0.1.9:9060\"", "over UDP alone", "udp:ADDRESS:PORT");
+    wrong(0, &at("\"homer.example.com\""), "1:18", "\"homer.example.com\"", "no collector", "udp:ADDRESS:PORT");
+    wrong(0, &at("\"udp:127.0.0.1:5060\""), "1:18", "\"udp:127.0.0.1:5060\"", "is a listener of this daemon's", "collector's");
+    wrong(0, "hep = { node = 7 }", "1:1", "hep", "without `server`", "server =");
+    assert_eq!(mistakes(&replaced(0, &at("\"udp:127.0.1.9:9060\""))), []);
+}
+
+#[test]
 fn keys_that_later_work_will_use() {
     wrong(0, "audit = {}", "1:1", "audit", "not supported yet", "leave it out");
     wrong(9, "networks = []\ntls = {}", "10:1", "tls", "`region.us.tls` is not supported yet", "leave it out");

@@ -13,6 +13,7 @@ mod nearest;
 mod probes;
 mod reasons;
 mod relay;
+mod reload;
 mod selection;
 mod simulation;
 mod site;

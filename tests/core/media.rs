@@ -5,7 +5,7 @@ use std::time::Duration;
 use ringfence::core::io::{Direction, Drop, Note, Outcome, Spoken, Verdict};
 use ringfence::reason::Reason;
 
-use crate::site::{CONFIG, SECOND, SERVER, Sent, Site, TRUNK, invite, respond, sdp};
+use crate::site::{CONFIG, SECOND, SERVER, Sent, Site, TRUNK, invite, respond, sdp, with};
 
 /// Outside for both sides.
 const OUTSIDE: &str = "192.0.2.99";
@@ -70,12 +70,6 @@ fn bare(text: &str) -> String {
     let head = text.split("\r\n\r\n").next().unwrap();
     let rows = head.lines().filter(|line| !line.starts_with("Content-"));
     rows.chain(["Content-Length: 0", "", ""]).collect::<Vec<_>>().join("\r\n")
-}
-
-fn with(text: &str, media: &str) -> String {
-    let body = sdp(media);
-    let length = format!("Content-Type: application/sdp\r\nContent-Length: {}", body.len());
-    text.replace("Content-Length: 0", &length) + &body
 }
 
 fn contact(ends: Ends) -> String {
@@ -552,7 +546,7 @@ fn beyond_the_most_legs_each_bye_is_sent_once() {
 fn who_drains_waits_for_its_byes() {
     let mut site = Site::usual();
     let sent = said(&mut site, IN, "200 to UPDATE", OUTSIDE);
-    site.input(ringfence::core::io::Input::Drain);
+    site.input(ringfence::core::io::Input::Drain { successor: false });
     site.pass(Duration::from_millis(100));
     let before = site.core.transactions();
     for bye in sent.iter().filter(|sent| sent.line().starts_with("BYE")) {

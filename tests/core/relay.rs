@@ -402,7 +402,7 @@ fn relays_that_are_up_are_pinged() {
     site.pass(Duration::from_secs(60));
     let pings = asked(&mut site).iter().filter(|ask| *ask == "ping").count();
     assert!((22..=26).contains(&pings), "{pings} to two relays in a minute");
-    site.input(Input::Drain);
+    site.input(Input::Drain { successor: false });
     site.pass(Duration::from_secs(60));
     assert_eq!(asked(&mut site), [""; 0], "whoever is about to end asks nobody");
 }
@@ -636,7 +636,7 @@ fn what_waits_is_bounded_and_survives_a_drain() {
     assert!(site.notes.iter().all(|note| !matches!(note, Note::Arrived { outcome: Outcome::Dropped(_), .. })));
     site.from(TRUNK, &invite(HOST, CARRIED, "c0"));
     assert_eq!(site.outcome(), Outcome::Dropped(Drop::Behind));
-    site.input(Input::Drain);
+    site.input(Input::Drain { successor: false });
     assert_eq!(site.core.transactions(), 512);
     let waiting = site.questions.clone();
     let mut sent = Vec::new();
@@ -672,10 +672,7 @@ fn a_call_out_is_anchored_too() {
 
 #[test]
 fn a_reload_leaves_calls_their_relay_or_goes_on_without() {
-    let reload = |site: &mut Site, text: &str| {
-        let config = std::sync::Arc::new(ringfence::config::parse(std::path::Path::new("test.toml"), text).unwrap());
-        site.input(Input::Config(config));
-    };
+    let reload = |site: &mut Site, text: &str| assert!(site.reload(text).is_empty());
     // One relay is gone, and it is the call's: another takes the next offer.
     let mut site = site();
     let route = established(&mut site);

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ringfence::config::{Config, ListenerId, NextHop, Transport, parse};
-use ringfence::core::Core;
 use ringfence::core::io::{
     Anchor, Arrival, Attempt, Call, ConnectionId, Destination, Exchange, Input, Note, Outcome, Output, Reply, Unanswered,
 };
+use ringfence::core::{Change, Core};
 use ringfence::dns::{Server, Targets};
 
 /// Two served regions, one known one, and a project for every rule.
@@ -190,6 +190,25 @@ impl Site {
         Self::new(CONFIG)
     }
 
+    /// Another configuration takes effect; its names resolve as in [`Site::new`].
+    pub(crate) fn reload(&mut self, text: &str) -> Vec<Sent> {
+        let config = parse(Path::new("new.toml"), text).unwrap_or_else(|error| panic!("{error}"));
+        let mut targets = Targets::unknown(config.names.len());
+        for (id, name) in (0..).map(ringfence::config::NameId).zip(&config.names) {
+            targets.set(id, servers(name, &["198.51.100.9"]));
+        }
+        self.reload_with(config, targets)
+    }
+
+    /// Another configuration takes effect, and its names resolve so.
+    pub(crate) fn reload_with(&mut self, config: Config, targets: Targets) -> Vec<Sent> {
+        let config = Arc::new(config.succeeding(&self.config, &self.core.needed()).expect("few are leaving"));
+        let mut change = Change::between(&self.config, Arc::clone(&config), [7; 16]);
+        change.aim(Arc::new(targets));
+        self.config = config;
+        self.input(Input::Config(&mut change))
+    }
+
     /// The listener of an address.
     pub(crate) fn listener(&self, addr: &str, transport: Transport) -> ListenerId {
         let addr: SocketAddr = addr.parse().unwrap();
@@ -356,4 +375,11 @@ pub(crate) fn respond(request: &Sent, code: u16, tag: &str, rows: &str) -> Strin
         }
     }
     out + rows + "Content-Length: 0\r\n\r\n"
+}
+
+/// A message without a body, with an SDP that names these media.
+pub(crate) fn with(text: &str, media: &str) -> String {
+    let body = sdp(media);
+    let length = format!("Content-Type: application/sdp\r\nContent-Length: {}", body.len());
+    text.replace("Content-Length: 0", &length) + &body
 }

@@ -1,5 +1,5 @@
 //! The daemon among other people's software: `SIPp` as trunk and server, Kamailio on either side, NSD, BIND and Unbound behind
-//! the names, nftables between, baresip as telephones with media, tshark as a witness, promtool as the reader of its metrics.
+//! the names, nftables between, baresip as telephones with media, tshark as a witness, Prometheus as the reader of its metrics.
 //!
 //! Built with the feature `peers`. Each peer is a process of its test, on that test's addresses.
 
@@ -8,11 +8,13 @@ mod baresip;
 mod between;
 mod calls;
 mod capture;
+mod chromium;
 mod commands;
 mod contacts;
 mod dying;
 mod finding;
 mod guide;
+mod hep;
 mod kamailio;
 mod ladder;
 mod media;
@@ -20,6 +22,9 @@ mod named;
 mod names;
 mod nearest;
 mod nsd;
+mod operations;
+mod page;
+mod prometheus;
 mod proxies;
 mod rebinding;
 mod relay;
@@ -28,6 +33,7 @@ mod sipp;
 mod stale;
 mod unbound;
 mod voices;
+mod watching;
 mod wires;
 mod zone;
 

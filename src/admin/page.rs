@@ -1,0 +1,296 @@
+//! `/`: the object of `/status` as a page for people. Renders that object and knows nothing else, so that both say the same.
+//!
+//! No script, and nothing from elsewhere: one style sheet, allowed by its hash. `maud` escapes every value. Long lists are cut
+//! here; `/status` has them whole.
+
+use std::sync::LazyLock;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use hyper::header::HeaderValue;
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+
+use super::sheet::{Cell, Tone, ago, count, list, rows, table, text};
+use crate::telemetry::hour::MINUTES;
+
+/// The query of a page that loads itself again.
+pub(super) const REFRESH: &str = "refresh";
+/// How often it does, in seconds.
+const SECONDS: u64 = 15;
+/// Rows of one table, and networks of one region, that are shown.
+const SHOWN: usize = 40;
+
+const STYLE: &str = include_str!("page.css");
+
+/// What a browser may do with the page.
+pub(super) static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
+    let style = BASE64_STANDARD.encode(Sha256::digest(STYLE));
+    let policy = format!(
+        "default-src 'none'; style-src 'sha256-{style}'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    );
+    // Base64 is visible ASCII; should it ever not be, nothing is allowed.
+    HeaderValue::from_str(&policy).unwrap_or(HeaderValue::from_static("default-src 'none'"))
+});
+
+/// The page of a `/status` object.
+pub(super) fn page(status: &Value, refresh: bool) -> String {
+    let served: Vec<&Value> = rows(&status["regions"]).filter(|region| region["served"] == true).collect();
+    let names = served.iter().map(|region| text(&region["name"])).collect::<Vec<_>>().join(", ");
+    let page = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width,initial-scale=1";
+                // A browser asks for one otherwise.
+                link rel="icon" href="data:,";
+                @if refresh { meta http-equiv="refresh" content=(SECONDS); }
+                title { (readiness(status).1) " · Ringfence " (names) }
+                style { (PreEscaped(STYLE)) }
+            }
+            body {
+                header {
+                    h1 { "Ringfence " small { (names) } }
+                    (ready(status))
+                    @if refresh { a href="/" { "Stop refreshing" } } @else { a href={ "/?" (REFRESH) } { "Refresh every " (SECONDS) " s" } }
+                }
+                main {
+                    (facts(status))
+                    (hour(&status["hour"]))
+                    @for region in &served { (of_region(region)) }
+                    (known(status))
+                    (names_table(&status["names"]))
+                    (configuration(&status["configuration"]))
+                }
+                footer { p { "As of this moment, from " a href="/status" { code { "/status" } } "; counts since the start are in " a href="/metrics" { code { "/metrics" } } "." } }
+            }
+        }
+    };
+    page.into_string()
+}
+
+fn readiness(status: &Value) -> (Tone, &'static str) {
+    match (status["ready"] == true, status["draining"] == true) {
+        (_, true) => (Tone::Warn, "Draining"),
+        (true, _) => (Tone::Good, "Ready"),
+        (false, _) => (Tone::Bad, "Not ready"),
+    }
+}
+
+fn ready(status: &Value) -> Markup {
+    let (tone, word) = readiness(status);
+    let missing: Vec<_> = rows(&status["missing"]).map(text).filter(|what| what != "draining").collect();
+    html! {
+        span class={ "state pill " (tone.class()) } { span aria-hidden="true" { (tone.sign()) " " } (word) }
+        @if !missing.is_empty() { span { (missing.join("; ")) } }
+    }
+}
+
+fn facts(status: &Value) -> Markup {
+    let configuration = &status["configuration"];
+    let hour = &status["hour"];
+    let sum = |key: &str| rows(&hour["minutes"]).filter_map(|minute| minute[key].as_u64()).sum::<u64>();
+    let states: Vec<_> =
+        rows(&status["regions"]).flat_map(|region| rows(&region["targets"])).map(|of| text(&of["state"])).collect();
+    let up = states.iter().filter(|state| *state != "down").count();
+    html! {
+        section aria-label="At a glance" {
+            dl.facts {
+                div { dt { "Accepted (1 h)" } dd.big { (count(sum("accepted"))) } }
+                div { dt { "Refused (1 h)" } dd.big { (count(sum("refused"))) } }
+                @if sum("shadow") > 0 { div { dt { "Let pass (shadow)" } dd.big { (count(sum("shadow"))) } } }
+                div { dt { "Targets taking calls" } dd.big { (up) " of " (states.len()) } }
+                div { dt { "Up for" } dd { (ago(&status["uptime_seconds"])) } }
+                div { dt { "Configured" } dd { (ago(&configuration["loaded_seconds"])) " ago" } }
+                div { dt { "Projects, trunks" } dd { (text(&configuration["projects"])) ", " (text(&configuration["trunks"])) } }
+                div { dt { "Version" } dd { (text(&status["version"])) } }
+            }
+        }
+    }
+}
+
+fn hour(hour: &Value) -> Markup {
+    let verdicts = rows(&hour["verdicts"]).map(|row| {
+        let (tone, word) = match row["verdict"].as_str() {
+            Some("accept") => (Tone::Good, "accepted"),
+            Some("shadow") => (Tone::Warn, "let pass (shadow)"),
+            _ => (Tone::Bad, "refused"),
+        };
+        let reason = html! { span.soft { (text(&row["id"])) } " " (text(&row["reason"])) };
+        vec![Cell::plain(&row["region"]), Cell::state(tone, word), Cell::of(reason), Cell::number(&row["count"])]
+    });
+    let refused = rows(&hour["refused"]).map(|row| {
+        let word = if row["verdict"] == "shadow" { "let pass (shadow)" } else { "refused" };
+        vec![
+            Cell::plain(&row["project"]),
+            Cell::plain(&row["region"]),
+            Cell::plain(&row["reason"]),
+            Cell::of(word),
+            Cell::number(&row["count"]),
+        ]
+    });
+    let repeats = rows(&hour["repeats"]).map(|row| {
+        vec![Cell::plain(&row["trunk"]), Cell::plain(&row["project"]), Cell::plain(&row["region"]), Cell::number(&row["count"])]
+    });
+    let more = |key: &str| hour[key].as_u64().unwrap_or_default();
+    html! {
+        section aria-labelledby="hour" {
+            h2 id="hour" { "The last hour" }
+            (chart(hour))
+            (table("Verdicts by reason", &["Region", "Verdict", "Reason", "#Count"], verdicts, SHOWN, 0))
+            (table("Refused projects", &["Project", "Region", "Reason", "Verdict", "#Count"], refused, SHOWN, more("refused_more")))
+            (table("Calls that came again after a final refusal", &["Trunk", "Project", "Region", "#Count"], repeats, SHOWN, more("repeats_more")))
+            @if rows(&hour["repeats"]).next().is_some() {
+                p.soft { "The carrier retries what it was told not to: its " code { "reject" } " profile does not make it stop." }
+            }
+        }
+    }
+}
+
+/// Accepted above the line, refused and shadowed below it, minute by minute.
+fn chart(hour: &Value) -> Markup {
+    let minutes: Vec<(u64, u64, u64)> = rows(&hour["minutes"])
+        .map(|minute| {
+            let of = |key: &str| minute[key].as_u64().unwrap_or_default();
+            (of("ago"), of("accepted"), of("refused").saturating_add(of("shadow")))
+        })
+        .collect();
+    let most = |of: fn(&(u64, u64, u64)) -> u64| minutes.iter().map(of).max().unwrap_or_default();
+    let (most_up, most_down) = (most(|minute| minute.1), most(|minute| minute.2));
+    let whole = most_up.saturating_add(most_down);
+    if whole == 0 {
+        return html! { p.soft { "No decision yet." } };
+    }
+    // Ten units a minute; one scale for both sides, on which whatever there is can be seen.
+    let height = |of: u64| if of == 0 { 0 } else { (of.saturating_mul(80) / whole).max(2) };
+    let axis = height(most_up) + 1;
+    let (up, down) = (count(most_up), count(most_down));
+    let label =
+        format!("Decisions by the minute over the last hour: up to {up} accepted, above the line; up to {down} refused, below");
+    html! {
+        svg viewBox="0 0 600 86" preserveAspectRatio="none" role="img" aria-label=(label) {
+            @for (ago, accepted, refused) in minutes {
+                @let x = (MINUTES - 1).saturating_sub(ago) * 10 + 1;
+                @let (up, down) = (height(accepted), height(refused));
+                @if up > 0 { rect.accepted x=(x) y=(axis - up) width="8" height=(up) {} }
+                @if down > 0 { rect.refused x=(x) y=(axis + 1) width="8" height=(down) {} }
+            }
+            line.axis x1="0" x2="600" y1=(axis) y2=(axis) {}
+        }
+        p.scale aria-hidden="true" {
+            span { "an hour ago" }
+            span { "a minute: up to " (up) " accepted, above; up to " (down) " refused, below" }
+            span { "now" }
+        }
+    }
+}
+
+fn of_region(region: &Value) -> Markup {
+    // What does not take calls comes first.
+    let mut targets: Vec<&Value> = rows(&region["targets"]).collect();
+    targets.sort_by_key(|target| ["down", "rising"].iter().position(|state| target["state"] == *state).unwrap_or(usize::MAX));
+    let cells = targets.into_iter().map(|target| {
+        let tone = match target["state"].as_str() {
+            Some("up") => Tone::Good,
+            Some("rising") => Tone::Warn,
+            _ => Tone::Bad,
+        };
+        let heard = if target["heard_seconds"].is_null() { "never".to_owned() } else { ago(&target["heard_seconds"]) + " ago" };
+        vec![
+            Cell::code(&format!("{}:{}", text(&target["transport"]), text(&target["address"]))),
+            Cell::state(tone, &text(&target["state"])),
+            Cell::of(ago(&target["since_seconds"])),
+            Cell::of(heard),
+            Cell::plain(&target["why"]),
+        ]
+    });
+    html! {
+        section aria-label={ "Region " (text(&region["name"])) } {
+            h2 { "Region " (text(&region["name"])) }
+            dl {
+                div { dt { "Hostname" } dd { code { (text(&region["hostname"])) } } }
+                div { dt { "Listeners" } dd { (list(&region["listeners"], SHOWN)) } }
+                div { dt { "Networks inside" } dd { (list(&region["networks"], SHOWN)) } }
+                @if rows(&region["nearest"]).next().is_some() { div { dt { "Nearest" } dd { (list(&region["nearest"], SHOWN)) } } }
+            }
+            @if region["targets"].is_null() {
+                p.bad { "The message thread did not say how the targets stand." }
+            } @else {
+                (table("Targets", &["Address", "State", "Since", "Last heard", "Last failure"], cells, SHOWN, 0))
+            }
+        }
+    }
+}
+
+/// Regions that are known and not served here.
+fn known(status: &Value) -> Markup {
+    let others = rows(&status["regions"]).filter(|region| region["served"] != true).map(|region| {
+        let targets = rows(&region["targets"]);
+        let down = targets.clone().filter(|target| target["state"] == "down").count();
+        let total = targets.count();
+        let takes = if total == 0 { "–".to_owned() } else { format!("{} of {total} take calls", total - down) };
+        vec![Cell::plain(&region["name"]), Cell::code(&text(&region["hostname"])), Cell::of(takes)]
+    });
+    let mut others = others.peekable();
+    if others.peek().is_none() {
+        return html! {};
+    }
+    html! {
+        section aria-labelledby="elsewhere" {
+            h2 id="elsewhere" { "Regions served elsewhere" }
+            (table("Known, so that their calls can be told so", &["Region", "Hostname", "Targets"], others, SHOWN, 0))
+        }
+    }
+}
+
+fn names_table(names: &Value) -> Markup {
+    if rows(names).next().is_none() {
+        return html! {};
+    }
+    let mut names: Vec<&Value> = rows(names).collect();
+    names.sort_by_key(|name| name["state"] == "fresh");
+    let cells = names.into_iter().map(|name| {
+        let tone = match name["state"].as_str() {
+            Some("fresh") => Tone::Good,
+            Some("stale" | "unknown") => Tone::Warn,
+            _ => Tone::Bad,
+        };
+        let addresses: Vec<&Value> = rows(&name["servers"]).flat_map(|server| rows(&server["addresses"])).collect();
+        let outside = addresses.iter().filter(|of| rows(&of["outside"]).next().is_some()).count();
+        let addresses = html! {
+            (addresses.len())
+            @if outside > 0 { ", " span.bad { (outside) " outside" } }
+        };
+        vec![
+            Cell::code(&text(&name["name"])),
+            Cell::of(rows(&name["uses"]).map(text).collect::<Vec<_>>().join(", ")),
+            Cell::state(tone, &text(&name["state"])),
+            Cell::of(addresses),
+            Cell::plain(&name["failure"]),
+        ]
+    });
+    html! {
+        section aria-labelledby="names" {
+            h2 id="names" { "Names" }
+            (table("What next hops resolve to", &["Name", "Used by", "State", "Addresses", "Last failure"], cells, SHOWN, 0))
+        }
+    }
+}
+
+fn configuration(configuration: &Value) -> Markup {
+    html! {
+        section aria-labelledby="configuration" {
+            h2 id="configuration" { "Configuration" }
+            dl {
+                div { dt { "Loaded" } dd { (text(&configuration["loaded"])) } }
+                div { dt { "SHA-256" } dd { code { (text(&configuration["digest"])) } } }
+                div { dt { "Files" } dd { (list(&configuration["files"], SHOWN)) } }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

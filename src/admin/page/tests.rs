@@ -1,0 +1,155 @@
+//! The page without a browser: what is in it, what cannot be in it, how large it may become.
+
+use serde_json::json;
+
+use super::*;
+
+fn status() -> Value {
+    json!({
+        "version": "0.1.0", "ready": false, "draining": false, "missing": ["listeners are not bound yet"], "uptime_seconds": 61,
+        "configuration": {
+            "digest": "d1", "files": ["a.toml"], "loaded": "2026-11-15T11:00:00Z", "loaded_seconds": 5, "projects": 1, "trunks": 2
+        },
+        "hour": {
+            "minutes": [{ "ago": 0, "accepted": 10, "refused": 1, "shadow": 0 }],
+            "verdicts": [{ "region": "eu", "verdict": "refuse", "id": 110, "reason": "foreign-endpoint", "count": 1 }],
+            "refused": [{ "region": "eu", "project": "acme", "verdict": "refuse", "reason": "foreign-endpoint", "count": 1 }],
+            "refused_more": 3, "repeats": [], "repeats_more": 0,
+        },
+        "regions": [{
+            "name": "eu", "hostname": "eu.example.com", "served": true, "listeners": ["udp:192.0.2.1:5060"],
+            "networks": ["192.0.2.0/24"], "nearest": [],
+            "targets": [
+                { "address": "192.0.2.8:5060", "transport": "udp", "state": "up", "why": null, "since_seconds": 3,
+                  "heard_seconds": 1 },
+                { "address": "192.0.2.9:5060", "transport": "udp", "state": "down", "why": "silent", "since_seconds": 3,
+                  "heard_seconds": null }
+            ],
+        }],
+        "names": [],
+    })
+}
+
+#[test]
+fn everything_of_the_object_that_an_operator_looks_for_is_there() {
+    let page = page(&status(), false);
+    for part in [
+        "<title>Not ready · Ringfence eu</title>",
+        "listeners are not bound yet",
+        "Accepted (1 h)</dt><dd class=\"big\">10</dd>",
+        "1 of 2",
+        "eu.example.com",
+        "udp:192.0.2.1:5060",
+        "foreign-endpoint",
+        "and 3 more",
+        "silent",
+        "d1",
+    ] {
+        assert!(page.contains(part), "{part} in {page}");
+    }
+    assert!(page.find("192.0.2.9:5060").unwrap() < page.find("192.0.2.8:5060").unwrap(), "what is down comes first");
+    assert!(!page.contains("http-equiv"));
+    assert!(super::page(&status(), true).contains("<meta http-equiv=\"refresh\" content=\"15\">"));
+}
+
+#[test]
+fn a_value_is_never_markup() {
+    let evil = "<script>alert(1)</script>\"'&";
+    let mut status = status();
+    status["regions"][0]["name"] = evil.into();
+    status["regions"][0]["hostname"] = evil.into();
+    status["hour"]["refused"][0]["project"] = evil.into();
+    status["missing"][0] = evil.into();
+    let page = page(&status, false);
+    assert!(!page.contains("<script") && page.contains("&lt;script&gt;alert(1)&lt;/script&gt;&quot;"), "{page}");
+}
+
+#[test]
+fn a_large_daemon_has_a_small_page() {
+    let mut status = status();
+    let region = status["regions"][0].clone();
+    let many = |value: &Value| Value::Array(vec![value.clone(); 1000]);
+    for (list, row) in [("targets", &region["targets"][0]), ("networks", &region["networks"][0]), ("listeners", &json!("udp:a"))]
+    {
+        status["regions"][0][list] = many(row);
+    }
+    status["hour"]["verdicts"] = many(&status["hour"]["verdicts"][0]);
+    status["names"] = many(&json!({ "name": "sip:a.example.net", "uses": ["region eu"], "state": "fresh", "servers": [] }));
+    let page = page(&status, false);
+    assert!(page.len() < 100_000, "{} octets", page.len());
+    assert_eq!(page.matches("and 960 more").count(), 5);
+}
+
+#[test]
+fn the_policy_allows_this_style_and_nothing_else() {
+    let policy = POLICY.to_str().unwrap();
+    assert!(policy.starts_with("default-src 'none'; style-src 'sha256-") && !policy.contains("unsafe"), "{policy}");
+    let page = page(&status(), true);
+    assert!(page.contains(&format!("<style>{STYLE}</style>")), "the hash is of what stands between the tags");
+    assert!(!page.contains("style=") && !page.contains("<script") && !page.contains("src="));
+}
+
+/// A region's daemon on a working day, for the picture in the README.
+fn working_day() -> Value {
+    let minute = |ago: u64| {
+        let accepted = 290 + (ago * ago * 37 + ago * 101) % 53 - ago * 2;
+        let refused = if (11..19).contains(&ago) { 14 + (ago * 31) % 23 } else { (ago * 13) % 3 };
+        json!({ "ago": ago, "accepted": accepted, "refused": refused, "shadow": 0 })
+    };
+    let minutes: Vec<Value> = (0..60).rev().map(minute).collect();
+    let sum = |key: &str| minutes.iter().filter_map(|minute| minute[key].as_u64()).sum::<u64>();
+    let (accepted, refused) = (sum("accepted"), sum("refused"));
+    let verdict = |verdict: &str, id: u16, reason: &str, count: u64| json!({ "region": "eu", "verdict": verdict, "id": id, "reason": reason, "count": count });
+    let of_project = |project: &str, reason: &str, count: u64| json!({ "region": "eu", "project": project, "verdict": "refuse", "reason": reason, "count": count });
+    let target = |address: &str, state: &str, why: Option<&str>, since: u64, heard: u64| json!({ "address": address, "transport": "udp", "state": state, "why": why, "since_seconds": since, "heard_seconds": heard });
+    json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "configuration": {
+            "digest": "edbaac78861febc6221b8fca080a8515fc70adce05bbc6e43f1afb5656531df4",
+            "files": ["/etc/ringfence/ringfence.toml", "/etc/ringfence/projects.d/acme.toml"],
+            "loaded": "2026-11-16T10:00:00Z", "loaded_seconds": 3600, "projects": 214, "trunks": 391
+        },
+        "started": "2026-11-03T08:12:40Z", "uptime_seconds": 1_133_240, "ready": true, "draining": false, "missing": [],
+        "hour": {
+            "minutes": minutes,
+            "verdicts": [
+                verdict("accept", 100, "in-region", accepted),
+                verdict("refuse", 140, "foreign-media-offer", refused - 61),
+                verdict("refuse", 120, "unknown-source", 38),
+                verdict("refuse", 110, "foreign-endpoint", 23)
+            ],
+            "refused": [of_project("acme", "foreign-media-offer", refused - 70), of_project("northwind", "foreign-endpoint", 23)],
+            "refused_more": 0,
+            "repeats": [{ "region": "eu", "project": "acme", "trunk": "twilio-ie", "count": 17 }],
+            "repeats_more": 0
+        },
+        "regions": [
+            {
+                "name": "eu", "hostname": "eu.sip.example.com", "served": true,
+                "listeners": ["udp:203.0.113.10:5060", "tcp:203.0.113.10:5060"],
+                "networks": ["10.20.0.0/16", "203.0.113.0/24", "2001:db8:e::/48"], "nearest": ["uk"],
+                "targets": [
+                    target("10.20.0.5:5060", "up", None, 1_133_240, 2),
+                    target("10.20.0.6:5060", "rising", Some("unavailable"), 12, 1),
+                    target("10.20.0.7:5060", "down", Some("silent"), 642, 647)
+                ]
+            },
+            { "name": "uk", "hostname": "uk.sip.example.com", "served": false, "targets": [target("10.30.0.5:5060", "up", None, 9, 1)] },
+            { "name": "us", "hostname": "us.sip.example.com", "served": false, "targets": [] }
+        ],
+        "names": [{
+            "name": "sip:livekit.eu.internal", "uses": ["region eu"], "state": "fresh", "failure": null,
+            "servers": [{ "addresses": [{ "outside": [] }, { "outside": [] }, { "outside": [] }] }]
+        }]
+    })
+}
+
+#[test]
+fn a_working_day_is_drawn() {
+    let page = page(&working_day(), false);
+    assert_eq!(page.matches("class=\"accepted\"").count(), 60, "a bar for each minute");
+    // `docs/images/make` asks for it.
+    if let Ok(path) = std::env::var("RINGFENCE_PAGE") {
+        std::fs::write(path, page).unwrap();
+    }
+}

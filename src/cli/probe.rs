@@ -1,0 +1,189 @@
+//! `ringfence probe`: calls an endpoint as a carrier would, and tells what comes back.
+//!
+//! A command of its own, not the daemon: it sends to whatever its user names, with sockets of its own.
+
+use std::io::IsTerminal as _;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::arguments::ProbeOptions;
+use super::paint::Paint;
+use super::resolve::{asynchronously, unavailable};
+use super::{check, exit_code, print, print_mistakes, probed};
+use crate::config::{self, Config, Dns, NextHop, Transport};
+use crate::dns::{Lookup, Server, Step};
+use crate::sip::uri::{Host, Scheme, Uri};
+
+mod call;
+mod exchange;
+mod wire;
+
+pub(super) use exchange::Story;
+
+/// 2xx, or a call that rang.
+const ANSWERED: u8 = 0;
+/// Another final answer.
+const REFUSED: u8 = 1;
+/// None.
+const SILENT: u8 = 2;
+
+/// Most addresses that are tried.
+const MOST: usize = 8;
+
+/// One address that was tried.
+pub(super) struct Tried {
+    pub(super) addr: SocketAddr,
+    pub(super) transport: Transport,
+    /// What came of it; `None`: it is outside, and nothing was sent.
+    pub(super) story: Option<Story>,
+}
+
+/// All that is to be told.
+pub(super) struct Probed {
+    pub(super) uri: String,
+    pub(super) invite: bool,
+    pub(super) config: Option<Config>,
+    /// How the name was resolved.
+    pub(super) steps: Vec<Step>,
+    /// The name could not be resolved, and that is not certain.
+    pub(super) failed: bool,
+    /// In their order; the last one is what counts.
+    pub(super) tried: Vec<Tried>,
+}
+
+impl Probed {
+    /// What came of the last address that anything was sent to.
+    pub(super) fn story(&self) -> Option<&Story> {
+        self.tried.iter().rev().find_map(|tried| tried.story.as_ref())
+    }
+
+    /// Whether it takes calls, as far as a probe can see; `None`: it said nothing final.
+    pub(super) fn takes(&self) -> Option<bool> {
+        let story = self.story()?;
+        let (code, ..) = story.answer.as_ref()?;
+        let rang = story.cancelled && *code == 487 && story.provisional.iter().any(|(code, _)| *code > 100);
+        Some(rang || (200..=299).contains(code))
+    }
+}
+
+/// What is to be called.
+struct Callee {
+    /// As it stands in the start line.
+    uri: String,
+    place: Place,
+    transport: Option<Transport>,
+}
+
+enum Place {
+    Address(SocketAddr),
+    Name(NextHop),
+}
+
+/// Calls an endpoint and prints what came of it.
+pub(super) fn probe(options: &ProbeOptions) -> u8 {
+    let config = match options.config.as_deref().map(config::load) {
+        None => None,
+        Some(Ok(config)) => Some(config),
+        Some(Err(error)) => {
+            if options.json {
+                print(&format!("{}\n", check::error_json(&error)));
+            } else {
+                print_mistakes(&error);
+            }
+            return exit_code(&error);
+        }
+    };
+    let callee = match callee(options) {
+        Ok(callee) => callee,
+        Err(what) => return super::complain(&what, SILENT),
+    };
+    let probed = match asynchronously(async || called(options, config, callee).await) {
+        Ok(probed) => probed,
+        Err(code) => return code,
+    };
+    if options.json {
+        print(&format!("{}\n", probed::as_json(&probed)));
+    } else {
+        print(&probed::as_text(&probed, Paint::on(std::io::stdout().is_terminal())));
+    }
+    match probed.takes() {
+        Some(true) => ANSWERED,
+        Some(false) => REFUSED,
+        None => SILENT,
+    }
+}
+
+fn callee(options: &ProbeOptions) -> Result<Callee, String> {
+    let text = options.uri.trim();
+    let text =
+        if text.contains(':') && text.to_ascii_lowercase().starts_with("sip") { text.to_owned() } else { format!("sip:{text}") };
+    let wrong = |what: &str| format!("`{text}` {what}; right would be sip:acme.eu.sip.example.com");
+    let uri = Uri::parse(text.as_bytes()).map_err(|_| wrong("is no SIP URI"))?;
+    if uri.scheme != Scheme::Sip {
+        return Err(wrong("is not spoken here yet"));
+    }
+    if !uri.headers.is_empty() {
+        return Err(wrong("has headers"));
+    }
+    let named = match uri.param("transport") {
+        None => None,
+        Some(token) => {
+            let token = token.unwrap_or_default();
+            let known = Transport::ALL.into_iter().find(|known| token.eq_ignore_ascii_case(known.token().as_bytes()));
+            Some(known.ok_or_else(|| wrong("asks for a transport that is not spoken here yet"))?)
+        }
+    };
+    let transport = options.transport.or(named);
+    let place = match uri.host {
+        Some(Host::Address(ip)) => Place::Address(SocketAddr::new(ip, uri.port.unwrap_or(5060))),
+        Some(Host::Name(name)) => {
+            Place::Name(NextHop::of_host(name, uri.port, transport).ok_or_else(|| wrong("has no host name"))?)
+        }
+        None => return Err(wrong("has no host")),
+    };
+    Ok(Callee { uri: text.clone(), place, transport })
+}
+
+async fn called(options: &ProbeOptions, config: Option<Config>, callee: Callee) -> Result<Probed, u8> {
+    let (mut steps, mut failed) = (Vec::new(), false);
+    let servers = match callee.place {
+        Place::Address(addr) => vec![Server { rank: 0, weight: 0, transport: callee.transport, addresses: vec![addr] }],
+        Place::Name(name) => {
+            let system = Dns { servers: Vec::new(), stale: Duration::ZERO };
+            let dns = config.as_ref().map_or(&system, |config| &config.dns);
+            let found = Lookup::new(dns).map_err(|error| unavailable(&error))?.resolve(&name).await;
+            (steps, failed) = (found.trace.steps, found.failed);
+            found.servers
+        }
+    };
+    let mut probed = Probed { uri: callee.uri, invite: options.invite, config, steps, failed, tried: Vec::new() };
+    let places = servers.iter().flat_map(|server| server.addresses.iter().map(|&addr| (server.transport, addr)));
+    for (transport, addr) in places.take(MOST) {
+        let transport = transport.unwrap_or(Transport::Udp);
+        let outside = probed.config.as_ref().is_some_and(|config| config.regions_of(addr).is_empty());
+        let story = if outside { None } else { Some(story(options, &probed.uri, transport, addr).await) };
+        let answered = story.as_ref().is_some_and(|story| story.answer.is_some());
+        probed.tried.push(Tried { addr, transport, story });
+        if answered {
+            break;
+        }
+    }
+    Ok(probed)
+}
+
+async fn story(options: &ProbeOptions, uri: &str, transport: Transport, addr: SocketAddr) -> Story {
+    let within = Duration::from_secs(options.timeout);
+    let broken = |what: String| Story { broken: Some(what), ..Story::default() };
+    let wire = match tokio::time::timeout(within, wire::Wire::open(transport, addr)).await {
+        Err(_) => return broken("it takes no connection".to_owned()),
+        Ok(Err(error)) => return broken(error.to_string()),
+        Ok(Ok(wire)) => wire,
+    };
+    match wire.local() {
+        Ok(local) => {
+            let call = call::Call::new(uri.to_owned(), transport, local);
+            exchange::exchange(&call, wire, options.invite, within).await
+        }
+        Err(error) => broken(error.to_string()),
+    }
+}

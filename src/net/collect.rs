@@ -1,0 +1,45 @@
+//! Sends the mirror's packets, each to a collector that the fence has passed. One datagram each, never twice, never waiting.
+
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+
+use crate::fence::Fenced;
+use crate::telemetry::Mirrored;
+
+/// A socket for each family, opened when it is first needed.
+#[derive(Debug, Default)]
+struct Sockets {
+    v4: Option<UdpSocket>,
+    v6: Option<UdpSocket>,
+}
+
+/// Sends for ever.
+pub(super) async fn collect(mut mirrored: Mirrored) {
+    let (mut sockets, mut packet) = (Sockets::default(), Vec::new());
+    while let Some(to) = mirrored.next(&mut packet).await {
+        mirrored.done(sockets.give(&packet, to).is_ok());
+    }
+}
+
+impl Sockets {
+    fn give(&mut self, packet: &[u8], to: Fenced) -> io::Result<usize> {
+        let to = to.addr();
+        let (socket, any) = match to {
+            SocketAddr::V4(_) => (&mut self.v4, SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0))),
+            SocketAddr::V6(_) => (&mut self.v6, SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0))),
+        };
+        let socket = match socket {
+            Some(socket) => socket,
+            None => socket.insert(open(any)?),
+        };
+        socket.send_to(packet, to)
+    }
+}
+
+fn open(any: SocketAddr) -> io::Result<UdpSocket> {
+    let socket = UdpSocket::bind(any)?;
+    socket.set_nonblocking(true)?;
+    // Nothing is ever read from it: what comes may not take room.
+    let _ = socket2::SockRef::from(&socket).set_recv_buffer_size(0);
+    Ok(socket)
+}

@@ -1,0 +1,100 @@
+//! The decision log as an operator greps it.
+
+use serde_json::Value;
+
+use crate::harness::{Ask, Daemon, Leg, Plan, Site, await_some};
+
+/// The lines about a call, as they are found by its Call-ID.
+fn lines(daemon: &Daemon, call_id: &str, count: usize) -> Vec<Value> {
+    await_some("the lines of a call", || {
+        let log = daemon.log();
+        let lines: Vec<Value> = log
+            .lines()
+            .map(|line| serde_json::from_str::<Value>(line).unwrap_or_else(|error| panic!("{error}: {line}")))
+            .filter(|line| line["target"] == "ringfence::decision" && line["call_id"] == call_id)
+            .collect();
+        (lines.len() == count).then_some(lines)
+    })
+}
+
+fn invite(site: &Site, caller: &Leg, host: &str) -> Ask {
+    Ask::invite(&format!("sip:+4930222@{host}.sip.example.com"), caller.addr, "udp", site.carrier(20).ip())
+}
+
+#[test]
+fn a_refusal_is_one_line_without_the_number() {
+    let site = Site::claim();
+    let daemon = Daemon::start_logging(&site, &Plan::new(&site), "info");
+    let mut caller = Leg::udp(site.carrier(20), site.door());
+    let refused = invite(&site, &caller, "acme.us");
+    caller.ask(&refused);
+    caller.expect(603);
+    let line = lines(&daemon, &refused.call_id, 1).remove(0);
+    for (key, value) in [
+        ("level", "INFO"),
+        ("verdict", "refuse"),
+        ("reason", "foreign-endpoint"),
+        ("region", "eu"),
+        ("source", &site.carrier(20).to_string()),
+        ("method", "INVITE"),
+        ("from", "sip:+493…@carrier.example.net"),
+        ("uri", "sip:+493…@acme.us.sip.example.com"),
+    ] {
+        assert_eq!(line[key], value, "{key} in {line}");
+    }
+    assert_eq!((&line["id"], &line["code"], &line["left_out"]), (&110.into(), &603.into(), &0.into()), "{line}");
+    assert!(!daemon.log().contains("4930222") && !daemon.log().contains("4930111"), "{}", daemon.log());
+}
+
+#[test]
+fn accepted_calls_are_shown_to_whoever_asks_and_so_is_what_a_timer_decides() {
+    let site = Site::claim();
+    let mut plan = Plan::new(&site);
+    plan.upstream = format!("\"sip:{};transport=udp\"", site.eu(10));
+    plan.more.push_str("[timers]\nt1 = \"10ms\"\n");
+    let daemon = Daemon::start_logging(&site, &plan, "info,ringfence::decision=debug,ringfence::numbers=debug");
+    // Bound, and silent.
+    let _server = Leg::udp(site.eu(10), site.door());
+    let mut caller = Leg::udp(site.carrier(20), site.door());
+    let ask = invite(&site, &caller, "acme.eu");
+    caller.ask(&ask);
+    let down = caller.expect(503);
+    caller.ask(&ask.ack(&down));
+    let lines = lines(&daemon, &ask.call_id, 2);
+    let (accepted, refused) = (&lines[0], &lines[1]);
+    let server = format!("udp:{}", site.eu(10));
+    assert_eq!((&accepted["verdict"], &accepted["sent_to"]), (&"accept".into(), &server.into()), "{accepted}");
+    assert_eq!((&accepted["project"], &accepted["trunk"]), (&"acme".into(), &"carrier".into()), "{accepted}");
+    assert_eq!(accepted["uri"], "sip:+4930222@acme.eu.sip.example.com", "numbers were asked for");
+    assert_eq!((&refused["reason"], &refused["code"]), (&"targets-down".into(), &503.into()), "{refused}");
+    assert_eq!((&refused["source"], &refused["method"]), (&site.carrier(20).to_string().into(), &"INVITE".into()), "{refused}");
+}
+
+#[test]
+fn nothing_from_the_wire_breaks_a_line_and_strangers_write_few() {
+    let site = Site::claim();
+    let daemon = Daemon::start_logging(&site, &Plan::new(&site), "debug");
+    let mut caller = Leg::udp(site.carrier(20), site.door());
+    let mut evil = invite(&site, &caller, "acme.us");
+    evil.call_id = "\"\\u001b[2J\u{202e}\u{9b}\"%0a{}".to_owned();
+    evil.from = "\"\u{1f4a3}\\\"\" <sip:+49\u{7f}30111@x\"y>;tag=1".to_owned();
+    evil.uri = "sip:+4930222;x=\"{}\"@acme.us.sip.example.com".to_owned();
+    caller.ask(&evil);
+    let answered = caller.response();
+    let mut stranger = Leg::udp(site.stranger(66), site.door());
+    for _ in 0..20 {
+        let ask = invite(&site, &stranger, "acme.eu");
+        stranger.ask(&ask);
+        stranger.expect(403);
+    }
+    daemon.metrics();
+    let log = await_some("the flood's lines", || Some(daemon.log()).filter(|log| log.contains("unknown-source")));
+    let harmless = |c: char| c == '\n' || c == '…' || (' '..='~').contains(&c);
+    assert!(log.chars().all(harmless), "{:?} was answered {}", log.chars().find(|&c| !harmless(c)), answered.start);
+    for line in log.lines() {
+        let line: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        assert!(line["message"].is_string() || line["target"].is_string(), "{line}");
+    }
+    let strangers = log.matches("unknown-source").count();
+    assert!((1..20).contains(&strangers), "{strangers} lines of 20");
+}
