@@ -236,7 +236,8 @@ mod tests {
         tokio::spawn(async move {
             let since = Instant::now();
             let (addr, heard, failure) = ("10.0.0.1:5060".parse().unwrap(), Some(since), Some(Failure::Silent));
-            let target = TargetStatus { region: RegionId(0), addr, transport: Transport::Udp, state, since, heard, failure };
+            let target =
+                TargetStatus { region: RegionId(0), addr, transport: Transport::Udp, state, since, heard, failure, relay: false };
             match questions.recv().await.unwrap() {
                 Question::Turns(answer) | Question::Drain(answer) => answer.send(()).unwrap(),
                 Question::Targets(answer) => answer.send(Standing { config, targets: vec![target] }).unwrap(),
