@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, ORIGIN, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
@@ -144,6 +144,8 @@ async fn answer<B>(request: &Request<B>, sources: &Sources) -> Response<Full<Byt
         return response;
     }
     match path {
+        // Whatever page an operator has open may send a form here; a browser says so.
+        "/drain" if request.headers().contains_key(ORIGIN) => plain(StatusCode::FORBIDDEN, "not from a page\n".to_owned()),
         "/drain" => {
             sources.ready.drain();
             sources.worker.drain().await;
@@ -323,6 +325,12 @@ mod tests {
             let (code, body) = ask(admin.addr, &format!("{method} /drain")).await;
             assert!(code == 405 && body.contains("allow: POST"), "{body}");
         }
+        let mut page = TcpStream::connect(admin.addr).await.unwrap();
+        let form = b"POST /drain HTTP/1.1\r\nHost: a\r\nOrigin: http://elsewhere.example\r\nConnection: close\r\n\r\n";
+        page.write_all(form).await.unwrap();
+        let mut answer = String::new();
+        page.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 403 "), "{answer}");
         assert!(!admin.ready.is_draining());
         let mut questions = admin.questions;
         for _ in 0..2 {
