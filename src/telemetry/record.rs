@@ -43,8 +43,8 @@ impl Record {
     pub fn new(metrics: Arc<Metrics>, config: Arc<Config>, mirror: Mirror) -> Self {
         let handles = Handles::new(metrics, Arc::clone(&config));
         let losses = [const { Limit::new() }; Loss::ALL.len()];
-        let decisions = Decisions::new();
-        Self { config, handles, malformed: Limit::new(), flood: Limit::new(), losses, decisions, mirror }
+        let (malformed, flood, decisions) = (Limit::new(), Limit::new(), Decisions::new());
+        Self { config, handles, malformed, flood, losses, decisions, mirror }
     }
 
     /// Another configuration holds from now on. Its handles are taken by exchange: they are as many as its projects, so making them
