@@ -17,7 +17,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::MissedTickBehavior;
 
-use super::ask::{Beside, Worker};
+use super::ask::{Beside, Standing, Worker};
 use super::moment::Now;
 use super::status::Own;
 use super::{Ready, page, status};
@@ -50,10 +50,12 @@ pub(crate) struct Sources {
 }
 
 /// Serves the endpoints for ever.
-pub(crate) async fn serve(listener: TcpListener, sources: Sources) {
-    let sources = Arc::new(sources);
+pub(crate) async fn serve(listener: TcpListener, sources: Arc<Sources>) {
+    tokio::join!(look(Arc::clone(&sources)), accept(listener, sources));
+}
+
+async fn accept(listener: TcpListener, sources: Arc<Sources>) {
     let permits = Arc::new(Semaphore::new(CONNECTIONS));
-    tokio::spawn(look(Arc::clone(&sources)));
     loop {
         let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { return };
         let Ok((stream, _)) = listener.accept().await else {
@@ -94,15 +96,24 @@ async fn connection(stream: TcpStream, sources: Arc<Sources>) {
 
 async fn answer<B>(request: &Request<B>, sources: &Sources) -> Response<Full<Bytes>> {
     let path = request.uri().path();
-    if !matches!(path, "/" | "/metrics" | "/healthz" | "/readyz" | "/status") {
-        return plain(StatusCode::NOT_FOUND, "not found: /, /metrics, /healthz, /readyz, /status\n".to_owned());
+    if !matches!(path, "/" | "/metrics" | "/healthz" | "/readyz" | "/status" | "/drain") {
+        return plain(StatusCode::NOT_FOUND, "not found: /, /metrics, /healthz, /readyz, /status, /drain\n".to_owned());
     }
-    if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, "only GET\n".to_owned());
-        response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+    let (allowed, allow) = match path {
+        "/drain" => (*request.method() == Method::POST, "POST"),
+        _ => (matches!(*request.method(), Method::GET | Method::HEAD), "GET, HEAD"),
+    };
+    if !allowed {
+        let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, format!("only {allow}\n"));
+        response.headers_mut().insert(ALLOW, HeaderValue::from_static(allow));
         return response;
     }
     match path {
+        "/drain" => {
+            sources.ready.drain();
+            sources.worker.drain().await;
+            plain(StatusCode::ACCEPTED, "draining\n".to_owned())
+        }
         "/metrics" => typed("text/plain; version=0.0.4; charset=utf-8", sources.metrics().await),
         "/" => match sources.status().await {
             Some(status) => html(page::page(&status, request.uri().query() == Some(page::REFRESH))),
@@ -124,20 +135,23 @@ async fn answer<B>(request: &Request<B>, sources: &Sources) -> Response<Full<Byt
 impl Sources {
     /// The exposition. What the worker does not say in time is left out: a gauge that is not true would be worse than none.
     async fn metrics(&self) -> String {
-        let (known, targets) = tokio::join!(self.beside.known(), self.worker.targets());
+        let standing = self.worker.targets().await;
         self.metrics.ready(self.ready.missing().is_empty());
         let mut text = self.metrics.render();
-        if let (Some(known), Some(targets)) = (known, targets) {
-            upstream::expose(&known.config, &targets, &mut text);
+        if let Some(Standing { config, targets }) = standing {
+            upstream::expose(&config, &targets, &mut text);
         }
         text
     }
 
     async fn status(&self) -> Option<serde_json::Value> {
-        let (known, targets) = tokio::join!(self.beside.known(), self.worker.targets());
+        let (known, standing) = tokio::join!(self.beside.known(), self.worker.targets());
+        let known = known?;
+        // In the middle of a reload the two do not speak of the same regions.
+        let targets = standing.filter(|standing| Arc::ptr_eq(&standing.config, &known.config)).map(|standing| standing.targets);
         let hour = self.hour();
         let own = Own { ready: &self.ready, started: self.started, hour: &hour };
-        Some(status::status(&known?, targets.as_deref(), own, Now::read()))
+        Some(status::status(&known, targets.as_deref(), own, Now::read()))
     }
 
     /// The last hour, brought up to date.
@@ -183,12 +197,13 @@ mod tests {
 
     use super::*;
     use crate::admin::{Known, Latch, Question, Questions};
-    use crate::config::{RegionId, Transport};
+    use crate::config::{Config, RegionId, Transport};
     use crate::core::io::{Failure, Health, TargetStatus};
 
     struct Admin {
         addr: std::net::SocketAddr,
         ready: Arc<Ready>,
+        config: Arc<Config>,
         questions: Questions,
     }
 
@@ -201,27 +216,30 @@ mod tests {
         let addr = listener.local_addr().unwrap();
         let ready = Arc::new(Ready::default());
         let ((worker, questions), (beside, mut asked)) = (Worker::new(), Beside::new());
+        let known = Arc::clone(&config);
         tokio::spawn(async move {
             while let Some(answer) = asked.recv().await {
-                let (config, loaded) = (Arc::clone(&config), Instant::now());
+                let (config, loaded) = (Arc::clone(&known), Instant::now());
                 let _ = answer.send(Known { config, loaded, names: Vec::new() });
             }
         });
         let (metrics, started) = (Arc::new(Metrics::new()), Instant::now());
         let hour = Mutex::default();
-        tokio::spawn(serve(listener, Sources { metrics, ready: Arc::clone(&ready), worker, beside, started, hour }));
-        Admin { addr, ready, questions }
+        let sources = Sources { metrics, ready: Arc::clone(&ready), worker, beside, started, hour };
+        tokio::spawn(serve(listener, Arc::new(sources)));
+        Admin { addr, ready, config, questions }
     }
 
     /// A worker with one target, in this state.
-    fn work(mut questions: Questions, state: Health) -> JoinHandle<Questions> {
+    fn work(mut questions: Questions, config: &Arc<Config>, state: Health) -> JoinHandle<Questions> {
+        let config = Arc::clone(config);
         tokio::spawn(async move {
             let since = Instant::now();
             let (addr, heard, failure) = ("10.0.0.1:5060".parse().unwrap(), Some(since), Some(Failure::Silent));
             let target = TargetStatus { region: RegionId(0), addr, transport: Transport::Udp, state, since, heard, failure };
             match questions.recv().await.unwrap() {
-                Question::Turns(answer) => answer.send(()).unwrap(),
-                Question::Targets(answer) => answer.send(vec![target]).unwrap(),
+                Question::Turns(answer) | Question::Drain(answer) => answer.send(()).unwrap(),
+                Question::Targets(answer) => answer.send(Standing { config, targets: vec![target] }).unwrap(),
             }
             questions
         })
@@ -261,9 +279,26 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_drain_is_asked_for_by_post_and_by_nothing_else() {
+        let admin = admin().await;
+        for method in ["GET", "HEAD", "PUT"] {
+            let (code, body) = ask(admin.addr, &format!("{method} /drain")).await;
+            assert!(code == 405 && body.contains("allow: POST"), "{body}");
+        }
+        assert!(!admin.ready.is_draining());
+        let mut questions = admin.questions;
+        for _ in 0..2 {
+            let worker = work(questions, &admin.config, Health::Up);
+            assert_eq!(ask(admin.addr, "POST /drain").await.0, 202);
+            assert!(admin.ready.is_draining());
+            questions = worker.await.unwrap();
+        }
+    }
+
+    #[tokio::test]
     async fn health_is_the_worker_answering() {
         let admin = admin().await;
-        let worker = work(admin.questions, Health::Up);
+        let worker = work(admin.questions, &admin.config, Health::Up);
         assert_eq!(ask(admin.addr, "GET /healthz").await.0, 200);
         // Nobody answers now: the loop hangs.
         let questions = worker.await.unwrap();
@@ -274,15 +309,15 @@ mod tests {
 
     #[tokio::test]
     async fn targets_are_asked_of_the_worker_at_each_scrape() {
-        let Admin { addr, mut questions, .. } = admin().await;
+        let Admin { addr, mut questions, config, .. } = admin().await;
         for (state, value) in [(Health::Up, 1), (Health::Rising, 1), (Health::Down, 0)] {
-            let worker = work(questions, state);
+            let worker = work(questions, &config, state);
             let (_, body) = ask(addr, "GET /metrics").await;
             let series = format!("\nringfence_upstream_up{{region=\"eu\",target=\"udp:10.0.0.1:5060\"}} {value}\n");
             assert!(body.contains(&series), "{body}");
             questions = worker.await.unwrap();
         }
-        let worker = work(questions, Health::Down);
+        let worker = work(questions, &config, Health::Down);
         let (code, body) = ask(addr, "GET /status").await;
         assert!(code == 200 && body.contains("content-type: application/json"), "{body}");
         let status = object(&body);

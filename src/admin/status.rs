@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::Ready;
 use super::ask::Known;
 use super::moment::Now;
-use crate::config::{Config, Region, RegionId, Transport, Written};
+use crate::config::{Config, Endpoint, Region, RegionId, Transport, Written};
 use crate::core::io::{Failure, TargetStatus};
 use crate::dns::{NameStatus, Server};
 use crate::fence::Networks;
@@ -29,7 +29,11 @@ pub(super) struct Own<'a> {
 pub(super) fn status(known: &Known, targets: Option<&[TargetStatus]>, own: Own<'_>, now: Now) -> Value {
     let Known { config, names, loaded } = known;
     let Own { ready, started, hour: last } = own;
-    let regions = (0..).map(RegionId).zip(&config.regions).map(|(id, of)| region(config, id, of, targets, now));
+    // What a reload took away may still end its calls, but is not there any more.
+    let named = |&(id, region): &(RegionId, &Region)| {
+        !region.leaving || config.endpoints.find(region.hostname.as_bytes()) == Endpoint::Region(id)
+    };
+    let regions = (0..).map(RegionId).zip(&config.regions).filter(named).map(|(id, of)| region(config, id, of, targets, now));
     let missing = ready.missing();
     json!({
         "version": env!("CARGO_PKG_VERSION"),

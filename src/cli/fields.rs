@@ -54,8 +54,21 @@ fn hop(config: &Config, hop: &Hop) -> String {
 // The patterns below name every field, so that a new one cannot be forgotten here.
 
 fn region(config: &Config, region: &Region) -> Vec<(&'static str, Said)> {
-    let Region { name: _, hostname, served, networks, upstream, nearest, advertise, register, publish, listeners, collector } =
-        region;
+    // What is leaving is of a running daemon, not of the files.
+    let Region {
+        name: _,
+        hostname,
+        served,
+        leaving: _,
+        networks,
+        upstream,
+        nearest,
+        advertise,
+        register,
+        publish,
+        listeners,
+        collector,
+    } = region;
     let listeners = listeners.iter().map(|&id| config.listener(id));
     let upstream: Vec<_> = upstream.iter().map(|of| hop(config, of)).collect();
     vec![

@@ -199,6 +199,7 @@ fn build_region(
         name: name.value.clone(),
         hostname,
         served,
+        leaving: false,
         networks,
         upstream,
         nearest,
@@ -235,7 +236,7 @@ fn bind(region: &file::Region, id: RegionId, built: &mut Built, report: &mut Rep
             break;
         };
         out.push(ListenerId(next));
-        built.listeners.push(Listener { region: id, transport, addr });
+        built.listeners.push(Listener { region: id, transport, addr, leaving: false });
     }
     out
 }

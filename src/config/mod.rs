@@ -23,6 +23,7 @@ mod load;
 mod overlap;
 mod report;
 mod source;
+mod succeed;
 mod table;
 mod uses;
 mod value;
@@ -32,6 +33,7 @@ pub use endpoint::{Endpoint, Endpoints};
 pub use error::{ConfigError, Mistake};
 pub use load::{load, parse};
 pub use source::Sources;
+pub use succeed::Needed;
 pub use uses::{Use, Written};
 
 /// Index of a region in [`Config::regions`].
@@ -130,6 +132,7 @@ pub struct Config {
 
 /// A named place.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a different thing that the operator said")]
 pub struct Region {
     /// The operator's name for it, as in metric labels.
     pub name: String,
@@ -137,6 +140,8 @@ pub struct Region {
     pub hostname: String,
     /// Whether this daemon listens for it.
     pub served: bool,
+    /// Whether it was served by the snapshot before and is not by this one: what is open there may end, no call begins.
+    pub leaving: bool,
     /// The networks inside it.
     pub networks: Networks,
     /// Its servers, in the order to be tried.
@@ -265,6 +270,8 @@ pub struct Listener {
     pub transport: Transport,
     /// Where; may be a wildcard address.
     pub addr: SocketAddr,
+    /// Whether only the snapshot before named it: it takes no new calls.
+    pub leaving: bool,
 }
 
 /// How names are resolved.

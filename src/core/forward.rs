@@ -83,7 +83,8 @@ impl Names {
     }
 }
 
-/// The listener to leave by: the preferred one if it fits, else the region's first that does.
+/// The listener to leave by: the preferred one if it fits, else the region's first that does; one that is leaving if there is no
+/// other.
 pub(super) fn leave_by(
     config: &Config,
     region: RegionId,
@@ -95,7 +96,9 @@ pub(super) fn leave_by(
         let listener = config.listener(id);
         listener.transport == transport && listener.addr.is_ipv4() == to.is_ipv4()
     };
-    std::iter::once(preferred).chain(config.region(region).listeners.iter().copied()).find(fits)
+    let stays = |id: &ListenerId| !config.listener(*id).leaving;
+    let mut fitting = std::iter::once(preferred).chain(config.region(region).listeners.iter().copied()).filter(fits);
+    fitting.clone().find(stays).or_else(|| fitting.next())
 }
 
 /// Who is called what in one attempt.

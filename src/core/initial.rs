@@ -67,7 +67,7 @@ impl Core {
         if let Some(outcome) = self.unfit(case, out) {
             return outcome;
         }
-        if self.draining {
+        if self.draining || case.listener.leaving {
             return self.refuse(case, &refusal(Reason::Draining, "shutting down, try a sibling".to_owned()), out);
         }
         if overloaded {
@@ -172,7 +172,7 @@ impl Core {
 
     /// OPTIONS about ourselves: answered without state.
     pub(super) fn ping(&mut self, case: &Case<'_, '_>, out: &mut Vec<Output>) -> Outcome {
-        if self.draining || !self.targets.all_known() {
+        if self.draining || case.listener.leaving || !self.targets.all_known() {
             return self.say(case, 503, "Service Unavailable", b"", out);
         }
         let rows = [ALLOW, b"Accept: application/sdp\r\n"].concat();

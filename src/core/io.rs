@@ -16,7 +16,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use crate::config::{Config, ListenerId, NextHop, ProjectId, RegionId, Transport, TrunkId};
+use super::Change;
+use crate::config::{ListenerId, NextHop, ProjectId, RegionId, Transport, TrunkId};
 use crate::dns::{Server, Targets};
 use crate::fence::Fenced;
 use crate::reason::Reason;
@@ -73,10 +74,15 @@ pub enum Input<'a> {
         /// How long that holds: at least a second, at most a minute, without servers at most five seconds.
         hold: Duration,
     },
-    /// Another configuration holds from now on. Its listeners must be the same.
-    Config(Arc<Config>),
+    /// Another configuration holds from now on, and with it what its names resolve to. Holds afterwards what was in force before.
+    Config(&'a mut Change),
     /// Refuse new calls with 161 from now on.
-    Drain,
+    Drain {
+        /// Whether another process takes the sockets over: requests in datagrams that would open a transaction are left to it, as if
+        /// they had not been read yet, for their senders repeat them. After `timers.try_for` they are refused all the same: a
+        /// carrier takes longer silence for an outage.
+        successor: bool,
+    },
 }
 
 /// Names one attempt at one target, so that the shell can report its failure.
@@ -136,6 +142,11 @@ impl Peer {
     /// The peer of an arrival. Private to the core: `super` is where inputs are taken in.
     pub(super) fn of(arrival: &Arrival) -> Self {
         Self { listener: arrival.listener, addr: arrival.from, local: arrival.local, connection: arrival.connection }
+    }
+
+    /// The same peer, whose listener has another number now.
+    pub(super) fn at(self, listener: ListenerId) -> Self {
+        Self { listener, ..self }
     }
 
     /// Its address, for the system call that sends to it, and for `received`.
@@ -207,11 +218,13 @@ pub enum Drop {
     Empty,
     /// A provisional response whose media is outside or cannot be read, and that nobody waits for.
     Media,
+    /// A request left to the process that takes the sockets over: it gets the repetition.
+    Successor,
 }
 
 impl Drop {
     /// Every cause, for metric tables.
-    pub const ALL: [Self; 4] = [Self::Flood, Self::AckTarget, Self::Empty, Self::Media];
+    pub const ALL: [Self; 5] = [Self::Flood, Self::AckTarget, Self::Empty, Self::Media, Self::Successor];
 
     /// The metric label.
     pub const fn label(self) -> &'static str {
@@ -220,6 +233,7 @@ impl Drop {
             Self::AckTarget => "ack-target",
             Self::Empty => "empty",
             Self::Media => "media",
+            Self::Successor => "successor",
         }
     }
 }

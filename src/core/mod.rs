@@ -19,7 +19,6 @@ use health::Healths;
 use io::{Arrival, Drop, Input, Note, Outcome, Output, Peer};
 use keys::Keys;
 use limit::Paces;
-use renumber::Moved;
 use repeat::{Lately, Told};
 use token::Tokens;
 use transaction::Table;
@@ -29,6 +28,7 @@ mod admit;
 mod asked;
 mod attempt;
 mod branch;
+mod change;
 mod expire;
 mod farewell;
 mod forward;
@@ -55,6 +55,8 @@ mod transaction;
 mod watch;
 mod withhold;
 
+pub use change::Change;
+
 /// Targets remembered for taking no stream.
 const STREAMLESS: usize = 1024;
 
@@ -64,7 +66,6 @@ pub struct Core {
     config: Arc<Config>,
     targets: Arc<Targets>,
     keys: Keys,
-    seed: [u8; 16],
     tokens: Tokens,
     names: Names,
     shard: u8,
@@ -82,6 +83,8 @@ pub struct Core {
     /// BYEs of our own.
     farewells: Farewells,
     draining: bool,
+    /// Until when new requests are left to whoever takes the sockets over.
+    leaving_to: Option<Instant>,
     work: Work,
 }
 
@@ -105,9 +108,9 @@ impl Core {
             config,
             targets,
             keys,
-            seed,
             shard,
             draining: false,
+            leaving_to: None,
             work: Work::default(),
         }
     }
@@ -140,9 +143,10 @@ impl Core {
                 self.health.retarget(now, &self.config, &self.targets);
             }
             Input::Answer { next_hop, servers, hold } => self.asked.put(now, &self.keys, &next_hop, servers, hold),
-            Input::Config(config) => self.reconfigure(now, config),
-            Input::Drain => {
+            Input::Config(change) => self.reconfigure(now, change),
+            Input::Drain { successor } => {
                 self.draining = true;
+                self.leaving_to = successor.then(|| now + self.config.timers.try_for);
                 self.health.rest();
             }
         }
@@ -157,6 +161,17 @@ impl Core {
     /// Open transactions, BYEs of our own among them while nobody has answered them.
     pub fn transactions(&self) -> usize {
         self.table.len() + self.farewells.open()
+    }
+
+    /// Whether every name of the configuration has had an answer.
+    pub fn all_known(&self) -> bool {
+        self.targets.all_known()
+    }
+
+    /// Whether nobody waits for anything that only this core can say or do: every request has its final answer, every refused
+    /// INVITE its ACK, every attempt its end. What is left then only absorbs repetitions.
+    pub fn is_settled(&self) -> bool {
+        self.farewells.open() == 0 && self.table.iter().all(transaction::Transaction::is_settled)
     }
 
     /// The servers of the served regions and of their nearest, as they stand.
@@ -195,20 +210,6 @@ impl Core {
     ) {
         let listener = self.config.listener(arrival.listener);
         out.push(Output::Note(Note::Arrived { region: listener.region, transport: listener.transport, method, code, outcome }));
-    }
-
-    /// Another configuration: open transactions go on under its numbers, what was remembered under the old rules is forgotten.
-    fn reconfigure(&mut self, now: Instant, config: Arc<Config>) {
-        let moved = Moved::between(&self.config, &config);
-        for (_, transaction) in self.table.iter_mut() {
-            moved.renumber(transaction);
-        }
-        self.keys = keys_of(&config, self.seed);
-        self.tokens = Tokens::of(&config, &self.keys);
-        self.names = Names::of(&config);
-        self.repeats.clear();
-        self.health.reconfigure(now, &config, &self.targets);
-        self.config = config;
     }
 
     /// The parts that a step needs, apart from the table.

@@ -27,7 +27,7 @@ pub(super) struct Probe {
     nonce: u64,
     to: Fenced,
     transport: Transport,
-    listener: ListenerId,
+    pub(super) listener: ListenerId,
     bytes: Bytes,
     pub(super) sent: Instant,
     state: State,

@@ -90,6 +90,9 @@ impl Core {
                 if let Some(slot) = self.table.find(case.key) {
                     return Ok(self.again(&case, slot, out));
                 }
+                if arrival.connection.is_none() && self.leaving_to.is_some_and(|until| now < until) {
+                    return Ok(Outcome::Dropped(Drop::Successor));
+                }
                 if self.is_looped(message, &request) {
                     return Ok(self.say(&case, 482, "Loop Detected", b"", out));
                 }

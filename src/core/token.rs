@@ -31,11 +31,11 @@ pub(super) struct Tokens {
 }
 
 impl Tokens {
-    /// Names every trunk in every served region, with each region that may serve it. What may not serve has no name: a token that
+    /// Names every trunk in every region that is served, or was a moment ago, with each region that may serve it. What may not serve has no name: a token that
     /// was signed before a project was pinned is worth nothing afterwards.
     pub(super) fn of(config: &Config, keys: &Keys) -> Self {
         let (mut vouched, mut names) = (HashMap::new(), HashMap::new());
-        for (called, region) in (0..).map(RegionId).zip(&config.regions).filter(|(_, region)| region.served) {
+        for (called, region) in (0..).map(RegionId).zip(&config.regions).filter(|(_, region)| region.served || region.leaving) {
             for (trunk_id, trunk) in (0..).map(TrunkId).zip(&config.trunks) {
                 let project = config.project(trunk.project);
                 let nearest = region.nearest.iter().filter(|_| project.pin.is_none());

@@ -37,8 +37,10 @@ const UNHEARD: usize = 64;
 #[derive(Debug)]
 pub(super) struct Connection {
     pub(super) id: ConnectionId,
-    pub(super) region: RegionId,
-    pub(super) listener: ListenerId,
+    /// In the configuration in force.
+    pub(super) region: Cell<RegionId>,
+    /// Likewise.
+    pub(super) listener: Cell<ListenerId>,
     pub(super) peer: SocketAddr,
     pub(super) accepted: bool,
     writer: OnceCell<OwnedWriteHalf>,
@@ -76,6 +78,7 @@ impl Connection {
         most: usize,
     ) -> Self {
         let (writer, queue, wake) = Default::default();
+        let (region, listener) = (Cell::new(region), Cell::new(listener));
         Self { id, region, listener, peer, accepted, writer, queue, state: Cell::new(State::Open), wake, most }
     }
 
@@ -176,13 +179,12 @@ pub(super) async fn serve(worker: Rc<RefCell<Worker>>, connection: Rc<Connection
     // Answers wait for nobody. An error says that the peer is gone already.
     let _ = stream.set_nodelay(true);
     if let Ok(local) = stream.local_addr() {
-        let arrival = Arrival { listener: connection.listener, from: connection.peer, local, connection: Some(connection.id) };
         let (reader, writer) = stream.into_split();
         let _ = connection.writer.set(writer);
-        let mut served = Served { worker: &worker, connection: &connection, arrival, reader, bounds };
+        let mut served = Served { worker: &worker, connection: &connection, local, reader, bounds };
         match served.run().await {
             End::Orderly => served.linger().await,
-            End::Lost(loss) => worker.borrow_mut().lost(Instant::now(), connection.listener, loss, connection.peer, None),
+            End::Lost(loss) => worker.borrow_mut().lost(Instant::now(), connection.listener.get(), loss, connection.peer, None),
             End::Reset => {}
         }
     }
@@ -202,7 +204,7 @@ enum End {
 struct Served<'a> {
     worker: &'a Rc<RefCell<Worker>>,
     connection: &'a Rc<Connection>,
-    arrival: Arrival,
+    local: SocketAddr,
     reader: OwnedReadHalf,
     bounds: Bounds,
 }
@@ -266,10 +268,10 @@ impl Served<'_> {
     fn frames(&self, framer: &mut Framer, now: Instant) -> bool {
         while let Some(frame) = framer.next() {
             match frame {
-                Frame::Message(bytes) => self.worker.borrow_mut().message(now, self.arrival, &bytes),
+                Frame::Message(bytes) => self.worker.borrow_mut().message(now, self.arrival(), &bytes),
                 Frame::Ping => self.connection.write(Bytes::from_static(b"\r\n"), None, now),
                 Frame::Broken(fault, bytes) => {
-                    self.worker.borrow_mut().broken(now, self.arrival, &bytes, fault);
+                    self.worker.borrow_mut().broken(now, self.arrival(), &bytes, fault);
                     self.connection.close();
                     return false;
                 }
@@ -279,6 +281,12 @@ impl Served<'_> {
             }
         }
         true
+    }
+
+    /// How its messages arrive.
+    fn arrival(&self) -> Arrival {
+        let Connection { id, listener, peer, .. } = &**self.connection;
+        Arrival { listener: listener.get(), from: *peer, local: self.local, connection: Some(*id) }
     }
 
     /// When the first of the limits is reached.

@@ -16,12 +16,13 @@ use tokio::sync::Notify;
 use super::asking::{Asking, Kept};
 use super::connection::Connection;
 use super::sent::Sent;
+use super::sockets::Sockets;
 use super::stream::Streams;
 use super::udp::Udp;
-use crate::admin::{Latch, Ready};
+use crate::admin::{Latch, Ready, Standing};
 use crate::config::{Config, ListenerId, NextHop, Transport};
 use crate::core::Core;
-use crate::core::io::{Arrival, Attempt, Destination, Input, Note, Output, Send, TargetStatus};
+use crate::core::io::{Arrival, Attempt, Destination, Input, Note, Output, Send};
 use crate::dns::{Server, Targets};
 use crate::telemetry::{Loss, Record, Seen};
 
@@ -33,16 +34,25 @@ pub(super) struct Worker {
     pub(super) streams: Streams,
     /// For tasks that are started on its behalf.
     pub(super) me: Weak<RefCell<Self>>,
-    core: Core,
-    sockets: Vec<Option<Rc<Udp>>>,
+    pub(super) core: Core,
+    pub(super) sockets: Sockets,
     sent: Sent,
-    asking: Asking,
+    pub(super) asking: Asking,
     out: Vec<Output>,
     failed: VecDeque<Attempt>,
     pub(super) clock: Rc<Clock>,
-    draining: bool,
+    pub(super) drain: Option<Drain>,
     pub(super) drained: Rc<Notify>,
     ready: Arc<Ready>,
+}
+
+/// How a worker ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Drain {
+    /// Nobody comes after it here: new calls go to a sibling.
+    Last,
+    /// Another process takes its datagram sockets over, and with them what waits there.
+    HandOver,
 }
 
 /// When the core wants to be woken.
@@ -61,12 +71,11 @@ impl Worker {
         record: Record,
         config: Arc<Config>,
         ready: Arc<Ready>,
-        sockets: Vec<Option<Rc<Udp>>>,
         asking: Asking,
     ) -> Self {
-        let (streams, sent, failed, clock, drained) = Default::default();
-        let (me, out, draining) = (Weak::clone(me), Vec::with_capacity(32), false);
-        Self { config, record, streams, me, core, sockets, sent, asking, out, failed, clock, draining, drained, ready }
+        let (streams, sockets, sent, failed, clock, drained) = Default::default();
+        let (me, out, drain) = (Weak::clone(me), Vec::with_capacity(32), None);
+        Self { config, record, streams, me, core, sockets, sent, asking, out, failed, clock, drain, drained, ready }
     }
 
     /// A message came.
@@ -94,7 +103,7 @@ impl Worker {
         self.record.copy(region, transport, arrival.from, arrival.local, bytes);
     }
 
-    fn feed(&mut self, now: Instant, input: Input<'_>, seen: Option<&Seen<'_>>) {
+    pub(super) fn feed(&mut self, now: Instant, input: Input<'_>, seen: Option<&Seen<'_>>) {
         self.core.handle(now, input, &mut self.out);
         if let (Some(next_hop), Some(seen)) = (self.carry_out(now, seen), seen)
             && let Err(next_hop) = self.asking.keep(next_hop, seen)
@@ -111,7 +120,7 @@ impl Worker {
             self.carry_out(now, None);
         }
         self.arm();
-        if self.draining && self.core.transactions() == 0 && self.asking.is_empty() {
+        if self.drain == Some(Drain::Last) && self.core.transactions() == 0 && self.asking.is_empty() {
             self.drained.notify_one();
         }
     }
@@ -165,7 +174,7 @@ impl Worker {
     }
 
     fn write(&self, now: Instant, connection: &Connection, send: Send) {
-        let listener = self.config.listener(connection.listener);
+        let listener = self.config.listener(connection.listener.get());
         if self.config.region(listener.region).collector.is_some() {
             // A connection that is being opened has no port yet.
             let local = connection.local().unwrap_or(listener.addr);
@@ -175,7 +184,7 @@ impl Worker {
     }
 
     fn send_udp(&mut self, now: Instant, to: SocketAddr, listener: ListenerId, local: Option<std::net::IpAddr>, send: &Send) {
-        let Some(socket) = self.sockets.get(usize::from(listener.0)).and_then(Option::as_ref) else {
+        let Some(socket) = self.sockets.udp(listener) else {
             return self.lost(now, listener, Loss::Unsendable, to, send.attempt);
         };
         match socket.send(to, local, &send.bytes) {
@@ -236,17 +245,14 @@ impl Worker {
         self.config.timers.t1 / 50
     }
 
-    pub(super) fn configure(&mut self, now: Instant, config: Arc<Config>, targets: Arc<Targets>) {
-        self.record.configure(&config);
-        self.config = Arc::clone(&config);
-        self.feed(now, Input::Config(config), None);
-        self.retarget(now, targets);
+    pub(super) fn retarget(&mut self, now: Instant, targets: Arc<Targets>) {
+        self.feed(now, Input::Targets(targets), None);
+        self.aimed();
     }
 
-    pub(super) fn retarget(&mut self, now: Instant, targets: Arc<Targets>) {
-        let known = targets.all_known();
-        self.feed(now, Input::Targets(targets), None);
-        self.ready.set(Latch::Targets, known);
+    /// The core has other addresses of names.
+    pub(super) fn aimed(&self) {
+        self.ready.set(Latch::Targets, self.core.all_known());
     }
 
     /// A name was asked for: what waits for it goes on, in the order in which it came.
@@ -268,13 +274,22 @@ impl Worker {
     }
 
     /// How the targets stand.
-    pub(super) fn status(&self, now: Instant) -> Vec<TargetStatus> {
-        self.core.status(now)
+    pub(super) fn status(&self, now: Instant) -> Standing {
+        Standing { config: Arc::clone(&self.config), targets: self.core.status(now) }
     }
 
-    pub(super) fn drain(&mut self, now: Instant) {
-        self.draining = true;
-        self.feed(now, Input::Drain, None);
+    /// Takes no more calls. Told again, nothing changes.
+    pub(super) fn drain(&mut self, now: Instant, drain: Drain) {
+        if self.drain.is_none() {
+            self.drain = Some(drain);
+            self.sockets.refuse_connections();
+            self.feed(now, Input::Drain { successor: drain == Drain::HandOver }, None);
+        }
+    }
+
+    /// Whether it hands its sockets over, and nobody waits any more for what only it can say.
+    pub(super) fn may_hand_over(&self) -> bool {
+        self.drain == Some(Drain::HandOver) && self.asking.is_empty() && self.core.is_settled()
     }
 }
 

@@ -10,14 +10,11 @@ use std::time::Duration;
 use metrics::{Counter, Gauge, Histogram, SharedString};
 
 use super::loss::Loss;
-use super::metrics::{Labels, Metrics};
+use super::metrics::{Labels, Metrics, NONE};
 use crate::config::{Config, ProjectId, RegionId, Transport, TrunkId};
 use crate::core::io::{self, Drop, Outcome, Spoken, Verdict};
 use crate::reason::Reason;
 use crate::sip::{Fault, Method};
-
-/// The label where no project or trunk is known.
-const NONE: &str = "none";
 
 /// The labels of [`Outcome`], in the order of [`outcome_index`].
 const OUTCOMES: [&str; 8] = ["forwarded", "answered", "refused", "relayed", "absorbed", "stray", "malformed", "dropped"];
@@ -95,7 +92,8 @@ struct Carried {
 impl Handles {
     /// Registers what a configuration can count. The series of an earlier configuration go on where the labels are the same.
     pub fn new(metrics: Arc<Metrics>, config: Arc<Config>) -> Self {
-        let regions = config.regions.iter().map(|region| Region::new(&metrics, &region.name, region.served)).collect();
+        let regions =
+            config.regions.iter().map(|region| Region::new(&metrics, &region.name, region.served || region.leaving)).collect();
         let decision = metrics.histogram("ringfence_decision_seconds", Vec::new());
         let (verdicts, repeats, malformed) = Default::default();
         let mut handles = Self { metrics, config, regions, verdicts, repeats, malformed, decision };

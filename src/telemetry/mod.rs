@@ -13,6 +13,7 @@ pub mod loss;
 pub mod metrics;
 pub mod mirror;
 pub mod record;
+mod registry;
 pub mod upstream;
 
 pub use handles::{Direction, Handles};

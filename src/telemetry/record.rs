@@ -29,7 +29,6 @@ pub struct Seen<'a> {
 /// Counts and logs for one worker.
 #[derive(Debug)]
 pub struct Record {
-    metrics: Arc<Metrics>,
     config: Arc<Config>,
     handles: Handles,
     malformed: Limit,
@@ -42,24 +41,17 @@ pub struct Record {
 impl Record {
     /// For one configuration.
     pub fn new(metrics: Arc<Metrics>, config: Arc<Config>, mirror: Mirror) -> Self {
-        let handles = Handles::new(Arc::clone(&metrics), Arc::clone(&config));
+        let handles = Handles::new(metrics, Arc::clone(&config));
         let losses = [const { Limit::new() }; Loss::ALL.len()];
-        Self {
-            metrics,
-            config,
-            handles,
-            malformed: Limit::new(),
-            flood: Limit::new(),
-            losses,
-            decisions: Decisions::new(),
-            mirror,
-        }
+        let decisions = Decisions::new();
+        Self { config, handles, malformed: Limit::new(), flood: Limit::new(), losses, decisions, mirror }
     }
 
-    /// Another configuration holds from now on.
-    pub fn configure(&mut self, config: &Arc<Config>) {
+    /// Another configuration holds from now on. Its handles are taken by exchange: they are as many as its projects, so making them
+    /// and dropping those before takes its time.
+    pub fn configure(&mut self, config: &Arc<Config>, handles: &mut Handles) {
         self.config = Arc::clone(config);
-        self.handles = Handles::new(Arc::clone(&self.metrics), Arc::clone(config));
+        std::mem::swap(&mut self.handles, handles);
     }
 
     /// The handles, for what is no note.

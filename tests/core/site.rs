@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ringfence::config::{Config, ListenerId, NextHop, Transport, parse};
-use ringfence::core::Core;
 use ringfence::core::io::{Arrival, Attempt, ConnectionId, Destination, Input, Note, Outcome, Output};
+use ringfence::core::{Change, Core};
 use ringfence::dns::{Server, Targets};
 
 /// Two served regions, one known one, and a project for every rule.
@@ -174,6 +174,25 @@ impl Site {
 
     pub(crate) fn usual() -> Self {
         Self::new(CONFIG)
+    }
+
+    /// Another configuration takes effect; its names resolve as in [`Site::new`].
+    pub(crate) fn reload(&mut self, text: &str) -> Vec<Sent> {
+        let config = parse(Path::new("new.toml"), text).unwrap_or_else(|error| panic!("{error}"));
+        let mut targets = Targets::unknown(config.names.len());
+        for (id, name) in (0..).map(ringfence::config::NameId).zip(&config.names) {
+            targets.set(id, servers(name, &["198.51.100.9"]));
+        }
+        self.reload_with(config, targets)
+    }
+
+    /// Another configuration takes effect, and its names resolve so.
+    pub(crate) fn reload_with(&mut self, config: Config, targets: Targets) -> Vec<Sent> {
+        let config = Arc::new(config.succeeding(&self.config, &self.core.needed()).expect("few are leaving"));
+        let mut change = Change::between(&self.config, Arc::clone(&config), [7; 16]);
+        change.aim(Arc::new(targets));
+        self.config = config;
+        self.input(Input::Config(&mut change))
     }
 
     /// The listener of an address.

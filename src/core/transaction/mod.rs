@@ -79,6 +79,12 @@ impl Transaction {
         self.method == Method::Invite
     }
 
+    /// Whether nobody waits for it any more.
+    pub(crate) fn is_settled(&self) -> bool {
+        let attempted = self.client.is_open() || self.is_invite() && self.earlier.iter().any(Client::is_open);
+        !self.server.is_open() && !self.server.awaits_ack() && !attempted
+    }
+
     /// The attempt of a nonce: the present one or an earlier one.
     pub(crate) fn by_nonce(&mut self, nonce: u64) -> Option<&mut Client> {
         if self.client.nonce == nonce {

@@ -22,6 +22,7 @@ mod named;
 mod names;
 mod nearest;
 mod nsd;
+mod operations;
 mod page;
 mod prometheus;
 mod proxies;

@@ -27,7 +27,19 @@ pub(super) struct Load {
 impl Sipp {
     /// The server's side; returns when its port is open.
     pub(super) fn server(site: &Site, name: &'static str, transport: &str, addr: SocketAddr, load: Load) -> Self {
-        let mut process = start(site, &scenario(name), transport, addr, load, HOME, &[]);
+        Self::server_with(site, name, transport, addr, load, &[])
+    }
+
+    /// The same with more arguments.
+    pub(super) fn server_with(
+        site: &Site,
+        name: &'static str,
+        transport: &str,
+        addr: SocketAddr,
+        load: Load,
+        more: &[&str],
+    ) -> Self {
+        let mut process = start(site, &scenario(name), transport, addr, load, HOME, more);
         if transport == "tcp" {
             await_tcp(&mut process, addr);
         } else {
@@ -37,15 +49,21 @@ impl Sipp {
     }
 
     /// The caller's side, towards `to`.
-    pub(super) fn caller(
+    pub(super) fn caller(site: &Site, name: &'static str, transport: &str, ends: (SocketAddr, SocketAddr), load: Load) -> Self {
+        Self::caller_with(site, name, transport, ends, load, &[])
+    }
+
+    /// The same with more arguments.
+    pub(super) fn caller_with(
         site: &Site,
         name: &'static str,
         transport: &str,
         (from, to): (SocketAddr, SocketAddr),
         load: Load,
+        more: &[&str],
     ) -> Self {
-        let rate = load.rate.to_string();
-        let process = start(site, &scenario(name), transport, from, load, HOME, &[&to.to_string(), "-r", &rate]);
+        let (rate, to) = (load.rate.to_string(), to.to_string());
+        let process = start(site, &scenario(name), transport, from, load, HOME, &[&[&to, "-r", &rate], more].concat());
         Self::of(site, name, process)
     }
 
