@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, ORIGIN, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
@@ -109,6 +109,8 @@ async fn answer<B>(request: &Request<B>, sources: &Sources) -> Response<Full<Byt
         return response;
     }
     match path {
+        // A browser names the page that sends it here. Ours sends nothing: it would be a stranger's, in an operator's browser.
+        "/drain" if request.headers().contains_key(ORIGIN) => plain(StatusCode::FORBIDDEN, "not from a web page\n".to_owned()),
         "/drain" => {
             sources.ready.drain();
             sources.worker.drain().await;
@@ -247,8 +249,11 @@ mod tests {
 
     /// Status code and everything else.
     async fn ask(addr: std::net::SocketAddr, request: &str) -> (u16, String) {
+        asked(addr, &format!("{request} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")).await
+    }
+
+    async fn asked(addr: std::net::SocketAddr, request: &str) -> (u16, String) {
         let mut stream = TcpStream::connect(addr).await.unwrap();
-        let request = format!("{request} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.unwrap();
@@ -285,6 +290,8 @@ mod tests {
             let (code, body) = ask(admin.addr, &format!("{method} /drain")).await;
             assert!(code == 405 && body.contains("allow: POST"), "{body}");
         }
+        let foreign = "POST /drain HTTP/1.1\r\nHost: a\r\nOrigin: https://elsewhere.example\r\nConnection: close\r\n\r\n";
+        assert_eq!(asked(admin.addr, foreign).await.0, 403, "a page somewhere has an operator's browser ask");
         assert!(!admin.ready.is_draining());
         let mut questions = admin.questions;
         for _ in 0..2 {
