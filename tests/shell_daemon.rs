@@ -196,7 +196,7 @@ fn a_reader_that_stalls_is_closed_before_memory_grows() {
 }
 
 #[test]
-fn a_reload_changes_limits_but_not_listeners() {
+fn a_reload_holds_from_then_on_and_one_that_fails_changes_nothing() {
     let mut daemon = start(config(7, ""));
     let digest =
         |daemon: &Daemon, config: &Config| metric(daemon, &format!("ringfence_config_info{{digest=\"{}\"}}", config.digest));
@@ -210,11 +210,20 @@ fn a_reload_changes_limits_but_not_listeners() {
     assert_eq!(metric(&daemon, &format!("ringfence_config_info{{digest=\"{new_digest}\"}}")), 1);
     assert!(closed(&mut connect(&daemon, "127.52.7.2")), "the new limit holds");
     drop(kept);
-    let elsewhere = config(8, "");
-    let error = daemon.reload(elsewhere).unwrap_err();
-    assert!(error.contains("restart"), "{error}");
+    // One of its sockets can be had, the other is taken: neither is.
+    let taken = UdpSocket::bind("127.52.8.1:5060").unwrap();
+    let error = daemon.reload(config(8, "")).unwrap_err();
+    assert!(error.contains("udp:127.52.8.1:5060 of region eu") && error.contains("in use"), "{error}");
     assert_eq!(metric(&daemon, &format!("{series}{{result=\"failed\"}}")), 1);
     assert_eq!(metric(&daemon, &format!("ringfence_config_info{{digest=\"{new_digest}\"}}")), 1, "nothing has changed");
+    assert!(TcpStream::connect("127.52.8.1:5060").is_err());
+    assert!(get(&daemon, "/status").contains(&new_digest));
+    drop(taken);
+    daemon.reload(config(8, "")).unwrap();
+    assert!(asked(&mut connect(&daemon, "127.52.8.2"), "a").starts_with("SIP/2.0 200 "));
+    assert_eq!(daemon.admin().unwrap().to_string(), "127.52.8.1:9090");
+    until("the old endpoint is gone", || TcpStream::connect("127.52.7.1:9090").is_err());
+    assert!(get(&daemon, "/readyz").contains("ready"));
 }
 
 #[test]

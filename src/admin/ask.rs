@@ -20,7 +20,18 @@ pub(crate) enum Question {
     /// Whether the loop turns.
     Turns(oneshot::Sender<()>),
     /// How the targets stand.
-    Targets(oneshot::Sender<Vec<TargetStatus>>),
+    Targets(oneshot::Sender<Standing>),
+    /// Take no more calls from now on, and end once the open ones have their answer.
+    Drain(oneshot::Sender<()>),
+}
+
+/// How the targets stand.
+#[derive(Debug)]
+pub(crate) struct Standing {
+    /// The configuration by whose numbers they are told.
+    pub(crate) config: Arc<Config>,
+    /// Each of them.
+    pub(crate) targets: Vec<TargetStatus>,
 }
 
 /// Asks the worker.
@@ -43,8 +54,13 @@ impl Worker {
     }
 
     /// How the targets stand; `None` if it does not say so in time.
-    pub(crate) async fn targets(&self) -> Option<Vec<TargetStatus>> {
+    pub(crate) async fn targets(&self) -> Option<Standing> {
         self.ask(Question::Targets).await
+    }
+
+    /// Has it drain. Should it not hear that, it has ended or will be ended.
+    pub(crate) async fn drain(&self) {
+        let _ = self.ask(Question::Drain).await;
     }
 
     async fn ask<T>(&self, question: impl FnOnce(oneshot::Sender<T>) -> Question) -> Option<T> {

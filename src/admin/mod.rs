@@ -7,8 +7,9 @@
 //! | `/healthz` | 200 while the worker's loop turns, else 503 |
 //! | `/readyz` | 200 while calls are taken, else 503 and what is missing |
 //! | `/status` | JSON: the last hour's verdicts, regions, targets and why they are down, names and what they resolve to |
+//! | `/drain` | by POST: 202; no more calls are taken, and the daemon ends once the open ones have their answer |
 //!
-//! Any other path is 404; any method but GET and HEAD is 405. Connections are few and short: a scraper that is slow, or never
+//! Any other path is 404; any method but GET and HEAD, or for `/drain` but POST, is 405. Connections are few and short: a scraper that is slow, or never
 //! reads, costs itself.
 
 mod ask;
@@ -19,6 +20,6 @@ mod server;
 mod sheet;
 mod status;
 
-pub(crate) use ask::{Asked, Beside, Known, Question, Questions, Worker};
+pub(crate) use ask::{Asked, Beside, Known, Question, Questions, Standing, Worker};
 pub use ready::{Latch, Ready};
-pub(crate) use server::{Sources, serve};
+pub(crate) use server::{Connections, Sources, serve};

@@ -27,6 +27,7 @@ pub struct Ready {
 struct State {
     listeners: bool,
     targets: bool,
+    asked: bool,
     phase: Phase,
 }
 
@@ -65,6 +66,7 @@ impl Ready {
 
     /// Not ready again, ever.
     pub fn drain(&self) {
+        self.lock().asked = true;
         self.enter(Phase::Draining);
     }
 
@@ -104,9 +106,14 @@ impl Ready {
         self.until(|state| state.listeners).await;
     }
 
-    /// Waits until a thread is gone.
-    pub(crate) async fn ended(&self) {
-        self.until(|state| state.phase == Phase::Ended).await;
+    /// Waits until no more calls are to be taken.
+    pub(crate) async fn draining(&self) {
+        self.until(|state| state.phase > Phase::Serving).await;
+    }
+
+    /// Whether it was told to take no more calls, however far it has come since.
+    pub(crate) fn was_asked_to_drain(&self) -> bool {
+        self.lock().asked
     }
 
     async fn until(&self, reached: impl Fn(&State) -> bool) {

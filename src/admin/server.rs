@@ -8,16 +8,16 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, ORIGIN, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::MissedTickBehavior;
 
-use super::ask::{Beside, Worker};
+use super::ask::{Beside, Standing, Worker};
 use super::moment::Now;
 use super::status::Own;
 use super::{Ready, page, status};
@@ -30,6 +30,8 @@ const CONNECTIONS: usize = 32;
 const HEADER: Duration = Duration::from_secs(2);
 /// How long a connection may last, whatever its peer does.
 const CONNECTION: Duration = Duration::from_secs(30);
+/// How long the last answers may take to leave, at the end.
+const END: Duration = Duration::from_secs(1);
 /// Octets of a header section.
 const HEADER_OCTETS: usize = 16 * 1024;
 /// How often the last hour is brought up to date while nobody asks.
@@ -47,15 +49,40 @@ pub(crate) struct Sources {
     pub(crate) started: Instant,
     /// Held for moments, by the tasks of this thread alone.
     pub(crate) hour: Mutex<Hour>,
+    pub(crate) connections: Connections,
+}
+
+/// The connections that are served.
+#[derive(Debug)]
+pub(crate) struct Connections {
+    places: Arc<Semaphore>,
+    /// Whether they are to end after the answer at hand.
+    ending: watch::Sender<bool>,
+}
+
+impl Default for Connections {
+    fn default() -> Self {
+        Self { places: Arc::new(Semaphore::new(CONNECTIONS)), ending: watch::Sender::default() }
+    }
+}
+
+impl Connections {
+    /// Lets every answer that is being given leave, once nothing is accepted any more; whoever does not read by then does not count.
+    pub(crate) async fn end(&self) {
+        self.ending.send_replace(true);
+        let all = u32::try_from(CONNECTIONS).unwrap_or(u32::MAX);
+        let _ = tokio::time::timeout(END, self.places.acquire_many(all)).await;
+    }
 }
 
 /// Serves the endpoints for ever.
-pub(crate) async fn serve(listener: TcpListener, sources: Sources) {
-    let sources = Arc::new(sources);
-    let permits = Arc::new(Semaphore::new(CONNECTIONS));
-    tokio::spawn(look(Arc::clone(&sources)));
+pub(crate) async fn serve(listener: TcpListener, sources: Arc<Sources>) {
+    tokio::join!(look(Arc::clone(&sources)), accept(listener, sources));
+}
+
+async fn accept(listener: TcpListener, sources: Arc<Sources>) {
     loop {
-        let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { return };
+        let Ok(permit) = Arc::clone(&sources.connections.places).acquire_owned().await else { return };
         let Ok((stream, _)) = listener.accept().await else {
             tokio::time::sleep(REFUSED).await;
             continue;
@@ -79,6 +106,7 @@ async fn look(sources: Arc<Sources>) {
 }
 
 async fn connection(stream: TcpStream, sources: Arc<Sources>) {
+    let mut ending = sources.connections.ending.subscribe();
     let service = service_fn(move |request: Request<Incoming>| {
         let sources = Arc::clone(&sources);
         async move { Ok::<_, Infallible>(answer(&request, &sources).await) }
@@ -88,21 +116,41 @@ async fn connection(stream: TcpStream, sources: Arc<Sources>) {
         .header_read_timeout(HEADER)
         .max_header_size(HEADER_OCTETS)
         .serve_connection(TokioIo::new(stream), service);
+    let serving = async {
+        let mut serving = std::pin::pin!(serving);
+        tokio::select! {
+            served = serving.as_mut() => return served,
+            _ = ending.wait_for(|&ending| ending) => {}
+        }
+        serving.as_mut().graceful_shutdown();
+        serving.await
+    };
     // An error here is the scraper's: it went away, or sent no HTTP.
     let _ = tokio::time::timeout(CONNECTION, serving).await;
 }
 
 async fn answer<B>(request: &Request<B>, sources: &Sources) -> Response<Full<Bytes>> {
     let path = request.uri().path();
-    if !matches!(path, "/" | "/metrics" | "/healthz" | "/readyz" | "/status") {
-        return plain(StatusCode::NOT_FOUND, "not found: /, /metrics, /healthz, /readyz, /status\n".to_owned());
+    if !matches!(path, "/" | "/metrics" | "/healthz" | "/readyz" | "/status" | "/drain") {
+        return plain(StatusCode::NOT_FOUND, "not found: /, /metrics, /healthz, /readyz, /status, /drain\n".to_owned());
     }
-    if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, "only GET\n".to_owned());
-        response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+    let (allowed, allow) = match path {
+        "/drain" => (*request.method() == Method::POST, "POST"),
+        _ => (matches!(*request.method(), Method::GET | Method::HEAD), "GET, HEAD"),
+    };
+    if !allowed {
+        let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, format!("only {allow}\n"));
+        response.headers_mut().insert(ALLOW, HeaderValue::from_static(allow));
         return response;
     }
     match path {
+        // Whatever page an operator has open may send a form here; a browser says so.
+        "/drain" if request.headers().contains_key(ORIGIN) => plain(StatusCode::FORBIDDEN, "not from a page\n".to_owned()),
+        "/drain" => {
+            sources.ready.drain();
+            sources.worker.drain().await;
+            plain(StatusCode::ACCEPTED, "draining\n".to_owned())
+        }
         "/metrics" => typed("text/plain; version=0.0.4; charset=utf-8", sources.metrics().await),
         "/" => match sources.status().await {
             Some(status) => html(page::page(&status, request.uri().query() == Some(page::REFRESH))),
@@ -124,25 +172,26 @@ async fn answer<B>(request: &Request<B>, sources: &Sources) -> Response<Full<Byt
 impl Sources {
     /// The exposition. What the worker does not say in time is left out: a gauge that is not true would be worse than none.
     async fn metrics(&self) -> String {
-        let (known, targets) = tokio::join!(self.beside.known(), self.worker.targets());
+        let standing = self.worker.targets().await;
         self.metrics.ready(self.ready.missing().is_empty());
         let mut text = self.metrics.render();
-        if let Some(known) = &known {
-            let regions = known.config.regions.iter();
+        if let Some(Standing { config, targets }) = standing {
+            let regions = config.regions.iter();
             let ends = regions.filter_map(|region| Some((region.name.as_str(), region.tls.as_ref()?.certificate.ends)));
             certificates::expose(ends, &mut text);
-        }
-        if let (Some(known), Some(targets)) = (known, targets) {
-            upstream::expose(&known.config, &targets, &mut text);
+            upstream::expose(&config, &targets, &mut text);
         }
         text
     }
 
     async fn status(&self) -> Option<serde_json::Value> {
-        let (known, targets) = tokio::join!(self.beside.known(), self.worker.targets());
+        let (known, standing) = tokio::join!(self.beside.known(), self.worker.targets());
+        let known = known?;
+        // In the middle of a reload the two do not speak of the same regions.
+        let targets = standing.filter(|standing| Arc::ptr_eq(&standing.config, &known.config)).map(|standing| standing.targets);
         let hour = self.hour();
         let own = Own { ready: &self.ready, started: self.started, hour: &hour };
-        Some(status::status(&known?, targets.as_deref(), own, Now::read()))
+        Some(status::status(&known, targets.as_deref(), own, Now::read()))
     }
 
     /// The last hour, brought up to date.
@@ -188,13 +237,16 @@ mod tests {
 
     use super::*;
     use crate::admin::{Known, Latch, Question, Questions};
-    use crate::config::{RegionId, Transport};
+    use crate::config::{Config, RegionId, Transport};
     use crate::core::io::{Failure, Health, TargetStatus};
 
     struct Admin {
         addr: std::net::SocketAddr,
         ready: Arc<Ready>,
+        config: Arc<Config>,
         questions: Questions,
+        sources: Arc<Sources>,
+        serving: JoinHandle<()>,
     }
 
     /// The endpoints of a daemon with the region `eu`, whose worker is the test.
@@ -206,27 +258,32 @@ mod tests {
         let addr = listener.local_addr().unwrap();
         let ready = Arc::new(Ready::default());
         let ((worker, questions), (beside, mut asked)) = (Worker::new(), Beside::new());
+        let known = Arc::clone(&config);
         tokio::spawn(async move {
             while let Some(answer) = asked.recv().await {
-                let (config, loaded) = (Arc::clone(&config), Instant::now());
+                let (config, loaded) = (Arc::clone(&known), Instant::now());
                 let _ = answer.send(Known { config, loaded, names: Vec::new() });
             }
         });
         let (metrics, started) = (Arc::new(Metrics::new()), Instant::now());
         let hour = Mutex::default();
-        tokio::spawn(serve(listener, Sources { metrics, ready: Arc::clone(&ready), worker, beside, started, hour }));
-        Admin { addr, ready, questions }
+        let connections = Connections::default();
+        let sources = Arc::new(Sources { metrics, ready: Arc::clone(&ready), worker, beside, started, hour, connections });
+        let serving = tokio::spawn(serve(listener, Arc::clone(&sources)));
+        Admin { addr, ready, config, questions, sources, serving }
     }
 
     /// A worker with one target, in this state.
-    fn work(mut questions: Questions, state: Health) -> JoinHandle<Questions> {
+    fn work(mut questions: Questions, config: &Arc<Config>, state: Health) -> JoinHandle<Questions> {
+        let config = Arc::clone(config);
         tokio::spawn(async move {
             let since = Instant::now();
             let (addr, heard, failure) = ("10.0.0.1:5060".parse().unwrap(), Some(since), Some(Failure::Silent));
-            let target = TargetStatus { region: RegionId(0), addr, transport: Transport::Udp, state, since, heard, failure };
+            let target =
+                TargetStatus { region: RegionId(0), addr, transport: Transport::Udp, state, since, heard, failure, relay: false };
             match questions.recv().await.unwrap() {
-                Question::Turns(answer) => answer.send(()).unwrap(),
-                Question::Targets(answer) => answer.send(vec![target]).unwrap(),
+                Question::Turns(answer) | Question::Drain(answer) => answer.send(()).unwrap(),
+                Question::Targets(answer) => answer.send(Standing { config, targets: vec![target] }).unwrap(),
             }
             questions
         })
@@ -234,8 +291,11 @@ mod tests {
 
     /// Status code and everything else.
     async fn ask(addr: std::net::SocketAddr, request: &str) -> (u16, String) {
+        asked(addr, &format!("{request} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")).await
+    }
+
+    async fn asked(addr: std::net::SocketAddr, request: &str) -> (u16, String) {
         let mut stream = TcpStream::connect(addr).await.unwrap();
-        let request = format!("{request} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.unwrap();
@@ -266,9 +326,48 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_drain_is_asked_for_by_post_and_by_nothing_else() {
+        let admin = admin().await;
+        for method in ["GET", "HEAD", "PUT"] {
+            let (code, body) = ask(admin.addr, &format!("{method} /drain")).await;
+            assert!(code == 405 && body.contains("allow: POST"), "{body}");
+        }
+        let mut page = TcpStream::connect(admin.addr).await.unwrap();
+        let form = b"POST /drain HTTP/1.1\r\nHost: a\r\nOrigin: http://elsewhere.example\r\nConnection: close\r\n\r\n";
+        page.write_all(form).await.unwrap();
+        let mut answer = String::new();
+        page.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 403 "), "{answer}");
+        assert!(!admin.ready.is_draining());
+        let mut questions = admin.questions;
+        for _ in 0..2 {
+            let worker = work(questions, &admin.config, Health::Up);
+            assert_eq!(ask(admin.addr, "POST /drain").await.0, 202);
+            assert!(admin.ready.is_draining());
+            questions = worker.await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn at_the_end_the_answer_at_hand_leaves_and_nobody_else_is_waited_for() {
+        let Admin { addr, sources, serving, mut questions, .. } = admin().await;
+        let mut idle = TcpStream::connect(addr).await.unwrap();
+        idle.write_all(b"GET /readyz HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+        assert!(idle.read(&mut [0; 1024]).await.unwrap() > 0, "answered, and kept open");
+        let asked = tokio::spawn(ask(addr, "GET /healthz"));
+        let Some(Question::Turns(answer)) = questions.recv().await else { panic!("the worker is asked") };
+        serving.abort();
+        let ending = tokio::spawn(async move { sources.connections.end().await });
+        assert_eq!(idle.read(&mut [0; 1024]).await.unwrap(), 0, "closed");
+        answer.send(()).unwrap();
+        assert_eq!(asked.await.unwrap().0, 200);
+        ending.await.unwrap();
+    }
+
+    #[tokio::test]
     async fn health_is_the_worker_answering() {
         let admin = admin().await;
-        let worker = work(admin.questions, Health::Up);
+        let worker = work(admin.questions, &admin.config, Health::Up);
         assert_eq!(ask(admin.addr, "GET /healthz").await.0, 200);
         // Nobody answers now: the loop hangs.
         let questions = worker.await.unwrap();
@@ -279,15 +378,15 @@ mod tests {
 
     #[tokio::test]
     async fn targets_are_asked_of_the_worker_at_each_scrape() {
-        let Admin { addr, mut questions, .. } = admin().await;
+        let Admin { addr, mut questions, config, .. } = admin().await;
         for (state, value) in [(Health::Up, 1), (Health::Rising, 1), (Health::Down, 0)] {
-            let worker = work(questions, state);
+            let worker = work(questions, &config, state);
             let (_, body) = ask(addr, "GET /metrics").await;
             let series = format!("\nringfence_upstream_up{{region=\"eu\",target=\"udp:10.0.0.1:5060\"}} {value}\n");
             assert!(body.contains(&series), "{body}");
             questions = worker.await.unwrap();
         }
-        let worker = work(questions, Health::Down);
+        let worker = work(questions, &config, Health::Down);
         let (code, body) = ask(addr, "GET /status").await;
         assert!(code == 200 && body.contains("content-type: application/json"), "{body}");
         let status = object(&body);

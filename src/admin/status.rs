@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::Ready;
 use super::ask::Known;
 use super::moment::{self, Now};
-use crate::config::{Config, Region, RegionId, Transport, Written};
+use crate::config::{Config, Endpoint, Region, RegionId, Transport, Written};
 use crate::core::io::{Failure, TargetStatus};
 use crate::dns::{NameStatus, Server};
 use crate::fence::Networks;
@@ -30,7 +30,11 @@ pub(super) struct Own<'a> {
 pub(super) fn status(known: &Known, targets: Option<&[TargetStatus]>, own: Own<'_>, now: Now) -> Value {
     let Known { config, names, loaded } = known;
     let Own { ready, started, hour: last } = own;
-    let regions = (0..).map(RegionId).zip(&config.regions).map(|(id, of)| region(config, id, of, targets, now));
+    // What a reload took away may still end its calls, but is not there any more.
+    let named = |&(id, region): &(RegionId, &Region)| {
+        !region.leaving || config.endpoints.find(region.hostname.as_bytes()) == Endpoint::Region(id)
+    };
+    let regions = (0..).map(RegionId).zip(&config.regions).filter(named).map(|(id, of)| region(config, id, of, targets, now));
     let missing = ready.missing();
     json!({
         "version": env!("CARGO_PKG_VERSION"),
@@ -73,8 +77,9 @@ fn hour(hour: &Summary) -> Value {
 
 fn region(config: &Config, id: RegionId, region: &Region, targets: Option<&[TargetStatus]>, now: Now) -> Value {
     let listeners = region.listeners.iter().map(|&id| config.listener(id));
-    let of_region = |targets: &[TargetStatus]| -> Vec<Value> {
-        targets.iter().filter(|target| target.region == id).map(|of| target(of, now)).collect()
+    let of_region = |relay: bool| {
+        let shown = |of: &&TargetStatus| of.region == id && of.relay == relay;
+        targets.map(|targets| targets.iter().filter(shown).map(|of| target(of, now)).collect::<Vec<_>>())
     };
     json!({
         "name": region.name,
@@ -84,7 +89,8 @@ fn region(config: &Config, id: RegionId, region: &Region, targets: Option<&[Targ
         "networks": networks(&region.networks),
         "nearest": region.nearest.iter().map(|&id| config.region(id).name.as_str()).collect::<Vec<_>>(),
         "tls": region.tls.as_ref().map(|tls| certificate(&tls.certificate, now)),
-        "targets": targets.map(of_region),
+        "targets": of_region(false),
+        "relays": of_region(true),
     })
 }
 
@@ -182,6 +188,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "the whole object, as it is")]
     fn every_part_is_there_in_its_place() {
         let config = config();
         let steady = Instant::now();
@@ -195,6 +202,7 @@ mod tests {
             since: ago(30),
             heard: None,
             failure: Some(Failure::Unreachable),
+            relay: false,
         };
         let known = Known { names: vec![answered(&config)], config: Arc::clone(&config), loaded: ago(90) };
         let ready = Ready::default();
@@ -251,6 +259,7 @@ mod tests {
                         "heard": null,
                         "heard_seconds": null,
                     }],
+                    "relays": [],
                 },
                 {
                     "name": "us",
@@ -261,6 +270,7 @@ mod tests {
                     "nearest": [],
                     "tls": null,
                     "targets": [],
+                    "relays": [],
                 },
             ],
             "names": [{
@@ -301,6 +311,7 @@ mod tests {
             since: ago(42),
             heard: Some(ago(47)),
             failure: Some(Failure::Silent),
+            relay: false,
         };
         let server = Server { rank: 0, weight: 70, transport: Some(Transport::Udp), addresses: vec![addr] };
         let age = Some(Duration::from_secs(17));

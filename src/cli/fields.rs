@@ -57,13 +57,16 @@ fn hop(config: &Config, hop: &Hop) -> String {
 // The patterns below name every field, so that a new one cannot be forgotten here.
 
 fn region(config: &Config, region: &Region) -> Vec<(&'static str, Said)> {
+    // What is leaving is of a running daemon, not of the files.
     let Region {
         name: _,
         hostname,
         served,
+        leaving: _,
         networks,
         upstream,
         nearest,
+        relays,
         advertise,
         register,
         publish,
@@ -86,6 +89,7 @@ fn region(config: &Config, region: &Region) -> Vec<(&'static str, Said)> {
             "servers over TLS",
             one(if tls.as_ref().is_some_and(|tls| tls.client.is_some()) { "believed by upstream_ca" } else { "none" }),
         ),
+        ("relay", Said::Set(relays.iter().map(|addr| format!("udp:{addr}")).collect())),
         ("REGISTER forwarded", one(register)),
         ("PUBLISH forwarded", one(publish)),
         (
@@ -110,6 +114,7 @@ fn project(config: &Config, project: &Project) -> Vec<(&'static str, Said)> {
         Media::Off => "off",
         Media::Warn => "warn",
         Media::Enforce => "enforce",
+        Media::Relay => "relay",
     };
     vec![
         ("pin", one(pin.as_ref().map_or_else(|| "not pinned".to_owned(), |pin| names(config, pin)))),

@@ -82,6 +82,7 @@ pub(super) struct Region {
     pub(super) networks: Read<Vec<Placed<IpNet>>>,
     pub(super) upstream: Read<Vec<Placed<Written>>>,
     pub(super) nearest: Read<Vec<Placed<String>>>,
+    pub(super) relays: Read<Vec<Placed<SocketAddr>>>,
     pub(super) methods: Read<Vec<Placed<Method>>>,
     pub(super) tls: Option<Tls>,
 }
@@ -170,7 +171,6 @@ pub(super) fn read_main(table: &DeTable<'_>, parts: &mut Parts, report: &mut Rep
     }
     read_parts(&mut top, parts, report);
     top.later("audit", report);
-    top.later("relay", report);
     top.close(report);
     main
 }
@@ -186,7 +186,6 @@ pub(super) fn read_included(file: usize, table: &DeTable<'_>, parts: &mut Parts,
         }
     }
     top.later("audit", report);
-    top.later("relay", report);
     top.close(report);
 }
 
@@ -212,10 +211,10 @@ fn read_region(name: Placed<String>, mut table: Table<'_>, report: &mut Report) 
         networks: list(&mut table, "networks", report, value::network),
         upstream: optional(upstream),
         nearest: list(&mut table, "nearest", report, value::text),
+        relays: list(&mut table, "relay", report, value::relay),
         methods: list(&mut table, "methods", report, value::method),
         tls,
     };
-    table.later("relay", report);
     table.close(report);
     region
 }
@@ -250,7 +249,7 @@ fn read_project(name: Placed<String>, mut table: Table<'_>, report: &mut Report)
         let name = checked_name(&value, report, value::label);
         project.trunks.push(read_trunk(name, trunk, report));
     }
-    for key in ["audit", "relay", "countries"] {
+    for key in ["audit", "countries"] {
         table.later(key, report);
     }
     table.close(report);
@@ -270,9 +269,7 @@ fn read_trunk(name: Placed<String>, mut table: Table<'_>, report: &mut Report) -
         outbound_place,
         reject: read_reject(&mut table, report),
     };
-    for key in ["countries", "relay"] {
-        table.later(key, report);
-    }
+    table.later("countries", report);
     table.close(report);
     trunk
 }

@@ -26,6 +26,7 @@ mod overlap;
 mod report;
 mod secure;
 mod source;
+mod succeed;
 mod table;
 mod uses;
 mod value;
@@ -35,7 +36,11 @@ pub use endpoint::{Endpoint, Endpoints};
 pub use error::{ConfigError, Mistake};
 pub use load::{load, parse};
 pub use source::{Callers, Sources};
+pub use succeed::Needed;
 pub use uses::{Use, Written};
+
+/// Most media relays of a region.
+pub const MAX_RELAYS: usize = 16;
 
 /// Index of a region in [`Config::regions`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -151,6 +156,7 @@ pub struct Config {
 
 /// A named place.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a different thing that the operator said")]
 pub struct Region {
     /// The operator's name for it, as in metric labels.
     pub name: String,
@@ -158,12 +164,16 @@ pub struct Region {
     pub hostname: String,
     /// Whether this daemon listens for it.
     pub served: bool,
+    /// Whether it was served by the snapshot before and is not by this one: what is open there may end, no call begins.
+    pub leaving: bool,
     /// The networks inside it.
     pub networks: Networks,
     /// Its servers, in the order to be tried.
     pub upstream: Vec<Hop>,
     /// Regions for failover of unpinned projects, nearest first.
     pub nearest: Vec<RegionId>,
+    /// Where its media relays are told what to do (rtpengine's ng protocol over UDP); all inside it, at most [`MAX_RELAYS`].
+    pub relays: Vec<SocketAddr>,
     /// What Via and Record-Route carry instead of the listener's address: an IP address (IPv6 without brackets) or a name.
     pub advertise: Option<String>,
     /// Whether REGISTER is forwarded instead of refused with 405 (`methods`).
@@ -262,6 +272,8 @@ pub enum Media {
     Warn,
     /// Outside is refused.
     Enforce,
+    /// The same, and what passes is led through a relay of the called region.
+    Relay,
 }
 
 /// A carrier connection of a project.
@@ -305,6 +317,8 @@ pub struct Listener {
     pub transport: Transport,
     /// Where; may be a wildcard address.
     pub addr: SocketAddr,
+    /// Whether only the snapshot before named it: it takes no new calls.
+    pub leaving: bool,
 }
 
 /// How names are resolved.

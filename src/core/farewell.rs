@@ -7,9 +7,10 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::Instant;
 
 use super::Core;
-use super::io::{Outcome, Output, Send};
+use super::io::{Destination, Outcome, Output, Send};
+use super::renumber::Moved;
 use super::transaction::server::Resend;
-use crate::config::Timers;
+use crate::config::{ListenerId, Timers};
 use crate::sip::{Method, Response};
 
 /// Legs remembered. Beyond: each BYE is sent once, and again whenever what led to it comes again.
@@ -90,6 +91,24 @@ impl Farewells {
     /// When something is due next.
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.due.first().map(|&(at, _)| at)
+    }
+
+    /// The listeners that they are sent from, and that asked for them.
+    pub(super) fn listeners(&self) -> impl Iterator<Item = ListenerId> {
+        self.legs.values().flat_map(|Farewell { send, .. }| {
+            let asked = match send.to {
+                Destination::Peer(peer) => peer.listener(),
+                Destination::Fenced(_) => send.listener,
+            };
+            [send.listener, asked]
+        })
+    }
+
+    /// Another configuration: the same legs under its numbers.
+    pub(super) fn renumber(&mut self, moved: &Moved) {
+        for farewell in self.legs.values_mut() {
+            moved.renumber_send(&mut farewell.send);
+        }
     }
 
     /// How many wait for an answer.

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use super::io::{Failure, Health, Note, Output, TargetStatus};
 use super::probe::Probe;
 use super::select::Dice;
-use crate::config::{self, Config, RegionId, Transport};
+use crate::config::{self, Config, ListenerId, RegionId, Transport};
 
 /// The first trial of a target that went down comes so long after.
 pub(super) const FIRST_TRIAL: Duration = Duration::from_secs(1);
@@ -32,8 +32,6 @@ pub(super) struct Healths {
     pub(super) try_for: Duration,
     pub(super) entries: Vec<Entry>,
     pub(super) places: HashMap<Place, usize>,
-    /// Those that a new configuration does not name, until its names are known.
-    pub(super) former: Vec<Entry>,
     /// How many are not up. None: nothing needs to be looked up to choose.
     pub(super) unwell: usize,
     /// When which entry wants something.
@@ -137,7 +135,6 @@ impl Healths {
             try_for: config.timers.try_for,
             entries: Vec::new(),
             places: HashMap::new(),
-            former: Vec::new(),
             unwell: 0,
             due: BTreeSet::new(),
             fallen: Vec::new(),
@@ -156,9 +153,14 @@ impl Healths {
     pub(super) fn status(&self) -> Vec<TargetStatus> {
         let status = |entry: &Entry| {
             let &Entry { place: (addr, transport), region, state, since, heard, failure, .. } = entry;
-            TargetStatus { region, addr, transport, state, since, heard, failure }
+            TargetStatus { region, addr, transport, state, since, heard, failure, relay: false }
         };
         self.entries.iter().filter(|entry| entry.from.is_some()).map(status).collect()
+    }
+
+    /// The listeners that probes leave by.
+    pub(super) fn listeners(&self) -> impl Iterator<Item = ListenerId> {
+        self.entries.iter().filter_map(|entry| entry.probe.as_ref()).map(|probe| probe.listener)
     }
 
     /// How a target stands; chance decides for one that is rising.

@@ -44,6 +44,11 @@ impl Paces {
         Self { young: HashMap::new(), old: HashMap::new(), half: (sources / 2).max(1) }
     }
 
+    /// Remembers up to `sources` sources from now on; whatever is remembered stays until there is no room for it.
+    pub(super) fn bound(&mut self, sources: usize) {
+        self.half = (sources / 2).max(1);
+    }
+
     /// One more request from `ip`, which may send `rate` a second.
     pub(super) fn pace(&mut self, now: Instant, ip: IpAddr, rate: u32) -> Pace {
         let ip = canonical(ip);

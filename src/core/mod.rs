@@ -11,7 +11,8 @@ use crate::config::Config;
 use crate::dns::Targets;
 use crate::sip::{Message, Start};
 use account::Account;
-use asked::{Asked, Unknown};
+use anchor::Pending;
+use asked::Asked;
 use attempt::Env;
 use farewell::Farewells;
 use forward::{Names, Work};
@@ -19,16 +20,18 @@ use health::Healths;
 use io::{Arrival, Drop, Input, Note, Outcome, Output, Peer};
 use keys::Keys;
 use limit::Paces;
-use renumber::Moved;
+use relays::Relays;
 use repeat::{Lately, Told};
 use token::Tokens;
 use transaction::Table;
 
 pub mod account;
 mod admit;
+mod anchor;
 mod asked;
 mod attempt;
 mod branch;
+mod change;
 mod expire;
 mod farewell;
 mod forward;
@@ -43,6 +46,7 @@ mod media;
 mod nearest;
 mod probe;
 mod refuse;
+mod relays;
 mod renumber;
 mod repeat;
 mod request;
@@ -55,6 +59,8 @@ mod transaction;
 mod watch;
 mod withhold;
 
+pub use change::Change;
+
 /// Targets remembered for taking no stream.
 const STREAMLESS: usize = 1024;
 
@@ -64,7 +70,6 @@ pub struct Core {
     config: Arc<Config>,
     targets: Arc<Targets>,
     keys: Keys,
-    seed: [u8; 16],
     tokens: Tokens,
     names: Names,
     shard: u8,
@@ -79,9 +84,12 @@ pub struct Core {
     /// Targets that took no stream.
     no_stream: Lately<()>,
     health: Healths,
+    relays: Relays,
     /// BYEs of our own.
     farewells: Farewells,
     draining: bool,
+    /// Until when new requests are left to whoever takes the sockets over.
+    leaving_to: Option<Instant>,
     work: Work,
 }
 
@@ -99,15 +107,16 @@ impl Core {
             refused: Lately::new(config.limits.repeats),
             asked: Asked::new(),
             no_stream: Lately::new(STREAMLESS),
+            relays: Relays::new(now, &config),
             farewells: Farewells::default(),
             paces: Paces::new(config.limits.sources),
             table: Table::new(now),
             config,
             targets,
             keys,
-            seed,
             shard,
             draining: false,
+            leaving_to: None,
             work: Work::default(),
         }
     }
@@ -140,10 +149,13 @@ impl Core {
                 self.health.retarget(now, &self.config, &self.targets);
             }
             Input::Answer { next_hop, servers, hold } => self.asked.put(now, &self.keys, &next_hop, servers, hold),
-            Input::Config(config) => self.reconfigure(now, config),
-            Input::Drain => {
+            Input::Anchored { exchange, reply } => self.anchored(now, exchange, &reply, out),
+            Input::Config(change) => self.reconfigure(now, change),
+            Input::Drain { successor } => {
                 self.draining = true;
+                self.leaving_to = successor.then(|| now + self.config.timers.try_for);
                 self.health.rest();
+                self.relays.rest();
             }
         }
         self.hurry(now, out);
@@ -151,17 +163,29 @@ impl Core {
 
     /// When [`Input::Timeout`] is due next.
     pub fn deadline(&self) -> Option<Instant> {
-        [self.table.deadline(), self.health.deadline(), self.farewells.deadline()].into_iter().flatten().min()
+        let others = [self.health.deadline(), self.farewells.deadline(), self.relays.deadline()];
+        self.table.deadline().into_iter().chain(others.into_iter().flatten()).min()
     }
 
-    /// Open transactions, BYEs of our own among them while nobody has answered them.
+    /// Open transactions, BYEs of our own among them while nobody has answered them, and calls that wait for a relay.
     pub fn transactions(&self) -> usize {
-        self.table.len() + self.farewells.open()
+        self.table.len() + self.farewells.open() + self.relays.waiting()
     }
 
-    /// The servers of the served regions and of their nearest, as they stand.
+    /// Whether every name of the configuration has had an answer.
+    pub fn all_known(&self) -> bool {
+        self.targets.all_known()
+    }
+
+    /// Whether nobody waits for anything that only this core can say or do: every request has its final answer, every refused
+    /// INVITE its ACK, every attempt its end. What is left then only absorbs repetitions.
+    pub fn is_settled(&self) -> bool {
+        self.farewells.open() == 0 && self.relays.waiting() == 0 && self.table.iter().all(transaction::Transaction::is_settled)
+    }
+
+    /// The servers of the served regions and of their nearest, and the relays, as they stand.
     pub fn status(&self, _now: Instant) -> Vec<io::TargetStatus> {
-        self.health.status()
+        self.health.status().into_iter().chain(self.relays.status()).collect()
     }
 
     fn message(&mut self, now: Instant, arrival: &Arrival, bytes: &[u8], account: &Account, out: &mut Vec<Output>) {
@@ -173,14 +197,22 @@ impl Core {
             Ok(message) => message,
             Err(fault) => return self.arrived(arrival, None, None, Outcome::Malformed(fault), out),
         };
-        match *message.start() {
-            Start::Request { method, .. } => match self.request(now, arrival, &message, account, out) {
-                Ok(outcome) => self.arrived(arrival, Some(method), None, outcome, out),
-                Err(Unknown(next_hop)) => out.push(Output::Ask(next_hop)),
-            },
-            Start::Response { code } => {
-                let outcome = self.response(now, &message, out);
-                self.arrived(arrival, None, Some(code), outcome, out);
+        let before = out.len();
+        let (method, code, result) = match *message.start() {
+            Start::Request { method, .. } => (Some(method), None, self.request(now, arrival, &message, account, out)),
+            Start::Response { code } => (None, Some(code), self.response(now, &message, out)),
+        };
+        self.relays.forget_done();
+        match result {
+            Ok(outcome) => self.arrived(arrival, method, code, outcome, out),
+            Err(pending) => {
+                // It will be judged again: nothing has been said yet.
+                out.truncate(before);
+                out.push(match pending {
+                    Pending::Name(next_hop) => Output::Ask(next_hop),
+                    Pending::Relay(anchor) => Output::Anchor(*anchor),
+                    Pending::Behind(call) => Output::Behind(call),
+                });
             }
         }
     }
@@ -197,27 +229,28 @@ impl Core {
         out.push(Output::Note(Note::Arrived { region: listener.region, transport: listener.transport, method, code, outcome }));
     }
 
-    /// Another configuration: open transactions go on under its numbers, what was remembered under the old rules is forgotten.
-    fn reconfigure(&mut self, now: Instant, config: Arc<Config>) {
-        let moved = Moved::between(&self.config, &config);
-        for (_, transaction) in self.table.iter_mut() {
-            moved.renumber(transaction);
-        }
-        self.keys = keys_of(&config, self.seed);
-        self.tokens = Tokens::of(&config, &self.keys);
-        self.names = Names::of(&config);
-        self.repeats.clear();
-        self.health.reconfigure(now, &config, &self.targets);
-        self.config = config;
-    }
-
     /// The parts that a step needs, apart from the table.
     fn split<'a>(&'a mut self, now: Instant, out: &'a mut Vec<Output>) -> (Env<'a>, &'a mut Table) {
         let Self { config, targets, tokens, keys, names, shard, no_stream, health, work, table, .. } = self;
-        let Self { asked, repeats, farewells, .. } = self;
+        let Self { asked, repeats, farewells, relays, .. } = self;
         let shard = *shard;
-        let env =
-            Env { now, config, targets, tokens, keys, names, shard, no_stream, health, asked, repeats, farewells, work, out };
+        let env = Env {
+            now,
+            config,
+            targets,
+            tokens,
+            keys,
+            names,
+            shard,
+            no_stream,
+            health,
+            asked,
+            repeats,
+            relays,
+            farewells,
+            work,
+            out,
+        };
         (env, table)
     }
 }

@@ -30,7 +30,7 @@ pub(super) struct Probe {
     transport: Transport,
     /// The name that the target must prove, over TLS.
     server: Option<Arc<str>>,
-    listener: ListenerId,
+    pub(super) listener: ListenerId,
     bytes: Bytes,
     pub(super) sent: Instant,
     state: State,

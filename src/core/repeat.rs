@@ -66,10 +66,9 @@ impl<T> Lately<T> {
         self.young.insert(key, (now, thing));
     }
 
-    /// Forgets everything.
-    pub(super) fn clear(&mut self) {
-        self.young.clear();
-        self.old.clear();
+    /// Remembers up to `most` things from now on; whatever is remembered stays until there is no room for it.
+    pub(super) fn bound(&mut self, most: usize) {
+        self.half = (most / 2).max(1);
     }
 }
 

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::health::{Entry, Healths, Place};
 use super::io::Health;
+use super::renumber::Moved;
 use crate::config::{Config, Hop, RegionId, Transport};
 use crate::dns::Targets;
 use crate::fence::Fence;
@@ -21,15 +22,19 @@ const FIRST_PROBES: Duration = Duration::from_secs(1);
 impl Healths {
     /// Names resolve otherwise: what is named still keeps what is known of it.
     pub(super) fn retarget(&mut self, now: Instant, config: &Config, targets: &Targets) {
-        let _gone = self.rebuild(now, config, targets);
+        self.rebuild(now, config, targets);
     }
 
-    /// Another configuration. Its names are known only after this: until then nothing is forgotten.
-    pub(super) fn reconfigure(&mut self, now: Instant, config: &Config, targets: &Targets) {
+    /// Another configuration: what it names too keeps what is known of it.
+    pub(super) fn reconfigure(&mut self, now: Instant, config: &Config, targets: &Targets, moved: &Moved) {
         self.rules.clone_from(&config.health);
         self.try_for = config.timers.try_for;
-        let gone = self.rebuild(now, config, targets);
-        self.former = gone.into_values().take(MOST).collect();
+        for entry in &mut self.entries {
+            if let Some(probe) = &mut entry.probe {
+                probe.listener = moved.listener_in_use(probe.listener);
+            }
+        }
+        self.rebuild(now, config, targets);
     }
 
     /// The daemon ends: it asks nobody any more how they are.
@@ -43,11 +48,10 @@ impl Healths {
         }
     }
 
-    /// Watches what is named now; returns what is not.
-    fn rebuild(&mut self, now: Instant, config: &Config, targets: &Targets) -> HashMap<Place, Entry> {
-        let former = std::mem::take(&mut self.former);
+    /// Watches what is named now.
+    fn rebuild(&mut self, now: Instant, config: &Config, targets: &Targets) {
         let before = std::mem::take(&mut self.entries);
-        let mut known: HashMap<Place, Entry> = former.into_iter().chain(before).map(|entry| (entry.place, entry)).collect();
+        let mut known: HashMap<Place, Entry> = before.into_iter().map(|entry| (entry.place, entry)).collect();
         self.places.clear();
         self.due = BTreeSet::new();
         for watched in watched(config) {
@@ -59,7 +63,6 @@ impl Healths {
         for at in 0..self.entries.len() {
             self.begin(now, at);
         }
-        known
     }
 
     fn watch(

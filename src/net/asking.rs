@@ -8,7 +8,8 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
 use super::turn::Command;
-use crate::config::NextHop;
+use crate::config::{ListenerId, NextHop};
+use crate::core::Change;
 use crate::core::io::Arrival;
 use crate::dns::{Lookup, Server};
 use crate::telemetry::Seen;
@@ -70,6 +71,18 @@ impl Asking {
         self.messages = self.messages.saturating_sub(1);
     }
 
+    /// The listeners that the messages came by.
+    pub(super) fn listeners(&self) -> impl Iterator<Item = ListenerId> {
+        self.waiting.values().flatten().map(|kept| kept.arrival.listener)
+    }
+
+    /// Another configuration: the same messages under its numbers.
+    pub(super) fn renumber(&mut self, change: &Change) {
+        for kept in self.waiting.values_mut().flatten() {
+            kept.arrival = change.arrival(kept.arrival);
+        }
+    }
+
     /// All that is waited for.
     pub(super) fn names(&self) -> Vec<NextHop> {
         self.waiting.keys().cloned().collect()
@@ -102,7 +115,6 @@ async fn resolve(lookup: Option<&Lookup>, next_hop: &NextHop) -> (Vec<Server>, D
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::ListenerId;
 
     fn next_hop(number: usize) -> NextHop {
         NextHop { host: format!("n{number}.example.net"), port: None, transport: None, secure: false }

@@ -26,6 +26,7 @@ use crate::config::{Limits, ListenerId, RegionId, Transport};
 use crate::core::io::{Arrival, Attempt, ConnectionId};
 use crate::sip::frame::{Frame, Framer};
 use crate::telemetry::{Handshake, Loss};
+use crate::tls::Shown;
 
 /// Read at once.
 const READ: usize = 16 * 1024;
@@ -40,8 +41,10 @@ const UNHEARD: usize = 64;
 #[derive(Debug)]
 pub(super) struct Connection {
     pub(super) id: ConnectionId,
-    pub(super) region: RegionId,
-    pub(super) listener: ListenerId,
+    /// In the configuration in force.
+    pub(super) region: Cell<RegionId>,
+    /// Likewise.
+    pub(super) listener: Cell<ListenerId>,
     pub(super) peer: SocketAddr,
     pub(super) accepted: bool,
     pub(super) transport: Transport,
@@ -93,6 +96,7 @@ impl Connection {
         let Made { listener, region, transport, peer, accepted, server, session, most } = made;
         let (session, state) = (session.map(RefCell::new), Cell::new(State::Open));
         let (writer, queue, wake) = Default::default();
+        let (region, listener) = (Cell::new(region), Cell::new(listener));
         Self { id, region, listener, peer, accepted, transport, server, session, writer, queue, state, wake, most }
     }
 
@@ -226,10 +230,9 @@ pub(super) async fn serve(worker: Rc<RefCell<Worker>>, connection: Rc<Connection
     // Answers wait for nobody. An error says that the peer is gone already.
     let _ = stream.set_nodelay(true);
     if let Ok(local) = stream.local_addr() {
-        let Connection { listener, peer, id, .. } = *connection;
-        let mut arrival = Arrival { listener, from: peer, local, connection: Some(id), shown: None };
         let (reader, writer) = stream.into_split();
         let _ = connection.writer.set(writer);
+        let mut shown = None;
         if let Some(session) = &connection.session {
             let ended = shake(&connection, reader.as_ref(), bounds.handshake).await;
             let worker = &mut *worker.borrow_mut();
@@ -237,12 +240,12 @@ pub(super) async fn serve(worker: Rc<RefCell<Worker>>, connection: Rc<Connection
             if ended.how != Handshake::Done {
                 return worker.gone(Instant::now(), &connection);
             }
-            arrival.shown = connection.accepted.then(|| session.borrow().shown(&worker.config));
+            shown = connection.accepted.then(|| session.borrow().shown(&worker.config));
         }
-        let mut served = Served { worker: &worker, connection: &connection, arrival, reader, bounds };
+        let mut served = Served { worker: &worker, connection: &connection, local, shown, reader, bounds };
         match served.run().await {
             End::Orderly => served.linger().await,
-            End::Lost(loss) => worker.borrow_mut().lost(Instant::now(), connection.listener, loss, connection.peer, None),
+            End::Lost(loss) => worker.borrow_mut().lost(Instant::now(), connection.listener.get(), loss, connection.peer, None),
             End::Reset => {}
         }
     }
@@ -262,7 +265,8 @@ enum End {
 struct Served<'a> {
     worker: &'a Rc<RefCell<Worker>>,
     connection: &'a Rc<Connection>,
-    arrival: Arrival,
+    local: SocketAddr,
+    shown: Option<Shown>,
     reader: OwnedReadHalf,
     bounds: Bounds,
 }
@@ -326,10 +330,10 @@ impl Served<'_> {
     fn frames(&self, framer: &mut Framer, now: Instant) -> bool {
         while let Some(frame) = framer.next() {
             match frame {
-                Frame::Message(bytes) => self.worker.borrow_mut().message(now, self.arrival, &bytes),
+                Frame::Message(bytes) => self.worker.borrow_mut().message(now, self.arrival(), &bytes),
                 Frame::Ping => self.connection.write(Bytes::from_static(b"\r\n"), None, now),
                 Frame::Broken(fault, bytes) => {
-                    self.worker.borrow_mut().broken(now, self.arrival, &bytes, fault);
+                    self.worker.borrow_mut().broken(now, self.arrival(), &bytes, fault);
                     self.connection.close();
                     return false;
                 }
@@ -339,6 +343,12 @@ impl Served<'_> {
             }
         }
         true
+    }
+
+    /// How its messages arrive.
+    fn arrival(&self) -> Arrival {
+        let Connection { id, listener, peer, .. } = &**self.connection;
+        Arrival { listener: listener.get(), from: *peer, local: self.local, connection: Some(*id), shown: self.shown }
     }
 
     /// When the first of the limits is reached.

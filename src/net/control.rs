@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
 use tracing::warn;
 
 use super::asking;
 use super::collect::collect;
+use super::exchange::Reload;
 use super::turn::Command;
 use crate::admin::{Asked, Known, Sources};
 use crate::config::{Config, Dns, NextHop};
@@ -22,10 +24,20 @@ const NAMES: Duration = Duration::from_secs(3);
 /// What the thread is asked to do.
 #[derive(Debug)]
 pub(super) enum Order {
-    /// Another configuration, checked: put it into effect; then say so, or why not.
-    Reload(Arc<Config>, oneshot::Sender<Result<(), String>>),
+    /// Another configuration, ready but for what its names resolve to: put it into effect; then hand back what was in force, or say
+    /// why nothing has changed.
+    Reload(Box<Reload>, Admin, oneshot::Sender<Result<Box<Reload>, String>>),
     /// End.
     Stop,
+}
+
+/// What becomes of the admin endpoint.
+#[derive(Debug)]
+pub(super) enum Admin {
+    /// It stays where it is.
+    Same,
+    /// It moves there, or ends.
+    At(Option<std::net::TcpListener>),
 }
 
 /// What the thread works with.
@@ -35,7 +47,8 @@ pub(super) struct Control {
     pub(super) loaded: Instant,
     pub(super) resolver: Resolver,
     pub(super) metrics: Arc<Metrics>,
-    pub(super) admin: Option<(std::net::TcpListener, Sources)>,
+    pub(super) admin: Option<std::net::TcpListener>,
+    pub(super) sources: Arc<Sources>,
     /// Who asks what is known here.
     pub(super) asked: Asked,
     pub(super) worker: mpsc::Sender<Command>,
@@ -52,9 +65,9 @@ impl Control {
     }
 
     async fn run(mut self, wanted: mpsc::Receiver<NextHop>) -> std::io::Result<()> {
-        if let Some((listener, sources)) = self.admin.take() {
-            tokio::spawn(crate::admin::serve(tokio::net::TcpListener::from_std(listener)?, sources));
-        }
+        let mut serving = JoinSet::new();
+        let admin = self.admin.take();
+        self.serve(&mut serving, admin)?;
         if let Some(mirrored) = self.mirrored.take() {
             tokio::spawn(collect(mirrored));
         }
@@ -71,9 +84,16 @@ impl Control {
                 _ = upkeep.tick() => self.metrics.upkeep(),
                 Some(answer) = self.asked.recv() => self.answer(answer),
                 order = self.orders.recv() => match order {
-                    None | Some(Order::Stop) => return Ok(()),
-                    Some(Order::Reload(config, done)) => {
-                        let result = self.reload(config).await;
+                    None | Some(Order::Stop) => {
+                        serving.shutdown().await;
+                        self.sources.connections.end().await;
+                        return Ok(());
+                    }
+                    Some(Order::Reload(reload, admin, done)) => {
+                        let result = self.reload(reload).await;
+                        if let (Ok(_), Admin::At(listener)) = (&result, admin) {
+                            self.serve(&mut serving, listener)?;
+                        }
                         lookup.send_replace(of_servers(&self.config.dns));
                         // Whoever asked may have gone; the change is made all the same.
                         let _ = done.send(result);
@@ -83,7 +103,17 @@ impl Control {
         }
     }
 
-    async fn reload(&mut self, config: Arc<Config>) -> Result<(), String> {
+    /// Serves the admin endpoint there and nowhere else; requests under way are still answered.
+    fn serve(&self, serving: &mut JoinSet<()>, listener: Option<std::net::TcpListener>) -> std::io::Result<()> {
+        serving.abort_all();
+        if let Some(listener) = listener {
+            serving.spawn(crate::admin::serve(tokio::net::TcpListener::from_std(listener)?, Arc::clone(&self.sources)));
+        }
+        Ok(())
+    }
+
+    async fn reload(&mut self, mut reload: Box<Reload>) -> Result<Box<Reload>, String> {
+        let config = Arc::clone(reload.change.config());
         let mut resolver = self.resolver.replaced(Arc::clone(&config)).map_err(|error| error.to_string())?;
         let end = tokio::time::Instant::now() + NAMES;
         while !resolver.targets().all_known() {
@@ -97,14 +127,16 @@ impl Control {
                 }
             }
         }
-        let targets = Arc::new(resolver.targets());
-        self.tell(Command::Config(Arc::clone(&config), targets)).await;
+        reload.change.aim(Arc::new(resolver.targets()));
+        let (done, result) = oneshot::channel();
+        self.tell(Command::Reload(reload, done)).await;
+        let former = result.await.map_err(|_| "the message thread has ended".to_owned())??;
         if self.config.digest != config.digest {
             self.metrics.config(&self.config.digest, false);
         }
         self.metrics.config(&config.digest, true);
         (self.resolver, self.config, self.loaded) = (resolver, config, Instant::now());
-        Ok(())
+        Ok(former)
     }
 
     fn answer(&self, answer: oneshot::Sender<Known>) {

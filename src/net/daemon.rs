@@ -1,7 +1,7 @@
 //! A running daemon: its sockets bound, its threads started, and a handle to wait for it, change it and stop it.
 
 use std::io::{self, Read};
-use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -10,13 +10,18 @@ use tokio::sync::{mpsc, oneshot};
 use tracing::info;
 
 use super::asking::NAMES;
-use super::control::{Control, Order};
+use super::control::{Admin, Control, Order};
+use super::exchange::Reload;
+use super::passed::Passed;
+use super::sockets::Bound;
+use super::stream;
 use super::turn::{self, Command, Start};
-use super::{stream, udp};
-use crate::admin::{Beside, Ready, Sources, Worker};
-use crate::config::{Config, Listener, ListenerId, Transport};
+use super::worker::Drain;
+use crate::admin::{Beside, Connections, Ready, Sources, Worker};
+use crate::config::{Config, Listener, ListenerId};
+use crate::core::Change;
 use crate::dns::{Resolver, ResolverError};
-use crate::telemetry::{Metrics, mirror};
+use crate::telemetry::{Handles, Metrics, mirror};
 
 /// Orders that wait for a busy thread. Senders wait beyond; no message passes here.
 const QUEUE: usize = 64;
@@ -47,6 +52,8 @@ pub enum RunError {
 #[derive(Debug)]
 pub struct Daemon {
     config: Arc<Config>,
+    seed: [u8; 16],
+    passed: Passed,
     metrics: Arc<Metrics>,
     ready: Arc<Ready>,
     listeners: Vec<SocketAddr>,
@@ -62,39 +69,28 @@ pub struct Daemon {
 impl Daemon {
     /// Binds every socket and starts the threads. Messages are taken from then on; see [`Daemon::ready`].
     pub fn start(config: Arc<Config>) -> Result<Self, RunError> {
-        let (mut daemon, start) = Self::prepare(config)?;
+        let (mut daemon, start) = Self::prepare(config, Passed::default())?;
         let worker = std::thread::Builder::new().name("ringfence-sip".to_owned());
         daemon.worker = Some(worker.spawn(move || turn::work(start))?);
         Ok(daemon)
     }
 
-    /// Binds every socket and starts everything but the worker, which is handed out.
-    pub(super) fn prepare(config: Arc<Config>) -> Result<(Self, Start), RunError> {
-        let (mut udp, mut tcp, mut listeners) = (Vec::new(), Vec::new(), Vec::new());
+    /// Binds every socket that was not passed, and starts everything but the worker, which is handed out.
+    pub(super) fn prepare(config: Arc<Config>, passed: Passed) -> Result<(Self, Start), RunError> {
+        let (mut bound, mut listeners) = (Vec::new(), Vec::new());
         for (id, listener) in (0..).map(ListenerId).zip(&config.listeners) {
-            let bound = bind(listener).map_err(|error| {
-                let (region, transport) = (&config.region(listener.region).name, listener.transport.token());
-                RunError::Bind { what: format!("{transport}:{} of region {region}", listener.addr), error }
-            })?;
-            match bound {
-                Bound::Udp(socket) => {
-                    listeners.push(socket.local_addr()?);
-                    udp.push((id, socket));
-                }
-                Bound::Tcp(socket) => {
-                    listeners.push(socket.local_addr()?);
-                    tcp.push((id, socket));
-                }
-            }
+            let socket = open(&config, listener, &passed)?;
+            listeners.push(socket.addr()?);
+            bound.push((id, socket));
         }
-        let admin =
-            config.admin.map(|addr| stream::bind(addr).map_err(|error| RunError::Bind { what: format!("admin {addr}"), error }));
-        let admin = admin.transpose()?;
+        passed.compare(&config);
+        let admin = config.admin.map(open_admin).transpose()?;
         let admin_addr = admin.as_ref().map(TcpListener::local_addr).transpose()?;
         let (metrics, ready) = (Arc::new(Metrics::new()), Arc::new(Ready::default()));
         let resolver = Resolver::new(Arc::clone(&config), Arc::clone(&metrics))?;
         metrics.config(&config.digest, true);
 
+        let seed = seed()?;
         let (commands, commanded) = mpsc::channel(QUEUE);
         let (orders, ordered) = mpsc::channel(QUEUE);
         let (asker, questions) = Worker::new();
@@ -105,9 +101,8 @@ impl Daemon {
             config: Arc::clone(&config),
             targets: Arc::new(resolver.targets()),
             metrics: Arc::clone(&metrics),
-            seed: seed()?,
-            udp,
-            tcp,
+            seed,
+            bound,
             ready: Arc::clone(&ready),
             commands: commanded,
             questions,
@@ -121,13 +116,15 @@ impl Daemon {
             beside,
             started: Instant::now(),
             hour: Mutex::default(),
+            connections: Connections::default(),
         };
         let control = Control {
             config: Arc::clone(&config),
             loaded: Instant::now(),
             resolver,
             metrics: Arc::clone(&metrics),
-            admin: admin.map(|listener| (listener, sources)),
+            admin,
+            sources: Arc::new(sources),
             asked,
             worker: commands.clone(),
             mirrored: Some(mirrored),
@@ -136,7 +133,8 @@ impl Daemon {
         let control = std::thread::Builder::new().name("ringfence-admin".to_owned()).spawn(move || control.work(wanted))?;
         info!(?listeners, admin = ?admin_addr, digest = config.digest, "started");
         let (worker, control) = (None, Some(control));
-        let daemon = Self { config, metrics, ready, listeners, admin: admin_addr, asker, commands, orders, worker, control };
+        let admin = admin_addr;
+        let daemon = Self { config, seed, passed, metrics, ready, listeners, admin, asker, commands, orders, worker, control };
         Ok((daemon, start))
     }
 
@@ -150,7 +148,7 @@ impl Daemon {
         self.ready.missing()
     }
 
-    /// The addresses bound, in the order of [`Config::listeners`]: they differ where the configuration says port 0.
+    /// The addresses bound, in the order of [`Config::listeners`] and then those that are leaving: they differ where the configuration says port 0.
     pub fn listeners(&self) -> &[SocketAddr] {
         &self.listeners
     }
@@ -180,10 +178,10 @@ impl Daemon {
         self.commands.clone()
     }
 
-    /// Puts another configuration into effect, which must have the same listeners; says why not otherwise. Counted.
-    /// Blocks until then: not for tasks.
-    pub fn reload(&mut self, config: Config) -> Result<(), String> {
-        let result = self.replace(Arc::new(config));
+    /// Puts another configuration into effect, or says why nothing has changed. Counted. Returns how long messages had to wait for
+    /// it. Blocks until then: not for tasks.
+    pub fn reload(&mut self, config: Config) -> Result<Duration, String> {
+        let result = self.replace(config);
         self.reloaded(result.is_ok());
         result
     }
@@ -193,33 +191,84 @@ impl Daemon {
         self.metrics.reloads(ok).increment(1);
     }
 
-    fn replace(&mut self, config: Arc<Config>) -> Result<(), String> {
-        if !same_listeners(&self.config, &config) {
-            return Err("listeners, the names of regions, which are served, or the admin address differ: restart to change them"
-                .to_owned());
+    /// Everything that takes its time happens here: binding, building, and dropping what was in force before.
+    fn replace(&mut self, config: Config) -> Result<Duration, String> {
+        let gone = || "a thread has ended".to_owned();
+        let (answer, in_use) = oneshot::channel();
+        self.commands.blocking_send(Command::InUse(answer)).map_err(|_| gone())?;
+        let in_use = in_use.blocking_recv().map_err(|_| gone())?;
+        let config = config.succeeding(&self.config, &in_use.needed).ok_or("more is leaving than can be counted: try later")?;
+        let config = Arc::new(config);
+        let (mut bound, mut listeners) = (Vec::new(), Vec::new());
+        for (id, listener) in (0..).map(ListenerId).zip(&config.listeners).filter(|(_, listener)| !listener.leaving) {
+            let same = |open: &&ListenerId| self.config.listener(**open).is_same_socket(listener);
+            let kept = in_use.open.iter().find(same).and_then(|&open| self.listeners.get(usize::from(open.0)));
+            if let Some(addr) = kept {
+                listeners.push(*addr);
+                continue;
+            }
+            let socket = open(&config, listener, &self.passed).map_err(|error| error.to_string())?;
+            listeners.push(socket.addr().map_err(|error| error.to_string())?);
+            bound.push((id, socket));
         }
+        // Those that are leaving keep their addresses, should the next configuration want them back.
+        for listener in config.listeners.iter().filter(|listener| listener.leaving) {
+            let at = self.config.listeners.iter().position(|other| other.is_same_socket(listener));
+            listeners.push(at.and_then(|at| self.listeners.get(at)).copied().unwrap_or(listener.addr));
+        }
+        let (admin, admin_addr) = self.admin_of(&config).map_err(|error| error.to_string())?;
+        let change = Change::between(&self.config, Arc::clone(&config), self.seed);
+        let handles = Handles::new(Arc::clone(&self.metrics), Arc::clone(&config));
+        let reload = Box::new(Reload { change, handles, bound, took: Duration::ZERO });
         let (done, result) = oneshot::channel();
-        let gone = || "the admin thread has ended".to_owned();
-        self.orders.blocking_send(Order::Reload(Arc::clone(&config), done)).map_err(|_| gone())?;
-        result.blocking_recv().map_err(|_| gone())??;
-        self.config = config;
-        Ok(())
+        let sent = self.orders.blocking_send(Order::Reload(reload, admin, done)).map_err(|_| gone());
+        let former = match sent.and_then(|()| result.blocking_recv().map_err(|_| gone())) {
+            Ok(Ok(former)) => former,
+            Ok(Err(why)) | Err(why) => {
+                self.metrics.keep(&self.config, &self.config);
+                return Err(why);
+            }
+        };
+        self.metrics.keep(&config, &self.config);
+        self.passed.compare(&config);
+        (self.config, self.listeners, self.admin) = (config, listeners, admin_addr);
+        Ok(former.took)
+    }
+
+    fn admin_of(&self, config: &Config) -> Result<(Admin, Option<SocketAddr>), RunError> {
+        if config.admin == self.config.admin {
+            return Ok((Admin::Same, self.admin));
+        }
+        let admin = config.admin.map(open_admin).transpose()?;
+        let addr = admin.as_ref().map(TcpListener::local_addr).transpose()?;
+        Ok((Admin::At(admin), addr))
     }
 
     /// Takes no more calls, lets open transactions finish (`timers.drain` at most), and ends. Blocks until then: not for tasks.
-    pub fn stop(mut self) -> Result<(), RunError> {
+    pub fn stop(self) -> Result<(), RunError> {
+        self.end(Drain::Last)
+    }
+
+    /// The same. Where systemd passed the sockets, another process takes them over with what waits there, unless that was not to
+    /// be.
+    pub(super) fn hand_over(self) -> Result<(), RunError> {
+        let drain = if self.passed.any() { Drain::HandOver } else { Drain::Last };
+        self.end(drain)
+    }
+
+    fn end(mut self, drain: Drain) -> Result<(), RunError> {
         self.ready.drain();
         // The only error is a worker that has ended already.
-        let _ = self.commands.blocking_send(Command::Drain);
+        let _ = self.commands.blocking_send(Command::Drain(drain));
         self.ready.wait_for_end();
         self.finish()
     }
 
     fn finish(&mut self) -> Result<(), RunError> {
-        let worker = end(self.worker.take(), "message");
+        let worker = joined(self.worker.take(), "message");
         // Never full: orders are given one at a time. And never blocking: a daemon may be dropped inside a runtime.
         let _ = self.orders.try_send(Order::Stop);
-        let control = end(self.control.take(), "admin");
+        let control = joined(self.control.take(), "admin");
         worker.and(control)
     }
 }
@@ -234,27 +283,22 @@ impl Drop for Daemon {
     }
 }
 
-fn end(thread: Option<JoinHandle<io::Result<()>>>, name: &'static str) -> Result<(), RunError> {
+fn joined(thread: Option<JoinHandle<io::Result<()>>>, name: &'static str) -> Result<(), RunError> {
     let Some(thread) = thread else { return Ok(()) };
     thread.join().map_err(|_| RunError::Ended(name))?.map_err(RunError::System)
 }
 
-enum Bound {
-    Udp(UdpSocket),
-    Tcp(TcpListener),
+/// The socket of a listener: the one that was passed for it, or a new one.
+fn open(config: &Config, listener: &Listener, passed: &Passed) -> Result<Bound, RunError> {
+    let bound = passed.find(listener).and_then(|found| found.map_or_else(|| Bound::to(listener), Ok));
+    bound.map_err(|error| {
+        let (region, transport) = (&config.region(listener.region).name, listener.transport.token());
+        RunError::Bind { what: format!("{transport}:{} of region {region}", listener.addr), error }
+    })
 }
 
-fn bind(listener: &Listener) -> io::Result<Bound> {
-    match listener.transport {
-        Transport::Udp => udp::bind(listener.addr).map(Bound::Udp),
-        Transport::Tcp | Transport::Tls => stream::bind(listener.addr).map(Bound::Tcp),
-    }
-}
-
-/// Region ids stand in listeners, metrics and the core's memory: the served regions must keep theirs.
-fn same_listeners(old: &Config, new: &Config) -> bool {
-    let names = |config: &Config| config.regions.iter().map(|region| (region.name.clone(), region.served)).collect::<Vec<_>>();
-    old.listeners == new.listeners && old.admin == new.admin && names(old) == names(new)
+fn open_admin(addr: SocketAddr) -> Result<TcpListener, RunError> {
+    stream::bind(addr).map_err(|error| RunError::Bind { what: format!("admin {addr}"), error })
 }
 
 fn seed() -> io::Result<[u8; 16]> {

@@ -1,6 +1,8 @@
 //! The daemon as a process: signals, systemd, exit.
 //!
-//! SIGTERM and SIGINT drain, a second one ends at once; SIGHUP reloads.
+//! SIGTERM and SIGINT drain, a second one ends at once; SIGHUP reloads. `POST /drain` drains too; a signal after it changes
+//! nothing, a second one ends at once. SIGTERM leaves the sockets that systemd passed to the next process, with what waits there;
+//! SIGINT and `POST /drain` do not: nobody is said to come.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,6 +12,7 @@ use tracing::{error, info, warn};
 
 use super::daemon::{Daemon, RunError};
 use super::notify;
+use super::passed::Passed;
 use super::turn::{self, Command};
 use crate::config::Config;
 
@@ -17,10 +20,12 @@ use crate::config::Config;
 ///
 /// Messages are handled on the calling thread; call it from the main one, whose allocator grows in larger steps.
 pub fn run(config: Arc<Config>, path: PathBuf) -> Result<(), RunError> {
+    // The environment may be changed while there is one thread.
+    let passed = Passed::take();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
     // Before the sockets: a signal that comes while starting must not kill half a daemon.
     let signals = runtime.block_on(async { Signals::new() })?;
-    let (daemon, start) = Daemon::prepare(config)?;
+    let (daemon, start) = Daemon::prepare(config, passed)?;
     let obeying = std::thread::Builder::new().name("ringfence-signal".to_owned());
     let obeying = obeying.spawn(move || runtime.block_on(signals.obey(daemon, path)))?;
     turn::work(start)?;
@@ -38,10 +43,11 @@ struct End {
 }
 
 impl End {
-    async fn recv(&mut self) {
+    /// Waits for the next one; whether it is the one by which a successor is announced.
+    async fn recv(&mut self) -> bool {
         tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => true,
+            _ = self.interrupt.recv() => false,
         }
     }
 }
@@ -56,10 +62,11 @@ impl Signals {
         let (ready, commands) = (daemon.readiness(), daemon.commands());
         tokio::spawn(notify::watch(daemon.asker()));
         let mut told = false;
-        loop {
+        // By whom it is to end: a signal and whether a successor comes, or the admin endpoint.
+        let asked = loop {
             tokio::select! {
-                () = self.end.recv() => break,
-                () = ready.ended() => return Err(RunError::Ended("message")),
+                successor = self.end.recv() => break Some(successor),
+                () = ready.draining() => break None,
                 _ = self.hang_up.recv() => daemon = reloaded(daemon, path.clone()).await?,
                 // Names may still be unknown: that is for `/readyz`, and a restart would not help.
                 () = ready.listening(), if !told => {
@@ -67,16 +74,24 @@ impl Signals {
                     notify::ready();
                 }
             }
+        };
+        if asked.is_none() && !ready.was_asked_to_drain() {
+            return Err(RunError::Ended("message"));
         }
         info!("draining");
         notify::stopping();
-        let mut ending = tokio::task::spawn_blocking(move || daemon.stop());
-        let ended = tokio::select! {
-            ended = &mut ending => ended,
-            () = self.end.recv() => {
+        let mut ending =
+            tokio::task::spawn_blocking(move || if asked == Some(true) { daemon.hand_over() } else { daemon.stop() });
+        let mut signals = usize::from(asked.is_some());
+        let ended = loop {
+            tokio::select! {
+                ended = &mut ending => break ended,
+                _ = self.end.recv() => signals += 1,
+            }
+            if signals > 1 {
                 warn!("ended by a second signal");
                 let _ = commands.send(Command::Stop).await;
-                ending.await
+                break ending.await;
             }
         };
         ended.unwrap_or(Err(RunError::Ended("signal")))
@@ -98,7 +113,7 @@ async fn reloaded(mut daemon: Daemon, path: PathBuf) -> Result<Daemon, RunError>
     };
     let (daemon, result) = tokio::task::spawn_blocking(reload).await.map_err(|_| RunError::Ended("reload"))?;
     match result {
-        Ok(()) => info!("reloaded"),
+        Ok(paused) => info!(?paused, "reloaded"),
         Err(mistakes) => error!("not reloaded, nothing has changed: {mistakes}"),
     }
     notify::ready();

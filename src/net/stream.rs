@@ -3,7 +3,7 @@
 //! A connection is opened to a [`Fenced`] address and to nothing else; an answer goes down the connection that its request
 //! came by or nowhere (RFC 3261 18.2.2 without the dialling back, standards TR-08).
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -15,14 +15,16 @@ use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::Notify;
-use tokio::task::{JoinHandle, spawn_local};
+use tokio::task::spawn_local;
 use tracing::debug;
 
 use super::connection::{Connection, Made, serve};
 use super::handshake::Shaking;
+use super::sockets::{Accepting, Opened, Place};
 use super::tls::Session;
 use super::worker::Worker;
-use crate::config::{Listener, ListenerId, RegionId, Transport};
+use crate::config::{Config, Listener, ListenerId, RegionId, Transport};
+use crate::core::Change;
 use crate::core::io::ConnectionId;
 use crate::fence::Fenced;
 use crate::telemetry::Loss;
@@ -49,14 +51,14 @@ pub(super) fn bind(addr: SocketAddr) -> io::Result<std::net::TcpListener> {
 
 /// What a connection is found again by: a request never rides on one that was verified for another name, or for another region
 /// (RFC 5923 8.1). One that was accepted has no name.
-type Place = (RegionId, Transport, SocketAddr, Option<Arc<str>>);
+type Towards = (RegionId, Transport, SocketAddr, Option<Arc<str>>);
 
 /// All open connections.
 #[derive(Debug, Default)]
 pub(super) struct Streams {
     by_id: HashMap<ConnectionId, Rc<Connection>>,
     /// The newest open connection to each place: whoever opened it.
-    by_peer: HashMap<Place, Rc<Connection>>,
+    by_peer: HashMap<Towards, Rc<Connection>>,
     /// Handshakes with clients.
     pub(super) shaking: Shaking,
     /// Accepted connections of each source.
@@ -93,6 +95,23 @@ impl Streams {
         }
     }
 
+    /// All that are not gone yet.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Rc<Connection>> {
+        self.by_id.values()
+    }
+
+    /// Another configuration: the same connections under its numbers.
+    pub(super) fn renumber(&mut self, config: &Config, change: &Change) {
+        let newest: Vec<_> = self.by_peer.drain().map(|(_, connection)| connection).collect();
+        for connection in self.by_id.values() {
+            let listener = change.in_use(connection.listener.get());
+            connection.listener.set(listener);
+            connection.region.set(config.listener(listener).region);
+        }
+        // Where two regions have become one, either connection will do.
+        self.by_peer.extend(newest.into_iter().map(|connection| (leads(&connection), connection)));
+    }
+
     /// Closes every connection once everything queued is written; returns when all are gone.
     pub(super) async fn close_all(worker: &RefCell<Worker>) {
         loop {
@@ -113,7 +132,7 @@ impl Streams {
         self.last += 1;
         let connection = Rc::new(Connection::new(ConnectionId(self.last), made));
         self.by_id.insert(connection.id, Rc::clone(&connection));
-        self.by_peer.insert(place(&connection), Rc::clone(&connection));
+        self.by_peer.insert(leads(&connection), Rc::clone(&connection));
         if connection.accepted {
             self.accepted += 1;
             *self.sources.entry(connection.peer.ip()).or_default() += 1;
@@ -125,7 +144,7 @@ impl Streams {
 
     fn remove(&mut self, connection: &Connection) {
         self.by_id.remove(&connection.id);
-        let key = place(connection);
+        let key = leads(connection);
         if self.by_peer.get(&key).is_some_and(|newest| newest.id == connection.id) {
             self.by_peer.remove(&key);
         }
@@ -144,38 +163,25 @@ impl Streams {
     }
 }
 
-fn place(connection: &Connection) -> Place {
-    (connection.region, connection.transport, connection.peer, connection.server.clone())
+fn leads(connection: &Connection) -> Towards {
+    (connection.region.get(), connection.transport, connection.peer, connection.server.clone())
 }
 
-/// The accepting tasks; dropped, they stop and the listening sockets close.
-#[derive(Debug)]
-pub(super) struct Accepting(Vec<JoinHandle<()>>);
-
-impl Drop for Accepting {
-    fn drop(&mut self) {
-        for task in &self.0 {
-            task.abort();
-        }
-    }
+/// Starts accepting for a listener.
+pub(super) fn listen(worker: &Rc<RefCell<Worker>>, id: ListenerId, listener: std::net::TcpListener) -> io::Result<Opened> {
+    let place: Place = Rc::new(Cell::new(id));
+    let task = spawn_local(accept(Rc::clone(worker), Rc::clone(&place), TcpListener::from_std(listener)?));
+    Ok(Opened::Tcp(Accepting { listener: place, task }))
 }
 
-/// Starts accepting.
-pub(super) fn listen(worker: &Rc<RefCell<Worker>>, listeners: Vec<(ListenerId, std::net::TcpListener)>) -> io::Result<Accepting> {
-    let mut tasks = Vec::new();
-    for (id, listener) in listeners {
-        tasks.push(spawn_local(accept(Rc::clone(worker), id, TcpListener::from_std(listener)?)));
-    }
-    Ok(Accepting(tasks))
-}
-
-async fn accept(worker: Rc<RefCell<Worker>>, id: ListenerId, listener: TcpListener) {
+async fn accept(worker: Rc<RefCell<Worker>>, id: Place, listener: TcpListener) {
     loop {
-        room(&worker, id).await;
+        room(&worker, &id).await;
         let Ok((stream, peer)) = listener.accept().await else {
             tokio::time::sleep(REFUSED).await;
             continue;
         };
+        let id = id.get();
         let connection = {
             let worker = &mut *worker.borrow_mut();
             let limits = &worker.config.limits;
@@ -204,7 +210,7 @@ async fn accept(worker: Rc<RefCell<Worker>>, id: ListenerId, listener: TcpListen
 }
 
 /// Waits until another connection may be accepted.
-async fn room(worker: &Rc<RefCell<Worker>>, id: ListenerId) {
+async fn room(worker: &Rc<RefCell<Worker>>, id: &Place) {
     let mut told = false;
     loop {
         let room = Rc::clone(&worker.borrow().streams.room);
@@ -215,8 +221,8 @@ async fn room(worker: &Rc<RefCell<Worker>>, id: ListenerId) {
                 return;
             }
             if !told {
-                let addr = worker.config.listener(id).addr;
-                worker.lost(Instant::now(), id, Loss::Connections, addr, None);
+                let addr = worker.config.listener(id.get()).addr;
+                worker.lost(Instant::now(), id.get(), Loss::Connections, addr, None);
                 told = true;
             }
         }
@@ -274,7 +280,7 @@ async fn open(worker: Rc<RefCell<Worker>>, connection: Rc<Connection>, from: IpA
     }
     let now = Instant::now();
     let mut worker = worker.borrow_mut();
-    worker.lost(now, connection.listener, Loss::Connect, connection.peer, None);
+    worker.lost(now, connection.listener.get(), Loss::Connect, connection.peer, None);
     worker.gone(now, &connection);
 }
 
@@ -283,7 +289,7 @@ impl Worker {
     pub(super) fn gone(&mut self, now: Instant, connection: &Connection) {
         self.streams.remove(connection);
         self.streams.shaking.end(connection.id);
-        self.record.handles().connection(connection.region, connection.transport, false);
+        self.record.handles().connection(connection.region.get(), connection.transport, false);
         self.failed(now, connection.undelivered());
     }
 }

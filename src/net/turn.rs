@@ -11,14 +11,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::io::unix::AsyncFdReadyGuard;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::yield_now;
-use tokio::time::{sleep_until, timeout};
+use tokio::time::{MissedTickBehavior, interval, sleep_until, timeout};
 
 use super::asking::Asking;
-use super::stream::{self, Accepting, Streams};
+use super::exchange::{InUse, Reload};
+use super::sockets::Bound;
+use super::stream::Streams;
 use super::udp::{Batch, SLOTS, Udp};
-use super::worker::Worker;
+use super::worker::{Drain, Worker};
 use crate::admin::{Latch, Question, Questions, Ready};
 use crate::config::{Config, ListenerId, NextHop};
 use crate::core::Core;
@@ -28,6 +30,9 @@ use crate::telemetry::{Metrics, Mirror, Record};
 
 /// Full batches taken from one socket before the other sockets and the clock have their turn.
 const BATCHES: usize = 8;
+
+/// How often it is looked whether what is leaving has left, and whether the sockets can be handed over.
+const CHORES: Duration = Duration::from_millis(50);
 
 /// How long the last answers may take to leave, at the end.
 const CLOSE: Duration = Duration::from_secs(1);
@@ -39,10 +44,12 @@ pub(super) enum Command {
     Targets(Arc<Targets>),
     /// What a next hop that was asked for resolves to, and how long that holds.
     Answer { next_hop: NextHop, servers: Vec<Server>, hold: Duration },
-    /// Another configuration, and what its names resolve to.
-    Config(Arc<Config>, Arc<Targets>),
+    /// Say what a successor of the configuration in force has to know.
+    InUse(oneshot::Sender<InUse>),
+    /// Another configuration. What was in force before goes back, or why nothing has changed.
+    Reload(Box<Reload>, oneshot::Sender<Result<Box<Reload>, String>>),
     /// Finish what is open and end.
-    Drain,
+    Drain(Drain),
     /// End now.
     Stop,
 }
@@ -53,8 +60,7 @@ pub(super) struct Start {
     pub(super) targets: Arc<Targets>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) seed: [u8; 16],
-    pub(super) udp: Vec<(ListenerId, UdpSocket)>,
-    pub(super) tcp: Vec<(ListenerId, std::net::TcpListener)>,
+    pub(super) bound: Vec<(ListenerId, Bound)>,
     pub(super) ready: Arc<Ready>,
     pub(super) commands: mpsc::Receiver<Command>,
     /// Where names are asked for that only dialogs know.
@@ -82,50 +88,59 @@ impl Drop for End {
 }
 
 async fn run(start: Start) -> io::Result<()> {
-    let Start { config, targets, metrics, seed, udp, tcp, ready, commands, lookups, mirror, questions } = start;
-    let mut sockets: Vec<Option<Rc<Udp>>> = config.listeners.iter().map(|_| None).collect();
-    for (id, socket) in udp {
-        if let Some(slot) = sockets.get_mut(usize::from(id.0)) {
-            *slot = Some(Rc::new(Udp::new(socket)?));
-        }
-    }
-    let listeners: Vec<Option<Rc<Udp>>> = sockets.clone();
+    let Start { config, targets, metrics, seed, bound, ready, commands, lookups, mirror, questions } = start;
     let core = Core::new(Arc::clone(&config), targets, seed, 0, Instant::now());
     let record = Record::new(metrics, Arc::clone(&config), mirror);
-    let worker = Rc::new_cyclic(|me| {
-        RefCell::new(Worker::new(me, core, record, config, Arc::clone(&ready), sockets, Asking::new(lookups)))
-    });
-    let accepting = stream::listen(&worker, tcp)?;
-    let mut loops: Vec<std::pin::Pin<Box<dyn Future<Output = ()>>>> = Vec::new();
-    for (id, socket) in (0..).map(ListenerId).zip(listeners) {
-        if let Some(socket) = socket {
-            loops.push(Box::pin(receive(Rc::clone(&worker), id, socket)));
-        }
-    }
-    loops.push(Box::pin(tick(Rc::clone(&worker))));
+    let worker =
+        Rc::new_cyclic(|me| RefCell::new(Worker::new(me, core, record, config, Arc::clone(&ready), Asking::new(lookups))));
+    worker.borrow_mut().begin(bound)?;
+    let mut ticking = Box::pin(tick(Rc::clone(&worker)));
     ready.set(Latch::Listeners, true);
     // The core has something to do before anything happens: its first probes.
     worker.borrow().arm();
-    let mut obey = Box::pin(obey(worker, commands, questions, accepting));
+    let mut obey = Box::pin(obey(Rc::clone(&worker), commands, questions));
+    let mut loops: Vec<Loop> = Vec::new();
     // One task polls them all: the wake-up of a socket leads straight to its loop.
     std::future::poll_fn(|cx| {
-        for each in &mut loops {
-            // None of them ever ends.
-            let _ = each.as_mut().poll(cx);
+        loop {
+            let fresh = worker.borrow_mut().sockets.fresh();
+            loops.extend(fresh.into_iter().map(|socket| Loop::new(&worker, socket)));
+            for each in &mut loops {
+                // None of them ever ends.
+                let _ = each.receiving.as_mut().poll(cx);
+            }
+            let _ = ticking.as_mut().poll(cx);
+            let end = obey.as_mut().poll(cx);
+            loops.retain(|each| each.socket.is_read.get());
+            // A socket that has just come wakes nobody before it has been asked.
+            if end.is_ready() || !worker.borrow().sockets.has_fresh() {
+                return end;
+            }
         }
-        obey.as_mut().poll(cx)
     })
     .await;
     Ok(())
 }
 
+/// A socket that is read from, as long as it is open.
+struct Loop {
+    socket: Rc<Udp>,
+    receiving: std::pin::Pin<Box<dyn Future<Output = ()>>>,
+}
+
+impl Loop {
+    fn new(worker: &Rc<RefCell<Worker>>, socket: Rc<Udp>) -> Self {
+        Self { receiving: Box::pin(receive(Rc::clone(worker), Rc::clone(&socket))), socket }
+    }
+}
+
 /// Takes datagrams from one socket for ever.
-async fn receive(worker: Rc<RefCell<Worker>>, listener: ListenerId, socket: Rc<Udp>) {
+async fn receive(worker: Rc<RefCell<Worker>>, socket: Rc<Udp>) {
     let mut batch = Batch::new(&socket);
     loop {
         // The only error is a runtime that is shutting down.
         let Ok(mut ready) = socket.ready().await else { return std::future::pending().await };
-        if !take(&worker, listener, &socket, &mut batch, &mut ready) {
+        if !take(&worker, &socket, &mut batch, &mut ready) {
             // Readiness alone does not give way: without this a flood on one socket would stop the clock.
             drop(ready);
             yield_now().await;
@@ -134,14 +149,9 @@ async fn receive(worker: Rc<RefCell<Worker>>, listener: ListenerId, socket: Rc<U
 }
 
 /// Takes what is there, up to a bound. Whether the queue is empty now.
-fn take(
-    worker: &RefCell<Worker>,
-    listener: ListenerId,
-    socket: &Udp,
-    batch: &mut Batch,
-    ready: &mut AsyncFdReadyGuard<'_, UdpSocket>,
-) -> bool {
+fn take(worker: &RefCell<Worker>, socket: &Udp, batch: &mut Batch, ready: &mut AsyncFdReadyGuard<'_, UdpSocket>) -> bool {
     let mut worker = worker.borrow_mut();
+    let listener = socket.listener.get();
     let error = ready.ready().is_error();
     if error {
         worker.unreachable(socket);
@@ -192,48 +202,60 @@ async fn tick(worker: Rc<RefCell<Worker>>) {
 }
 
 /// Does what other threads ask, until the end.
-async fn obey(
-    worker: Rc<RefCell<Worker>>,
-    mut commands: mpsc::Receiver<Command>,
-    mut questions: Questions,
-    accepting: Accepting,
-) {
+async fn obey(worker: Rc<RefCell<Worker>>, mut commands: mpsc::Receiver<Command>, mut questions: Questions) {
     let drained = Rc::clone(&worker.borrow().drained);
-    let mut accepting = Some(accepting);
     let mut end = None;
+    let mut chores = interval(CHORES);
+    chores.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
+        let busy = worker.borrow().has_chores();
         let command = tokio::select! {
             command = commands.recv() => command,
             () = drained.notified() => break,
-            Some(question) = questions.recv() => {
-                answer(&worker, question);
+            Some(question) = questions.recv() => match question {
+                Question::Turns(answer) => {
+                    let _ = answer.send(());
+                    continue;
+                }
+                Question::Targets(answer) => {
+                    let _ = answer.send(worker.borrow().status(Instant::now()));
+                    continue;
+                }
+                Question::Drain(answer) => {
+                    let _ = answer.send(());
+                    Some(Command::Drain(Drain::Last))
+                }
+            },
+            _ = chores.tick(), if busy => {
+                let mut worker = worker.borrow_mut();
+                worker.sweep(Instant::now());
+                if worker.may_hand_over() {
+                    break;
+                }
                 continue;
             }
             () = async { sleep_until(end.unwrap_or_else(tokio::time::Instant::now)).await }, if end.is_some() => break,
         };
         let now = Instant::now();
+        // Whoever is answered may have given up waiting.
         match command {
-            None | Some(Command::Stop) => return worker.borrow_mut().answer_all(now),
+            None | Some(Command::Stop) => return worker.borrow_mut().end_waiting(now),
             Some(Command::Targets(targets)) => worker.borrow_mut().retarget(now, targets),
             Some(Command::Answer { next_hop, servers, hold }) => worker.borrow_mut().answer(now, next_hop, servers, hold),
-            Some(Command::Config(config, targets)) => worker.borrow_mut().configure(now, config, targets),
-            Some(Command::Drain) => {
-                accepting = None;
+            Some(Command::InUse(answer)) => drop(answer.send(worker.borrow().in_use())),
+            Some(Command::Reload(reload, answer)) => drop(answer.send(worker.borrow_mut().reload(now, reload))),
+            Some(Command::Drain(drain)) => {
                 end.get_or_insert_with(|| tokio::time::Instant::from_std(now + worker.borrow().config.timers.drain));
-                worker.borrow_mut().drain(now);
+                worker.borrow_mut().drain(now, drain);
             }
         }
     }
-    drop(accepting);
-    worker.borrow_mut().answer_all(Instant::now());
+    {
+        let mut worker = worker.borrow_mut();
+        // What comes from here on is for whoever has the socket next.
+        worker.sockets.stop_reading();
+        worker.end_waiting(Instant::now());
+    }
     // What is written but not sent yet gets its chance. Whoever does not read by then does not count.
     let _ = timeout(CLOSE, Streams::close_all(&worker)).await;
-}
-
-/// Answers the endpoints. Whoever asked may have given up waiting.
-fn answer(worker: &RefCell<Worker>, question: Question) {
-    match question {
-        Question::Turns(answer) => drop(answer.send(())),
-        Question::Targets(answer) => drop(answer.send(worker.borrow().status(Instant::now()))),
-    }
 }

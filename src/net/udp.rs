@@ -4,6 +4,7 @@
 //! [`Destination`](crate::core::io::Destination) alone. Fragmentation is never forbidden: an INVITE with a large body must
 //! still get through.
 
+use std::cell::Cell;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{IpAddr, SocketAddr, SocketAddrV4, SocketAddrV6, UdpSocket};
 use std::os::fd::AsRawFd;
@@ -18,6 +19,8 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::Interest;
 use tokio::io::unix::{AsyncFd, AsyncFdReadyGuard};
 use tracing::debug;
+
+use crate::config::ListenerId;
 
 /// Datagrams taken by one system call. When the worker keeps up, batches stay near one; under a flood larger ones gain little.
 pub(super) const SLOTS: usize = 8;
@@ -40,6 +43,13 @@ pub(super) fn bind(addr: SocketAddr) -> io::Result<UdpSocket> {
     if addr.is_ipv6() {
         socket.set_only_v6(true)?;
     }
+    socket.bind(&addr.into())?;
+    prepare(socket.into(), addr)
+}
+
+/// Sets the options that receiving and sending rely on.
+pub(super) fn prepare(socket: UdpSocket, addr: SocketAddr) -> io::Result<UdpSocket> {
+    let socket = Socket::from(socket);
     socket.set_nonblocking(true)?;
     // Less than what was asked for is no reason not to start.
     let _ = socket.set_recv_buffer_size(BUFFER).and_then(|()| socket.set_send_buffer_size(BUFFER));
@@ -53,7 +63,6 @@ pub(super) fn bind(addr: SocketAddr) -> io::Result<UdpSocket> {
             SocketAddr::V6(_) => setsockopt(&socket, sockopt::Ipv6RecvPacketInfo, &true)?,
         }
     }
-    socket.bind(&addr.into())?;
     let (receive, send) = (socket.recv_buffer_size().unwrap_or(0), socket.send_buffer_size().unwrap_or(0));
     debug!(%addr, receive, send, "bound udp");
     Ok(socket.into())
@@ -64,6 +73,10 @@ pub(super) fn bind(addr: SocketAddr) -> io::Result<UdpSocket> {
 pub(super) struct Udp {
     fd: AsyncFd<UdpSocket>,
     bound: SocketAddr,
+    /// Its listener, in the configuration in force.
+    pub(super) listener: Cell<ListenerId>,
+    /// Whether a loop reads from it.
+    pub(super) is_read: Cell<bool>,
 }
 
 /// Where datagrams are received into. One for each socket.
@@ -91,7 +104,7 @@ impl Udp {
         let bound = socket.local_addr()?;
         // Not for writing: every datagram that leaves the send buffer would wake the worker.
         let fd = AsyncFd::with_interest(socket, Interest::READABLE | Interest::ERROR)?;
-        Ok(Self { fd, bound })
+        Ok(Self { fd, bound, listener: Cell::new(ListenerId(0)), is_read: Cell::new(false) })
     }
 
     /// Waits for datagrams or errors.

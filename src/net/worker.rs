@@ -15,13 +15,15 @@ use tokio::sync::Notify;
 
 use super::asking::{Asking, Kept};
 use super::connection::Connection;
+use super::relaying::Relaying;
 use super::sent::Sent;
+use super::sockets::Sockets;
 use super::stream::Streams;
 use super::udp::Udp;
-use crate::admin::{Latch, Ready};
+use crate::admin::{Latch, Ready, Standing};
 use crate::config::{Config, ListenerId, NextHop, Transport};
 use crate::core::Core;
-use crate::core::io::{Arrival, Attempt, Destination, Input, Note, Output, Send, TargetStatus};
+use crate::core::io::{Anchor, Arrival, Attempt, Call, Destination, Exchange, Input, Note, Output, Reply, Send, Unanswered};
 use crate::dns::{Server, Targets};
 use crate::telemetry::{Loss, Record, Seen};
 
@@ -33,16 +35,33 @@ pub(super) struct Worker {
     pub(super) streams: Streams,
     /// For tasks that are started on its behalf.
     pub(super) me: Weak<RefCell<Self>>,
-    core: Core,
-    sockets: Vec<Option<Rc<Udp>>>,
+    pub(super) core: Core,
+    pub(super) sockets: Sockets,
     sent: Sent,
-    asking: Asking,
+    pub(super) asking: Asking,
+    pub(super) relaying: Relaying,
     out: Vec<Output>,
     failed: VecDeque<Attempt>,
     pub(super) clock: Rc<Clock>,
-    draining: bool,
+    pub(super) drain: Option<Drain>,
     pub(super) drained: Rc<Notify>,
     ready: Arc<Ready>,
+}
+
+/// What a message waits for.
+enum Wait {
+    Name(NextHop),
+    Relay(Anchor),
+    Behind(Call),
+}
+
+/// How a worker ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Drain {
+    /// Nobody comes after it here: new calls go to a sibling.
+    Last,
+    /// Another process takes its datagram sockets over, and with them what waits there.
+    HandOver,
 }
 
 /// When the core wants to be woken.
@@ -61,12 +80,11 @@ impl Worker {
         record: Record,
         config: Arc<Config>,
         ready: Arc<Ready>,
-        sockets: Vec<Option<Rc<Udp>>>,
         asking: Asking,
     ) -> Self {
-        let (streams, sent, failed, clock, drained) = Default::default();
-        let (me, out, draining) = (Weak::clone(me), Vec::with_capacity(32), false);
-        Self { config, record, streams, me, core, sockets, sent, asking, out, failed, clock, draining, drained, ready }
+        let (streams, sockets, sent, relaying, failed, clock, drained) = Default::default();
+        let (me, out, drain) = (Weak::clone(me), Vec::with_capacity(32), None);
+        Self { config, record, streams, me, core, sockets, sent, asking, relaying, out, failed, clock, drain, drained, ready }
     }
 
     /// A message came.
@@ -94,31 +112,47 @@ impl Worker {
         self.record.copy(listener.region, listener.transport, arrival.from, arrival.local, bytes);
     }
 
-    fn feed(&mut self, now: Instant, input: Input<'_>, seen: Option<&Seen<'_>>) {
+    pub(super) fn feed(&mut self, now: Instant, input: Input<'_>, seen: Option<&Seen<'_>>) {
         self.core.handle(now, input, &mut self.out);
-        if let (Some(next_hop), Some(seen)) = (self.carry_out(now, seen), seen)
-            && let Err(next_hop) = self.asking.keep(next_hop, seen)
-        {
-            // No room to wait: as if it had been asked for in vain.
-            let (servers, hold) = (Vec::new(), Duration::ZERO);
-            self.core.handle(now, Input::Answer { next_hop, servers, hold }, &mut self.out);
-            let Seen { arrival, bytes } = *seen;
-            self.core.handle(now, Input::Message { arrival, bytes }, &mut self.out);
-            self.carry_out(now, Some(seen));
+        if let (Some(wait), Some(seen)) = (self.carry_out(now, seen), seen) {
+            self.keep(now, wait, seen);
         }
         while let Some(attempt) = self.failed.pop_front() {
             self.core.handle(now, Input::Failed(attempt), &mut self.out);
             self.carry_out(now, None);
         }
         self.arm();
-        if self.draining && self.core.transactions() == 0 && self.asking.is_empty() {
+        if self.drain == Some(Drain::Last) && self.core.transactions() == 0 && self.asking.is_empty() && self.relaying.is_empty()
+        {
             self.drained.notify_one();
         }
     }
 
-    /// Returns what is to be asked for before the message at hand is handed in again, if it is.
-    fn carry_out(&mut self, now: Instant, seen: Option<&Seen<'_>>) -> Option<NextHop> {
-        let mut ask = None;
+    /// Keeps a message until it is to be handed in again.
+    fn keep(&mut self, now: Instant, wait: Wait, seen: &Seen<'_>) {
+        match wait {
+            Wait::Name(next_hop) => {
+                let Err(next_hop) = self.asking.keep(next_hop, seen) else { return };
+                // No room to wait: as if it had been asked for in vain.
+                let (servers, hold) = (Vec::new(), Duration::ZERO);
+                self.core.handle(now, Input::Answer { next_hop, servers, hold }, &mut self.out);
+                let Seen { arrival, bytes } = *seen;
+                self.core.handle(now, Input::Message { arrival, bytes }, &mut self.out);
+                if let Some(wait) = self.carry_out(now, Some(seen)) {
+                    self.keep(now, wait, seen);
+                }
+            }
+            Wait::Relay(anchor) => {
+                self.relaying.keep(anchor.exchange, seen);
+                self.relaying.ask(&self.me, &anchor);
+            }
+            Wait::Behind(call) => self.relaying.queue(call, seen),
+        }
+    }
+
+    /// Returns what the message at hand waits for before it is handed in again, if it does.
+    fn carry_out(&mut self, now: Instant, seen: Option<&Seen<'_>>) -> Option<Wait> {
+        let mut wait = None;
         let mut out = std::mem::take(&mut self.out);
         if out.iter().any(|output| matches!(output, Output::Note(Note::Verdict { .. }))) {
             if seen.is_some() {
@@ -131,11 +165,14 @@ impl Worker {
                 Output::Send(send) => self.send(now, send),
                 Output::Close(id) => self.streams.close(id),
                 Output::Note(note) => self.record.note(&note, seen, now),
-                Output::Ask(next_hop) => ask = Some(next_hop),
+                Output::Ask(next_hop) => wait = Some(Wait::Name(next_hop)),
+                Output::Anchor(anchor) if anchor.exchange.call.is_some() => wait = Some(Wait::Relay(anchor)),
+                Output::Anchor(anchor) => self.relaying.ask(&self.me, &anchor),
+                Output::Behind(call) => wait = Some(Wait::Behind(call)),
             }
         }
         self.out = out;
-        ask
+        wait
     }
 
     fn send(&mut self, now: Instant, send: Send) {
@@ -166,7 +203,7 @@ impl Worker {
     }
 
     fn write(&self, now: Instant, connection: &Connection, send: Send) {
-        let listener = self.config.listener(connection.listener);
+        let listener = self.config.listener(connection.listener.get());
         if self.config.region(listener.region).collector.is_some() {
             // A connection that is being opened has no port yet.
             let local = connection.local().unwrap_or(listener.addr);
@@ -176,7 +213,7 @@ impl Worker {
     }
 
     fn send_udp(&mut self, now: Instant, to: SocketAddr, listener: ListenerId, local: Option<std::net::IpAddr>, send: &Send) {
-        let Some(socket) = self.sockets.get(usize::from(listener.0)).and_then(Option::as_ref) else {
+        let Some(socket) = self.sockets.udp(listener) else {
             return self.lost(now, listener, Loss::Unsendable, to, send.attempt);
         };
         match socket.send(to, local, &send.bytes) {
@@ -237,17 +274,14 @@ impl Worker {
         self.config.timers.t1 / 50
     }
 
-    pub(super) fn configure(&mut self, now: Instant, config: Arc<Config>, targets: Arc<Targets>) {
-        self.record.configure(&config);
-        self.config = Arc::clone(&config);
-        self.feed(now, Input::Config(config), None);
-        self.retarget(now, targets);
+    pub(super) fn retarget(&mut self, now: Instant, targets: Arc<Targets>) {
+        self.feed(now, Input::Targets(targets), None);
+        self.aimed();
     }
 
-    pub(super) fn retarget(&mut self, now: Instant, targets: Arc<Targets>) {
-        let known = targets.all_known();
-        self.feed(now, Input::Targets(targets), None);
-        self.ready.set(Latch::Targets, known);
+    /// The core has other addresses of names.
+    pub(super) fn aimed(&self) {
+        self.ready.set(Latch::Targets, self.core.all_known());
     }
 
     /// A name was asked for: what waits for it goes on, in the order in which it came.
@@ -261,20 +295,43 @@ impl Worker {
         }
     }
 
-    /// No more waiting for names: whatever does is told that there is no server.
-    pub(super) fn answer_all(&mut self, now: Instant) {
+    /// No more waiting: what waits for a name is told that there is no server, what waits for a relay that none answers.
+    pub(super) fn end_waiting(&mut self, now: Instant) {
         for next_hop in self.asking.names() {
             self.answer(now, next_hop, Vec::new(), Duration::ZERO);
+        }
+        while let Some(exchange) = self.relaying.any() {
+            self.anchored(now, exchange, Err(Unanswered::Unasked));
+        }
+    }
+
+    /// A relay was asked: what waits for its answer goes on, and whatever waits behind that, in order.
+    pub(super) fn anchored(&mut self, now: Instant, exchange: Exchange, reply: Result<Reply, Unanswered>) {
+        let waited = self.relaying.release(&exchange);
+        self.feed(now, Input::Anchored { exchange, reply }, None);
+        for Kept { arrival, bytes } in waited {
+            self.relaying.done();
+            let bytes = &*bytes;
+            self.feed(now, Input::Message { arrival, bytes }, Some(&Seen { arrival, bytes }));
         }
     }
 
     /// How the targets stand.
-    pub(super) fn status(&self, now: Instant) -> Vec<TargetStatus> {
-        self.core.status(now)
+    pub(super) fn status(&self, now: Instant) -> Standing {
+        Standing { config: Arc::clone(&self.config), targets: self.core.status(now) }
     }
 
-    pub(super) fn drain(&mut self, now: Instant) {
-        self.draining = true;
-        self.feed(now, Input::Drain, None);
+    /// Takes no more calls. Told again, nothing changes.
+    pub(super) fn drain(&mut self, now: Instant, drain: Drain) {
+        if self.drain.is_none() {
+            self.drain = Some(drain);
+            self.sockets.refuse_connections();
+            self.feed(now, Input::Drain { successor: drain == Drain::HandOver }, None);
+        }
+    }
+
+    /// Whether it hands its sockets over, and nobody waits any more for what only it can say.
+    pub(super) fn may_hand_over(&self) -> bool {
+        self.drain == Some(Drain::HandOver) && self.asking.is_empty() && self.relaying.is_empty() && self.core.is_settled()
     }
 }

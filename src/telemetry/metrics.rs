@@ -1,11 +1,15 @@
 //! The registry: every metric's name, help and buckets, and the exposition.
 //!
-//! What is counted once in a while is counted here; what a message counts has [`Handles`](super::Handles). Nothing here
-//! expires: a handle that outlived its series would count into nothing.
+//! What is counted once in a while is counted here; what a message counts has [`Handles`](super::Handles). A series goes when no
+//! configuration names its labels any more, and only then: a handle that outlived its series would count into nothing.
 
-use metrics::{Counter, Gauge, Histogram, Label, SharedString};
-use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
+use std::collections::HashSet;
+
+use metrics::{Counter, Gauge, Histogram, Key, Label, SharedString};
 use metrics_process::Collector;
+
+use super::registry::Registry;
+use crate::config::Config;
 
 /// A decision is microseconds; a server says 100 within milliseconds, or is in trouble; a setup is a human being picking up.
 const DECISION: [f64; 10] = [5e-6, 10e-6, 20e-6, 50e-6, 100e-6, 200e-6, 500e-6, 1e-3, 5e-3, 50e-3];
@@ -14,8 +18,7 @@ const SETUP: [f64; 11] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.
 
 /// The registry. One for each daemon, so that two in one process do not count into each other.
 pub struct Metrics {
-    recorder: PrometheusRecorder,
-    handle: PrometheusHandle,
+    recorder: Registry,
     process: Collector,
 }
 
@@ -31,24 +34,21 @@ impl Default for Metrics {
     }
 }
 
+/// The label where no project or trunk is known.
+pub(super) const NONE: &str = "none";
+
 pub(super) type Labels = Vec<(&'static str, SharedString)>;
 
 impl Metrics {
     /// A registry with every help text and nothing counted.
     pub fn new() -> Self {
-        let builder = PrometheusBuilder::new();
-        // The only error is an empty list of buckets.
-        let builder = match with_buckets() {
-            Ok(builder) => builder,
-            Err(_) => builder,
-        };
-        let recorder = builder.build_recorder();
-        let (handle, process) = (recorder.handle(), Collector::default());
+        let recorder = Registry::new(buckets);
+        let process = Collector::default();
         metrics::with_local_recorder(&recorder, || {
             describe();
             process.describe();
         });
-        let metrics = Self { recorder, handle, process };
+        let metrics = Self { recorder, process };
         metrics.gauge("ringfence_build_info", vec![("version", env!("CARGO_PKG_VERSION").into())]).set(1.0);
         for result in [true, false] {
             metrics.reloads(result).increment(0);
@@ -59,12 +59,12 @@ impl Metrics {
     /// The exposition, for one scrape.
     pub fn render(&self) -> String {
         metrics::with_local_recorder(&self.recorder, || self.process.collect());
-        self.handle.render()
+        self.recorder.render()
     }
 
     /// Moves histogram samples out of their buffers. Due every few seconds: the buffers grow until then.
     pub fn upkeep(&self) {
-        self.handle.run_upkeep();
+        self.recorder.upkeep();
     }
 
     /// `ringfence_config_reloads_total{result}`.
@@ -81,6 +81,22 @@ impl Metrics {
     pub fn config(&self, digest: &str, in_force: bool) {
         let labels = vec![("digest", SharedString::from(digest.to_owned()))];
         self.gauge("ringfence_config_info", labels).set(if in_force { 1.0 } else { 0.0 });
+    }
+
+    /// Takes out the series of what a configuration does not name any more, but for the digest of the one before.
+    pub fn keep(&self, config: &Config, before: &Config) {
+        let regions: HashSet<&str> = config.regions.iter().map(|region| region.name.as_str()).collect();
+        let projects: HashSet<&str> = config.projects.iter().map(|project| project.name.as_str()).collect();
+        let trunks: HashSet<(&str, &str)> =
+            config.trunks.iter().map(|trunk| (config.project(trunk.project).name.as_str(), trunk.name.as_str())).collect();
+        self.recorder.retain(|key: &Key| {
+            let label = |name| key.labels().find(|label| label.key() == name).map(Label::value).filter(|value| *value != NONE);
+            let project = label("project");
+            label("region").is_none_or(|region| regions.contains(region))
+                && project.is_none_or(|project| projects.contains(project))
+                && label("trunk").is_none_or(|trunk| project.is_some_and(|project| trunks.contains(&(project, trunk))))
+                && label("digest").is_none_or(|digest| digest == config.digest || digest == before.digest)
+        });
     }
 
     /// `ringfence_hep_packets_total{result}`.
@@ -120,11 +136,13 @@ fn made(labels: Labels) -> Vec<Label> {
     labels.into_iter().map(|(key, value)| Label::new(key, value)).collect()
 }
 
-fn with_buckets() -> Result<PrometheusBuilder, metrics_exporter_prometheus::BuildError> {
-    PrometheusBuilder::new()
-        .set_buckets_for_metric(Matcher::Full("ringfence_decision_seconds".to_owned()), &DECISION)?
-        .set_buckets_for_metric(Matcher::Full("ringfence_setup_seconds".to_owned()), &SETUP)?
-        .set_buckets_for_metric(Matcher::Full("ringfence_upstream_seconds".to_owned()), &UPSTREAM)
+/// Of the histograms here; there is no other.
+fn buckets(name: &str) -> &'static [f64] {
+    match name {
+        "ringfence_decision_seconds" => &DECISION,
+        "ringfence_setup_seconds" => &SETUP,
+        _ => &UPSTREAM,
+    }
 }
 
 fn describe() {
@@ -134,6 +152,8 @@ fn describe() {
     counter!("ringfence_requests_total", "Requests received, by method.");
     counter!("ringfence_verdicts_total", "Decisions on requests: accept, refuse or shadow, and why.");
     counter!("ringfence_media_checked_total", "Messages judged by the media that they speak of, by side and result.");
+    counter!("ringfence_relay_requests_total", "Questions to media relays, by how they ended.");
+    counter!("ringfence_relay_calls_total", "New calls whose offer went through a media relay.");
     counter!("ringfence_responses_total", "Responses received from next hops (in) and sent to whoever asked (out).");
     counter!("ringfence_repeats_total", "Calls that came again after a final refusal: the carrier retries.");
     counter!("ringfence_dns_lookups_total", "Name look-ups by record type and result.");

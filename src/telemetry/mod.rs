@@ -15,6 +15,7 @@ pub mod loss;
 pub mod metrics;
 pub mod mirror;
 pub mod record;
+mod registry;
 pub mod upstream;
 
 pub use handles::{Direction, Handles};

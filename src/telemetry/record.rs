@@ -30,7 +30,6 @@ pub struct Seen<'a> {
 /// Counts and logs for one worker.
 #[derive(Debug)]
 pub struct Record {
-    metrics: Arc<Metrics>,
     config: Arc<Config>,
     handles: Handles,
     malformed: Limit,
@@ -44,25 +43,17 @@ pub struct Record {
 impl Record {
     /// For one configuration.
     pub fn new(metrics: Arc<Metrics>, config: Arc<Config>, mirror: Mirror) -> Self {
-        let handles = Handles::new(Arc::clone(&metrics), Arc::clone(&config));
+        let handles = Handles::new(metrics, Arc::clone(&config));
         let losses = [const { Limit::new() }; Loss::ALL.len()];
-        Self {
-            metrics,
-            config,
-            handles,
-            malformed: Limit::new(),
-            flood: Limit::new(),
-            losses,
-            handshakes: Default::default(),
-            decisions: Decisions::new(),
-            mirror,
-        }
+        let (malformed, flood, decisions) = (Limit::new(), Limit::new(), Decisions::new());
+        Self { config, handles, malformed, flood, losses, handshakes: Default::default(), decisions, mirror }
     }
 
-    /// Another configuration holds from now on.
-    pub fn configure(&mut self, config: &Arc<Config>) {
+    /// Another configuration holds from now on. Its handles are taken by exchange: they are as many as its projects, so making them
+    /// and dropping those before takes its time.
+    pub fn configure(&mut self, config: &Arc<Config>, handles: &mut Handles) {
         self.config = Arc::clone(config);
-        self.handles = Handles::new(Arc::clone(&self.metrics), Arc::clone(config));
+        std::mem::swap(&mut self.handles, handles);
     }
 
     /// The handles, for what is no note.
@@ -100,6 +91,16 @@ impl Record {
                 }
             }
             Note::Media { region, direction, spoken } => self.handles.media(region, direction, spoken),
+            Note::Asked { region, ask, result } => self.handles.asked(region, ask, result),
+            Note::Relay { region, addr, failure } => {
+                let (region, relay) = (&self.config.region(region).name, addr);
+                if let Some(cause) = failure.map(Failure::label) {
+                    warn!(region, %relay, cause, "media relay is down");
+                } else {
+                    info!(region, %relay, "media relay is up");
+                }
+            }
+            Note::Anchored { region } => self.handles.anchored(region),
             Note::Transactions { region, invite, opened } => self.handles.transaction(region, invite, opened),
         }
     }

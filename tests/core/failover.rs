@@ -276,10 +276,7 @@ fn a_reload_that_takes_the_project_away_leaves_its_open_calls_alone() {
     let text = format!(
         "{head}[region.asia]\nhostname = \"asia.sip.example.com\"\nnetworks = [\"10.9.0.0/16\"]\n[project.watcher]{rest}"
     );
-    let config = ringfence::config::parse(std::path::Path::new("new.toml"), &text).unwrap_or_else(|error| panic!("{error}"));
-    site.config = std::sync::Arc::new(config);
-    let config = std::sync::Arc::clone(&site.config);
-    site.input(Input::Config(config));
+    site.reload(&text);
     let second = site.from(SERVER, &respond(&first, 503, "u", "")).remove(1);
     assert_eq!(second.to, SECOND.parse().unwrap());
     let sent = site.input(Input::Failed(second.attempt.unwrap()));

@@ -12,6 +12,8 @@ mod names;
 mod nearest;
 mod probes;
 mod reasons;
+mod relay;
+mod reload;
 mod secure;
 mod selection;
 mod simulation;

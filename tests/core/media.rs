@@ -546,7 +546,7 @@ fn beyond_the_most_legs_each_bye_is_sent_once() {
 fn who_drains_waits_for_its_byes() {
     let mut site = Site::usual();
     let sent = said(&mut site, IN, "200 to UPDATE", OUTSIDE);
-    site.input(ringfence::core::io::Input::Drain);
+    site.input(ringfence::core::io::Input::Drain { successor: false });
     site.pass(Duration::from_millis(100));
     let before = site.core.transactions();
     for bye in sent.iter().filter(|sent| sent.line().starts_with("BYE")) {

@@ -195,8 +195,7 @@ fn a_stream_s_message_waits_like_any_other() {
     assert_eq!((went(&sent), sent[0].transport), (vec!["198.51.100.8:5060".to_owned()], Transport::Udp));
     // Its configuration may change meanwhile: what is known of names stays known.
     site.mute = true;
-    let config = ringfence::config::parse(std::path::Path::new("test.toml"), crate::site::CONFIG).unwrap();
-    site.input(Input::Config(std::sync::Arc::new(config)));
+    site.reload(crate::site::CONFIG);
     let arrival = Arrival {
         listener: site.listener("192.0.2.1:5060", Transport::Udp),
         from: SERVER.parse().unwrap(),

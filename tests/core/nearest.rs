@@ -281,7 +281,7 @@ fn a_server_of_a_nearest_region_is_a_stranger_without_such_a_dialog() {
     forbidden(&mut site, &request("OPTIONS", "sip:eu.sip.example.com", "ping"));
     let bye = inside("BYE", "sip:trunk@198.51.107.7", &route, 2, UK);
     forbidden(&mut site, &bye.replace("one@trunk", "two@trunk"));
-    forbidden(&mut site, &bye.replace("rf=02", "rf=03"));
+    forbidden(&mut site, &bye.replace("rf=03", "rf=04"));
     forbidden(&mut site, &bye.replace(";tag=fone", ""));
     // Not even told what is wrong with it.
     forbidden(&mut site, &bye.replace("Max-Forwards: 70", "Max-Forwards: x"));
@@ -307,8 +307,7 @@ fn a_pin_ends_the_dialogs_that_went_elsewhere_and_holds_at_once() {
     let route = established(&mut site);
     let open = site.from(TRUNK, &invite(HOST, "203.0.113.9", "open")).remove(1);
     let pinned = config("\"10.1.0.5\"").replace("[project.roamer]\n", "[project.roamer]\npin = [\"eu\", \"uk\"]\n");
-    let parse = |text: &str| Arc::new(ringfence::config::parse(std::path::Path::new("test.toml"), text).unwrap());
-    site.input(Input::Config(parse(&pinned)));
+    site.reload(&pinned);
     site.from(TRUNK, &inside("BYE", "sip:lk@10.2.0.5", &route, 2, TRUNK));
     assert_eq!(site.outcome(), Outcome::Refused(Reason::ForgedRoute));
     site.from(UK, &inside("BYE", "sip:trunk@198.51.107.7", &route, 3, UK));
@@ -317,10 +316,10 @@ fn a_pin_ends_the_dialogs_that_went_elsewhere_and_holds_at_once() {
     let end = site.from(EU, &respond(&open, 503, "a", ""));
     assert_eq!(end[1].headers("X-Ringfence"), ["152; reason=targets-down; region=eu"]);
     // The same for a region that is no longer among the nearest.
-    site.input(Input::Config(parse(&config("\"10.1.0.5\"").replace("[\"uk\", \"us\"]", "[\"us\"]"))));
+    site.reload(&config("\"10.1.0.5\"").replace("[\"uk\", \"us\"]", "[\"us\"]"));
     site.from(TRUNK, &inside("BYE", "sip:lk@10.2.0.5", &route, 4, TRUNK));
     assert_eq!(site.outcome(), Outcome::Refused(Reason::ForgedRoute));
-    site.input(Input::Config(parse(&config("\"10.1.0.5\""))));
+    site.reload(&config("\"10.1.0.5\""));
     assert_eq!(site.from(TRUNK, &inside("BYE", "sip:lk@10.2.0.5", &route, 5, TRUNK))[0].to, UK.parse().unwrap());
 }
 

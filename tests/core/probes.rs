@@ -234,7 +234,7 @@ fn the_nearest_regions_servers_are_asked_from_the_region_that_names_them() {
 fn whoever_is_about_to_end_asks_nobody() {
     let mut site = Site::new(&config());
     site.pass(Duration::from_millis(1500));
-    site.input(Input::Drain);
+    site.input(Input::Drain { successor: false });
     assert!(site.pass(SECONDS(100)).is_empty());
     assert_eq!(site.core.deadline(), None);
 }
@@ -245,9 +245,7 @@ fn a_reload_may_begin_and_end_it() {
     assert!(site.pass(SECONDS(60)).is_empty());
     for (interval, asked) in [("10s", true), ("0s", false)] {
         let text = config().replace("interval = \"10s\"", &format!("interval = \"{interval}\""));
-        site.config = std::sync::Arc::new(ringfence::config::parse(std::path::Path::new("new.toml"), &text).unwrap());
-        let config = std::sync::Arc::clone(&site.config);
-        site.input(Input::Config(config));
+        site.reload(&text);
         named(&mut site, &[]);
         assert_eq!(site.pass(SECONDS(30)).iter().any(is_probe), asked);
     }

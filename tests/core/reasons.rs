@@ -211,7 +211,7 @@ fn draining_and_overload() {
     assert_eq!(codes.join(" "), "100 100 100 503 503 503 503 503 503 503 - - - -", "the table, then the rate, then silence");
     site.pass(Duration::from_secs(100));
     assert_eq!(site.core.transactions(), 0);
-    site.input(Input::Drain);
+    site.input(Input::Drain { successor: false });
     let (code, header) = refusal(&mut site, "192.0.2.1:5060", TRUNK, &call(50));
     assert_eq!((code, header.as_deref()), (503, Some("161; reason=draining; region=eu")));
     // What is refused for good stays so while draining: a sibling would refuse it too.
@@ -242,7 +242,7 @@ fn options_about_us_and_methods_not_allowed() {
     assert_eq!(code(&mut site, "REGISTER", "sip:acme.eu.sip.example.com", "7"), "405");
     assert!(site.log.last().unwrap().header("Allow").is_some());
     assert_eq!(code(&mut site, "PUBLISH", "sip:x@acme.eu.sip.example.com", "8"), "405");
-    site.input(Input::Drain);
+    site.input(Input::Drain { successor: false });
     assert_eq!(code(&mut site, "OPTIONS", "sip:acme.eu.sip.example.com", "9"), "503");
 }
 

@@ -146,7 +146,7 @@ fn a_contact_over_tls_is_looked_up_and_verified_by_its_own_name() {
     let addresses = vec!["198.51.100.9:5061".parse().unwrap()];
     site.zone.insert("edge.example.net", vec![Server { rank: 0, weight: 0, transport: Some(Transport::Tls), addresses }]);
     site.from(SERVER, &respond(&seen, 200, "u", &format!("Contact: <sip:lk@{SERVER}>\r\n")));
-    let routes: String = seen.headers("Record-Route").iter().map(|route| format!("Route: {route}\r\n")).collect();
+    let routes = format!("Route: {}\r\n", seen.headers("Record-Route").join(", "));
     for (uri, host, secure) in [
         ("sips:t@edge.example.net", "edge.example.net", true),
         ("sip:t@edge.example.net;transport=tls", "edge.example.net", false),

@@ -200,7 +200,7 @@ impl World {
                 (None, None) => break,
                 // Probes never end by themselves.
                 (None, _) if self.site.core.transactions() == 0 => {
-                    self.site.input(Input::Drain);
+                    self.site.input(Input::Drain { successor: false });
                     break;
                 }
                 (Some(event), timer) if timer.is_none_or(|timer| event <= timer) => {

@@ -50,6 +50,39 @@ fn a_draining_daemon_serves_open_calls_refuses_new_ones_and_ends() {
 }
 
 #[test]
+fn a_drain_may_be_asked_for_at_the_admin_endpoint_which_answers_to_the_end() {
+    let site = Site::claim();
+    let mut plan = Plan::new(&site);
+    plan.more.push_str("[timers]\nt1 = \"20ms\"\nt2 = \"100ms\"\nt4 = \"100ms\"\ndrain = \"20s\"\n");
+    let mut daemon = Daemon::start(&site, &plan);
+    let (mut caller, mut server) = (Leg::udp(site.carrier(20), site.door()), Leg::udp(site.eu(10), site.door()));
+    let ringing = Ask::invite(URI, caller.addr, "udp", site.carrier(20).ip());
+    caller.ask(&ringing);
+    let rings = server.request("INVITE");
+    server.send(&rings.answer("180 Ringing", "callee", &[], ""));
+    caller.expect(180);
+    assert_eq!(daemon.get("/drain").0, 405);
+    assert_eq!(daemon.get("/readyz").0, 200);
+    for _ in 0..2 {
+        assert_eq!(daemon.post("/drain"), 202);
+        assert_eq!(daemon.get("/readyz").0, 503);
+    }
+    // One signal after it changes nothing: that is how an orchestrator goes on.
+    daemon.signal("TERM");
+    let refused = Ask::invite(URI, caller.addr, "udp", site.carrier(20).ip());
+    let answer = caller.asked(&refused);
+    assert_refusal(&answer, 503, 161, "draining");
+    caller.ask(&refused.ack(&answer));
+    daemon.must_run();
+    assert_eq!(daemon.get("/healthz").0, 200);
+    server.send(&rings.answer("486 Busy Here", "callee", &[], ""));
+    let busy = caller.expect(486);
+    caller.ask(&ringing.ack(&busy));
+    server.request("ACK");
+    assert!(daemon.wait().success());
+}
+
+#[test]
 fn a_drain_ends_in_time_whatever_stays_open() {
     let site = Site::claim();
     let mut plan = Plan::new(&site);

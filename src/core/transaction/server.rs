@@ -85,6 +85,11 @@ impl Server {
         matches!(self.state, State::Proceeding { .. })
     }
 
+    /// Whether a final response to an INVITE, other than 2xx, has not been acknowledged yet.
+    pub(crate) fn awaits_ack(&self) -> bool {
+        self.invite && matches!(self.state, State::Completed { .. })
+    }
+
     /// A provisional response is being sent.
     pub(crate) fn provisional(&mut self, bytes: Bytes) {
         if let State::Proceeding { trying } = &mut self.state {

@@ -56,6 +56,11 @@ impl Table {
         self.transactions.get_mut(slot as usize).map(Box::as_mut)
     }
 
+    /// All transactions.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Transaction> {
+        self.transactions.iter().map(|(_, transaction)| transaction.as_ref())
+    }
+
     /// All transactions with their places.
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (u32, &mut Transaction)> {
         self.transactions.iter_mut().filter_map(|(slot, transaction)| Some((u32::try_from(slot).ok()?, transaction.as_mut())))

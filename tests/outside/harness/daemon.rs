@@ -1,7 +1,8 @@
 //! The built daemon on a site.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::os::fd::OwnedFd;
 use std::process::{Command, ExitStatus};
 
 use super::metrics::Metrics;
@@ -23,32 +24,80 @@ impl Daemon {
     /// Starts the daemon with this configuration and waits until it says that it is ready.
     pub(crate) fn start_with(site: &Site, text: &str) -> Self {
         let mut daemon = Self::launch(site, text);
-        await_some("readiness", || {
-            daemon.process.must_run();
-            (daemon.try_get("/readyz")?.0 == 200).then_some(())
-        });
+        daemon.await_ready();
         daemon
     }
 
     /// Starts the daemon with this filter of its log and waits until it says that it is ready.
     pub(crate) fn start_logging(site: &Site, plan: &Plan, filter: &str) -> Self {
-        let daemon = Self::launch_logging(site, &plan.text(site), filter);
-        await_some("readiness", || (daemon.try_get("/readyz")?.0 == 200).then_some(()));
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ringfence"));
+        prepare(site, &plan.text(site), &mut command).arg("run").arg("-c").arg("ringfence.toml").env("RUST_LOG", filter);
+        let mut daemon = Self::begun(site, Process::start("ringfence", site.directory(), &mut command));
+        daemon.await_ready();
         daemon
+    }
+
+    fn await_ready(&mut self) {
+        await_some("readiness", || {
+            self.process.must_run();
+            (self.try_get("/readyz")?.0 == 200).then_some(())
+        });
+    }
+
+    /// Has the daemon take in another configuration, and waits until it has.
+    pub(crate) fn reload(&self, site: &Site, text: &str) {
+        let before = self.reloads("ok");
+        site.write("ringfence.toml", text);
+        self.signal("HUP");
+        await_some("the reload", || {
+            assert_eq!(self.reloads("failed"), 0, "{}", self.log());
+            (self.reloads("ok") > before).then_some(())
+        });
+    }
+
+    /// How many reloads came out so.
+    pub(crate) fn reloads(&self, result: &str) -> u64 {
+        self.scrape().sum("ringfence_config_reloads_total", &[("result", result)])
     }
 
     /// Starts the daemon and waits for its admin port alone.
     pub(crate) fn launch(site: &Site, text: &str) -> Self {
-        Self::launch_logging(site, text, &std::env::var("RUST_LOG").unwrap_or_else(|_| "info".into()))
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ringfence"));
+        prepare(site, text, &mut command).arg("run").arg("-c").arg("ringfence.toml");
+        Self::begun(site, Process::start("ringfence", site.directory(), &mut command))
     }
 
-    fn launch_logging(site: &Site, text: &str, filter: &str) -> Self {
-        site.write("ringfence.key", "a key that only this test knows, long enough\n");
-        let path = site.write("ringfence.toml", text);
+    /// Starts the daemon as systemd does with sockets that it has bound, and waits until it says that it is ready. The name is the
+    /// process's, for its log.
+    pub(crate) fn start_on(site: &Site, text: &str, name: &str, (udp, tcp): (&UdpSocket, &TcpListener)) -> Self {
+        let mut command = Command::new("sh");
+        let script = "exec 3<&0 4<&1 0</dev/null 1>&2; LISTEN_PID=$$ LISTEN_FDS=2 exec \"$0\" run -c ringfence.toml";
+        prepare(site, text, &mut command).arg("-c").arg(script).arg(env!("CARGO_BIN_EXE_ringfence"));
+        command.stdin(OwnedFd::from(udp.try_clone().unwrap()));
+        let tcp = OwnedFd::from(tcp.try_clone().unwrap());
+        let mut daemon = Self::begun(site, Process::start_on(name, site.directory(), &mut command, |_| tcp.into()));
+        daemon.await_ready();
+        daemon
+    }
+
+    /// Starts another daemon on the same site, whose admin port is at this address.
+    #[cfg(feature = "peers")]
+    pub(crate) fn start_beside(site: &Site, text: &str, admin: std::net::IpAddr) -> Self {
+        let path = site.write("beside.toml", text);
         let mut command = Command::new(env!("CARGO_BIN_EXE_ringfence"));
-        command.arg("run").arg("-c").arg(path).env("RUST_LOG", filter).env("RUST_BACKTRACE", "1");
-        let process = Process::start("ringfence", site.directory(), &mut command);
-        let mut daemon = Self { process, admin: Plan::admin(site) };
+        command.arg("run").arg("-c").arg(path);
+        let process = Process::start("beside", site.directory(), &mut command);
+        let mut daemon = Self::begun_at((admin, 9090).into(), process);
+        daemon.await_ready();
+        daemon
+    }
+
+    fn begun(site: &Site, process: Process) -> Self {
+        Self::begun_at(Plan::admin(site), process)
+    }
+
+    fn begun_at(admin: SocketAddr, process: Process) -> Self {
+        let mut daemon = Self { process, admin };
         await_some("the admin port", || {
             daemon.process.must_run();
             daemon.try_get("/healthz")
@@ -61,10 +110,19 @@ impl Daemon {
         self.try_get(path).unwrap_or_else(|| panic!("no answer to GET {path}"))
     }
 
+    /// Tells the admin port.
+    pub(crate) fn post(&self, path: &str) -> u16 {
+        self.try_ask("POST", path).unwrap_or_else(|| panic!("no answer to POST {path}")).0
+    }
+
     fn try_get(&self, path: &str) -> Option<(u16, String)> {
+        self.try_ask("GET", path)
+    }
+
+    fn try_ask(&self, method: &str, path: &str) -> Option<(u16, String)> {
         let mut stream = TcpStream::connect_timeout(&self.admin, PATIENCE).ok()?;
         stream.set_read_timeout(Some(PATIENCE)).ok()?;
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.admin).ok()?;
+        write!(stream, "{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.admin).ok()?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer).ok()?;
         let (head, body) = answer.split_once("\r\n\r\n")?;
@@ -112,4 +170,10 @@ impl Daemon {
     pub(crate) fn log(&self) -> String {
         self.process.output()
     }
+}
+
+fn prepare<'c>(site: &Site, text: &str, command: &'c mut Command) -> &'c mut Command {
+    site.write("ringfence.key", "a key that only this test knows, long enough\n");
+    site.write("ringfence.toml", text);
+    command.env("RUST_LOG", std::env::var("RUST_LOG").unwrap_or_else(|_| "info".into())).env("RUST_BACKTRACE", "1")
 }

@@ -17,9 +17,15 @@ pub(crate) struct Process {
 impl Process {
     /// Starts a command with all its output in a file.
     pub(crate) fn start(name: &str, directory: &Path, command: &mut Command) -> Self {
+        command.stdin(Stdio::null());
+        Self::start_on(name, directory, command, |log| log.try_clone().unwrap().into())
+    }
+
+    /// The same for a command whose input is set already, and whose standard output is to be this.
+    pub(crate) fn start_on(name: &str, directory: &Path, command: &mut Command, output: impl FnOnce(&File) -> Stdio) -> Self {
         let log = directory.join(format!("{name}.log"));
         let file = File::create(&log).unwrap();
-        command.stdin(Stdio::null()).stdout(file.try_clone().unwrap()).stderr(file).current_dir(directory).process_group(0);
+        command.stdout(output(&file)).stderr(file).current_dir(directory).process_group(0);
         let child = command.spawn().unwrap_or_else(|error| panic!("cannot start {name}: {error}"));
         Self { name: name.to_owned(), child, log }
     }

@@ -27,7 +27,19 @@ pub(super) struct Load {
 impl Sipp {
     /// The server's side; returns when its port is open.
     pub(super) fn server(site: &Site, name: &'static str, transport: &str, addr: SocketAddr, load: Load) -> Self {
-        let mut process = start(site, &scenario(name), transport, addr, load, HOME, &[]);
+        Self::server_with(site, name, transport, addr, load, &[])
+    }
+
+    /// The same with more arguments.
+    pub(super) fn server_with(
+        site: &Site,
+        name: &'static str,
+        transport: &str,
+        addr: SocketAddr,
+        load: Load,
+        more: &[&str],
+    ) -> Self {
+        let mut process = start(site, &scenario(name), transport, addr, load, HOME, more);
         if transport == "tcp" {
             await_tcp(&mut process, addr);
         } else {
@@ -37,15 +49,21 @@ impl Sipp {
     }
 
     /// The caller's side, towards `to`.
-    pub(super) fn caller(
+    pub(super) fn caller(site: &Site, name: &'static str, transport: &str, ends: (SocketAddr, SocketAddr), load: Load) -> Self {
+        Self::caller_with(site, name, transport, ends, load, &[])
+    }
+
+    /// The same with more arguments.
+    pub(super) fn caller_with(
         site: &Site,
         name: &'static str,
         transport: &str,
         (from, to): (SocketAddr, SocketAddr),
         load: Load,
+        more: &[&str],
     ) -> Self {
-        let rate = load.rate.to_string();
-        let process = start(site, &scenario(name), transport, from, load, HOME, &[&to.to_string(), "-r", &rate]);
+        let (rate, to) = (load.rate.to_string(), to.to_string());
+        let process = start(site, &scenario(name), transport, from, load, HOME, &[&[&to, "-r", &rate], more].concat());
         Self::of(site, name, process)
     }
 
@@ -74,6 +92,16 @@ impl Sipp {
     pub(super) fn calls(site: &Site, rate: u32) -> Self {
         let load = Load { calls: 1_000_000, rate };
         Self::caller(site, "caller_is_served", "udp", (site.carrier(20), site.door()), load)
+    }
+
+    /// A server that answers every call, and sends its media back to where it came from.
+    pub(super) fn echoing_server(site: &Site, addr: SocketAddr) -> Server {
+        Server::run(site, addr, &["-rtp_echo", "-mp", "6000"])
+    }
+
+    /// Callers who are answered and speak for a while, one after the other; `silence.pcma` is what they say.
+    pub(super) fn speaker(site: &Site, calls: u32) -> Self {
+        Self::caller(site, "caller_speaks", "udp", (site.carrier(20), site.door()), Load { calls, rate: 5 })
     }
 
     /// No more calls; every one must have gone as the scenario says.
@@ -118,11 +146,15 @@ pub(super) struct Server {
 impl Server {
     /// Starts it and returns when its port is open.
     pub(super) fn start(site: &Site, addr: SocketAddr) -> Self {
+        Self::run(site, addr, &[])
+    }
+
+    fn run(site: &Site, addr: SocketAddr, more: &[&str]) -> Self {
         let IpAddr::V4(ip) = addr.ip() else { panic!("IPv4 alone") };
         let (name, ip) = (format!("server-{}", ip.octets()[3]), ip.to_string());
         let mut command = Command::new("sipp");
         command.arg("-sf").arg(scenario("server")).args(["-i", &ip, "-mi", &ip, "-p", &addr.port().to_string()]);
-        command.args(["-nostdin", "-trace_counts", "-fd", "1"]);
+        command.args(["-nostdin", "-trace_counts", "-fd", "1"]).args(more);
         let mut process = Process::start(&name, site.directory(), &mut command);
         await_udp(&mut process, addr);
         let counts = site.directory().join(format!("server_{}_counts.csv", process.id()));

@@ -59,6 +59,26 @@ fn a_name_that_is_another_endpoints_is_refused() {
 }
 
 #[test]
+fn a_probe_verifies_whom_it_calls() {
+    let scene = Scene::new(|_, site, authority| {
+        authority.paper(&[&EU[..], &[&site.door().ip().to_string()]].concat()).write(site, "eu");
+    });
+    let probe = |ca: &str| {
+        let uri = format!("sips:{}", scene.door());
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_ringfence"));
+        let output = command.args(["probe", &uri, "--ca", ca]).current_dir(scene.site.directory()).output().unwrap();
+        (output.status.code().unwrap(), String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    // It is nobody we know, and is told so: over TLS.
+    let (code, said) = probe("ca.pem");
+    assert!(code == 1 && said.contains("403"), "{code} {said}");
+    assert_eq!(scene.shaken("in", "done"), 1);
+    scene.site.write("other.pem", &Authority::new().pem());
+    let (code, said) = probe("other.pem");
+    assert!(code == 2 && said.contains("certificate"), "{code} {said}");
+}
+
+#[test]
 fn clients_without_a_certificate_are_taken_or_not() {
     let scene = Scene::new(|_, _, _| {});
     let stranger = Authority::new();

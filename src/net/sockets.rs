@@ -1,0 +1,188 @@
+//! The sockets of the listeners: bound, read from, exchanged at a reload, closed once nothing needs them any more.
+//!
+//! A socket outlives its listener: one that a reload took away still takes the answers to what was sent by it, and what was asked
+//! by it is still answered there.
+
+use std::cell::Cell;
+use std::io;
+use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::rc::Rc;
+use std::time::Instant;
+
+use tokio::task::JoinHandle;
+
+use super::udp::Udp;
+use super::{stream, udp};
+use crate::config::{Listener, ListenerId, Transport};
+
+/// A socket outside any runtime.
+#[derive(Debug)]
+pub(super) enum Bound {
+    Udp(UdpSocket),
+    Tcp(TcpListener),
+}
+
+impl Bound {
+    /// Binds what a listener says.
+    pub(super) fn to(listener: &Listener) -> io::Result<Self> {
+        match listener.transport {
+            Transport::Udp => udp::bind(listener.addr).map(Self::Udp),
+            Transport::Tcp | Transport::Tls => stream::bind(listener.addr).map(Self::Tcp),
+        }
+    }
+
+    /// Where it is bound.
+    pub(super) fn addr(&self) -> io::Result<SocketAddr> {
+        match self {
+            Self::Udp(socket) => socket.local_addr(),
+            Self::Tcp(socket) => socket.local_addr(),
+        }
+    }
+}
+
+/// The number of a listener, for whoever outlives a reload.
+pub(super) type Place = Rc<Cell<ListenerId>>;
+
+/// One listener's socket.
+#[derive(Debug)]
+pub(super) enum Opened {
+    Udp(Rc<Udp>),
+    Tcp(Accepting),
+    Closed,
+}
+
+impl Opened {
+    /// Whether it takes what comes.
+    fn is_open(&self) -> bool {
+        !matches!(self, Self::Closed)
+    }
+}
+
+/// An accepting task; dropped, it stops and the listening socket closes.
+#[derive(Debug)]
+pub(super) struct Accepting {
+    pub(super) listener: Place,
+    pub(super) task: JoinHandle<()>,
+}
+
+impl Drop for Accepting {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+#[derive(Debug)]
+struct Slot {
+    socket: Opened,
+    /// Of one that is leaving: when it is closed, whoever needs it.
+    until: Option<Instant>,
+}
+
+/// All sockets, by the numbers of their listeners.
+#[derive(Debug, Default)]
+pub(super) struct Sockets {
+    slots: Vec<Slot>,
+    /// Those that nobody reads from yet.
+    fresh: Vec<Rc<Udp>>,
+}
+
+impl Sockets {
+    /// The datagram socket of a listener.
+    pub(super) fn udp(&self, id: ListenerId) -> Option<&Rc<Udp>> {
+        match &self.slots.get(usize::from(id.0))?.socket {
+            Opened::Udp(socket) => Some(socket),
+            Opened::Tcp(..) | Opened::Closed => None,
+        }
+    }
+
+    /// The listeners with an open socket.
+    pub(super) fn open(&self) -> impl Iterator<Item = ListenerId> {
+        (0..).map(ListenerId).zip(&self.slots).filter(|(_, slot)| slot.socket.is_open()).map(|(id, _)| id)
+    }
+
+    /// Those that are leaving and have not left, each with its end.
+    pub(super) fn leaving(&self) -> impl Iterator<Item = (ListenerId, Instant)> {
+        (0..).map(ListenerId).zip(&self.slots).filter_map(|(id, slot)| Some((id, slot.until?)))
+    }
+
+    /// Datagram sockets that are to be read from now on.
+    pub(super) fn fresh(&mut self) -> Vec<Rc<Udp>> {
+        std::mem::take(&mut self.fresh)
+    }
+
+    /// Whether there are any.
+    pub(super) fn has_fresh(&self) -> bool {
+        !self.fresh.is_empty()
+    }
+
+    /// Takes new sockets in and gives those that were there their new numbers. `listeners` are those of the configuration that
+    /// takes effect; one that is leaving does so until `end`. `Err`, and nothing has changed: a listener would be without a socket.
+    pub(super) fn exchange(
+        &mut self,
+        listeners: &[Listener],
+        place: impl Fn(ListenerId) -> Option<ListenerId>,
+        opened: Vec<(ListenerId, Opened)>,
+        end: Instant,
+    ) -> Result<(), ListenerId> {
+        let moved: Vec<Option<ListenerId>> = (0..).map(ListenerId).take(self.slots.len()).map(place).collect();
+        let kept =
+            |id: ListenerId| moved.iter().zip(&self.slots).any(|(&place, slot)| place == Some(id) && slot.socket.is_open());
+        for (id, listener) in (0..).map(ListenerId).zip(listeners) {
+            if !listener.leaving && !kept(id) && !opened.iter().any(|(of, _)| *of == id) {
+                return Err(id);
+            }
+        }
+        let before = std::mem::take(&mut self.slots);
+        self.slots = listeners.iter().map(|_| Slot { socket: Opened::Closed, until: None }).collect();
+        let old = moved.into_iter().zip(before).filter_map(|(place, slot)| Some((place?, slot)));
+        for (id, slot) in old.chain(opened.into_iter().map(|(id, socket)| (id, Slot { socket, until: None }))) {
+            let (Some(to), Some(listener)) = (self.slots.get_mut(usize::from(id.0)), listeners.get(usize::from(id.0))) else {
+                continue;
+            };
+            let had_left = !slot.socket.is_open() && slot.until.is_none();
+            *to = slot;
+            match &to.socket {
+                Opened::Udp(socket) => {
+                    socket.listener.set(id);
+                    if !socket.is_read.replace(true) {
+                        self.fresh.push(Rc::clone(socket));
+                    }
+                }
+                // Connections stay; new ones do not come any more.
+                Opened::Tcp(..) if listener.leaving => to.socket = Opened::Closed,
+                Opened::Tcp(accepting) => accepting.listener.set(id),
+                Opened::Closed => {}
+            }
+            to.until = if listener.leaving && !had_left { to.until.or(Some(end)) } else { None };
+        }
+        Ok(())
+    }
+
+    /// Closes the socket of a listener that is leaving.
+    pub(super) fn close(&mut self, id: ListenerId) {
+        if let Some(slot) = self.slots.get_mut(usize::from(id.0)) {
+            if let Opened::Udp(socket) = &slot.socket {
+                socket.is_read.set(false);
+            }
+            *slot = Slot { socket: Opened::Closed, until: None };
+        }
+    }
+
+    /// Accepts no more connections.
+    pub(super) fn refuse_connections(&mut self) {
+        for slot in &mut self.slots {
+            if matches!(slot.socket, Opened::Tcp(..)) {
+                slot.socket = Opened::Closed;
+            }
+        }
+    }
+
+    /// Takes no more datagrams: what still comes waits in the sockets.
+    pub(super) fn stop_reading(&self) {
+        for slot in &self.slots {
+            if let Opened::Udp(socket) = &slot.socket {
+                socket.is_read.set(false);
+            }
+        }
+    }
+}
