@@ -18,6 +18,8 @@ mod diff;
 mod explain;
 mod explained;
 mod fields;
+mod help;
+mod manual;
 mod online;
 pub(crate) mod paint;
 mod probe;
@@ -60,6 +62,8 @@ pub fn main() -> ExitCode {
         }
         Command::Probe(options) => probe::probe(&options),
         Command::Explain(options) => explain::explain(&options),
+        Command::Completions { shell } => manual::completions(shell),
+        Command::Man { dir } => manual::manual(dir.as_deref()),
         Command::Demo { once } => demo(once),
     };
     ExitCode::from(code)

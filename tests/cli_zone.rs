@@ -60,7 +60,7 @@ fn addresses_that_take_not_everything_have_names_of_their_own() {
         "at-192-0-2-2x.eu.example.com. A 192.0.2.2",
         "at-2001-db8--1.eu.example.com. AAAA 2001:db8::1",
         "eu.example.com. AAAA 2001:db8::1",
-        "*.eu.example.com. NAPTR 20 50 \"s\" \"SIP+D2T\" \"\" _sip._tcp.eu.example.com.",
+        "*.eu.example.com. NAPTR 10 20 \"s\" \"SIP+D2T\" \"\" _sip._tcp.eu.example.com.",
     ] {
         assert!(found.contains(&record.to_owned()), "{record}: {found:#?}");
     }

@@ -12,7 +12,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use super::sheet::{Cell, Tone, ago, count, list, rows, table, text};
+use super::sheet::{Cell, Tone, ago, count, list, rows, state, table, text};
 use crate::telemetry::hour::MINUTES;
 
 /// The query of a page that loads itself again.
@@ -21,6 +21,9 @@ pub(super) const REFRESH: &str = "refresh";
 const SECONDS: u64 = 15;
 /// Rows of one table, and networks of one region, that are shown.
 const SHOWN: usize = 40;
+
+/// In seconds.
+const DAY: u64 = 86_400;
 
 const STYLE: &str = include_str!("page.css");
 
@@ -188,8 +191,29 @@ fn chart(hour: &Value) -> Markup {
 }
 
 fn of_region(region: &Value) -> Markup {
-    // What does not take calls comes first.
-    let mut targets: Vec<&Value> = rows(&region["targets"]).collect();
+    html! {
+        section aria-label={ "Region " (text(&region["name"])) } {
+            h2 { "Region " (text(&region["name"])) }
+            dl {
+                div { dt { "Hostname" } dd { code { (text(&region["hostname"])) } } }
+                div { dt { "Listeners" } dd { (list(&region["listeners"], SHOWN)) } }
+                div { dt { "Networks inside" } dd { (list(&region["networks"], SHOWN)) } }
+                @if rows(&region["nearest"]).next().is_some() { div { dt { "Nearest" } dd { (list(&region["nearest"], SHOWN)) } } }
+                (certificate(&region["tls"]))
+            }
+            @if region["targets"].is_null() {
+                p.bad { "The message thread did not say how the targets stand." }
+            } @else {
+                (targets("Targets", &region["targets"]))
+                (targets("Relays", &region["relays"]))
+            }
+        }
+    }
+}
+
+/// Servers and how they stand; what takes no calls comes first.
+fn targets(caption: &str, targets: &Value) -> Markup {
+    let mut targets: Vec<&Value> = rows(targets).collect();
     targets.sort_by_key(|target| ["down", "rising"].iter().position(|state| target["state"] == *state).unwrap_or(usize::MAX));
     let cells = targets.into_iter().map(|target| {
         let tone = match target["state"].as_str() {
@@ -206,19 +230,25 @@ fn of_region(region: &Value) -> Markup {
             Cell::plain(&target["why"]),
         ]
     });
+    table(caption, &["Address", "State", "Since", "Last heard", "Last failure"], cells, SHOWN, 0)
+}
+
+/// For whom a region's certificate speaks, and how long it will.
+fn certificate(tls: &Value) -> Markup {
+    let Some(left) = tls["ends_in_seconds"].as_u64() else { return html! {} };
+    let tone = match left / DAY {
+        0..7 => Tone::Bad,
+        7..21 => Tone::Warn,
+        _ => Tone::Good,
+    };
+    let word = if left == 0 { "has ended".to_owned() } else { format!("ends in {}", ago(&tls["ends_in_seconds"])) };
     html! {
-        section aria-label={ "Region " (text(&region["name"])) } {
-            h2 { "Region " (text(&region["name"])) }
-            dl {
-                div { dt { "Hostname" } dd { code { (text(&region["hostname"])) } } }
-                div { dt { "Listeners" } dd { (list(&region["listeners"], SHOWN)) } }
-                div { dt { "Networks inside" } dd { (list(&region["networks"], SHOWN)) } }
-                @if rows(&region["nearest"]).next().is_some() { div { dt { "Nearest" } dd { (list(&region["nearest"], SHOWN)) } } }
-            }
-            @if region["targets"].is_null() {
-                p.bad { "The message thread did not say how the targets stand." }
-            } @else {
-                (table("Targets", &["Address", "State", "Since", "Last heard", "Last failure"], cells, SHOWN, 0))
+        div {
+            dt { "Certificate" }
+            dd {
+                (state(tone, &word)) br;
+                (text(&tls["ends"])) br;
+                (list(&tls["names"], SHOWN))
             }
         }
     }

@@ -276,7 +276,8 @@ mod tests {
         tokio::spawn(async move {
             let since = Instant::now();
             let (addr, heard, failure) = ("10.0.0.1:5060".parse().unwrap(), Some(since), Some(Failure::Silent));
-            let target = TargetStatus { region: RegionId(0), addr, transport: Transport::Udp, state, since, heard, failure };
+            let target =
+                TargetStatus { region: RegionId(0), addr, transport: Transport::Udp, state, since, heard, failure, relay: false };
             match questions.recv().await.unwrap() {
                 Question::Turns(answer) | Question::Drain(answer) => answer.send(()).unwrap(),
                 Question::Targets(answer) => answer.send(Standing { config, targets: vec![target] }).unwrap(),
@@ -287,8 +288,11 @@ mod tests {
 
     /// Status code and everything else.
     async fn ask(addr: std::net::SocketAddr, request: &str) -> (u16, String) {
+        asked(addr, &format!("{request} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")).await
+    }
+
+    async fn asked(addr: std::net::SocketAddr, request: &str) -> (u16, String) {
         let mut stream = TcpStream::connect(addr).await.unwrap();
-        let request = format!("{request} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.unwrap();

@@ -54,8 +54,13 @@ impl Cell {
     }
 
     pub(super) fn state(tone: Tone, word: &str) -> Self {
-        Self(html! { span class={ "state " (tone.class()) } { span aria-hidden="true" { (tone.sign()) " " } (word) } })
+        Self(state(tone, word))
     }
+}
+
+/// A sign that nobody reads aloud, and the word.
+pub(super) fn state(tone: Tone, word: &str) -> Markup {
+    html! { span class={ "state " (tone.class()) } { span aria-hidden="true" { (tone.sign()) " " } (word) } }
 }
 
 /// A table of so many rows at most, and how many more there are: those left out here, and `beyond`. Nothing if it has no row. A

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use clap::{Args, Parser, Subcommand};
 
+use super::help;
 use crate::config::{Transport, Written};
 
 /// A SIP proxy that keeps calls inside a region.
@@ -21,26 +22,14 @@ pub(super) struct Arguments {
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Run the daemon: SIGHUP reloads, SIGTERM drains
-    #[command(after_help = "Exit codes:
-   0  drained and stopped
-   2  wrong arguments
-  66  FILE cannot be read
-  69  a listener cannot be bound, or another resource is missing
-  78  the configuration has mistakes")]
+    #[command(after_help = help::RUN.codes(), after_long_help = help::RUN.long())]
     Run {
         /// The configuration
         #[arg(short, long, value_name = "FILE")]
         config: PathBuf,
     },
     /// Say everything that is wrong with a configuration, or what it means
-    #[command(after_help = "Exit codes:
-   0  valid (there may be warnings), and with --online every address is inside for everyone who sends to its name
-   1  --online: a name is outside, in part or whole, or resolves to nothing, or DNS failed
-   2  wrong arguments
-   3  --diff: something differs (0: nothing does)
-  66  FILE cannot be read
-  69  --online: there are no usable name servers
-  78  the configuration has mistakes")]
+    #[command(after_help = help::CHECK.codes(), after_long_help = help::CHECK.long())]
     Check {
         /// The configuration
         #[arg(short, long, value_name = "FILE", required_unless_present = "diff")]
@@ -56,16 +45,7 @@ pub(super) enum Command {
         json: bool,
     },
     /// Show the way from a name to its servers (RFC 3263), what of it is inside, and in which order calls would try it
-    #[command(after_help = "Exit codes:
-   0  every address is inside, for everyone in FILE who sends to NAME; if nobody does, inside some region
-   1  some addresses are outside
-   2  wrong arguments
-   3  all addresses are outside
-   4  NAME resolves to nothing
-   5  DNS failed
-  66  FILE cannot be read
-  69  there are no usable name servers
-  78  the configuration has mistakes")]
+    #[command(after_help = help::RESOLVE.codes(), after_long_help = help::RESOLVE.long())]
     Resolve {
         /// The configuration: name servers, networks, and who sends to NAME
         #[arg(short, long, value_name = "FILE")]
@@ -77,12 +57,7 @@ pub(super) enum Command {
         json: bool,
     },
     /// Print the DNS records by which the region endpoints are found (NAPTR, SRV, A, AAAA), as a zone file
-    #[command(after_help = "Exit codes:
-   0  every listener is in it
-   1  something had to be left out; standard error says what and why
-   2  wrong arguments
-  66  FILE cannot be read
-  78  the configuration has mistakes")]
+    #[command(after_help = help::ZONE.codes(), after_long_help = help::ZONE.long())]
     Zone {
         /// The configuration
         #[arg(short, long, value_name = "FILE")]
@@ -98,32 +73,29 @@ pub(super) enum Command {
         servers: Vec<String>,
     },
     /// Say what would happen to a message, and why: each test, the answer, the targets. Sends nothing
-    #[command(after_help = "Exit codes:
-   0  it would be accepted
-   1  it would be refused
-   2  that cannot be told from here, or wrong arguments
-  66  FILE or MESSAGE cannot be read
-  69  there are no usable name servers
-  78  the configuration has mistakes")]
+    #[command(after_help = help::EXPLAIN.codes(), after_long_help = help::EXPLAIN.long())]
     Explain(ExplainOptions),
     /// Call an endpoint, and report what it answers, how fast, and in words why it refuses: OPTIONS, or an INVITE that is cancelled
-    #[command(after_help = "Exit codes:
-   0  it answered 2xx, or the call rang and was cancelled
-   1  another final answer: it refuses
-   2  no answer, or nothing to send to, or wrong arguments
-  66  FILE cannot be read
-  69  there are no usable name servers
-  78  the configuration has mistakes")]
+    #[command(after_help = help::PROBE.codes(), after_long_help = help::PROBE.long())]
     Probe(ProbeOptions),
     /// Show the daemon at work on loopback: two regions, a trunk, four calls, their ladders and verdicts
-    #[command(after_help = "Exit codes:
-   0  every call ended as it should
-   1  one did not
-   2  wrong arguments")]
+    #[command(after_help = help::DEMO.codes(), after_long_help = help::DEMO.long())]
     Demo {
         /// Exit after the calls instead of keeping /metrics up until Ctrl-C
         #[arg(long)]
         once: bool,
+    },
+    /// Print what makes a shell complete the commands and their options
+    #[command(after_help = help::COMPLETIONS.codes(), after_long_help = help::COMPLETIONS.long())]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print this program's manual page, or write the pages of all commands into a folder
+    #[command(after_help = help::MAN.codes(), after_long_help = help::MAN.long())]
+    Man {
+        /// Where to write ringfence.1 and a page for each command; made if it is not there
+        dir: Option<PathBuf>,
     },
 }
 

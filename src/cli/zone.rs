@@ -68,7 +68,7 @@ pub(super) fn zone(path: &Path, ttl: u32, apex: Option<&Apex<'_>>) -> u8 {
 }
 
 /// The NAPTR services field and the SRV name in front of the host (RFC 3263 4.1, 4.2), and the place among the transports: what
-/// protects more comes first.
+/// protects more comes first. The order is one for all: who follows RFC 3403 4.1 tries no other.
 const fn service(transport: Transport) -> (u16, &'static str, &'static str) {
     match transport {
         Transport::Tcp => (20, "SIP+D2T", "_sip._tcp"),
@@ -152,8 +152,8 @@ impl Records {
 
     fn naptr(&mut self, owner: &str, under: &str, places: &BTreeSet<Place>) {
         let transports: BTreeSet<_> = places.iter().map(|place| service(place.transport)).collect();
-        for (order, services, prefix) in transports {
-            self.add(owner, format!("NAPTR {order} 50 \"s\" \"{services}\" \"\" {prefix}.{under}."));
+        for (preference, services, prefix) in transports {
+            self.add(owner, format!("NAPTR 10 {preference} \"s\" \"{services}\" \"\" {prefix}.{under}."));
         }
     }
 

@@ -144,7 +144,8 @@ fn label(labels: &str, key: &str) -> Box<str> {
     named.unwrap_or_default().into()
 }
 
-/// Adds what has come since `before`.
+/// Adds what has come since `before`. A reload may take series away, so that a sum is less than it was: what came since the last
+/// look, a minute at most, is then not told from what went.
 fn add<const N: usize>(sums: &mut Counts<N>, now: &Counts<N>, before: &Counts<N>) {
     for (key, count) in now {
         let new = count.saturating_sub(before.get(key).copied().unwrap_or_default());

@@ -89,6 +89,16 @@ impl Record {
                 }
             }
             Note::Media { region, direction, spoken } => self.handles.media(region, direction, spoken),
+            Note::Asked { region, ask, result } => self.handles.asked(region, ask, result),
+            Note::Relay { region, addr, failure } => {
+                let (region, relay) = (&self.config.region(region).name, addr);
+                if let Some(cause) = failure.map(Failure::label) {
+                    warn!(region, %relay, cause, "media relay is down");
+                } else {
+                    info!(region, %relay, "media relay is up");
+                }
+            }
+            Note::Anchored { region } => self.handles.anchored(region),
             Note::Transactions { region, invite, opened } => self.handles.transaction(region, invite, opened),
         }
     }

@@ -15,6 +15,7 @@ mod calls;
 mod decisions;
 mod dialogs;
 mod drain;
+mod explain;
 mod failover;
 mod forwarding;
 mod handover;

@@ -53,6 +53,25 @@ fn everything_of_the_object_that_an_operator_looks_for_is_there() {
 }
 
 #[test]
+fn a_certificate_that_ends_soon_and_relays_are_shown_where_there_are_any() {
+    let mut status = status();
+    assert!(!page(&status, false).contains("Certificate") && !page(&status, false).contains("Relays"));
+    status["regions"][0]["relays"] =
+        json!([{ "address": "192.0.2.7:2223", "transport": "udp", "state": "down", "why": "silent" }]);
+    for (left, class, word) in
+        [(0, "bad", "has ended"), (500_000, "bad", "ends in 5"), (900_000, "warn", "10"), (9_000_000, "good", "104")]
+    {
+        status["regions"][0]["tls"] =
+            json!({ "names": ["eu.example.com"], "ends": "2026-12-01T00:00:00Z", "ends_in_seconds": left });
+        let page = page(&status, false);
+        let (_, shown) = page.split_once("<dt>Certificate</dt><dd><span class=\"state ").unwrap();
+        let shown = shown.split_once("</dd>").unwrap().0;
+        assert!(shown.starts_with(class) && shown.contains(word) && shown.contains("eu.example.com"), "{shown}");
+        assert!(page.contains("<caption>Relays</caption>") && page.contains("192.0.2.7:2223"));
+    }
+}
+
+#[test]
 fn a_value_is_never_markup() {
     let evil = "<script>alert(1)</script>\"'&";
     let mut status = status();

@@ -4,12 +4,16 @@ use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
 use std::process::Command;
 use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::run;
+use crate::harness::Site;
 use crate::harness::process::Process;
-use crate::harness::{PATIENCE, Site};
+
+/// How long it may take: on a busy machine it starts slowly.
+const BROWSER: Duration = Duration::from_secs(60);
 
 /// A browser with one page.
 pub(super) struct Chromium {
@@ -86,7 +90,7 @@ impl Chromium {
     }
 
     fn hear(&mut self, what: &str) -> Value {
-        self.said.recv_timeout(PATIENCE).unwrap_or_else(|_| {
+        self.said.recv_timeout(BROWSER).unwrap_or_else(|_| {
             self.process.must_run();
             panic!("waited in vain for {what}")
         })

@@ -1,12 +1,15 @@
-//! `resolve`, `check --online` and `/status` against a real zone.
+//! `resolve`, `check --online`, `zone` and `/status` against real name servers, `probe` against real telephones, the manual and the
+//! completions as their readers take them.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Command;
 
 use serde_json::{Value, json};
 
+use super::kamailio::Kamailio;
 use super::nsd::Nsd;
-use super::sipp::Server;
+use super::sipp::{Load, Server, Sipp};
 use super::{plan, zone};
 use crate::harness::{Daemon, Plan, Site, await_some};
 
@@ -142,4 +145,104 @@ fn status_shows_the_targets_and_why_one_is_down() {
         name["servers"].as_array().unwrap().iter().map(|of| (of["rank"].clone(), of["weight"].clone())).collect();
     assert_eq!(weights, [(json!(0), json!(10)), (json!(0), json!(30))], "{status:#}");
     assert_eq!((&status["ready"], &status["draining"]), (&json!(true), &json!(false)));
+}
+
+#[test]
+fn a_zone_of_ours_is_accepted_and_leads_to_the_listeners() {
+    let site = Site::claim();
+    let mut own = Plan::new(&site);
+    own.listen = format!("[\"udp:{}\", \"tcp:{}\", \"udp:{}\"]", site.eu(1), site.eu(1), site.eu(2));
+    let text = own
+        .text(&site)
+        .replace("eu.sip.example.com", "eu.internal.example")
+        .replace("\"sip.example.com\"", "\"internal.example\"");
+    site.write("ringfence.key", "a key that only this test knows, long enough\n");
+    let ours = site.write("ours.toml", &text);
+    let ours = ours.to_str().unwrap();
+    let (whole, code) = ringfence(&["zone", "-c", ours, "--zone", "internal.example", "--ns", "ns.example.net"]);
+    assert_eq!(code, 0, "{whole}");
+    let file = site.write("whole.zone", &whole);
+    super::run("named-checkzone", &["-k", "fail", "-r", "fail", "-S", "fail", "internal.example", file.to_str().unwrap()], "");
+    let (records, _) = ringfence(&["zone", "-c", ours]);
+    let nsd = Nsd::serve(&site, 60, &records);
+    // Whoever asks for NAPTR finds every listener, by the region's name, by a project's, and by the global one's.
+    let asking = file_of(&site, nsd.addr);
+    let ip = |last: u8| site.eu(last).ip().to_string();
+    for name in ["eu.internal.example", "acme.eu.internal.example", "any.eu.internal.example", "acme.internal.example"] {
+        let (found, code) = parsed(&["resolve", "--json", "-c", &asking, name]);
+        assert_eq!((code, &found["outcome"]), (0, &json!("inside")), "{found:#}");
+        let servers = found["order"][0]["servers"].as_array().unwrap();
+        let mut told: Vec<(String, String)> = Vec::new();
+        for server in servers {
+            let transport = server["transport"].as_str().unwrap().to_owned();
+            let addresses = server["addresses"].as_array().unwrap().iter();
+            told.extend(addresses.map(|addr| (transport.clone(), addr.as_str().unwrap().to_owned())));
+        }
+        assert_eq!(told[0], ("tcp".to_owned(), format!("{}:{}", ip(1), site.port)), "what protects more comes first: {found:#}");
+        told.sort();
+        let expected = [("tcp", 1), ("udp", 1), ("udp", 2)];
+        assert_eq!(
+            told,
+            expected.map(|(transport, last)| (transport.to_owned(), format!("{}:{}", ip(last), site.port))),
+            "{found:#}"
+        );
+    }
+    // And a probe by that name reaches the daemon.
+    let _daemon = Daemon::start_with(
+        &site,
+        &text
+            .replace("[project.acme]", "[project.here]\n[project.here.trunk.one]\nnetworks = [\"127.0.0.1/32\"]\n[project.acme]"),
+    );
+    let (found, code) = parsed(&["probe", "--json", "-c", &asking, "sip:here.eu.internal.example"]);
+    assert_eq!((code, &found["tried"][0]["answer"]["code"]), (0, &json!(200)), "{found:#}");
+}
+
+/// A configuration with this name server.
+fn file_of(site: &Site, dns: SocketAddr) -> String {
+    let text = plan(site, dns, "sip:lk.internal.example").text(site);
+    site.write("asking.toml", &text).to_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_probe_rings_and_hangs_up_through_other_people_s_software() {
+    let site = Site::claim();
+    let (edge, ringing, answering) = (site.eu(40), site.eu(10), site.eu(11));
+    let sipp = Sipp::server(&site, "callee_rings", "udp", ringing, Load { calls: 1, rate: 1 });
+    let kamailio = Kamailio::start(&site, "ringing", edge, (ringing, "udp"));
+    let (found, code) = parsed(&["probe", "--json", "--invite", &format!("sip:1@{edge}")]);
+    assert_eq!((code, &found["tried"][0]["answer"]["code"]), (0, &json!(487)), "{found:#}");
+    sipp.succeeds();
+    drop(kamailio);
+    let server = Server::start(&site, answering);
+    let _kamailio = Kamailio::start(&site, "answering", edge, (answering, "udp"));
+    for transport in ["udp", "tcp"] {
+        let (found, code) = parsed(&["probe", "--json", "--invite", "-t", transport, &format!("sip:1@{edge}")]);
+        let tried = &found["tried"][0];
+        assert_eq!((code, &tried["answer"]["code"], &tried["bye"]), (0, &json!(200), &json!(200)), "{found:#}");
+        let (found, code) = parsed(&["probe", "--json", "-t", transport, &format!("sip:{edge}")]);
+        assert_eq!((code, &found["tried"][0]["answer"]["code"]), (0, &json!(200)), "{found:#}");
+    }
+    drop(server);
+}
+
+#[test]
+fn the_manual_and_the_completions_are_accepted() {
+    let site = Site::claim();
+    let folder = site.directory().join("man1");
+    assert_eq!(ringfence(&["man", folder.to_str().unwrap()]).1, 0);
+    let pages: Vec<PathBuf> = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert!(pages.len() > 8, "{pages:?}");
+    for page in pages {
+        let output = Command::new("man").env("MANWIDTH", "100").args(["--warnings", "-l"]).arg(&page).output().unwrap();
+        assert!(output.status.success() && output.stderr.is_empty(), "{}: {output:?}", page.display());
+        let shown = String::from_utf8(output.stdout).unwrap();
+        let sections: Vec<&str> = shown.lines().filter(|line| line.starts_with(|c: char| c.is_ascii_uppercase())).collect();
+        assert!(sections.contains(&"NAME") && sections.contains(&"SEE ALSO"), "{shown}");
+        assert!(page.ends_with("ringfence.1") || sections.contains(&"EXIT STATUS"), "{shown}");
+    }
+    let (bash, _) = ringfence(&["completions", "bash"]);
+    super::run("bash", &["-n"], &bash);
+    let asked = "COMP_WORDS=(ringfence exp); COMP_CWORD=1; _ringfence ringfence exp ringfence; echo \"${COMPREPLY[*]}\"\n\
+                 COMP_WORDS=(ringfence explain --l); COMP_CWORD=2; _ringfence ringfence --l explain; echo \"${COMPREPLY[*]}\"\n";
+    assert_eq!(super::run("bash", &["--norc"], &format!("{bash}\n{asked}")), "explain\n--listener\n");
 }

@@ -79,8 +79,6 @@ fn sngrep_draws_the_whole_ladder() {
     );
 
     // With nobody there to take them the copies are lost, and calls are not.
-    drop(server);
-    let mut server = Leg::server("tcp", site.eu(10), site.door());
     let ask = Ask::invite(URI, caller.addr, "udp", site.carrier(20).ip());
     caller.ask(&ask);
     let invite = server.request("INVITE");
@@ -101,13 +99,28 @@ fn ladder(site: &Site) -> Vec<String> {
 }
 
 #[test]
-fn without_a_collector_nothing_is_copied() {
+fn nothing_is_copied_until_a_reload_names_a_collector() {
     let site = Site::claim();
-    let daemon = Daemon::start(&site, &Plan::new(&site));
+    let mut plan = Plan::new(&site);
+    let daemon = Daemon::start(&site, &plan);
     let mut caller = Leg::udp(site.carrier(20), site.door());
     let mut refused = Ask::invite("sip:1@acme.us.sip.example.com", caller.addr, "udp", site.carrier(20).ip());
     refused.rows.push("Subject: nobody's business".into());
     caller.ask(&refused);
     caller.expect(603);
     assert_eq!(daemon.metrics().sum("ringfence_hep_packets_total", &[]), 0);
+
+    let collector = std::net::UdpSocket::bind((site.eu(30).ip(), 9060)).unwrap();
+    collector.set_read_timeout(Some(crate::harness::PATIENCE)).unwrap();
+    plan.more = format!("[hep]\nserver = \"udp:{}\"\n", collector.local_addr().unwrap());
+    site.write("ringfence.toml", &plan.text(&site));
+    daemon.signal("HUP");
+    daemon.metrics_when("the reload", |metrics| metrics.sum("ringfence_config_reloads_total", &[("result", "ok")]) == 1);
+    caller.ask(&refused.again());
+    caller.expect(603);
+    for part in [&b"INVITE sip:1@"[..], b"SIP/2.0 603"] {
+        let mut packet = [0; 4096];
+        let length = collector.recv(&mut packet).unwrap();
+        assert!(packet.starts_with(b"HEP3") && packet[..length].windows(part.len()).any(|window| window == part));
+    }
 }

@@ -80,7 +80,9 @@ fn prometheus_scrapes_fires_and_answers_the_dashboard() {
 
 #[test]
 fn promtool_agrees_with_the_rules_and_their_tests() {
-    run("promtool", &["check", "config", &shipped("prometheus/scrape.yml")], "");
+    for scrape in ["prometheus/scrape.yml", "prometheus/scrape-kubernetes.yml"] {
+        run("promtool", &["check", "config", &shipped(scrape)], "");
+    }
     run(
         "promtool",
         &["check", "rules", "--lint-fatal", &shipped("prometheus/recording.yml"), &shipped("prometheus/alerts.yml")],
