@@ -303,8 +303,10 @@ fn only_net_gives_bytes_to_addresses() {
         }
     }
     // `stream::connect` is called by its path in the worker, with a fenced address; it is the one place that opens connections.
+    // A relay's socket is connected when it is opened, to a fenced address too.
     found.retain(|place| place != "src/net/worker.rs connect");
-    let expected = ["src/net/collect.rs send_to", "src/net/stream.rs connect", "src/net/udp.rs send_to"];
+    let expected =
+        ["src/net/collect.rs send_to", "src/net/relaying.rs connect", "src/net/stream.rs connect", "src/net/udp.rs send_to"];
     assert_eq!(found, expected, "sendmsg is called by its bare name, see below");
     let bare: Vec<_> = sources()
         .into_iter()
@@ -334,7 +336,9 @@ fn a_destination_becomes_an_address_in_one_place() {
         .map(|source| source.path.display().to_string())
         .collect();
     assert_eq!(unpacks, ["src/net/worker.rs"]);
-    // A connection is opened to what the fence passed, and to nothing else.
+    // A connection is opened to what the fence passed, and to nothing else; so is a relay's socket.
+    let relaying = sources.iter().find(|source| source.is_in("src/net/relaying.rs")).unwrap();
+    assert!(relaying.text.contains("fn open(relay: Fenced) -> io::Result<Self>"));
     let stream = sources.iter().find(|source| source.is_in("src/net/stream.rs")).unwrap();
     for signature in
         ["pub(super) fn connect(worker: &mut Worker, listener: ListenerId, to: Fenced)", "patience: Patience, to: Fenced)"]

@@ -144,6 +144,20 @@ fn a_call_that_may_pass_shows_its_tests_and_targets() {
 }
 
 #[test]
+fn a_relay_is_named_and_not_asked() {
+    let config = CONFIG.replace("nearest  = [\"us\"]", "relay = [\"udp:10.1.0.8:2223\"]");
+    let config = config.replace("pin    = [\"eu\", \"uk\"]", "pin = [\"eu\"]\nmedia = \"relay\"");
+    let (found, code) = told(&config, "198.51.100.7:5060", EU, &invite("acme.eu.sip.example.com", "203.0.113.9"));
+    assert_eq!((code, &found["verdict"], &found["reason"]["id"]), (0, &json!("accept"), &json!(100)), "{found:#}");
+    assert_eq!(addresses(&found), ["10.1.0.5:5060", "10.1.0.6:5060"]);
+    let last = found["tests"].as_array().unwrap().last().unwrap();
+    assert_eq!((&last["test"], &last["result"]), (&json!("media"), &json!("not-tested")));
+    assert_eq!(last["against"], "relay udp:10.1.0.8:2223, which is not asked here");
+    let (found, code) = told(&config, "198.51.100.7:5060", EU, &invite("acme.eu.sip.example.com", "192.0.2.99"));
+    assert_eq!((code, &found["reason"]["id"]), (1, &json!(140)), "{found:#}");
+}
+
+#[test]
 fn the_targets_go_on_where_the_daemon_would() {
     let (found, code) = told(CONFIG, "198.51.101.7:5060", EU, &invite("free.eu.sip.example.com", "10.1.0.9"));
     assert_eq!(code, 0, "{found:#}");

@@ -258,7 +258,9 @@ fn every_metric_is_described_and_no_other() {
 
 #[test]
 fn types_and_labels_are_the_exposed_ones() {
-    let config = Arc::new(configuration());
+    let text = block(&read("README.md"), "## A first configuration").to_owned();
+    let text = text.replacen("upstream", "relay = [\"udp:10.20.0.5:2223\"]\nupstream", 1);
+    let config = Arc::new(parse(&FOLDER.join("ringfence.toml"), &text).unwrap_or_else(|error| panic!("{error}")));
     let metrics = Arc::new(Metrics::new());
     let mut handles = Handles::new(Arc::clone(&metrics), Arc::clone(&config));
     let region = RegionId(0);
@@ -281,7 +283,7 @@ fn types_and_labels_are_the_exposed_ones() {
     let (transport, state) = (Transport::Udp, Health::Up);
     upstream::expose(
         &config,
-        &[TargetStatus { region, addr, transport, state, since, heard: None, failure: None }],
+        &[false, true].map(|relay| TargetStatus { region, addr, transport, state, since, heard: None, failure: None, relay }),
         &mut exposed,
     );
     let mut found: BTreeMap<String, (String, BTreeSet<String>)> = BTreeMap::new();

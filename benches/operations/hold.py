@@ -3,7 +3,7 @@
     hold.py ADDRESS PORT PROGRAM ARGUMENT...
 
 Each line on standard input is an order: `restart` ends the process by SIGTERM, waits for it and starts the next one. The end of
-the input ends it. Says `started` with the process id and, after a restart, how many milliseconds nobody was there.
+the input ends it. Says `started` with the id of each process.
 """
 
 import os
@@ -11,7 +11,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 
 address, program = (sys.argv[1], int(sys.argv[2])), sys.argv[3:]
 udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -37,10 +36,9 @@ for order in sys.stdin:
         sys.exit(f"restart, not {order!r}")
     process.send_signal(signal.SIGTERM)
     status = process.wait()
-    gone = time.monotonic()
     if status:
         sys.exit(f"ended with {status}")
     process = start()
-    print("started", process.pid, round((time.monotonic() - gone) * 1000), flush=True)
+    print("started", process.pid, flush=True)
 process.send_signal(signal.SIGKILL)
 process.wait()

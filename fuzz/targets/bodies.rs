@@ -48,6 +48,11 @@ fn check(message: &Message<'_>) -> Option<Checked> {
         Ok(checked) => {
             assert_eq!(body::judge(message, |_| true), Ok(checked));
             assert!(checked.descriptions <= 3 * MAX_PARTS);
+            // Where one can be replaced, what stands there is the one that was judged.
+            if let Ok(place) = body::only_description(message) {
+                assert_eq!(place.is_some(), checked.descriptions == 1);
+                assert!(place.is_none_or(|place| sdp::judge(message.slice(&place), |_| true).is_ok()));
+            }
             Some(checked)
         }
         Err(Objection::Description(sdp::Objection::Outside { address, .. })) => {

@@ -22,4 +22,4 @@ mod status;
 
 pub(crate) use ask::{Asked, Beside, Known, Question, Questions, Standing, Worker};
 pub use ready::{Latch, Ready};
-pub(crate) use server::{Sources, serve};
+pub(crate) use server::{Connections, Sources, serve};

@@ -8,13 +8,13 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, ORIGIN, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::MissedTickBehavior;
 
 use super::ask::{Beside, Standing, Worker};
@@ -30,6 +30,8 @@ const CONNECTIONS: usize = 32;
 const HEADER: Duration = Duration::from_secs(2);
 /// How long a connection may last, whatever its peer does.
 const CONNECTION: Duration = Duration::from_secs(30);
+/// How long the last answers may take to leave, at the end.
+const END: Duration = Duration::from_secs(1);
 /// Octets of a header section.
 const HEADER_OCTETS: usize = 16 * 1024;
 /// How often the last hour is brought up to date while nobody asks.
@@ -47,6 +49,30 @@ pub(crate) struct Sources {
     pub(crate) started: Instant,
     /// Held for moments, by the tasks of this thread alone.
     pub(crate) hour: Mutex<Hour>,
+    pub(crate) connections: Connections,
+}
+
+/// The connections that are served.
+#[derive(Debug)]
+pub(crate) struct Connections {
+    places: Arc<Semaphore>,
+    /// Whether they are to end after the answer at hand.
+    ending: watch::Sender<bool>,
+}
+
+impl Default for Connections {
+    fn default() -> Self {
+        Self { places: Arc::new(Semaphore::new(CONNECTIONS)), ending: watch::Sender::default() }
+    }
+}
+
+impl Connections {
+    /// Lets every answer that is being given leave, once nothing is accepted any more; whoever does not read by then does not count.
+    pub(crate) async fn end(&self) {
+        self.ending.send_replace(true);
+        let all = u32::try_from(CONNECTIONS).unwrap_or(u32::MAX);
+        let _ = tokio::time::timeout(END, self.places.acquire_many(all)).await;
+    }
 }
 
 /// Serves the endpoints for ever.
@@ -55,9 +81,8 @@ pub(crate) async fn serve(listener: TcpListener, sources: Arc<Sources>) {
 }
 
 async fn accept(listener: TcpListener, sources: Arc<Sources>) {
-    let permits = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
-        let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { return };
+        let Ok(permit) = Arc::clone(&sources.connections.places).acquire_owned().await else { return };
         let Ok((stream, _)) = listener.accept().await else {
             tokio::time::sleep(REFUSED).await;
             continue;
@@ -81,6 +106,7 @@ async fn look(sources: Arc<Sources>) {
 }
 
 async fn connection(stream: TcpStream, sources: Arc<Sources>) {
+    let mut ending = sources.connections.ending.subscribe();
     let service = service_fn(move |request: Request<Incoming>| {
         let sources = Arc::clone(&sources);
         async move { Ok::<_, Infallible>(answer(&request, &sources).await) }
@@ -90,6 +116,15 @@ async fn connection(stream: TcpStream, sources: Arc<Sources>) {
         .header_read_timeout(HEADER)
         .max_header_size(HEADER_OCTETS)
         .serve_connection(TokioIo::new(stream), service);
+    let serving = async {
+        let mut serving = std::pin::pin!(serving);
+        tokio::select! {
+            served = serving.as_mut() => return served,
+            _ = ending.wait_for(|&ending| ending) => {}
+        }
+        serving.as_mut().graceful_shutdown();
+        serving.await
+    };
     // An error here is the scraper's: it went away, or sent no HTTP.
     let _ = tokio::time::timeout(CONNECTION, serving).await;
 }
@@ -109,6 +144,8 @@ async fn answer<B>(request: &Request<B>, sources: &Sources) -> Response<Full<Byt
         return response;
     }
     match path {
+        // Whatever page an operator has open may send a form here; a browser says so.
+        "/drain" if request.headers().contains_key(ORIGIN) => plain(StatusCode::FORBIDDEN, "not from a page\n".to_owned()),
         "/drain" => {
             sources.ready.drain();
             sources.worker.drain().await;
@@ -205,6 +242,8 @@ mod tests {
         ready: Arc<Ready>,
         config: Arc<Config>,
         questions: Questions,
+        sources: Arc<Sources>,
+        serving: JoinHandle<()>,
     }
 
     /// The endpoints of a daemon with the region `eu`, whose worker is the test.
@@ -225,9 +264,10 @@ mod tests {
         });
         let (metrics, started) = (Arc::new(Metrics::new()), Instant::now());
         let hour = Mutex::default();
-        let sources = Sources { metrics, ready: Arc::clone(&ready), worker, beside, started, hour };
-        tokio::spawn(serve(listener, Arc::new(sources)));
-        Admin { addr, ready, config, questions }
+        let connections = Connections::default();
+        let sources = Arc::new(Sources { metrics, ready: Arc::clone(&ready), worker, beside, started, hour, connections });
+        let serving = tokio::spawn(serve(listener, Arc::clone(&sources)));
+        Admin { addr, ready, config, questions, sources, serving }
     }
 
     /// A worker with one target, in this state.
@@ -236,7 +276,8 @@ mod tests {
         tokio::spawn(async move {
             let since = Instant::now();
             let (addr, heard, failure) = ("10.0.0.1:5060".parse().unwrap(), Some(since), Some(Failure::Silent));
-            let target = TargetStatus { region: RegionId(0), addr, transport: Transport::Udp, state, since, heard, failure };
+            let target =
+                TargetStatus { region: RegionId(0), addr, transport: Transport::Udp, state, since, heard, failure, relay: false };
             match questions.recv().await.unwrap() {
                 Question::Turns(answer) | Question::Drain(answer) => answer.send(()).unwrap(),
                 Question::Targets(answer) => answer.send(Standing { config, targets: vec![target] }).unwrap(),
@@ -247,8 +288,11 @@ mod tests {
 
     /// Status code and everything else.
     async fn ask(addr: std::net::SocketAddr, request: &str) -> (u16, String) {
+        asked(addr, &format!("{request} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")).await
+    }
+
+    async fn asked(addr: std::net::SocketAddr, request: &str) -> (u16, String) {
         let mut stream = TcpStream::connect(addr).await.unwrap();
-        let request = format!("{request} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.unwrap();
@@ -285,6 +329,12 @@ mod tests {
             let (code, body) = ask(admin.addr, &format!("{method} /drain")).await;
             assert!(code == 405 && body.contains("allow: POST"), "{body}");
         }
+        let mut page = TcpStream::connect(admin.addr).await.unwrap();
+        let form = b"POST /drain HTTP/1.1\r\nHost: a\r\nOrigin: http://elsewhere.example\r\nConnection: close\r\n\r\n";
+        page.write_all(form).await.unwrap();
+        let mut answer = String::new();
+        page.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 403 "), "{answer}");
         assert!(!admin.ready.is_draining());
         let mut questions = admin.questions;
         for _ in 0..2 {
@@ -293,6 +343,22 @@ mod tests {
             assert!(admin.ready.is_draining());
             questions = worker.await.unwrap();
         }
+    }
+
+    #[tokio::test]
+    async fn at_the_end_the_answer_at_hand_leaves_and_nobody_else_is_waited_for() {
+        let Admin { addr, sources, serving, mut questions, .. } = admin().await;
+        let mut idle = TcpStream::connect(addr).await.unwrap();
+        idle.write_all(b"GET /readyz HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+        assert!(idle.read(&mut [0; 1024]).await.unwrap() > 0, "answered, and kept open");
+        let asked = tokio::spawn(ask(addr, "GET /healthz"));
+        let Some(Question::Turns(answer)) = questions.recv().await else { panic!("the worker is asked") };
+        serving.abort();
+        let ending = tokio::spawn(async move { sources.connections.end().await });
+        assert_eq!(idle.read(&mut [0; 1024]).await.unwrap(), 0, "closed");
+        answer.send(()).unwrap();
+        assert_eq!(asked.await.unwrap().0, 200);
+        ending.await.unwrap();
     }
 
     #[tokio::test]

@@ -76,8 +76,9 @@ fn hour(hour: &Summary) -> Value {
 
 fn region(config: &Config, id: RegionId, region: &Region, targets: Option<&[TargetStatus]>, now: Now) -> Value {
     let listeners = region.listeners.iter().map(|&id| config.listener(id));
-    let of_region = |targets: &[TargetStatus]| -> Vec<Value> {
-        targets.iter().filter(|target| target.region == id).map(|of| target(of, now)).collect()
+    let of_region = |relay: bool| {
+        let shown = |of: &&TargetStatus| of.region == id && of.relay == relay;
+        targets.map(|targets| targets.iter().filter(shown).map(|of| target(of, now)).collect::<Vec<_>>())
     };
     json!({
         "name": region.name,
@@ -86,7 +87,8 @@ fn region(config: &Config, id: RegionId, region: &Region, targets: Option<&[Targ
         "listeners": listeners.map(|of| format!("{}:{}", of.transport.token(), of.addr)).collect::<Vec<_>>(),
         "networks": networks(&region.networks),
         "nearest": region.nearest.iter().map(|&id| config.region(id).name.as_str()).collect::<Vec<_>>(),
-        "targets": targets.map(of_region),
+        "targets": of_region(false),
+        "relays": of_region(true),
     })
 }
 
@@ -188,6 +190,7 @@ mod tests {
             since: ago(30),
             heard: None,
             failure: Some(Failure::Unreachable),
+            relay: false,
         };
         let known = Known { names: vec![answered(&config)], config: Arc::clone(&config), loaded: ago(90) };
         let ready = Ready::default();
@@ -243,6 +246,7 @@ mod tests {
                         "heard": null,
                         "heard_seconds": null,
                     }],
+                    "relays": [],
                 },
                 {
                     "name": "us",
@@ -252,6 +256,7 @@ mod tests {
                     "networks": ["192.0.2.0/24"],
                     "nearest": [],
                     "targets": [],
+                    "relays": [],
                 },
             ],
             "names": [{
@@ -292,6 +297,7 @@ mod tests {
             since: ago(42),
             heard: Some(ago(47)),
             failure: Some(Failure::Silent),
+            relay: false,
         };
         let server = Server { rank: 0, weight: 70, transport: Some(Transport::Udp), addresses: vec![addr] };
         let age = Some(Duration::from_secs(17));

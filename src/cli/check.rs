@@ -100,6 +100,7 @@ fn summary(path: &Path, config: &Config) -> String {
             Media::Off => "off",
             Media::Warn => "warn",
             Media::Enforce => "enforce",
+            Media::Relay => "relay",
         };
         let _ = writeln!(out, "project  {}  {pin}  mode {mode}  media {media}", project.name);
         for &id in &project.trunks {

@@ -63,6 +63,7 @@ fn region(config: &Config, region: &Region) -> Vec<(&'static str, Said)> {
         networks,
         upstream,
         nearest,
+        relays,
         advertise,
         register,
         publish,
@@ -79,6 +80,7 @@ fn region(config: &Config, region: &Region) -> Vec<(&'static str, Said)> {
         ("networks", set(networks)),
         ("upstream", one(if upstream.is_empty() { "none".to_owned() } else { upstream.join(", ") })),
         ("nearest", one(names(config, nearest))),
+        ("relay", Said::Set(relays.iter().map(|addr| format!("udp:{addr}")).collect())),
         ("REGISTER forwarded", one(register)),
         ("PUBLISH forwarded", one(publish)),
         (
@@ -98,6 +100,7 @@ fn project(config: &Config, project: &Project) -> Vec<(&'static str, Said)> {
         Media::Off => "off",
         Media::Warn => "warn",
         Media::Enforce => "enforce",
+        Media::Relay => "relay",
     };
     vec![
         ("pin", one(pin.as_ref().map_or_else(|| "not pinned".to_owned(), |pin| names(config, pin)))),

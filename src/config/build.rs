@@ -13,7 +13,7 @@ use super::report::{Place, Placed, Read, Report};
 use super::table::nearest;
 use super::value::Method;
 use super::{Hop, Listener, ListenerId, NameId, NextHop, Project, ProjectId, Region, RegionId, Transport, Trunk, TrunkId};
-use super::{Media, Mode, Outbound};
+use super::{MAX_RELAYS, Media, Mode, Outbound};
 use crate::fence::{Fence, Networks};
 use crate::reason::Profile;
 
@@ -192,6 +192,7 @@ fn build_region(
     if nearest.contains(&id) {
         report.mistake(&name.place, format!("region `{}` is nearest to itself", name.value), "other regions in `nearest`");
     }
+    let relays = relays(region, &networks, report);
     let hostname = good(&region.hostname).map(|hostname| hostname.value.clone()).unwrap_or_default();
     built.endpoints.add_region(&hostname, id);
     let methods: Vec<Method> = values(&region.methods);
@@ -203,11 +204,43 @@ fn build_region(
         networks,
         upstream,
         nearest,
+        relays,
         advertise: good(&region.advertise).map(|advertise| advertise.value.clone()),
         register: methods.contains(&Method::Register),
         publish: methods.contains(&Method::Publish),
         listeners: if served { bind(region, id, built, report) } else { Vec::new() },
         collector: None,
+    }
+}
+
+/// The media relays of a region: inside it, each once.
+fn relays(region: &file::Region, networks: &Networks, report: &mut Report) -> Vec<SocketAddr> {
+    let mut out = Vec::new();
+    for relay in good(&region.relays).into_iter().flatten() {
+        if good(&region.networks).is_some() && Fence::of_region(networks).admit(relay.value).is_err() {
+            let wrong = format!("relay {} is outside region `{}`", relay.value.ip(), region.name.value);
+            report.mistake(&relay.place, wrong, "an address within the region's `networks`, or its network added to them");
+        }
+        if out.contains(&relay.value) {
+            report.mistake(&relay.place, format!("relay {} stands twice", relay.value), "each relay once");
+        } else if out.len() >= MAX_RELAYS {
+            report.mistake(&relay.place, "more relays than a call would try", format!("at most {MAX_RELAYS} in a region"));
+        } else {
+            out.push(relay.value);
+        }
+    }
+    out
+}
+
+/// A project whose media is to go through a relay needs one in every region served here that its calls may use.
+fn needs_relays(project: &file::Project, pin: Option<&[RegionId]>, built: &Built, report: &mut Report) {
+    let Some(media) = good(&project.media).filter(|media| media.value == Media::Relay) else { return };
+    for (region, id) in built.regions.iter().zip(0..) {
+        let used = region.served && pin.is_none_or(|pin| pin.contains(&RegionId(id)));
+        if used && region.relays.is_empty() {
+            let wrong = format!("region `{}`, which project `{}` may use, has no `relay`", region.name, project.name.value);
+            report.mistake(&media.place, wrong, "relay = [\"udp:10.20.0.5:2223\"] in that region");
+        }
     }
 }
 
@@ -263,6 +296,7 @@ fn build_project(
         }
         Err(_) => None,
     };
+    needs_relays(project, pin.as_deref(), built, report);
     let reject = good(&project.reject).map_or(reject, |reject| reject.value);
     let mut trunks = Vec::new();
     for trunk in &project.trunks {

@@ -80,6 +80,7 @@ pub(super) struct Region {
     pub(super) networks: Read<Vec<Placed<IpNet>>>,
     pub(super) upstream: Read<Vec<Placed<Written>>>,
     pub(super) nearest: Read<Vec<Placed<String>>>,
+    pub(super) relays: Read<Vec<Placed<SocketAddr>>>,
     pub(super) methods: Read<Vec<Placed<Method>>>,
 }
 
@@ -156,7 +157,6 @@ pub(super) fn read_main(table: &DeTable<'_>, parts: &mut Parts, report: &mut Rep
     read_parts(&mut top, parts, report);
     top.later("audit", report);
     top.later("tls", report);
-    top.later("relay", report);
     top.close(report);
     main
 }
@@ -173,7 +173,6 @@ pub(super) fn read_included(file: usize, table: &DeTable<'_>, parts: &mut Parts,
     }
     top.later("audit", report);
     top.later("tls", report);
-    top.later("relay", report);
     top.close(report);
 }
 
@@ -198,10 +197,10 @@ fn read_region(name: Placed<String>, mut table: Table<'_>, report: &mut Report) 
         networks: list(&mut table, "networks", report, value::network),
         upstream: optional(upstream),
         nearest: list(&mut table, "nearest", report, value::text),
+        relays: list(&mut table, "relay", report, value::relay),
         methods: list(&mut table, "methods", report, value::method),
     };
     table.later("tls", report);
-    table.later("relay", report);
     table.close(report);
     region
 }
@@ -223,7 +222,7 @@ fn read_project(name: Placed<String>, mut table: Table<'_>, report: &mut Report)
         let name = checked_name(&value, report, value::label);
         project.trunks.push(read_trunk(name, trunk, report));
     }
-    for key in ["audit", "relay", "countries"] {
+    for key in ["audit", "countries"] {
         table.later(key, report);
     }
     table.close(report);
@@ -242,7 +241,7 @@ fn read_trunk(name: Placed<String>, mut table: Table<'_>, report: &mut Report) -
         outbound_place,
         reject: read_reject(&mut table, report),
     };
-    for key in ["countries", "tls", "relay"] {
+    for key in ["countries", "tls"] {
         table.later(key, report);
     }
     table.close(report);

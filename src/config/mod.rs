@@ -36,6 +36,9 @@ pub use source::Sources;
 pub use succeed::Needed;
 pub use uses::{Use, Written};
 
+/// Most media relays of a region.
+pub const MAX_RELAYS: usize = 16;
+
 /// Index of a region in [`Config::regions`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RegionId(pub u16);
@@ -148,6 +151,8 @@ pub struct Region {
     pub upstream: Vec<Hop>,
     /// Regions for failover of unpinned projects, nearest first.
     pub nearest: Vec<RegionId>,
+    /// Where its media relays are told what to do (rtpengine's ng protocol over UDP); all inside it, at most [`MAX_RELAYS`].
+    pub relays: Vec<SocketAddr>,
     /// What Via and Record-Route carry instead of the listener's address: an IP address (IPv6 without brackets) or a name.
     pub advertise: Option<String>,
     /// Whether REGISTER is forwarded instead of refused with 405 (`methods`).
@@ -231,6 +236,8 @@ pub enum Media {
     Warn,
     /// Outside is refused.
     Enforce,
+    /// The same, and what passes is led through a relay of the called region.
+    Relay,
 }
 
 /// A carrier connection of a project.

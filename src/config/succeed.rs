@@ -53,6 +53,7 @@ impl Config {
             // Ids of the old snapshot mean nothing here: its calls stay where they are.
             upstream: Vec::new(),
             nearest: Vec::new(),
+            relays: region.relays.clone(),
             advertise: region.advertise.clone(),
             register: false,
             publish: false,

@@ -245,12 +245,17 @@ pub(super) fn mode(text: &str) -> Result<Mode, Wrong> {
     one_of(text, &[("enforce", Mode::Enforce), ("shadow", Mode::Shadow)])
 }
 
-/// `off`, `warn` or `enforce`.
+/// `off`, `warn`, `enforce` or `relay`.
 pub(super) fn media(text: &str) -> Result<Media, Wrong> {
-    if text == "relay" {
-        return Err(Wrong::new("`relay` is not supported yet", "`off`, `warn` or `enforce`"));
-    }
-    one_of(text, &[("off", Media::Off), ("warn", Media::Warn), ("enforce", Media::Enforce)])
+    one_of(text, &[("off", Media::Off), ("warn", Media::Warn), ("enforce", Media::Enforce), ("relay", Media::Relay)])
+}
+
+/// `udp:10.20.0.5:2223`: where a media relay listens for commands. An address, since it decides where media goes.
+pub(super) fn relay(text: &str) -> Result<SocketAddr, Wrong> {
+    const RIGHT: &str = "`udp:address:port`, for example `udp:10.20.0.5:2223`";
+    let wrong = || Wrong::new(format!("`{text}` is no media relay"), RIGHT);
+    let addr: SocketAddr = text.strip_prefix("udp:").and_then(|addr| addr.parse().ok()).ok_or_else(wrong)?;
+    plain(addr, RIGHT)
 }
 
 /// `any` or `in-region`: whether the source must be inside the region.

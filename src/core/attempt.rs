@@ -17,6 +17,7 @@ use super::io::{Destination, Note, Output, Peer, Send, Verdict};
 use super::keys::{Hex, Keys};
 use super::nearest::Call;
 use super::refuse;
+use super::relays::Relays;
 use super::repeat::{Lately, Told};
 use super::request::Case;
 use super::target::{Target, TargetSet};
@@ -53,6 +54,7 @@ pub(super) struct Env<'a> {
     pub(super) asked: &'a Asked,
     /// Calls refused for good.
     pub(super) repeats: &'a mut Lately<Told>,
+    pub(super) relays: &'a mut Relays,
     pub(super) farewells: &'a mut Farewells,
     pub(super) work: &'a mut Work,
     pub(super) out: &'a mut Vec<Output>,
@@ -110,7 +112,7 @@ impl Env<'_> {
     /// The same for a request that has been read.
     pub(super) fn answer_request(&mut self, case: &Case<'_, '_>, code: u16, phrase: &str, rows: &[u8]) -> Option<Bytes> {
         let tag = (code > 100).then(|| self.keys.to_tag(case.request.call_id, case.request.from_tag));
-        let Work { edit, buffer } = &mut *self.work;
+        let Work { edit, buffer, .. } = &mut *self.work;
         buffer.clear();
         let reply = Reply { code, phrase, to_tag: tag.as_ref().map(Hex::as_str), rows };
         if !reply.write_for(case.message, case.request, case.peer.addr(), edit, buffer) {
@@ -147,6 +149,7 @@ impl Env<'_> {
             id: request.call_id,
             serial: first.serial,
             made: 0,
+            relay: opening.moored.map(|moored| moored.relay),
             serving: &mut opening.serving,
             token: &mut opening.token,
         };
@@ -224,6 +227,7 @@ impl Env<'_> {
             id: id.unwrap_or_default(),
             serial: transaction.serial,
             made,
+            relay: transaction.moored.map(|moored| moored.relay),
             serving: &mut transaction.serving,
             token: &mut transaction.token,
         };
@@ -364,6 +368,9 @@ impl Env<'_> {
         original.extend_from_slice(sent.get(to..).unwrap_or_default());
         let Ok(message) = Message::datagram(&original) else { return };
         let peer = transaction.server.peer;
+        if code >= 300 && transaction.ends_call() {
+            self.let_go(transaction, &message);
+        }
         if let Some(bytes) = self.answer(&message, &peer, transaction.region, code, phrase, rows) {
             if code < 200 {
                 transaction.server.provisional(bytes);

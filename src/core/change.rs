@@ -122,5 +122,6 @@ impl Core {
         self.refused.bound(self.config.limits.repeats);
         self.paces.bound(self.config.limits.sources);
         self.health.reconfigure(now, &self.config, &self.targets, moved);
+        self.relays.reconfigure(now, &self.config);
     }
 }

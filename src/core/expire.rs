@@ -10,11 +10,13 @@ use super::select::Dice;
 use super::transaction::client::Due as ClientDue;
 use super::transaction::server::Due as ServerDue;
 use super::transaction::{Transaction, attempt};
+use crate::sip::Message;
 
 impl Core {
     /// Runs everything that is due.
     pub(super) fn expire(&mut self, now: Instant, out: &mut Vec<Output>) {
         self.tend(now, out);
+        self.ping_relays(now, out);
         self.farewells.expire(now, &self.config.timers, out);
         while let Some(slot) = self.table.next_due(now) {
             let (mut env, table) = self.split(now, out);
@@ -126,6 +128,11 @@ impl Env<'_> {
         }
         // RFC 4320 4.2: a non-INVITE that timed out is answered no 408, nor anything else.
         if !transaction.is_invite() && !reported {
+            if transaction.ends_call()
+                && let Ok(message) = Message::datagram(&sent)
+            {
+                self.let_go(transaction, &message);
+            }
             transaction.server.forget(self.now, &self.config.timers);
             return;
         }

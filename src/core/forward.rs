@@ -1,11 +1,12 @@
 //! The bytes of a forwarded request and of what a proxy makes itself for an attempt: CANCEL, ACK, the next attempt.
 //!
-//! Everything is a splice over received bytes; the body is never touched (RFC 3261 16.6 step 1).
+//! Everything is a splice over received bytes; the body is never touched (RFC 3261 16.6 step 1), but for a relay's description.
 
 use std::net::{IpAddr, SocketAddr};
 
 use bytes::Bytes;
 
+use super::anchor::Anchored;
 use super::branch::Branch;
 use super::transaction::Token;
 use crate::config::{Config, ListenerId, RegionId, Transport};
@@ -19,6 +20,8 @@ use crate::sip::{Message, Method, Name, Request};
 pub(super) struct Work {
     pub(super) edit: Edit,
     pub(super) buffer: Vec<u8>,
+    /// What goes on of the response at hand.
+    pub(super) anchored: Anchored,
 }
 
 impl Work {
@@ -171,7 +174,19 @@ pub(super) fn common(message: &Message<'_>, request: &Request<'_>, source: Socke
 /// Adds Content-Length where it is missing: a stream needs it (16.6 step 9).
 pub(super) fn measure(message: &Message<'_>, edit: &mut Edit) {
     if message.first(Name::ContentLength).is_none() {
-        edit.insert(message.head_end(), &[b"Content-Length: ", message.body().len().to_string().as_bytes(), b"\r\n"]);
+        let length = edit.length_of(&message.body_range()).to_string();
+        edit.insert(message.head_end(), &[b"Content-Length: ", length.as_bytes(), b"\r\n"]);
+    }
+}
+
+/// Puts a relay's session description into the place of what came, and its length into Content-Length. The one place where a body
+/// changes; where there is no Content-Length the datagram's end tells, or [`measure`].
+pub(super) fn anchor(message: &Message<'_>, anchored: &Anchored, edit: &mut Edit) {
+    let Anchored::At(_, place, sdp) = anchored else { return };
+    edit.splice(place.clone(), &[sdp]);
+    if let Some(header) = message.first(Name::ContentLength) {
+        let length = edit.length_of(&message.body_range()).to_string();
+        edit.splice(header.value.clone(), &[length.as_bytes()]);
     }
 }
 

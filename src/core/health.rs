@@ -149,7 +149,7 @@ impl Healths {
     pub(super) fn status(&self) -> Vec<TargetStatus> {
         let status = |entry: &Entry| {
             let &Entry { place: (addr, transport), region, state, since, heard, failure, .. } = entry;
-            TargetStatus { region, addr, transport, state, since, heard, failure }
+            TargetStatus { region, addr, transport, state, since, heard, failure, relay: false }
         };
         self.entries.iter().filter(|entry| entry.from.is_some()).map(status).collect()
     }

@@ -3,7 +3,9 @@
 //! What the request alone decides keeps no state; only what is forwarded opens a transaction.
 
 use super::Core;
-use super::admit::{self, Refusal, Source};
+use super::admit::{self, Admitted, Refusal, Source};
+use super::anchor::{Mooring, Pending};
+use super::forward;
 use super::io::{Drop, Note, Outcome, Output, Verdict};
 use super::limit::Pace;
 use super::media::Side;
@@ -26,69 +28,53 @@ const ALLOW: &[u8] = b"Allow: INVITE, ACK, BYE, CANCEL, PRACK, UPDATE, INFO, REF
 
 impl Core {
     /// A request outside any dialog.
-    pub(super) fn initial(&mut self, case: &Case<'_, '_>, out: &mut Vec<Output>) -> Outcome {
+    pub(super) fn initial(&mut self, case: &Case<'_, '_>, out: &mut Vec<Output>) -> Result<Outcome, Pending> {
         let config = self.config.clone();
         let source = Source::of(&config, case.region(), case.arrival.from.ip());
-        let overloaded = match config.limits.per_source.filter(|_| !source.trunks.is_empty()) {
+        // What has waited for a relay was paced when it came.
+        let paced = !source.trunks.is_empty() && !self.relays.has_waited();
+        let overloaded = match config.limits.per_source.filter(|_| paced) {
             Some(rate) => match self.paces.pace(case.now, case.arrival.from.ip(), rate) {
                 Pace::Within => false,
                 Pace::Over => true,
-                Pace::Flood => return Outcome::Dropped(Drop::Flood),
+                Pace::Flood => return Ok(Outcome::Dropped(Drop::Flood)),
             },
             None => false,
         };
         if case.request.method == Method::Invite
             && let Some(outcome) = self.repeated(case, out)
         {
-            return outcome;
+            return Ok(outcome);
         }
         let admitted = match admit::admit(&config, case, source, out) {
             Ok(admitted) => admitted,
             // A probe of the bare endpoint asks about us, not about a project.
             Err(refusal) if refusal.reason == Reason::UnknownEndpoint && admit::is_ping(&config, case.arrival, case.request) => {
-                return self.ping(case, out);
+                return Ok(self.ping(case, out));
             }
-            Err(refusal) => return self.refuse(case, &refusal, out),
+            Err(refusal) => return Ok(self.refuse(case, &refusal, out)),
         };
         let refusal = |reason, detail| Refusal { reason, project: Some(admitted.project), trunk: Some(admitted.trunk), detail };
-        match case.request.method {
-            Method::Options => return self.ping(case, out),
-            Method::Register if !config.region(case.region()).register => {
-                return self.say(case, 405, "Method Not Allowed", ALLOW, out);
-            }
-            Method::Publish if !config.region(case.region()).publish => {
-                return self.say(case, 405, "Method Not Allowed", ALLOW, out);
-            }
-            _ => {}
-        }
-        if case.message.first(Name::Route).is_some() {
-            return self.refuse(case, &refusal(Reason::ForgedRoute, "Route in a request outside a dialog".to_owned()), out);
-        }
-        if let Some(outcome) = self.unfit(case, out) {
-            return outcome;
-        }
-        if self.draining || case.listener.leaving {
-            return self.refuse(case, &refusal(Reason::Draining, "shutting down, try a sibling".to_owned()), out);
-        }
-        if overloaded {
-            let detail =
-                format!("more than {} requests/s from {}", config.limits.per_source.unwrap_or(0), case.arrival.from.ip());
-            return self.refuse(case, &refusal(Reason::Overloaded, detail), out);
-        }
-        if self.is_full() {
-            return self.refuse(case, &refusal(Reason::Overloaded, "too many open transactions".to_owned()), out);
+        if let Some(outcome) = self.closed(case, &admitted, overloaded, out) {
+            return Ok(outcome);
         }
         let outbound = config.trunk(admitted.trunk).outbound.as_ref().filter(|_| admitted.outbound);
         let mut targets = match self.first_targets(case, outbound) {
             Found::Inside(targets) => targets,
             Found::Outside(addr) => {
-                return self.refuse(case, &refusal(Reason::ForeignTarget, format!("next hop {addr} is outside")), out);
+                return Ok(self.refuse(case, &refusal(Reason::ForeignTarget, format!("next hop {addr} is outside")), out));
             }
             // The nearest regions may have a server.
             Found::Nothing => TargetSet::new(),
         };
         let nothing = targets.is_empty();
-        let serving = Serving::by(&config, &self.targets, case.region(), admitted.outbound, admitted.shadow);
+        let whose = (admitted.project, admitted.trunk);
+        let (moored, anchored) = match self.split(case.now, out).0.moor(case, whose, None)? {
+            Mooring::Fast(moored, anchored) => (moored, anchored),
+            Mooring::Denied(reason, detail) => return Ok(self.refuse(case, &refusal(reason, detail), out)),
+        };
+        let shadow = admitted.shadow.or_else(|| anchored.shadow());
+        let serving = Serving::by(&config, &self.targets, case.region(), admitted.outbound, shadow);
         serving.spare(&config, admitted.project, &mut targets);
         let uri = outbound.map(|outbound| {
             let user = case.request.uri.user.map(|user| [user, b"@"].concat()).unwrap_or_default();
@@ -96,11 +82,13 @@ impl Core {
         });
         let token = records_route(case.request.method)
             .then(|| {
-                let vouched = Vouched { trunk: admitted.trunk, serving: case.region() };
+                let relay = moored.map(|moored| moored.relay);
+                let vouched = Vouched { trunk: admitted.trunk, serving: case.region(), relay };
                 self.tokens.sign(&self.keys, case.region(), vouched, case.request.call_id)
             })
             .flatten();
         self.work.edit.clear();
+        forward::anchor(case.message, &anchored, &mut self.work.edit);
         if let Some(uri) = uri {
             self.work.edit.splice(uri_range(case.message), &[&uri]);
         }
@@ -112,6 +100,7 @@ impl Core {
             trunk: Some(admitted.trunk),
             serving: Some(serving),
             method: case.request.method,
+            moored,
             token,
             round: self.round(case.message, case.request),
             since: case.now,
@@ -122,14 +111,56 @@ impl Core {
             } else {
                 (Reason::TargetsDown, "no listener reaches any target")
             };
-            return self.refuse(case, &refusal(reason, detail.to_owned()), out);
+            if let Some(moored) = moored {
+                let (mut env, _) = self.split(case.now, out);
+                env.release(case.region(), (Some(admitted.project), Some(admitted.trunk)), moored.relay, case.request.call_id);
+            }
+            return Ok(self.refuse(case, &refusal(reason, detail.to_owned()), out));
         };
+        if moored.is_some_and(|moored| moored.offered) {
+            out.push(Output::Note(Note::Anchored { region: case.region() }));
+        }
         let accepted = (went == case.region()).then_some((Verdict::Accept, Reason::InRegion));
         // That it went elsewhere was noted when it did.
-        if let Some((label, reason)) = admitted.shadow.map(|reason| (Verdict::Shadow, reason)).or(accepted) {
+        if let Some((label, reason)) = shadow.map(|reason| (Verdict::Shadow, reason)).or(accepted) {
             out.push(verdict(case.region(), Some(admitted.project), Some(admitted.trunk), label, reason));
         }
-        Outcome::Forwarded
+        Ok(Outcome::Forwarded)
+    }
+
+    /// What is not forwarded although it may pass: what is asked of us, what no proxy may forward, what there is no room for.
+    fn closed(&mut self, case: &Case<'_, '_>, admitted: &Admitted, overloaded: bool, out: &mut Vec<Output>) -> Option<Outcome> {
+        let refusal = |reason, detail| Refusal { reason, project: Some(admitted.project), trunk: Some(admitted.trunk), detail };
+        let region = self.config.region(case.region());
+        match case.request.method {
+            Method::Options => return Some(self.ping(case, out)),
+            Method::Register if !region.register => {
+                return Some(self.say(case, 405, "Method Not Allowed", ALLOW, out));
+            }
+            Method::Publish if !region.publish => {
+                return Some(self.say(case, 405, "Method Not Allowed", ALLOW, out));
+            }
+            _ => {}
+        }
+        if case.message.first(Name::Route).is_some() {
+            return Some(self.refuse(case, &refusal(Reason::ForgedRoute, "Route in a request outside a dialog".to_owned()), out));
+        }
+        if let Some(outcome) = self.unfit(case, out) {
+            return Some(outcome);
+        }
+        // What has waited for a relay meanwhile came before.
+        if (self.draining || case.listener.leaving) && !self.relays.has_waited() {
+            return Some(self.refuse(case, &refusal(Reason::Draining, "shutting down, try a sibling".to_owned()), out));
+        }
+        if overloaded {
+            let detail =
+                format!("more than {} requests/s from {}", self.config.limits.per_source.unwrap_or(0), case.arrival.from.ip());
+            return Some(self.refuse(case, &refusal(Reason::Overloaded, detail), out));
+        }
+        if self.is_full() {
+            return Some(self.refuse(case, &refusal(Reason::Overloaded, "too many open transactions".to_owned()), out));
+        }
+        None
     }
 
     /// Where a new request goes first: the region's servers, or the trunk that it goes out by.

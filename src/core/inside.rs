@@ -7,7 +7,8 @@ use std::time::Instant;
 use super::Core;
 use super::account::{Mark, Test, around, trunk_name};
 use super::admit::{Refusal, shown};
-use super::asked::Unknown;
+use super::anchor::{Mooring, Pending};
+use super::forward;
 use super::io::{Outcome, Output, Verdict};
 use super::media::{Part, Ruling, Side, Speaker};
 use super::refuse;
@@ -22,7 +23,7 @@ use crate::reason::Reason;
 
 impl Core {
     /// A request inside a dialog: our token leads it, the fence judges its next hop.
-    pub(super) fn inside(&mut self, case: &Case<'_, '_>, out: &mut Vec<Output>) -> Result<Outcome, Unknown> {
+    pub(super) fn inside(&mut self, case: &Case<'_, '_>, out: &mut Vec<Output>) -> Result<Outcome, Pending> {
         let nobody = |reason, detail| Refusal { reason, project: None, trunk: None, detail };
         let Some(way) = self.way(case) else {
             case.account.note(Test::Dialog, Mark::Unmet, || {
@@ -53,9 +54,10 @@ impl Core {
             return Ok(outcome);
         }
         let found = target::find_uri(&way.next, self.book(case.now), fence, self.dialog_order(case).telling(case.account))?;
-        if let Some(outcome) = self.dialog_media(case, &way, out) {
-            return Ok(outcome);
-        }
+        let foreign = match self.dialog_media(case, &way, out) {
+            Ok(foreign) => foreign,
+            Err(outcome) => return Ok(outcome),
+        };
         let mut targets = match found {
             Found::Inside(targets) => targets,
             Found::Nothing => {
@@ -69,7 +71,18 @@ impl Core {
         if self.is_crammed() {
             return Ok(self.refuse(case, &refusal(Reason::Overloaded, "too many open transactions".to_owned()), out));
         }
+        let mooring = self.split(case.now, out).0.moor(case, (trunk.project, way.vouched.trunk), way.vouched.relay)?;
+        let (moored, anchored) = match mooring {
+            Mooring::Fast(moored, anchored) => (moored, anchored),
+            Mooring::Denied(reason, detail) => {
+                return Ok(self.refuse_488(case, &refusal(reason, detail), out));
+            }
+        };
+        if let Some(reason) = foreign.or_else(|| anchored.shadow()) {
+            out.push(verdict(case.region(), Some(trunk.project), Some(way.vouched.trunk), Verdict::Shadow, reason));
+        }
         self.work.edit.clear();
+        forward::anchor(case.message, &anchored, &mut self.work.edit);
         way.edit(case.message, uri_range(case.message), &mut self.work.edit);
         let transport = targets.first().and_then(|target| target.transport).unwrap_or(Transport::Udp);
         let side = way.leave_by.and_then(|hostport| self.names.find(&config, case.region(), hostport, transport));
@@ -80,6 +93,7 @@ impl Core {
             trunk: Some(way.vouched.trunk),
             serving: None,
             method: case.request.method,
+            moored,
             token: None,
             round: self.round(case.message, case.request),
             since: case.now,
@@ -90,23 +104,21 @@ impl Core {
         Ok(Outcome::Forwarded)
     }
 
-    /// Media of a request inside a dialog: refused with 488, so that the call goes on as it was.
-    fn dialog_media(&mut self, case: &Case<'_, '_>, way: &Way<'_>, out: &mut Vec<Output>) -> Option<Outcome> {
+    /// Media of a request inside a dialog: refused with 488, so that the call goes on as it was. `Ok`: what would have refused it.
+    fn dialog_media(&mut self, case: &Case<'_, '_>, way: &Way<'_>, out: &mut Vec<Output>) -> Result<Option<Reason>, Outcome> {
         let config = self.config.clone();
         let speaker = speaker(&config, case, way.vouched);
         let (project, trunk) = (speaker.project, speaker.trunk);
         match speaker.judge(&config, case.message, case.request.method, Part::Offer, case.account, out) {
-            Ruling::Pass => None,
-            Ruling::Shadow(reason) => {
-                out.push(verdict(case.region(), project, trunk, Verdict::Shadow, reason));
-                None
-            }
-            Ruling::Foreign(reason, detail) => {
-                let refusal = Refusal { reason, project, trunk, detail };
-                let rows = refuse::rows(&config, case.region(), &refusal);
-                Some(self.refuse_with(case, &refusal, 488, rows, out))
-            }
+            Ruling::Pass => Ok(None),
+            Ruling::Shadow(reason) => Ok(Some(reason)),
+            Ruling::Foreign(reason, detail) => Err(self.refuse_488(case, &Refusal { reason, project, trunk, detail }, out)),
         }
+    }
+
+    fn refuse_488(&mut self, case: &Case<'_, '_>, refusal: &Refusal, out: &mut Vec<Output>) -> Outcome {
+        let rows = refuse::rows(&self.config, case.region(), refusal);
+        self.refuse_with(case, refusal, 488, rows, out)
     }
 
     pub(super) fn way<'a>(&self, case: &Case<'_, 'a>) -> Option<Way<'a>> {

@@ -74,6 +74,13 @@ pub enum Input<'a> {
         /// How long that holds: at least a second, at most a minute, without servers at most five seconds.
         hold: Duration,
     },
+    /// What came of an [`Output::Anchor`]. If a message waits for it, that comes next, and then whatever waits behind it, in order.
+    Anchored {
+        /// Which question.
+        exchange: Exchange,
+        /// What the relay said, or why it said nothing.
+        reply: Result<Reply, Unanswered>,
+    },
     /// Another configuration holds from now on, and with it what its names resolve to. Holds afterwards what was in force before.
     Config(&'a mut Change),
     /// Refuse new calls with 161 from now on.
@@ -101,6 +108,139 @@ pub enum Output {
     /// The next hop of the message at hand is a name that is not known: keep the message, ask, hand in [`Input::Answer`], then the
     /// same message again. Until then nothing has become of it, and nothing else is said of it.
     Ask(NextHop),
+    /// Ask a relay, and hand in [`Input::Anchored`]. If the exchange names a call, the message at hand waits for it: keep it, and hand
+    /// it in again after that. Until then nothing has become of it, and nothing else is said of it.
+    Anchor(Anchor),
+    /// An earlier message of this call waits for a relay: keep the message at hand behind it. Until it is handed in again nothing has
+    /// become of it. The core sees to it that no more wait than there is room for.
+    Behind(Call),
+}
+
+/// A call, as far as messages may not overtake each other: all that has one Call-ID.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Call(pub(crate) u128);
+
+/// A question to a media relay (rtpengine's ng protocol).
+#[derive(Clone, Debug)]
+pub struct Anchor {
+    /// Where it goes: the fence of the relay's region has passed it.
+    pub relay: Fenced,
+    /// What its answer is known by.
+    pub exchange: Exchange,
+    /// What is asked.
+    pub command: Command,
+}
+
+/// Names a question to a relay. The same message asks the same question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Exchange {
+    /// The call whose message waits for the answer; `None`: none does.
+    pub call: Option<Call>,
+    /// Which relay.
+    pub relay: SocketAddr,
+    /// What is asked.
+    pub ask: Ask,
+    /// The question's number. Nobody can guess it.
+    pub cookie: u128,
+}
+
+/// What a relay can be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Ask {
+    /// To take an offer.
+    Offer,
+    /// To take the answer to an offer.
+    Answer,
+    /// To forget a call.
+    Delete,
+    /// Whether it is there.
+    Ping,
+}
+
+impl Ask {
+    /// All, in the order of the discriminants.
+    pub const ALL: [Self; 4] = [Self::Offer, Self::Answer, Self::Delete, Self::Ping];
+
+    /// The command's name in the protocol, and the metric label.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Offer => "offer",
+            Self::Answer => "answer",
+            Self::Delete => "delete",
+            Self::Ping => "ping",
+        }
+    }
+}
+
+/// A question's content.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// An offer or an answer.
+    Session {
+        /// The relay's name for the call.
+        call_id: Vec<u8>,
+        /// The tag of whoever made the offer.
+        from_tag: Vec<u8>,
+        /// The tag of the other side, if it has one yet.
+        to_tag: Option<Vec<u8>>,
+        /// The session description.
+        sdp: Vec<u8>,
+    },
+    /// The end of a call.
+    Delete {
+        /// The relay's name for the call.
+        call_id: Vec<u8>,
+    },
+    /// Nothing but the question.
+    Ping,
+}
+
+/// What a relay said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// That it was done; with the session description to be sent on, if it was asked for one.
+    Done(Option<Bytes>),
+    /// That it was not done.
+    Refused,
+}
+
+/// Why a relay has not answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unanswered {
+    /// Nothing that can be read came back in time.
+    Silent,
+    /// ICMP or the transport said that nothing gets there.
+    Unreachable,
+    /// It was not asked: the daemon ends.
+    Unasked,
+}
+
+/// How a question to a relay ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// Well.
+    Ok,
+    /// The relay refused.
+    Error,
+    /// No answer.
+    Timeout,
+    /// It answered with an address outside the region, or with what cannot be read.
+    Outside,
+}
+
+impl Asked {
+    /// All, in the order of the discriminants.
+    pub const ALL: [Self; 4] = [Self::Ok, Self::Error, Self::Timeout, Self::Outside];
+
+    /// The metric label.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Error => "error",
+            Self::Timeout => "timeout",
+            Self::Outside => "outside",
+        }
+    }
 }
 
 /// Bytes and where they go.
@@ -216,15 +356,17 @@ pub enum Drop {
     AckTarget,
     /// A keep-alive or something shorter than any message.
     Empty,
-    /// A provisional response whose media is outside or cannot be read, and that nobody waits for.
+    /// A provisional response whose media is outside, cannot be read or cannot be led through a relay, and that nobody waits for.
     Media,
+    /// Too many messages wait for relays: whoever sent it will send it again.
+    Behind,
     /// A request left to the process that takes the sockets over: it gets the repetition.
     Successor,
 }
 
 impl Drop {
     /// Every cause, for metric tables.
-    pub const ALL: [Self; 5] = [Self::Flood, Self::AckTarget, Self::Empty, Self::Media, Self::Successor];
+    pub const ALL: [Self; 6] = [Self::Flood, Self::AckTarget, Self::Empty, Self::Media, Self::Behind, Self::Successor];
 
     /// The metric label.
     pub const fn label(self) -> &'static str {
@@ -233,6 +375,7 @@ impl Drop {
             Self::AckTarget => "ack-target",
             Self::Empty => "empty",
             Self::Media => "media",
+            Self::Behind => "behind",
             Self::Successor => "successor",
         }
     }
@@ -321,6 +464,29 @@ pub enum Note {
         /// What it says.
         spoken: Spoken,
     },
+    /// A relay was asked something.
+    Asked {
+        /// The region whose relay it is.
+        region: RegionId,
+        /// What.
+        ask: Ask,
+        /// How that ended.
+        result: Asked,
+    },
+    /// A relay's health has changed.
+    Relay {
+        /// The region whose relay it is.
+        region: RegionId,
+        /// Its address.
+        addr: SocketAddr,
+        /// What failed, if it went down; `None`: it is up.
+        failure: Option<Failure>,
+    },
+    /// The first offer of a new call was led through a relay.
+    Anchored {
+        /// The region that was called.
+        region: RegionId,
+    },
     /// A transaction was opened or released.
     Transactions {
         /// The region.
@@ -407,7 +573,7 @@ impl Spoken {
     }
 }
 
-/// A target as it stands: what `/status` and `ringfence_upstream_up` show.
+/// A target or a relay as it stands: what `/status`, `ringfence_upstream_up` and `ringfence_relay_up` show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TargetStatus {
     /// The region whose server it is.
@@ -424,6 +590,8 @@ pub struct TargetStatus {
     pub heard: Option<Instant>,
     /// What failed last, if anything did.
     pub failure: Option<Failure>,
+    /// Whether it is a media relay: no SIP goes there.
+    pub relay: bool,
 }
 
 /// Whether calls go to a target.

@@ -4,6 +4,7 @@
 //! at start (table keys, branches). SipHash-2-4 is a PRF for short inputs, which is all that a tag needs to be.
 
 use std::hash::{BuildHasherDefault, Hasher};
+use std::net::{IpAddr, SocketAddr};
 
 use siphasher::sip::SipHasher24;
 use siphasher::sip128::{Hasher128, SipHasher24 as SipHasher24x128};
@@ -24,6 +25,9 @@ enum Purpose {
     Name,
     Choice,
     Probe,
+    Relay,
+    Exchange,
+    Waiting,
 }
 
 /// The keys of one core.
@@ -68,6 +72,27 @@ impl Keys {
     pub(super) fn trunk(&self, called: &str, serving: &str, project: &str, trunk: &str) -> u64 {
         let parts = [called.as_bytes(), serving.as_bytes(), project.as_bytes(), trunk.as_bytes()];
         hash64(&self.secret, Purpose::Trunk, &parts)
+    }
+
+    /// A relay's tag in route tokens, never 0. Two that share one are taken for each other, which costs a call one more question.
+    pub(super) fn relay(&self, addr: SocketAddr) -> u16 {
+        let port = addr.port().to_le_bytes();
+        let hash = match addr.ip() {
+            IpAddr::V4(ip) => hash64(&self.secret, Purpose::Relay, &[&ip.octets(), &port]),
+            IpAddr::V6(ip) => hash64(&self.secret, Purpose::Relay, &[&ip.octets(), &port]),
+        };
+        let [low, high, ..] = hash.to_le_bytes();
+        u16::from_le_bytes([low, high]).max(1)
+    }
+
+    /// A question to a relay: the same for the same message, so that its repetition gets the same answer.
+    pub(super) fn exchange(&self, parts: &[&[u8]]) -> u128 {
+        hash128(&self.seed, Purpose::Exchange, parts)
+    }
+
+    /// All messages of one call.
+    pub(super) fn waiting(&self, call_id: &[u8]) -> u128 {
+        hash128(&self.seed, Purpose::Waiting, &[call_id])
     }
 
     /// One sending of a call: a retransmission has the same.

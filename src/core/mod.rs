@@ -11,7 +11,8 @@ use crate::config::Config;
 use crate::dns::Targets;
 use crate::sip::{Message, Start};
 use account::Account;
-use asked::{Asked, Unknown};
+use anchor::Pending;
+use asked::Asked;
 use attempt::Env;
 use farewell::Farewells;
 use forward::{Names, Work};
@@ -19,12 +20,14 @@ use health::Healths;
 use io::{Arrival, Drop, Input, Note, Outcome, Output, Peer};
 use keys::Keys;
 use limit::Paces;
+use relays::Relays;
 use repeat::{Lately, Told};
 use token::Tokens;
 use transaction::Table;
 
 pub mod account;
 mod admit;
+mod anchor;
 mod asked;
 mod attempt;
 mod branch;
@@ -43,6 +46,7 @@ mod media;
 mod nearest;
 mod probe;
 mod refuse;
+mod relays;
 mod renumber;
 mod repeat;
 mod request;
@@ -80,6 +84,7 @@ pub struct Core {
     /// Targets that took no stream.
     no_stream: Lately<()>,
     health: Healths,
+    relays: Relays,
     /// BYEs of our own.
     farewells: Farewells,
     draining: bool,
@@ -102,6 +107,7 @@ impl Core {
             refused: Lately::new(config.limits.repeats),
             asked: Asked::new(),
             no_stream: Lately::new(STREAMLESS),
+            relays: Relays::new(now, &config),
             farewells: Farewells::default(),
             paces: Paces::new(config.limits.sources),
             table: Table::new(now),
@@ -143,11 +149,13 @@ impl Core {
                 self.health.retarget(now, &self.config, &self.targets);
             }
             Input::Answer { next_hop, servers, hold } => self.asked.put(now, &self.keys, &next_hop, servers, hold),
+            Input::Anchored { exchange, reply } => self.anchored(now, exchange, &reply, out),
             Input::Config(change) => self.reconfigure(now, change),
             Input::Drain { successor } => {
                 self.draining = true;
                 self.leaving_to = successor.then(|| now + self.config.timers.try_for);
                 self.health.rest();
+                self.relays.rest();
             }
         }
         self.hurry(now, out);
@@ -155,12 +163,13 @@ impl Core {
 
     /// When [`Input::Timeout`] is due next.
     pub fn deadline(&self) -> Option<Instant> {
-        [self.table.deadline(), self.health.deadline(), self.farewells.deadline()].into_iter().flatten().min()
+        let others = [self.health.deadline(), self.farewells.deadline(), self.relays.deadline()];
+        self.table.deadline().into_iter().chain(others.into_iter().flatten()).min()
     }
 
-    /// Open transactions, BYEs of our own among them while nobody has answered them.
+    /// Open transactions, BYEs of our own among them while nobody has answered them, and calls that wait for a relay.
     pub fn transactions(&self) -> usize {
-        self.table.len() + self.farewells.open()
+        self.table.len() + self.farewells.open() + self.relays.waiting()
     }
 
     /// Whether every name of the configuration has had an answer.
@@ -171,12 +180,12 @@ impl Core {
     /// Whether nobody waits for anything that only this core can say or do: every request has its final answer, every refused
     /// INVITE its ACK, every attempt its end. What is left then only absorbs repetitions.
     pub fn is_settled(&self) -> bool {
-        self.farewells.open() == 0 && self.table.iter().all(transaction::Transaction::is_settled)
+        self.farewells.open() == 0 && self.relays.waiting() == 0 && self.table.iter().all(transaction::Transaction::is_settled)
     }
 
-    /// The servers of the served regions and of their nearest, as they stand.
+    /// The servers of the served regions and of their nearest, and the relays, as they stand.
     pub fn status(&self, _now: Instant) -> Vec<io::TargetStatus> {
-        self.health.status()
+        self.health.status().into_iter().chain(self.relays.status()).collect()
     }
 
     fn message(&mut self, now: Instant, arrival: &Arrival, bytes: &[u8], account: &Account, out: &mut Vec<Output>) {
@@ -188,14 +197,22 @@ impl Core {
             Ok(message) => message,
             Err(fault) => return self.arrived(arrival, None, None, Outcome::Malformed(fault), out),
         };
-        match *message.start() {
-            Start::Request { method, .. } => match self.request(now, arrival, &message, account, out) {
-                Ok(outcome) => self.arrived(arrival, Some(method), None, outcome, out),
-                Err(Unknown(next_hop)) => out.push(Output::Ask(next_hop)),
-            },
-            Start::Response { code } => {
-                let outcome = self.response(now, &message, out);
-                self.arrived(arrival, None, Some(code), outcome, out);
+        let before = out.len();
+        let (method, code, result) = match *message.start() {
+            Start::Request { method, .. } => (Some(method), None, self.request(now, arrival, &message, account, out)),
+            Start::Response { code } => (None, Some(code), self.response(now, &message, out)),
+        };
+        self.relays.forget_done();
+        match result {
+            Ok(outcome) => self.arrived(arrival, method, code, outcome, out),
+            Err(pending) => {
+                // It will be judged again: nothing has been said yet.
+                out.truncate(before);
+                out.push(match pending {
+                    Pending::Name(next_hop) => Output::Ask(next_hop),
+                    Pending::Relay(anchor) => Output::Anchor(*anchor),
+                    Pending::Behind(call) => Output::Behind(call),
+                });
             }
         }
     }
@@ -215,10 +232,25 @@ impl Core {
     /// The parts that a step needs, apart from the table.
     fn split<'a>(&'a mut self, now: Instant, out: &'a mut Vec<Output>) -> (Env<'a>, &'a mut Table) {
         let Self { config, targets, tokens, keys, names, shard, no_stream, health, work, table, .. } = self;
-        let Self { asked, repeats, farewells, .. } = self;
+        let Self { asked, repeats, farewells, relays, .. } = self;
         let shard = *shard;
-        let env =
-            Env { now, config, targets, tokens, keys, names, shard, no_stream, health, asked, repeats, farewells, work, out };
+        let env = Env {
+            now,
+            config,
+            targets,
+            tokens,
+            keys,
+            names,
+            shard,
+            no_stream,
+            health,
+            asked,
+            repeats,
+            relays,
+            farewells,
+            work,
+            out,
+        };
         (env, table)
     }
 }

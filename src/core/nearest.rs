@@ -4,6 +4,7 @@
 //! other. This module chooses regions and their targets; it sends nothing.
 
 use std::fmt::Write;
+use std::net::SocketAddr;
 
 use super::attempt::Env;
 use super::health::Standing;
@@ -43,6 +44,8 @@ pub(super) struct Call<'a> {
     pub(super) serial: u64,
     /// Attempts made.
     pub(super) made: usize,
+    /// The relay of its media.
+    pub(super) relay: Option<SocketAddr>,
     pub(super) serving: &'a mut Option<Serving>,
     pub(super) token: &'a mut Option<Token>,
 }
@@ -153,7 +156,7 @@ impl Env<'_> {
             *targets = found;
             let Some(chosen) = self.choose(call.region, prefer, length, targets) else { continue };
             if call.token.is_some() {
-                let vouched = Vouched { trunk: call.trunk?, serving: region };
+                let vouched = Vouched { trunk: call.trunk?, serving: region, relay: call.relay };
                 *call.token = Some(self.tokens.sign(self.keys, call.region, vouched, call.id)?);
             }
             let before = std::mem::replace(&mut serving.region, region);

@@ -8,14 +8,16 @@ use bytes::Bytes;
 use super::Core;
 use super::account::{Account, Mark, Test, somebody};
 use super::admit::Source;
-use super::asked::Unknown;
+use super::anchor::Pending;
 use super::attempt::First;
 use super::branch::Branch;
+use super::forward;
 use super::inside::dialog_fence;
 use super::io::{Arrival, Drop, Note, Outcome, Output, Peer, Verdict};
 use super::limit::Pace;
 use super::target::{self, Found, TargetSet};
 use super::transaction::{Opening, Server};
+use super::withhold::AckMedia;
 use crate::config::{Listener, ProjectId, RegionId, TrunkId};
 use crate::reason::Reason;
 use crate::sip::{Fault, Message, Method, Name, Request, via};
@@ -44,7 +46,7 @@ impl Case<'_, '_> {
 }
 
 impl Core {
-    /// A request has arrived. `Err`: what becomes of it depends on a name, and nothing has been said of it yet.
+    /// A request has arrived. `Err`: what becomes of it depends on something else, and nothing has been said of it yet.
     pub(super) fn request(
         &mut self,
         now: Instant,
@@ -52,7 +54,7 @@ impl Core {
         message: &Message<'_>,
         account: &Account,
         out: &mut Vec<Output>,
-    ) -> Result<Outcome, Unknown> {
+    ) -> Result<Outcome, Pending> {
         let listener = *self.config.listener(arrival.listener);
         let peer = Peer::of(arrival);
         let ack = matches!(message.start(), crate::sip::Start::Request { method: Method::Ack, .. });
@@ -83,6 +85,9 @@ impl Core {
         if unknown && !self.serves(&case) {
             return Ok(self.stranger(now, arrival, &peer, message, ack, out));
         }
+        if let Some(waits) = self.split(now, out).0.waits(message) {
+            return waits;
+        }
         match request.method {
             Method::Ack => self.ack(&case, out),
             Method::Cancel => Ok(self.cancel(&case, out)),
@@ -90,13 +95,15 @@ impl Core {
                 if let Some(slot) = self.table.find(case.key) {
                     return Ok(self.again(&case, slot, out));
                 }
-                if arrival.connection.is_none() && self.leaving_to.is_some_and(|until| now < until) {
+                let left = arrival.connection.is_none() && self.leaving_to.is_some_and(|until| now < until);
+                // What has waited for a relay meanwhile was read before.
+                if left && !self.relays.has_waited() {
                     return Ok(Outcome::Dropped(Drop::Successor));
                 }
                 if self.is_looped(message, &request) {
                     return Ok(self.say(&case, 482, "Loop Detected", b"", out));
                 }
-                if request.to_tag.is_some() { self.inside(&case, out) } else { Ok(self.initial(&case, out)) }
+                if request.to_tag.is_some() { self.inside(&case, out) } else { self.initial(&case, out) }
             }
         }
     }
@@ -240,7 +247,7 @@ impl Core {
     }
 
     /// An ACK: for our own final answer it is absorbed; for a 2xx it goes on end to end, without a transaction (RFC 3261 16.11).
-    fn ack(&mut self, case: &Case<'_, '_>, out: &mut Vec<Output>) -> Result<Outcome, Unknown> {
+    fn ack(&mut self, case: &Case<'_, '_>, out: &mut Vec<Output>) -> Result<Outcome, Pending> {
         if let Some(slot) = self.table.find(case.key) {
             let (env, table) = self.split(case.now, out);
             let timers = &env.config.timers;
@@ -264,13 +271,15 @@ impl Core {
         let Found::Inside(mut targets) = target::find_uri(&way.next, self.book(case.now), fence, self.dialog_order(case))? else {
             return Ok(Outcome::Dropped(Drop::AckTarget));
         };
-        if let Some(outcome) = self.ack_media(case, &way, &mut targets, out) {
-            return Ok(outcome);
-        }
+        let anchored = match self.ack_media(case, &way, &mut targets, out)? {
+            AckMedia::Passes(anchored) => anchored,
+            AckMedia::Ended(outcome) => return Ok(outcome),
+        };
         let round = self.round(case.message, case.request);
         let (mut env, _) = self.split(case.now, out);
         env.work.edit.clear();
         way.edit(case.message, uri_range(case.message), &mut env.work.edit);
+        forward::anchor(case.message, &anchored, &mut env.work.edit);
         if env.pass_on(case.message, case.request, &case.peer, case.region(), round, &mut targets).is_none() {
             return Ok(Outcome::Dropped(Drop::AckTarget));
         }

@@ -7,6 +7,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::Core;
+use super::anchor::{Anchored, Pending};
 use super::attempt::Env;
 use super::branch::{BYE_SLOT, Branch, PROBE_SLOT};
 use super::forward;
@@ -22,27 +23,33 @@ use crate::sip::list::{self, Item};
 use crate::sip::{Fault, Message, Method, Name, Response};
 
 impl Core {
-    /// A response has arrived.
-    pub(super) fn response(&mut self, now: Instant, message: &Message<'_>, out: &mut Vec<Output>) -> Outcome {
+    /// A response has arrived. `Err`: it waits for a relay, and nothing has been said of it yet.
+    pub(super) fn response(&mut self, now: Instant, message: &Message<'_>, out: &mut Vec<Output>) -> Result<Outcome, Pending> {
         let response = match Response::read(message) {
             Ok(response) => response,
-            Err(fault) => return Outcome::Malformed(fault),
+            Err(fault) => return Ok(Outcome::Malformed(fault)),
         };
         let branch = response.via.branch.and_then(Branch::read).filter(|branch| branch.shard == self.shard);
-        let Some(branch) = branch else { return Outcome::Stray };
+        let Some(branch) = branch else { return Ok(Outcome::Stray) };
         if branch.slot == PROBE_SLOT {
-            return self.probed(now, branch.nonce, message, &response, out);
+            return Ok(self.probed(now, branch.nonce, message, &response, out));
         }
         if branch.slot == BYE_SLOT {
-            return self.parted(branch.nonce, &response);
+            return Ok(self.parted(branch.nonce, &response));
         }
         let (mut env, table) = self.split(now, out);
-        let outcome = match table.get_mut(branch.slot) {
-            Some(transaction) => env.heard(branch, transaction, message, &response),
-            None => return Outcome::Stray,
-        };
+        let Some(transaction) = table.get_mut(branch.slot) else { return Ok(Outcome::Stray) };
+        if transaction.by_nonce(branch.nonce).is_none() {
+            return Ok(Outcome::Stray);
+        }
+        if let Some(waits) = env.waits(message) {
+            return waits;
+        }
+        env.work.anchored = env.moor_response(branch, transaction, message, &response)?;
+        let outcome = env.heard(branch, transaction, message, &response);
+        env.work.anchored = Anchored::Not;
         self.settle(branch.slot, out);
-        outcome
+        Ok(outcome)
     }
 }
 
@@ -200,6 +207,9 @@ impl Env<'_> {
             transaction.server.finish(self.now, timers, code, bytes);
             Outcome::Relayed
         };
+        if transaction.ends_call() && (code >= 300 || !invite) {
+            self.let_go(transaction, message);
+        }
         if !present {
             self.dismiss(branch.slot, transaction);
         }
@@ -215,7 +225,8 @@ impl Env<'_> {
         }
     }
 
-    /// Sends a response on to whoever asked: our Via taken off, X-Ringfence from outside taken out, nothing else touched.
+    /// Sends a response on to whoever asked: our Via taken off, X-Ringfence from outside taken out, a relay's session
+    /// description put in; nothing else touched.
     fn relay(&mut self, transaction: &mut Transaction, message: &Message<'_>, code: u16) -> Bytes {
         self.work.edit.clear();
         let own: Option<Item> = list::items(message, Name::Via).next();
@@ -225,9 +236,9 @@ impl Env<'_> {
         for header in message.all(Name::Ringfence) {
             self.work.edit.remove(header.row.clone());
         }
-        if transaction.server.transport.reliable() && message.first(Name::ContentLength).is_none() {
-            let length = message.body().len().to_string();
-            self.work.edit.insert(message.head_end(), &[b"Content-Length: ", length.as_bytes(), b"\r\n"]);
+        forward::anchor(message, &self.work.anchored, &mut self.work.edit);
+        if transaction.server.transport.reliable() {
+            forward::measure(message, &mut self.work.edit);
         }
         let bytes = self.work.apply(message.bytes());
         let peer = transaction.server.peer;

@@ -1,18 +1,20 @@
 //! The route token: what a later request in the dialog must bring back, signed, in our Record-Route.
 //!
-//! No dialog is remembered. The token names the trunk (and with it the project) and the region whose servers have the call, and is
-//! bound to the Call-ID and the called region; every node that shares the secret can serve it, and nobody else can make one.
+//! No dialog is remembered. The token names the trunk (and with it the project), the region whose servers have the call and the
+//! relay of its media, and is bound to the Call-ID and the called region; every node that shares the secret can serve it, and
+//! nobody else can make one.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 
 use super::keys::{Keys, read_hex, write_hex};
 use crate::config::{Config, RegionId, TrunkId};
 
 /// The URI parameter that holds it.
 pub(super) const PARAM: &str = "rf";
-/// Version, name, signature.
-pub(super) const LENGTH: usize = 2 + 16 + 16;
-const VERSION: &[u8] = b"02";
+/// Version, name, relay, signature.
+pub(super) const LENGTH: usize = 2 + 16 + 4 + 16;
+const VERSION: &[u8] = b"03";
 
 /// What a token vouches for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -21,43 +23,48 @@ pub(super) struct Vouched {
     pub(super) trunk: TrunkId,
     /// The region whose servers have the call: the called one, or one of its nearest.
     pub(super) serving: RegionId,
+    /// The called region's relay that has the call's media. `None`: none has, or it is gone from the configuration.
+    pub(super) relay: Option<SocketAddr>,
 }
 
 /// All that can be vouched for, by the names that tokens carry.
 #[derive(Debug)]
 pub(super) struct Tokens {
-    vouched: HashMap<(RegionId, u64), Vouched>,
-    names: HashMap<(RegionId, Vouched), u64>,
+    vouched: HashMap<(RegionId, u64), (TrunkId, RegionId)>,
+    names: HashMap<(RegionId, TrunkId, RegionId), u64>,
+    relays: HashMap<(RegionId, u16), SocketAddr>,
 }
 
 impl Tokens {
     /// Names every trunk in every region that is served, or was a moment ago, with each region that may serve it. What may not serve has no name: a token that
-    /// was signed before a project was pinned is worth nothing afterwards.
+    /// was signed before a project was pinned is worth nothing afterwards. A relay has its own place: a call goes on when it is gone.
     pub(super) fn of(config: &Config, keys: &Keys) -> Self {
-        let (mut vouched, mut names) = (HashMap::new(), HashMap::new());
+        let (mut vouched, mut names, mut relays) = (HashMap::new(), HashMap::new(), HashMap::new());
         for (called, region) in (0..).map(RegionId).zip(&config.regions).filter(|(_, region)| region.served || region.leaving) {
             for (trunk_id, trunk) in (0..).map(TrunkId).zip(&config.trunks) {
                 let project = config.project(trunk.project);
                 let nearest = region.nearest.iter().filter(|_| project.pin.is_none());
                 for &serving in std::iter::once(&called).chain(nearest) {
                     let name = keys.trunk(&region.name, &config.region(serving).name, &project.name, &trunk.name);
-                    let what = Vouched { trunk: trunk_id, serving };
-                    vouched.insert((called, name), what);
-                    names.insert((called, what), name);
+                    vouched.insert((called, name), (trunk_id, serving));
+                    names.insert((called, trunk_id, serving), name);
                 }
             }
+            relays.extend(region.relays.iter().map(|&addr| ((called, keys.relay(addr)), addr)));
         }
-        Self { vouched, names }
+        Self { vouched, names, relays }
     }
 
     /// The token of a call to a region.
     pub(super) fn sign(&self, keys: &Keys, called: RegionId, what: Vouched, call_id: &[u8]) -> Option<[u8; LENGTH]> {
-        let name = *self.names.get(&(called, what))?;
+        let name = *self.names.get(&(called, what.trunk, what.serving))?;
         let mut text = [0; LENGTH];
         let (version, rest) = text.split_at_mut(2);
         version.copy_from_slice(VERSION);
-        let (digits, signature) = rest.split_at_mut(16);
-        write_hex(name, digits);
+        let (digits, signature) = rest.split_at_mut(20);
+        let (trunk, relay) = digits.split_at_mut(16);
+        write_hex(name, trunk);
+        write_hex(what.relay.map_or(0, |addr| keys.relay(addr)).into(), relay);
         write_hex(keys.route(&[VERSION, digits, call_id]), signature);
         Some(text)
     }
@@ -65,11 +72,14 @@ impl Tokens {
     /// What a token vouches for, if it is ours, of this region and of this call.
     pub(super) fn verify(&self, keys: &Keys, called: RegionId, token: &[u8], call_id: &[u8]) -> Option<Vouched> {
         let rest = token.strip_prefix(VERSION).filter(|_| token.len() == LENGTH)?;
-        let (name, signature) = rest.split_at_checked(16)?;
+        let (digits, signature) = rest.split_at_checked(20)?;
         // A difference in time tells nothing: a 64-bit signature that must be guessed anew for each Call-ID.
-        if read_hex(signature)? != keys.route(&[VERSION, name, call_id]) {
+        if read_hex(signature)? != keys.route(&[VERSION, digits, call_id]) {
             return None;
         }
-        self.vouched.get(&(called, read_hex(name)?)).copied()
+        let (name, relay) = digits.split_at_checked(16)?;
+        let (trunk, serving) = self.vouched.get(&(called, read_hex(name)?)).copied()?;
+        let relay = u16::try_from(read_hex(relay)?).ok()?;
+        Some(Vouched { trunk, serving, relay: self.relays.get(&(called, relay)).copied() })
     }
 }

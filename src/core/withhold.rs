@@ -10,6 +10,7 @@ use bytes::Bytes;
 use super::Core;
 use super::account::Account;
 use super::admit::Refusal;
+use super::anchor::{Anchored, Pending};
 use super::attempt::Env;
 use super::branch::Branch;
 use super::hangup::{Leg, Near, Parting};
@@ -39,14 +40,14 @@ impl Env<'_> {
     /// Judges what a response says of media. `near`: the attempt that it belongs to. `None`: it may go on.
     pub(super) fn withheld(&mut self, transaction: &Transaction, near: Near, message: &Message<'_>) -> Option<Withheld> {
         let called = transaction.region;
-        let speaker = Speaker {
-            side: transaction.asks.other(),
-            called,
-            serving: region_of(self.config, called, near.to.addr().ip()),
-            project: transaction.project,
-            trunk: transaction.trunk,
+        let speaker = self.answerer(transaction, near.to.addr().ip());
+        let ruling = match speaker.judge(self.config, message, transaction.method, Part::Answer, &Account::closed(), self.out) {
+            Ruling::Pass => self.work.anchored.ruling(),
+            // That it finds no relay is no matter of rules.
+            Ruling::Shadow(_) if matches!(self.work.anchored, Anchored::Denied(..)) => self.work.anchored.ruling(),
+            ruling => ruling,
         };
-        match speaker.judge(self.config, message, transaction.method, Part::Answer, &Account::closed(), self.out) {
+        match ruling {
             Ruling::Pass => None,
             Ruling::Shadow(reason) => {
                 // Counted where it would have been refused: a provisional would only have been held back, a repetition is no news.
@@ -60,6 +61,12 @@ impl Env<'_> {
                 Some(Withheld { refusal, near, speaker })
             }
         }
+    }
+
+    /// Who speaks by a response that came from this address.
+    pub(super) fn answerer(&self, transaction: &Transaction, from: IpAddr) -> Speaker {
+        let &Transaction { region: called, project, trunk, .. } = transaction;
+        Speaker { side: transaction.asks.other(), called, serving: region_of(self.config, called, from), project, trunk }
     }
 
     /// A provisional response that goes no further. One that is to be acknowledged (RFC 3262) cannot be left alone: whoever sent it
@@ -127,9 +134,8 @@ impl Env<'_> {
 
     /// A 2xx of an attempt whose caller has been refused already: as if it were outside itself.
     pub(super) fn too_late(&self, transaction: &Transaction, near: Near) -> Withheld {
-        let (called, project, trunk) = (transaction.region, transaction.project, transaction.trunk);
-        let serving = region_of(self.config, called, near.to.addr().ip());
-        let speaker = Speaker { side: transaction.asks.other(), called, serving, project, trunk };
+        let (project, trunk) = (transaction.project, transaction.trunk);
+        let speaker = self.answerer(transaction, near.to.addr().ip());
         let detail = "the call was refused for its media".to_owned();
         Withheld { refusal: Refusal { reason: crate::reason::Reason::ForeignMediaAnswer, project, trunk, detail }, near, speaker }
     }
@@ -160,10 +166,13 @@ impl Env<'_> {
     }
 
     /// Ends what an answer would have made: the leg of whoever sent it, and inside a dialog also the other one.
-    fn end(&mut self, transaction: &Transaction, message: &Message<'_>, sent: &Bytes, why: &Withheld) {
+    fn end(&mut self, transaction: &mut Transaction, message: &Message<'_>, sent: &Bytes, why: &Withheld) {
         let Some((cseq, _)) = cseq(message) else { return };
         let region = transaction.region;
         let initial = transaction.serving.is_some();
+        if !initial {
+            self.let_go(transaction, message);
+        }
         let rows = refuse::farewell(self.config, region, &why.refusal);
         let peer = transaction.server.peer;
         let parting = Parting { region, peer, fence: why.speaker.fence(self.config), rows: &rows };
@@ -186,25 +195,36 @@ impl Env<'_> {
 }
 
 impl Core {
-    /// An ACK whose answer is outside goes no further: the callee gets one without it, and both sides a BYE. `None`: it may go on.
+    /// An ACK whose answer is outside, or finds no relay, goes no further: the callee gets one without it, and both sides a BYE.
     pub(super) fn ack_media(
         &mut self,
         case: &Case<'_, '_>,
         way: &Way<'_>,
         targets: &mut TargetSet,
         out: &mut Vec<Output>,
-    ) -> Option<Outcome> {
+    ) -> Result<AckMedia, Pending> {
         let config = self.config.clone();
         let speaker = speaker(&config, case, way.vouched);
-        let refusal = match speaker.judge(&config, case.message, Method::Ack, Part::Answer, case.account, out) {
-            Ruling::Pass => return None,
+        let (mut env, _) = self.split(case.now, out);
+        let mut ruling = speaker.judge(&config, case.message, Method::Ack, Part::Answer, case.account, env.out);
+        let mut anchored = Anchored::Not;
+        if !matches!(ruling, Ruling::Foreign(..)) {
+            anchored = env.moor_ack(case, speaker, way.vouched.relay)?;
+            if ruling == Ruling::Pass || matches!(anchored, Anchored::Denied(..)) {
+                ruling = anchored.ruling();
+            }
+        }
+        let refusal = match ruling {
+            Ruling::Pass => return Ok(AckMedia::Passes(anchored)),
             Ruling::Shadow(reason) => {
-                out.push(verdict(case.region(), speaker.project, speaker.trunk, Verdict::Shadow, reason));
-                return None;
+                env.out.push(verdict(case.region(), speaker.project, speaker.trunk, Verdict::Shadow, reason));
+                return Ok(AckMedia::Passes(anchored));
             }
             Ruling::Foreign(reason, detail) => Refusal { reason, project: speaker.project, trunk: speaker.trunk, detail },
         };
-        let (mut env, _) = self.split(case.now, out);
+        if let Some(relay) = way.vouched.relay {
+            env.release(case.region(), (speaker.project, speaker.trunk), relay, case.request.call_id);
+        }
         let mut news = false;
         let rows = refuse::farewell(&config, case.region(), &refusal);
         let callee = Speaker { side: speaker.side.other(), ..speaker };
@@ -227,8 +247,16 @@ impl Core {
         if news {
             out.push(verdict(case.region(), refusal.project, refusal.trunk, Verdict::Refuse, refusal.reason));
         }
-        Some(Outcome::Refused(refusal.reason))
+        Ok(AckMedia::Ended(Outcome::Refused(refusal.reason)))
     }
+}
+
+/// What becomes of the ACK of a 2xx.
+pub(super) enum AckMedia {
+    /// It goes on, with this.
+    Passes(Anchored),
+    /// It does not.
+    Ended(Outcome),
 }
 
 /// The region that an address is in: the called one, or one of those that may serve its calls.
@@ -243,7 +271,7 @@ fn is_provisional(message: &Message<'_>) -> bool {
 }
 
 /// Whether somebody waits for a PRACK. Either sign of it is enough: a call that ends is better than one that hangs.
-fn is_reliable(message: &Message<'_>) -> bool {
+pub(super) fn is_reliable(message: &Message<'_>) -> bool {
     let rows = message.headers().iter().filter(|header| header.name == Name::Other);
     rows.into_iter().any(|header| {
         let row = message.slice(&header.row);

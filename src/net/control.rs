@@ -84,7 +84,11 @@ impl Control {
                 _ = upkeep.tick() => self.metrics.upkeep(),
                 Some(answer) = self.asked.recv() => self.answer(answer),
                 order = self.orders.recv() => match order {
-                    None | Some(Order::Stop) => return Ok(()),
+                    None | Some(Order::Stop) => {
+                        serving.shutdown().await;
+                        self.sources.connections.end().await;
+                        return Ok(());
+                    }
                     Some(Order::Reload(reload, admin, done)) => {
                         let result = self.reload(reload).await;
                         if let (Ok(_), Admin::At(listener)) = (&result, admin) {

@@ -17,7 +17,7 @@ use super::sockets::Bound;
 use super::stream;
 use super::turn::{self, Command, Start};
 use super::worker::Drain;
-use crate::admin::{Beside, Ready, Sources, Worker};
+use crate::admin::{Beside, Connections, Ready, Sources, Worker};
 use crate::config::{Config, Listener, ListenerId};
 use crate::core::Change;
 use crate::dns::{Resolver, ResolverError};
@@ -116,6 +116,7 @@ impl Daemon {
             beside,
             started: Instant::now(),
             hour: Mutex::default(),
+            connections: Connections::default(),
         };
         let control = Control {
             config: Arc::clone(&config),

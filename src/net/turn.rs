@@ -239,7 +239,7 @@ async fn obey(worker: Rc<RefCell<Worker>>, mut commands: mpsc::Receiver<Command>
         let now = Instant::now();
         // Whoever is answered may have given up waiting.
         match command {
-            None | Some(Command::Stop) => return worker.borrow_mut().answer_all(now),
+            None | Some(Command::Stop) => return worker.borrow_mut().end_waiting(now),
             Some(Command::Targets(targets)) => worker.borrow_mut().retarget(now, targets),
             Some(Command::Answer { next_hop, servers, hold }) => worker.borrow_mut().answer(now, next_hop, servers, hold),
             Some(Command::InUse(answer)) => drop(answer.send(worker.borrow().in_use())),
@@ -254,7 +254,7 @@ async fn obey(worker: Rc<RefCell<Worker>>, mut commands: mpsc::Receiver<Command>
         let mut worker = worker.borrow_mut();
         // What comes from here on is for whoever has the socket next.
         worker.sockets.stop_reading();
-        worker.answer_all(Instant::now());
+        worker.end_waiting(Instant::now());
     }
     // What is written but not sent yet gets its chance. Whoever does not read by then does not count.
     let _ = timeout(CLOSE, Streams::close_all(&worker)).await;

@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 
 use super::asking::{Asking, Kept};
 use super::connection::Connection;
+use super::relaying::Relaying;
 use super::sent::Sent;
 use super::sockets::Sockets;
 use super::stream::Streams;
@@ -22,7 +23,7 @@ use super::udp::Udp;
 use crate::admin::{Latch, Ready, Standing};
 use crate::config::{Config, ListenerId, NextHop, Transport};
 use crate::core::Core;
-use crate::core::io::{Arrival, Attempt, Destination, Input, Note, Output, Send};
+use crate::core::io::{Anchor, Arrival, Attempt, Call, Destination, Exchange, Input, Note, Output, Reply, Send, Unanswered};
 use crate::dns::{Server, Targets};
 use crate::telemetry::{Loss, Record, Seen};
 
@@ -38,12 +39,20 @@ pub(super) struct Worker {
     pub(super) sockets: Sockets,
     sent: Sent,
     pub(super) asking: Asking,
+    pub(super) relaying: Relaying,
     out: Vec<Output>,
     failed: VecDeque<Attempt>,
     pub(super) clock: Rc<Clock>,
     pub(super) drain: Option<Drain>,
     pub(super) drained: Rc<Notify>,
     ready: Arc<Ready>,
+}
+
+/// What a message waits for.
+enum Wait {
+    Name(NextHop),
+    Relay(Anchor),
+    Behind(Call),
 }
 
 /// How a worker ends.
@@ -73,9 +82,9 @@ impl Worker {
         ready: Arc<Ready>,
         asking: Asking,
     ) -> Self {
-        let (streams, sockets, sent, failed, clock, drained) = Default::default();
+        let (streams, sockets, sent, relaying, failed, clock, drained) = Default::default();
         let (me, out, drain) = (Weak::clone(me), Vec::with_capacity(32), None);
-        Self { config, record, streams, me, core, sockets, sent, asking, out, failed, clock, drain, drained, ready }
+        Self { config, record, streams, me, core, sockets, sent, asking, relaying, out, failed, clock, drain, drained, ready }
     }
 
     /// A message came.
@@ -105,29 +114,45 @@ impl Worker {
 
     pub(super) fn feed(&mut self, now: Instant, input: Input<'_>, seen: Option<&Seen<'_>>) {
         self.core.handle(now, input, &mut self.out);
-        if let (Some(next_hop), Some(seen)) = (self.carry_out(now, seen), seen)
-            && let Err(next_hop) = self.asking.keep(next_hop, seen)
-        {
-            // No room to wait: as if it had been asked for in vain.
-            let (servers, hold) = (Vec::new(), Duration::ZERO);
-            self.core.handle(now, Input::Answer { next_hop, servers, hold }, &mut self.out);
-            let Seen { arrival, bytes } = *seen;
-            self.core.handle(now, Input::Message { arrival, bytes }, &mut self.out);
-            self.carry_out(now, Some(seen));
+        if let (Some(wait), Some(seen)) = (self.carry_out(now, seen), seen) {
+            self.keep(now, wait, seen);
         }
         while let Some(attempt) = self.failed.pop_front() {
             self.core.handle(now, Input::Failed(attempt), &mut self.out);
             self.carry_out(now, None);
         }
         self.arm();
-        if self.drain == Some(Drain::Last) && self.core.transactions() == 0 && self.asking.is_empty() {
+        if self.drain == Some(Drain::Last) && self.core.transactions() == 0 && self.asking.is_empty() && self.relaying.is_empty()
+        {
             self.drained.notify_one();
         }
     }
 
-    /// Returns what is to be asked for before the message at hand is handed in again, if it is.
-    fn carry_out(&mut self, now: Instant, seen: Option<&Seen<'_>>) -> Option<NextHop> {
-        let mut ask = None;
+    /// Keeps a message until it is to be handed in again.
+    fn keep(&mut self, now: Instant, wait: Wait, seen: &Seen<'_>) {
+        match wait {
+            Wait::Name(next_hop) => {
+                let Err(next_hop) = self.asking.keep(next_hop, seen) else { return };
+                // No room to wait: as if it had been asked for in vain.
+                let (servers, hold) = (Vec::new(), Duration::ZERO);
+                self.core.handle(now, Input::Answer { next_hop, servers, hold }, &mut self.out);
+                let Seen { arrival, bytes } = *seen;
+                self.core.handle(now, Input::Message { arrival, bytes }, &mut self.out);
+                if let Some(wait) = self.carry_out(now, Some(seen)) {
+                    self.keep(now, wait, seen);
+                }
+            }
+            Wait::Relay(anchor) => {
+                self.relaying.keep(anchor.exchange, seen);
+                self.relaying.ask(&self.me, &anchor);
+            }
+            Wait::Behind(call) => self.relaying.queue(call, seen),
+        }
+    }
+
+    /// Returns what the message at hand waits for before it is handed in again, if it does.
+    fn carry_out(&mut self, now: Instant, seen: Option<&Seen<'_>>) -> Option<Wait> {
+        let mut wait = None;
         let mut out = std::mem::take(&mut self.out);
         if out.iter().any(|output| matches!(output, Output::Note(Note::Verdict { .. }))) {
             if seen.is_some() {
@@ -140,11 +165,14 @@ impl Worker {
                 Output::Send(send) => self.send(now, send),
                 Output::Close(id) => self.streams.close(id),
                 Output::Note(note) => self.record.note(&note, seen, now),
-                Output::Ask(next_hop) => ask = Some(next_hop),
+                Output::Ask(next_hop) => wait = Some(Wait::Name(next_hop)),
+                Output::Anchor(anchor) if anchor.exchange.call.is_some() => wait = Some(Wait::Relay(anchor)),
+                Output::Anchor(anchor) => self.relaying.ask(&self.me, &anchor),
+                Output::Behind(call) => wait = Some(Wait::Behind(call)),
             }
         }
         self.out = out;
-        ask
+        wait
     }
 
     fn send(&mut self, now: Instant, send: Send) {
@@ -266,10 +294,24 @@ impl Worker {
         }
     }
 
-    /// No more waiting for names: whatever does is told that there is no server.
-    pub(super) fn answer_all(&mut self, now: Instant) {
+    /// No more waiting: what waits for a name is told that there is no server, what waits for a relay that none answers.
+    pub(super) fn end_waiting(&mut self, now: Instant) {
         for next_hop in self.asking.names() {
             self.answer(now, next_hop, Vec::new(), Duration::ZERO);
+        }
+        while let Some(exchange) = self.relaying.any() {
+            self.anchored(now, exchange, Err(Unanswered::Unasked));
+        }
+    }
+
+    /// A relay was asked: what waits for its answer goes on, and whatever waits behind that, in order.
+    pub(super) fn anchored(&mut self, now: Instant, exchange: Exchange, reply: Result<Reply, Unanswered>) {
+        let waited = self.relaying.release(&exchange);
+        self.feed(now, Input::Anchored { exchange, reply }, None);
+        for Kept { arrival, bytes } in waited {
+            self.relaying.done();
+            let bytes = &*bytes;
+            self.feed(now, Input::Message { arrival, bytes }, Some(&Seen { arrival, bytes }));
         }
     }
 
@@ -289,7 +331,7 @@ impl Worker {
 
     /// Whether it hands its sockets over, and nobody waits any more for what only it can say.
     pub(super) fn may_hand_over(&self) -> bool {
-        self.drain == Some(Drain::HandOver) && self.asking.is_empty() && self.core.is_settled()
+        self.drain == Some(Drain::HandOver) && self.asking.is_empty() && self.relaying.is_empty() && self.core.is_settled()
     }
 }
 

@@ -7,6 +7,7 @@
 mod tests;
 
 use std::net::IpAddr;
+use std::ops::Range;
 
 use memchr::memchr;
 
@@ -56,9 +57,35 @@ impl From<sdp::Objection> for Objection {
 /// Any other body is not judged. Not readable: a Content-Encoding, S/MIME, an encrypted multipart, a broken or ambiguous
 /// multipart, a body that does not say what it is.
 pub fn judge(message: &Message<'_>, inside: impl Fn(IpAddr) -> bool) -> Result<Checked, Objection> {
+    Ok(read(message, inside)?.checked)
+}
+
+/// Where a message's session description stands, so that another can be put in its place. `Ok(None)`: it says nothing of media.
+/// `Err`: it cannot be replaced: several, unreadable, encoded, of a type that only looks like one, or a part with a length of its own.
+pub fn only_description(message: &Message<'_>) -> Result<Option<Range<usize>>, Irreplaceable> {
+    let Reader { checked, place, .. } = read(message, |_| true).map_err(|_| Irreplaceable)?;
+    let start = message.bytes().as_ptr().addr();
+    match (checked.descriptions, place) {
+        (0, _) => Ok(None),
+        (1, Some(place)) => {
+            let offset = |at: usize| at.checked_sub(start);
+            let place = offset(place.start).zip(offset(place.end)).map(|(from, to)| from..to);
+            // What was decoded stands elsewhere.
+            place.filter(|place| message.bytes().get(place.clone()).is_some()).map(Some).ok_or(Irreplaceable)
+        }
+        _ => Err(Irreplaceable),
+    }
+}
+
+/// No other session description can be put into this message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Irreplaceable;
+
+fn read<F: Fn(IpAddr) -> bool>(message: &Message<'_>, inside: F) -> Result<Reader<F>, Objection> {
     let body = message.body();
+    let mut reader = Reader { inside, checked: Checked::default(), parts: 0, place: None };
     if body.is_empty() {
-        return Ok(Checked::default());
+        return Ok(reader);
     }
     let mut head = Head::default();
     for header in message.headers() {
@@ -75,7 +102,6 @@ pub fn judge(message: &Message<'_>, inside: impl Fn(IpAddr) -> bool) -> Result<C
             _ => {}
         }
     }
-    let mut reader = Reader { inside, checked: Checked::default(), parts: 0 };
     match (head.encoding, head.kind) {
         (Encoding::Identity, Some(_)) => reader.content(head.kind()?, body, 0)?,
         (Encoding::Identity, None) => match description(body) {
@@ -84,7 +110,7 @@ pub fn judge(message: &Message<'_>, inside: impl Fn(IpAddr) -> bool) -> Result<C
         },
         _ => return unreadable("Content-Transfer-Encoding of a message", b""),
     }
-    Ok(reader.checked)
+    Ok(reader)
 }
 
 /// What the rows of a message or of a part say about its content.
@@ -219,12 +245,19 @@ struct Reader<F> {
     inside: F,
     checked: Checked,
     parts: usize,
+    /// The memory that the last description takes, if another could stand there.
+    place: Option<Range<usize>>,
 }
 
 impl<F: Fn(IpAddr) -> bool> Reader<F> {
     fn content(&mut self, kind: Kind<'_>, content: &[u8], depth: usize) -> Result<(), Objection> {
         match kind {
-            Kind::Description => self.description(content),
+            Kind::Description => {
+                self.description(content)?;
+                let Range { start, end } = content.as_ptr_range();
+                self.place = Some(start.addr()..end.addr());
+                Ok(())
+            }
             Kind::Multipart(boundary) => {
                 let depth = depth.saturating_add(1);
                 if depth > MAX_DEPTH {
@@ -237,7 +270,10 @@ impl<F: Fn(IpAddr) -> bool> Reader<F> {
                 })
             }
             Kind::Other => match description(content) {
-                Some(text) => self.description(text),
+                Some(text) => {
+                    self.place = None;
+                    self.description(text)
+                }
                 None => Ok(()),
             },
         }
@@ -259,7 +295,11 @@ impl<F: Fn(IpAddr) -> bool> Reader<F> {
         }
         let kind = head.kind()?;
         if head.encoding == Encoding::Identity {
-            return self.content(kind, content, depth);
+            self.content(kind, content, depth)?;
+            if head.length.is_some() {
+                self.place = None;
+            }
+            return Ok(());
         }
         // 2045 6.4
         if matches!(kind, Kind::Multipart(_)) {

@@ -51,6 +51,15 @@ impl Edit {
         length.saturating_add(self.text.len()).saturating_sub(gone)
     }
 
+    /// How long a part of the message will be when edited; splices are within the part or outside.
+    pub fn length_of(&self, part: &Range<usize>) -> usize {
+        let within = |splice: &&Splice| splice.from.start >= part.start && splice.from.end <= part.end;
+        self.splices
+            .iter()
+            .filter(within)
+            .fold(part.len(), |length, splice| length.saturating_add(splice.text.len()).saturating_sub(splice.from.len()))
+    }
+
     /// Where the first text inserted before `at` begins in the edited message.
     pub fn place(&self, at: usize) -> usize {
         let before = self.splices.iter().filter(|splice| splice.from.start < at);
@@ -100,6 +109,7 @@ mod tests {
         assert_eq!(out, b">acd123Ef<");
         assert_eq!([0, 4, 6].map(|at| edit.place(at)), [0, 4, 9]);
         assert_eq!(edit.length(6), out.len());
+        assert_eq!([edit.length_of(&(0..6)), edit.length_of(&(3..5)), edit.length_of(&(2..3))], [out.len(), 5, 1]);
         edit.clear();
         out.clear();
         edit.apply(b"abcdef", &mut out);

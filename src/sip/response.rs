@@ -16,6 +16,8 @@ pub struct Response<'a> {
     pub method: Method,
     /// The `CSeq` method's token.
     pub token: &'a [u8],
+    /// The From tag; empty if there is none.
+    pub from_tag: &'a [u8],
     /// The To tag, if any.
     pub to_tag: Option<&'a [u8]>,
 }
@@ -28,10 +30,10 @@ impl<'a> Response<'a> {
             return Err(fault);
         }
         let via = Via::top(message)?;
-        tag(message, Name::From, Fault::From)?;
+        let from_tag = tag(message, Name::From, Fault::From)?.unwrap_or_default();
         let to_tag = tag(message, Name::To, Fault::To)?;
         message.first(Name::CallId).ok_or(Fault::CallId)?;
         let (_, token) = cseq(message).ok_or(Fault::CSeq)?;
-        Ok(Self { code: *code, via, method: Method::of(token), token, to_tag })
+        Ok(Self { code: *code, via, method: Method::of(token), token, from_tag, to_tag })
     }
 }

@@ -233,6 +233,11 @@ impl<'a> Message<'a> {
         self.head_end
     }
 
+    /// Where the body stands: from behind the empty line to the end.
+    pub fn body_range(&self) -> Range<usize> {
+        self.body_start..self.bytes.len()
+    }
+
     /// The body.
     pub fn body(&self) -> &'a [u8] {
         self.bytes.get(self.body_start..).unwrap_or_default()

@@ -11,8 +11,8 @@ use metrics::{Counter, Gauge, Histogram, SharedString};
 
 use super::loss::Loss;
 use super::metrics::{Labels, Metrics, NONE};
-use crate::config::{Config, ProjectId, RegionId, Transport, TrunkId};
-use crate::core::io::{self, Drop, Outcome, Spoken, Verdict};
+use crate::config::{self, Config, ProjectId, RegionId, Transport, TrunkId};
+use crate::core::io::{self, Ask, Asked, Drop, Outcome, Spoken, Verdict};
 use crate::reason::Reason;
 use crate::sip::{Fault, Method};
 
@@ -78,6 +78,8 @@ struct Region {
     drops: [Counter; Drop::ALL.len()],
     losses: [Counter; Loss::ALL.len()],
     media: [[Counter; Spoken::ALL.len()]; io::Direction::ALL.len()],
+    asked: [[Counter; Asked::ALL.len()]; Ask::ALL.len()],
+    anchored: Counter,
 }
 
 /// What is counted for each transport.
@@ -92,8 +94,7 @@ struct Carried {
 impl Handles {
     /// Registers what a configuration can count. The series of an earlier configuration go on where the labels are the same.
     pub fn new(metrics: Arc<Metrics>, config: Arc<Config>) -> Self {
-        let regions =
-            config.regions.iter().map(|region| Region::new(&metrics, &region.name, region.served || region.leaving)).collect();
+        let regions = config.regions.iter().map(|region| Region::new(&metrics, region)).collect();
         let decision = metrics.histogram("ringfence_decision_seconds", Vec::new());
         let (verdicts, repeats, malformed) = Default::default();
         let mut handles = Self { metrics, config, regions, verdicts, repeats, malformed, decision };
@@ -228,6 +229,21 @@ impl Handles {
         }
     }
 
+    /// `ringfence_relay_requests_total{region,command,result}`.
+    pub fn asked(&self, region: RegionId, ask: Ask, result: Asked) {
+        let counters = self.region(region).and_then(|region| region.asked.get(ask as usize));
+        if let Some(counter) = counters.and_then(|counters| counters.get(result as usize)) {
+            counter.increment(1);
+        }
+    }
+
+    /// `ringfence_relay_calls_total{region}`.
+    pub fn anchored(&self, region: RegionId) {
+        if let Some(region) = self.region(region) {
+            region.anchored.increment(1);
+        }
+    }
+
     /// `ringfence_transactions{region,kind}`.
     pub fn transaction(&self, region: RegionId, invite: bool, opened: bool) {
         let Some(region) = self.region(region) else { return };
@@ -288,8 +304,9 @@ impl Direction {
 
 impl Region {
     /// The handles of a region; of one that is not served, handles that count nothing.
-    fn new(metrics: &Metrics, name: &str, served: bool) -> Self {
-        let name = SharedString::from(name.to_owned());
+    fn new(metrics: &Metrics, region: &config::Region) -> Self {
+        let (name, relayed) = (SharedString::from(region.name.clone()), !region.relays.is_empty());
+        let served = region.served || region.leaving;
         let labels = |more: Labels| [vec![("region", name.clone())], more].concat();
         let counter = |metric, more| if served { metrics.counter(metric, labels(more)) } else { Counter::noop() };
         let gauge = |metric, more| if served { metrics.gauge(metric, labels(more)) } else { Gauge::noop() };
@@ -312,11 +329,17 @@ impl Region {
             let of = |spoken: Spoken| vec![("direction", direction.label().into()), ("result", spoken.label().into())];
             Spoken::ALL.map(|spoken| counter("ringfence_media_checked_total", of(spoken)))
         });
+        let of_relays = |metric, more| if relayed { counter(metric, more) } else { Counter::noop() };
+        let asked = Ask::ALL.map(|ask| {
+            let of = |result: Asked| vec![("command", ask.label().into()), ("result", result.label().into())];
+            Asked::ALL.map(|result| of_relays("ringfence_relay_requests_total", of(result)))
+        });
+        let anchored = of_relays("ringfence_relay_calls_total", Vec::new());
         let transactions = ["non-invite", "invite"].map(|kind| gauge("ringfence_transactions", vec![("kind", kind.into())]));
         let histogram = |metric| if served { metrics.histogram(metric, labels(Vec::new())) } else { Histogram::noop() };
         let (setup, answered) = (histogram("ringfence_setup_seconds"), histogram("ringfence_upstream_seconds"));
         let responses = [const { None }, const { None }].map(|none: Option<Counter>| vec![none; CODES.len() + CLASSES.len()]);
-        Self { name, transports, responses, setup, answered, transactions, drops, losses, media }
+        Self { name, transports, responses, setup, answered, transactions, drops, losses, media, asked, anchored }
     }
 
     fn carried(&self, transport: Transport) -> &Carried {

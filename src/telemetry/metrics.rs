@@ -152,6 +152,8 @@ fn describe() {
     counter!("ringfence_requests_total", "Requests received, by method.");
     counter!("ringfence_verdicts_total", "Decisions on requests: accept, refuse or shadow, and why.");
     counter!("ringfence_media_checked_total", "Messages judged by the media that they speak of, by side and result.");
+    counter!("ringfence_relay_requests_total", "Questions to media relays, by how they ended.");
+    counter!("ringfence_relay_calls_total", "New calls whose offer went through a media relay.");
     counter!("ringfence_responses_total", "Responses received from next hops (in) and sent to whoever asked (out).");
     counter!("ringfence_repeats_total", "Calls that came again after a final refusal: the carrier retries.");
     counter!("ringfence_dns_lookups_total", "Name look-ups by record type and result.");

@@ -43,8 +43,8 @@ impl Record {
     pub fn new(metrics: Arc<Metrics>, config: Arc<Config>, mirror: Mirror) -> Self {
         let handles = Handles::new(metrics, Arc::clone(&config));
         let losses = [const { Limit::new() }; Loss::ALL.len()];
-        let decisions = Decisions::new();
-        Self { config, handles, malformed: Limit::new(), flood: Limit::new(), losses, decisions, mirror }
+        let (malformed, flood, decisions) = (Limit::new(), Limit::new(), Decisions::new());
+        Self { config, handles, malformed, flood, losses, decisions, mirror }
     }
 
     /// Another configuration holds from now on. Its handles are taken by exchange: they are as many as its projects, so making them
@@ -89,6 +89,16 @@ impl Record {
                 }
             }
             Note::Media { region, direction, spoken } => self.handles.media(region, direction, spoken),
+            Note::Asked { region, ask, result } => self.handles.asked(region, ask, result),
+            Note::Relay { region, addr, failure } => {
+                let (region, relay) = (&self.config.region(region).name, addr);
+                if let Some(cause) = failure.map(Failure::label) {
+                    warn!(region, %relay, cause, "media relay is down");
+                } else {
+                    info!(region, %relay, "media relay is up");
+                }
+            }
+            Note::Anchored { region } => self.handles.anchored(region),
             Note::Transactions { region, invite, opened } => self.handles.transaction(region, invite, opened),
         }
     }

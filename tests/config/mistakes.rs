@@ -62,15 +62,47 @@ fn collectors_that_would_take_messages_out_of_their_region() {
 
 #[test]
 fn keys_that_later_work_will_use() {
-    for key in ["audit", "relay"] {
-        wrong(0, &format!("{key} = {{}}"), "1:1", key, "not supported yet", "leave it out");
-    }
+    wrong(0, "audit = {}", "1:1", "audit", "not supported yet", "leave it out");
     wrong(9, "networks = []\ntls = {}", "10:1", "tls", "`region.us.tls` is not supported yet", "leave it out");
     wrong(13, "networks = [\"127.0.3.0/24\"]\ncountries = [\"IE\"]", "14:1", "countries", "not supported yet", "leave it out");
-    wrong(11, "pin = [\"eu\"]\nmedia = \"relay\"", "12:9", "\"relay\"", "not supported yet", "`off`, `warn` or `enforce`");
     wrong(4, "listen = [\"tls:127.0.0.1:5061\"]", "4:11", "\"tls:127.0.0.1:5061\"", "not supported yet", "`udp:` or `tcp:`");
     wrong(6, "upstream = \"sips:127.0.1.1\"", "6:12", "\"sips:127.0.1.1\"", "not supported yet", "sip:host");
     wrong(6, "upstream = \"sip:127.0.1.1;transport=tls\"", "6:12", "\"sip:127.0.1.1;transport=tls\"", "not supported yet", "udp");
+}
+
+#[test]
+fn relays_that_are_none_or_missing() {
+    let (pinned, relayed) = ("pin = [\"eu\"]", "pin = [\"eu\"]\nmedia = \"relay\"");
+    wrong(11, relayed, "12:9", "\"relay\"", "region `eu`, which project `acme` may use, has no `relay`", "relay = [\"udp:");
+    let usual = "upstream = \"127.0.1.1\"";
+    for (relay, what, right) in [
+        ("127.0.1.50:2223", "is no media relay", "`udp:address:port`"),
+        ("tcp:127.0.1.50:2223", "is no media relay", "`udp:address:port`"),
+        ("udp:rtpengine.example.com:2223", "is no media relay", "`udp:address:port`"),
+        ("udp:127.0.1.50", "is no media relay", "`udp:address:port`"),
+        ("udp:127.0.1.50:0", "port 0", "1 to 65535"),
+        ("udp:[::ffff:127.0.1.50]:2223", "is IPv4 within IPv6", "`127.0.1.50:2223`"),
+        ("udp:127.0.9.50:2223", "relay 127.0.9.50 is outside region `eu`", "within the region's `networks`"),
+    ] {
+        wrong(6, &format!("{usual}\nrelay = [\"{relay}\"]"), "7:10", &format!("\"{relay}\""), what, right);
+    }
+    wrong(
+        6,
+        &format!("{usual}\nrelay = [\"udp:127.0.1.50:1\", \"udp:127.0.1.50:1\"]"),
+        "7:30",
+        "\"udp:127.0.1.50:1\"",
+        "stands twice",
+        "once",
+    );
+    let many: Vec<_> = (1..=17).map(|port| format!("\"udp:127.0.1.50:{port}\"")).collect();
+    let found = mistakes(&replaced(6, &format!("{usual}\nrelay = [{}]", many.join(", "))));
+    assert!(found.len() == 1 && found[0].wrong.contains("more relays"), "{found:#?}");
+    // In a region that is not served, or that the project may not use, none is missed.
+    let relay = format!("{usual}\nrelay = [\"udp:127.0.1.50:2223\"]");
+    let text = replaced(6, &relay).replace(pinned, relayed);
+    assert!(text.contains("media = \"relay\""));
+    let config = loads(&text);
+    assert_eq!(config.regions[0].relays, ["127.0.1.50:2223".parse().unwrap()]);
 }
 
 #[test]

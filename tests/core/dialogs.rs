@@ -63,7 +63,7 @@ fn the_forwarded_request_is_what_the_contract_says() {
     assert_eq!(seen.headers("Max-Breadth"), ["60"]);
     let record = seen.headers("Record-Route");
     assert_eq!(record.len(), 1);
-    assert!(record[0].starts_with("<sip:192.0.2.1:5060;lr;rf=02"), "{record:?}");
+    assert!(record[0].starts_with("<sip:192.0.2.1:5060;lr;rf=03"), "{record:?}");
     assert!(seen.text().ends_with(&sdp("10.1.0.20")), "the body is untouched");
 }
 

@@ -12,6 +12,7 @@ mod names;
 mod nearest;
 mod probes;
 mod reasons;
+mod relay;
 mod reload;
 mod selection;
 mod simulation;

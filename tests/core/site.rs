@@ -1,13 +1,15 @@
 //! A core with a configuration, a clock that only the test moves, and eyes on everything that leaves.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ringfence::config::{Config, ListenerId, NextHop, Transport, parse};
-use ringfence::core::io::{Arrival, Attempt, ConnectionId, Destination, Input, Note, Outcome, Output};
+use ringfence::core::io::{
+    Anchor, Arrival, Attempt, Call, ConnectionId, Destination, Exchange, Input, Note, Outcome, Output, Reply, Unanswered,
+};
 use ringfence::core::{Change, Core};
 use ringfence::dns::{Server, Targets};
 
@@ -156,8 +158,20 @@ pub(crate) struct Site {
     pub(crate) mute: bool,
     /// What was asked for.
     pub(crate) asked: Vec<NextHop>,
+    /// What relays are asked, and what they say to it; `None`: nothing yet, [`Site::anchored`] will.
+    pub(crate) relay: Option<Relay>,
+    /// What they were asked.
+    pub(crate) questions: Vec<Anchor>,
+    /// Messages that wait for relays, each call's in order, the first for this answer.
+    pub(crate) kept: HashMap<Call, Kept>,
     out: Vec<Output>,
 }
+
+/// A relay: what it says to a question.
+pub(crate) type Relay = Box<dyn FnMut(&Anchor) -> Result<Reply, Unanswered>>;
+
+/// What is waited for, and the messages that wait.
+type Kept = (Exchange, VecDeque<(Arrival, Vec<u8>)>);
 
 impl Site {
     pub(crate) fn new(text: &str) -> Self {
@@ -168,8 +182,8 @@ impl Site {
         }
         let start = Instant::now();
         let core = Core::new(Arc::clone(&config), Arc::new(targets), [7; 16], 0, start);
-        let (notes, log, zone, mute, asked, out) = Default::default();
-        Self { core, config, start, now: start, notes, log, zone, mute, asked, out }
+        let (notes, log, zone, mute, asked, questions, kept, out) = Default::default();
+        Self { core, config, start, now: start, notes, log, zone, mute, asked, relay: None, questions, kept, out }
     }
 
     pub(crate) fn usual() -> Self {
@@ -219,7 +233,8 @@ impl Site {
             assert!(left.is_empty(), "an answer alone does nothing: {left:?}");
             self.core.handle(self.now, Input::Message { arrival, bytes }, &mut self.out);
         }
-        let mut sent = Vec::new();
+        let alone = self.out.len() == 1;
+        let (mut sent, mut said) = (Vec::new(), Vec::new());
         for output in self.out.drain(..) {
             match output {
                 Output::Send(send) => {
@@ -234,9 +249,39 @@ impl Site {
                 Output::Note(note) => self.notes.push(note),
                 Output::Close(_) => {}
                 Output::Ask(next_hop) => panic!("asked for {next_hop:?} twice, or said more"),
+                Output::Anchor(anchor) => {
+                    if let Some(call) = anchor.exchange.call {
+                        assert!(alone, "nothing else is said of a message that waits");
+                        let (arrival, bytes) = again.expect("only a message waits");
+                        let before = self.kept.insert(call, (anchor.exchange, [(arrival, bytes.to_vec())].into()));
+                        assert!(before.is_none(), "one message of a call waits at a time");
+                    }
+                    said.extend(self.relay.as_mut().map(|relay| (anchor.exchange, relay(&anchor))));
+                    self.questions.push(anchor);
+                }
+                Output::Behind(call) => {
+                    assert!(alone, "nothing else is said of a message that waits");
+                    let (arrival, bytes) = again.expect("only a message waits");
+                    let (_, queue) = self.kept.get_mut(&call).expect("something to wait behind");
+                    queue.push_back((arrival, bytes.to_vec()));
+                }
             }
         }
         self.log.extend(sent.iter().cloned());
+        for (exchange, reply) in said {
+            sent.extend(self.anchored(exchange, reply));
+        }
+        sent
+    }
+
+    /// A relay says something: what waits for it goes on, and what waits behind that.
+    pub(crate) fn anchored(&mut self, exchange: Exchange, reply: Result<Reply, Unanswered>) -> Vec<Sent> {
+        let waits = exchange.call.is_some_and(|call| self.kept.get(&call).is_some_and(|(waits, _)| *waits == exchange));
+        let kept = exchange.call.filter(|_| waits).and_then(|call| self.kept.remove(&call));
+        let mut sent = self.input(Input::Anchored { exchange, reply });
+        for (arrival, bytes) in kept.into_iter().flat_map(|(_, queue)| queue) {
+            sent.extend(self.input(Input::Message { arrival, bytes: &bytes }));
+        }
         sent
     }
 

@@ -3,6 +3,7 @@
 //! A transaction is a few timers and the bytes that may have to be sent again. It knows nothing of regions' rules; those were
 //! applied before it was opened.
 
+use std::net::SocketAddr;
 use std::time::Instant;
 
 use super::io::Attempt;
@@ -23,6 +24,19 @@ pub(crate) use table::Table;
 
 /// A signed Record-Route parameter.
 pub(crate) type Token = [u8; super::token::LENGTH];
+
+/// What a transaction knows of the relay of its call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Moored {
+    /// The relay that took the offer, or is to take it.
+    pub(crate) relay: SocketAddr,
+    /// Whether the request brought the offer: then its answers bring the answer.
+    pub(crate) offered: bool,
+    /// Whether the call has been counted as one that goes through a relay.
+    pub(crate) counted: bool,
+    /// Whether it has been told that the call is over.
+    pub(crate) released: bool,
+}
 
 /// One request that was forwarded, until nothing can be asked about it any more.
 #[derive(Debug)]
@@ -63,6 +77,8 @@ pub(crate) struct Transaction {
     pub(crate) cancelled: bool,
     /// Whether its answer was refused: every call that comes of it is ended.
     pub(crate) refused: bool,
+    /// The relay that its media goes through, if any.
+    pub(crate) moored: Option<Moored>,
     /// When the wheel will wake it first.
     armed: Option<Instant>,
 }
@@ -77,6 +93,11 @@ impl Transaction {
     /// Whether it is an INVITE's.
     pub(crate) fn is_invite(&self) -> bool {
         self.method == Method::Invite
+    }
+
+    /// Whether no call is left once it has ended without success (a BYE: however it has ended).
+    pub(crate) fn ends_call(&self) -> bool {
+        self.is_invite() && self.serving.is_some() || self.method == Method::Bye
     }
 
     /// Whether nobody waits for it any more.
@@ -124,6 +145,8 @@ pub(crate) struct Opening {
     pub(crate) serving: Option<Serving>,
     /// See [`Transaction::method`].
     pub(crate) method: Method,
+    /// See [`Transaction::moored`].
+    pub(crate) moored: Option<Moored>,
     /// See [`Transaction::token`].
     pub(crate) token: Option<Token>,
     /// See [`Transaction::round`].
@@ -154,6 +177,7 @@ impl Opening {
             unmeasured: self.method == Method::Invite,
             cancelled: false,
             refused: false,
+            moored: self.moored,
             armed: None,
         }
     }

@@ -309,3 +309,38 @@ fn md_11_encoded_parts() {
     }
     assert_eq!(part("Content-Transfer-Encoding: base64", &("dj0w".to_owned() + &"QUJD".repeat(8000))), "? SDP size");
 }
+
+#[test]
+fn one_description_can_be_replaced_where_nothing_hangs_on_it() {
+    let sdp = "v=0\r\nc=IN IP4 192.0.2.1\r\nm=audio 9 RTP/AVP 0\r\n";
+    let part = |rows: &str, text: &str| format!("--b\r\n{rows}\r\n{text}\r\n");
+    let (plain, typed) = (part("", "x"), part("Content-Type: application/sdp\r\n", sdp));
+    let found = |kind: &str, body: &str| {
+        let text = format!("INVITE sip:a@b SIP/2.0\r\nContent-Type: {kind}\r\n\r\n{body}");
+        let message = Message::datagram(text.as_bytes()).unwrap();
+        only_description(&message).map(|place| place.map(|place| message.slice(&place).to_vec()))
+    };
+    let multipart = |body: &str| found("multipart/mixed;boundary=b", &format!("{body}--b--\r\n"));
+    let whole = Ok(Some(sdp.as_bytes().to_vec()));
+    assert_eq!(found("application/sdp", sdp), whole);
+    assert_eq!(found("Application / SDP ;charset=x", sdp), whole);
+    for body in [plain.clone() + &typed, typed.clone() + &plain] {
+        assert_eq!(multipart(&body), whole, "{body}");
+    }
+    assert_eq!(multipart(&part("Content-Type: application/sdp\r\nContent-Transfer-Encoding: 8bit\r\n", sdp)), whole);
+    let inner = format!("--c\r\nContent-Type: application/sdp\r\n\r\n{sdp}\r\n--c--");
+    assert_eq!(multipart(&part("Content-Type: multipart/mixed;boundary=c\r\n", &inner)), whole);
+    for none in [multipart(&plain), found("text/plain", "x"), found("application/sdp", "")] {
+        assert_eq!(none, Ok(None));
+    }
+    let encoded =
+        part("Content-Type: application/sdp\r\nContent-Transfer-Encoding: quoted-printable\r\n", &sdp.replace('=', "=3D"));
+    let measured = part(&format!("Content-Type: application/sdp\r\nContent-Length: {}\r\n", sdp.len()), sdp);
+    for body in
+        [typed.clone() + &typed, encoded, measured, part("Content-Type: text/plain\r\n", sdp), typed.clone() + &part("", sdp)]
+    {
+        assert_eq!(multipart(&body), Err(Irreplaceable), "{body}");
+    }
+    assert_eq!(found("text/plain", sdp), Err(Irreplaceable));
+    assert_eq!(found("application/sdp", "v=0\r\nm=audio 9\r\n"), Err(Irreplaceable));
+}

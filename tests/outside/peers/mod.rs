@@ -27,6 +27,7 @@ mod page;
 mod prometheus;
 mod proxies;
 mod rebinding;
+mod relay;
 mod scrape;
 mod sipp;
 mod stale;

@@ -9,7 +9,7 @@ const LOAD: Load = Load { calls: 200, rate: 60 };
 
 /// Both sides of calls that ring for up to a second, on a site.
 fn load(site: &Site) -> (Sipp, Sipp) {
-    let callee = Sipp::server(site, "callee_rings", "udp", site.eu(10), LOAD);
+    let callee = Sipp::server(site, "callee_rings_awhile", "udp", site.eu(10), LOAD);
     (Sipp::caller(site, "caller_loses_nothing", "udp", (site.carrier(20), site.door()), LOAD), callee)
 }
 

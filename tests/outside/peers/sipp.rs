@@ -94,6 +94,16 @@ impl Sipp {
         Self::caller(site, "caller_is_served", "udp", (site.carrier(20), site.door()), load)
     }
 
+    /// A server that answers every call, and sends its media back to where it came from.
+    pub(super) fn echoing_server(site: &Site, addr: SocketAddr) -> Server {
+        Server::run(site, addr, &["-rtp_echo", "-mp", "6000"])
+    }
+
+    /// Callers who are answered and speak for a while, one after the other; `silence.pcma` is what they say.
+    pub(super) fn speaker(site: &Site, calls: u32) -> Self {
+        Self::caller(site, "caller_speaks", "udp", (site.carrier(20), site.door()), Load { calls, rate: 5 })
+    }
+
     /// No more calls; every one must have gone as the scenario says.
     pub(super) fn end(mut self) {
         self.process.must_run();
@@ -124,11 +134,15 @@ pub(super) struct Server {
 impl Server {
     /// Starts it and returns when its port is open.
     pub(super) fn start(site: &Site, addr: SocketAddr) -> Self {
+        Self::run(site, addr, &[])
+    }
+
+    fn run(site: &Site, addr: SocketAddr, more: &[&str]) -> Self {
         let IpAddr::V4(ip) = addr.ip() else { panic!("IPv4 alone") };
         let (name, ip) = (format!("server-{}", ip.octets()[3]), ip.to_string());
         let mut command = Command::new("sipp");
         command.arg("-sf").arg(scenario("server")).args(["-i", &ip, "-mi", &ip, "-p", &addr.port().to_string()]);
-        command.args(["-nostdin", "-trace_counts", "-fd", "1"]);
+        command.args(["-nostdin", "-trace_counts", "-fd", "1"]).args(more);
         let mut process = Process::start(&name, site.directory(), &mut command);
         await_udp(&mut process, addr);
         let counts = site.directory().join(format!("server_{}_counts.csv", process.id()));

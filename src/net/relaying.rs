@@ -1,0 +1,245 @@
+//! Questions to media relays, and the messages that wait for their answers. All on the message thread, none of it blocking.
+//!
+//! Nothing here says what becomes of a message: the core does, when it is handed in again. A relay's socket is connected, so that
+//! nobody else's datagrams get in, and to an address alone that the fence has passed.
+
+use std::cell::RefCell;
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::rc::{Rc, Weak};
+use std::time::{Duration, Instant};
+
+use tokio::net::UdpSocket;
+use tokio::sync::oneshot;
+use tokio::task::{JoinHandle, spawn_local};
+use tokio::time::timeout;
+
+use super::asking::Kept;
+use super::ng;
+use super::worker::Worker;
+use crate::config::ListenerId;
+use crate::core::Change;
+use crate::core::io::{Anchor, Ask, Call, Command, Exchange, Reply, Unanswered};
+use crate::fence::Fenced;
+use crate::telemetry::Seen;
+
+/// How long after each sending of a question the next one follows; after the last it counts as unanswered: 800 ms in all.
+const SENDINGS: [Duration; 4] =
+    [Duration::from_millis(100), Duration::from_millis(100), Duration::from_millis(200), Duration::from_millis(400)];
+/// Questions under way that nobody waits for; beyond: not asked. (Those that messages wait for the core bounds.)
+const UNWAITED: usize = 1024;
+/// The largest datagram.
+const DATAGRAM: usize = 65_535;
+
+/// What waits for relays, and what they were asked.
+#[derive(Debug, Default)]
+pub(super) struct Relaying {
+    queues: HashMap<Call, Queue>,
+    /// Released and not handed in yet.
+    released: usize,
+    links: HashMap<SocketAddr, Link>,
+    unwaited: Rc<()>,
+}
+
+/// The messages of a call: one that waits for a relay, and those behind it.
+#[derive(Debug)]
+struct Queue {
+    exchange: Exchange,
+    messages: VecDeque<Kept>,
+}
+
+impl Relaying {
+    /// Whether nothing waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.queues.is_empty() && self.released == 0
+    }
+
+    /// Keeps a message until a question is answered.
+    pub(super) fn keep(&mut self, exchange: Exchange, seen: &Seen<'_>) {
+        if let Some(call) = exchange.call {
+            let queue = self.queues.entry(call).or_insert_with(|| Queue { exchange, messages: VecDeque::new() });
+            queue.exchange = exchange;
+            queue.messages.push_back(kept(seen));
+        }
+    }
+
+    /// Keeps a message behind those of its call.
+    pub(super) fn queue(&mut self, call: Call, seen: &Seen<'_>) {
+        let queue = self.queues.get_mut(&call);
+        debug_assert!(queue.is_some(), "nothing waits that this message could wait behind");
+        if let Some(queue) = queue {
+            queue.messages.push_back(kept(seen));
+        }
+    }
+
+    /// The messages that have waited for this answer, in order. Each counts as waiting until it is [`Relaying::done`].
+    pub(super) fn release(&mut self, exchange: &Exchange) -> VecDeque<Kept> {
+        let waits = |call: &Call| self.queues.get(call).is_some_and(|queue| queue.exchange == *exchange);
+        let queue = exchange.call.filter(waits).and_then(|call| self.queues.remove(&call));
+        let messages = queue.map(|queue| queue.messages).unwrap_or_default();
+        self.released += messages.len();
+        messages
+    }
+
+    /// A message that was released is handed in again.
+    pub(super) fn done(&mut self) {
+        self.released = self.released.saturating_sub(1);
+    }
+
+    /// The listeners that the messages came by.
+    pub(super) fn listeners(&self) -> impl Iterator<Item = ListenerId> {
+        self.queues.values().flat_map(|queue| &queue.messages).map(|kept| kept.arrival.listener)
+    }
+
+    /// Another configuration: the same messages under its numbers.
+    pub(super) fn renumber(&mut self, change: &Change) {
+        for kept in self.queues.values_mut().flat_map(|queue| &mut queue.messages) {
+            kept.arrival = change.arrival(kept.arrival);
+        }
+    }
+
+    /// Something that is waited for, if anything is.
+    pub(super) fn any(&self) -> Option<Exchange> {
+        self.queues.values().next().map(|queue| queue.exchange)
+    }
+
+    /// Asks. The worker is told of the answer, or that there is none.
+    pub(super) fn ask(&mut self, worker: &Weak<RefCell<Worker>>, anchor: &Anchor) {
+        let unwaited = (anchor.exchange.ask == Ask::Delete).then(|| Rc::clone(&self.unwaited));
+        if unwaited.is_some() && Rc::strong_count(&self.unwaited) > UNWAITED {
+            return;
+        }
+        let (worker, exchange) = (Weak::clone(worker), anchor.exchange);
+        let asking = self.link(anchor.relay).map(|link| link.ask(anchor));
+        spawn_local(async move {
+            let reply = match asking {
+                Ok(asking) => asking.await,
+                Err(_) => Err(Unanswered::Unreachable),
+            };
+            drop(unwaited);
+            if let Some(worker) = worker.upgrade() {
+                worker.borrow_mut().anchored(Instant::now(), exchange, reply);
+            }
+        });
+    }
+
+    fn link(&mut self, relay: Fenced) -> io::Result<&Link> {
+        // A relay that is gone from the configuration keeps a socket: as many as there ever were relays.
+        match self.links.entry(relay.addr()) {
+            std::collections::hash_map::Entry::Occupied(link) => Ok(link.into_mut()),
+            std::collections::hash_map::Entry::Vacant(place) => Ok(place.insert(Link::open(relay)?)),
+        }
+    }
+}
+
+fn kept(seen: &Seen<'_>) -> Kept {
+    Kept { arrival: seen.arrival, bytes: seen.bytes.into() }
+}
+
+/// The socket of one relay.
+#[derive(Debug)]
+struct Link {
+    shared: Rc<Shared>,
+    reader: JoinHandle<()>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    socket: UdpSocket,
+    open: RefCell<HashMap<u128, Open>>,
+}
+
+/// A question that is not answered yet.
+#[derive(Debug)]
+struct Open {
+    answer: oneshot::Sender<Result<Reply, Unanswered>>,
+    /// The call that it ends.
+    ends: Option<Vec<u8>>,
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.reader.abort();
+    }
+}
+
+impl Link {
+    fn open(relay: Fenced) -> io::Result<Self> {
+        let any: SocketAddr = match relay.addr() {
+            SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
+            SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
+        };
+        let socket = std::net::UdpSocket::bind(any)?;
+        socket.connect(relay.addr())?;
+        socket.set_nonblocking(true)?;
+        let shared = Rc::new(Shared { socket: UdpSocket::from_std(socket)?, open: RefCell::default() });
+        let reader = spawn_local(read(Rc::clone(&shared)));
+        Ok(Self { shared, reader })
+    }
+
+    /// Asks, again and again until something comes back.
+    fn ask(&self, anchor: &Anchor) -> impl Future<Output = Result<Reply, Unanswered>> + 'static {
+        let (shared, cookie, question) = (Rc::clone(&self.shared), anchor.exchange.cookie, ng::question(anchor));
+        let (answer, answered) = oneshot::channel();
+        let mut open = shared.open.borrow_mut();
+        let ends = match &anchor.command {
+            Command::Delete { call_id } => Some(call_id.clone()),
+            Command::Session { call_id, .. } => {
+                // It begins anew: what ended it is not repeated any more.
+                open.retain(|_, open| open.ends.as_ref() != Some(call_id));
+                None
+            }
+            Command::Ping => None,
+        };
+        open.insert(cookie, Open { answer, ends });
+        drop(open);
+        async move {
+            let reply = shared.repeat(&question, answered).await;
+            shared.open.borrow_mut().remove(&cookie);
+            reply
+        }
+    }
+}
+
+impl Shared {
+    async fn repeat(
+        &self,
+        question: &[u8],
+        mut answered: oneshot::Receiver<Result<Reply, Unanswered>>,
+    ) -> Result<Reply, Unanswered> {
+        for wait in SENDINGS {
+            // An error may be that of an earlier datagram; what is lost is sent again.
+            if self.socket.send(question).await.is_err() && self.socket.send(question).await.is_err() {
+                return Err(Unanswered::Unreachable);
+            }
+            match timeout(wait, &mut answered).await {
+                Ok(Ok(reply)) => return reply,
+                Ok(Err(_)) => return Err(Unanswered::Unasked),
+                Err(_) => {}
+            }
+        }
+        Err(Unanswered::Silent)
+    }
+}
+
+/// Takes answers for ever.
+async fn read(shared: Rc<Shared>) {
+    let mut buffer = vec![0; DATAGRAM];
+    loop {
+        if let Ok(length) = shared.socket.recv(&mut buffer).await {
+            let answer = buffer.get(..length).and_then(ng::answer);
+            let open = answer.and_then(|(cookie, reply)| Some((shared.open.borrow_mut().remove(&cookie)?, reply)));
+            if let Some((open, reply)) = open {
+                // Nobody may wait any more.
+                let _ = open.answer.send(Ok(reply));
+            }
+        } else {
+            // ICMP: nobody is there. Whatever was asked is not heard.
+            for (_, open) in shared.open.borrow_mut().drain() {
+                let _ = open.answer.send(Err(Unanswered::Unreachable));
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+}
