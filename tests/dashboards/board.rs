@@ -202,15 +202,39 @@ pub(crate) const ROWS: &[(&str, &[Panel])] = &[
     ),
     (
         "Where does media go?",
-        &[lines(
-            "Messages judged by their media",
-            "",
-            "reqps",
-            &[(
-                "sum by (direction, result) (rate(ringfence_media_checked_total{region=~\"$region\"}[5m])) > 0",
-                "{{direction}} {{result}}",
-            )],
-        )],
+        &[
+            lines(
+                "Messages judged by their media",
+                "",
+                "reqps",
+                &[(
+                    "sum by (direction, result) (rate(ringfence_media_checked_total{region=~\"$region\"}[5m])) > 0",
+                    "{{direction}} {{result}}",
+                )],
+            ),
+            Panel {
+                kind: Kind::States,
+                title: "Media relays",
+                about: "rtpengine, where a project has media = relay.",
+                unit: "none",
+                queries: &[("min by (region, relay) (ringfence_relay_up{region=~\"$region\"})", "{{region}} {{relay}}")],
+            },
+            lines(
+                "Questions to relays",
+                "",
+                "reqps",
+                &[(
+                    "sum by (command, result) (rate(ringfence_relay_requests_total{region=~\"$region\"}[5m])) > 0",
+                    "{{command}} {{result}}",
+                )],
+            ),
+            lines(
+                "Calls through relays",
+                "",
+                "reqps",
+                &[("sum by (region) (rate(ringfence_relay_calls_total{region=~\"$region\"}[5m]))", "{{region}}")],
+            ),
+        ],
     ),
     (
         "How long does it take?",
