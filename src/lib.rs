@@ -20,3 +20,4 @@ pub mod net;
 pub mod reason;
 pub mod sip;
 pub mod telemetry;
+pub mod tls;

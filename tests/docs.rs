@@ -15,7 +15,7 @@ use ringfence::core::io::{Arrival, Destination, Health, Input, Outcome, Output, 
 use ringfence::dns::Targets;
 use ringfence::reason::{Class, Profile, Reason};
 use ringfence::sip::{Fault, Method};
-use ringfence::telemetry::{Direction, Handles, Metrics, upstream};
+use ringfence::telemetry::{Direction, Handles, Metrics, certificates, upstream};
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -78,7 +78,8 @@ fn asked(request: &str) -> Vec<(SocketAddr, String)> {
     let now = Instant::now();
     let local = config.listener(ListenerId(0)).addr;
     let mut core = Core::new(config, targets, [7; 16], 0, now);
-    let arrival = Arrival { listener: ListenerId(0), from: "54.171.127.193:5060".parse().unwrap(), local, connection: None };
+    let arrival =
+        Arrival { listener: ListenerId(0), from: "54.171.127.193:5060".parse().unwrap(), local, connection: None, shown: None };
     let mut out = Vec::new();
     core.handle(now, Input::Message { arrival, bytes: request.as_bytes() }, &mut out);
     let sent = |output: &Output| match output {
@@ -152,6 +153,7 @@ fn every_key_is_described_and_no_other() {
         ("The file", ""),
         ("`reject`", "[reject]\n"),
         ("`[region.NAME]`", "[region.eu]\n"),
+        ("`[region.NAME.tls]`", "[region.eu.tls]\n"),
         ("`[project.NAME]`", "[project.acme]\n"),
         ("`[project.NAME.trunk.NAME]`", "[project.acme.trunk.carrier]\n"),
         ("`[admin]`", "[admin]\n"),
@@ -192,6 +194,8 @@ fn described_defaults_are_the_real_ones() {
         ("idle", whole(limits.idle)),
         ("partial", whole(limits.partial)),
         ("connect", whole(limits.connect)),
+        ("handshakes", limits.handshakes.to_string()),
+        ("handshake", whole(limits.handshake)),
     ];
     let timers = [
         ("t1", millis(timers.t1)),
@@ -286,6 +290,7 @@ fn types_and_labels_are_the_exposed_ones() {
         &[false, true].map(|relay| TargetStatus { region, addr, transport, state, since, heard: None, failure: None, relay }),
         &mut exposed,
     );
+    certificates::expose([("eu", std::time::SystemTime::now())], &mut exposed);
     let mut found: BTreeMap<String, (String, BTreeSet<String>)> = BTreeMap::new();
     for line in exposed.lines().filter(|line| line.starts_with("# TYPE ringfence_")) {
         let mut words = line.split(' ').skip(2);

@@ -245,7 +245,7 @@ impl Scene {
     /// Hands the message to the core. Nothing but this is measured.
     pub(crate) fn handle(&mut self) {
         let local = "203.0.113.10:5060".parse().unwrap();
-        let arrival = Arrival { listener: ListenerId(0), from: self.from, local, connection: None };
+        let arrival = Arrival { listener: ListenerId(0), from: self.from, local, connection: None, shown: None };
         self.core.handle(self.now, Input::Message { arrival, bytes: &self.bytes }, &mut self.out);
     }
 }

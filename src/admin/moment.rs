@@ -25,8 +25,13 @@ impl Now {
     /// When that was, to the second.
     pub(super) fn at(&self, then: Instant) -> String {
         let wall = self.wall.checked_sub(self.since(then)).unwrap_or(SystemTime::UNIX_EPOCH);
-        rfc3339(wall.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs())
+        on(wall)
     }
+}
+
+/// That moment, to the second.
+pub(super) fn on(moment: SystemTime) -> String {
+    rfc3339(moment.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs())
 }
 
 /// Seconds since 1970 as `YYYY-MM-DDThh:mm:ssZ`.

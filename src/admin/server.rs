@@ -22,7 +22,7 @@ use super::moment::Now;
 use super::status::Own;
 use super::{Ready, page, status};
 use crate::telemetry::hour::{Hour, Summary};
-use crate::telemetry::{Metrics, upstream};
+use crate::telemetry::{Metrics, certificates, upstream};
 
 /// Connections served at a time; more wait in the kernel.
 const CONNECTIONS: usize = 32;
@@ -176,6 +176,9 @@ impl Sources {
         self.metrics.ready(self.ready.missing().is_empty());
         let mut text = self.metrics.render();
         if let Some(Standing { config, targets }) = standing {
+            let regions = config.regions.iter();
+            let ends = regions.filter_map(|region| Some((region.name.as_str(), region.tls.as_ref()?.certificate.ends)));
+            certificates::expose(ends, &mut text);
             upstream::expose(&config, &targets, &mut text);
         }
         text

@@ -6,13 +6,14 @@ use serde_json::{Value, json};
 
 use super::Ready;
 use super::ask::Known;
-use super::moment::Now;
+use super::moment::{self, Now};
 use crate::config::{Config, Endpoint, Region, RegionId, Transport, Written};
 use crate::core::io::{Failure, TargetStatus};
 use crate::dns::{NameStatus, Server};
 use crate::fence::Networks;
 use crate::reason::Reason;
 use crate::telemetry::hour::{Minute, Summary};
+use crate::tls::Certificate;
 
 /// Rows of refused projects, and of repeating trunks.
 const ROWS: usize = 20;
@@ -87,8 +88,18 @@ fn region(config: &Config, id: RegionId, region: &Region, targets: Option<&[Targ
         "listeners": listeners.map(|of| format!("{}:{}", of.transport.token(), of.addr)).collect::<Vec<_>>(),
         "networks": networks(&region.networks),
         "nearest": region.nearest.iter().map(|&id| config.region(id).name.as_str()).collect::<Vec<_>>(),
+        "tls": region.tls.as_ref().map(|tls| certificate(&tls.certificate, now)),
         "targets": of_region(false),
         "relays": of_region(true),
+    })
+}
+
+fn certificate(certificate: &Certificate, now: Now) -> Value {
+    let left = certificate.ends.duration_since(now.wall).unwrap_or_default();
+    json!({
+        "names": certificate.names,
+        "ends": moment::on(certificate.ends),
+        "ends_in_seconds": left.as_secs(),
     })
 }
 
@@ -177,6 +188,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "the whole object, as it is")]
     fn every_part_is_there_in_its_place() {
         let config = config();
         let steady = Instant::now();
@@ -236,6 +248,7 @@ mod tests {
                     "listeners": ["udp:127.0.0.1:5060"],
                     "networks": ["10.0.0.0/15", "10.2.0.1/32", "2001:db8::/32"],
                     "nearest": ["us"],
+                    "tls": null,
                     "targets": [{
                         "address": "10.0.0.1:5060",
                         "transport": "tcp",
@@ -255,6 +268,7 @@ mod tests {
                     "listeners": [],
                     "networks": ["192.0.2.0/24"],
                     "nearest": [],
+                    "tls": null,
                     "targets": [],
                     "relays": [],
                 },

@@ -114,6 +114,12 @@ pub(super) struct ExplainOptions {
     /// Which listener it would come to: `udp:IP:PORT` as in FILE, IP:PORT, or a region's name. Needed where several regions have one
     #[arg(short, long)]
     pub(super) listener: Option<String>,
+    /// Over TLS: the name that the client would ask for
+    #[arg(long, value_name = "HOST", value_parser = host)]
+    pub(super) sni: Option<String>,
+    /// Over TLS: a name that the client's certificate would prove; may be given several times
+    #[arg(long, value_name = "HOST", value_parser = host)]
+    pub(super) certificate: Vec<String>,
     /// Look up no name. What hangs on one cannot be told then
     #[arg(long)]
     pub(super) offline: bool,
@@ -127,7 +133,7 @@ pub(super) struct ExplainOptions {
 /// Whom to call, and how.
 #[derive(Debug, Args)]
 pub(super) struct ProbeOptions {
-    /// sip:[USER@]HOST[:PORT][;transport=udp|tcp]
+    /// sip:[USER@]HOST[:PORT][;transport=udp|tcp|tls], or sips:…
     pub(super) uri: String,
     /// Send an INVITE without a session description; it is cancelled when it rings, and ended by BYE if somebody answers
     #[arg(long)]
@@ -135,6 +141,9 @@ pub(super) struct ProbeOptions {
     /// The transport, if neither the URI nor DNS is to say it
     #[arg(short, long, value_parser = transports())]
     pub(super) transport: Option<Transport>,
+    /// Over TLS: the certificates in PEM that the endpoint's must be signed by
+    #[arg(long, value_name = "FILE")]
+    pub(super) ca: Option<PathBuf>,
     /// Send nothing to an address that is outside every region of this configuration, and use its name servers
     #[arg(short, long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
@@ -155,7 +164,7 @@ impl ExplainOptions {
 
 /// A host name, lower case and without a dot at the end.
 fn host(text: &str) -> Result<String, String> {
-    let next_hop = crate::config::NextHop::of_host(text.as_bytes(), None, None);
+    let next_hop = crate::config::NextHop::of_host(text.as_bytes(), None, None, false);
     next_hop.map(|next_hop| next_hop.host).ok_or_else(|| "this is no host name".to_owned())
 }
 

@@ -3,8 +3,9 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::arguments::ExplainOptions;
-use crate::config::{Config, Listener, ListenerId};
+use crate::config::{Config, Endpoint, Listener, ListenerId, Transport};
 use crate::core::io::{Arrival, ConnectionId};
+use crate::tls::{Name, Shown};
 
 /// How the message would come in: by the listener that is asked for, or by the only one that it can be.
 pub(super) fn arrival(config: &Config, options: &ExplainOptions) -> Result<Arrival, String> {
@@ -36,7 +37,12 @@ pub(super) fn arrival(config: &Config, options: &ExplainOptions) -> Result<Arriv
     }
     let local = SocketAddr::new(called(config, listener, from), listener.addr.port());
     let connection = listener.transport.reliable().then_some(ConnectionId(0));
-    Ok(Arrival { listener: id, from, local, connection })
+    let known = |name| config.sources.knows(name);
+    let named = options.sni.as_deref().filter(|host| config.endpoints.find(host.as_bytes()) != Endpoint::Unknown);
+    let proven = options.certificate.iter().map(|name| Name::of(name.as_bytes()));
+    let shown = Shown::new(named.map(|host| Name::of(host.as_bytes())), proven, known);
+    let shown = (listener.transport == Transport::Tls).then_some(shown);
+    Ok(Arrival { listener: id, from, local, connection, shown })
 }
 
 /// The address that was called. Of a wildcard listener nobody here knows it; what it advertises will do.

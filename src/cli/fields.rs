@@ -1,11 +1,14 @@
 //! What a configuration says, field by field, so that two can be compared. Every field of the snapshot that a file sets is here.
 
+use std::time::SystemTime;
+
 use sha2::{Digest as _, Sha256};
 
 use super::diff::{Kind, Said, Things};
 use crate::config::{Config, Dns, Health, Hop, Limits, Media, Mode, Project, Region, RegionId, Timers, Trunk};
 use crate::fence::Networks;
 use crate::reason::Profile;
+use crate::tls::Certificate;
 
 /// Everything that a configuration says. Two things of one kind have the same fields in the same order.
 pub(super) fn things(config: &Config) -> Things {
@@ -68,6 +71,7 @@ fn region(config: &Config, region: &Region) -> Vec<(&'static str, Said)> {
         register,
         publish,
         listeners,
+        tls,
         collector,
     } = region;
     let listeners = listeners.iter().map(|&id| config.listener(id));
@@ -80,6 +84,11 @@ fn region(config: &Config, region: &Region) -> Vec<(&'static str, Said)> {
         ("networks", set(networks)),
         ("upstream", one(if upstream.is_empty() { "none".to_owned() } else { upstream.join(", ") })),
         ("nearest", one(names(config, nearest))),
+        ("certificate", one(tls.as_ref().map_or_else(|| "none".to_owned(), |tls| certificate(&tls.certificate)))),
+        (
+            "servers over TLS",
+            one(if tls.as_ref().is_some_and(|tls| tls.client.is_some()) { "believed by upstream_ca" } else { "none" }),
+        ),
         ("relay", Said::Set(relays.iter().map(|addr| format!("udp:{addr}")).collect())),
         ("REGISTER forwarded", one(register)),
         ("PUBLISH forwarded", one(publish)),
@@ -88,6 +97,11 @@ fn region(config: &Config, region: &Region) -> Vec<(&'static str, Said)> {
             one(collector.map_or_else(|| "nobody".to_owned(), |of| format!("{} as node {}", of.to.addr(), of.node))),
         ),
     ]
+}
+
+fn certificate(certificate: &Certificate) -> String {
+    let ends = certificate.ends.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    format!("for {}, until {} seconds of the Unix epoch", certificate.shown(), ends.as_secs())
 }
 
 fn project(config: &Config, project: &Project) -> Vec<(&'static str, Said)> {
@@ -112,14 +126,15 @@ fn project(config: &Config, project: &Project) -> Vec<(&'static str, Said)> {
 }
 
 fn trunk(config: &Config, trunk: &Trunk) -> Vec<(&'static str, Said)> {
-    let Trunk { name: _, project: _, networks, media, outbound, reject } = trunk;
+    let Trunk { name: _, project: _, networks, certificates, media, outbound, reach, reject } = trunk;
     let outbound = outbound.as_ref();
     vec![
         ("networks", set(networks)),
+        ("certificates", Said::Set(certificates.iter().cloned().collect())),
         ("media", set(media)),
         ("next hop", one(outbound.map_or_else(|| "none".to_owned(), |of| hop(config, &of.hop)))),
         ("uri", one(outbound.map_or_else(|| "none".to_owned(), |of| format!("sip:{}", of.hostpart)))),
-        ("outbound_networks", outbound.map_or_else(|| Said::Set([].into()), |of| set(&of.networks))),
+        ("outbound_networks", outbound.map_or_else(|| set(reach), |of| set(&of.networks))),
         ("reject", profile(*reject)),
     ]
 }
@@ -164,6 +179,8 @@ fn settings(config: &Config) -> Vec<(&'static str, String)> {
         idle,
         partial,
         connect,
+        handshakes,
+        handshake,
     } = limits;
     all.extend([
         ("limits.transactions", transactions.to_string()),
@@ -177,6 +194,8 @@ fn settings(config: &Config) -> Vec<(&'static str, String)> {
         ("limits.idle", format!("{idle:?}")),
         ("limits.partial", format!("{partial:?}")),
         ("limits.connect", format!("{connect:?}")),
+        ("limits.handshakes", handshakes.to_string()),
+        ("limits.handshake", format!("{handshake:?}")),
     ]);
     let Timers { t1, t2, t4, c, drain, try_for } = timers;
     all.extend([

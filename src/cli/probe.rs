@@ -4,7 +4,10 @@
 
 use std::io::IsTerminal as _;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
+
+use rustls::ClientConfig;
 
 use super::arguments::ProbeOptions;
 use super::paint::Paint;
@@ -13,6 +16,7 @@ use super::{check, exit_code, print, print_mistakes, probed};
 use crate::config::{self, Config, Dns, NextHop, Transport};
 use crate::dns::{Lookup, Server, Step};
 use crate::sip::uri::{Host, Scheme, Uri};
+use crate::tls::{self, Roots};
 
 mod call;
 mod exchange;
@@ -119,8 +123,9 @@ fn callee(options: &ProbeOptions) -> Result<Callee, String> {
         if text.contains(':') && text.to_ascii_lowercase().starts_with("sip") { text.to_owned() } else { format!("sip:{text}") };
     let wrong = |what: &str| format!("`{text}` {what}; right would be sip:acme.eu.sip.example.com");
     let uri = Uri::parse(text.as_bytes()).map_err(|_| wrong("is no SIP URI"))?;
-    if uri.scheme != Scheme::Sip {
-        return Err(wrong("is not spoken here yet"));
+    let sips = uri.scheme == Scheme::Sips;
+    if uri.scheme == Scheme::Tel {
+        return Err(wrong("has no host"));
     }
     if !uri.headers.is_empty() {
         return Err(wrong("has headers"));
@@ -133,11 +138,15 @@ fn callee(options: &ProbeOptions) -> Result<Callee, String> {
             Some(known.ok_or_else(|| wrong("asks for a transport that is not spoken here yet"))?)
         }
     };
-    let transport = options.transport.or(named);
+    let transport = if sips { Some(Transport::Tls) } else { options.transport.or(named) };
     let place = match uri.host {
-        Some(Host::Address(ip)) => Place::Address(SocketAddr::new(ip, uri.port.unwrap_or(5060))),
+        Some(Host::Address(ip)) => {
+            let port = uri.port.unwrap_or_else(|| transport.unwrap_or(Transport::Udp).port());
+            Place::Address(SocketAddr::new(ip, port))
+        }
         Some(Host::Name(name)) => {
-            Place::Name(NextHop::of_host(name, uri.port, transport).ok_or_else(|| wrong("has no host name"))?)
+            let carried = transport.filter(|_| !sips);
+            Place::Name(NextHop::of_host(name, uri.port, carried, sips).ok_or_else(|| wrong("has no host name"))?)
         }
         None => return Err(wrong("has no host")),
     };
@@ -146,6 +155,12 @@ fn callee(options: &ProbeOptions) -> Result<Callee, String> {
 
 async fn called(options: &ProbeOptions, config: Option<Config>, callee: Callee) -> Result<Probed, u8> {
     let (mut steps, mut failed) = (Vec::new(), false);
+    let settings = options.ca.as_deref().map(believed).transpose().map_err(|what| super::complain(&what, SILENT))?;
+    let name = match &callee.place {
+        Place::Address(_) => None,
+        Place::Name(name) => Some(name.host.clone()),
+    };
+    let verified = settings.as_ref().map(|settings| wire::Verified { settings, name: name.as_deref() });
     let servers = match callee.place {
         Place::Address(addr) => vec![Server { rank: 0, weight: 0, transport: callee.transport, addresses: vec![addr] }],
         Place::Name(name) => {
@@ -161,7 +176,7 @@ async fn called(options: &ProbeOptions, config: Option<Config>, callee: Callee) 
     for (transport, addr) in places.take(MOST) {
         let transport = transport.unwrap_or(Transport::Udp);
         let outside = probed.config.as_ref().is_some_and(|config| config.regions_of(addr).is_empty());
-        let story = if outside { None } else { Some(story(options, &probed.uri, transport, addr).await) };
+        let story = if outside { None } else { Some(story(options, &probed.uri, transport, addr, verified).await) };
         let answered = story.as_ref().is_some_and(|story| story.answer.is_some());
         probed.tried.push(Tried { addr, transport, story });
         if answered {
@@ -171,10 +186,23 @@ async fn called(options: &ProbeOptions, config: Option<Config>, callee: Callee) 
     Ok(probed)
 }
 
-async fn story(options: &ProbeOptions, uri: &str, transport: Transport, addr: SocketAddr) -> Story {
+/// How endpoints are verified by the certificates of a file.
+fn believed(file: &std::path::Path) -> Result<Arc<ClientConfig>, String> {
+    let text = std::fs::read(file).map_err(|error| format!("{}: {error}", file.display()))?;
+    let settings = Roots::read(&text).and_then(|roots| tls::client(None, &roots));
+    settings.map_err(|unfit| format!("{}: {unfit}", file.display()))
+}
+
+async fn story(
+    options: &ProbeOptions,
+    uri: &str,
+    transport: Transport,
+    addr: SocketAddr,
+    verified: Option<wire::Verified<'_>>,
+) -> Story {
     let within = Duration::from_secs(options.timeout);
     let broken = |what: String| Story { broken: Some(what), ..Story::default() };
-    let wire = match tokio::time::timeout(within, wire::Wire::open(transport, addr)).await {
+    let wire = match tokio::time::timeout(within, wire::Wire::open(transport, addr, verified)).await {
         Err(_) => return broken("it takes no connection".to_owned()),
         Ok(Err(error)) => return broken(error.to_string()),
         Ok(Ok(wire)) => wire,

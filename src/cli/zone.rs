@@ -71,6 +71,7 @@ pub(super) fn zone(path: &Path, ttl: u32, apex: Option<&Apex<'_>>) -> u8 {
 /// protects more comes first. The order is one for all: who follows RFC 3403 4.1 tries no other.
 const fn service(transport: Transport) -> (u16, &'static str, &'static str) {
     match transport {
+        Transport::Tls => (10, "SIPS+D2T", "_sips._tcp"),
         Transport::Tcp => (20, "SIP+D2T", "_sip._tcp"),
         Transport::Udp => (30, "SIP+D2U", "_sip._udp"),
     }

@@ -71,6 +71,14 @@ pub(super) fn limits(file: &file::Limits, timers: &Timers, report: &mut Report) 
         idle: within(&file.idle, second.saturating_mul(120).max(patience), patience, DAY, report),
         partial: within(&file.partial, second.saturating_mul(10), Duration::from_millis(100), DAY, report),
         connect: within(&file.connect, second.saturating_mul(2), Duration::from_millis(10), second.saturating_mul(60), report),
+        handshakes: count(&file.handshakes, 1024),
+        handshake: within(
+            &file.handshake,
+            second.saturating_mul(5),
+            Duration::from_millis(100),
+            second.saturating_mul(60),
+            report,
+        ),
     }
 }
 

@@ -38,11 +38,9 @@ pub(super) struct Names {
 impl Names {
     fn hop(&mut self, written: &Written) -> Hop {
         match (&written.host, written.address()) {
-            (Host::Name(host), _) => {
-                Hop::Name(self.id(NextHop { host: host.clone(), port: written.port, transport: written.transport }))
-            }
+            (Host::Name(host), _) => Hop::Name(self.id(written.next_hop(host))),
             (Host::Address(ip), addr) => {
-                Hop::Address { addr: addr.unwrap_or_else(|| SocketAddr::new(*ip, 0)), transport: written.transport }
+                Hop::Address { addr: addr.unwrap_or_else(|| SocketAddr::new(*ip, 0)), transport: written.over() }
             }
         }
     }
@@ -172,7 +170,9 @@ fn build_region(
         missing("upstream", "its SIP servers, for example upstream = \"sip:livekit.eu.internal\"", report);
     }
     let networks: Networks = values(&region.networks);
-    let tcp = good(&region.listen).is_none_or(|listen| listen.iter().any(|listener| listener.value.0 == Transport::Tcp));
+    let listens = |on| {
+        good(&region.listen).is_none_or(|listen| listen.iter().any(|listener| listener.value.0 == on || on == Transport::Udp))
+    };
     let mut upstream = Vec::new();
     for hop in good(&region.upstream).into_iter().flatten() {
         if let Some(addr) = hop.value.address()
@@ -182,9 +182,10 @@ fn build_region(
             let wrong = format!("upstream {} is outside region `{}`", addr.ip(), name.value);
             report.mistake(&hop.place, wrong, "an address within the region's `networks`, or its network added to them");
         }
-        if served && hop.value.transport == Some(Transport::Tcp) && !tcp {
-            let wrong = format!("an upstream over TCP, but region `{}` does not listen on TCP", name.value);
-            report.mistake(&hop.place, wrong, "a `tcp:` listener beside it: requests in dialogs come back to it");
+        if let Some(over) = hop.value.over().filter(|&over| served && !listens(over)) {
+            let wrong = format!("an upstream over {0}, but region `{1}` does not listen on {0}", over.via(), name.value);
+            let right = format!("a `{}:` listener beside it: requests in dialogs come back to it", over.token());
+            report.mistake(&hop.place, wrong, right);
         }
         upstream.push(built.names.hop(&hop.value));
     }
@@ -209,6 +210,7 @@ fn build_region(
         register: methods.contains(&Method::Register),
         publish: methods.contains(&Method::Publish),
         listeners: if served { bind(region, id, built, report) } else { Vec::new() },
+        tls: None,
         collector: None,
     }
 }
@@ -327,13 +329,24 @@ fn build_trunk(
     report: &mut Report,
 ) -> Trunk {
     let name = &trunk.name;
-    if matches!(trunk.networks, Ok(None)) || good(&trunk.networks).is_some_and(Vec::is_empty) {
+    let empty = |networks: &Read<Vec<_>>| matches!(networks, Ok(None)) || good(networks).is_some_and(Vec::is_empty);
+    let certified = !matches!(trunk.certificates, Ok(None));
+    if good(&trunk.certificates).is_some_and(Vec::is_empty) {
+        report.mistake(&name.place, "no certificate would do", "names as in certificates = [\"sbc.carrier.example\"]");
+    }
+    if empty(&trunk.networks) && !certified {
         let right = "where it signals from, for example networks = [\"192.0.2.0/28\"]";
         report.mistake(&name.place, format!("trunk `{}` has no `networks`", name.value), right);
     }
     let networks: Networks = values(&trunk.networks);
     let outbound = good(&trunk.uri).map(|uri| build_outbound(trunk, uri, &networks, pin, built, report));
-    if matches!(trunk.uri, Ok(None)) && matches!(trunk.outbound_networks, Ok(Some(_))) {
+    let anywhere = certified && empty(&trunk.networks);
+    if anywhere && empty(&trunk.outbound_networks) {
+        let wrong =
+            format!("trunk `{}` may signal from everywhere, and no request inside its calls may go back there", name.value);
+        report.warning(&name.place, wrong, "the carrier's networks, in `networks` or `outbound_networks`");
+    }
+    if matches!(trunk.uri, Ok(None)) && matches!(trunk.outbound_networks, Ok(Some(_))) && !anywhere {
         let right = "the carrier's `uri` beside it, or leave it out";
         report.mistake(&trunk.outbound_place, "`outbound_networks` without `uri` does nothing", right);
     }
@@ -341,8 +354,10 @@ fn build_trunk(
         name: name.value.clone(),
         project,
         networks,
+        certificates: good(&trunk.certificates).into_iter().flatten().map(|placed| placed.value.clone()).collect(),
         media: values(&trunk.media),
         outbound,
+        reach: values(&trunk.outbound_networks),
         reject: good(&trunk.reject).map_or(reject, |reject| reject.value),
     }
 }
@@ -367,16 +382,19 @@ fn build_outbound(
         let wrong = format!("{} is outside the trunk's outbound networks", addr.ip());
         report.mistake(&uri.place, wrong, "its network in `outbound_networks` (the trunk's `networks` if absent)");
     }
-    if known && outbound.is_empty() && good(&trunk.outbound_networks).is_some() {
+    let unnamed =
+        trunk.networks.is_ok() && matches!(trunk.outbound_networks, Ok(None)) && !matches!(trunk.certificates, Ok(None));
+    if known && outbound.is_empty() && (good(&trunk.outbound_networks).is_some() || unnamed) {
         report.mistake(&trunk.outbound_place, "no network: no call could go out", "the networks that `uri` may resolve to");
     }
-    if uri.value.transport == Some(Transport::Tcp) {
+    if let Some(over) = uri.value.over().filter(|over| over.reliable()) {
         for (region, id) in built.regions.iter().zip(0..) {
             let used = region.served && pin.is_none_or(|pin| pin.contains(&RegionId(id)));
-            let tcp = |id: &ListenerId| built.listeners.get(usize::from(id.0)).is_some_and(|at| at.transport == Transport::Tcp);
-            if used && !region.listeners.is_empty() && !region.listeners.iter().any(tcp) {
-                let wrong = format!("a trunk over TCP, but region `{}` does not listen on TCP", region.name);
-                report.mistake(&uri.place, wrong, "a `tcp:` listener in that region: requests in dialogs come back to it");
+            let listens = |id: &ListenerId| built.listeners.get(usize::from(id.0)).is_some_and(|at| at.transport == over);
+            if used && !region.listeners.is_empty() && !region.listeners.iter().any(listens) {
+                let wrong = format!("a trunk over {0}, but region `{1}` does not listen on {0}", over.via(), region.name);
+                let right = format!("a `{}:` listener in that region: requests in dialogs come back to it", over.token());
+                report.mistake(&uri.place, wrong, right);
             }
         }
     }

@@ -48,6 +48,8 @@ pub(super) struct Limits {
     pub(super) idle: Read<Placed<Duration>>,
     pub(super) partial: Read<Placed<Duration>>,
     pub(super) connect: Read<Placed<Duration>>,
+    pub(super) handshakes: Read<Placed<u64>>,
+    pub(super) handshake: Read<Placed<Duration>>,
 }
 
 /// `[timers]`.
@@ -82,6 +84,18 @@ pub(super) struct Region {
     pub(super) nearest: Read<Vec<Placed<String>>>,
     pub(super) relays: Read<Vec<Placed<SocketAddr>>>,
     pub(super) methods: Read<Vec<Placed<Method>>>,
+    pub(super) tls: Option<Tls>,
+}
+
+/// `[region.*.tls]`.
+#[derive(Debug)]
+pub(super) struct Tls {
+    pub(super) place: Place,
+    pub(super) certificate: Read<Placed<String>>,
+    pub(super) key: Read<Placed<String>>,
+    pub(super) client_ca: Read<Placed<String>>,
+    pub(super) client_auth: Read<Placed<bool>>,
+    pub(super) upstream_ca: Read<Placed<String>>,
 }
 
 /// `[project.*]`.
@@ -102,6 +116,7 @@ pub(super) struct Project {
 pub(super) struct Trunk {
     pub(super) name: Placed<String>,
     pub(super) networks: Read<Vec<Placed<IpNet>>>,
+    pub(super) certificates: Read<Vec<Placed<String>>>,
     pub(super) media: Read<Vec<Placed<IpNet>>>,
     pub(super) uri: Read<Placed<Written>>,
     pub(super) outbound_networks: Read<Vec<Placed<IpNet>>>,
@@ -156,7 +171,6 @@ pub(super) fn read_main(table: &DeTable<'_>, parts: &mut Parts, report: &mut Rep
     }
     read_parts(&mut top, parts, report);
     top.later("audit", report);
-    top.later("tls", report);
     top.close(report);
     main
 }
@@ -172,7 +186,6 @@ pub(super) fn read_included(file: usize, table: &DeTable<'_>, parts: &mut Parts,
         }
     }
     top.later("audit", report);
-    top.later("tls", report);
     top.close(report);
 }
 
@@ -189,6 +202,7 @@ fn read_parts(top: &mut Table<'_>, parts: &mut Parts, report: &mut Report) {
 
 fn read_region(name: Placed<String>, mut table: Table<'_>, report: &mut Report) -> Region {
     let upstream = table.take("upstream").map(|upstream| upstream.one_or_more(report, hop::upstream));
+    let tls = section(&mut table, "tls", report).map(|tls| read_tls(tls, report));
     let region = Region {
         name,
         hostname: text(&mut table, "hostname", report, value::hostname),
@@ -199,10 +213,23 @@ fn read_region(name: Placed<String>, mut table: Table<'_>, report: &mut Report) 
         nearest: list(&mut table, "nearest", report, value::text),
         relays: list(&mut table, "relay", report, value::relay),
         methods: list(&mut table, "methods", report, value::method),
+        tls,
     };
-    table.later("tls", report);
     table.close(report);
     region
+}
+
+fn read_tls(mut table: Table<'_>, report: &mut Report) -> Tls {
+    let tls = Tls {
+        place: table.place.clone(),
+        certificate: text(&mut table, "certificate", report, value::text),
+        key: text(&mut table, "key", report, value::text),
+        client_ca: text(&mut table, "client_ca", report, value::text),
+        client_auth: text(&mut table, "client_auth", report, value::client_auth),
+        upstream_ca: text(&mut table, "upstream_ca", report, value::text),
+    };
+    table.close(report);
+    tls
 }
 
 fn read_project(name: Placed<String>, mut table: Table<'_>, report: &mut Report) -> Project {
@@ -235,15 +262,14 @@ fn read_trunk(name: Placed<String>, mut table: Table<'_>, report: &mut Report) -
     let trunk = Trunk {
         name,
         networks: list(&mut table, "networks", report, value::network),
+        certificates: list(&mut table, "certificates", report, value::hostname),
         media: list(&mut table, "media", report, value::network),
         uri: text(&mut table, "uri", report, hop::uri),
         outbound_networks: optional(outbound.map(|outbound| outbound.strings(report, value::network))),
         outbound_place,
         reject: read_reject(&mut table, report),
     };
-    for key in ["countries", "tls"] {
-        table.later(key, report);
-    }
+    table.later("countries", report);
     table.close(report);
     trunk
 }
@@ -292,6 +318,8 @@ fn read_limits(section: Option<Table<'_>>, report: &mut Report) -> Limits {
         idle: timer(section_ref, "idle", report),
         partial: timer(section_ref, "partial", report),
         connect: timer(section_ref, "connect", report),
+        handshakes: count("handshakes", 1_000_000, section_ref, report),
+        handshake: timer(section_ref, "handshake", report),
     };
     if let Some(section) = section {
         section.close(report);

@@ -4,9 +4,9 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::Transport;
 use super::report::Wrong;
 use super::value::{is_hostname, literal, plain};
+use super::{NextHop, Transport};
 
 /// A next hop as written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,6 +14,8 @@ pub(super) struct Written {
     pub(super) host: Host,
     pub(super) port: Option<u16>,
     pub(super) transport: Option<Transport>,
+    /// Whether it is a `sips:` URI.
+    pub(super) secure: bool,
     /// `host[:port][;parameters]`, for a Request-URI.
     pub(super) hostpart: String,
 }
@@ -30,20 +32,34 @@ impl Written {
     /// The address to send to, if it is written as one.
     pub(super) fn address(&self) -> Option<SocketAddr> {
         match self.host {
-            Host::Address(ip) => Some(SocketAddr::new(ip, self.port.unwrap_or(5060))),
+            Host::Address(ip) => {
+                Some(SocketAddr::new(ip, self.port.unwrap_or_else(|| self.over().unwrap_or(Transport::Udp).port())))
+            }
             Host::Name(_) => None,
         }
     }
+
+    /// The next hop that it is, its host being this name. A `sips:` URI means TLS whatever it says of what carries that.
+    pub(super) fn next_hop(&self, host: &str) -> NextHop {
+        let transport = if self.secure { None } else { self.transport };
+        NextHop { host: host.to_owned(), port: self.port, transport, secure: self.secure }
+    }
+
+    /// The transport that the URI means: `sips:` is TLS, whatever carries it.
+    pub(super) fn over(&self) -> Option<Transport> {
+        if self.secure { Some(Transport::Tls) } else { self.transport }
+    }
 }
 
-const UPSTREAM: &str = "`sip:host[:port][;transport=udp|tcp]`, `host:port` or an address, for example `sip:livekit.eu.internal`";
-const URI: &str = "`sip:host[:port][;parameters]`, for example `sip:acme.pstn.example.com`";
+const UPSTREAM: &str = "`sip:host[:port][;transport=udp|tcp|tls]`, `sips:host[:port]`, `host:port` or an address, for example `sip:livekit.eu.internal`";
+const TRANSPORTS: &str = "`transport=udp`, `transport=tcp` or `transport=tls`";
+const URI: &str = "`sip:host[:port][;parameters]` or `sips:…`, for example `sip:acme.pstn.example.com`";
 
 /// An upstream: a SIP URI without a user, or a host with or without a port. No parameter but `transport`: a message goes to
 /// an upstream with its own Request-URI.
 pub(super) fn upstream(text: &str) -> Result<Written, Wrong> {
-    let rest = strip_scheme(text, UPSTREAM)?.unwrap_or(text);
-    let (written, other) = read(text, rest, UPSTREAM)?;
+    let (rest, secure) = strip_scheme(text).unwrap_or((text, false));
+    let (written, other) = read(text, rest, secure, UPSTREAM)?;
     match other {
         Some(name) => Err(Wrong::new(format!("parameter `{name}` means nothing for an upstream"), UPSTREAM)),
         None => Ok(written),
@@ -52,22 +68,21 @@ pub(super) fn upstream(text: &str) -> Result<Written, Wrong> {
 
 /// A trunk's outbound URI: a SIP URI without a user.
 pub(super) fn uri(text: &str) -> Result<Written, Wrong> {
-    match strip_scheme(text, URI)? {
-        Some(rest) => read(text, rest, URI).map(|(written, _)| written),
+    match strip_scheme(text) {
+        Some((rest, secure)) => read(text, rest, secure, URI).map(|(written, _)| written),
         None => Err(Wrong::new(format!("`{text}` is no SIP URI"), URI)),
     }
 }
 
-fn strip_scheme<'t>(text: &'t str, right: &str) -> Result<Option<&'t str>, Wrong> {
-    let scheme = |scheme: &str| text.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme));
-    if scheme("sips:") {
-        return Err(Wrong::new("`sips:` is not supported yet", right));
-    }
-    Ok(if scheme("sip:") { text.get(4..) } else { None })
+/// What follows the scheme, and whether that is `sips:`.
+fn strip_scheme(text: &str) -> Option<(&str, bool)> {
+    let after = |scheme: &str| text.split_at_checked(scheme.len()).filter(|(start, _)| start.eq_ignore_ascii_case(scheme));
+    let rest = after("sips:").map(|(_, rest)| (rest, true));
+    rest.or_else(|| after("sip:").map(|(_, rest)| (rest, false)))
 }
 
 /// The hop, and the first parameter beside `transport`, if any.
-fn read<'t>(text: &str, rest: &'t str, right: &str) -> Result<(Written, Option<&'t str>), Wrong> {
+fn read<'t>(text: &str, rest: &'t str, secure: bool, right: &str) -> Result<(Written, Option<&'t str>), Wrong> {
     if rest.contains('@') {
         return Err(Wrong::new(format!("`{text}` has a user part; a call brings its own"), right));
     }
@@ -95,17 +110,19 @@ fn read<'t>(text: &str, rest: &'t str, right: &str) -> Result<(Written, Option<&
             _ => other = other.or(Some(name)),
         }
     }
-    Ok((Written { host, port, transport, hostpart: rest.to_owned() }, other))
+    if secure && transport == Some(Transport::Udp) {
+        return Err(Wrong::new("`sips:` over UDP cannot be", "`sips:` without `transport`: it means TLS"));
+    }
+    Ok((Written { host, port, transport, secure, hostpart: rest.to_owned() }, other))
 }
 
 fn read_transport(value: &str) -> Result<Transport, Wrong> {
     match value.to_ascii_lowercase().as_str() {
         "udp" => Ok(Transport::Udp),
         "tcp" => Ok(Transport::Tcp),
-        "tls" | "ws" | "wss" | "sctp" => {
-            Err(Wrong::new(format!("`transport={value}` is not supported yet"), "`transport=udp` or `transport=tcp`"))
-        }
-        _ => Err(Wrong::new(format!("`{value}` is no transport"), "`transport=udp` or `transport=tcp`")),
+        "tls" => Ok(Transport::Tls),
+        "ws" | "wss" | "sctp" => Err(Wrong::new(format!("`transport={value}` is not supported"), TRANSPORTS)),
+        _ => Err(Wrong::new(format!("`{value}` is no transport"), TRANSPORTS)),
     }
 }
 

@@ -1,10 +1,11 @@
 //! From files to the snapshot, or to every mistake at once.
 //!
-//! The only part of the configuration that touches the disk: the files, and the route key's content.
+//! The only part of the configuration that touches the disk, with `secure` for certificates: the files, and the route key's content.
 
 use std::fmt::Write as _;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use sha2::{Digest as _, Sha256};
 use toml::de::DeTable;
@@ -13,7 +14,7 @@ use super::build::{build, good};
 use super::file::{self, Main, Parts};
 use super::report::{File, Place, Placed, Report};
 use super::source::Sources;
-use super::{Config, ConfigError, Dns, Secret, bounds, hep, include, overlap, warning};
+use super::{Config, ConfigError, Dns, Secret, bounds, hep, include, overlap, secure, warning};
 use crate::reason::Profile;
 
 /// Longest file that is read, in octets.
@@ -93,6 +94,7 @@ fn assemble(main_file: File, includes: bool, mut report: Report) -> Result<Confi
 
 fn snapshot(main: &Main, parts: &Parts, folder: &Path, files: &[File], report: &mut Report) -> Config {
     let mut built = build(main, parts, report);
+    let read = secure::read(parts, &mut built, folder, SystemTime::now(), report);
     if let Some(hep) = &main.hep {
         hep::build(hep, &mut built, report);
     }
@@ -102,9 +104,10 @@ fn snapshot(main: &Main, parts: &Parts, folder: &Path, files: &[File], report: &
     let limits = bounds::limits(&main.limits, &timers, report);
     let trunks = || (0..).map(super::TrunkId).zip(&built.trunks);
     Config {
-        digest: digest(files),
+        digest: digest(files, &read),
         files: files.iter().map(|file| file.path.clone()).collect(),
-        sources: Sources::of(trunks().map(|(id, trunk)| (id, &trunk.networks))),
+        sources: Sources::of(trunks().map(|(id, trunk)| (id, &trunk.networks)))
+            .certified(trunks().map(|(id, trunk)| (id, trunk.certificates.as_slice()))),
         regions: built.regions,
         projects: built.projects,
         trunks: built.trunks,
@@ -141,7 +144,7 @@ fn read_text(path: &Path) -> Result<String, String> {
     String::from_utf8(bytes).map_err(|error| format!("not UTF-8 at octet {}", error.utf8_error().valid_up_to()))
 }
 
-fn read(path: &Path, longest: u64) -> Result<Vec<u8>, String> {
+pub(super) fn read(path: &Path, longest: u64) -> Result<Vec<u8>, String> {
     let cannot = |error: std::io::Error| format!("cannot be read: {error}");
     // Anything but a file (a pipe, a device) could block or never end.
     if !std::fs::metadata(path).map_err(cannot)?.is_file() {
@@ -153,10 +156,14 @@ fn read(path: &Path, longest: u64) -> Result<Vec<u8>, String> {
     if bytes.len() as u64 > longest { Err(format!("is longer than {longest} octets")) } else { Ok(bytes) }
 }
 
-fn digest(files: &[File]) -> String {
+/// Of the files and of the certificates that they name, so that it changes when one of those does.
+fn digest(files: &[File], certificates: &[Vec<u8>]) -> String {
     let mut hash = Sha256::new();
     for file in files {
         hash.update(&file.text);
+    }
+    for certificate in certificates {
+        hash.update(certificate);
     }
     hash.finalize().iter().fold(String::with_capacity(64), |mut hex, octet| {
         // Writing to a string cannot fail.

@@ -6,10 +6,12 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::fence::{Fenced, Networks};
 use crate::reason::Profile;
+use crate::tls::{Certificate, Shown};
 
 mod bounds;
 mod build;
@@ -22,6 +24,7 @@ mod include;
 mod load;
 mod overlap;
 mod report;
+mod secure;
 mod source;
 mod succeed;
 mod table;
@@ -32,7 +35,7 @@ mod warning;
 pub use endpoint::{Endpoint, Endpoints};
 pub use error::{ConfigError, Mistake};
 pub use load::{load, parse};
-pub use source::Sources;
+pub use source::{Callers, Sources};
 pub use succeed::Needed;
 pub use uses::{Use, Written};
 
@@ -66,31 +69,49 @@ pub enum Transport {
     Udp,
     /// A stream framed by Content-Length.
     Tcp,
+    /// The same within TLS.
+    Tls,
 }
 
 impl Transport {
     /// Every transport, in the order of the discriminants.
-    pub const ALL: [Self; 2] = [Self::Udp, Self::Tcp];
+    pub const ALL: [Self; 3] = [Self::Udp, Self::Tcp, Self::Tls];
 
-    /// As in metric labels and in the `transport` URI parameter: `udp`, `tcp`.
+    /// As in metric labels and in the `transport` URI parameter: `udp`, `tcp`, `tls`.
     pub const fn token(self) -> &'static str {
         match self {
             Self::Udp => "udp",
             Self::Tcp => "tcp",
+            Self::Tls => "tls",
         }
     }
 
-    /// As in Via: `UDP`, `TCP`.
+    /// As in Via: `UDP`, `TCP`, `TLS`.
     pub const fn via(self) -> &'static str {
         match self {
             Self::Udp => "UDP",
             Self::Tcp => "TCP",
+            Self::Tls => "TLS",
         }
     }
 
     /// Whether the transport delivers or says that it did not: no retransmission timers (RFC 3261 17).
     pub const fn reliable(self) -> bool {
-        matches!(self, Self::Tcp)
+        matches!(self, Self::Tcp | Self::Tls)
+    }
+
+    /// The port of a hop that names none (RFC 3261 19.1.2).
+    pub const fn port(self) -> u16 {
+        if matches!(self, Self::Tls) { 5061 } else { 5060 }
+    }
+
+    /// The parameter of a `sip:` URI that names it; UDP goes without saying.
+    pub const fn parameter(self) -> &'static str {
+        match self {
+            Self::Udp => "",
+            Self::Tcp => ";transport=tcp",
+            Self::Tls => ";transport=tls",
+        }
     }
 }
 
@@ -161,8 +182,21 @@ pub struct Region {
     pub publish: bool,
     /// Its sockets.
     pub listeners: Vec<ListenerId>,
+    /// Its certificate, and whom it believes.
+    pub tls: Option<Tls>,
     /// Who gets a copy of its messages.
     pub collector: Option<Collector>,
+}
+
+/// A region's certificate, and whom it believes (`[region.*.tls]`).
+#[derive(Clone, Debug)]
+pub struct Tls {
+    /// What its certificate says.
+    pub certificate: Certificate,
+    /// For connections that are accepted; they choose among the certificates of all served regions.
+    pub server: Arc<rustls::ServerConfig>,
+    /// For connections that are opened; `None`: no roots are known, so none can be.
+    pub client: Option<Arc<rustls::ClientConfig>>,
 }
 
 /// Who gets a copy of a region's messages (`[hep]`): somebody inside that region.
@@ -197,6 +231,8 @@ pub struct NextHop {
     pub port: Option<u16>,
     /// The transport written, if any: then there is no NAPTR look-up.
     pub transport: Option<Transport>,
+    /// Whether it is a `sips:` URI's: nothing but TLS will do.
+    pub secure: bool,
 }
 
 /// A customer.
@@ -247,12 +283,16 @@ pub struct Trunk {
     pub name: String,
     /// Whose it is.
     pub project: ProjectId,
-    /// Where it signals from.
+    /// Where it signals from; empty: its certificate alone says who it is.
     pub networks: Networks,
+    /// Names of which its client certificate must have one, lower case; empty: none is needed. With `networks` both must hold.
+    pub certificates: Vec<String>,
     /// Where its RTP comes from, on top of the region's networks.
     pub media: Networks,
     /// Where its outbound calls go.
     pub outbound: Option<Outbound>,
+    /// Where requests inside its calls may go beside `networks`: those that `outbound_networks` names.
+    pub reach: Networks,
     /// What makes it stop.
     pub reject: Profile,
 }
@@ -262,7 +302,7 @@ pub struct Trunk {
 pub struct Outbound {
     /// The hop.
     pub hop: Hop,
-    /// What follows the user part in the Request-URI sent: `host[:port][;parameters]` of the configured URI.
+    /// What follows the user part in the Request-URI sent, whose scheme is the call's: `host[:port][;parameters]` of the configured URI.
     pub hostpart: String,
     /// The only addresses that the hop may resolve to.
     pub networks: Networks,
@@ -315,6 +355,10 @@ pub struct Limits {
     pub partial: Duration,
     /// How long connecting to an upstream may take.
     pub connect: Duration,
+    /// TLS handshakes with clients under way; beyond: the oldest is given up.
+    pub handshakes: usize,
+    /// How long a TLS handshake may take.
+    pub handshake: Duration,
 }
 
 /// RFC 3261 timers (17.1.1.1, appendix A).
@@ -360,9 +404,9 @@ impl std::fmt::Debug for Secret {
 impl NextHop {
     /// The next hop of a host name that somebody sent; `None` if it is none: letters, digits and hyphens in labels, as hosts have
     /// them, and no address in disguise.
-    pub fn of_host(host: &[u8], port: Option<u16>, transport: Option<Transport>) -> Option<Self> {
+    pub fn of_host(host: &[u8], port: Option<u16>, transport: Option<Transport>, secure: bool) -> Option<Self> {
         let host = std::str::from_utf8(host.strip_suffix(b".").unwrap_or(host)).ok()?.to_ascii_lowercase();
-        (value::is_hostname(&host) && !host.contains('_')).then_some(Self { host, port, transport })
+        (value::is_hostname(&host) && !host.contains('_')).then_some(Self { host, port, transport, secure })
     }
 }
 
@@ -385,14 +429,25 @@ impl Config {
         &self.trunks[id.0 as usize]
     }
 
+    /// The host of a next hop's name.
+    #[expect(clippy::indexing_slicing, reason = "ids are made by load alone, for this snapshot")]
+    pub fn name(&self, id: NameId) -> &str {
+        &self.names[id.0 as usize].host
+    }
+
     /// The listener of an id.
     #[expect(clippy::indexing_slicing, reason = "ids are made by load alone, for this snapshot")]
     pub fn listener(&self, id: ListenerId) -> &Listener {
         &self.listeners[usize::from(id.0)]
     }
 
-    /// Whether any server or trunk of the daemon's could speak from this address.
-    pub fn knows(&self, region: RegionId, ip: IpAddr) -> bool {
-        self.region(region).networks.contains(ip) || !self.sources.trunks(ip).is_empty()
+    /// The trunks that speak from this address, having shown this.
+    pub fn callers<'a>(&'a self, ip: IpAddr, shown: Option<&'a Shown>) -> Callers<'a> {
+        Callers::new(self, ip, shown)
+    }
+
+    /// Whether any server or trunk of the daemon's could speak from this address, having shown this.
+    pub fn knows(&self, region: RegionId, ip: IpAddr, shown: Option<&Shown>) -> bool {
+        self.region(region).networks.contains(ip) || !self.callers(ip, shown).is_empty()
     }
 }

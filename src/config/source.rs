@@ -1,18 +1,20 @@
-//! From a source address to the trunks that signal from it.
+//! From a source address, and what its certificate proves, to the trunks that signal from it.
 //!
 //! Many projects share a carrier's networks, so an address names a set of trunks. The sets are cut into disjoint ranges when
 //! the configuration is loaded; a look-up is one binary search and returns a slice.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 
-use super::TrunkId;
+use super::{Config, TrunkId};
 use crate::fence::{Networks, canonical};
+use crate::tls::{Name, Shown};
 
-/// Disjoint ranges of addresses, each with its trunks.
+/// Disjoint ranges of addresses, each with its trunks, and certificates' names with theirs.
 #[derive(Debug, Default)]
 pub struct Sources {
     ranges: Vec<Range>,
+    named: HashMap<Name, Vec<TrunkId>>,
 }
 
 #[derive(Debug)]
@@ -63,10 +65,30 @@ impl Sources {
                 ranges.push(Range { from: cut, to, trunks: open.iter().copied().collect() });
             }
         }
-        Self { ranges }
+        Self { ranges, named: HashMap::new() }
     }
 
-    /// The trunks, of all projects, that signal from this address.
+    /// Adds the names of certificates, one of which each of the trunks must prove.
+    #[must_use]
+    pub fn certified<'a>(mut self, trunks: impl IntoIterator<Item = (TrunkId, &'a [String])>) -> Self {
+        for (trunk, names) in trunks {
+            for name in names {
+                self.named.entry(Name::of(name.as_bytes())).or_default().push(trunk);
+            }
+        }
+        self
+    }
+
+    /// Whether some trunk is known by this name.
+    pub fn knows(&self, name: Name) -> bool {
+        self.named.contains_key(&name)
+    }
+
+    fn by_name(&self, name: Option<Name>) -> &[TrunkId] {
+        name.and_then(|name| self.named.get(&name)).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// The trunks, of all projects, that signal from this address, whatever they must prove beside.
     pub fn trunks(&self, ip: IpAddr) -> &[TrunkId] {
         let ip = canonical(ip);
         let next = self.ranges.partition_point(|range| range.from <= ip);
@@ -74,6 +96,38 @@ impl Sources {
             Some(range) if ip <= range.to => &range.trunks,
             _ => &[],
         }
+    }
+}
+
+/// The trunks that somebody is: by address, by what a certificate proved, or by both where a trunk asks for both.
+#[derive(Clone, Copy, Debug)]
+pub struct Callers<'a> {
+    config: &'a Config,
+    from: &'a [TrunkId],
+    shown: Option<&'a Shown>,
+}
+
+impl<'a> Callers<'a> {
+    pub(super) fn new(config: &'a Config, ip: IpAddr, shown: Option<&'a Shown>) -> Self {
+        Self { config, from: config.sources.trunks(ip), shown }
+    }
+
+    /// Each of them. Those known by address come first.
+    pub fn iter(self) -> impl Iterator<Item = TrunkId> + 'a {
+        let Self { config, from, shown } = self;
+        let proven = move |trunk: TrunkId| Self::names(config, shown).any(|trunks| trunks.contains(&trunk));
+        let there = from.iter().copied().filter(move |&id| config.trunk(id).certificates.is_empty() || proven(id));
+        let anywhere = Self::names(config, shown).flatten().copied().filter(|&id| config.trunk(id).networks.is_empty());
+        there.chain(anywhere)
+    }
+
+    /// Whether it is none.
+    pub fn is_empty(self) -> bool {
+        self.iter().next().is_none()
+    }
+
+    fn names(config: &'a Config, shown: Option<&'a Shown>) -> impl Iterator<Item = &'a [TrunkId]> {
+        shown.into_iter().flat_map(|shown| shown.names).map(|name| config.sources.by_name(name))
     }
 }
 

@@ -41,6 +41,9 @@ impl Config {
         let region = old.region(id);
         if let Some((at, own)) = (0..).zip(&mut self.regions).find(|(_, other)| other.name == region.name) {
             own.leaving |= !own.served && (region.served || region.leaving);
+            if own.leaving && own.tls.is_none() {
+                own.tls.clone_from(&region.tls);
+            }
             return Some(RegionId(at));
         }
         let next = u16::try_from(self.regions.len()).ok()?;
@@ -59,6 +62,7 @@ impl Config {
             publish: false,
             listeners: Vec::new(),
             collector: region.collector,
+            tls: region.tls.clone(),
         });
         Some(RegionId(next))
     }

@@ -33,16 +33,18 @@ impl FromStr for Written {
         let written = written.map_err(|error| format!("{}; right would be {}", error.wrong, error.right))?;
         Ok(match written.host {
             Host::Address(ip) => {
-                Self::Address { addr: SocketAddr::new(ip, written.port.unwrap_or(5060)), transport: written.transport }
+                let transport = written.over();
+                let port = written.port.unwrap_or_else(|| transport.unwrap_or(Transport::Udp).port());
+                Self::Address { addr: SocketAddr::new(ip, port), transport }
             }
-            Host::Name(host) => Self::Name(NextHop { host, port: written.port, transport: written.transport }),
+            Host::Name(ref host) => Self::Name(written.next_hop(host)),
         })
     }
 }
 
 impl fmt::Display for NextHop {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "sip:{}", self.host)?;
+        write!(f, "{}:{}", if self.secure { "sips" } else { "sip" }, self.host)?;
         if let Some(port) = self.port {
             write!(f, ":{port}")?;
         }
@@ -181,7 +183,13 @@ mod tests {
 
     #[test]
     fn a_hop_is_shown_as_it_could_be_written() {
-        for text in ["sip:a.example.net", "sip:a.example.net:5070;transport=tcp", "sip:[2001:db8::1]:5060;transport=udp"] {
+        for text in [
+            "sip:a.example.net",
+            "sips:a.example.net:5071",
+            "sip:a.example.net:5070;transport=tcp",
+            "sip:a;transport=tls",
+            "sip:[2001:db8::1]:5060;transport=udp",
+        ] {
             let written: Written = text.parse().unwrap();
             assert_eq!(written.to_string(), text);
         }
@@ -189,7 +197,8 @@ mod tests {
 
     #[test]
     fn what_no_file_could_say_is_no_hop() {
-        for wrong in ["", "sip:", "sip:a@b", "a b", "sips:a.example.net", "a.example.net:0", "sip:a;maddr=10.0.0.1", "[::1]:0"] {
+        for wrong in ["", "sip:", "sip:a@b", "a b", "sips:a;transport=udp", "a.example.net:0", "sip:a;maddr=10.0.0.1", "[::1]:0"]
+        {
             assert!(wrong.parse::<Written>().is_err(), "{wrong}");
         }
     }

@@ -84,15 +84,16 @@ pub(super) fn network(text: &str) -> Result<IpNet, Wrong> {
     Ok(net)
 }
 
-/// `udp:ADDRESS:PORT` or `tcp:ADDRESS:PORT`.
+/// `udp:ADDRESS:PORT`, `tcp:ADDRESS:PORT` or `tls:ADDRESS:PORT`.
 pub(super) fn listener(text: &str) -> Result<(Transport, SocketAddr), Wrong> {
-    let right = "`udp:ADDRESS:PORT` or `tcp:ADDRESS:PORT`, for example `udp:203.0.113.10:5060`";
+    let right = "`udp:ADDRESS:PORT`, `tcp:…` or `tls:…`, for example `udp:203.0.113.10:5060`";
     let (transport, addr) = text.split_once(':').unwrap_or_default();
     let transport = match transport.to_ascii_lowercase().as_str() {
         "udp" => Transport::Udp,
         "tcp" => Transport::Tcp,
-        "tls" | "ws" | "wss" | "sctp" => {
-            return Err(Wrong::new(format!("listeners over {transport} are not supported yet"), "`udp:` or `tcp:`"));
+        "tls" => Transport::Tls,
+        "ws" | "wss" | "sctp" => {
+            return Err(Wrong::new(format!("listeners over {transport} are not supported"), "`udp:`, `tcp:` or `tls:`"));
         }
         _ => return Err(Wrong::new(format!("`{text}` is not a listener"), right)),
     };
@@ -150,6 +151,15 @@ pub(super) fn plain(addr: SocketAddr, right: &str) -> Result<SocketAddr, Wrong> 
     match addr {
         SocketAddr::V6(v6) if v6.scope_id() != 0 => Err(Wrong::new("an address with a scope", right)),
         addr => Ok(addr),
+    }
+}
+
+/// Whether clients must show a certificate.
+pub(super) fn client_auth(text: &str) -> Result<bool, Wrong> {
+    match text {
+        "optional" => Ok(false),
+        "required" => Ok(true),
+        _ => Err(Wrong::new(format!("`{text}` says not whether clients need a certificate"), "`optional` or `required`")),
     }
 }
 

@@ -158,12 +158,10 @@ impl Core {
         let (config, from) = (&self.config, arrival.from.ip());
         let called = config.listener(arrival.listener).region;
         let Some((_, method)) = cseq(message) else { return };
-        let source = Source::of(config, called, from);
+        let source = Source::of(config, called, arrival);
         account.note(Test::Source, Mark::of(!source.is_unknown()), || (from.to_string(), somebody(config, source)));
-        let trunk = match source.trunks {
-            [trunk] => Some(*trunk),
-            _ => None,
-        };
+        let mut trunks = source.trunks.iter();
+        let trunk = trunks.next().filter(|_| trunks.next().is_none());
         let serving = region_of(config, called, from);
         let side = if config.region(serving).networks.contains(from) { Side::Servers } else { Side::Trunk };
         let project = trunk.map(|trunk| config.trunk(trunk).project);
@@ -176,7 +174,7 @@ impl Core {
 /// Who a source is, for a person.
 pub(super) fn somebody(config: &Config, source: Source<'_>) -> String {
     let server = source.server.then(|| "a server of the region".to_owned());
-    let trunks = source.trunks.iter().map(|&trunk| trunk_name(config, trunk));
+    let trunks = source.trunks.iter().map(|trunk| trunk_name(config, trunk));
     let all: Vec<String> = server.into_iter().chain(trunks).collect();
     if all.is_empty() { "no trunk of any project, and no server of the region".to_owned() } else { some_of(&all) }
 }

@@ -4,30 +4,31 @@
 //! the host, the project and its trunk, the pin, the media. (Targets come after, when there is something to forward.) Only the
 //! Request-URI, the packet's source and the body decide; no other header is believed.
 
-use std::net::IpAddr;
-
 use super::account::{Account, Mark, Test, around, trunk_name};
 use super::io::{Arrival, Output};
 use super::media::{Part, Ruling, Side, Speaker};
 use super::request::Case;
-use crate::config::{Config, Endpoint, Listener, Mode, ProjectId, RegionId, TrunkId};
+use crate::config::{Callers, Config, Endpoint, Listener, Mode, ProjectId, RegionId, TrunkId};
 use crate::reason::{Profile, Reason};
 use crate::sip::uri::{Host, Scheme, Uri};
 use crate::sip::{Method, Request};
+use crate::tls::Name;
 
-/// Who sent a request, as far as its address says.
+/// Who sent a request, as far as its address and its certificate say.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Source<'a> {
-    /// The trunks, of all projects, that signal from there.
-    pub(super) trunks: &'a [TrunkId],
+    /// The trunks, of all projects, that it is.
+    pub(super) trunks: Callers<'a>,
     /// Whether it is inside the region: one of its servers.
     pub(super) server: bool,
 }
 
 impl<'a> Source<'a> {
-    /// What an address is to a region.
-    pub(super) fn of(config: &'a Config, region: RegionId, ip: IpAddr) -> Self {
-        Self { trunks: config.sources.trunks(ip), server: config.region(region).networks.contains(ip) }
+    /// What somebody is to a region.
+    pub(super) fn of(config: &'a Config, region: RegionId, arrival: &'a Arrival) -> Self {
+        let ip = arrival.from.ip();
+        let trunks = config.callers(ip, arrival.shown.as_ref());
+        Self { trunks, server: config.region(region).networks.contains(ip) }
     }
 
     /// Whether it is nobody: no trunk of any project and no server of the region.
@@ -85,7 +86,7 @@ pub(super) fn admit(
 ) -> Result<Admitted, Refusal> {
     let &Case { ref listener, arrival, message, request, account, .. } = case;
     let endpoint = endpoint(config, listener, arrival, request);
-    let judge = Judge { config, listener, source, ip: arrival.from.ip(), account };
+    let judge = Judge { config, listener, source, arrival, account };
     let placed = judge.place(endpoint, request);
     judge.tell(endpoint, request, &placed);
     let (project, trunk, outbound, foreign) = placed?;
@@ -96,17 +97,15 @@ pub(super) fn admit(
     }
     let region = config.region(listener.region);
     let rules = config.project(project);
-    let near = !rules.source_in_region || region.networks.contains(judge.ip);
+    let ip = arrival.from.ip();
+    let near = !rules.source_in_region || region.networks.contains(ip);
     if rules.source_in_region {
         account.note(Test::Project, Mark::by(near, watches), || {
-            (
-                format!("source {}", judge.ip),
-                format!("networks of region {}: {}", region.name, around(judge.ip, &[&region.networks])),
-            )
+            (format!("source {ip}"), format!("networks of region {}: {}", region.name, around(ip, &[&region.networks])))
         });
     }
     if !near {
-        verdict.object(Reason::ForeignSource, format!("source {} is outside region {}", judge.ip, region.name))?;
+        verdict.object(Reason::ForeignSource, format!("source {ip} is outside region {}", region.name))?;
     }
     let pinned_here = rules.pin.as_ref().is_none_or(|pin| pin.contains(&listener.region));
     account.note(Test::Pin, Mark::by(pinned_here, watches), || {
@@ -159,7 +158,7 @@ struct Judge<'a> {
     config: &'a Config,
     listener: &'a Listener,
     source: Source<'a>,
-    ip: IpAddr,
+    arrival: &'a Arrival,
     account: &'a Account,
 }
 
@@ -168,7 +167,6 @@ type Place = (ProjectId, TrunkId, bool, Option<(Reason, String)>);
 
 impl Judge<'_> {
     fn place(&self, endpoint: Endpoint, request: &Request<'_>) -> Result<Place, Refusal> {
-        let here = self.listener.region;
         match endpoint {
             Endpoint::Unknown => Err(self.unknown(request, "is no endpoint here")),
             Endpoint::Region(region) => {
@@ -182,10 +180,10 @@ impl Judge<'_> {
                 }
             }
             Endpoint::Project(region, project) => self.inbound(project, self.foreign(region, request)),
-            Endpoint::Global(project) => self.inbound(project, None),
+            Endpoint::Global(project) => self.inbound(project, self.misnamed(request)),
             Endpoint::Trunk(region, trunk) => {
                 let project = self.config.trunk(trunk).project;
-                if let (Some((reason, detail)), true) = (self.foreign(region, request), region != here) {
+                if let Some((reason, detail)) = self.foreign(region, request) {
                     return Err(Refusal { reason, project: Some(project), trunk: Some(trunk), detail });
                 }
                 if !self.source.server {
@@ -223,13 +221,20 @@ impl Judge<'_> {
             };
             (host, format!("{known}; the listener is region {}'s", region(here)))
         });
-        let source = format_args!("source {}", self.ip);
+        let ip = self.arrival.from.ip();
+        let source = format_args!("source {ip}");
         match placed {
             Ok((_, trunk, outbound, _)) => self.account.note(Test::Project, Mark::Met, || {
                 let networks = if *outbound { &config.region(here).networks } else { &config.trunk(*trunk).networks };
                 let of =
                     if *outbound { format!("a server of region {} that calls out by ", region(here)) } else { String::new() };
-                (source.to_string(), format!("{of}{}: {}", trunk_name(config, *trunk), around(self.ip, &[networks])))
+                let certificates = config.trunk(*trunk).certificates.join(" or ");
+                let known = match (certificates.is_empty() || *outbound, networks.is_empty()) {
+                    (true, _) => around(ip, &[networks]),
+                    (false, true) => format!("a certificate for {certificates}"),
+                    (false, false) => format!("{}, and a certificate for {certificates}", around(ip, &[networks])),
+                };
+                (source.to_string(), format!("{of}{}: {known}", trunk_name(config, *trunk)))
             }),
             Err(Refusal { reason: Reason::UnknownSource, detail, .. }) => {
                 self.account.note(Test::Project, Mark::Unmet, || (source.to_string(), detail.clone()));
@@ -246,7 +251,7 @@ impl Judge<'_> {
 
     /// A call to a project's endpoint: one of its trunks must signal from the source.
     fn inbound(&self, project: ProjectId, foreign: Option<(Reason, String)>) -> Result<Place, Refusal> {
-        let trunk = self.source.trunks.iter().copied().find(|&trunk| self.config.trunk(trunk).project == project);
+        let trunk = self.source.trunks.iter().find(|&trunk| self.config.trunk(trunk).project == project);
         match (trunk, foreign) {
             (Some(trunk), foreign) => Ok((project, trunk, false, foreign)),
             (None, Some((reason, detail))) => Err(Refusal { reason, project: Some(project), trunk: None, detail }),
@@ -256,14 +261,14 @@ impl Judge<'_> {
 
     /// The project of the source, if it names exactly one.
     fn only_project(&self) -> Option<ProjectId> {
-        let mut projects = self.source.trunks.iter().map(|&trunk| self.config.trunk(trunk).project);
+        let mut projects = self.source.trunks.iter().map(|trunk| self.config.trunk(trunk).project);
         let first = projects.next()?;
         projects.all(|project| project == first).then_some(first)
     }
 
     fn foreign(&self, region: RegionId, request: &Request<'_>) -> Option<(Reason, String)> {
         if region == self.listener.region {
-            return None;
+            return self.misnamed(request);
         }
         let (there, here) = (self.config.region(region), self.config.region(self.listener.region));
         let reason = if there.served { Reason::WrongListener } else { Reason::ForeignEndpoint };
@@ -272,13 +277,27 @@ impl Judge<'_> {
         Some((reason, detail))
     }
 
+    /// The name that was asked for as the TLS connection began is another endpoint's: it must be the Request-URI's host, or one that
+    /// this is below, or the region's own (many clients ask for the name of the server that they found).
+    fn misnamed(&self, request: &Request<'_>) -> Option<(Reason, String)> {
+        let asked = self.arrival.shown.and_then(|shown| shown.asked)?;
+        let Some(Host::Name(host)) = request.uri.host else { return None };
+        let here = self.config.region(self.listener.region);
+        let above = std::iter::successors(Some(host), |host| host.splitn(2, |&octet| octet == b'.').nth(1));
+        if above.take(3).chain([here.hostname.as_bytes()]).any(|name| Name::of(name) == asked) {
+            return None;
+        }
+        let host = shown(request.uri.hostport);
+        Some((Reason::WrongListener, format!("Request-URI host {host} is not the endpoint that TLS was asked for")))
+    }
+
     fn unknown(&self, request: &Request<'_>, what: &str) -> Refusal {
         let detail = format!("Request-URI host {} {what}", shown(request.uri.hostport));
-        Refusal { reason: Reason::UnknownEndpoint, project: None, trunk: self.source.trunks.first().copied(), detail }
+        Refusal { reason: Reason::UnknownEndpoint, project: None, trunk: self.source.trunks.iter().next(), detail }
     }
 
     fn stranger(&self, project: ProjectId) -> Refusal {
-        let detail = format!("source {} is no trunk of project {}", self.ip, self.config.project(project).name);
+        let detail = format!("source {} is no trunk of project {}", self.arrival.from.ip(), self.config.project(project).name);
         Refusal { reason: Reason::UnknownSource, project: Some(project), trunk: None, detail }
     }
 }

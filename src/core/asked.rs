@@ -67,7 +67,7 @@ mod tests {
     #[test]
     fn answers_hold_within_bounds() {
         let (keys, now) = (Keys::new([1; 16], [2; 16]), Instant::now());
-        let next_hop = |port| NextHop { host: "a.example.net".to_owned(), port: Some(port), transport: None };
+        let next_hop = |port| NextHop { host: "a.example.net".to_owned(), port: Some(port), transport: None, secure: false };
         let server =
             |addresses| Server { rank: 0, weight: 0, transport: None, addresses: vec![([127, 0, 0, 1], 5060).into(); addresses] };
         let mut asked = Asked::new();

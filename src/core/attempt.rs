@@ -3,6 +3,7 @@
 //! Serial and inside the region alone: the targets were fenced when they were found, and each attempt has a branch of its own.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -27,7 +28,7 @@ use crate::config::{Config, ListenerId, RegionId, Transport};
 use crate::dns::Targets;
 use crate::reason::Reason;
 use crate::sip::reply::Reply;
-use crate::sip::{Message, Method, Name, Request};
+use crate::sip::{Message, Method, Name, Request, Start, uri};
 
 /// Requests longer than this go over a stream where the region has one (RFC 3261 18.1.1).
 const DATAGRAM: usize = 1300;
@@ -74,10 +75,10 @@ impl Env<'_> {
     /// Sends to a peer.
     pub(super) fn reply(&mut self, peer: &Peer, bytes: Bytes) {
         let transport = self.config.listener(peer.listener()).transport;
-        let transport = if peer.connection().is_some() { Transport::Tcp } else { transport };
         self.out.push(Output::Send(Send {
             to: Destination::Peer(*peer),
             transport,
+            server: None,
             listener: peer.listener(),
             local: Some(peer.local().ip()),
             bytes,
@@ -140,7 +141,7 @@ impl Env<'_> {
     ) -> Option<(Client, (usize, usize))> {
         forward::common(message, request, first.peer.addr(), &mut self.work.edit);
         let opening = first.opening;
-        let row = opening.serving.map_or(0, |_| ROW);
+        let row = opening.serving.as_ref().map_or(0, |_| ROW);
         let length = self.work.edit.length(message.bytes().len()) + HEAD + row;
         let mut call = Call {
             region: opening.region,
@@ -164,7 +165,7 @@ impl Env<'_> {
         }
         let nonce = self.nonce(first.serial, target.fenced.addr(), 0);
         let branch = Branch { shard: self.shard, slot: first.slot, nonce, round: opening.round };
-        let mut head = self.head(&first.peer, leaves, branch, opening.token.as_ref());
+        let mut head = self.head(&first.peer, leaves, branch, opening.token.as_ref(), is_secure(message));
         if let Some(serving) = &opening.serving {
             head.extend_from_slice(serving.row(self.config, opening.region, opening.project, opening.trunk).as_bytes());
         }
@@ -174,7 +175,7 @@ impl Env<'_> {
         let bytes = self.work.apply(message.bytes());
         let place = (at, at + head.len());
         let called = (opening.region, opening.project);
-        let last = targets.is_empty() && !self.may_move(opening.serving, called, first.serial, 1);
+        let last = targets.is_empty() && !self.may_move(opening.serving.as_ref(), called, first.serial, 1);
         let until = self.until(self.now, opening.method, last);
         Some((self.launch(target, transport, leaves, first.slot, nonce, bytes, opening.method, until), place))
     }
@@ -197,10 +198,10 @@ impl Env<'_> {
         }
         let nonce = self.keys.branch(&[request.via.branch.unwrap_or_default(), request.call_id, &request.cseq.to_le_bytes()]);
         let branch = Branch { shard: self.shard, slot: NO_SLOT, nonce, round };
-        let head = self.head(peer, leaves, branch, None);
+        let head = self.head(peer, leaves, branch, None, false);
         self.work.edit.insert(forward::head_place(message), &[&head]);
         let bytes = self.work.apply(message.bytes());
-        self.send(target.fenced, transport, leaves, bytes, None);
+        self.send(target.fenced, target.server, transport, leaves, bytes, None);
         Some(())
     }
 
@@ -243,7 +244,7 @@ impl Env<'_> {
         let count = transaction.earlier.len() as u64 + 1;
         let nonce = self.nonce(transaction.serial, target.fenced.addr(), count);
         let branch = Branch { shard: self.shard, slot, nonce, round: transaction.round };
-        let mut head = self.head(&peer, leaves, branch, transaction.token.as_ref());
+        let mut head = self.head(&peer, leaves, branch, transaction.token.as_ref(), message.as_ref().is_some_and(is_secure));
         if let Some(serving) = &transaction.serving {
             let row = serving.row(self.config, transaction.region, transaction.project, transaction.trunk);
             head.extend_from_slice(row.as_bytes());
@@ -276,7 +277,7 @@ impl Env<'_> {
                 && self.no_stream.get(self.now, place(to)).is_none()
                 && let Some(leaves) = forward::leave_by(self.config, region, prefer, Transport::Tcp, to)
             {
-                let again = Target { transport: Some(Transport::Udp), ..target };
+                let again = Target { transport: Some(Transport::Udp), ..target.clone() };
                 // There is room: one was just taken out.
                 let _ = targets.try_insert(0, again);
                 return Some((target, Transport::Tcp, leaves));
@@ -294,9 +295,10 @@ impl Env<'_> {
         self.keys.branch(&[&serial.to_le_bytes(), &count.to_le_bytes(), &port])
     }
 
-    fn head(&self, peer: &Peer, leaves: ListenerId, branch: Branch, token: Option<&Token>) -> Vec<u8> {
+    fn head(&self, peer: &Peer, leaves: ListenerId, branch: Branch, token: Option<&Token>, secure: bool) -> Vec<u8> {
         let mut head = Vec::with_capacity(256);
-        let sides = Sides { config: self.config, names: self.names, arrived: peer.listener(), called: peer.local().ip(), leaves };
+        let (arrived, called) = (peer.listener(), peer.local().ip());
+        let sides = Sides { config: self.config, names: self.names, arrived, called, leaves, secure };
         sides.head(branch, token, &mut head);
         head
     }
@@ -314,9 +316,9 @@ impl Env<'_> {
         until: Instant,
     ) -> Client {
         self.health.launched(self.now, (target.fenced.addr(), transport));
-        self.send(target.fenced, transport, leaves, bytes.clone(), Some(attempt(slot, nonce)));
+        self.send(target.fenced, target.server.clone(), transport, leaves, bytes.clone(), Some(attempt(slot, nonce)));
         let invite = method == Method::Invite;
-        Client::new(nonce, target.fenced, transport, leaves, bytes, invite, until, self.now, &self.config.timers)
+        Client::new(nonce, target.fenced, transport, leaves, target.server, bytes, invite, until, self.now, &self.config.timers)
     }
 
     /// How long an attempt may stay without any response: as long as is left of the request's time if it is the last, else
@@ -336,18 +338,20 @@ impl Env<'_> {
     pub(super) fn send(
         &mut self,
         to: crate::fence::Fenced,
+        server: Option<Arc<str>>,
         transport: Transport,
         listener: ListenerId,
         bytes: Bytes,
         attempt: Option<super::io::Attempt>,
     ) {
-        self.out.push(Output::Send(Send { to: Destination::Fenced(to), transport, listener, local: None, bytes, attempt }));
+        let to = Destination::Fenced(to);
+        self.out.push(Output::Send(Send { to, transport, server, listener, local: None, bytes, attempt }));
     }
 
     /// Sends something again, or something that goes where an attempt went.
     pub(super) fn send_along(&mut self, slot: u32, client: &Client, bytes: Bytes) {
         let name = client.is_open().then(|| attempt(slot, client.nonce));
-        self.send(client.target, client.transport, client.listener, bytes, name);
+        self.send(client.target, client.server.clone(), client.transport, client.listener, bytes, name);
     }
 
     /// Sends the CANCEL of the present attempt now (RFC 3261 9.1).
@@ -394,6 +398,11 @@ impl Env<'_> {
             reason: refusal.reason,
         }));
     }
+}
+
+/// Whether a request is for a `sips:` URI. What we write of its head does not change that.
+fn is_secure(message: &Message<'_>) -> bool {
+    matches!(message.start(), Start::Request { uri, .. } if uri::is_sips(message.slice(uri)))
 }
 
 /// A target's address as a key. Two addresses never share one in a family; should two ever across families, a large request only

@@ -80,7 +80,7 @@ impl Core {
         }
         for transaction in self.table.iter() {
             needed.regions.push(transaction.region);
-            needed.regions.extend(transaction.serving.map(|serving| serving.region));
+            needed.regions.extend(transaction.serving.as_ref().map(|serving| serving.region));
             needed.listeners.push(transaction.server.peer.listener());
             let clients = std::iter::once(&transaction.client).chain(&transaction.earlier);
             needed.listeners.extend(clients.map(|client| client.listener));

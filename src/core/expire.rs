@@ -93,7 +93,7 @@ impl Env<'_> {
                 let name = Some(attempt(slot, transaction.client.nonce));
                 let (target, transport, listener) =
                     (transaction.client.target, transaction.client.transport, transaction.client.listener);
-                self.send(target, transport, listener, bytes, name);
+                self.send(target, transaction.client.server.clone(), transport, listener, bytes, name);
             }
             ClientDue::TimedOut => self.gone(slot, transaction, false),
             ClientDue::RangOut => self.stop(slot, transaction),

@@ -44,11 +44,14 @@ impl Names {
     pub(super) fn of(config: &Config) -> Self {
         let name = |listener: &crate::config::Listener| {
             let port = listener.addr.port();
-            let advertised = config.region(listener.region).advertise.as_deref();
+            let region = config.region(listener.region);
+            let advertised = region.advertise.as_deref();
             // An advertised address speaks for the listeners of its family alone.
             let host = match advertised.map(|host| (host, host.parse::<IpAddr>().ok())) {
                 Some((_, Some(ip))) if ip.is_ipv4() == listener.addr.is_ipv4() => SocketAddr::new(ip, port).to_string(),
                 Some((host, None)) => format!("{host}:{port}"),
+                // Whoever comes back here checks the certificate against what it was told (RFC 5922 7.3).
+                None if listener.transport == Transport::Tls => format!("{}:{port}", region.hostname),
                 _ if !listener.addr.ip().is_unspecified() => listener.addr.to_string(),
                 _ => return None,
             };
@@ -114,6 +117,8 @@ pub(super) struct Sides<'a> {
     pub(super) called: IpAddr,
     /// The listener to leave by.
     pub(super) leaves: ListenerId,
+    /// Whether the request goes on to a `sips:` URI: then our Record-Route is one (RFC 3261 16.6 step 4).
+    pub(super) secure: bool,
 }
 
 impl Sides<'_> {
@@ -139,10 +144,11 @@ impl Sides<'_> {
     }
 
     fn record_route(&self, listener: ListenerId, transport: Transport, token: &Token, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"Record-Route: <sip:");
+        let sips = self.secure && transport == Transport::Tls;
+        out.extend_from_slice(if sips { b"Record-Route: <sips:" } else { b"Record-Route: <sip:" });
         self.names.write(self.config, listener, self.called, out);
-        if transport == Transport::Tcp {
-            out.extend_from_slice(b";transport=tcp");
+        if !sips {
+            out.extend_from_slice(transport.parameter().as_bytes());
         }
         out.extend_from_slice(b";lr;rf=");
         out.extend_from_slice(token);

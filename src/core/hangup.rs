@@ -4,6 +4,7 @@
 //! judges every next hop all the same.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use super::attempt::Env;
 use super::branch::{BYE_SLOT, Branch, NO_SLOT};
@@ -11,14 +12,14 @@ use super::forward::Sides;
 use super::io::{Destination, Output, Peer, Send};
 use super::request::Case;
 use super::route::Way;
-use super::target::{self, Book, Found, Order};
+use super::target::{self, Book, Found, Order, Target};
 use super::token;
 use super::transaction::Client;
 use crate::config::{ListenerId, RegionId, Transport};
 use crate::fence::{Fence, Fenced};
 use crate::sip::address::Address;
 use crate::sip::list;
-use crate::sip::uri::Uri;
+use crate::sip::uri::{self, Uri};
 use crate::sip::{Message, Method, Name};
 
 /// How far a BYE's number is beyond the last one that was seen: what was sent since, PRACK or UPDATE, must be below.
@@ -27,17 +28,19 @@ const STEP: u32 = 1 << 16;
 const LAST: u32 = (1 << 31) - 1;
 
 /// Where a leg's requests go when its own next hop is of no use.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Near {
     pub(super) to: Fenced,
     pub(super) transport: Transport,
     pub(super) listener: ListenerId,
+    /// The name that the server must prove, over TLS.
+    pub(super) server: Option<Arc<str>>,
 }
 
 impl Near {
     /// Where an attempt went.
     pub(super) fn of(client: &Client) -> Self {
-        Self { to: client.target, transport: client.transport, listener: client.listener }
+        Self { to: client.target, transport: client.transport, listener: client.listener, server: client.server.clone() }
     }
 }
 
@@ -112,7 +115,7 @@ impl<'a> Leg<'a> {
 
     /// Towards whoever sent this request, in a dialog whose other side has this tag: `to` is To as the answer or the request has it.
     pub(super) fn of_asker(request: &Message<'a>, to: &'a [u8], asker: SocketAddr, transport: Transport) -> Option<Self> {
-        let parameter = if transport == Transport::Tcp { ";transport=tcp" } else { "" };
+        let parameter = transport.parameter();
         let uri = contact(request).map_or_else(|| format!("sip:{asker}{parameter}").into_bytes(), <[u8]>::to_vec);
         Some(Self {
             uri,
@@ -159,16 +162,16 @@ impl<'a> Leg<'a> {
 
 impl Env<'_> {
     /// Acknowledges an answer in place of whoever asked: without a transaction, the same bytes each time that it comes.
-    pub(super) fn acknowledge(&mut self, leg: &Leg<'_>, parting: Parting<'_>, near: Near) {
+    pub(super) fn acknowledge(&mut self, leg: &Leg<'_>, parting: Parting<'_>, near: &Near) {
         let near = self.towards(leg, parting, near);
         let nonce = self.keys.branch(&[b"ACK", leg.call_id, leg.from, leg.to, &leg.cseq.to_le_bytes()]);
         let via = self.via(parting, near.listener, Branch { shard: self.shard, slot: NO_SLOT, nonce, round: 0 });
         let bytes = leg.write(Method::Ack, leg.cseq, &via, b"");
-        self.send(near.to, near.transport, near.listener, bytes.into(), None);
+        self.send(near.to, near.server, near.transport, near.listener, bytes.into(), None);
     }
 
     /// Ends a leg by BYE, once; `false`: it was ended before.
-    pub(super) fn part(&mut self, leg: &Leg<'_>, parting: Parting<'_>, near: Near) -> bool {
+    pub(super) fn part(&mut self, leg: &Leg<'_>, parting: Parting<'_>, near: &Near) -> bool {
         let nonce = self.keys.branch(&[b"BYE", leg.call_id, leg.from, leg.to]);
         if self.farewells.knows(nonce) {
             return false;
@@ -177,33 +180,37 @@ impl Env<'_> {
         let via = self.via(parting, near.listener, Branch { shard: self.shard, slot: BYE_SLOT, nonce, round: 0 });
         let bytes = leg.write(Method::Bye, leg.last, &via, parting.rows).into();
         let (to, transport, listener) = (Destination::Fenced(near.to), near.transport, near.listener);
-        let send = Send { to, transport, listener, local: None, bytes, attempt: None };
+        let send = Send { to, transport, server: near.server, listener, local: None, bytes, attempt: None };
         self.farewells.begin(self.now, nonce, &send, &self.config.timers);
         self.out.push(Output::Send(send));
         true
     }
 
     /// A leg's own next hop (8.1.2), as far as it is inside and known without asking; else the one nearby.
-    fn towards(&self, leg: &Leg<'_>, parting: Parting<'_>, near: Near) -> Near {
+    fn towards(&self, leg: &Leg<'_>, parting: Parting<'_>, near: &Near) -> Near {
         let next = leg.routes.first().map_or_else(|| Uri::parse(&leg.uri).ok(), |route| uri_of(route));
         let book = Book { now: self.now, config: self.config, targets: self.targets, asked: self.asked, keys: self.keys };
         let order = Order::new(self.health, self.now, self.keys.choice(leg.call_id));
-        let found = next.map(|next| target::find_uri(&next, book, parting.fence, order));
-        let Some(Ok(Found::Inside(mut targets))) = found else { return near };
+        let secure = uri::is_sips(&leg.uri);
+        let found = next.map(|next| target::find_uri(&next, secure, book, parting.fence, order));
+        let Some(Ok(Found::Inside(mut targets))) = found else { return near.clone() };
         let chosen = self.choose(parting.region, near.listener, 0, &mut targets);
-        chosen.map_or(near, |(target, transport, listener)| Near { to: target.fenced, transport, listener })
+        match chosen {
+            Some((Target { fenced: to, server, .. }, transport, listener)) => Near { to, transport, listener, server },
+            None => near.clone(),
+        }
     }
 
     /// The peer of a request as a place for requests, if the fence of its side says so.
     pub(super) fn near(&self, peer: &Peer, fence: Fence<'_>) -> Option<Near> {
         let to = fence.admit(peer.addr()).ok()?;
         let transport = self.config.listener(peer.listener()).transport;
-        Some(Near { to, transport, listener: peer.listener() })
+        Some(Near { to, transport, listener: peer.listener(), server: None })
     }
 
     fn via(&self, parting: Parting<'_>, leaves: ListenerId, branch: Branch) -> Vec<u8> {
         let (arrived, called) = (parting.peer.listener(), parting.peer.local().ip());
-        let sides = Sides { config: self.config, names: self.names, arrived, called, leaves };
+        let sides = Sides { config: self.config, names: self.names, arrived, called, leaves, secure: false };
         let mut via = Vec::with_capacity(128);
         sides.head(branch, None, &mut via);
         via

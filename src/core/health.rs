@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::io::{Failure, Health, Note, Output, TargetStatus};
@@ -49,6 +50,8 @@ pub(super) struct Healths {
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) place: Place,
+    /// The name that it must prove, over TLS: the first one's that it was found by.
+    pub(super) server: Option<Arc<str>>,
     /// Whose server it is; for a trunk's: a region whose calls go there.
     pub(super) region: RegionId,
     /// The served region that probes leave from; `None`: a trunk's, which is never probed.
@@ -92,6 +95,7 @@ impl Entry {
     pub(super) fn new(place: Place, region: RegionId, from: Option<RegionId>, now: Instant) -> Self {
         Self {
             place,
+            server: None,
             region,
             from,
             state: Health::Up,

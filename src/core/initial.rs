@@ -16,7 +16,7 @@ use super::request::{Case, uri_range, verdict};
 use super::target::{self, Found, Order, TargetSet};
 use super::token::Vouched;
 use super::transaction::Opening;
-use crate::config::Outbound;
+use crate::config::{Outbound, Transport};
 use crate::fence::Fence;
 use crate::reason::{Class, Reason};
 use crate::sip::list;
@@ -30,7 +30,7 @@ impl Core {
     /// A request outside any dialog.
     pub(super) fn initial(&mut self, case: &Case<'_, '_>, out: &mut Vec<Output>) -> Result<Outcome, Pending> {
         let config = self.config.clone();
-        let source = Source::of(&config, case.region(), case.arrival.from.ip());
+        let source = Source::of(&config, case.region(), case.arrival);
         // What has waited for a relay was paced when it came.
         let paced = !source.trunks.is_empty() && !self.relays.has_waited();
         let overloaded = match config.limits.per_source.filter(|_| paced) {
@@ -59,8 +59,11 @@ impl Core {
             return Ok(outcome);
         }
         let outbound = config.trunk(admitted.trunk).outbound.as_ref().filter(|_| admitted.outbound);
-        let mut targets = match self.first_targets(case, outbound) {
+        // What asks for TLS on every hop goes on so or not at all (RFC 5630 5.3); nothing is made to ask for that here.
+        let secure = case.request.uri.scheme == Scheme::Sips;
+        let mut targets = match self.first_targets(case, outbound, secure) {
             Found::Inside(targets) => targets,
+            Found::Plain => return Ok(self.say(case, 416, "Unsupported URI Scheme", b"", out)),
             Found::Outside(addr) => {
                 return Ok(self.refuse(case, &refusal(Reason::ForeignTarget, format!("next hop {addr} is outside")), out));
             }
@@ -74,12 +77,9 @@ impl Core {
             Mooring::Denied(reason, detail) => return Ok(self.refuse(case, &refusal(reason, detail), out)),
         };
         let shadow = admitted.shadow.or_else(|| anchored.shadow());
-        let serving = Serving::by(&config, &self.targets, case.region(), admitted.outbound, shadow);
+        let serving = Serving::by(&config, &self.targets, case.region(), admitted.outbound, secure, shadow);
         serving.spare(&config, admitted.project, &mut targets);
-        let uri = outbound.map(|outbound| {
-            let user = case.request.uri.user.map(|user| [user, b"@"].concat()).unwrap_or_default();
-            [b"sip:", user.as_slice(), outbound.hostpart.as_bytes()].concat()
-        });
+        let uri = outbound.map(|outbound| outward(outbound, case));
         let token = records_route(case.request.method)
             .then(|| {
                 let relay = moored.map(|moored| moored.relay);
@@ -164,22 +164,21 @@ impl Core {
     }
 
     /// Where a new request goes first: the region's servers, or the trunk that it goes out by.
-    fn first_targets(&self, case: &Case<'_, '_>, outbound: Option<&Outbound>) -> Found {
+    fn first_targets(&self, case: &Case<'_, '_>, outbound: Option<&Outbound>, secure: bool) -> Found {
         let region = self.config.region(case.region());
         let order =
             Order::new(&self.health, case.now, self.keys.choice(&self.table.next_serial().to_le_bytes())).telling(case.account);
-        match outbound {
-            Some(outbound) => {
-                target::find(std::slice::from_ref(&outbound.hop), &self.targets, Fence::of_outbound(&outbound.networks), order)
-            }
-            None => target::find(&region.upstream, &self.targets, Fence::of_region(&region.networks), order),
-        }
+        let (hops, fence) = match outbound {
+            Some(outbound) => (std::slice::from_ref(&outbound.hop), Fence::of_outbound(&outbound.networks)),
+            None => (region.upstream.as_slice(), Fence::of_region(&region.networks)),
+        };
+        target::find(&self.config, &self.targets, hops, secure, fence, order)
     }
 
     /// What no proxy may forward, whoever asks: 483 (16.3 step 3), 440 (RFC 5393 5.3.3), 420 (16.3 step 5).
     pub(super) fn unfit(&mut self, case: &Case<'_, '_>, out: &mut Vec<Output>) -> Option<Outcome> {
-        // RFC 5630: what asks for TLS on every hop may not be carried on without it, and there is none yet.
-        if case.request.uri.scheme == Scheme::Sips {
+        // RFC 5630: what asks for TLS on every hop did not have it on the last one.
+        if case.request.uri.scheme == Scheme::Sips && case.listener.transport != Transport::Tls {
             return Some(self.say(case, 416, "Unsupported URI Scheme", b"", out));
         }
         if case.request.max_forwards == Some(0) {
@@ -258,6 +257,13 @@ impl Core {
         }
         Outcome::Refused(refusal.reason)
     }
+}
+
+/// The Request-URI of a call out: the call's scheme and user at the trunk's host.
+fn outward(outbound: &Outbound, case: &Case<'_, '_>) -> Vec<u8> {
+    let scheme: &[u8] = if case.request.uri.scheme == Scheme::Sips { b"sips:" } else { b"sip:" };
+    let user = case.request.uri.user.map(|user| [user, b"@"].concat()).unwrap_or_default();
+    [scheme, &user, outbound.hostpart.as_bytes()].concat()
 }
 
 /// Methods that may form a dialog, and those that nobody knows (RFC 3261 16.6 step 4): we stay on their path.

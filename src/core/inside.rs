@@ -53,7 +53,8 @@ impl Core {
         if let Some(outcome) = self.unfit(case, out) {
             return Ok(outcome);
         }
-        let found = target::find_uri(&way.next, self.book(case.now), fence, self.dialog_order(case).telling(case.account))?;
+        let order = self.dialog_order(case).telling(case.account);
+        let found = target::find_uri(&way.next, way.secure, self.book(case.now), fence, order)?;
         let foreign = match self.dialog_media(case, &way, out) {
             Ok(foreign) => foreign,
             Err(outcome) => return Ok(outcome),
@@ -64,6 +65,7 @@ impl Core {
                 let detail = format!("next hop {} resolves to nothing", shown(way.next.hostport));
                 return Ok(self.refuse(case, &refusal(Reason::NoTarget, detail), out));
             }
+            Found::Plain => return Ok(self.say(case, 416, "Unsupported URI Scheme", b"", out)),
             Found::Outside(addr) => {
                 return Ok(self.refuse(case, &refusal(Reason::ForeignDialogTarget, format!("next hop {addr} is outside")), out));
             }
@@ -160,10 +162,10 @@ pub(super) fn dialog_fence<'a>(config: &'a Config, case: &Case<'_, '_>, way: &Wa
     let serving = config.region(way.vouched.serving);
     let trunk = config.trunk(way.vouched.trunk);
     let from = case.arrival.from.ip();
-    let outbound = trunk.outbound.as_ref().map(|outbound| &outbound.networks);
+    let callers = config.callers(from, case.arrival.shown.as_ref());
     if serving.networks.contains(from) {
-        Some(Fence::of_dialog(&serving.networks, &trunk.networks, outbound))
-    } else if config.sources.trunks(from).contains(&way.vouched.trunk) || outbound.is_some_and(|set| set.contains(from)) {
+        Some(Fence::of_dialog(&serving.networks, &trunk.networks, Some(&trunk.reach)))
+    } else if callers.iter().any(|trunk| trunk == way.vouched.trunk) || trunk.reach.contains(from) {
         Some(Fence::of_region(&serving.networks))
     } else {
         None

@@ -22,6 +22,7 @@ use crate::dns::{Server, Targets};
 use crate::fence::Fenced;
 use crate::reason::Reason;
 use crate::sip::{Fault, Method};
+use crate::tls::Shown;
 
 /// A stream connection, as numbered by the shell. Never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -38,6 +39,8 @@ pub struct Arrival {
     pub local: SocketAddr,
     /// The connection, for streams.
     pub connection: Option<ConnectionId>,
+    /// What the other side asked for and proved as the connection began, if it is a TLS connection that we accepted.
+    pub shown: Option<Shown>,
 }
 
 /// Something that happened.
@@ -250,6 +253,8 @@ pub struct Send {
     pub to: Destination,
     /// How. For a peer: as it came.
     pub transport: Transport,
+    /// Over TLS, for a fenced address: the name that the server must prove. `None`: its address.
+    pub server: Option<Arc<str>>,
     /// The listener whose socket sends a datagram, and whose region a connection is opened for.
     pub listener: ListenerId,
     /// The source address to send a datagram from, where the socket is bound to a wildcard address.

@@ -108,7 +108,7 @@ impl Keys {
     /// A next hop that was asked for.
     pub(super) fn name(&self, next_hop: &NextHop) -> u128 {
         let port = next_hop.port.unwrap_or(0).to_le_bytes();
-        let transport = next_hop.transport.map_or("", Transport::token);
+        let transport = if next_hop.secure { "sips" } else { next_hop.transport.map_or("", Transport::token) };
         hash128(&self.seed, Purpose::Name, &[next_hop.host.as_bytes(), &port, transport.as_bytes()])
     }
 

@@ -131,8 +131,7 @@ impl Speaker {
     pub(super) fn fence<'c>(&self, config: &'c Config) -> Fence<'c> {
         match (self.side, self.trunk.map(|trunk| config.trunk(trunk))) {
             (Side::Trunk, Some(trunk)) => {
-                let outbound = trunk.outbound.as_ref().map(|outbound| &outbound.networks);
-                Fence::of_dialog(&config.region(self.serving).networks, &trunk.networks, outbound)
+                Fence::of_dialog(&config.region(self.serving).networks, &trunk.networks, Some(&trunk.reach))
             }
             _ => Fence::of_region(&config.region(self.serving).networks),
         }

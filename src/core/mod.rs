@@ -135,7 +135,7 @@ impl Core {
                 if let Ok(message) = Message::datagram(bytes) {
                     let ack = matches!(message.start(), Start::Request { method: crate::sip::Method::Ack, .. });
                     let request = matches!(message.start(), Start::Request { .. });
-                    if request && self.config.knows(region, arrival.from.ip()) {
+                    if request && self.config.knows(region, arrival.from.ip(), arrival.shown.as_ref()) {
                         self.malformed(now, &Peer::of(&arrival), region, &message, ack, fault, out);
                     }
                 }

@@ -22,7 +22,7 @@ use crate::reason::Reason;
 const HERE: usize = MAX_ATTEMPTS - 2;
 
 /// Where a new request is served.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Serving {
     /// The region whose servers are tried now.
     pub(crate) region: RegionId,
@@ -32,6 +32,8 @@ pub(crate) struct Serving {
     aside: Option<Target>,
     /// What would have refused the call, did its project not only watch.
     shadow: Option<Reason>,
+    /// Whether nothing but TLS will do.
+    secure: bool,
 }
 
 /// A call that may move to another region.
@@ -53,12 +55,19 @@ pub(super) struct Call<'a> {
 impl Serving {
     /// At the called region, to begin with. A call out goes to its trunk or nowhere; and while it is not known what the region's
     /// servers are nobody can say that they are down.
-    pub(super) fn by(config: &Config, targets: &Targets, called: RegionId, outbound: bool, shadow: Option<Reason>) -> Self {
+    pub(super) fn by(
+        config: &Config,
+        targets: &Targets,
+        called: RegionId,
+        outbound: bool,
+        secure: bool,
+        shadow: Option<Reason>,
+    ) -> Self {
         let known = config.region(called).upstream.iter().all(|hop| match hop {
             Hop::Address { .. } => true,
             Hop::Name(name) => targets.is_known(*name),
         });
-        Self { region: called, passed: (known && !outbound).then_some(0), aside: None, shadow }
+        Self { region: called, passed: (known && !outbound).then_some(0), aside: None, shadow, secure }
     }
 
     /// The regions that the call may still go to. Asked anew each time: since the call came in, its project may have been pinned, or
@@ -105,12 +114,13 @@ impl Env<'_> {
         project: Option<ProjectId>,
         serial: u64,
     ) -> Option<(RegionId, TargetSet)> {
+        let secure = serving.secure;
         let (ahead, passed) = (serving.ahead(self.config, called, project), serving.passed.as_mut()?);
         for &region in ahead {
             *passed = passed.saturating_add(1);
             let there = self.config.region(region);
             let order = Order::new(self.health, self.now, self.keys.choice(&serial.to_le_bytes()));
-            match target::find(&there.upstream, self.targets, Fence::of_region(&there.networks), order) {
+            match target::find(self.config, self.targets, &there.upstream, secure, Fence::of_region(&there.networks), order) {
                 Found::Inside(found) if !self.looks_down(&found) => return Some((region, found)),
                 _ => {}
             }
@@ -130,7 +140,7 @@ impl Env<'_> {
     pub(super) fn put_aside(&self, call: &mut Call<'_>, targets: &mut TargetSet) {
         let Some(serving) = call.serving.as_mut().filter(|serving| serving.region == call.region) else { return };
         if !serving.ahead(self.config, call.region, call.project).is_empty() && self.looks_down(targets) {
-            serving.aside = targets.first().copied();
+            serving.aside = targets.first().cloned();
             targets.clear();
         }
     }
@@ -172,18 +182,18 @@ impl Env<'_> {
     /// Whether a transaction may go on to another target after so many attempts, in its region or in another.
     pub(super) fn may_go_on(&self, transaction: &Transaction, made: usize) -> bool {
         let called = (transaction.region, transaction.project);
-        !transaction.targets.is_empty() || self.may_move(transaction.serving, called, transaction.serial, made)
+        !transaction.targets.is_empty() || self.may_move(transaction.serving.as_ref(), called, transaction.serial, made)
     }
 
     /// Whether a call may move to another region, or back to a server that was put aside.
     pub(super) fn may_move(
         &self,
-        serving: Option<Serving>,
+        serving: Option<&Serving>,
         (called, project): (RegionId, Option<ProjectId>),
         serial: u64,
         made: usize,
     ) -> bool {
-        let Some(mut serving) = serving.filter(|_| made < MAX_ATTEMPTS) else { return false };
-        serving.aside.is_some() || self.next_region(&mut serving, called, project, serial).is_some()
+        let Some(serving) = serving.filter(|_| made < MAX_ATTEMPTS) else { return false };
+        serving.aside.is_some() || self.next_region(&mut serving.clone(), called, project, serial).is_some()
     }
 }

@@ -4,6 +4,7 @@
 //! calls use and from the listener that they leave by. The fence judges its target each time one is begun.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -27,6 +28,8 @@ pub(super) struct Probe {
     nonce: u64,
     to: Fenced,
     transport: Transport,
+    /// The name that the target must prove, over TLS.
+    server: Option<Arc<str>>,
     pub(super) listener: ListenerId,
     bytes: Bytes,
     pub(super) sent: Instant,
@@ -85,6 +88,7 @@ impl Probe {
         Send {
             to: Destination::Fenced(self.to),
             transport: self.transport,
+            server: self.server.clone(),
             listener: self.listener,
             local: None,
             bytes: self.bytes.clone(),
@@ -232,7 +236,8 @@ impl Making<'_> {
         let bytes = self.options(from, listener, to, transport, number, nonce);
         let resend = (!transport.reliable()).then(|| Resend::after(now, &self.config.timers));
         let state = State::Open { resend, until: now + time };
-        let probe = Probe { nonce, to, transport, listener, bytes, sent: now, state };
+        let server = entry.server.clone();
+        let probe = Probe { nonce, to, transport, server, listener, bytes, sent: now, state };
         if entry.state == Health::Down {
             entry.begin_trial(now, time);
         }
@@ -244,7 +249,7 @@ impl Making<'_> {
 
     fn options(&self, from: RegionId, listener: ListenerId, to: Fenced, transport: Transport, number: u64, nonce: u64) -> Bytes {
         let hostname = &self.config.region(from).hostname;
-        let parameter = if transport == Transport::Tcp { ";transport=tcp" } else { "" };
+        let parameter = transport.parameter();
         let uri = format!("sip:{}{parameter}", to.addr());
         let branch = Branch { shard: self.shard, slot: PROBE_SLOT, nonce, round: 0 };
         // Nobody called a listener here: one that is bound to a wildcard address goes by its region's hostname.

@@ -58,7 +58,7 @@ impl Core {
         let listener = *self.config.listener(arrival.listener);
         let peer = Peer::of(arrival);
         let ack = matches!(message.start(), crate::sip::Start::Request { method: Method::Ack, .. });
-        let source = Source::of(&self.config, listener.region, arrival.from.ip());
+        let source = Source::of(&self.config, listener.region, arrival);
         let unknown = source.is_unknown();
         account.note(Test::Source, Mark::of(!unknown), || (arrival.from.ip().to_string(), somebody(&self.config, source)));
         if unknown && !self.is_near(listener.region, arrival.from.ip()) {
@@ -268,7 +268,9 @@ impl Core {
             return Ok(Outcome::Dropped(Drop::AckTarget));
         }
         let Some(fence) = dialog_fence(&self.config, case, &way) else { return Ok(Outcome::Dropped(Drop::AckTarget)) };
-        let Found::Inside(mut targets) = target::find_uri(&way.next, self.book(case.now), fence, self.dialog_order(case))? else {
+        let Found::Inside(mut targets) =
+            target::find_uri(&way.next, way.secure, self.book(case.now), fence, self.dialog_order(case))?
+        else {
             return Ok(Outcome::Dropped(Drop::AckTarget));
         };
         let anchored = match self.ack_media(case, &way, &mut targets, out)? {
@@ -344,7 +346,7 @@ impl Core {
         let first = First { peer: case.peer, slot, serial, opening: &mut opening, prefer };
         let at = env.out.len();
         let (client, head) = env.start(case.message, case.request, first, targets)?;
-        let serving = opening.serving.map_or(opening.region, |serving| serving.region);
+        let serving = opening.serving.as_ref().map_or(opening.region, |serving| serving.region);
         let transport = env.config.listener(case.arrival.listener).transport;
         let mut server = Server::new(case.key, case.peer, transport, invite, case.now, &env.config.timers);
         if invite {

@@ -142,7 +142,7 @@ impl Env<'_> {
         if client.success(self.now, timers) == Heard::Late {
             return Outcome::Stray;
         }
-        let withheld = match self.withheld(transaction, near, message) {
+        let withheld = match self.withheld(transaction, near.clone(), message) {
             None if transaction.refused => Some(self.too_late(transaction, near)),
             withheld => withheld,
         };
@@ -183,7 +183,7 @@ impl Env<'_> {
         if !client.ack().is_empty() {
             let bytes = client.ack().clone();
             let (target, transport, listener) = (client.target, client.transport, client.listener);
-            self.send(target, transport, listener, bytes, None);
+            self.send(target, client.server.clone(), transport, listener, bytes, None);
         }
         if heard == Heard::News && code == 503 {
             self.health.unavailable(self.now, place, asked, retry_after(message), self.out);

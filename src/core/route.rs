@@ -11,7 +11,7 @@ use crate::config::RegionId;
 use crate::sip::address::Address;
 use crate::sip::edit::Edit;
 use crate::sip::list::{self, Item};
-use crate::sip::uri::Uri;
+use crate::sip::uri::{self, Scheme, Uri};
 use crate::sip::{Message, Name, Request};
 
 /// Most Route values of one request.
@@ -24,6 +24,8 @@ pub(super) struct Way<'a> {
     pub(super) vouched: Vouched,
     /// The URI of the next hop.
     pub(super) next: Uri<'a>,
+    /// Whether what goes on is for a `sips:` URI: then nothing but TLS will do on the way (RFC 5630 5.3).
+    pub(super) secure: bool,
     /// The host and port in our second Route value, if there are two: the side to leave by.
     pub(super) leave_by: Option<&'a [u8]>,
     removed: ArrayVec<Item, MAX_ROUTES>,
@@ -87,7 +89,8 @@ pub(super) fn way<'a>(
         }
         uri
     };
-    Some(Way { vouched, next, leave_by, removed, request_uri, last_route })
+    let secure = next.scheme == Scheme::Sips || uri::is_sips(request_uri.unwrap_or(request.uri_text));
+    Some(Way { vouched, next, secure, leave_by, removed, request_uri, last_route })
 }
 
 impl<'a> Way<'a> {

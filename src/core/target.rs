@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::time::Instant;
 
 use arrayvec::ArrayVec;
@@ -19,16 +20,15 @@ use crate::sip::uri::{Host, Scheme, Uri};
 /// Most attempts for one request: a caller does not wait for more.
 pub(super) const MAX_ATTEMPTS: usize = 8;
 
-/// The port of a hop that names none (RFC 3263 4.2).
-const PORT: u16 = 5060;
-
 /// One address to try.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Target {
     /// Where.
     pub(crate) fenced: Fenced,
     /// How. `None`: UDP, or TCP for what is too large for it.
     pub(crate) transport: Option<Transport>,
+    /// Over TLS: the name that was asked for, which the server must prove (RFC 5922 7.3). `None`: its address.
+    pub(crate) server: Option<Arc<str>>,
 }
 
 impl Target {
@@ -49,6 +49,8 @@ pub(super) enum Found {
     Inside(TargetSet),
     /// Addresses, but all outside; the first of them.
     Outside(SocketAddr),
+    /// Addresses inside, but none over TLS, and nothing else will do.
+    Plain,
     /// No address at all.
     Nothing,
 }
@@ -75,13 +77,13 @@ impl<'a> Order<'a> {
     }
 }
 
-/// Resolves hops and passes every address through the fence.
-pub(super) fn find(hops: &[Hop], targets: &Targets, fence: Fence<'_>, order: Order<'_>) -> Found {
-    let mut finding = Finding::new(fence, order);
+/// Resolves hops and passes every address through the fence. `secure`: only TLS will do (RFC 5630 5.3).
+pub(super) fn find(config: &Config, targets: &Targets, hops: &[Hop], secure: bool, fence: Fence<'_>, order: Order<'_>) -> Found {
+    let mut finding = Finding::new(fence, order, secure);
     for hop in hops {
         let more = match *hop {
-            Hop::Address { addr, transport } => finding.add(addr, transport),
-            Hop::Name(name) => finding.servers(targets.servers(name)),
+            Hop::Address { addr, transport } => finding.add(addr, transport, None),
+            Hop::Name(name) => finding.servers(targets.servers(name), config.name(name)),
         };
         if more.is_break() {
             break;
@@ -102,9 +104,16 @@ pub(super) struct Book<'a> {
     pub(super) keys: &'a Keys,
 }
 
-/// Resolves the URI of a next hop inside a dialog: an address, a name of the configuration, or one that was asked for.
-pub(super) fn find_uri(uri: &Uri<'_>, book: Book<'_>, fence: Fence<'_>, order: Order<'_>) -> Result<Found, Unknown> {
-    let transport = match uri.param("transport") {
+/// Resolves the URI of a next hop inside a dialog: an address, a name of the configuration, or one that was asked for. `secure`:
+/// only TLS will do, as for a `sips:` URI.
+pub(super) fn find_uri(
+    uri: &Uri<'_>,
+    secure: bool,
+    book: Book<'_>,
+    fence: Fence<'_>,
+    order: Order<'_>,
+) -> Result<Found, Unknown> {
+    let mut transport = match uri.param("transport") {
         None => None,
         Some(Some(token)) => {
             match Transport::ALL.into_iter().find(|known| token.eq_ignore_ascii_case(known.token().as_bytes())) {
@@ -114,8 +123,16 @@ pub(super) fn find_uri(uri: &Uri<'_>, book: Book<'_>, fence: Fence<'_>, order: O
         }
         Some(None) => return Ok(Found::Nothing),
     };
-    // A sips URI may not be downgraded (RFC 5630), a tel URI has no host.
-    let (Scheme::Sip, Some(host)) = (uri.scheme, uri.host) else { return Ok(Found::Nothing) };
+    // A tel URI has no host.
+    let Some(host) = uri.host else { return Ok(Found::Nothing) };
+    let sips = uri.scheme == Scheme::Sips;
+    if sips {
+        // Whatever it says carries TLS (RFC 5630 3.1.1), if that can carry it.
+        if transport == Some(Transport::Udp) {
+            return Ok(Found::Plain);
+        }
+        transport = None;
+    }
     let host = match uri.param("maddr").flatten() {
         Some(maddr) => {
             match std::str::from_utf8(maddr).ok().and_then(|text| text.trim_matches(['[', ']']).parse::<IpAddr>().ok()) {
@@ -125,16 +142,20 @@ pub(super) fn find_uri(uri: &Uri<'_>, book: Book<'_>, fence: Fence<'_>, order: O
         }
         None => host,
     };
-    let mut finding = Finding::new(fence, order);
+    let mut finding = Finding::new(fence, order, secure || sips);
     match host {
-        Host::Address(ip) => drop(finding.add(SocketAddr::new(ip, uri.port.unwrap_or(PORT)), transport)),
+        Host::Address(ip) => {
+            let transport = if sips { Some(Transport::Tls) } else { transport };
+            let port = uri.port.unwrap_or_else(|| transport.unwrap_or(Transport::Udp).port());
+            let _ = finding.add(SocketAddr::new(ip, port), transport, None);
+        }
         Host::Name(name) => {
-            let Some(next_hop) = NextHop::of_host(name, uri.port, transport) else { return Ok(Found::Nothing) };
+            let Some(next_hop) = NextHop::of_host(name, uri.port, transport, sips) else { return Ok(Found::Nothing) };
             let place = book.config.names.iter().position(|known| *known == next_hop);
             match place.and_then(|place| u32::try_from(place).ok()) {
-                Some(place) => drop(finding.servers(book.targets.servers(NameId(place)))),
+                Some(place) => drop(finding.servers(book.targets.servers(NameId(place)), &next_hop.host)),
                 None => match book.asked.get(book.now, book.keys, &next_hop) {
-                    Some(servers) => drop(finding.servers(servers)),
+                    Some(servers) => drop(finding.servers(servers, &next_hop.host)),
                     None => return Err(Unknown(next_hop)),
                 },
             }
@@ -146,6 +167,10 @@ pub(super) fn find_uri(uri: &Uri<'_>, book: Book<'_>, fence: Fence<'_>, order: O
 struct Finding<'a> {
     fence: Fence<'a>,
     order: Order<'a>,
+    /// Only TLS will do.
+    secure: bool,
+    /// Something was inside that is reached otherwise.
+    plain: bool,
     /// Those to be tried first.
     inside: TargetSet,
     /// Those that are back only now, and not chosen yet.
@@ -156,12 +181,13 @@ struct Finding<'a> {
 }
 
 impl<'a> Finding<'a> {
-    fn new(fence: Fence<'a>, order: Order<'a>) -> Self {
-        Self { fence, order, inside: TargetSet::new(), behind: TargetSet::new(), down: None, outside: None }
+    fn new(fence: Fence<'a>, order: Order<'a>, secure: bool) -> Self {
+        let (inside, behind) = (TargetSet::new(), TargetSet::new());
+        Self { fence, order, secure, plain: false, inside, behind, down: None, outside: None }
     }
 
     /// Takes in one address; `Break`: beyond the most attempts nothing would be tried anyway.
-    fn add(&mut self, addr: SocketAddr, transport: Option<Transport>) -> ControlFlow<()> {
+    fn add(&mut self, addr: SocketAddr, transport: Option<Transport>, server: Option<&Arc<str>>) -> ControlFlow<()> {
         let judged = self.fence.admit(addr);
         if let Some(account) = self.order.account {
             account.note(Test::Targets, Mark::of(judged.is_ok()), || {
@@ -175,7 +201,11 @@ impl<'a> Finding<'a> {
                 return ControlFlow::Continue(());
             }
         };
-        let target = Target { fenced, transport };
+        if self.secure && transport != Some(Transport::Tls) {
+            self.plain = true;
+            return ControlFlow::Continue(());
+        }
+        let target = Target { fenced, transport, server: server.cloned() };
         // What two names or records say is tried once.
         if self.inside.contains(&target) || self.behind.contains(&target) {
             return ControlFlow::Continue(());
@@ -192,21 +222,24 @@ impl<'a> Finding<'a> {
     }
 
     fn is_down(&mut self, trial: Instant, target: Target) {
-        if self.down.is_none_or(|(first, _)| trial < first) {
+        if self.down.as_ref().is_none_or(|&(first, _)| trial < first) {
             self.down = Some((trial, target));
         }
     }
 
-    fn servers(&mut self, servers: &[Server]) -> ControlFlow<()> {
+    /// Takes in the servers of a name.
+    fn servers(&mut self, servers: &[Server], name: &str) -> ControlFlow<()> {
+        let proven = servers.iter().any(|server| server.transport == Some(Transport::Tls)).then(|| Arc::from(name));
         // Dice of its own: what health throws for meanwhile is nothing to the records.
         let mut dice = Dice::new(self.order.dice.roll().into());
         select::in_order(servers, &mut || dice.roll(), &mut |server| {
-            server.addresses.iter().try_for_each(|&addr| self.add(addr, server.transport))
+            let proven = proven.as_ref().filter(|_| server.transport == Some(Transport::Tls));
+            server.addresses.iter().try_for_each(|&addr| self.add(addr, server.transport, proven))
         })
     }
 
     fn found(self) -> Found {
-        let Self { mut inside, behind, down, outside, .. } = self;
+        let Self { mut inside, behind, down, outside, plain, .. } = self;
         let room = inside.remaining_capacity();
         inside.extend(behind.into_iter().take(room));
         if inside.is_empty() {
@@ -215,6 +248,7 @@ impl<'a> Finding<'a> {
         }
         match (inside.is_empty(), outside) {
             (false, _) => Found::Inside(inside),
+            (true, _) if plain => Found::Plain,
             (true, Some(outside)) => Found::Outside(outside),
             (true, None) => Found::Nothing,
         }

@@ -56,7 +56,7 @@ impl Healths {
         self.due = BTreeSet::new();
         for watched in watched(config) {
             for &hop in watched.hops {
-                self.watch(now, &watched, hop, targets, &mut known);
+                self.watch(now, config, &watched, hop, targets, &mut known);
             }
         }
         self.unwell = self.entries.iter().filter(|entry| entry.state != Health::Up).count();
@@ -65,7 +65,15 @@ impl Healths {
         }
     }
 
-    fn watch(&mut self, now: Instant, of: &Watched<'_>, hop: Hop, targets: &Targets, known: &mut HashMap<Place, Entry>) {
+    fn watch(
+        &mut self,
+        now: Instant,
+        config: &Config,
+        of: &Watched<'_>,
+        hop: Hop,
+        targets: &Targets,
+        known: &mut HashMap<Place, Entry>,
+    ) {
         let literal = match hop {
             Hop::Address { addr, transport } => Some((addr, transport)),
             Hop::Name(_) => None,
@@ -83,6 +91,10 @@ impl Healths {
             }
             let mut entry = known.remove(&place).unwrap_or_else(|| Entry::new(place, of.region, of.from, now));
             (entry.region, entry.from, entry.armed) = (of.region, of.from, None);
+            entry.server = match hop {
+                Hop::Name(name) if place.1 == Transport::Tls => Some(config.name(name).into()),
+                _ => None,
+            };
             self.places.insert(place, self.entries.len());
             self.entries.push(entry);
         }

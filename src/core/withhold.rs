@@ -180,16 +180,16 @@ impl Env<'_> {
         let call_id = message.first(Name::CallId).map(|header| message.value(header)).unwrap_or_default();
         if let Some(leg) = Leg::of_answer(message, request.as_ref(), cseq, |uri| self.is_ours(region, uri, call_id)) {
             if transaction.is_invite() {
-                self.acknowledge(&leg, parting, why.near);
+                self.acknowledge(&leg, parting, &why.near);
             }
-            self.part(&leg, parting, why.near);
+            self.part(&leg, parting, &why.near);
         }
         let (Some(request), Some(to)) = (request, message.first(Name::To)) else { return };
         let asker = Speaker { side: transaction.asks, serving: region_of(self.config, region, peer.addr().ip()), ..why.speaker };
         let parting = Parting { fence: asker.fence(self.config), ..parting };
         let leg = Leg::of_asker(&request, message.value(to), peer.addr(), transaction.server.transport);
         if let (Some(leg), Some(near)) = (leg, self.near(&peer, parting.fence)) {
-            self.part(&leg, parting, near);
+            self.part(&leg, parting, &near);
         }
     }
 }
@@ -232,16 +232,16 @@ impl Core {
         if let (Some(leg), Some((target, transport, listener))) =
             (Leg::of_way(way, case), env.choose(case.region(), case.arrival.listener, 0, targets))
         {
-            let near = Near { to: target.fenced, transport, listener };
-            env.acknowledge(&leg, parting, near);
-            news |= env.part(&leg, parting, near);
+            let near = Near { to: target.fenced, transport, listener, server: target.server };
+            env.acknowledge(&leg, parting, &near);
+            news |= env.part(&leg, parting, &near);
         }
         let parting = Parting { fence: speaker.fence(&config), ..parting };
         let transport = config.listener(case.arrival.listener).transport;
         let to = case.message.first(Name::To).map(|header| case.message.value(header)).unwrap_or_default();
         let leg = Leg::of_asker(case.message, to, case.arrival.from, transport);
         if let (Some(leg), Some(near)) = (leg, env.near(&case.peer, parting.fence)) {
-            news |= env.part(&leg, parting, near);
+            news |= env.part(&leg, parting, &near);
         }
         // The same ACK again is the same refusal.
         if news {

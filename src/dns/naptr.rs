@@ -27,16 +27,16 @@ pub(super) struct Way {
     pub(super) name: String,
 }
 
-/// Sorts records by order and preference, and says of each whether it is used.
-pub(super) fn choose(records: &[Record]) -> Vec<Choice> {
+/// Sorts records by order and preference, and says of each whether it is used. `secure`: for a `sips:` URI, which only TLS serves.
+pub(super) fn choose(records: &[Record], secure: bool) -> Vec<Choice> {
     let mut sorted: Vec<(&Naptr, &Record)> = records.iter().filter_map(naptr).collect();
     sorted.sort_by_key(|(naptr, _)| (naptr.order, naptr.preference));
     // Once a rule matches, no later order is looked at (RFC 3403 4.1).
-    let order = sorted.iter().find(|(naptr, _)| usable(naptr).is_ok()).map(|(naptr, _)| naptr.order);
+    let order = sorted.iter().find(|(naptr, _)| usable(naptr, secure).is_ok()).map(|(naptr, _)| naptr.order);
     let mut used: Vec<(u16, Way)> = Vec::new();
     let mut choices = Vec::new();
     for (naptr, record) in sorted {
-        let way = usable(naptr).and_then(|(transport, name)| {
+        let way = usable(naptr, secure).and_then(|(transport, name)| {
             if Some(naptr.order) != order {
                 return Err(Unused::LaterOrder);
             }
@@ -67,11 +67,15 @@ fn naptr(record: &Record) -> Option<(&Naptr, &Record)> {
     }
 }
 
-fn usable(naptr: &Naptr) -> Result<(Transport, String), Unused> {
+fn usable(naptr: &Naptr, secure: bool) -> Result<(Transport, String), Unused> {
     let transport = match naptr.services.to_ascii_uppercase().as_str() {
+        "SIPS+D2T" if secure => Transport::Tls,
+        // Whoever wants TLS says so: where it is not set up, the other records must do.
+        "SIPS+D2T" => return Err(Unused::Unasked),
+        "SIP+D2U" | "SIP+D2T" if secure => return Err(Unused::Insecure),
         "SIP+D2U" => Transport::Udp,
         "SIP+D2T" => Transport::Tcp,
-        "SIPS+D2T" | "SIP+D2S" | "SIPS+D2S" | "SIP+D2W" | "SIPS+D2W" => return Err(Unused::NotSpoken),
+        "SIP+D2S" | "SIPS+D2S" | "SIP+D2W" | "SIPS+D2W" => return Err(Unused::NotSpoken),
         _ => return Err(Unused::Service),
     };
     if !naptr.flags.eq_ignore_ascii_case("s") {

@@ -92,8 +92,12 @@ pub struct Seen {
 pub enum Unused {
     /// NAPTR: another order comes first (RFC 3403 4.1).
     LaterOrder,
-    /// NAPTR: a transport that is not spoken here yet (`SIPS+D2T`).
+    /// NAPTR: a transport that is not spoken here (SCTP, WebSocket).
     NotSpoken,
+    /// NAPTR: TLS, for a `sip:` URI.
+    Unasked,
+    /// NAPTR: no TLS, for a `sips:` URI.
+    Insecure,
     /// NAPTR: another service, or a transport that is not known.
     Service,
     /// NAPTR: flags other than `s`.
@@ -116,7 +120,9 @@ impl fmt::Display for Unused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::LaterOrder => "a lower order is used",
-            Self::NotSpoken => "a transport that is not spoken here yet",
+            Self::NotSpoken => "a transport that is not spoken here",
+            Self::Unasked => "TLS, which takes a sips: URI",
+            Self::Insecure => "without TLS, which a sips: URI does not go",
             Self::Service => "another service",
             Self::Flags => "flags other than \"s\"",
             Self::Regexp => "a regular expression, which SIP does not use",

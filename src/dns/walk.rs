@@ -23,8 +23,6 @@ pub(super) const QUESTIONS: usize = 128;
 /// NAPTR and SRV look-ups that failed so often, without an answer ever, count as "no such record": some name servers fail for
 /// these types alone.
 pub(super) const GIVE_UP: u32 = 3;
-/// The port where nothing says which (RFC 3263 4.2).
-const PORT: u16 = 5060;
 
 /// What is known of a question.
 #[derive(Clone, Copy, Debug)]
@@ -63,12 +61,16 @@ pub(super) fn walk<'k>(next_hop: &NextHop, known: impl Fn(&Question) -> Known<'k
         doubt: false,
     };
     let host = next_hop.host.as_str();
-    let steps = match (next_hop.port, next_hop.transport) {
+    // A sips URI is TLS and nothing else, whatever it says of what carries that (RFC 3263 4.1, RFC 5630 3.1.1).
+    let transport = if next_hop.secure { Some(Transport::Tls) } else { next_hop.transport };
+    let steps = match (next_hop.port, transport) {
         (Some(port), transport) => {
             walker.addresses(host, port, Place { group: 0, priority: 0, weight: 0, transport }, Why::PortWritten)
         }
-        (None, Some(transport)) => walker.services(&[transport], host, Why::TransportWritten, Some(transport)),
-        (None, None) => walker.domain(host),
+        (None, Some(transport)) if !next_hop.secure => {
+            walker.services(&[transport], host, Why::TransportWritten, Some(transport))
+        }
+        (None, _) => walker.domain(host, next_hop.secure),
     };
     walker.finish(Trace { next_hop: next_hop.clone(), steps })
 }
@@ -111,7 +113,7 @@ struct Walker<F> {
 
 impl<'k, F: Fn(&Question) -> Known<'k>> Walker<F> {
     /// RFC 3263 4.1 with neither port nor transport.
-    fn domain(&mut self, host: &str) -> Vec<Step> {
+    fn domain(&mut self, host: &str, secure: bool) -> Vec<Step> {
         let (mut step, level) = self.ask(host, RecordType::Naptr, Why::Neither);
         let records = match level {
             Level::Records(records) => records,
@@ -119,7 +121,7 @@ impl<'k, F: Fn(&Question) -> Known<'k>> Walker<F> {
             Level::Dead | Level::Waiting => return vec![step],
         };
         let (mut seen, mut first, mut found) = (Vec::new(), None, false);
-        for choice in naptr::choose(&records) {
+        for choice in naptr::choose(&records, secure) {
             let (mut steps, mut unused) = (Vec::new(), None);
             match choice.way {
                 Ok(way) => {
@@ -137,8 +139,9 @@ impl<'k, F: Fn(&Question) -> Known<'k>> Walker<F> {
         }
         let mut steps = vec![step];
         match first {
-            // Both transports are asked for, UDP first (RFC 3263 4.1).
-            None => steps.extend(self.services(&Transport::ALL, host, Why::NoNaptr, None)),
+            None if secure => steps.extend(self.services(&[Transport::Tls], host, Why::NoNaptr, Some(Transport::Tls))),
+            // Both are asked for, UDP first (RFC 3263 4.1); TLS only where somebody says so.
+            None => steps.extend(self.services(&[Transport::Udp, Transport::Tcp], host, Why::NoNaptr, None)),
             Some(transport) if !found => steps.extend(self.fall_back(host, Some(transport))),
             Some(_) => {}
         }
@@ -149,7 +152,7 @@ impl<'k, F: Fn(&Question) -> Known<'k>> Walker<F> {
     fn services(&mut self, transports: &[Transport], host: &str, why: Why, fall_back: Option<Transport>) -> Vec<Step> {
         let (mut steps, mut found) = (Vec::new(), false);
         for (group, &transport) in transports.iter().enumerate() {
-            let (step, any) = self.service(&format!("_sip._{}.{host}", transport.token()), group, transport, why);
+            let (step, any) = self.service(&format!("{}.{host}", service(transport)), group, transport, why);
             steps.push(step);
             found |= any;
         }
@@ -160,7 +163,8 @@ impl<'k, F: Fn(&Question) -> Known<'k>> Walker<F> {
     }
 
     fn fall_back(&mut self, host: &str, transport: Option<Transport>) -> Vec<Step> {
-        self.addresses(host, PORT, Place { group: 0, priority: 0, weight: 0, transport }, Why::NoSrv)
+        let port = transport.unwrap_or(Transport::Udp).port();
+        self.addresses(host, port, Place { group: 0, priority: 0, weight: 0, transport }, Why::NoSrv)
     }
 
     /// The SRV records of a name; and whether there are any, or could be.
@@ -310,6 +314,15 @@ impl<'k, F: Fn(&Question) -> Known<'k>> Walker<F> {
         // That there is no server needs every answer.
         let finished = self.settled && !(servers.is_empty() && self.doubt);
         Walk { questions: self.questions, servers: finished.then_some(servers), given_up: self.given_up, trace }
+    }
+}
+
+/// The labels of a transport's SRV records (RFC 3263 4.1).
+fn service(transport: Transport) -> &'static str {
+    match transport {
+        Transport::Udp => "_sip._udp",
+        Transport::Tcp => "_sip._tcp",
+        Transport::Tls => "_sips._tcp",
     }
 }
 

@@ -117,12 +117,12 @@ mod tests {
     use super::*;
 
     fn next_hop(number: usize) -> NextHop {
-        NextHop { host: format!("n{number}.example.net"), port: None, transport: None }
+        NextHop { host: format!("n{number}.example.net"), port: None, transport: None, secure: false }
     }
 
     fn arrival() -> Arrival {
         let addr = ([127, 0, 0, 1], 5060).into();
-        Arrival { listener: ListenerId(0), from: addr, local: addr, connection: None }
+        Arrival { listener: ListenerId(0), from: addr, local: addr, connection: None, shown: None }
     }
 
     #[test]

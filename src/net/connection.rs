@@ -8,6 +8,7 @@ use std::io;
 use std::net::{Shutdown, SocketAddr};
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes};
@@ -18,11 +19,14 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::Notify;
 use tokio::time::{Sleep, sleep_until, timeout};
 
+use super::handshake::shake;
+use super::tls::{Session, Step};
 use super::worker::Worker;
-use crate::config::{Limits, ListenerId, RegionId};
+use crate::config::{Limits, ListenerId, RegionId, Transport};
 use crate::core::io::{Arrival, Attempt, ConnectionId};
 use crate::sip::frame::{Frame, Framer};
-use crate::telemetry::Loss;
+use crate::telemetry::{Handshake, Loss};
+use crate::tls::Shown;
 
 /// Read at once.
 const READ: usize = 16 * 1024;
@@ -43,6 +47,10 @@ pub(super) struct Connection {
     pub(super) listener: Cell<ListenerId>,
     pub(super) peer: SocketAddr,
     pub(super) accepted: bool,
+    pub(super) transport: Transport,
+    /// The name that the server proved, or is to prove, on a TLS connection that we opened by one.
+    pub(super) server: Option<Arc<str>>,
+    session: Option<RefCell<Session>>,
     writer: OnceCell<OwnedWriteHalf>,
     queue: RefCell<Queue>,
     state: Cell<State>,
@@ -69,17 +77,27 @@ struct Queue {
     unheard: VecDeque<Attempt>,
 }
 
+/// What a connection is made as.
+pub(super) struct Made {
+    pub(super) listener: ListenerId,
+    pub(super) region: RegionId,
+    pub(super) transport: Transport,
+    pub(super) peer: SocketAddr,
+    pub(super) accepted: bool,
+    pub(super) server: Option<Arc<str>>,
+    /// For TLS.
+    pub(super) session: Option<Session>,
+    /// Octets that may wait to be written.
+    pub(super) most: usize,
+}
+
 impl Connection {
-    pub(super) fn new(
-        id: ConnectionId,
-        (listener, region): (ListenerId, RegionId),
-        peer: SocketAddr,
-        accepted: bool,
-        most: usize,
-    ) -> Self {
+    pub(super) fn new(id: ConnectionId, made: Made) -> Self {
+        let Made { listener, region, transport, peer, accepted, server, session, most } = made;
+        let (session, state) = (session.map(RefCell::new), Cell::new(State::Open));
         let (writer, queue, wake) = Default::default();
         let (region, listener) = (Cell::new(region), Cell::new(listener));
-        Self { id, region, listener, peer, accepted, writer, queue, state: Cell::new(State::Open), wake, most }
+        Self { id, region, listener, peer, accepted, transport, server, session, writer, queue, state, wake, most }
     }
 
     /// Writes what the system takes at once and queues the rest. Never waits; beyond the limit the connection is given up.
@@ -123,8 +141,27 @@ impl Connection {
 
     fn flush(&self, queue: &mut Queue, now: Instant) {
         let Some(writer) = self.writer.get() else { return };
+        let mut session = self.session.as_ref().map(RefCell::borrow_mut);
+        if let Some(session) = &mut session {
+            if session.is_handshaking() {
+                return;
+            }
+            // What the session itself has to say.
+            match session.send(writer.as_ref()) {
+                Ok(()) => queue.stuck = None,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    queue.stuck.get_or_insert(now);
+                    return;
+                }
+                Err(_) => return self.state.set(State::Broken(Loss::ConnectionGone)),
+            }
+        }
         while let Some((bytes, attempt)) = queue.chunks.front_mut() {
-            match writer.try_write(bytes) {
+            let written = match &mut session {
+                Some(session) => session.write(writer.as_ref(), bytes),
+                None => writer.try_write(bytes),
+            };
+            match written {
                 Ok(written) => {
                     queue.octets = queue.octets.saturating_sub(written);
                     bytes.advance(written);
@@ -147,6 +184,19 @@ impl Connection {
         }
     }
 
+    /// Goes on with the handshake; and whether something waits to be written for it.
+    pub(super) fn shake(&self, socket: &TcpStream) -> (Step, bool) {
+        let Some(session) = &self.session else { return (Step::Done, false) };
+        let mut session = session.borrow_mut();
+        let step = session.shake(socket);
+        (step, session.wants_write())
+    }
+
+    /// Waits for something to be queued, or for the end.
+    pub(super) async fn woken(&self) {
+        self.wake.notified().await;
+    }
+
     /// The attempts that the peer cannot be shown to have received.
     pub(super) fn undelivered(&self) -> Vec<Attempt> {
         let queue = &mut *self.queue.borrow_mut();
@@ -160,13 +210,14 @@ struct Bounds {
     idle: Duration,
     partial: Duration,
     message: usize,
+    handshake: Duration,
 }
 
 impl Bounds {
     fn of(limits: &Limits, t1: Duration, accepted: bool) -> Self {
         // A connection that we opened is kept for the next request, at least as long as a transaction lasts (RFC 3261 18).
         let idle = if accepted { limits.idle } else { limits.idle.max(t1 * 64) };
-        Self { idle, partial: limits.partial, message: limits.message }
+        Self { idle, partial: limits.partial, message: limits.message, handshake: limits.handshake }
     }
 }
 
@@ -181,7 +232,17 @@ pub(super) async fn serve(worker: Rc<RefCell<Worker>>, connection: Rc<Connection
     if let Ok(local) = stream.local_addr() {
         let (reader, writer) = stream.into_split();
         let _ = connection.writer.set(writer);
-        let mut served = Served { worker: &worker, connection: &connection, local, reader, bounds };
+        let mut shown = None;
+        if let Some(session) = &connection.session {
+            let ended = shake(&connection, reader.as_ref(), bounds.handshake).await;
+            let worker = &mut *worker.borrow_mut();
+            worker.shaken(Instant::now(), &connection, &ended);
+            if ended.how != Handshake::Done {
+                return worker.gone(Instant::now(), &connection);
+            }
+            shown = connection.accepted.then(|| session.borrow().shown(&worker.config));
+        }
+        let mut served = Served { worker: &worker, connection: &connection, local, shown, reader, bounds };
         match served.run().await {
             End::Orderly => served.linger().await,
             End::Lost(loss) => worker.borrow_mut().lost(Instant::now(), connection.listener.get(), loss, connection.peer, None),
@@ -205,6 +266,7 @@ struct Served<'a> {
     worker: &'a Rc<RefCell<Worker>>,
     connection: &'a Rc<Connection>,
     local: SocketAddr,
+    shown: Option<Shown>,
     reader: OwnedReadHalf,
     bounds: Bounds,
 }
@@ -234,7 +296,7 @@ impl Served<'_> {
             }
             let writing = stuck.is_some();
             let read = tokio::select! {
-                read = read(&mut self.reader, &mut framer), if reading => read,
+                read = read(self.connection, &mut self.reader, &mut framer), if reading => read,
                 () = writable(self.connection), if writing => continue,
                 () = self.connection.wake.notified() => continue,
                 () = expired(&mut sleep) => {
@@ -286,7 +348,7 @@ impl Served<'_> {
     /// How its messages arrive.
     fn arrival(&self) -> Arrival {
         let Connection { id, listener, peer, .. } = &**self.connection;
-        Arrival { listener: listener.get(), from: *peer, local: self.local, connection: Some(*id) }
+        Arrival { listener: listener.get(), from: *peer, local: self.local, connection: Some(*id), shown: self.shown }
     }
 
     /// When the first of the limits is reached.
@@ -311,6 +373,9 @@ impl Served<'_> {
     async fn linger(&mut self) {
         if let Some(writer) = self.connection.writer.get() {
             let stream: &TcpStream = writer.as_ref();
+            if let Some(session) = &self.connection.session {
+                session.borrow_mut().close(stream);
+            }
             let _ = SockRef::from(stream).shutdown(Shutdown::Write);
         }
         let mut buffer = [0; 2048];
@@ -328,10 +393,18 @@ impl Served<'_> {
     }
 }
 
-async fn read(reader: &mut OwnedReadHalf, framer: &mut Framer) -> io::Result<usize> {
+async fn read(connection: &Connection, reader: &mut OwnedReadHalf, framer: &mut Framer) -> io::Result<usize> {
     let buffer = framer.buffer();
     buffer.reserve(READ);
-    reader.read_buf(buffer).await
+    let Some(session) = &connection.session else { return reader.read_buf(buffer).await };
+    loop {
+        let read = session.borrow_mut().read(reader.as_ref(), buffer)?;
+        if let Some(octets) = read {
+            return Ok(octets);
+        }
+        // What reading asks to be said (a key update) is said at the next turn of whoever reads: none waits for it.
+        reader.readable().await?;
+    }
 }
 
 async fn writable(connection: &Connection) {

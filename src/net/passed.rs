@@ -46,7 +46,7 @@ impl Passed {
                 (Bound::Udp(socket), Transport::Udp) => {
                     return udp::prepare(socket.try_clone()?, *addr).map(|socket| Some(Bound::Udp(socket)));
                 }
-                (Bound::Tcp(socket), Transport::Tcp) => {
+                (Bound::Tcp(socket), Transport::Tcp | Transport::Tls) => {
                     let socket = socket.try_clone()?;
                     socket.set_nonblocking(true)?;
                     return Ok(Some(Bound::Tcp(socket)));
@@ -63,7 +63,7 @@ impl Passed {
             return;
         }
         let is = |(addr, socket): &(SocketAddr, Bound), listener: &Listener| {
-            *addr == listener.addr && socket.transport() == listener.transport
+            *addr == listener.addr && socket.transport().reliable() == listener.transport.reliable()
         };
         for passed in &self.0 {
             let (addr, transport) = (passed.0, passed.1.transport().token());

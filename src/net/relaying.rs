@@ -92,8 +92,11 @@ impl Relaying {
         self.queues.values().flat_map(|queue| &queue.messages).map(|kept| kept.arrival.listener)
     }
 
-    /// Another configuration: the same messages under its numbers.
+    /// Another configuration: the same messages under its numbers. A relay that is in none any more keeps its socket while it is
+    /// waited for, until the next one.
     pub(super) fn renumber(&mut self, change: &Change) {
+        let known = |relay: &SocketAddr| change.config().regions.iter().any(|region| region.relays.contains(relay));
+        self.links.retain(|relay, link| known(relay) || !link.shared.open.borrow().is_empty());
         for kept in self.queues.values_mut().flat_map(|queue| &mut queue.messages) {
             kept.arrival = change.arrival(kept.arrival);
         }
@@ -125,7 +128,6 @@ impl Relaying {
     }
 
     fn link(&mut self, relay: Fenced) -> io::Result<&Link> {
-        // A relay that is gone from the configuration keeps a socket: as many as there ever were relays.
         match self.links.entry(relay.addr()) {
             std::collections::hash_map::Entry::Occupied(link) => Ok(link.into_mut()),
             std::collections::hash_map::Entry::Vacant(place) => Ok(place.insert(Link::open(relay)?)),
@@ -241,5 +243,43 @@ async fn read(shared: Rc<Shared>) {
             }
             tokio::task::yield_now().await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Config, parse};
+    use crate::fence::Fence;
+
+    fn config(relay: &str) -> Config {
+        let text = format!(
+            "serve = [\"eu\"]\n[region.eu]\nhostname = \"eu.example.com\"\nlisten = [\"udp:127.0.1.1:5060\"]\n\
+             networks = [\"127.0.1.0/24\"]\nupstream = \"127.0.1.2\"\nrelay = [\"udp:{relay}\"]\n"
+        );
+        parse("ringfence.toml".as_ref(), &text).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_relay_that_is_configured_no_more_keeps_no_socket() {
+        let first = config("127.0.1.3:2223");
+        let next = std::sync::Arc::new(config("127.0.1.4:2223"));
+        let relay = |config: &Config| Fence::of_region(&config.regions[0].networks).admit(config.regions[0].relays[0]).unwrap();
+        let change = Change::between(&first, std::sync::Arc::clone(&next), [0; 16]);
+        let local = tokio::task::LocalSet::new();
+        let asked = |relaying: &Relaying| relaying.links.keys().copied().collect::<Vec<_>>();
+        let test = async {
+            let mut relaying = Relaying::default();
+            relaying.link(relay(&first)).unwrap();
+            relaying.link(relay(&next)).unwrap();
+            let open = Open { answer: oneshot::channel().0, ends: None };
+            relaying.links[&relay(&first).addr()].shared.open.borrow_mut().insert(7, open);
+            relaying.renumber(&change);
+            assert_eq!(relaying.links.len(), 2, "somebody waits for it");
+            relaying.links[&relay(&first).addr()].shared.open.borrow_mut().clear();
+            relaying.renumber(&change);
+            assert_eq!(asked(&relaying), [relay(&next).addr()]);
+        };
+        local.run_until(test).await;
     }
 }

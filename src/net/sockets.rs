@@ -27,7 +27,7 @@ impl Bound {
     pub(super) fn to(listener: &Listener) -> io::Result<Self> {
         match listener.transport {
             Transport::Udp => udp::bind(listener.addr).map(Self::Udp),
-            Transport::Tcp => stream::bind(listener.addr).map(Self::Tcp),
+            Transport::Tcp | Transport::Tls => stream::bind(listener.addr).map(Self::Tcp),
         }
     }
 

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nix::sys::socket::{setsockopt, sockopt};
@@ -17,10 +18,12 @@ use tokio::sync::Notify;
 use tokio::task::spawn_local;
 use tracing::debug;
 
-use super::connection::{Connection, serve};
+use super::connection::{Connection, Made, serve};
+use super::handshake::Shaking;
 use super::sockets::{Accepting, Opened, Place};
+use super::tls::Session;
 use super::worker::Worker;
-use crate::config::{Config, ListenerId, RegionId, Transport};
+use crate::config::{Config, Listener, ListenerId, RegionId, Transport};
 use crate::core::Change;
 use crate::core::io::ConnectionId;
 use crate::fence::Fenced;
@@ -46,12 +49,18 @@ pub(super) fn bind(addr: SocketAddr) -> io::Result<std::net::TcpListener> {
     Ok(socket.into())
 }
 
+/// What a connection is found again by: a request never rides on one that was verified for another name, or for another region
+/// (RFC 5923 8.1). One that was accepted has no name.
+type Towards = (RegionId, Transport, SocketAddr, Option<Arc<str>>);
+
 /// All open connections.
 #[derive(Debug, Default)]
 pub(super) struct Streams {
     by_id: HashMap<ConnectionId, Rc<Connection>>,
-    /// The newest open connection to each address, by region: whoever opened it.
-    by_peer: HashMap<(RegionId, SocketAddr), Rc<Connection>>,
+    /// The newest open connection to each place: whoever opened it.
+    by_peer: HashMap<Towards, Rc<Connection>>,
+    /// Handshakes with clients.
+    pub(super) shaking: Shaking,
     /// Accepted connections of each source.
     sources: HashMap<IpAddr, usize>,
     accepted: usize,
@@ -67,9 +76,16 @@ impl Streams {
         self.by_id.get(&id).filter(|connection| connection.is_open()).cloned()
     }
 
-    /// An open connection to exactly this address.
-    pub(super) fn towards(&self, region: RegionId, addr: SocketAddr) -> Option<Rc<Connection>> {
-        self.by_peer.get(&(region, addr)).filter(|connection| connection.is_open()).cloned()
+    /// An open connection to exactly this address, whose server proved this name if it is TLS.
+    pub(super) fn towards(
+        &self,
+        region: RegionId,
+        transport: Transport,
+        addr: SocketAddr,
+        server: Option<&Arc<str>>,
+    ) -> Option<Rc<Connection>> {
+        let place = (region, transport, addr, server.cloned());
+        self.by_peer.get(&place).filter(|connection| connection.is_open()).cloned()
     }
 
     /// Writes what is queued and closes.
@@ -93,7 +109,7 @@ impl Streams {
             connection.region.set(config.listener(listener).region);
         }
         // Where two regions have become one, either connection will do.
-        self.by_peer.extend(newest.into_iter().map(|connection| ((connection.region.get(), connection.peer), connection)));
+        self.by_peer.extend(newest.into_iter().map(|connection| (leads(&connection), connection)));
     }
 
     /// Closes every connection once everything queued is written; returns when all are gone.
@@ -112,14 +128,14 @@ impl Streams {
         }
     }
 
-    fn add(&mut self, of: (ListenerId, RegionId), peer: SocketAddr, accepted: bool, most: usize) -> Rc<Connection> {
+    fn add(&mut self, made: Made) -> Rc<Connection> {
         self.last += 1;
-        let connection = Rc::new(Connection::new(ConnectionId(self.last), of, peer, accepted, most));
+        let connection = Rc::new(Connection::new(ConnectionId(self.last), made));
         self.by_id.insert(connection.id, Rc::clone(&connection));
-        self.by_peer.insert((connection.region.get(), peer), Rc::clone(&connection));
-        if accepted {
+        self.by_peer.insert(leads(&connection), Rc::clone(&connection));
+        if connection.accepted {
             self.accepted += 1;
-            *self.sources.entry(peer.ip()).or_default() += 1;
+            *self.sources.entry(connection.peer.ip()).or_default() += 1;
         } else {
             self.opened += 1;
         }
@@ -128,7 +144,7 @@ impl Streams {
 
     fn remove(&mut self, connection: &Connection) {
         self.by_id.remove(&connection.id);
-        let key = (connection.region.get(), connection.peer);
+        let key = leads(connection);
         if self.by_peer.get(&key).is_some_and(|newest| newest.id == connection.id) {
             self.by_peer.remove(&key);
         }
@@ -145,6 +161,10 @@ impl Streams {
         }
         self.room.notify_waiters();
     }
+}
+
+fn leads(connection: &Connection) -> Towards {
+    (connection.region.get(), connection.transport, connection.peer, connection.server.clone())
 }
 
 /// Starts accepting for a listener.
@@ -165,13 +185,25 @@ async fn accept(worker: Rc<RefCell<Worker>>, id: Place, listener: TcpListener) {
         let connection = {
             let worker = &mut *worker.borrow_mut();
             let limits = &worker.config.limits;
-            let region = worker.config.listener(id).region;
+            let Listener { region, transport, .. } = *worker.config.listener(id);
             if worker.streams.sources.get(&peer.ip()).is_some_and(|&open| open >= limits.connections_per_source) {
                 worker.lost(Instant::now(), id, Loss::SourceConnections, peer, None);
                 continue;
             }
-            worker.record.handles().connection(region, Transport::Tcp, true);
-            worker.streams.add((id, region), peer, true, limits.write_queue)
+            let tls = worker.config.region(region).tls.as_ref().filter(|_| transport == Transport::Tls);
+            let session = tls.and_then(|tls| Session::accepted(&tls.server));
+            if session.is_none() && transport == Transport::Tls {
+                // The library denies a session: as if the client had gone.
+                continue;
+            }
+            let (most, handshakes) = (limits.write_queue, limits.handshakes);
+            let made = Made { listener: id, region, transport, peer, accepted: true, server: None, session, most };
+            worker.record.handles().connection(region, transport, true);
+            let connection = worker.streams.add(made);
+            if transport == Transport::Tls {
+                worker.streams.shaking.begin(&connection, handshakes);
+            }
+            connection
         };
         spawn_local(serve(Rc::clone(&worker), connection, stream));
     }
@@ -198,16 +230,27 @@ async fn room(worker: &Rc<RefCell<Worker>>, id: &Place) {
     }
 }
 
-/// Opens a connection; what is written to it meanwhile waits. `None`: too many are open.
-pub(super) fn connect(worker: &mut Worker, listener: ListenerId, to: Fenced) -> Option<Rc<Connection>> {
+/// Opens a connection; what is written to it meanwhile waits. `server` is the name that is to be proven over TLS, the address without
+/// one. `None`: too many are open, or there is nothing to verify a server by.
+pub(super) fn connect(worker: &mut Worker, listener: ListenerId, to: Fenced, server: Option<Arc<str>>) -> Option<Rc<Connection>> {
     let me = worker.me.upgrade()?;
     let config = &worker.config;
     if worker.streams.opened >= config.limits.connections {
         return None;
     }
     let of = config.listener(listener);
-    let connection = worker.streams.add((listener, of.region), to.addr(), false, config.limits.write_queue);
-    worker.record.handles().connection(of.region, Transport::Tcp, true);
+    let session = match of.transport {
+        Transport::Tls => {
+            let settings = config.region(of.region).tls.as_ref()?.client.as_ref()?;
+            Some(Session::opened(settings, server.as_deref(), to.addr().ip())?)
+        }
+        Transport::Udp | Transport::Tcp => None,
+    };
+    let Listener { region, transport, .. } = *of;
+    let (peer, most) = (to.addr(), config.limits.write_queue);
+    let made = Made { listener, region, transport, peer, accepted: false, server, session, most };
+    let connection = worker.streams.add(made);
+    worker.record.handles().connection(region, transport, true);
     let patience = Patience { connect: config.limits.connect, delivery: config.timers.try_for };
     spawn_local(open(me, Rc::clone(&connection), of.addr.ip(), patience, to));
     Some(connection)
@@ -245,7 +288,8 @@ impl Worker {
     /// A connection has ended: it leaves the table, and what it did not deliver has failed.
     pub(super) fn gone(&mut self, now: Instant, connection: &Connection) {
         self.streams.remove(connection);
-        self.record.handles().connection(connection.region.get(), Transport::Tcp, false);
+        self.streams.shaking.end(connection.id);
+        self.record.handles().connection(connection.region.get(), connection.transport, false);
         self.failed(now, connection.undelivered());
     }
 }

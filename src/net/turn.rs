@@ -161,7 +161,7 @@ fn take(worker: &RefCell<Worker>, socket: &Udp, batch: &mut Batch, ready: &mut A
         let mut now = None;
         let taken = socket.receive(batch, |from, local, bytes| {
             let now = *now.get_or_insert_with(Instant::now);
-            worker.message(now, Arrival { listener, from, local, connection: None }, bytes);
+            worker.message(now, Arrival { listener, from, local, connection: None, shown: None }, bytes);
         });
         empty = match taken {
             // A short batch has emptied the queue, unless it was an error that cut it short.

@@ -107,9 +107,9 @@ impl Worker {
     }
 
     fn received(&self, arrival: &Arrival, bytes: &[u8]) {
-        let (region, transport) = (self.config.listener(arrival.listener).region, listener_transport(arrival));
-        self.record.handles().received(region, transport);
-        self.record.copy(region, transport, arrival.from, arrival.local, bytes);
+        let listener = self.config.listener(arrival.listener);
+        self.record.handles().received(listener.region, listener.transport);
+        self.record.copy(listener.region, listener.transport, arrival.from, arrival.local, bytes);
     }
 
     pub(super) fn feed(&mut self, now: Instant, input: Input<'_>, seen: Option<&Seen<'_>>) {
@@ -183,17 +183,18 @@ impl Worker {
             (Transport::Udp, Destination::Fenced(fenced)) => {
                 self.send_udp(now, fenced.addr(), send.listener, send.local, &send);
             }
-            (Transport::Tcp, Destination::Peer(peer)) => {
+            (Transport::Tcp | Transport::Tls, Destination::Peer(peer)) => {
                 let sent = peer.connection().and_then(|id| self.streams.find(id));
                 match sent {
                     Some(connection) => self.write(now, &connection, send),
                     None => self.lost(now, send.listener, Loss::ConnectionGone, peer.addr(), send.attempt),
                 }
             }
-            (Transport::Tcp, Destination::Fenced(fenced)) => {
+            (transport @ (Transport::Tcp | Transport::Tls), Destination::Fenced(fenced)) => {
                 let region = self.config.listener(send.listener).region;
-                let connection = self.streams.towards(region, fenced.addr());
-                match connection.or_else(|| super::stream::connect(self, send.listener, fenced)) {
+                let connection = self.streams.towards(region, transport, fenced.addr(), send.server.as_ref());
+                let server = send.server.clone();
+                match connection.or_else(|| super::stream::connect(self, send.listener, fenced, server)) {
                     Some(connection) => self.write(now, &connection, send),
                     None => self.lost(now, send.listener, Loss::Connect, fenced.addr(), send.attempt),
                 }
@@ -333,9 +334,4 @@ impl Worker {
     pub(super) fn may_hand_over(&self) -> bool {
         self.drain == Some(Drain::HandOver) && self.asking.is_empty() && self.relaying.is_empty() && self.core.is_settled()
     }
-}
-
-/// A listener of datagrams may have opened a connection: what counts is how the message came.
-fn listener_transport(arrival: &Arrival) -> Transport {
-    if arrival.connection.is_some() { Transport::Tcp } else { Transport::Udp }
 }

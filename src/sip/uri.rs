@@ -179,6 +179,11 @@ fn port(digits: &[u8]) -> Option<u16> {
     u16::try_from(number).ok().filter(|&port| port != 0 && digits.first() != Some(&b'0'))
 }
 
+/// Whether a text that is a URI is a `sips:` one.
+pub fn is_sips(text: &[u8]) -> bool {
+    text.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"sips:"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -192,7 +192,7 @@ mod tests {
         let (now, targets) = (Instant::now(), Arc::new(Targets::unknown(0)));
         let mut core = Core::new(Arc::clone(&config), targets, [7; 16], 0, now);
         let local = config.listener(ListenerId(0)).addr;
-        let arrival = Arrival { listener: ListenerId(0), from: from.parse().unwrap(), local, connection: None };
+        let arrival = Arrival { listener: ListenerId(0), from: from.parse().unwrap(), local, connection: None, shown: None };
         let mut decisions = Decisions::new();
         let lines = Arc::new(Mutex::new(Vec::new()));
         let writer = Arc::clone(&lines);

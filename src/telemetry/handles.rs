@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use metrics::{Counter, Gauge, Histogram, SharedString};
 
+use super::handshake::Handshake;
 use super::loss::Loss;
 use super::metrics::{Labels, Metrics, NONE};
 use crate::config::{self, Config, ProjectId, RegionId, Transport, TrunkId};
@@ -69,7 +70,7 @@ pub struct Handles {
 #[derive(Debug)]
 struct Region {
     name: SharedString,
-    transports: [Carried; 2],
+    transports: [Carried; Transport::ALL.len()],
     /// In and out; registered when first used, for most codes never occur.
     responses: [Vec<Option<Counter>>; 2],
     setup: Histogram,
@@ -77,6 +78,8 @@ struct Region {
     transactions: [Gauge; 2],
     drops: [Counter; Drop::ALL.len()],
     losses: [Counter; Loss::ALL.len()],
+    /// Of clients, and with servers.
+    handshakes: [[Counter; Handshake::ALL.len()]; 2],
     media: [[Counter; Spoken::ALL.len()]; io::Direction::ALL.len()],
     asked: [[Counter; Asked::ALL.len()]; Ask::ALL.len()],
     anchored: Counter,
@@ -265,6 +268,14 @@ impl Handles {
         }
     }
 
+    /// `ringfence_tls_handshakes_total{region,direction,result}`.
+    pub fn handshake(&self, region: RegionId, outward: bool, how: Handshake) {
+        let counters = self.region(region).and_then(|region| region.handshakes.get(usize::from(outward)));
+        if let Some(counter) = counters.and_then(|counters| counters.get(how as usize)) {
+            counter.increment(1);
+        }
+    }
+
     fn malformed(&mut self, region: RegionId, transport: Transport, fault: Fault) {
         let Self { metrics, config, malformed, .. } = self;
         let counter = malformed.entry((region, transport, fault)).or_insert_with(|| {
@@ -319,12 +330,16 @@ impl Region {
                     .map(|method| counter("ringfence_requests_total", of(vec![("method", method.token().into())]))),
                 connections: match transport {
                     Transport::Udp => Gauge::noop(),
-                    Transport::Tcp => gauge("ringfence_connections", of(Vec::new())),
+                    Transport::Tcp | Transport::Tls => gauge("ringfence_connections", of(Vec::new())),
                 },
             }
         });
         let drops = Drop::ALL.map(|cause| counter("ringfence_dropped_total", vec![("cause", cause.label().into())]));
         let losses = Loss::ALL.map(|cause| counter("ringfence_dropped_total", vec![("cause", cause.label().into())]));
+        let handshakes = [Direction::In, Direction::Out].map(|direction| {
+            let of = |how: Handshake| vec![("direction", direction.label().into()), ("result", how.label().into())];
+            Handshake::ALL.map(|how| counter("ringfence_tls_handshakes_total", of(how)))
+        });
         let media = io::Direction::ALL.map(|direction| {
             let of = |spoken: Spoken| vec![("direction", direction.label().into()), ("result", spoken.label().into())];
             Spoken::ALL.map(|spoken| counter("ringfence_media_checked_total", of(spoken)))
@@ -339,14 +354,15 @@ impl Region {
         let histogram = |metric| if served { metrics.histogram(metric, labels(Vec::new())) } else { Histogram::noop() };
         let (setup, answered) = (histogram("ringfence_setup_seconds"), histogram("ringfence_upstream_seconds"));
         let responses = [const { None }, const { None }].map(|none: Option<Counter>| vec![none; CODES.len() + CLASSES.len()]);
-        Self { name, transports, responses, setup, answered, transactions, drops, losses, media, asked, anchored }
+        Self { name, transports, responses, setup, answered, transactions, drops, losses, handshakes, media, asked, anchored }
     }
 
     fn carried(&self, transport: Transport) -> &Carried {
-        let [udp, tcp] = &self.transports;
+        let [udp, tcp, tls] = &self.transports;
         match transport {
             Transport::Udp => udp,
             Transport::Tcp => tcp,
+            Transport::Tls => tls,
         }
     }
 }

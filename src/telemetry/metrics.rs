@@ -160,6 +160,7 @@ fn describe() {
     counter!("ringfence_dns_outside_total", "Resolved addresses outside the networks that the name's addresses may be in.");
     counter!("ringfence_malformed_total", "Messages not understood, by what was wrong.");
     counter!("ringfence_dropped_total", "Messages, answers and connections thrown away without a word, by cause.");
+    counter!("ringfence_tls_handshakes_total", "TLS handshakes of clients (in) and with servers (out), by how they ended.");
     counter!("ringfence_config_reloads_total", "Reloads of the configuration.");
     counter!(
         "ringfence_hep_packets_total",

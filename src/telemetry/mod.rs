@@ -3,8 +3,10 @@
 //! Counts and writes what it is told; decides nothing, and never waits. Label values come from the configuration or from closed
 //! enums alone, never from the wire.
 
+pub mod certificates;
 mod decision;
 pub mod handles;
+pub mod handshake;
 pub mod hep;
 pub mod hour;
 mod lines;
@@ -17,6 +19,7 @@ mod registry;
 pub mod upstream;
 
 pub use handles::{Direction, Handles};
+pub use handshake::Handshake;
 pub use loss::Loss;
 pub use metrics::Metrics;
 pub use mirror::{Mirror, Mirrored, mirror};

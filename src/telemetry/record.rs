@@ -10,6 +10,7 @@ use tracing::{info, warn};
 
 use super::decision::Decisions;
 use super::handles::{Direction, Handles};
+use super::handshake::Handshake;
 use super::log::Limit;
 use super::loss::Loss;
 use super::metrics::Metrics;
@@ -34,6 +35,7 @@ pub struct Record {
     malformed: Limit,
     flood: Limit,
     losses: [Limit; Loss::ALL.len()],
+    handshakes: [Limit; 2],
     decisions: Decisions,
     mirror: Mirror,
 }
@@ -44,7 +46,7 @@ impl Record {
         let handles = Handles::new(metrics, Arc::clone(&config));
         let losses = [const { Limit::new() }; Loss::ALL.len()];
         let (malformed, flood, decisions) = (Limit::new(), Limit::new(), Decisions::new());
-        Self { config, handles, malformed, flood, losses, decisions, mirror }
+        Self { config, handles, malformed, flood, losses, handshakes: Default::default(), decisions, mirror }
     }
 
     /// Another configuration holds from now on. Its handles are taken by exchange: they are as many as its projects, so making them
@@ -120,6 +122,30 @@ impl Record {
         self.handles.lost(region, loss);
         if let Some(suppressed) = self.losses.get_mut(loss as usize).and_then(|limit| limit.allow(now)) {
             warn!(region = self.config.region(region).name, cause = loss.label(), %peer, suppressed, "lost");
+        }
+    }
+
+    /// Counts a TLS handshake, with a server (`outward`) or of a client, and tells of one that failed, and why, in printable
+    /// ASCII.
+    pub fn handshake(
+        &mut self,
+        region: RegionId,
+        outward: bool,
+        how: Handshake,
+        peer: SocketAddr,
+        why: Option<&str>,
+        now: Instant,
+    ) {
+        self.handles.handshake(region, outward, how);
+        // A client that has gone is no news.
+        if how == Handshake::Done || how == Handshake::Gone && !outward {
+            return;
+        }
+        let limit = self.handshakes.get_mut(usize::from(outward));
+        if let Some(suppressed) = limit.and_then(|limit| limit.allow(now)) {
+            let region = &self.config.region(region).name;
+            let side = if outward { "server" } else { "client" };
+            warn!(region, %peer, side, result = how.label(), why, suppressed, "no TLS");
         }
     }
 

@@ -8,6 +8,7 @@ use ringfence::config::{self, Config, ConfigError, Endpoint, Hop, RegionId, Tran
 mod edits;
 mod files;
 mod mistakes;
+mod secure;
 
 /// A small configuration without mistakes; the cases below replace one line of it.
 const BASE: &str = r#"serve = ["eu"]

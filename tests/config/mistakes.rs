@@ -63,11 +63,9 @@ fn collectors_that_would_take_messages_out_of_their_region() {
 #[test]
 fn keys_that_later_work_will_use() {
     wrong(0, "audit = {}", "1:1", "audit", "not supported yet", "leave it out");
-    wrong(9, "networks = []\ntls = {}", "10:1", "tls", "`region.us.tls` is not supported yet", "leave it out");
     wrong(13, "networks = [\"127.0.3.0/24\"]\ncountries = [\"IE\"]", "14:1", "countries", "not supported yet", "leave it out");
-    wrong(4, "listen = [\"tls:127.0.0.1:5061\"]", "4:11", "\"tls:127.0.0.1:5061\"", "not supported yet", "`udp:` or `tcp:`");
-    wrong(6, "upstream = \"sips:127.0.1.1\"", "6:12", "\"sips:127.0.1.1\"", "not supported yet", "sip:host");
-    wrong(6, "upstream = \"sip:127.0.1.1;transport=tls\"", "6:12", "\"sip:127.0.1.1;transport=tls\"", "not supported yet", "udp");
+    wrong(4, "listen = [\"ws:127.0.0.1:5061\"]", "4:11", "\"ws:127.0.0.1:5061\"", "not supported", "`udp:`, `tcp:` or `tls:`");
+    wrong(6, "upstream = \"sip:127.0.1.1;transport=wss\"", "6:12", "\"sip:127.0.1.1;transport=wss\"", "not supported", "udp");
 }
 
 #[test]

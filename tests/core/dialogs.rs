@@ -155,7 +155,9 @@ fn the_next_hop_of_a_dialog_is_fenced_by_side() {
         (TRUNK, "sip:x@10.1.0.9;maddr=192.0.2.99", true, Reason::ForeignDialogTarget),
         (SERVER, "sip:x@203.0.113.5", false, Reason::ForeignDialogTarget),
         (SERVER, "sip:x@host.example.net", false, Reason::NoTarget),
-        (SERVER, "sip:x@198.51.100.8;transport=tls", false, Reason::NoTarget),
+        (SERVER, "sip:x@198.51.100.8;transport=ws", false, Reason::NoTarget),
+        // The region has no listener for it.
+        (SERVER, "sip:x@198.51.100.8;transport=tls", false, Reason::TargetsDown),
     ] {
         for method in ["BYE", "INVITE"] {
             let sent = site.from(source, &inside(method, uri, &routes(&route), 40, from_trunk));

@@ -31,7 +31,7 @@ fn server(rank: u16, addresses: &[&str]) -> Server {
 }
 
 fn next_hop(host: &str) -> NextHop {
-    NextHop { host: host.to_owned(), port: None, transport: None }
+    NextHop { host: host.to_owned(), port: None, transport: None, secure: false }
 }
 
 fn went(sent: &[Sent]) -> Vec<String> {
@@ -55,7 +55,7 @@ fn a_name_is_asked_for_once_and_holds_for_its_time() {
     assert_eq!(site.asked.len(), 2);
     // Port and transport make another next hop.
     site.from(SERVER, &inside("BYE", "sip:pbx.example.net:5070;transport=TCP", &route, 6, SERVER));
-    let other = NextHop { host: "pbx.example.net".to_owned(), port: Some(5070), transport: Some(Transport::Tcp) };
+    let other = NextHop { host: "pbx.example.net".to_owned(), port: Some(5070), transport: Some(Transport::Tcp), secure: false };
     assert_eq!(site.asked[2..], [other]);
 }
 
@@ -159,7 +159,7 @@ fn nobody_but_a_side_of_the_dialog_makes_us_ask() {
         "sip:x@1.2.3",
         "sip:x@a..net",
         &long,
-        "sip:x@pbx.example.net;transport=tls",
+        "sip:x@pbx.example.net;transport=ws",
     ] {
         let outcome = {
             site.from(SERVER, &inside("BYE", uri, &route, 5, SERVER));
@@ -201,6 +201,7 @@ fn a_stream_s_message_waits_like_any_other() {
         from: SERVER.parse().unwrap(),
         local: "192.0.2.1:5060".parse().unwrap(),
         connection: None,
+        shown: None,
     };
     let bytes = inside("BYE", "sip:trunk@pbx.example.net", &route, 3, SERVER).into_bytes();
     assert_eq!(went(&site.input(Input::Message { arrival, bytes: &bytes })), ["198.51.100.8:5060"]);

@@ -97,6 +97,8 @@ pub(crate) struct Sent {
     pub(crate) transport: Transport,
     pub(crate) connection: Option<ConnectionId>,
     pub(crate) attempt: Option<Attempt>,
+    /// The name that a server must prove.
+    pub(crate) server: Option<String>,
     pub(crate) bytes: Vec<u8>,
 }
 
@@ -244,7 +246,8 @@ impl Site {
                     };
                     let at = self.now.duration_since(self.start);
                     let bytes = send.bytes.to_vec();
-                    sent.push(Sent { at, to, transport: send.transport, connection, attempt: send.attempt, bytes });
+                    let server = send.server.as_deref().map(str::to_owned);
+                    sent.push(Sent { at, to, transport: send.transport, connection, attempt: send.attempt, server, bytes });
                 }
                 Output::Note(note) => self.notes.push(note),
                 Output::Close(_) => {}
@@ -297,6 +300,7 @@ impl Site {
             from: source.parse().unwrap(),
             local: listener.parse().unwrap(),
             connection: None,
+            shown: None,
         };
         self.input(Input::Message { arrival, bytes })
     }
@@ -308,6 +312,7 @@ impl Site {
             from: source.parse().unwrap(),
             local: "192.0.2.1:5060".parse().unwrap(),
             connection: Some(ConnectionId(connection)),
+            shown: None,
         };
         self.input(Input::Message { arrival, bytes: text.as_bytes() })
     }

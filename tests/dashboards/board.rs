@@ -285,6 +285,15 @@ pub(crate) const ROWS: &[(&str, &[Panel])] = &[
                 &[("sum by (region, transport) (ringfence_connections{region=~\"$region\"})", "{{region}} {{transport}}")],
             ),
             lines(
+                "TLS handshakes that failed",
+                "in: clients'; out: with servers.",
+                "reqps",
+                &[(
+                    "sum by (direction, result) (rate(ringfence_tls_handshakes_total{region=~\"$region\", result!=\"done\"}[5m])) > 0",
+                    "{{direction}} {{result}}",
+                )],
+            ),
+            lines(
                 "Copies for collectors",
                 "full: lost, the queue had no room.",
                 "reqps",
@@ -306,6 +315,12 @@ pub(crate) const ROWS: &[(&str, &[Panel])] = &[
                 "More than one digest: nodes differ.",
                 "none",
                 &[("sum by (digest) (ringfence_config_info)", "{{digest}}")],
+            ),
+            lines(
+                "Until the certificate ends",
+                "A reload takes the next one in.",
+                "s",
+                &[("min by (region) (ringfence_tls_certificate_expiry_seconds{region=~\"$region\"}) - time()", "{{region}}")],
             ),
             lines("Nodes by version", "", "none", &[("sum by (version) (ringfence_build_info)", "{{version}}")]),
             lines(

@@ -30,6 +30,7 @@ mod peers;
 mod profiles;
 mod refusals;
 mod reload;
+mod secure;
 mod streams;
 mod transactions;
 mod wildcard;

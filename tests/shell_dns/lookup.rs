@@ -13,7 +13,7 @@ fn lookup(server: &NameServer) -> Lookup {
 }
 
 fn next_hop(host: &str, port: Option<u16>, transport: Option<Transport>) -> NextHop {
-    NextHop { host: host.to_owned(), port, transport }
+    NextHop { host: host.to_owned(), port, transport, secure: false }
 }
 
 async fn resolve(server: &NameServer, host: &str) -> Resolution {
@@ -37,7 +37,7 @@ async fn the_steps_are_a_tree() {
     let [naptr] = &found.trace.steps[..] else { panic!("{:?}", found.trace) };
     assert_eq!((naptr.question.to_string(), naptr.why), ("NAPTR example.net".to_owned(), Why::Neither));
     let StepResult::Records(records) = &naptr.result else { panic!("{naptr:?}") };
-    assert_eq!((records[0].unused, records[0].steps.len()), (Some(Unused::NotSpoken), 0));
+    assert_eq!((records[0].unused, records[0].steps.len()), (Some(Unused::Unasked), 0));
     assert_eq!((records[1].unused, records[1].record.ttl), (None, Duration::from_secs(50)));
     let [srv] = &records[1].steps[..] else { panic!("{records:?}") };
     let StepResult::Records(records) = &srv.result else { panic!("{srv:?}") };

@@ -4,11 +4,14 @@
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 
+use rustls::ClientConfig;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UdpSocket};
 
 use crate::config::Transport;
+use crate::net::tls::{Session, Step};
 use crate::sip::frame::{Frame, Framer};
 
 /// Most octets of one message.
@@ -22,17 +25,39 @@ pub(super) enum Wire {
         stream: TcpStream,
         framer: Framer,
     },
+    /// The other side has proved its name.
+    Tls {
+        stream: TcpStream,
+        session: Box<Session>,
+        framer: Framer,
+    },
+}
+
+/// How a server is verified: by which settings, and as whom; by its address if nobody is named.
+#[derive(Clone, Copy)]
+pub(super) struct Verified<'a> {
+    pub(super) settings: &'a Arc<ClientConfig>,
+    pub(super) name: Option<&'a str>,
 }
 
 impl Wire {
-    /// Opens it. For a stream that takes as long as connecting takes.
-    pub(super) async fn open(transport: Transport, to: SocketAddr) -> io::Result<Self> {
+    /// Opens it. For a stream that takes as long as connecting takes, and the handshake.
+    pub(super) async fn open(transport: Transport, to: SocketAddr, verified: Option<Verified<'_>>) -> io::Result<Self> {
         match transport {
             Transport::Udp => {
                 let any = if to.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
                 let socket = UdpSocket::bind(SocketAddr::new(any, 0)).await?;
                 socket.connect(to).await?;
                 Ok(Self::Udp(socket))
+            }
+            Transport::Tls => {
+                let Some(Verified { settings, name }) = verified else {
+                    return Err(io::Error::other("nobody is believed over TLS: say by --ca whose certificates are"));
+                };
+                let session = Session::opened(settings, name, to.ip()).ok_or_else(|| io::Error::other("no name to verify"))?;
+                let (stream, mut session) = (TcpStream::connect(to).await?, Box::new(session));
+                shake(&stream, &mut session).await?;
+                Ok(Self::Tls { stream, session, framer: Framer::new(LARGEST) })
             }
             Transport::Tcp => Ok(Self::Tcp { stream: TcpStream::connect(to).await?, framer: Framer::new(LARGEST) }),
         }
@@ -42,7 +67,7 @@ impl Wire {
     pub(super) fn local(&self) -> io::Result<SocketAddr> {
         match self {
             Self::Udp(socket) => socket.local_addr(),
-            Self::Tcp { stream, .. } => stream.local_addr(),
+            Self::Tcp { stream, .. } | Self::Tls { stream, .. } => stream.local_addr(),
         }
     }
 
@@ -51,6 +76,17 @@ impl Wire {
         match self {
             Self::Udp(socket) => socket.send(bytes).await.map(drop),
             Self::Tcp { stream, .. } => stream.write_all(bytes).await,
+            Self::Tls { stream, session, .. } => {
+                let mut left = bytes;
+                while !left.is_empty() {
+                    match session.write(stream, left) {
+                        Ok(written) => left = left.get(written..).unwrap_or_default(),
+                        Err(error) if error.kind() == io::ErrorKind::WouldBlock => stream.writable().await?,
+                        Err(error) => return Err(error),
+                    }
+                }
+                Ok(())
+            }
         }
     }
 
@@ -64,17 +100,47 @@ impl Wire {
                 Ok(bytes)
             }
             Self::Tcp { stream, framer } => loop {
-                match framer.next() {
-                    Some(Frame::Message(bytes)) => return Ok(bytes.to_vec()),
-                    Some(Frame::Ping) => {}
-                    Some(Frame::Broken(fault, _)) => return Err(io::Error::new(io::ErrorKind::InvalidData, fault.sentence())),
-                    None => {
-                        if stream.read_buf(framer.buffer()).await? == 0 {
-                            return Err(io::ErrorKind::UnexpectedEof.into());
-                        }
-                    }
+                if let Some(bytes) = framed(framer)? {
+                    return Ok(bytes);
+                }
+                if stream.read_buf(framer.buffer()).await? == 0 {
+                    return Err(io::ErrorKind::UnexpectedEof.into());
                 }
             },
+            Self::Tls { stream, session, framer } => loop {
+                if let Some(bytes) = framed(framer)? {
+                    return Ok(bytes);
+                }
+                match session.read(stream, framer.buffer())? {
+                    Some(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                    Some(_) => {}
+                    None => stream.readable().await?,
+                }
+            },
+        }
+    }
+}
+
+/// The next whole message that is there.
+fn framed(framer: &mut Framer) -> io::Result<Option<Vec<u8>>> {
+    loop {
+        match framer.next() {
+            Some(Frame::Message(bytes)) => return Ok(Some(bytes.to_vec())),
+            Some(Frame::Ping) => {}
+            Some(Frame::Broken(fault, _)) => return Err(io::Error::new(io::ErrorKind::InvalidData, fault.sentence())),
+            None => return Ok(None),
+        }
+    }
+}
+
+async fn shake(stream: &TcpStream, session: &mut Session) -> io::Result<()> {
+    loop {
+        match session.shake(stream) {
+            Step::Done => return Ok(()),
+            Step::Gone => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Step::Failed(error) => return Err(io::Error::other(error)),
+            Step::Waits if session.wants_write() => stream.writable().await?,
+            Step::Waits => stream.readable().await?,
         }
     }
 }

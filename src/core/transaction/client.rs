@@ -3,6 +3,7 @@
 //!
 //! Only the states and their timers. What is sent is made elsewhere and kept here for repetition.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -23,6 +24,8 @@ pub(crate) struct Client {
     pub(crate) transport: Transport,
     /// From which listener.
     pub(crate) listener: ListenerId,
+    /// The name that the server must prove, over TLS.
+    pub(crate) server: Option<Arc<str>>,
     /// The request as sent; empty once nothing can ask for it any more.
     pub(crate) request: Bytes,
     /// When it was sent first.
@@ -99,6 +102,7 @@ impl Client {
         target: Fenced,
         transport: Transport,
         listener: ListenerId,
+        server: Option<Arc<str>>,
         request: Bytes,
         invite: bool,
         until: Instant,
@@ -108,7 +112,7 @@ impl Client {
         let resend = (!transport.reliable()).then(|| Resend::after(now, timers));
         let state = State::Calling { resend, until };
         let (cancel, ack, left) = (Cancel::No, Bytes::new(), false);
-        Self { nonce, target, transport, listener, request, sent: now, invite, left, state, cancel, ack }
+        Self { nonce, target, transport, listener, server, request, sent: now, invite, left, state, cancel, ack }
     }
 
     /// What the health of its target is kept under.

@@ -48,6 +48,28 @@ fn what_is_written_decides_what_is_asked() {
 }
 
 #[test]
+fn tls_is_for_whoever_asks_for_it() {
+    let published = format!("{WHOLE}_sips._tcp.e SRV 0 0 5061 a.e\n");
+    let (all, node) = (Zone::of(&published), "0 0 tls 10.0.0.1:5061,[2001:db8::1]:5061");
+    // A sips URI: SIPS+D2T alone counts, whatever its order; written out it needs no NAPTR.
+    assert_eq!(servers(&all.walk("e/sips")), [node]);
+    assert_eq!(unused(&all.walk("e/sips")), [Unused::Insecure, Unused::Insecure]);
+    assert_eq!(servers(&all.walk("e/tls")), [node]);
+    assert!(asked(&all.walk("e/tls")).iter().all(|question| !question.starts_with("NAPTR")));
+    assert_eq!(unused(&all.walk("e"))[0], Unused::Unasked);
+    // Where nothing is published: the SRV name, then the name itself, on TLS' own port.
+    assert_eq!(servers(&Zone::of("_sips._tcp.e SRV 0 0 5071 a.e\na.e A 10.0.0.1").walk("e/sips")), ["0 0 tls 10.0.0.1:5071"]);
+    let bare = Zone::of("_sip._tcp.e SRV 0 0 5060 b.e\nb.e A 10.0.0.2\ne A 10.0.0.9");
+    for from in ["e/sips", "e/tls"] {
+        assert_eq!(servers(&bare.walk(from)), ["0 0 tls 10.0.0.9:5061"], "{from}");
+    }
+    assert_eq!(servers(&bare.walk("e:5080/sips")), ["0 0 tls 10.0.0.9:5080"]);
+    // Only plain ways are published: still nothing but TLS.
+    let plain = Zone::of("e NAPTR 1 1 s SIP+D2U \"\" _sip._udp.e\n_sip._udp.e SRV 0 0 5060 a.e\na.e A 10.0.0.1\ne A 10.0.0.9");
+    assert_eq!(servers(&plain.walk("e/sips")), ["0 0 tls 10.0.0.9:5061"]);
+}
+
+#[test]
 fn defaults_where_a_step_finds_nothing() {
     let addresses = "e A 10.0.0.9\ne AAAA 2001:db8::9";
     for (zone, from, expected) in [
@@ -115,7 +137,7 @@ fn naptr_records_by_order_preference_service() {
         assert_eq!(found, expected, "{records}");
     }
     let why = |record: &str| unused(&Zone::of(&record.replace(" x ", " \"\" ")).walk("e"));
-    assert_eq!(why("e NAPTR 1 1 s SIPS+D2T x t"), [Unused::NotSpoken]);
+    assert_eq!(why("e NAPTR 1 1 s SIPS+D2T x t"), [Unused::Unasked]);
     assert_eq!(why("e NAPTR 1 1 s SIP+D2S x t"), [Unused::NotSpoken]);
     assert_eq!(why("e NAPTR 1 1 s SIP+E2U x t"), [Unused::Service]);
     assert_eq!(why("e NAPTR 1 1 \"\" SIP+D2U x t"), [Unused::Flags]);

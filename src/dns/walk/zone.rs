@@ -79,9 +79,11 @@ impl Zone {
 
     pub(super) fn walk(&self, from: &str) -> Walk {
         let (host, transport) = from.split_once('/').map_or((from, None), |(host, transport)| (host, Some(transport)));
-        let transport = transport.map(|token| Transport::ALL.into_iter().find(|known| known.token() == token).unwrap());
+        let secure = transport == Some("sips");
+        let transport =
+            transport.filter(|_| !secure).map(|token| Transport::ALL.into_iter().find(|known| known.token() == token).unwrap());
         let (host, port) = host.split_once(':').map_or((host, None), |(host, port)| (host, Some(port.parse().unwrap())));
-        walk(&NextHop { host: host.to_owned(), port, transport }, |question| match self.0.get(question) {
+        walk(&NextHop { host: host.to_owned(), port, transport, secure }, |question| match self.0.get(question) {
             None => Known::Answer(&NO_NAME),
             Some(Fact::Answer(set)) => Known::Answer(set),
             Some(Fact::Expired) => Known::Expired,

@@ -1,12 +1,15 @@
-//! One telephone's side of the wire: a UDP socket or a TCP connection, with a time limit on everything that must come.
+//! One telephone's side of the wire: a UDP socket, or a TCP connection with or without TLS, with a time limit on everything that must come.
 
 use std::collections::HashSet;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rustls::{ClientConfig, ServerConfig};
 use socket2::{Domain, Socket, Type};
 
+use super::secure::Stream;
 use super::{Ask, PATIENCE, Seen};
 
 /// A telephone's side of the wire.
@@ -19,8 +22,8 @@ pub(crate) struct Leg {
 
 enum Wire {
     Udp(UdpSocket, SocketAddr),
-    Listening(TcpListener),
-    Tcp(TcpStream, Vec<u8>),
+    Listening(TcpListener, Option<Arc<ServerConfig>>),
+    Tcp(Stream, Vec<u8>),
 }
 
 impl Leg {
@@ -39,13 +42,53 @@ impl Leg {
         let stream: TcpStream = socket.into();
         stream.set_nodelay(true).unwrap();
         let addr = stream.local_addr().unwrap();
-        Self { wire: Wire::Tcp(stream, Vec::new()), addr, seen: HashSet::new() }
+        Self { wire: Wire::Tcp(Stream::Plain(stream), Vec::new()), addr, seen: HashSet::new() }
+    }
+
+    /// A TLS connection from the IP address of `from` to `peer`, which is called by `name`. The handshake follows with the first
+    /// octets, or by `shake`.
+    pub(crate) fn tls(from: SocketAddr, peer: SocketAddr, config: &Arc<ClientConfig>, name: &str) -> Self {
+        let Self { wire, addr, seen } = Self::tcp(from, peer);
+        let Wire::Tcp(Stream::Plain(stream), buffer) = wire else { unreachable!("a connection") };
+        Self { wire: Wire::Tcp(Stream::client(stream, config, name), buffer), addr, seen }
+    }
+
+    /// A TLS server: becomes the first connection that comes in.
+    pub(crate) fn listen_tls(addr: SocketAddr, config: &Arc<ServerConfig>) -> Self {
+        let mut leg = Self::listen(addr);
+        if let Wire::Listening(_, tls) = &mut leg.wire {
+            *tls = Some(Arc::clone(config));
+        }
+        leg
+    }
+
+    /// The next connection of a listener that goes on, as a TLS server.
+    #[cfg(feature = "peers")]
+    pub(crate) fn accepted(listener: &TcpListener, config: &Arc<ServerConfig>) -> Self {
+        socket2::SockRef::from(listener).set_read_timeout(Some(PATIENCE)).unwrap();
+        let (stream, _) = listener.accept().expect("a connection");
+        let addr = stream.local_addr().unwrap();
+        Self { wire: Wire::Tcp(Stream::server(stream, config), Vec::new()), addr, seen: HashSet::new() }
+    }
+
+    /// Goes through with the TLS handshake, on whichever side.
+    pub(crate) fn shake(&mut self) -> std::io::Result<()> {
+        self.connected(PATIENCE);
+        let Wire::Tcp(stream, _) = &mut self.wire else { panic!("a stream has handshakes") };
+        stream.socket().set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.shake()
+    }
+
+    /// The certificate that the other side showed, and the name that it asked for.
+    pub(crate) fn peer(&self) -> (Option<Vec<u8>>, Option<String>) {
+        let Wire::Tcp(stream, _) = &self.wire else { panic!("a stream has a peer") };
+        stream.peer()
     }
 
     /// A TCP server: becomes the first connection that comes in.
     pub(crate) fn listen(addr: SocketAddr) -> Self {
         let listener = TcpListener::bind(addr).unwrap_or_else(|error| panic!("{addr}: {error}"));
-        Self { wire: Wire::Listening(listener), addr, seen: HashSet::new() }
+        Self { wire: Wire::Listening(listener, None), addr, seen: HashSet::new() }
     }
 
     /// By its name, `udp` or `tcp`, a caller's leg.
@@ -58,9 +101,13 @@ impl Leg {
         if transport == "tcp" { Self::listen(addr) } else { Self::udp(addr, peer) }
     }
 
-    /// `udp` or `tcp`.
+    /// `udp`, `tcp` or `tls`.
     pub(crate) fn transport(&self) -> &'static str {
-        if matches!(self.wire, Wire::Udp(..)) { "udp" } else { "tcp" }
+        match &self.wire {
+            Wire::Udp(..) => "udp",
+            Wire::Tcp(Stream::Plain(_), _) | Wire::Listening(_, None) => "tcp",
+            Wire::Tcp(..) | Wire::Listening(..) => "tls",
+        }
     }
 
     /// Sends bytes to the peer.
@@ -68,14 +115,14 @@ impl Leg {
         match &mut self.wire {
             Wire::Udp(socket, peer) => assert_eq!(socket.send_to(bytes, *peer).unwrap(), bytes.len()),
             Wire::Tcp(stream, _) => stream.write_all(bytes).unwrap(),
-            Wire::Listening(_) => panic!("nobody has connected yet"),
+            Wire::Listening(..) => panic!("nobody has connected yet"),
         }
     }
 
     /// Sends bytes on a stream that may be closed or full for long: whether they were taken.
     pub(crate) fn try_send(&mut self, bytes: &[u8]) -> bool {
         let Wire::Tcp(stream, _) = &mut self.wire else { panic!("a stream may be full") };
-        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        stream.socket().set_write_timeout(Some(PATIENCE)).unwrap();
         stream.write_all(bytes).is_ok()
     }
 
@@ -161,10 +208,10 @@ impl Leg {
                 }
             }
             Wire::Tcp(stream, buffer) => {
-                let from = stream.peer_addr().unwrap_or(self.addr);
+                let from = stream.socket().peer_addr().unwrap_or(self.addr);
                 read_frame(stream, buffer, Instant::now() + limit).map(|raw| Seen::read(&raw, from))
             }
-            Wire::Listening(_) => None,
+            Wire::Listening(..) => None,
         }
     }
 
@@ -192,11 +239,15 @@ impl Leg {
     }
 
     fn connected(&mut self, limit: Duration) -> Option<()> {
-        if let Wire::Listening(listener) = &self.wire {
+        if let Wire::Listening(listener, tls) = &self.wire {
             let socket = socket2::SockRef::from(listener);
             socket.set_read_timeout(Some(limit)).unwrap();
             let (stream, _) = listener.accept().ok()?;
             stream.set_nodelay(true).unwrap();
+            let stream = match tls {
+                Some(tls) => Stream::server(stream, tls),
+                None => Stream::Plain(stream),
+            };
             self.wire = Wire::Tcp(stream, Vec::new());
         }
         Some(())
@@ -214,9 +265,9 @@ fn timed_out(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::WouldBlock | ErrorKind::TimedOut)
 }
 
-fn fill(stream: &mut TcpStream, buffer: &mut Vec<u8>, end: Instant) -> Filled {
+fn fill(stream: &mut Stream, buffer: &mut Vec<u8>, end: Instant) -> Filled {
     let Some(left) = end.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) else { return Filled::Late };
-    stream.set_read_timeout(Some(left)).unwrap();
+    stream.socket().set_read_timeout(Some(left)).unwrap();
     let mut chunk = [0; 16_384];
     match stream.read(&mut chunk) {
         Ok(0) => Filled::Closed,
@@ -230,7 +281,7 @@ fn fill(stream: &mut TcpStream, buffer: &mut Vec<u8>, end: Instant) -> Filled {
 }
 
 /// One message by its Content-Length, which the daemon must have written.
-fn read_frame(stream: &mut TcpStream, buffer: &mut Vec<u8>, end: Instant) -> Option<Vec<u8>> {
+fn read_frame(stream: &mut Stream, buffer: &mut Vec<u8>, end: Instant) -> Option<Vec<u8>> {
     loop {
         while buffer.starts_with(b"\r\n") {
             buffer.drain(..2);

@@ -9,6 +9,7 @@ pub(crate) mod message;
 pub(crate) mod metrics;
 pub(crate) mod plan;
 pub(crate) mod process;
+pub(crate) mod secure;
 pub(crate) mod site;
 
 use std::time::{Duration, Instant};

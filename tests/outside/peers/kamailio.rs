@@ -23,19 +23,40 @@ impl Kamailio {
         Self::run(site, name, addr, next, ("0", ""))
     }
 
+    /// One that also listens for TLS, on the port above, shows `NAME.pem`, and believes `ca.pem` and nobody else.
+    pub(super) fn secured(site: &Site, name: &str, addr: SocketAddr, next: (SocketAddr, &str)) -> Self {
+        let paper = format!("private_key = {name}.key\ncertificate = {name}.pem\nca_list = ca.pem\nmethod = TLSv1.2+\n");
+        let settings = format!(
+            "[server:default]\n{paper}verify_certificate = no\nrequire_certificate = no\n\
+             [client:default]\n{paper}verify_certificate = yes\nrequire_certificate = yes\n"
+        );
+        let settings = site.write(&format!("{name}.tls"), &settings);
+        let above = SocketAddr::new(addr.ip(), addr.port() + 1);
+        let more = format!(
+            "enable_tls=yes\nlisten=tls:{above}\nloadmodule \"tls.so\"\nmodparam(\"tls\", \"config\", \"{}\")\n",
+            settings.display()
+        );
+        Self::run_with(site, name, addr, next, ("1", ""), &more)
+    }
+
     /// The same as the first, but it adds its Record-Route to requests inside dialogs too (RFC 3261 16.6 step 4).
     pub(super) fn recording(site: &Site, name: &str, addr: SocketAddr, next: (SocketAddr, &str)) -> Self {
         Self::run(site, name, addr, next, ("1", "record_route();"))
     }
 
-    fn run(
+    fn run(site: &Site, name: &str, addr: SocketAddr, next: (SocketAddr, &str), settings: (&str, &str)) -> Self {
+        Self::run_with(site, name, addr, next, settings, "")
+    }
+
+    fn run_with(
         site: &Site,
         name: &str,
         addr: SocketAddr,
         (next, transport): (SocketAddr, &str),
         (trying, inside): (&str, &str),
+        more: &str,
     ) -> Self {
-        let config = include_str!("kamailio.cfg").replace("TRYING", trying).replace("INSIDE", inside);
+        let config = include_str!("kamailio.cfg").replace("TRYING", trying).replace("INSIDE", inside).replace("# MORE\n", more);
         let config = config
             .replace("LISTEN", &addr.to_string())
             .replace("SOURCE", &addr.ip().to_string())

@@ -1,5 +1,6 @@
-//! The daemon among other people's software: `SIPp` as trunk and server, Kamailio on either side, NSD, BIND and Unbound behind
-//! the names, nftables between, baresip as telephones with media, tshark as a witness, Prometheus as the reader of its metrics.
+//! The daemon among other people's software: `SIPp` as trunk and server, Kamailio on either side, OpenSSL and stunnel over TLS, NSD,
+//! BIND and Unbound behind the names, nftables between, baresip as telephones with media, tshark as a witness, Prometheus as the
+//! reader of its metrics.
 //!
 //! Built with the feature `peers`. Each peer is a process of its test, on that test's addresses.
 
@@ -29,6 +30,8 @@ mod proxies;
 mod rebinding;
 mod relay;
 mod scrape;
+mod secure;
+mod secure_phone;
 mod sipp;
 mod stale;
 mod unbound;

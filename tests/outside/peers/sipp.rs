@@ -125,6 +125,18 @@ impl Sipp {
     }
 }
 
+/// A server behind somebody who takes TLS for it on the port above, and is to be reached there inside its calls.
+pub(super) fn server_behind_tls(site: &Site, name: &'static str, addr: SocketAddr, load: Load) -> Sipp {
+    let text = std::fs::read_to_string(scenario(name)).unwrap();
+    let above = format!("[local_ip]:{};transport=tls>", addr.port() + 1);
+    let text = text.replace("[local_ip]:[local_port];transport=[transport]>", &above);
+    assert!(!text.contains("transport=[transport]"), "every Contact leads to it");
+    let file = site.write(&format!("{name}.xml"), &text);
+    let mut process = start(site, &file, "tcp", addr, load, HOME, &[]);
+    await_tcp(&mut process, addr);
+    Sipp::of(site, name, process)
+}
+
 /// A server that answers every call and every probe until it is killed, and counts.
 pub(super) struct Server {
     process: Process,

@@ -1,0 +1,176 @@
+//! Certificates and keys: read, checked against the regions that they are for, and made into what connections are secured by.
+//!
+//! Says of a key that it is wrong, never what it is.
+
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use super::build::{Built, good};
+use super::file::{self, Parts};
+use super::load::read as read_file;
+use super::report::{Placed, Read, Report};
+use super::{Region, Tls, Transport};
+use crate::tls::{self, Clients, Identity, Roots};
+
+/// Most octets of one file of certificates, or of a key.
+const LONGEST: u64 = 4 << 20;
+/// A certificate that ends sooner than this is warned of.
+const SOON: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// What a region's files hold.
+struct Held {
+    identity: Identity,
+    clients: Clients,
+    roots: Option<Roots>,
+}
+
+/// Reads what the regions name and sets their `tls`; returns what was read of certificates, in the order of the regions.
+pub(super) fn read(parts: &Parts, built: &mut Built, folder: &Path, now: SystemTime, report: &mut Report) -> Vec<Vec<u8>> {
+    let mut reading = Reading { folder, now, read: Vec::new(), report };
+    let held: Vec<Option<Held>> =
+        parts.regions.iter().zip(&built.regions).map(|(file, region)| reading.region(file, region)).collect();
+    let identities: Vec<(String, Identity)> = built.regions.iter().zip(&held).filter_map(served).collect();
+    for ((file, region), held) in parts.regions.iter().zip(&mut built.regions).zip(&held) {
+        let (Some(held), Some(section)) = (held, &file.tls) else { continue };
+        let server = tls::server(&held.identity, &identities, &held.clients);
+        let client = held.roots.as_ref().map(|roots| tls::client(Some(&held.identity), roots)).transpose();
+        match (server, client) {
+            (Ok(server), Ok(client)) => {
+                region.tls = Some(Tls { certificate: held.identity.certificate().clone(), server, client });
+            }
+            (Err(unfit), _) | (_, Err(unfit)) => {
+                reading.report.mistake(&section.place, format!("nothing can be secured by this: {unfit}"), "other certificates");
+            }
+        }
+    }
+    uses(parts, built, &held, reading.report);
+    reading.read
+}
+
+fn served((region, held): (&Region, &Option<Held>)) -> Option<(String, Identity)> {
+    let held = held.as_ref().filter(|_| region.served)?;
+    Some((region.hostname.clone(), held.identity.clone()))
+}
+
+struct Reading<'a> {
+    folder: &'a Path,
+    now: SystemTime,
+    read: Vec<Vec<u8>>,
+    report: &'a mut Report,
+}
+
+impl Reading<'_> {
+    fn region(&mut self, file: &file::Region, region: &Region) -> Option<Held> {
+        let listener = good(&file.listen).into_iter().flatten().find(|listener| listener.value.0 == Transport::Tls);
+        let Some(section) = &file.tls else {
+            if let Some(listener) = listener.filter(|_| region.served) {
+                let right = format!("[region.{}.tls] with `certificate` and `key`", region.name);
+                self.report.mistake(&listener.place, "a listener over TLS, but no certificate", right);
+            }
+            return None;
+        };
+        for (key, read) in [("certificate", &section.certificate), ("key", &section.key)] {
+            if matches!(read, Ok(None)) {
+                let right = format!("tls = {{ certificate = \"{0}.pem\", key = \"{0}.key\" }}", region.name);
+                self.report.mistake(&section.place, format!("`tls` without `{key}`"), right);
+            }
+        }
+        // Another daemon's: its files are with that one.
+        if !region.served {
+            return None;
+        }
+        let identity = self.identity(section, region);
+        let certified = self.roots(&section.client_ca);
+        if let (Ok(None), Some(auth)) = (&section.client_ca, good(&section.client_auth)) {
+            self.report.mistake(&auth.place, "`client_auth` without `client_ca`", "the certificates that clients' are signed by");
+        }
+        let clients = match (certified, good(&section.client_auth)) {
+            (None, _) => Clients::Unasked,
+            (Some(roots), Some(Placed { value: true, .. })) => Clients::Required(roots),
+            (Some(roots), _) => Clients::Optional(roots),
+        };
+        let roots = self.roots(&section.upstream_ca);
+        Some(Held { identity: identity?, clients, roots })
+    }
+
+    fn identity(&mut self, section: &file::Tls, region: &Region) -> Option<Identity> {
+        let (place, key) = (good(&section.certificate)?, good(&section.key)?);
+        let chain = self.file(place, "the certificate in PEM")?;
+        let secret = self.file(key, "the certificate's private key in PEM")?;
+        self.read.push(chain.clone());
+        let identity = match Identity::read(&chain, &secret) {
+            Ok(identity) => identity,
+            Err(unfit) => {
+                let right = "a certificate in PEM with its chain, and its own private key";
+                self.report.mistake(&place.place, format!("{}: {unfit}", place.value), right);
+                return None;
+            }
+        };
+        let (certificate, hostname) = (identity.certificate(), region.hostname.as_str());
+        let below = |name: &String| name.strip_suffix(hostname).is_some_and(|front| front.is_empty() || front.ends_with('.'));
+        if !hostname.is_empty() && !certificate.names.iter().any(below) {
+            let wrong = format!("{} is for {}, and for no name of region `{}`", place.value, certificate.shown(), region.name);
+            self.report.mistake(&place.place, wrong, format!("one for `{hostname}` and `*.{hostname}`"));
+        } else if !certificate.covers(hostname) || !certificate.covers(&format!("a.{hostname}")) {
+            let wrong = format!("{} is for {}", place.value, certificate.shown());
+            let right = format!("both `{hostname}` and `*.{hostname}`, unless no trunk uses the other");
+            self.report.warning(&place.place, wrong, right);
+        }
+        let left = certificate.ends.duration_since(self.now);
+        if !left.as_ref().is_ok_and(|left| *left >= SOON) {
+            let wrong = match left {
+                Ok(left) => format!("{} ends in {} days", place.value, left.as_secs() / 86_400),
+                Err(_) => format!("{} has ended", place.value),
+            };
+            self.report.warning(&place.place, wrong, "a new one; SIGHUP puts it into effect");
+        }
+        Some(identity)
+    }
+
+    fn roots(&mut self, file: &Read<Placed<String>>) -> Option<Roots> {
+        let file = good(file)?;
+        let text = self.file(file, "certificates in PEM")?;
+        let roots = Roots::read(&text);
+        self.read.push(text);
+        let right = "certificates in PEM that sign others'";
+        roots.map_err(|unfit| self.report.mistake(&file.place, format!("{}: {unfit}", file.value), right)).ok()
+    }
+
+    fn file(&mut self, file: &Placed<String>, right: &str) -> Option<Vec<u8>> {
+        let path = self.folder.join(&file.value);
+        let read = read_file(&path, LONGEST);
+        read.map_err(|wrong| self.report.mistake(&file.place, format!("{}: {wrong}", path.display()), right)).ok()
+    }
+}
+
+/// What needs something of the regions' certificates that is not there.
+fn uses(parts: &Parts, built: &Built, held: &[Option<Held>], report: &mut Report) {
+    let missing = "the certificates that servers' are signed by";
+    for ((file, region), held) in parts.regions.iter().zip(&built.regions).zip(held) {
+        let Some(Held { roots: None, .. }) = held else { continue };
+        let secured = good(&file.upstream).into_iter().flatten().find(|hop| hop.value.over() == Some(Transport::Tls));
+        if let Some(hop) = secured.filter(|_| matches!(file.tls.as_ref().map(|tls| &tls.upstream_ca), Some(Ok(None)))) {
+            let wrong = format!("an upstream over TLS, but region `{}` believes no certificate", region.name);
+            report.mistake(&hop.place, wrong, format!("`upstream_ca` in its `tls`: a file of {missing}"));
+        }
+    }
+    let asks = |(file, region): (&file::Region, &Region)| {
+        region.served && file.tls.as_ref().is_some_and(|tls| !matches!(tls.client_ca, Ok(None)))
+    };
+    let asked = parts.regions.iter().zip(&built.regions).any(asks);
+    let trunks = parts.projects.iter().flat_map(|project| &project.trunks);
+    for (trunk, of) in trunks.zip(&built.trunks) {
+        if let Some(first) = good(&trunk.certificates).and_then(|names| names.first()).filter(|_| !asked) {
+            let right = "`client_ca` in the `tls` of a region that is served here";
+            report.mistake(&first.place, "no client is asked for a certificate", right);
+        }
+        let secured = good(&trunk.uri).filter(|uri| uri.value.over() == Some(Transport::Tls) && of.outbound.is_some());
+        let roots =
+            |region: (&Region, &Option<Held>)| region.0.served && region.1.as_ref().is_some_and(|held| held.roots.is_some());
+        let listening = held.iter().any(Option::is_some);
+        if let Some(uri) = secured.filter(|_| listening && !built.regions.iter().zip(held).any(roots)) {
+            let wrong = "a trunk over TLS, but no region that is served here believes a certificate";
+            report.mistake(&uri.place, wrong, format!("`upstream_ca` in a region's `tls`: a file of {missing}"));
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! TLS on one connection: between the octets of a socket and those of messages. Never waits, and decides nothing.
+
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use bytes::BytesMut;
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, Connection, ServerConfig, ServerConnection};
+use tokio::net::TcpStream;
+
+use crate::config::{Config, Endpoint};
+use crate::tls::{Certificate, Name, Shown};
+
+/// Records taken from a socket at once, before others have their turn.
+const RECORDS: usize = 16;
+
+/// One side of a TLS connection.
+pub(crate) struct Session {
+    tls: Connection,
+    /// Octets of the message at hand that are encrypted, and not all sent.
+    sealed: usize,
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session").field("sealed", &self.sealed).finish_non_exhaustive()
+    }
+}
+
+/// How far a handshake came.
+pub(crate) enum Step {
+    /// It is done.
+    Done,
+    /// The peer has its turn.
+    Waits,
+    /// The peer went away.
+    Gone,
+    /// It cannot be done.
+    Failed(rustls::Error),
+}
+
+impl Session {
+    /// Of whoever is called.
+    pub(crate) fn accepted(config: &Arc<ServerConfig>) -> Option<Self> {
+        ServerConnection::new(Arc::clone(config)).ok().map(|tls| Self { tls: tls.into(), sealed: 0 })
+    }
+
+    /// Of whoever calls: the other side must prove this name, or without one its address.
+    pub(crate) fn opened(config: &Arc<ClientConfig>, server: Option<&str>, addr: IpAddr) -> Option<Self> {
+        let name = match server {
+            Some(name) => ServerName::try_from(name.to_owned()).ok()?,
+            None => ServerName::from(addr),
+        };
+        ClientConnection::new(Arc::clone(config), name).ok().map(|tls| Self { tls: tls.into(), sealed: 0 })
+    }
+
+    /// Whether nothing can be said yet.
+    pub(crate) fn is_handshaking(&self) -> bool {
+        self.tls.is_handshaking()
+    }
+
+    /// Whether something waits for the socket.
+    pub(crate) fn wants_write(&self) -> bool {
+        self.tls.wants_write()
+    }
+
+    /// Goes on with the handshake as far as the socket allows.
+    pub(crate) fn shake(&mut self, socket: &TcpStream) -> Step {
+        for _ in 0..RECORDS {
+            match self.send(socket) {
+                Ok(()) if !self.tls.is_handshaking() => return Step::Done,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Step::Waits,
+                Err(_) => return Step::Gone,
+                Ok(()) => {}
+            }
+            match self.tls.read_tls(&mut Socket(socket)) {
+                Ok(0) => return Step::Gone,
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Step::Waits,
+                Err(_) => return Step::Gone,
+            }
+            if let Err(error) = self.tls.process_new_packets() {
+                // The peer is told why, if it takes that at once.
+                let _ = self.send(socket);
+                return Step::Failed(error);
+            }
+        }
+        Step::Waits
+    }
+
+    /// Sends what is encrypted already. `WouldBlock`: not all of it.
+    pub(crate) fn send(&mut self, socket: &TcpStream) -> io::Result<()> {
+        while self.tls.wants_write() {
+            self.tls.write_tls(&mut Socket(socket))?;
+        }
+        Ok(())
+    }
+
+    /// Encrypts and sends; how many octets the system has taken. `WouldBlock`: to be called again, with the same octets.
+    pub(crate) fn write(&mut self, socket: &TcpStream, octets: &[u8]) -> io::Result<usize> {
+        self.send(socket)?;
+        if self.sealed == 0 {
+            self.sealed = self.tls.writer().write(octets)?;
+            self.send(socket)?;
+        }
+        Ok(std::mem::take(&mut self.sealed))
+    }
+
+    /// Takes in what has arrived. `Some(0)`: nothing more will come; `None`: nothing has.
+    pub(crate) fn read(&mut self, socket: &TcpStream, into: &mut BytesMut) -> io::Result<Option<usize>> {
+        let mut octets = [0; 4096];
+        for _ in 0..RECORDS {
+            match self.tls.reader().read(&mut octets) {
+                Ok(read) => {
+                    into.extend_from_slice(octets.get(..read).unwrap_or_default());
+                    return Ok(Some(read));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                // Closed without a word of it: what came is whole, or its frame is not.
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(Some(0)),
+                Err(error) => return Err(error),
+            }
+            match self.tls.read_tls(&mut Socket(socket)) {
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+                Err(error) => return Err(error),
+            }
+            if let Err(error) = self.tls.process_new_packets() {
+                let _ = self.send(socket);
+                return Err(io::Error::new(io::ErrorKind::InvalidData, error));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Says that nothing more will come.
+    pub(crate) fn close(&mut self, socket: &TcpStream) {
+        self.tls.send_close_notify();
+        let _ = self.send(socket);
+    }
+
+    /// What the client asked for and proved.
+    pub(crate) fn shown(&self, config: &Config) -> Shown {
+        let asked = match &self.tls {
+            Connection::Server(server) => server.server_name(),
+            Connection::Client(_) => None,
+        };
+        let asked = asked.filter(|name| config.endpoints.find(name.as_bytes()) != Endpoint::Unknown);
+        let certificate = self.tls.peer_certificates().and_then(<[_]>::first).and_then(|der| Certificate::read(der).ok());
+        let names = certificate.map(|certificate| certificate.names).unwrap_or_default();
+        // A `*` proves nobody.
+        let names = names.iter().filter(|name| !name.contains('*')).map(|name| Name::of(name.as_bytes()));
+        Shown::new(asked.map(|name| Name::of(name.as_bytes())), names, |name| config.sources.knows(name))
+    }
+}
+
+/// The socket, as far as it takes and gives without waiting.
+struct Socket<'a>(&'a TcpStream);
+
+impl Read for Socket<'_> {
+    fn read(&mut self, octets: &mut [u8]) -> io::Result<usize> {
+        self.0.try_read(octets)
+    }
+}
+
+impl Write for Socket<'_> {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        self.0.try_write(octets)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,69 @@
+//! Certificates with their keys, and certificates that vouch for others, from PEM.
+
+use std::fmt;
+use std::sync::Arc;
+
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::CertifiedKey;
+use rustls::{Error, InconsistentKeys, RootCertStore};
+
+use super::certificate::Certificate;
+use super::{Unfit, provider};
+
+/// A certificate with its chain and its key. Shows nothing of the key.
+#[derive(Clone)]
+pub struct Identity {
+    pub(super) key: Arc<CertifiedKey>,
+    certificate: Certificate,
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Identity").field("certificate", &self.certificate).finish_non_exhaustive()
+    }
+}
+
+impl Identity {
+    /// Of two PEM texts: the certificate with those that lead to its root after it, and the key. An error says nothing of the key.
+    pub fn read(chain: &[u8], key: &[u8]) -> Result<Self, Unfit> {
+        let chain = certificates(chain)?;
+        let first = chain.first().ok_or_else(|| Unfit::new("holds no certificate"))?;
+        let certificate = Certificate::read(first)?;
+        let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| Unfit::new("the key's file holds no private key in PEM"))?;
+        let key = CertifiedKey::from_der(chain, key, &provider()).map_err(|error| match error {
+            Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => Unfit::new("the key is not this certificate's"),
+            _ => Unfit::new("the key is of no kind that is known here (RSA, ECDSA P-256 or P-384, Ed25519)"),
+        })?;
+        Ok(Self { key: Arc::new(key), certificate })
+    }
+
+    /// What its certificate says.
+    pub fn certificate(&self) -> &Certificate {
+        &self.certificate
+    }
+}
+
+/// Whose signatures are believed. At least one.
+#[derive(Clone, Debug)]
+pub struct Roots(pub(super) Arc<RootCertStore>);
+
+impl Roots {
+    /// Of a PEM text with certificates.
+    pub fn read(text: &[u8]) -> Result<Self, Unfit> {
+        let mut roots = RootCertStore::empty();
+        let certificates = certificates(text)?;
+        if certificates.is_empty() {
+            return Err(Unfit::new("holds no certificate"));
+        }
+        for certificate in certificates {
+            roots.add(certificate).map_err(|_| Unfit::new("holds a certificate that cannot vouch for others"))?;
+        }
+        Ok(Self(Arc::new(roots)))
+    }
+}
+
+fn certificates(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, Unfit> {
+    let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text).collect();
+    read.map_err(|_| Unfit::new("is broken PEM"))
+}

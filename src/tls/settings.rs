@@ -1,0 +1,74 @@
+//! How connections are secured: as the one that is called, and as the one that calls.
+
+use std::sync::Arc;
+
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{ClientHello, NoClientAuth, ResolvesServerCert, WebPkiClientVerifier};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::{ClientConfig, ServerConfig};
+
+use super::verify::Asked;
+use super::{Identity, Roots, Unfit, VERSIONS, provider};
+
+/// Which certificates are asked of clients.
+#[derive(Clone, Debug)]
+pub enum Clients {
+    /// None.
+    Unasked,
+    /// One of these roots', if any; a wrong one is worse than none.
+    Optional(Roots),
+    /// One of these roots'.
+    Required(Roots),
+}
+
+/// For a listener: its own region's identity, and those of hosts and whatever is one label or more below them, by what the client
+/// asks for (SNI). A client that asks for nothing, or for nobody here, gets the region's own.
+pub fn server(own: &Identity, others: &[(String, Identity)], clients: &Clients) -> Result<Arc<ServerConfig>, Unfit> {
+    let unfit = |error: &dyn std::error::Error| Unfit::new(error.to_string());
+    let verifier: Arc<dyn ClientCertVerifier> = match clients {
+        Clients::Unasked => Arc::new(NoClientAuth),
+        Clients::Optional(roots) | Clients::Required(roots) => {
+            let builder = WebPkiClientVerifier::builder_with_provider(Arc::clone(&roots.0), provider());
+            let optional = matches!(clients, Clients::Optional(_));
+            let builder = if optional { builder.allow_unauthenticated() } else { builder };
+            builder.build().map_err(|error| unfit(&error))?
+        }
+    };
+    let others = others.iter().map(|(host, identity)| (host.clone(), Arc::clone(&identity.key))).collect();
+    let by_name = ByName { own: Arc::clone(&own.key), others };
+    let builder = ServerConfig::builder_with_provider(provider()).with_protocol_versions(VERSIONS);
+    let builder = builder.map_err(|error| unfit(&error))?.with_client_cert_verifier(verifier);
+    Ok(Arc::new(builder.with_cert_resolver(Arc::new(by_name))))
+}
+
+/// For connections that we open: servers prove the name that was asked for; we show our own certificate if we are asked.
+pub fn client(own: Option<&Identity>, roots: &Roots) -> Result<Arc<ClientConfig>, Unfit> {
+    let builder = ClientConfig::builder_with_provider(provider()).with_protocol_versions(VERSIONS);
+    let builder = builder.map_err(|error| Unfit::new(error.to_string()))?;
+    let builder = builder.dangerous().with_custom_certificate_verifier(Arc::new(Asked::new(roots)?));
+    Ok(Arc::new(match own {
+        Some(own) => builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(Arc::clone(&own.key)))),
+        None => builder.with_no_client_auth(),
+    }))
+}
+
+struct ByName {
+    own: Arc<CertifiedKey>,
+    others: Vec<(String, Arc<CertifiedKey>)>,
+}
+
+impl std::fmt::Debug for ByName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let hosts: Vec<&str> = self.others.iter().map(|(host, _)| host.as_str()).collect();
+        f.debug_struct("ByName").field("hosts", &hosts).finish_non_exhaustive()
+    }
+}
+
+impl ResolvesServerCert for ByName {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let asked = hello.server_name().map(str::to_ascii_lowercase).unwrap_or_default();
+        let below = |host: &str| asked.strip_suffix(host).is_some_and(|front| front.is_empty() || front.ends_with('.'));
+        let fit = self.others.iter().filter(|(host, _)| below(host)).max_by_key(|(host, _)| host.len());
+        Some(Arc::clone(fit.map_or(&self.own, |(_, key)| key)))
+    }
+}

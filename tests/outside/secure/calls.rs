@@ -1,0 +1,113 @@
+//! Calls over TLS on either side or both, from INVITE to BYE.
+
+use rustls::ServerConfig;
+use std::sync::Arc;
+
+use super::{HOST, Scene};
+use crate::harness::message::sdp;
+use crate::harness::secure::Paper;
+use crate::harness::{Ask, Dialog, Leg};
+
+/// A call over one pair of transports, with requests from both sides inside it. `scheme` is the Request-URI's.
+fn call(inner: &str, outer: &str, scheme: &str) {
+    let mut settings: Option<Arc<ServerConfig>> = None;
+    let scene = Scene::new(|plan, site, authority| {
+        let hop = site.eu(10);
+        let paper: Paper = authority.paper(&[&hop.ip().to_string()]);
+        settings = Some(authority.server(&paper, false));
+        plan.upstream = format!("\"sip:{hop};transport={outer}\"");
+    });
+    let site = &scene.site;
+    let mut server = match (outer, &settings) {
+        ("tls", Some(settings)) => Leg::listen_tls(site.eu(10), settings),
+        _ => Leg::server(outer, site.eu(10), site.door()),
+    };
+    let mut caller = if inner == "tls" { scene.carrier(HOST) } else { Leg::caller(inner, site.carrier(20), site.door()) };
+    let mut invite = Ask::invite(&format!("{scheme}:+4930222@{HOST}"), caller.addr, inner, site.carrier(20).ip());
+    invite.rows[0] =
+        format!("Contact: <{scheme}:caller@{};transport={}>", caller.addr, if scheme == "sips" { "tcp" } else { inner });
+    caller.ask(&invite);
+    let seen = server.request("INVITE");
+    assert!(seen.uri().starts_with(&format!("{scheme}:+4930222@{HOST}")), "{}", seen.start);
+    let via = seen.all("Via")[0];
+    assert!(via.starts_with(&format!("SIP/2.0/{} ", outer.to_uppercase())), "{via}");
+    let routes = seen.all("Record-Route");
+    let (port, secured) = (site.port, site.port + 1);
+    let face = |transport: &str| match (transport, scheme) {
+        ("tls", "sips") => format!("<sips:eu.sip.example.com:{secured};lr;rf="),
+        ("tls", _) => format!("<sip:eu.sip.example.com:{secured};transport=tls;lr;rf="),
+        ("tcp", _) => format!("<sip:{}:{port};transport=tcp;lr;rf=", site.door().ip()),
+        _ => format!("<sip:{}:{port};lr;rf=", site.door().ip()),
+    };
+    let expected = if inner == outer { vec![face(inner)] } else { vec![face(outer), face(inner)] };
+    assert_eq!(routes.len(), expected.len(), "{routes:?}");
+    assert!(routes.iter().zip(&expected).all(|(route, start)| route.starts_with(start)), "{routes:?} {expected:?}");
+    let hop = site.eu(10);
+    let contact = if scheme == "sips" {
+        format!("Contact: <sips:server@{hop}>")
+    } else {
+        format!("Contact: <sip:server@{hop};transport={outer}>")
+    };
+    server.send(&seen.answer("200 OK", "callee", &[&contact], &sdp(hop.ip())));
+    let answer = caller.expect(200);
+    let (mut one, mut other) = (Dialog::of_caller(&answer, &caller), Dialog::of_callee(&seen, "callee", &server));
+    caller.ask(&one.ack());
+    server.request("ACK");
+    // From both sides; what the server asks goes down the connection that the caller opened.
+    server.ask(&other.next("INFO"));
+    let info = caller.request("INFO");
+    caller.send(&info.answer("200 OK", "", &[], ""));
+    server.expect(200);
+    caller.ask(&one.next("BYE"));
+    let bye = server.request("BYE");
+    server.send(&bye.answer("200 OK", "", &[], ""));
+    caller.expect(200);
+    let metrics = scene.daemon.metrics();
+    let open = metrics.sum("ringfence_connections", &[("region", "eu"), ("transport", "tls")]);
+    let secured = [inner, outer].iter().filter(|side| **side == "tls").count();
+    assert_eq!(open, u64::try_from(secured).unwrap(), "one connection on each side");
+}
+
+#[test]
+fn a_call_goes_over_every_pair() {
+    for (inner, outer) in [("tls", "udp"), ("tls", "tls"), ("udp", "tls"), ("tls", "tcp"), ("tcp", "tls")] {
+        println!("{inner} to {outer}");
+        call(inner, outer, "sip");
+    }
+}
+
+#[test]
+fn a_sips_call_is_tls_on_both_sides() {
+    call("tls", "tls", "sips");
+}
+
+#[test]
+fn a_sips_call_is_not_carried_on_without_tls() {
+    let scene = Scene::new(|_, _, _| {});
+    let mut server = Leg::udp(scene.site.eu(10), scene.site.door());
+    let media = scene.site.carrier(20).ip();
+    let uri = format!("sips:1@{HOST}");
+    let mut caller = scene.carrier(HOST);
+    assert_eq!(caller.asked(&Ask::invite(&uri, caller.addr, "tls", media)).code(), 416, "the server has no TLS");
+    let mut caller = Leg::udp(scene.site.carrier(20), scene.site.door());
+    assert_eq!(caller.asked(&Ask::invite(&uri, caller.addr, "udp", media)).code(), 416, "it came without");
+    assert!(!server.octets_waiting());
+    caller.ask(&Ask::invite(&format!("sip:1@{HOST}"), caller.addr, "udp", media));
+    server.request("INVITE");
+}
+
+#[test]
+fn what_is_refused_is_refused_the_same() {
+    let scene = Scene::new(|_, _, _| {});
+    let mut caller = scene.carrier(HOST);
+    let ask = Ask::invite("sip:1@acme.us.sip.example.com", caller.addr, "tls", scene.site.carrier(20).ip());
+    let answer = caller.asked(&ask);
+    assert_eq!((answer.code(), answer.get("X-Ringfence")), (603, "110; reason=foreign-endpoint; region=eu"));
+    // And a message that is no message.
+    let mut other = scene.carrier(HOST);
+    let text = String::from_utf8(Scene::options(&other).bytes()).unwrap().replace("Content-Length: 0", "Content-Length: -1");
+    other.send(text.as_bytes());
+    assert_eq!(other.response().code(), 400);
+    assert!(other.closed_within(crate::harness::PATIENCE));
+    assert_eq!(caller.asked(&Scene::options(&caller)).code(), 200, "others go on");
+}

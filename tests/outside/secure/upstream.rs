@@ -1,0 +1,64 @@
+//! Servers over TLS: verified for the name that was asked for, and never another.
+
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+
+use super::{HOST, Scene};
+use crate::harness::{Ask, Leg};
+
+/// A call that must be refused because no server proved itself; what the log says of it.
+fn refused(scene: &Scene, servers: &mut [Leg]) -> String {
+    let mut caller = Leg::udp(scene.site.carrier(20), scene.site.door());
+    caller.ask(&Ask::invite(&format!("sip:1@{HOST}"), caller.addr, "udp", scene.site.carrier(20).ip()));
+    for server in servers {
+        // However that ends: nothing of the call may come.
+        let _ = server.shake();
+        assert!(server.closed_within(crate::harness::PATIENCE));
+    }
+    let answer = caller.response();
+    assert!(answer.get("X-Ringfence").starts_with("152;"), "{}", answer.start);
+    scene.daemon.log()
+}
+
+#[test]
+fn a_server_that_proves_another_name_gets_no_call() {
+    let mut servers = Vec::new();
+    let scene = Scene::new(|plan, site, authority| {
+        plan.upstream = format!("[\"sip:{};transport=tls\", \"sips:{}\"]", site.eu(10), site.eu(11));
+        for (last, names) in [(10, &["pbx.eu.internal"][..]), (11, &["192.0.2.7", "127.0.0.1"])] {
+            servers.push(Leg::listen_tls(site.eu(last), &authority.server(&authority.paper(names), false)));
+        }
+    });
+    let log = refused(&scene, &mut servers);
+    assert!(log.contains(&format!("not valid for name {};", scene.site.eu(10).ip())), "{log}");
+    assert!(log.contains("pbx.eu.internal"), "which names it had: {log}");
+    assert_eq!(scene.shaken("out", "certificate"), 2);
+}
+
+#[test]
+fn a_server_that_nobody_vouches_for_gets_no_call() {
+    let mut servers = Vec::new();
+    let scene = Scene::new(|plan, site, _| {
+        plan.upstream = format!("\"sips:{}\"", site.eu(10));
+        let stranger = crate::harness::secure::Authority::new();
+        let paper = stranger.paper(&[&site.eu(10).ip().to_string()]);
+        servers.push(Leg::listen_tls(site.eu(10), &stranger.server(&paper, false)));
+    });
+    refused(&scene, &mut servers);
+    assert_eq!(scene.shaken("out", "certificate"), 1);
+}
+
+#[test]
+fn a_server_may_ask_for_our_certificate() {
+    let mut settings = None;
+    let scene = Scene::new(|plan, site, authority| {
+        plan.upstream = format!("\"sips:{}\"", site.eu(10));
+        settings = Some(authority.server(&authority.paper(&[&site.eu(10).ip().to_string()]), true));
+    });
+    let mut server = Leg::listen_tls(scene.site.eu(10), &settings.unwrap());
+    let mut caller = Leg::udp(scene.site.carrier(20), scene.site.door());
+    caller.ask(&Ask::invite(&format!("sip:1@{HOST}"), caller.addr, "udp", scene.site.carrier(20).ip()));
+    server.request("INVITE");
+    let pem = std::fs::read_to_string(scene.site.directory().join("eu.pem")).unwrap();
+    assert_eq!(server.peer().0.unwrap(), CertificateDer::from_pem_slice(pem.as_bytes()).unwrap().to_vec());
+}
