@@ -91,6 +91,7 @@ impl Scene {
             from: SocketAddr::from((from, 5060)),
             local: SocketAddr::from(([203, 0, 113, 10], 5060)),
             connection: None,
+            shown: None,
         };
         let mut out = Vec::new();
         self.core.handle(self.now, Input::Message { arrival, bytes: &bytes }, &mut out);
