@@ -1,7 +1,7 @@
 //! The last hour by the minute, read from what the metrics count anyway: nothing on a message's path.
 //!
 //! Bounded: sixty minutes, each with sums by region, verdict and reason (complete), and with the largest rows by project and by
-//! trunk ([`ROWS`] of each; what is smaller in that minute is in the sums alone).
+//! trunk (256 of each at most; what is smaller in that minute is in the sums alone).
 
 use std::cmp::Reverse;
 use std::collections::{HashMap, VecDeque};

@@ -77,8 +77,10 @@ fn prometheus_scrapes_fires_and_answers_the_dashboard() {
         "Media relays",
         "Questions to relays",
         "Calls through relays",
+        "TLS handshakes that failed",
         "Copies for collectors",
         "Thrown away without a word",
+        "Until the certificate ends",
     ];
     await_some("what the other panels show", || {
         let shows = |queries: &[String]| queries.iter().any(|query| !prometheus.query(query).is_empty());
