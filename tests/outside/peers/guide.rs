@@ -65,6 +65,11 @@ fn the_same_with_kamailio() {
 }
 
 #[test]
+fn calls_over_tls() {
+    follow_and_compare("tls", 0);
+}
+
+#[test]
 fn the_same_with_a_telephone() {
     let output = follow("baresip", 0);
     let packets = output.lines().find_map(|line| line.strip_prefix("packets:")).unwrap();
