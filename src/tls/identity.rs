@@ -33,6 +33,8 @@ impl Identity {
         let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| Unfit::new("the key's file holds no private key in PEM"))?;
         let key = CertifiedKey::from_der(chain, key, &provider()).map_err(|error| match error {
             Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => Unfit::new("the key is not this certificate's"),
+            // `openssl x509 -req` makes version 1 unless it is given extensions.
+            Error::InvalidCertificate(_) => Unfit::new("the certificate is not of X.509 version 3, which names need"),
             _ => Unfit::new("the key is of no kind that is known here (RSA, ECDSA P-256 or P-384, Ed25519)"),
         })?;
         Ok(Self { key: Arc::new(key), certificate })
@@ -66,4 +68,27 @@ impl Roots {
 fn certificates(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, Unfit> {
     let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text).collect();
     read.map_err(|_| Unfit::new("is broken PEM"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What `openssl x509 -req` makes without extensions.
+    const VERSION_1: &str = "-----BEGIN CERTIFICATE-----
+MIIBFjCBvQIUEvwJ0HiubNZ6mxiGk6K65rdzWzIwCgYIKoZIzj0EAwIwDTELMAkG
+A1UEAwwCZXUwIBcNMjYxMTIyMjMyOTQyWhgPMjEyNjEwMjkyMzI5NDJaMA0xCzAJ
+BgNVBAMMAmV1MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAETZB4L4coBVmsLBvJ
+VH8fDNBCaYbwgjKaqVvSTa7KaGf69KlRQWkakFRKhUEG4LMg0U3llVJDTdAe2VdI
+2WSxkzAKBggqhkjOPQQDAgNIADBFAiEAyvmEecFUS8Ywse+ccn6H2Ox6Y7jQ+9Ui
+k0Pfv9HD6b0CID4jqy9Z+PkT8RFnZREckNPANP+ZIxKVpRtQJmTB4D0P
+-----END CERTIFICATE-----
+";
+
+    #[test]
+    fn a_certificate_without_extensions_is_named_as_what_is_wrong() {
+        let key = rcgen::KeyPair::generate().unwrap().serialize_pem();
+        let wrong = Identity::read(VERSION_1.as_bytes(), key.as_bytes()).unwrap_err();
+        assert_eq!(wrong.to_string(), "the certificate is not of X.509 version 3, which names need");
+    }
 }
