@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::explain::{Decision, Explained, Target};
 use super::paint::{Paint, Tint};
 use super::resolve::Outcome;
-use crate::core::account::{Comparison, Mark};
+use crate::core::rules::trace::{Comparison, Mark};
 use crate::reason::{Class, Reason};
 
 /// For people.

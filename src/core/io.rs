@@ -24,11 +24,8 @@ use crate::reason::Reason;
 use crate::sip::Fault;
 use crate::tls::Shown;
 
-mod anchor;
-mod note;
-
-pub use anchor::{Anchor, Ask, Asked, Call, Command, Exchange, Reply, Unanswered};
-pub use note::{Direction, Failure, Health, Note, Spoken, TargetStatus, Verdict};
+pub use super::note::{Direction, Failure, Health, Note, Spoken, TargetStatus, Verdict};
+pub use super::relay_request::{Anchor, Ask, Asked, Call, Command, Exchange, Reply, Unanswered};
 
 /// A stream connection, as numbered by the shell. Never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -164,12 +161,12 @@ pub struct Peer {
 
 impl Peer {
     /// The peer of an arrival. Private to the core: `super` is where inputs are taken in.
-    pub(super) fn of(arrival: &Arrival) -> Self {
+    pub(crate) fn of(arrival: &Arrival) -> Self {
         Self { listener: arrival.listener, addr: arrival.from, local: arrival.local, connection: arrival.connection }
     }
 
     /// The same peer, whose listener has another number now.
-    pub(super) fn at(self, listener: ListenerId) -> Self {
+    pub(crate) fn at(self, listener: ListenerId) -> Self {
         Self { listener, ..self }
     }
 

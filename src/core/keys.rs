@@ -32,50 +32,50 @@ enum Purpose {
 
 /// The keys of one core.
 #[derive(Debug)]
-pub(super) struct Keys {
+pub(crate) struct Keys {
     secret: [u8; 16],
     seed: [u8; 16],
 }
 
 impl Keys {
-    pub(super) fn new(secret: [u8; 16], seed: [u8; 16]) -> Self {
+    pub(crate) fn new(secret: [u8; 16], seed: [u8; 16]) -> Self {
         Self { secret, seed }
     }
 
     /// A transaction's place in the table.
-    pub(super) fn table(&self, parts: &[&[u8]]) -> u128 {
+    pub(crate) fn table(&self, parts: &[&[u8]]) -> u128 {
         hash128(&self.seed, Purpose::Table, parts)
     }
 
     /// The unguessable part of a branch.
-    pub(super) fn branch(&self, parts: &[&[u8]]) -> u64 {
+    pub(crate) fn branch(&self, parts: &[&[u8]]) -> u64 {
         hash64(&self.seed, Purpose::Branch, parts)
     }
 
     /// What makes a request come back the same (RFC 3261 16.6 step 8, RFC 5393 4.2).
     #[expect(clippy::cast_possible_truncation, reason = "half of a hash is a hash")]
-    pub(super) fn round(&self, parts: &[&[u8]]) -> u32 {
+    pub(crate) fn round(&self, parts: &[&[u8]]) -> u32 {
         hash64(&self.secret, Purpose::Loop, parts) as u32
     }
 
     /// The To-tag of our own answers: the same for every repetition, on every node.
-    pub(super) fn to_tag(&self, call_id: &[u8], from_tag: &[u8]) -> Hex {
+    pub(crate) fn to_tag(&self, call_id: &[u8], from_tag: &[u8]) -> Hex {
         Hex::of(hash64(&self.secret, Purpose::ToTag, &[call_id, from_tag]))
     }
 
     /// The signature of a route token.
-    pub(super) fn route(&self, parts: &[&[u8]]) -> u64 {
+    pub(crate) fn route(&self, parts: &[&[u8]]) -> u64 {
         hash64(&self.secret, Purpose::Route, parts)
     }
 
     /// The name in route tokens of a trunk, for calls to one region that are served by the same or another.
-    pub(super) fn trunk(&self, called: &str, serving: &str, project: &str, trunk: &str) -> u64 {
+    pub(crate) fn trunk(&self, called: &str, serving: &str, project: &str, trunk: &str) -> u64 {
         let parts = [called.as_bytes(), serving.as_bytes(), project.as_bytes(), trunk.as_bytes()];
         hash64(&self.secret, Purpose::Trunk, &parts)
     }
 
     /// A relay's tag in route tokens, never 0. Two that share one are taken for each other, which costs a call one more question.
-    pub(super) fn relay(&self, addr: SocketAddr) -> u16 {
+    pub(crate) fn relay(&self, addr: SocketAddr) -> u16 {
         let port = addr.port().to_le_bytes();
         let hash = match addr.ip() {
             IpAddr::V4(ip) => hash64(&self.secret, Purpose::Relay, &[&ip.octets(), &port]),
@@ -86,39 +86,39 @@ impl Keys {
     }
 
     /// A question to a relay: the same for the same message, so that its repetition gets the same answer.
-    pub(super) fn exchange(&self, parts: &[&[u8]]) -> u128 {
+    pub(crate) fn exchange(&self, parts: &[&[u8]]) -> u128 {
         hash128(&self.seed, Purpose::Exchange, parts)
     }
 
     /// All messages of one call.
-    pub(super) fn waiting(&self, call_id: &[u8]) -> u128 {
+    pub(crate) fn waiting(&self, call_id: &[u8]) -> u128 {
         hash128(&self.seed, Purpose::Waiting, &[call_id])
     }
 
     /// One sending of a call: a retransmission has the same.
-    pub(super) fn instance(&self, key: u128, cseq: u32) -> u128 {
+    pub(crate) fn instance(&self, key: u128, cseq: u32) -> u128 {
         self.table(&[&key.to_le_bytes(), &cseq.to_le_bytes()])
     }
 
     /// A call, to recognise it when it comes again.
-    pub(super) fn call(&self, call_id: &[u8], from_tag: &[u8]) -> u128 {
+    pub(crate) fn call(&self, call_id: &[u8], from_tag: &[u8]) -> u128 {
         hash128(&self.seed, Purpose::Call, &[call_id, from_tag])
     }
 
     /// A next hop that was asked for.
-    pub(super) fn name(&self, next_hop: &NextHop) -> u128 {
+    pub(crate) fn name(&self, next_hop: &NextHop) -> u128 {
         let port = next_hop.port.unwrap_or(0).to_le_bytes();
         let transport = if next_hop.secure { "sips" } else { next_hop.transport.map_or("", Transport::token) };
         hash128(&self.seed, Purpose::Name, &[next_hop.host.as_bytes(), &port, transport.as_bytes()])
     }
 
     /// Chance for what is chosen: the same for the same thing.
-    pub(super) fn choice(&self, of: &[u8]) -> u64 {
+    pub(crate) fn choice(&self, of: &[u8]) -> u64 {
         hash64(&self.seed, Purpose::Choice, &[of])
     }
 
     /// What nobody can know of the probe with this number; `part` tells its branch, Call-ID and tag apart.
-    pub(super) fn probe(&self, number: u64, part: u8) -> u64 {
+    pub(crate) fn probe(&self, number: u64, part: u8) -> u64 {
         hash64(&self.seed, Purpose::Probe, &[&number.to_le_bytes(), &[part]])
     }
 }
@@ -145,11 +145,11 @@ fn absorb(hasher: &mut impl Hasher, purpose: Purpose, parts: &[&[u8]]) {
 }
 
 /// For maps by a keyed hash: hashing it again would protect nothing.
-pub(super) type Keyed = BuildHasherDefault<Half>;
+pub(crate) type Keyed = BuildHasherDefault<Half>;
 
 /// Takes half of a keyed hash for its hash.
 #[derive(Debug, Default)]
-pub(super) struct Half(u64);
+pub(crate) struct Half(u64);
 
 impl Hasher for Half {
     fn finish(&self) -> u64 {
@@ -172,26 +172,26 @@ impl Hasher for Half {
 
 /// Sixteen lower-case hexadecimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Hex([u8; 16]);
+pub(crate) struct Hex([u8; 16]);
 
 impl Hex {
-    pub(super) fn of(value: u64) -> Self {
+    pub(crate) fn of(value: u64) -> Self {
         let mut digits = [0; 16];
         write_hex(value, &mut digits);
         Self(digits)
     }
 
-    pub(super) fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).unwrap_or_default()
     }
 
-    pub(super) fn as_bytes(&self) -> &[u8] {
+    pub(crate) fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 }
 
 /// Writes the low digits of a value, as many as there is room for.
-pub(super) fn write_hex(value: u64, digits: &mut [u8]) {
+pub(crate) fn write_hex(value: u64, digits: &mut [u8]) {
     for (digit, place) in digits.iter_mut().rev().zip(0_u32..16) {
         let nibble = value.wrapping_shr(place * 4).to_le_bytes()[0] & 0xf;
         *digit = if nibble < 10 { b'0' + nibble } else { b'a' + (nibble - 10) };
@@ -200,7 +200,7 @@ pub(super) fn write_hex(value: u64, digits: &mut [u8]) {
 
 /// Reads lower-case hexadecimal digits, at most sixteen. One value has one spelling: upper case is refused, so that no altered
 /// token reads as the original.
-pub(super) fn read_hex(digits: &[u8]) -> Option<u64> {
+pub(crate) fn read_hex(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() || digits.len() > 16 {
         return None;
     }

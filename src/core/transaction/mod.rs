@@ -6,11 +6,11 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use super::io::Attempt;
-use super::media::Side;
-use super::nearest::Serving;
-use super::target::TargetSet;
 use crate::config::{ProjectId, RegionId, TrunkId};
+use crate::core::io::Attempt;
+use crate::core::routing::region_failover::Serving;
+use crate::core::routing::target::TargetSet;
+use crate::core::rules::media::Side;
 use crate::sip::Method;
 
 pub(crate) mod client;
@@ -23,7 +23,7 @@ pub(crate) use server::Server;
 pub(crate) use table::Table;
 
 /// A signed Record-Route parameter.
-pub(crate) type Token = [u8; super::token::LENGTH];
+pub(crate) type Token = [u8; crate::core::routing::route_token::LENGTH];
 
 /// What a transaction knows of the relay of its call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,7 +125,7 @@ impl Transaction {
     pub(crate) fn check(&self) {
         assert!(!self.server.is_open() || self.client.is_open(), "an open server side waits for an attempt: {self:?}");
         assert!(!self.client.is_open() || !self.client.request.is_empty(), "an open attempt can be repeated: {self:?}");
-        assert!(self.earlier.len() <= super::target::MAX_ATTEMPTS * 2, "attempts are bounded: {self:?}");
+        assert!(self.earlier.len() <= crate::core::routing::target::MAX_ATTEMPTS * 2, "attempts are bounded: {self:?}");
         assert!(self.armed.is_some(), "every transaction is woken some time: {self:?}");
     }
 }

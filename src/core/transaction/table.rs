@@ -5,10 +5,10 @@ use std::time::Instant;
 
 use slab::Slab;
 
-use super::super::keys::Keyed;
 use super::Transaction;
 use super::timer::{Wake, Wheel};
-use crate::core::branch::BYE_SLOT;
+use crate::core::forwarding::branch::BYE_SLOT;
+use crate::core::keys::Keyed;
 
 /// All open transactions of one core.
 #[derive(Debug)]

@@ -1,0 +1,84 @@
+//! Our branch parameter: magic cookie, shard, place in the table, an unguessable nonce, and what detects loops.
+//!
+//! A response finds its transaction by the place and proves by the nonce that it was really asked for; nothing is hashed to match
+//! it. The shard stands in it so that several workers can pass on what is not theirs.
+
+use crate::core::keys::{read_hex, write_hex};
+
+/// The magic cookie (RFC 3261 8.1.1.7).
+const COOKIE: &[u8] = b"z9hG4bK";
+/// Cookie, shard, slot, nonce, round.
+const LENGTH: usize = 7 + 1 + 8 + 16 + 8;
+/// The slot of a branch without a transaction: a 2xx ACK, which is forwarded statelessly.
+pub(crate) const NO_SLOT: u32 = u32::MAX;
+/// The slot of a probe's branch.
+pub(crate) const PROBE_SLOT: u32 = u32::MAX - 1;
+/// The slot of a BYE of our own. No transaction has this place or one above it.
+pub(crate) const BYE_SLOT: u32 = u32::MAX - 2;
+
+/// A branch that we made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Branch {
+    /// Which worker made it, 0 to 35.
+    pub(crate) shard: u8,
+    /// The transaction's place.
+    pub(crate) slot: u32,
+    /// What nobody else can know.
+    pub(crate) nonce: u64,
+    /// The request's routing, hashed: the same when it comes back unchanged.
+    pub(crate) round: u32,
+}
+
+impl Branch {
+    /// The parameter's value.
+    pub(crate) fn text(self) -> [u8; LENGTH] {
+        let mut text = [0; LENGTH];
+        let (cookie, rest) = text.split_at_mut(7);
+        cookie.copy_from_slice(COOKIE);
+        let (shard, rest) = rest.split_at_mut(1);
+        let (slot, rest) = rest.split_at_mut(8);
+        let (nonce, round) = rest.split_at_mut(16);
+        shard.fill(if self.shard < 10 { b'0' + self.shard } else { b'a' + (self.shard - 10) % 26 });
+        write_hex(u64::from(self.slot), slot);
+        write_hex(self.nonce, nonce);
+        write_hex(u64::from(self.round), round);
+        text
+    }
+
+    /// Reads a branch; `None` if it is not one of ours.
+    pub(crate) fn read(text: &[u8]) -> Option<Self> {
+        let rest = text.strip_prefix(COOKIE).filter(|rest| rest.len() == LENGTH - 7)?;
+        let (shard, rest) = rest.split_first()?;
+        let (slot, rest) = rest.split_at_checked(8)?;
+        let (nonce, round) = rest.split_at_checked(16)?;
+        let shard = match shard {
+            b'0'..=b'9' => shard - b'0',
+            b'a'..=b'z' => shard - b'a' + 10,
+            _ => return None,
+        };
+        Some(Self {
+            shard,
+            slot: u32::try_from(read_hex(slot)?).ok()?,
+            nonce: read_hex(nonce)?,
+            round: u32::try_from(read_hex(round)?).ok()?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_it_writes_and_nothing_else() {
+        let branch = Branch { shard: 11, slot: 77, nonce: 0x0123_4567_89ab_cdef, round: 0xffff_0001 };
+        let text = branch.text();
+        assert_eq!(Branch::read(&text), Some(branch));
+        assert_eq!(Branch::read(b"z9hG4bK1234"), None);
+        for at in 0..text.len() {
+            let mut other = text;
+            other[at] ^= 1;
+            assert_ne!(Branch::read(&other), Some(branch), "octet {at}");
+        }
+    }
+}

@@ -1,0 +1,346 @@
+//! What is known of each target: whether calls go there, and when it is tried again.
+//!
+//! Only keeps states by what it is told; what is sent, calls and probes alike, is made elsewhere. Kept for each address and
+//! transport, never for a name: what one address does says nothing of another behind the same name. Who is watched stands in
+//! [`crate::core::health::watched`]; whoever is not counts as up, always.
+
+pub(crate) mod options_ping;
+mod watched;
+
+use std::collections::{BTreeSet, HashMap};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::config::{self, Config, ListenerId, RegionId, Transport};
+use crate::core::health::options_ping::Probe;
+use crate::core::io::{Failure, Health, Note, Output, TargetStatus};
+use crate::core::routing::srv_order::Dice;
+
+/// The first trial of a target that went down comes so long after.
+pub(crate) const FIRST_TRIAL: Duration = Duration::from_secs(1);
+/// The longest that a server may ask to be left alone (`Retry-After`).
+const LONGEST_LEAVE: Duration = Duration::from_secs(300);
+/// The least share of its calls that a rising target gets, in percent.
+const LEAST_SHARE: u32 = 10;
+
+/// What a target is told apart by.
+pub(crate) type Place = (SocketAddr, Transport);
+
+/// All targets that are watched.
+#[derive(Debug)]
+pub(crate) struct Healths {
+    pub(crate) rules: config::Health,
+    /// How long an answer is waited for.
+    pub(crate) try_for: Duration,
+    pub(crate) entries: Vec<Entry>,
+    pub(crate) places: HashMap<Place, usize>,
+    /// How many are not up. None: nothing needs to be looked up to choose.
+    pub(crate) unwell: usize,
+    /// When which entry wants something.
+    pub(crate) due: BTreeSet<(Instant, usize)>,
+    /// Targets that went down because nothing gets there: what is under way to them is to go on elsewhere.
+    fallen: Vec<Place>,
+    /// No probes any more: the daemon ends.
+    pub(crate) resting: bool,
+    /// Spreads probes in time.
+    pub(crate) dice: Dice,
+    /// Probes sent so far.
+    pub(crate) probes: u64,
+}
+
+/// One target.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) place: Place,
+    /// The name that it must prove, over TLS: the first one's that it was found by.
+    pub(crate) server: Option<Arc<str>>,
+    /// Whose server it is; for a trunk's: a region whose calls go there.
+    pub(crate) region: RegionId,
+    /// The served region that probes leave from; `None`: a trunk's, which is never probed.
+    pub(crate) from: Option<RegionId>,
+    pub(crate) state: Health,
+    pub(crate) since: Instant,
+    pub(crate) heard: Option<Instant>,
+    pub(crate) failure: Option<Failure>,
+    /// Failures in a row.
+    failures: u32,
+    /// How long after a failed trial the next one comes.
+    wait: Duration,
+    /// When it may be tried again, while it is down.
+    pub(crate) trial: Instant,
+    /// The last failure that counted, while it is down: what was sent earlier tells nothing more.
+    told: Instant,
+    /// Whether it asked to be left alone until then.
+    asked: bool,
+    pub(crate) probe: Option<Probe>,
+    /// When the next probe is due.
+    pub(crate) next: Option<Instant>,
+    /// What stands for it in [`Healths::due`].
+    pub(crate) armed: Option<Instant>,
+}
+
+/// What a target's health means for the order of targets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// It is tried in its turn.
+    Fit,
+    /// It is tried after those that are.
+    Behind,
+    /// It is down, and one call may find out whether it still is.
+    Trial,
+    /// It is tried only if there is no other; its trial is due then.
+    Down(Instant),
+}
+
+impl Entry {
+    /// A target of which nothing is known yet.
+    pub(crate) fn new(place: Place, region: RegionId, from: Option<RegionId>, now: Instant) -> Self {
+        Self {
+            place,
+            server: None,
+            region,
+            from,
+            state: Health::Up,
+            since: now,
+            heard: None,
+            failure: None,
+            failures: 0,
+            wait: FIRST_TRIAL,
+            trial: now,
+            told: now,
+            asked: false,
+            probe: None,
+            next: None,
+            armed: None,
+        }
+    }
+
+    /// When it wants something.
+    fn deadline(&self, rise: Duration) -> Option<Instant> {
+        let risen = (self.state == Health::Rising).then(|| self.since + rise);
+        let probe = self.probe.as_ref().and_then(Probe::deadline);
+        [risen, probe, self.next].into_iter().flatten().min()
+    }
+
+    /// A trial begins, by a call or a probe, and has `time`; should it never be heard of again, the next one comes all the same.
+    pub(crate) fn begin_trial(&mut self, now: Instant, time: Duration) {
+        self.trial = now + self.wait.max(time);
+        self.asked = false;
+    }
+}
+
+impl Healths {
+    /// Nobody watched yet.
+    pub(crate) fn new(config: &Config, seed: u64) -> Self {
+        Self {
+            rules: config.health.clone(),
+            try_for: config.timers.try_for,
+            entries: Vec::new(),
+            places: HashMap::new(),
+            unwell: 0,
+            due: BTreeSet::new(),
+            fallen: Vec::new(),
+            resting: false,
+            dice: Dice::new(seed),
+            probes: 0,
+        }
+    }
+
+    /// When something is to be done.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.due.first().map(|&(at, _)| at)
+    }
+
+    /// The servers of regions as they stand.
+    pub(crate) fn status(&self) -> Vec<TargetStatus> {
+        let status = |entry: &Entry| {
+            let &Entry { place: (addr, transport), region, state, since, heard, failure, .. } = entry;
+            TargetStatus { region, addr, transport, state, since, heard, failure, relay: false }
+        };
+        self.entries.iter().filter(|entry| entry.from.is_some()).map(status).collect()
+    }
+
+    /// The listeners that probes leave by.
+    pub(crate) fn listeners(&self) -> impl Iterator<Item = ListenerId> {
+        self.entries.iter().filter_map(|entry| entry.probe.as_ref()).map(|probe| probe.listener)
+    }
+
+    /// How a target stands; chance decides for one that is rising.
+    pub(crate) fn standing(&self, now: Instant, place: Place, dice: &mut Dice) -> Standing {
+        if self.unwell == 0 {
+            return Standing::Fit;
+        }
+        let Some(entry) = self.find(place) else { return Standing::Fit };
+        match entry.state {
+            Health::Up => Standing::Fit,
+            Health::Rising => {
+                let risen = now.saturating_duration_since(entry.since).as_millis().saturating_mul(100);
+                let share = u32::try_from(risen / self.rules.rise.as_millis().max(1)).unwrap_or(100);
+                if dice.below(100) < share.max(LEAST_SHARE) { Standing::Fit } else { Standing::Behind }
+            }
+            Health::Down if entry.trial <= now && !self.is_probed(entry) => Standing::Trial,
+            Health::Down => Standing::Down(entry.trial),
+        }
+    }
+
+    /// Whether a target is down.
+    pub(crate) fn is_down(&self, place: Place) -> bool {
+        self.unwell > 0 && self.find(place).is_some_and(|entry| entry.state == Health::Down)
+    }
+
+    /// A call is being sent there. If the target is down and its time has come, this is the trial, and no other call is.
+    pub(crate) fn launched(&mut self, now: Instant, place: Place) {
+        if self.unwell == 0 {
+            return;
+        }
+        let Some(&at) = self.places.get(&place) else { return };
+        if self.entries.get(at).is_none_or(|entry| self.is_probed(entry)) {
+            return;
+        }
+        let time = self.try_for;
+        if let Some(entry) = self.entries.get_mut(at).filter(|entry| entry.state == Health::Down && entry.trial <= now) {
+            entry.begin_trial(now, time);
+        }
+    }
+
+    /// It answered what was sent at `sent`, and did not say that it is unavailable.
+    pub(crate) fn alive(&mut self, now: Instant, place: Place, sent: Instant, out: &mut Vec<Output>) {
+        let Some(&at) = self.places.get(&place) else { return };
+        let Some(entry) = self.entries.get_mut(at) else { return };
+        entry.heard = Some(now);
+        entry.failures = 0;
+        if entry.state != Health::Down {
+            return;
+        }
+        // Who said that it takes no calls may still answer what it took before. Who was silent speaks: that is news.
+        let earlier = sent < entry.since || entry.asked && now < entry.trial;
+        if entry.failure == Some(Failure::Unavailable) && earlier {
+            return;
+        }
+        let state = if self.rules.rise.is_zero() { Health::Up } else { Health::Rising };
+        self.turn(now, at, state, out);
+    }
+
+    /// It answered what was sent at `sent` with 503 (a probe: or with 408), and may have said for how long (RFC 3261 21.5.4).
+    pub(crate) fn unavailable(
+        &mut self,
+        now: Instant,
+        place: Place,
+        sent: Instant,
+        leave: Option<Duration>,
+        out: &mut Vec<Output>,
+    ) {
+        let Some(&at) = self.places.get(&place) else { return };
+        let Some(entry) = self.entries.get_mut(at) else { return };
+        entry.heard = Some(now);
+        let Some(leave) = leave.filter(|leave| !leave.is_zero()) else {
+            return self.failed(now, place, sent, Failure::Unavailable, out);
+        };
+        entry.failure = Some(Failure::Unavailable);
+        entry.asked = true;
+        if entry.state == Health::Up {
+            entry.wait = FIRST_TRIAL;
+        }
+        entry.trial = now + leave.min(LONGEST_LEAVE);
+        entry.next = entry.next.map(|_| entry.trial);
+        if entry.state == Health::Down {
+            return self.arm(at);
+        }
+        self.turn(now, at, Health::Down, out);
+    }
+
+    /// What was sent to it at `sent` came to nothing.
+    pub(crate) fn failed(&mut self, now: Instant, place: Place, sent: Instant, failure: Failure, out: &mut Vec<Output>) {
+        let Some(&at) = self.places.get(&place) else { return };
+        let (longest, fall) = (self.rules.back_off, self.rules.fall);
+        let probed = self.entries.get(at).is_some_and(|entry| self.is_probed(entry));
+        let Some(entry) = self.entries.get_mut(at) else { return };
+        // What was sent before the last change says nothing about the time after it.
+        if sent < entry.since {
+            return;
+        }
+        // While it is down each trial counts once. Where probes are the trials, a call that went there for want of others is none.
+        if entry.state == Health::Down
+            && (sent < entry.told || probed && entry.probe.as_ref().is_none_or(|probe| probe.sent != sent))
+        {
+            return;
+        }
+        entry.failure = Some(failure);
+        let longer = (entry.wait * 2).min(longest);
+        match entry.state {
+            Health::Up => {
+                entry.failures += 1;
+                let unheard = entry.heard.is_none_or(|heard| heard <= sent);
+                let at_once = unheard && failure != Failure::Unavailable;
+                if !at_once && entry.failures < fall {
+                    return;
+                }
+                entry.wait = FIRST_TRIAL;
+            }
+            Health::Rising => entry.wait = longer,
+            Health::Down => {
+                entry.wait = longer;
+                entry.told = now;
+                entry.trial = now + longer;
+                entry.next = entry.next.map(|_| entry.trial);
+                return self.arm(at);
+            }
+        }
+        entry.trial = now + entry.wait;
+        entry.told = now;
+        entry.asked = false;
+        entry.next = entry.next.map(|_| entry.trial);
+        if failure != Failure::Unavailable {
+            self.fallen.push(place);
+        }
+        self.turn(now, at, Health::Down, out);
+    }
+
+    /// A target that has been rising long enough is up.
+    pub(crate) fn risen(&mut self, now: Instant, at: usize, out: &mut Vec<Output>) {
+        let rise = self.rules.rise;
+        if self.entries.get(at).is_some_and(|entry| entry.state == Health::Rising && entry.since + rise <= now) {
+            self.turn(now, at, Health::Up, out);
+        }
+    }
+
+    /// A target that went down because nothing gets there, once.
+    pub(crate) fn fallen(&mut self) -> Option<Place> {
+        self.fallen.pop()
+    }
+
+    fn turn(&mut self, now: Instant, at: usize, state: Health, out: &mut Vec<Output>) {
+        let Some(entry) = self.entries.get_mut(at) else { return };
+        self.unwell = self.unwell + usize::from(state != Health::Up) - usize::from(entry.state != Health::Up);
+        entry.state = state;
+        entry.since = now;
+        entry.failures = 0;
+        let (addr, transport) = entry.place;
+        let failure = entry.failure.filter(|_| state == Health::Down);
+        out.push(Output::Note(Note::Health { region: entry.region, addr, transport, state, failure }));
+        self.arm(at);
+    }
+
+    /// Sets the clock for an entry. Call it after every change.
+    pub(crate) fn arm(&mut self, at: usize) {
+        let Some(entry) = self.entries.get_mut(at) else { return };
+        let deadline = entry.deadline(self.rules.rise);
+        if deadline == entry.armed {
+            return;
+        }
+        if let Some(before) = std::mem::replace(&mut entry.armed, deadline) {
+            self.due.remove(&(before, at));
+        }
+        self.due.extend(deadline.map(|deadline| (deadline, at)));
+    }
+
+    /// Whether probes, not calls, find out whether it is back.
+    pub(crate) fn is_probed(&self, entry: &Entry) -> bool {
+        entry.from.is_some() && self.rules.interval.is_some() && !self.resting
+    }
+
+    fn find(&self, place: Place) -> Option<&Entry> {
+        self.entries.get(*self.places.get(&place)?)
+    }
+}

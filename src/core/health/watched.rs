@@ -1,0 +1,145 @@
+//! Whose health is watched: the servers of the served regions and of their nearest, and where trunks' calls go out.
+//!
+//! Follows the snapshot. An address is watched only if the fence of whoever it belongs to passes it: what is outside has no
+//! health, and gets no probe.
+
+use std::collections::{BTreeSet, HashMap};
+use std::time::{Duration, Instant};
+
+use crate::config::{Config, Hop, RegionId, Transport};
+use crate::core::health::{Entry, Healths, Place};
+use crate::core::io::Health;
+use crate::core::reload::renumber::Moved;
+use crate::dns::Targets;
+use crate::fence::Fence;
+
+/// Targets watched; whatever there is beyond counts as up, always.
+const MOST: usize = 1024;
+
+/// First probes of targets that appear together are spread over so long.
+const FIRST_PROBES: Duration = Duration::from_secs(1);
+
+impl Healths {
+    /// Names resolve otherwise: what is named still keeps what is known of it.
+    pub(crate) fn retarget(&mut self, now: Instant, config: &Config, targets: &Targets) {
+        self.rebuild(now, config, targets);
+    }
+
+    /// Another configuration: what it names too keeps what is known of it.
+    pub(crate) fn reconfigure(&mut self, now: Instant, config: &Config, targets: &Targets, moved: &Moved) {
+        self.rules.clone_from(&config.health);
+        self.try_for = config.timers.try_for;
+        for entry in &mut self.entries {
+            if let Some(probe) = &mut entry.probe {
+                probe.listener = moved.listener_in_use(probe.listener);
+            }
+        }
+        self.rebuild(now, config, targets);
+    }
+
+    /// The daemon ends: it asks nobody any more how they are.
+    pub(crate) fn rest(&mut self) {
+        self.resting = true;
+        for at in 0..self.entries.len() {
+            if let Some(entry) = self.entries.get_mut(at) {
+                (entry.probe, entry.next) = (None, None);
+            }
+            self.arm(at);
+        }
+    }
+
+    /// Watches what is named now.
+    fn rebuild(&mut self, now: Instant, config: &Config, targets: &Targets) {
+        let before = std::mem::take(&mut self.entries);
+        let mut known: HashMap<Place, Entry> = before.into_iter().map(|entry| (entry.place, entry)).collect();
+        self.places.clear();
+        self.due = BTreeSet::new();
+        for watched in watched(config) {
+            for &hop in watched.hops {
+                self.watch(now, config, &watched, hop, targets, &mut known);
+            }
+        }
+        self.unwell = self.entries.iter().filter(|entry| entry.state != Health::Up).count();
+        for at in 0..self.entries.len() {
+            self.begin(now, at);
+        }
+    }
+
+    fn watch(
+        &mut self,
+        now: Instant,
+        config: &Config,
+        of: &Watched<'_>,
+        hop: Hop,
+        targets: &Targets,
+        known: &mut HashMap<Place, Entry>,
+    ) {
+        let literal = match hop {
+            Hop::Address { addr, transport } => Some((addr, transport)),
+            Hop::Name(_) => None,
+        };
+        let servers = match hop {
+            Hop::Name(name) => targets.servers(name),
+            Hop::Address { .. } => &[],
+        };
+        let resolved = servers.iter().flat_map(|server| server.addresses.iter().map(|&addr| (addr, server.transport)));
+        for (addr, transport) in literal.into_iter().chain(resolved) {
+            let Ok(fenced) = of.fence.admit(addr) else { continue };
+            let place = (fenced.addr(), transport.unwrap_or(Transport::Udp));
+            if self.entries.len() >= MOST || self.places.contains_key(&place) {
+                continue;
+            }
+            let mut entry = known.remove(&place).unwrap_or_else(|| Entry::new(place, of.region, of.from, now));
+            (entry.region, entry.from, entry.armed) = (of.region, of.from, None);
+            entry.server = match hop {
+                Hop::Name(name) if place.1 == Transport::Tls => Some(config.name(name).into()),
+                _ => None,
+            };
+            self.places.insert(place, self.entries.len());
+            self.entries.push(entry);
+        }
+    }
+
+    /// Starts an entry's clock, with the first probe if it has had none.
+    fn begin(&mut self, now: Instant, at: usize) {
+        let probed = self.entries.get(at).is_some_and(|entry| self.is_probed(entry));
+        let most = FIRST_PROBES.min(self.rules.interval.unwrap_or(FIRST_PROBES));
+        let after = Duration::from_millis(self.dice.below(u32::try_from(most.as_millis()).unwrap_or(u32::MAX)).into());
+        if let Some(entry) = self.entries.get_mut(at) {
+            if !probed {
+                (entry.probe, entry.next) = (None, None);
+            } else if entry.next.is_none() && entry.probe.as_ref().is_none_or(|probe| !probe.is_open()) {
+                entry.next = Some(now + after);
+            }
+        }
+        self.arm(at);
+    }
+}
+
+/// Hops that belong together.
+struct Watched<'a> {
+    region: RegionId,
+    from: Option<RegionId>,
+    hops: &'a [Hop],
+    fence: Fence<'a>,
+}
+
+/// All hops to be watched. An address that stands in several is the first one's.
+fn watched(config: &Config) -> impl Iterator<Item = Watched<'_>> {
+    let served = || (0..).map(RegionId).zip(&config.regions).filter(|(_, region)| region.served);
+    let own = served().map(|(id, _)| (id, id));
+    let nearest = served().flat_map(|(id, region)| region.nearest.iter().map(move |&other| (other, id)));
+    let servers = own.chain(nearest).map(|(id, from)| {
+        let region = config.region(id);
+        Watched { region: id, from: Some(from), hops: &region.upstream, fence: Fence::of_region(&region.networks) }
+    });
+    let trunks = config.trunks.iter().filter_map(move |trunk| {
+        let outbound = trunk.outbound.as_ref()?;
+        let pin = config.project(trunk.project).pin.as_ref();
+        // Any region that its calls may come from will do: a trunk belongs to none.
+        let (region, _) = served().find(|(id, _)| pin.is_none_or(|pin| pin.contains(id)))?;
+        let hops = std::slice::from_ref(&outbound.hop);
+        Some(Watched { region, from: None, hops, fence: Fence::of_outbound(&outbound.networks) })
+    });
+    servers.chain(trunks)
+}

@@ -1,0 +1,5 @@
+//! What is remembered from message to message, each within a bound. Remembers only; what follows from it is decided elsewhere.
+
+pub(crate) mod name_cache;
+pub(crate) mod rate_limit;
+pub(crate) mod refused_calls;

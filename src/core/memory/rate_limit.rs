@@ -1,0 +1,113 @@
+//! How much each source may send. Bounded memory; the clock comes in.
+//!
+//! Within the rate: served. As much again: told so, which makes a carrier try a sibling. Beyond that: dropped without a word,
+//! because answering a flood feeds it.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use crate::fence::canonical;
+
+/// What to do with one more request of a source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pace {
+    /// Within the rate.
+    Within,
+    /// Above the rate: say so.
+    Over,
+    /// Far above the rate: say nothing.
+    Flood,
+}
+
+/// The sources seen lately. Two generations: when the young one is full it becomes the old one, and what was old is forgotten.
+#[derive(Debug)]
+pub(crate) struct Paces {
+    young: HashMap<IpAddr, Pair>,
+    old: HashMap<IpAddr, Pair>,
+    half: usize,
+}
+
+/// When the next request would be exactly on time, for those served and for those told (a leaky bucket each, as GCRA).
+#[derive(Clone, Copy, Debug)]
+struct Pair {
+    served: Instant,
+    told: Instant,
+}
+
+/// How far ahead of its time a source may be: a second's worth of requests at once.
+const BURST: Duration = Duration::from_secs(1);
+
+impl Paces {
+    /// Remembers up to `sources` sources.
+    pub(crate) fn new(sources: usize) -> Self {
+        Self { young: HashMap::new(), old: HashMap::new(), half: (sources / 2).max(1) }
+    }
+
+    /// Remembers up to `sources` sources from now on; whatever is remembered stays until there is no room for it.
+    pub(crate) fn bound(&mut self, sources: usize) {
+        self.half = (sources / 2).max(1);
+    }
+
+    /// One more request from `ip`, which may send `rate` a second.
+    pub(crate) fn pace(&mut self, now: Instant, ip: IpAddr, rate: u32) -> Pace {
+        let ip = canonical(ip);
+        let interval = Duration::from_secs(1) / rate.max(1);
+        let known = self.young.get(&ip).or_else(|| self.old.get(&ip)).copied();
+        let mut pair = known.unwrap_or(Pair { served: now, told: now });
+        let pace = if take(&mut pair.served, now, interval) {
+            Pace::Within
+        } else if take(&mut pair.told, now, interval) {
+            Pace::Over
+        } else {
+            Pace::Flood
+        };
+        if self.young.len() >= self.half && !self.young.contains_key(&ip) {
+            self.old = std::mem::take(&mut self.young);
+        }
+        self.young.insert(ip, pair);
+        pace
+    }
+}
+
+fn take(due: &mut Instant, now: Instant, interval: Duration) -> bool {
+    let next = (*due).max(now) + interval;
+    let within = next.saturating_duration_since(now) <= BURST;
+    if within {
+        *due = next;
+    }
+    within
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn serves_the_rate_tells_as_many_and_drops_the_rest() {
+        let (mut paces, start, ip) = (Paces::new(10), Instant::now(), IpAddr::from([192, 0, 2, 1]));
+        let mut counts = [0; 3];
+        for _ in 0..50 {
+            counts[paces.pace(start, ip, 10) as usize] += 1;
+        }
+        assert_eq!(counts, [10, 10, 30]);
+        assert_eq!(paces.pace(start + Duration::from_millis(100), ip, 10), Pace::Within);
+        assert_eq!(paces.pace(start, IpAddr::from([192, 0, 2, 2]), 10), Pace::Within, "another source is not held to it");
+    }
+
+    #[test]
+    fn steady_overload_still_serves_the_rate() {
+        let (mut paces, start, ip) = (Paces::new(10), Instant::now(), IpAddr::from([192, 0, 2, 1]));
+        let served = (0..4000).filter(|at| paces.pace(start + Duration::from_millis(*at), ip, 10) == Pace::Within).count();
+        assert!((45..=50).contains(&served), "{served}");
+    }
+
+    #[test]
+    fn memory_is_bounded() {
+        let (mut paces, start) = (Paces::new(100), Instant::now());
+        for at in 0..10_000_u32 {
+            paces.pace(start, IpAddr::V4(at.into()), 10);
+        }
+        assert!(paces.young.len() + paces.old.len() <= 100);
+    }
+}

@@ -1,0 +1,129 @@
+//! Another configuration, with all that the core makes of one.
+//!
+//! It is made away from the messages, for its tables are as large as the configuration, and taken in by exchange: what was in force
+//! before is handed back, to be dropped away from the messages too.
+
+pub(crate) mod renumber;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::config::{Config, ListenerId, Needed};
+use crate::core::Core;
+use crate::core::forwarding::rewrite::Names;
+use crate::core::io::Arrival;
+use crate::core::keys::Keys;
+use crate::core::memory::refused_calls::{Lately, Told};
+use crate::core::reload::renumber::Moved;
+use crate::core::routing::route_token::Tokens;
+use crate::dns::Targets;
+
+/// What is exchanged.
+#[derive(Debug)]
+pub struct Change {
+    config: Arc<Config>,
+    targets: Arc<Targets>,
+    keys: Keys,
+    tokens: Tokens,
+    names: Names,
+    repeats: Lately<Told>,
+    moved: Moved,
+}
+
+impl Change {
+    /// From `old`, which must be in force when this is taken in, to its successor (see [`Config::succeeding`]); `seed` as in
+    /// [`Core::new`]. None of its names is known yet.
+    pub fn between(old: &Config, new: Arc<Config>, seed: [u8; 16]) -> Self {
+        let keys = crate::core::keys_of(&new, seed);
+        Self {
+            targets: Arc::new(Targets::unknown(new.names.len())),
+            tokens: Tokens::of(&new, &keys),
+            names: Names::of(&new),
+            repeats: Lately::new(new.limits.repeats),
+            moved: Moved::between(old, &new),
+            config: new,
+            keys,
+        }
+    }
+
+    /// What its names resolve to.
+    pub fn aim(&mut self, targets: Arc<Targets>) {
+        self.targets = targets;
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> &Arc<Config> {
+        &self.config
+    }
+
+    /// The new number of a listener; `None`: nothing needs it any more.
+    pub fn listener(&self, id: ListenerId) -> Option<ListenerId> {
+        self.moved.listener(id)
+    }
+
+    /// The new number of a listener that is in use.
+    pub fn in_use(&self, id: ListenerId) -> ListenerId {
+        self.moved.listener_in_use(id)
+    }
+
+    /// An arrival under the new numbers; its listener must be in use.
+    pub fn arrival(&self, arrival: Arrival) -> Arrival {
+        Arrival { listener: self.in_use(arrival.listener), ..arrival }
+    }
+}
+
+impl Core {
+    /// What is leaving and still needed by something that is open.
+    pub fn needed(&self) -> Needed {
+        let mut needed = Needed::default();
+        let (regions, listeners) = (&self.config.regions, &self.config.listeners);
+        if !regions.iter().any(|region| region.leaving) && !listeners.iter().any(|listener| listener.leaving) {
+            return needed;
+        }
+        for transaction in self.table.iter() {
+            needed.regions.push(transaction.region);
+            needed.regions.extend(transaction.serving.as_ref().map(|serving| serving.region));
+            needed.listeners.push(transaction.server.peer.listener());
+            let clients = std::iter::once(&transaction.client).chain(&transaction.earlier);
+            needed.listeners.extend(clients.map(|client| client.listener));
+        }
+        needed.listeners.extend(self.farewells.listeners());
+        needed.listeners.extend(self.health.listeners());
+        needed.regions.retain(|&id| self.config.region(id).leaving);
+        needed.listeners.retain(|&id| self.config.listener(id).leaving);
+        needed.regions.extend(needed.listeners.iter().map(|&id| self.config.listener(id).region));
+        needed.regions.sort_unstable();
+        needed.regions.dedup();
+        needed.listeners.sort_unstable();
+        needed.listeners.dedup();
+        needed
+    }
+
+    /// Whether an open transaction came by a listener, or goes out by it.
+    pub fn is_needed(&self, id: ListenerId) -> bool {
+        let clients = |transaction: &crate::core::transaction::Transaction| {
+            transaction.client.listener == id || transaction.earlier.iter().any(|client| client.listener == id)
+        };
+        self.table.iter().any(|transaction| transaction.server.peer.listener() == id || clients(transaction))
+            || self.farewells.listeners().any(|listener| listener == id)
+    }
+
+    /// Another configuration: open transactions go on under its numbers, what was remembered under the old rules is forgotten.
+    pub(crate) fn reconfigure(&mut self, now: Instant, change: &mut Change) {
+        let Change { config, targets, keys, tokens, names, repeats, moved } = change;
+        for (_, transaction) in self.table.iter_mut() {
+            moved.renumber(transaction);
+        }
+        self.farewells.renumber(moved);
+        std::mem::swap(&mut self.keys, keys);
+        std::mem::swap(&mut self.tokens, tokens);
+        std::mem::swap(&mut self.names, names);
+        std::mem::swap(&mut self.repeats, repeats);
+        std::mem::swap(&mut self.config, config);
+        std::mem::swap(&mut self.targets, targets);
+        self.refused.bound(self.config.limits.repeats);
+        self.paces.bound(self.config.limits.sources);
+        self.health.reconfigure(now, &self.config, &self.targets, moved);
+        self.relays.reconfigure(now, &self.config);
+    }
+}

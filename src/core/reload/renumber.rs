@@ -1,0 +1,97 @@
+//! From the numbers of one configuration to those of the next.
+//!
+//! Ids are places in a snapshot and mean nothing in another. What outlives a reload is renumbered by name, a listener by its
+//! transport and address. A project or trunk that has no place in the new snapshot belongs to nobody. A region or listener in use
+//! always has one: the new snapshot keeps those that are leaving ([`Config::succeeding`]).
+
+use std::collections::HashMap;
+use std::hash::Hash;
+
+use crate::config::{Config, ListenerId, ProjectId, RegionId, Trunk, TrunkId};
+use crate::core::io::{Destination, Peer, Send};
+use crate::core::transaction::{Client, Transaction};
+
+/// Where everything of the old configuration is in the new one, by its old number.
+#[derive(Debug)]
+pub(crate) struct Moved {
+    regions: Vec<Option<RegionId>>,
+    projects: Vec<Option<ProjectId>>,
+    trunks: Vec<Option<TrunkId>>,
+    listeners: Vec<Option<ListenerId>>,
+}
+
+impl Moved {
+    /// Compares by name: a trunk by its project's and its own.
+    pub(crate) fn between(old: &Config, new: &Config) -> Self {
+        fn trunks(config: &Config) -> impl Iterator<Item = (&str, &str)> {
+            config.trunks.iter().map(|trunk: &Trunk| (config.project(trunk.project).name.as_str(), trunk.name.as_str()))
+        }
+        let names = |config: &'_ Config| config.regions.iter().map(|region| region.name.clone()).collect::<Vec<_>>();
+        let sockets =
+            |config: &Config| config.listeners.iter().map(|listener| (listener.transport, listener.addr)).collect::<Vec<_>>();
+        Self {
+            regions: places(names(old), (0..).map(RegionId).zip(names(new))),
+            projects: places(
+                old.projects.iter().map(|project| &project.name),
+                (0..).map(ProjectId).zip(new.projects.iter().map(|project| &project.name)),
+            ),
+            trunks: places(trunks(old), (0..).map(TrunkId).zip(trunks(new))),
+            listeners: places(sockets(old), (0..).map(ListenerId).zip(sockets(new))),
+        }
+    }
+
+    /// The place of a listener, if it has one.
+    pub(crate) fn listener(&self, id: ListenerId) -> Option<ListenerId> {
+        self.listeners.get(usize::from(id.0)).copied().flatten()
+    }
+
+    /// The place of a region, if it has one.
+    pub(crate) fn region(&self, id: RegionId) -> Option<RegionId> {
+        self.regions.get(usize::from(id.0)).copied().flatten()
+    }
+
+    /// The place of a listener that is in use.
+    pub(crate) fn listener_in_use(&self, id: ListenerId) -> ListenerId {
+        let place = self.listener(id);
+        debug_assert!(place.is_some(), "{id:?} is in use");
+        place.unwrap_or(ListenerId(0))
+    }
+
+    fn region_in_use(&self, id: RegionId) -> RegionId {
+        let place = self.region(id);
+        debug_assert!(place.is_some(), "{id:?} is in use");
+        place.unwrap_or(RegionId(0))
+    }
+
+    /// Gives a transaction its new numbers.
+    pub(crate) fn renumber(&self, transaction: &mut Transaction) {
+        let Transaction { region, project, trunk, serving, server, client, earlier, .. } = transaction;
+        *region = self.region_in_use(*region);
+        if let Some(serving) = serving {
+            serving.region = self.region_in_use(serving.region);
+        }
+        *project = project.and_then(|ProjectId(at)| self.projects.get(at as usize).copied().flatten());
+        *trunk = trunk.and_then(|TrunkId(at)| self.trunks.get(at as usize).copied().flatten());
+        self.renumber_peer(&mut server.peer);
+        for Client { listener, .. } in std::iter::once(client).chain(earlier) {
+            *listener = self.listener_in_use(*listener);
+        }
+    }
+
+    /// Gives something that may be sent again its new number.
+    pub(crate) fn renumber_send(&self, send: &mut Send) {
+        send.listener = self.listener_in_use(send.listener);
+        if let Destination::Peer(peer) = &mut send.to {
+            self.renumber_peer(peer);
+        }
+    }
+
+    fn renumber_peer(&self, peer: &mut Peer) {
+        *peer = peer.at(self.listener_in_use(peer.listener()));
+    }
+}
+
+fn places<N: Hash + Eq, I: Copy>(old: impl IntoIterator<Item = N>, new: impl Iterator<Item = (I, N)>) -> Vec<Option<I>> {
+    let new: HashMap<N, I> = new.map(|(id, name)| (name, id)).collect();
+    old.into_iter().map(|name| new.get(&name).copied()).collect()
+}

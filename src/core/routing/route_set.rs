@@ -1,0 +1,114 @@
+//! The way of a request inside a dialog: our Route values taken off, and who is next (RFC 3261 16.4, 16.6 step 6).
+//!
+//! A Route is input. It says where to go only as far as our signed token vouches that this dialog was let through, and the fence
+//! still judges the address.
+
+use arrayvec::ArrayVec;
+
+use crate::config::RegionId;
+use crate::core::keys::Keys;
+use crate::core::routing::route_token::{self, Tokens, Vouched};
+use crate::sip::address::Address;
+use crate::sip::edit::Edit;
+use crate::sip::list::{self, Item};
+use crate::sip::uri::{self, Scheme, Uri};
+use crate::sip::{Message, Name, Request};
+
+/// Most Route values of one request.
+const MAX_ROUTES: usize = 64;
+
+/// Where a request inside a dialog goes.
+#[derive(Debug)]
+pub(crate) struct Way<'a> {
+    /// What the token vouches for: the trunk, and the region whose servers have the call.
+    pub(crate) vouched: Vouched,
+    /// The URI of the next hop.
+    pub(crate) next: Uri<'a>,
+    /// Whether what goes on is for a `sips:` URI: then nothing but TLS will do on the way (RFC 5630 5.3).
+    pub(crate) secure: bool,
+    /// The host and port in our second Route value, if there are two: the side to leave by.
+    pub(crate) leave_by: Option<&'a [u8]>,
+    removed: ArrayVec<Item, MAX_ROUTES>,
+    /// What becomes the Request-URI, if another.
+    request_uri: Option<&'a [u8]>,
+    /// What becomes the last Route: the Request-URI, where the next hop is a strict router.
+    last_route: Option<&'a [u8]>,
+}
+
+/// Finds the way; `None` if no valid token of ours leads it.
+pub(crate) fn way<'a>(
+    keys: &Keys,
+    tokens: &Tokens,
+    region: RegionId,
+    message: &Message<'a>,
+    request: &Request<'a>,
+) -> Option<Way<'a>> {
+    let verify = |uri: &Uri<'_>| {
+        let value = uri.param(route_token::PARAM).flatten()?;
+        tokens.verify(keys, region, value, request.call_id)
+    };
+    let mut routes: ArrayVec<(Item, Address<'a>, Uri<'a>), MAX_ROUTES> = ArrayVec::new();
+    for item in list::items(message, Name::Route) {
+        let address = Address::parse(message.slice(&item.span))?;
+        let uri = Uri::parse(address.uri).ok()?;
+        routes.try_push((item, address, uri)).ok()?;
+    }
+    let mut removed = ArrayVec::new();
+    let (mut vouched, mut request_uri, mut leave_by) = (None, None, None);
+    // A strict router put our Record-Route into the Request-URI; what it displaced is the last Route (16.4).
+    if let Some(verified) = verify(&request.uri) {
+        let (item, address, _) = routes.pop()?;
+        vouched = Some(verified);
+        request_uri = Some(address.uri);
+        removed.push(item);
+    }
+    // Ours on top: one, or two where the sides differ.
+    while let Some(verified) = routes.first().and_then(|(_, _, uri)| verify(uri)) {
+        if removed.is_full() {
+            return None;
+        }
+        let (item, _, uri) = routes.remove(0);
+        match vouched.replace(verified) {
+            None => {}
+            Some(same) if same == verified => leave_by = Some(uri.hostport),
+            // Both values of one message are signed alike: this one was put together from two.
+            Some(_) => return None,
+        }
+        removed.push(item);
+    }
+    let vouched = vouched?;
+    let mut last_route = None;
+    let next = if routes.is_empty() {
+        request_uri.map_or_else(|| Some(request.uri.clone()), |text| Uri::parse(text).ok())?
+    } else {
+        let (item, address, uri) = routes.remove(0);
+        if uri.param("lr").is_none() {
+            last_route = Some(request_uri.unwrap_or(request.uri_text));
+            request_uri = Some(address.uri);
+            removed.try_push(item).ok()?;
+        }
+        uri
+    };
+    let secure = next.scheme == Scheme::Sips || uri::is_sips(request_uri.unwrap_or(request.uri_text));
+    Some(Way { vouched, next, secure, leave_by, removed, request_uri, last_route })
+}
+
+impl<'a> Way<'a> {
+    /// The Request-URI and the Route values as they go on.
+    pub(crate) fn ahead(&self, message: &Message<'a>, request: &Request<'a>) -> (&'a [u8], Vec<&'a [u8]>) {
+        let left = list::items(message, Name::Route).filter(|item| !self.removed.contains(item));
+        let routes = left.map(|item| message.slice(&item.span)).chain(self.last_route).collect();
+        (self.request_uri.unwrap_or(request.uri_text), routes)
+    }
+
+    /// Changes the Request-URI and the Route rows accordingly.
+    pub(crate) fn edit(&self, message: &Message<'_>, request_uri: std::ops::Range<usize>, edit: &mut Edit) {
+        list::remove_many(message, &self.removed, edit);
+        if let Some(uri) = self.request_uri {
+            edit.splice(request_uri, &[uri]);
+        }
+        if let Some(uri) = self.last_route {
+            edit.insert(message.head_end(), &[b"Route: <", uri, b">\r\n"]);
+        }
+    }
+}

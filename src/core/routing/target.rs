@@ -1,0 +1,256 @@
+//! From hops to fenced targets, in the order to be tried: as the hops stand, as their records say, and the healthy ones first.
+
+use std::net::{IpAddr, SocketAddr};
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::Instant;
+
+use arrayvec::ArrayVec;
+
+use crate::config::{Config, Hop, NameId, NextHop, Transport};
+use crate::core::health::{Healths, Place, Standing};
+use crate::core::keys::Keys;
+use crate::core::memory::name_cache::{Asked, Unknown};
+use crate::core::routing::srv_order::{self, Dice};
+use crate::core::rules::trace::{Account, Mark, Test, around};
+use crate::dns::{Server, Targets};
+use crate::fence::{Fence, Fenced};
+use crate::sip::uri::{Host, Scheme, Uri};
+
+/// Most attempts for one request: a caller does not wait for more.
+pub(crate) const MAX_ATTEMPTS: usize = 8;
+
+/// One address to try.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Target {
+    /// Where.
+    pub(crate) fenced: Fenced,
+    /// How. `None`: UDP, or TCP for what is too large for it.
+    pub(crate) transport: Option<Transport>,
+    /// Over TLS: the name that was asked for, which the server must prove (RFC 5922 7.3). `None`: its address.
+    pub(crate) server: Option<Arc<str>>,
+}
+
+impl Target {
+    /// What its health is kept under. That it takes large requests by a stream does not make it another.
+    pub(crate) fn place(&self) -> Place {
+        (self.fenced.addr(), self.transport.unwrap_or(Transport::Udp))
+    }
+}
+
+/// Targets in the order to be tried.
+pub(crate) type TargetSet = ArrayVec<Target, MAX_ATTEMPTS>;
+
+/// What a next hop comes to.
+#[expect(clippy::large_enum_variant, reason = "moved once, on the stack, on the path of a call: a box would cost more")]
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// At least one address inside.
+    Inside(TargetSet),
+    /// Addresses, but all outside; the first of them.
+    Outside(SocketAddr),
+    /// Addresses inside, but none over TLS, and nothing else will do.
+    Plain,
+    /// No address at all.
+    Nothing,
+}
+
+/// What decides the order beside the records.
+#[derive(Debug)]
+pub(crate) struct Order<'a> {
+    health: &'a Healths,
+    now: Instant,
+    dice: Dice,
+    account: Option<&'a Account>,
+}
+
+impl<'a> Order<'a> {
+    /// `hash` is the chance: the same gives the same order.
+    pub(crate) fn new(health: &'a Healths, now: Instant, hash: u64) -> Self {
+        Self { health, now, dice: Dice::new(hash), account: None }
+    }
+
+    /// The same, and each address that is judged is written down for whoever asked.
+    pub(crate) fn telling(mut self, account: &'a Account) -> Self {
+        self.account = Some(account);
+        self
+    }
+}
+
+/// Resolves hops and passes every address through the fence. `secure`: only TLS will do (RFC 5630 5.3).
+pub(crate) fn find(config: &Config, targets: &Targets, hops: &[Hop], secure: bool, fence: Fence<'_>, order: Order<'_>) -> Found {
+    let mut finding = Finding::new(fence, order, secure);
+    for hop in hops {
+        let more = match *hop {
+            Hop::Address { addr, transport } => finding.add(addr, transport, None),
+            Hop::Name(name) => finding.servers(targets.servers(name), config.name(name)),
+        };
+        if more.is_break() {
+            break;
+        }
+    }
+    finding.found()
+}
+
+/// What names resolve to, as far as it is known.
+#[derive(Clone, Copy)]
+pub(crate) struct Book<'a> {
+    pub(crate) now: Instant,
+    pub(crate) config: &'a Config,
+    /// Of the configuration's names.
+    pub(crate) targets: &'a Targets,
+    /// Of names that were asked for.
+    pub(crate) asked: &'a Asked,
+    pub(crate) keys: &'a Keys,
+}
+
+/// Resolves the URI of a next hop inside a dialog: an address, a name of the configuration, or one that was asked for. `secure`:
+/// only TLS will do, as for a `sips:` URI.
+pub(crate) fn find_uri(
+    uri: &Uri<'_>,
+    secure: bool,
+    book: Book<'_>,
+    fence: Fence<'_>,
+    order: Order<'_>,
+) -> Result<Found, Unknown> {
+    let mut transport = match uri.param("transport") {
+        None => None,
+        Some(Some(token)) => {
+            match Transport::ALL.into_iter().find(|known| token.eq_ignore_ascii_case(known.token().as_bytes())) {
+                Some(transport) => Some(transport),
+                None => return Ok(Found::Nothing),
+            }
+        }
+        Some(None) => return Ok(Found::Nothing),
+    };
+    // A tel URI has no host.
+    let Some(host) = uri.host else { return Ok(Found::Nothing) };
+    let sips = uri.scheme == Scheme::Sips;
+    if sips {
+        // Whatever it says carries TLS (RFC 5630 3.1.1), if that can carry it.
+        if transport == Some(Transport::Udp) {
+            return Ok(Found::Plain);
+        }
+        transport = None;
+    }
+    let host = match uri.param("maddr").flatten() {
+        Some(maddr) => {
+            match std::str::from_utf8(maddr).ok().and_then(|text| text.trim_matches(['[', ']']).parse::<IpAddr>().ok()) {
+                Some(ip) => Host::Address(ip),
+                None => Host::Name(maddr),
+            }
+        }
+        None => host,
+    };
+    let mut finding = Finding::new(fence, order, secure || sips);
+    match host {
+        Host::Address(ip) => {
+            let transport = if sips { Some(Transport::Tls) } else { transport };
+            let port = uri.port.unwrap_or_else(|| transport.unwrap_or(Transport::Udp).port());
+            let _ = finding.add(SocketAddr::new(ip, port), transport, None);
+        }
+        Host::Name(name) => {
+            let Some(next_hop) = NextHop::of_host(name, uri.port, transport, sips) else { return Ok(Found::Nothing) };
+            let place = book.config.names.iter().position(|known| *known == next_hop);
+            match place.and_then(|place| u32::try_from(place).ok()) {
+                Some(place) => drop(finding.servers(book.targets.servers(NameId(place)), &next_hop.host)),
+                None => match book.asked.get(book.now, book.keys, &next_hop) {
+                    Some(servers) => drop(finding.servers(servers, &next_hop.host)),
+                    None => return Err(Unknown(next_hop)),
+                },
+            }
+        }
+    }
+    Ok(finding.found())
+}
+
+struct Finding<'a> {
+    fence: Fence<'a>,
+    order: Order<'a>,
+    /// Only TLS will do.
+    secure: bool,
+    /// Something was inside that is reached otherwise.
+    plain: bool,
+    /// Those to be tried first.
+    inside: TargetSet,
+    /// Those that are back only now, and not chosen yet.
+    behind: TargetSet,
+    /// Of those that are down, the one whose trial is due first.
+    down: Option<(Instant, Target)>,
+    outside: Option<SocketAddr>,
+}
+
+impl<'a> Finding<'a> {
+    fn new(fence: Fence<'a>, order: Order<'a>, secure: bool) -> Self {
+        let (inside, behind) = (TargetSet::new(), TargetSet::new());
+        Self { fence, order, secure, plain: false, inside, behind, down: None, outside: None }
+    }
+
+    /// Takes in one address; `Break`: beyond the most attempts nothing would be tried anyway.
+    fn add(&mut self, addr: SocketAddr, transport: Option<Transport>, server: Option<&Arc<str>>) -> ControlFlow<()> {
+        let judged = self.fence.admit(addr);
+        if let Some(account) = self.order.account {
+            account.note(Test::Targets, Mark::of(judged.is_ok()), || {
+                (addr.to_string(), around(addr.ip(), &self.fence.networks().collect::<Vec<_>>()))
+            });
+        }
+        let fenced = match judged {
+            Ok(fenced) => fenced,
+            Err(outside) => {
+                self.outside.get_or_insert(outside.0);
+                return ControlFlow::Continue(());
+            }
+        };
+        if self.secure && transport != Some(Transport::Tls) {
+            self.plain = true;
+            return ControlFlow::Continue(());
+        }
+        let target = Target { fenced, transport, server: server.cloned() };
+        // What two names or records say is tried once.
+        if self.inside.contains(&target) || self.behind.contains(&target) {
+            return ControlFlow::Continue(());
+        }
+        match self.order.health.standing(self.order.now, target.place(), &mut self.order.dice) {
+            Standing::Fit => drop(self.inside.try_push(target)),
+            // Only where it would be first is it tried: a trial is for the call that its share brings there.
+            Standing::Trial if self.inside.is_empty() => drop(self.inside.try_push(target)),
+            Standing::Behind => drop(self.behind.try_push(target)),
+            Standing::Trial => self.is_down(self.order.now, target),
+            Standing::Down(trial) => self.is_down(trial, target),
+        }
+        if self.inside.is_full() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+
+    fn is_down(&mut self, trial: Instant, target: Target) {
+        if self.down.as_ref().is_none_or(|&(first, _)| trial < first) {
+            self.down = Some((trial, target));
+        }
+    }
+
+    /// Takes in the servers of a name.
+    fn servers(&mut self, servers: &[Server], name: &str) -> ControlFlow<()> {
+        let proven = servers.iter().any(|server| server.transport == Some(Transport::Tls)).then(|| Arc::from(name));
+        // Dice of its own: what health throws for meanwhile is nothing to the records.
+        let mut dice = Dice::new(self.order.dice.roll().into());
+        srv_order::in_order(servers, &mut || dice.roll(), &mut |server| {
+            let proven = proven.as_ref().filter(|_| server.transport == Some(Transport::Tls));
+            server.addresses.iter().try_for_each(|&addr| self.add(addr, server.transport, proven))
+        })
+    }
+
+    fn found(self) -> Found {
+        let Self { mut inside, behind, down, outside, plain, .. } = self;
+        let room = inside.remaining_capacity();
+        inside.extend(behind.into_iter().take(room));
+        if inside.is_empty() {
+            // All look down: one is tried all the same.
+            inside.extend(down.map(|(_, target)| target));
+        }
+        match (inside.is_empty(), outside) {
+            (false, _) => Found::Inside(inside),
+            (true, _) if plain => Found::Plain,
+            (true, Some(outside)) => Found::Outside(outside),
+            (true, None) => Found::Nothing,
+        }
+    }
+}

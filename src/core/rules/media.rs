@@ -1,0 +1,174 @@
+//! Whether the media of a message may pass: what is inside for the side that speaks, and how strict its project is.
+//!
+//! It judges and counts. What follows for the message is decided where the message is handled.
+
+use std::net::IpAddr;
+
+use crate::config::{Config, Media, Mode, ProjectId, RegionId, Trunk, TrunkId};
+use crate::core::io::{Direction, Note, Output, Spoken};
+use crate::core::rules::admit::shown;
+use crate::core::rules::trace::{Account, Mark, Test, around, trunk_name};
+use crate::fence::{Fence, Networks};
+use crate::reason::Reason;
+use crate::sip::body::{self, Objection};
+use crate::sip::{Message, Method, sdp};
+
+/// A side of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Side {
+    /// The carrier's.
+    Trunk,
+    /// The region's servers'.
+    Servers,
+}
+
+impl Side {
+    /// Who answers what this side asks.
+    pub(crate) const fn other(self) -> Self {
+        match self {
+            Self::Trunk => Self::Servers,
+            Self::Servers => Self::Trunk,
+        }
+    }
+}
+
+/// Whose call a message belongs to, and which side of it says something.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Speaker {
+    pub(crate) side: Side,
+    /// The region that was called: what comes from the trunk is judged by its networks and the trunk's media.
+    pub(crate) called: RegionId,
+    /// The region whose servers have the call: what comes from them is judged by its networks alone.
+    pub(crate) serving: RegionId,
+    /// `None`: gone in a reload. Then nothing but the region's networks is inside.
+    pub(crate) project: Option<ProjectId>,
+    pub(crate) trunk: Option<TrunkId>,
+}
+
+/// What a session description in a message is to whoever gets it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// A request's, which can be refused.
+    Offer,
+    /// A response's or an ACK's.
+    Answer,
+}
+
+/// What is decided.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Ruling {
+    /// It may pass.
+    Pass,
+    /// It may not, but its project only watches, or only warns about media.
+    Shadow(Reason),
+    /// It may not. The failing field and its value, for a person.
+    Foreign(Reason, String),
+}
+
+impl Speaker {
+    /// Judges what a message says of media, and counts it. `method`: the request's, or that of the request that is answered.
+    pub(crate) fn judge(
+        &self,
+        config: &Config,
+        message: &Message<'_>,
+        method: Method,
+        part: Part,
+        account: &Account,
+        out: &mut Vec<Output>,
+    ) -> Ruling {
+        let rules = self.project.map(|project| config.project(project));
+        if rules.is_some_and(|rules| rules.media == Media::Off) {
+            account.note(Test::Media, Mark::Waived, || ("not read".to_owned(), "media = \"off\"".to_owned()));
+            return Ruling::Pass;
+        }
+        let negotiates = matches!(method, Method::Invite | Method::Ack | Method::Prack | Method::Update);
+        if message.body().is_empty() && !negotiates {
+            return Ruling::Pass;
+        }
+        let (region, trunk) = match self.side {
+            Side::Trunk => (self.called, self.trunk.map(|trunk| config.trunk(trunk))),
+            Side::Servers => (self.serving, None),
+        };
+        let watches = rules.is_some_and(|rules| rules.media == Media::Warn || rules.mode == Mode::Shadow);
+        let networks = &config.region(region).networks;
+        let found = read(networks, trunk, message, |ip, inside| {
+            account.note(Test::Media, Mark::by(inside, watches), || {
+                let of = &config.region(region).name;
+                let sets: Vec<&Networks> = std::iter::once(networks).chain(trunk.map(|trunk| &trunk.media)).collect();
+                let trunk = self.trunk.filter(|_| self.side == Side::Trunk).map(|trunk| trunk_name(config, trunk));
+                let or = trunk.map_or_else(String::new, |trunk| format!(" or of {trunk}"));
+                (format!("address {ip}"), format!("networks of region {of}{or}: {}", around(ip, &sets)))
+            });
+        });
+        match &found {
+            Ok(Spoken::None) => {
+                account.note(Test::Media, Mark::Met, || ("no session description".to_owned(), "nothing to compare".to_owned()));
+            }
+            Err((reason @ Reason::UnreadableMedia, detail)) => {
+                account.note(Test::Media, Mark::by(false, watches), || (detail.clone(), format!("{reason}: must be readable")));
+            }
+            _ => {}
+        }
+        let (region, direction) = (self.called, Direction::from(self.side));
+        let spoken = match &found {
+            Ok(spoken) => *spoken,
+            Err((Reason::UnreadableMedia, _)) => Spoken::Unreadable,
+            Err(_) => Spoken::Outside,
+        };
+        out.push(Output::Note(Note::Media { region, direction, spoken }));
+        let Err((reason, detail)) = found else { return Ruling::Pass };
+        let reason = match (reason, part) {
+            (Reason::ForeignMediaOffer, Part::Answer) => Reason::ForeignMediaAnswer,
+            (reason, _) => reason,
+        };
+        if watches {
+            return Ruling::Shadow(reason);
+        }
+        Ruling::Foreign(reason, detail)
+    }
+
+    /// What is inside for a request of ours to this side.
+    pub(crate) fn fence<'c>(&self, config: &'c Config) -> Fence<'c> {
+        match (self.side, self.trunk.map(|trunk| config.trunk(trunk))) {
+            (Side::Trunk, Some(trunk)) => {
+                Fence::of_dialog(&config.region(self.serving).networks, &trunk.networks, Some(&trunk.reach))
+            }
+            _ => Fence::of_region(&config.region(self.serving).networks),
+        }
+    }
+}
+
+impl From<Side> for Direction {
+    fn from(speaker: Side) -> Self {
+        match speaker {
+            Side::Trunk => Self::In,
+            Side::Servers => Self::Out,
+        }
+    }
+}
+
+/// What a message says of media. Inside are the region's networks and, if the trunk says it, the trunk's media.
+fn read(
+    region: &Networks,
+    trunk: Option<&Trunk>,
+    message: &Message<'_>,
+    compared: impl Fn(IpAddr, bool),
+) -> Result<Spoken, (Reason, String)> {
+    let inside = |ip: IpAddr| {
+        let inside = region.contains(ip) || trunk.is_some_and(|trunk| trunk.media.contains(ip));
+        compared(ip, inside);
+        inside
+    };
+    let unreadable = |what: &str, field: &str, text: &[u8]| {
+        let colon = if text.is_empty() { "" } else { ": " };
+        Err((Reason::UnreadableMedia, format!("{what}{field} cannot be checked{colon}{}", shown(text))))
+    };
+    match body::judge(message, inside) {
+        Ok(checked) => Ok(if checked.descriptions == 0 { Spoken::None } else { Spoken::Inside }),
+        Err(Objection::Description(sdp::Objection::Outside { field, address })) => {
+            Err((Reason::ForeignMediaOffer, format!("SDP {field} address {address} is outside")))
+        }
+        Err(Objection::Description(sdp::Objection::Unreadable { field, text })) => unreadable("SDP ", field, &text),
+        Err(Objection::Body { field, text }) => unreadable("", field, &text),
+    }
+}

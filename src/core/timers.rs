@@ -1,0 +1,164 @@
+//! What happens when a timer fires, or when something that was sent did not get there.
+
+use std::time::Instant;
+
+use crate::core::Core;
+use crate::core::forwarding::attempt::Env;
+use crate::core::forwarding::branch::PROBE_SLOT;
+use crate::core::io::{Attempt, Failure, Note, Output};
+use crate::core::routing::srv_order::Dice;
+use crate::core::transaction::client::Due as ClientDue;
+use crate::core::transaction::server::Due as ServerDue;
+use crate::core::transaction::{Transaction, attempt};
+use crate::sip::Message;
+
+impl Core {
+    /// Runs everything that is due.
+    pub(crate) fn expire(&mut self, now: Instant, out: &mut Vec<Output>) {
+        self.tend(now, out);
+        self.ping_relays(now, out);
+        self.farewells.expire(now, &self.config.timers, out);
+        while let Some(slot) = self.table.next_due(now) {
+            let (mut env, table) = self.split(now, out);
+            if let Some(transaction) = table.get_mut(slot) {
+                env.wake(slot, transaction);
+            }
+            self.settle(slot, out);
+        }
+    }
+
+    /// A transport error (RFC 3261 17.1.4, 16.9): as if the target had answered 503.
+    pub(crate) fn failed(&mut self, now: Instant, failed: Attempt, out: &mut Vec<Output>) {
+        let Ok(slot) = u32::try_from(failed.0 >> 32) else { return };
+        if slot == PROBE_SLOT {
+            return self.probe_lost(now, failed, out);
+        }
+        let (mut env, table) = self.split(now, out);
+        let Some(transaction) = table.get_mut(slot) else { return };
+        // RFC 6026 7.2: what was accepted is not undone; what was answered provisionally has got there.
+        if attempt(slot, transaction.client.nonce) != failed || !transaction.client.is_unheard() {
+            return;
+        }
+        env.gone(slot, transaction, true);
+        self.settle(slot, out);
+    }
+
+    /// What waits for a target that has gone down goes on elsewhere: not all at once, and without another word to that target. What
+    /// has no other keeps trying. The one scan of the table, for an event as rare as that.
+    pub(crate) fn hurry(&mut self, now: Instant, out: &mut Vec<Output>) {
+        while let Some(place) = self.health.fallen() {
+            let mut concerned = Vec::new();
+            let (env, table) = self.split(now, out);
+            for (slot, transaction) in table.iter_mut() {
+                let waits = transaction.client.is_unheard() && transaction.client.place() == place;
+                if waits && transaction.server.is_open() && env.may_go_on(transaction, transaction.earlier.len() + 1) {
+                    let mut dice = Dice::new(env.keys.choice(&transaction.serial.to_le_bytes()));
+                    transaction.client.hurry(now + env.config.timers.t1 * dice.below(1000) / 1000);
+                    concerned.push(slot);
+                }
+            }
+            for slot in concerned {
+                self.settle(slot, out);
+            }
+        }
+    }
+}
+
+impl Env<'_> {
+    fn wake(&mut self, slot: u32, transaction: &mut Transaction) {
+        match transaction.server.due(self.now, &self.config.timers) {
+            ServerDue::Nothing | ServerDue::Ended => {}
+            ServerDue::Resend(bytes) => {
+                let peer = transaction.server.peer;
+                self.reply(&peer, bytes);
+            }
+            ServerDue::Trying => {
+                let sent = transaction.client.request.clone();
+                self.conclude(transaction, &sent, 100, "Trying", b"");
+            }
+        }
+        let mut earlier = std::mem::take(&mut transaction.earlier);
+        for client in &mut earlier {
+            match client.due(self.now, &self.config.timers) {
+                ClientDue::Nothing | ClientDue::Ended => {}
+                // The CANCEL of one that was left.
+                ClientDue::Resend(bytes) => self.send_along(slot, client, bytes),
+                ClientDue::TimedOut | ClientDue::RangOut | ClientDue::CancelIgnored => client.give_up(),
+            }
+        }
+        transaction.earlier = earlier;
+        match transaction.client.due(self.now, &self.config.timers) {
+            ClientDue::Nothing | ClientDue::Ended => {}
+            ClientDue::Resend(bytes) => {
+                let name = Some(attempt(slot, transaction.client.nonce));
+                let (target, transport, listener) =
+                    (transaction.client.target, transaction.client.transport, transaction.client.listener);
+                self.send(target, transaction.client.server.clone(), transport, listener, bytes, name);
+            }
+            ClientDue::TimedOut => self.gone(slot, transaction, false),
+            ClientDue::RangOut => self.stop(slot, transaction),
+            ClientDue::CancelIgnored => self.abandon(transaction),
+        }
+    }
+
+    /// The present attempt came to nothing: the next one, or the answer that there is none. `reported` by the transport, otherwise
+    /// nothing came back in time.
+    fn gone(&mut self, slot: u32, transaction: &mut Transaction, reported: bool) {
+        let client = &mut transaction.client;
+        let sent = client.request.clone();
+        // RFC 3263 4.3: only where nothing at all came back is it the next server's turn.
+        let unheard = client.is_unheard();
+        if unheard && !client.is_left() {
+            let failure = if reported { Failure::Unreachable } else { Failure::Silent };
+            self.health.failed(self.now, client.place(), client.sent, failure, self.out);
+        }
+        if reported {
+            client.give_up();
+        } else {
+            client.leave(self.now, &self.config.timers);
+        }
+        if !transaction.server.is_open() {
+            return transaction.client.give_up();
+        }
+        if transaction.cancelled {
+            return self.conclude(transaction, &sent, 487, "Request Terminated", b"");
+        }
+        if unheard && self.next(slot, transaction, &sent) {
+            return;
+        }
+        // RFC 4320 4.2: a non-INVITE that timed out is answered no 408, nor anything else.
+        if !transaction.is_invite() && !reported {
+            if transaction.ends_call()
+                && let Ok(message) = Message::datagram(&sent)
+            {
+                self.let_go(transaction, &message);
+            }
+            transaction.server.forget(self.now, &self.config.timers);
+            return;
+        }
+        self.all_down(transaction, &sent, "every server of the region failed or timed out".to_owned());
+    }
+
+    /// A CANCEL was followed by nothing (9.1): the attempt counts as over.
+    fn abandon(&mut self, transaction: &mut Transaction) {
+        let sent = transaction.client.request.clone();
+        transaction.client.give_up();
+        if !transaction.server.is_open() {
+            return;
+        }
+        if transaction.cancelled {
+            self.conclude(transaction, &sent, 487, "Request Terminated", b"");
+        } else {
+            self.conclude(transaction, &sent, 408, "Request Timeout", b"");
+        }
+    }
+}
+
+impl Core {
+    /// After every change of a transaction: its next timer is set, or it is forgotten.
+    pub(crate) fn settle(&mut self, slot: u32, out: &mut Vec<Output>) {
+        if let Some(gone) = self.table.arm(slot) {
+            out.push(Output::Note(Note::Transactions { region: gone.region, invite: gone.is_invite(), opened: false }));
+        }
+    }
+}
