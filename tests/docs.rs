@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use ringfence::config::{Config, ListenerId, Mistake, ProjectId, RegionId, Transport, TrunkId, parse};
 use ringfence::core::Core;
 use ringfence::core::io::{Arrival, Destination, Health, Input, Outcome, Output, TargetStatus, Verdict};
-use ringfence::dns::Targets;
+use ringfence::dns::Resolved;
 use ringfence::reason::{Class, Profile, Reason};
 use ringfence::sip::{Fault, Method};
 use ringfence::telemetry::{Direction, Handles, Metrics, certificates, upstream};
@@ -74,7 +74,7 @@ fn the_first_configuration_loads_without_a_warning() {
 /// What the README's daemon sends for a request from its trunk: to whom, and what.
 fn asked(request: &str) -> Vec<(SocketAddr, String)> {
     let config = Arc::new(configuration());
-    let targets = Arc::new(Targets::unknown(config.names.len()));
+    let targets = Arc::new(Resolved::unknown(config.names.len()));
     let now = Instant::now();
     let local = config.listener(ListenerId(0)).addr;
     let mut core = Core::new(config, targets, [7; 16], 0, now);

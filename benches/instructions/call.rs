@@ -8,7 +8,7 @@ use std::time::Instant;
 use ringfence::config::{ListenerId, NameId, Transport, parse};
 use ringfence::core::Core;
 use ringfence::core::io::{Arrival, Input, Output};
-use ringfence::dns::{Server, Targets};
+use ringfence::dns::{Resolved, Server};
 use ringfence::sip::{Message, Name};
 
 const CONFIG: &str = r#"
@@ -143,7 +143,7 @@ impl Scene {
     /// A name of the configuration has three servers.
     fn with(config: &str) -> Self {
         let config = parse(Path::new("bench.toml"), config).unwrap();
-        let mut targets = Targets::unknown(config.names.len());
+        let mut targets = Resolved::unknown(config.names.len());
         for id in (0..).map(NameId).take(config.names.len()) {
             let server = |(host, weight)| Server {
                 rank: 0,

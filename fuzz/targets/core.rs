@@ -15,7 +15,7 @@ use libfuzzer_sys::fuzz_target;
 use ringfence::config::{Config, ListenerId, parse};
 use ringfence::core::Core;
 use ringfence::core::io::{Arrival, Destination, Input, Note, Output};
-use ringfence::dns::{Server, Targets};
+use ringfence::dns::{Resolved, Server};
 use ringfence::sip::{Fault, Message, Name, Start};
 
 const CONFIG: &str = r#"
@@ -58,7 +58,7 @@ const STEPS: usize = 12;
 
 fuzz_target!(|bytes: &[u8]| {
     let now = Instant::now();
-    let targets = Arc::new(Targets::unknown(SHARED.names.len()));
+    let targets = Arc::new(Resolved::unknown(SHARED.names.len()));
     let mut scene = Scene { core: Core::new(SHARED.clone(), targets, [7; 16], 0, now), now, forwarded: Vec::new() };
     for step in bytes.split(|&octet| octet == 0x1e).take(STEPS) {
         scene.step(step);
@@ -95,13 +95,13 @@ impl Scene {
         };
         let mut out = Vec::new();
         self.core.handle(self.now, Input::Message { arrival, bytes: &bytes }, &mut out);
-        if let [Output::Ask(next_hop)] = &out[..] {
+        if let [Output::LookUp(next_hop)] = &out[..] {
             // The shell's part: a name of which nothing is known has a server on each side, and one outside.
             let addresses = [[192, 0, 2, 99], SERVER, TRUNK].map(|ip| SocketAddr::from((ip, 5060))).to_vec();
             let servers = vec![Server { rank: 0, weight: 0, transport: None, addresses }];
             let (next_hop, hold) = (next_hop.clone(), Duration::from_secs(1));
             out.clear();
-            self.core.handle(self.now, Input::Answer { next_hop, servers, hold }, &mut out);
+            self.core.handle(self.now, Input::LookedUp { next_hop, servers, hold }, &mut out);
             assert!(out.is_empty(), "an answer alone does nothing");
             self.core.handle(self.now, Input::Message { arrival, bytes: &bytes }, &mut out);
         }

@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use ringfence::core::io::Reply;
+use ringfence::core::io::RelayReply;
 use ringfence::net::ng;
 
 fuzz_target!(|bytes: &[u8]| {
@@ -13,7 +13,7 @@ fuzz_target!(|bytes: &[u8]| {
     // As a description, and before a result that must still be found.
     let sdp = [b"d3:sdp", bytes.len().to_string().as_bytes(), b":", bytes, b"6:result2:oke"].concat();
     match whole(&sdp) {
-        Some((_, Reply::Done(Some(found)))) => assert_eq!(found, bytes),
+        Some((_, RelayReply::Done(Some(found)))) => assert_eq!(found, bytes),
         other => panic!("{other:?}"),
     }
 });

@@ -11,7 +11,7 @@ pub enum Latch {
     /// Every listener is bound and read from.
     Listeners,
     /// Every configured name has had an answer.
-    Targets,
+    Names,
 }
 
 /// The latches of one daemon.
@@ -58,7 +58,7 @@ impl Ready {
         let mut state = self.lock();
         match latch {
             Latch::Listeners => state.listeners = open,
-            Latch::Targets => state.targets = open,
+            Latch::Names => state.targets = open,
         }
         drop(state);
         self.tell();
@@ -168,7 +168,7 @@ mod tests {
             let ready = Arc::clone(&ready);
             std::thread::spawn(move || ready.wait(Duration::from_secs(30)))
         };
-        ready.set(Latch::Targets, true);
+        ready.set(Latch::Names, true);
         assert!(waiting.join().unwrap());
         ready.drain();
         assert_eq!(ready.missing(), ["draining"]);

@@ -312,7 +312,7 @@ mod tests {
         let (code, body) = ask(admin.addr, "GET /readyz").await;
         assert!(code == 503 && body.contains("listeners are not bound yet\nnot every upstream name"), "{body}");
         admin.ready.set(Latch::Listeners, true);
-        admin.ready.set(Latch::Targets, true);
+        admin.ready.set(Latch::Names, true);
         assert_eq!(ask(admin.addr, "GET /readyz").await.0, 200);
         assert!(ask(admin.addr, "GET /metrics").await.1.contains("\nringfence_ready 1\n"));
         admin.ready.drain();

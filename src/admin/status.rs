@@ -319,7 +319,7 @@ mod tests {
             NameStatus { next_hop: config.names[0].clone(), known: true, age, stale: None, failure: None, servers: vec![server] };
         let ready = Ready::default();
         ready.set(Latch::Listeners, true);
-        ready.set(Latch::Targets, true);
+        ready.set(Latch::Names, true);
         let last = Summary {
             minutes: vec![Minute { ago: 2, accepted: 310, refused: 1, shadow: 0 }],
             verdicts: vec![

@@ -20,9 +20,11 @@ use super::resolve::{Outcome as Resolution, Resolved, online};
 use super::{NO_INPUT, check, complain, exit_code, print, print_mistakes};
 use crate::config::{self, Config, Endpoint, Hop, Listener, NameId, RegionId, Transport, Written};
 use crate::core::Core;
-use crate::core::io::{Anchor, Arrival, Attempt, Command, Destination, Input, Note, Outcome, Output, Reply, Verdict};
+use crate::core::io::{
+    Arrival, Attempt, Destination, Input, Note, Outcome, Output, RelayBody, RelayReply, RelayRequest, Verdict,
+};
 use crate::core::rules::trace::{Comparison, Mark, Test};
-use crate::dns::{Server, Targets};
+use crate::dns::{self, Server};
 use crate::reason::Reason;
 use crate::sip::uri::{Host, Uri};
 use crate::sip::{Message, Start};
@@ -144,7 +146,7 @@ struct Run {
 }
 
 impl Run {
-    fn of(config: &Arc<Config>, targets: Targets, arrival: Arrival, bytes: &[u8]) -> Self {
+    fn of(config: &Arc<Config>, targets: dns::Resolved, arrival: Arrival, bytes: &[u8]) -> Self {
         let now = Instant::now();
         let mut core = Core::new(Arc::clone(config), Arc::new(targets), [0; 16], 0, now);
         let mut out = Vec::new();
@@ -161,18 +163,18 @@ impl Run {
 
     /// Where the media would be led through a relay: on as if that had taken it. Nobody is asked here.
     fn lead(&mut self, arrival: Arrival, bytes: &[u8]) {
-        let [Output::Anchor(Anchor { exchange, command: Command::Session { .. }, .. })] = &self.out[..] else { return };
+        let [Output::Relay(RelayRequest { exchange, command: RelayBody::Session { .. }, .. })] = &self.out[..] else { return };
         let (exchange, relay) = (*exchange, exchange.relay);
         let (family, ip) = (if relay.is_ipv4() { "IP4" } else { "IP6" }, relay.ip());
         let sdp = format!(
             "v=0\r\no=- 0 0 IN {family} {ip}\r\ns=in place of what the relay would say\r\nc=IN {family} {ip}\r\nt=0 0\r\nm=audio 9 RTP/AVP 0\r\n"
         );
         self.out.clear();
-        self.core.handle(self.now, Input::Anchored { exchange, reply: Ok(Reply::Done(Some(sdp.into()))) }, &mut self.out);
+        self.core.handle(self.now, Input::Relayed { exchange, reply: Ok(RelayReply::Done(Some(sdp.into()))) }, &mut self.out);
         self.out.clear();
         self.comparisons = self.core.explain(self.now, arrival, bytes, &mut self.out);
         let (value, against) = ("the session description".to_owned(), format!("relay udp:{relay}, which is not asked here"));
-        self.comparisons.push(Comparison { test: Test::Media, value, against, mark: Mark::Waived });
+        self.comparisons.push(Comparison { test: Test::Media, value, against, mark: Mark::Skipped });
     }
 
     fn outcome(&self) -> Option<Outcome> {
@@ -195,7 +197,7 @@ fn explained(config: Arc<Config>, arrival: Arrival, message: Recovered, offline:
     // First as if no name had any server: what is refused before the targets needs no DNS.
     let mut run = Run::of(&config, known(&config, &[]), arrival, &message.bytes);
     let mut missing = None;
-    if let [Output::Ask(next_hop)] = &run.out[..] {
+    if let [Output::LookUp(next_hop)] = &run.out[..] {
         let next_hop = next_hop.clone();
         if offline {
             missing = Some(format!("what {next_hop} resolves to"));
@@ -204,7 +206,7 @@ fn explained(config: Arc<Config>, arrival: Arrival, message: Recovered, offline:
             let resolved = online(&config, async |lookup| Resolved::of(&config, &lookup, written).await)?;
             missing = failed(&config, &resolved);
             let (servers, hold) = (resolved.servers.clone(), Duration::from_secs(60));
-            let input = Input::Answer { next_hop, servers, hold };
+            let input = Input::LookedUp { next_hop, servers, hold };
             run.out.clear();
             run.core.handle(run.now, input, &mut run.out);
             run.comparisons = run.core.explain(run.now, arrival, &message.bytes, &mut run.out);
@@ -242,8 +244,8 @@ fn failed(config: &Config, resolved: &Resolved) -> Option<String> {
 }
 
 /// Every name known, with these servers; the others with none.
-fn known(config: &Config, servers: &[(NameId, Vec<Server>)]) -> Targets {
-    let mut targets = Targets::unknown(config.names.len());
+fn known(config: &Config, servers: &[(NameId, Vec<Server>)]) -> dns::Resolved {
+    let mut targets = dns::Resolved::unknown(config.names.len());
     for id in (0..).map(NameId).take(config.names.len()) {
         targets.set(id, Vec::new());
     }

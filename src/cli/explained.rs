@@ -30,10 +30,10 @@ pub(super) fn as_text(explained: &Explained, paint: Paint) -> String {
     out.push('\n');
     for Comparison { test, value, against, mark } in &explained.comparisons {
         let tint = match mark {
-            Mark::Met => Tint::Green,
-            Mark::Unmet => Tint::Red,
-            Mark::Watched => Tint::Yellow,
-            Mark::Waived => Tint::Dim,
+            Mark::Pass => Tint::Green,
+            Mark::Fail => Tint::Red,
+            Mark::Shadow => Tint::Yellow,
+            Mark::Skipped => Tint::Dim,
         };
         let mark = paint.text(tint, format!("{:<10}", mark.label()));
         let _ = writeln!(out, "{:<8} {mark}  {value}\n{:<21}{}", test.label(), "", paint.text(Tint::Dim, against));

@@ -18,14 +18,16 @@ use bytes::Bytes;
 
 use super::Change;
 use crate::config::{ListenerId, NextHop, Transport};
-use crate::dns::{Server, Targets};
+use crate::dns::{Resolved, Server};
 use crate::fence::Fenced;
 use crate::reason::Reason;
 use crate::sip::Fault;
 use crate::tls::Shown;
 
 pub use super::note::{Direction, Failure, Health, Note, Spoken, TargetStatus, Verdict};
-pub use super::relay_request::{Anchor, Ask, Asked, Call, Command, Exchange, Reply, Unanswered};
+pub use super::relay_request::{
+    CallKey, RelayBody, RelayOutcome, RelayReply, RelayRequest, RelayRequestId, RelayVerb, Unanswered,
+};
 
 /// A stream connection, as numbered by the shell. Never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -70,9 +72,9 @@ pub enum Input<'a> {
     /// The deadline of `Core::deadline` has come.
     Timeout,
     /// Names resolve otherwise from now on.
-    Targets(Arc<Targets>),
-    /// What was asked for by [`Output::Ask`].
-    Answer {
+    Resolved(Arc<Resolved>),
+    /// What was asked for by [`Output::LookUp`].
+    LookedUp {
         /// What was asked for.
         next_hop: NextHop,
         /// Its servers, sorted by rank; empty: it has none, or that could not be found out in time.
@@ -80,12 +82,12 @@ pub enum Input<'a> {
         /// How long that holds: at least a second, at most a minute, without servers at most five seconds.
         hold: Duration,
     },
-    /// What came of an [`Output::Anchor`]. If a message waits for it, that comes next, and then whatever waits behind it, in order.
-    Anchored {
+    /// What came of an [`Output::Relay`]. If a message waits for it, that comes next, and then whatever waits behind it, in order.
+    Relayed {
         /// Which question.
-        exchange: Exchange,
+        exchange: RelayRequestId,
         /// What the relay said, or why it said nothing.
-        reply: Result<Reply, Unanswered>,
+        reply: Result<RelayReply, Unanswered>,
     },
     /// Another configuration holds from now on, and with it what its names resolve to. Holds afterwards what was in force before.
     Config(&'a mut Change),
@@ -111,15 +113,15 @@ pub enum Output {
     Close(ConnectionId),
     /// Count this, and log it.
     Note(Note),
-    /// The next hop of the message at hand is a name that is not known: keep the message, ask, hand in [`Input::Answer`], then the
+    /// The next hop of the message at hand is a name that is not known: keep the message, ask, hand in [`Input::LookedUp`], then the
     /// same message again. Until then nothing has become of it, and nothing else is said of it.
-    Ask(NextHop),
-    /// Ask a relay, and hand in [`Input::Anchored`]. If the exchange names a call, the message at hand waits for it: keep it, and hand
+    LookUp(NextHop),
+    /// Ask a relay, and hand in [`Input::Relayed`]. If the exchange names a call, the message at hand waits for it: keep it, and hand
     /// it in again after that. Until then nothing has become of it, and nothing else is said of it.
-    Anchor(Anchor),
+    Relay(RelayRequest),
     /// An earlier message of this call waits for a relay: keep the message at hand behind it. Until it is handed in again nothing has
     /// become of it. The core sees to it that no more wait than there is room for.
-    Behind(Call),
+    Behind(CallKey),
 }
 
 /// Bytes and where they go.
@@ -209,7 +211,7 @@ pub enum Outcome {
     /// Not understood. Requests are answered where they can be.
     Malformed(Fault),
     /// Thrown away without a word.
-    Dropped(Drop),
+    Dropped(DropCause),
 }
 
 impl Outcome {
@@ -230,7 +232,7 @@ impl Outcome {
 
 /// Why a message was thrown away without a word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Drop {
+pub enum DropCause {
     /// Its source sends too much (`per_source`).
     Flood,
     /// An ACK whose next hop is outside or unknown: an ACK cannot be refused.
@@ -245,7 +247,7 @@ pub enum Drop {
     Successor,
 }
 
-impl Drop {
+impl DropCause {
     /// Every cause, for metric tables.
     pub const ALL: [Self; 6] = [Self::Flood, Self::AckTarget, Self::Empty, Self::Media, Self::Behind, Self::Successor];
 

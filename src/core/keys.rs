@@ -26,7 +26,7 @@ enum Purpose {
     Choice,
     Probe,
     Relay,
-    Exchange,
+    RelayRequestId,
     Waiting,
 }
 
@@ -54,7 +54,7 @@ impl Keys {
 
     /// What makes a request come back the same (RFC 3261 16.6 step 8, RFC 5393 4.2).
     #[expect(clippy::cast_possible_truncation, reason = "half of a hash is a hash")]
-    pub(crate) fn round(&self, parts: &[&[u8]]) -> u32 {
+    pub(crate) fn loop_hash(&self, parts: &[&[u8]]) -> u32 {
         hash64(&self.secret, Purpose::Loop, parts) as u32
     }
 
@@ -87,7 +87,7 @@ impl Keys {
 
     /// A question to a relay: the same for the same message, so that its repetition gets the same answer.
     pub(crate) fn exchange(&self, parts: &[&[u8]]) -> u128 {
-        hash128(&self.seed, Purpose::Exchange, parts)
+        hash128(&self.seed, Purpose::RelayRequestId, parts)
     }
 
     /// All messages of one call.

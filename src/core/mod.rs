@@ -8,21 +8,21 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::config::Config;
-use crate::dns::Targets;
+use crate::dns::Resolved;
 use crate::sip::{Message, Start};
 use forwarding::attempt::Env;
 use forwarding::rewrite::{Names, Work};
 use health::Healths;
-use io::{Arrival, Drop, Input, Note, Outcome, Output, Peer};
+use io::{Arrival, DropCause, Input, Note, Outcome, Output, Peer};
 use keys::Keys;
 use media_relay::Pending;
 use media_relay::pool::Relays;
-use memory::name_cache::Asked;
-use memory::rate_limit::Paces;
-use memory::refused_calls::{Lately, Told};
+use memory::name_cache::NameCache;
+use memory::rate_limit::RateLimit;
+use memory::refused_calls::{Recent, RefusedCall};
 use routing::route_token::Tokens;
-use rules::trace::Account;
-use teardown::bye::Farewells;
+use rules::trace::Trace;
+use teardown::bye::Byes;
 use transaction::Table;
 
 mod forwarding;
@@ -51,25 +51,25 @@ const STREAMLESS: usize = 1024;
 #[derive(Debug)]
 pub struct Core {
     config: Arc<Config>,
-    targets: Arc<Targets>,
+    targets: Arc<Resolved>,
     keys: Keys,
     tokens: Tokens,
     names: Names,
     shard: u8,
     table: Table,
     /// Calls refused for good.
-    repeats: Lately<Told>,
+    repeats: Recent<RefusedCall>,
     /// INVITEs refused inside a dialog: their ACK looks like that of a 2xx.
-    refused: Lately<()>,
-    paces: Paces,
+    refused: Recent<()>,
+    paces: RateLimit,
     /// Names that only dialogs know.
-    asked: Asked,
+    asked: NameCache,
     /// Targets that took no stream.
-    no_stream: Lately<()>,
+    no_stream: Recent<()>,
     health: Healths,
     relays: Relays,
     /// BYEs of our own.
-    farewells: Farewells,
+    byes: Byes,
     draining: bool,
     /// Until when new requests are left to whoever takes the sockets over.
     leaving_to: Option<Instant>,
@@ -78,7 +78,7 @@ pub struct Core {
 
 impl Core {
     /// A core with nothing in it. `seed` keys its hashes and branches; `shard` (0 to 35) stands in its branches.
-    pub fn new(config: Arc<Config>, targets: Arc<Targets>, seed: [u8; 16], shard: u8, now: Instant) -> Self {
+    pub fn new(config: Arc<Config>, targets: Arc<Resolved>, seed: [u8; 16], shard: u8, now: Instant) -> Self {
         let keys = keys_of(&config, seed);
         let mut health = Healths::new(&config, keys.choice(b"health"));
         health.retarget(now, &config, &targets);
@@ -86,13 +86,13 @@ impl Core {
             health,
             tokens: Tokens::of(&config, &keys),
             names: Names::of(&config),
-            repeats: Lately::new(config.limits.repeats),
-            refused: Lately::new(config.limits.repeats),
-            asked: Asked::new(),
-            no_stream: Lately::new(STREAMLESS),
+            repeats: Recent::new(config.limits.repeats),
+            refused: Recent::new(config.limits.repeats),
+            asked: NameCache::new(),
+            no_stream: Recent::new(STREAMLESS),
             relays: Relays::new(now, &config),
-            farewells: Farewells::default(),
-            paces: Paces::new(config.limits.sources),
+            byes: Byes::default(),
+            paces: RateLimit::new(config.limits.sources),
             table: Table::new(now),
             config,
             targets,
@@ -106,12 +106,12 @@ impl Core {
 
     /// Takes in one event and appends what follows from it to `out`.
     pub fn handle(&mut self, now: Instant, input: Input<'_>, out: &mut Vec<Output>) {
-        self.take_in(now, input, &Account::closed(), out);
+        self.take_in(now, input, &Trace::closed(), out);
     }
 
-    fn take_in(&mut self, now: Instant, input: Input<'_>, account: &Account, out: &mut Vec<Output>) {
+    fn take_in(&mut self, now: Instant, input: Input<'_>, trace: &Trace, out: &mut Vec<Output>) {
         match input {
-            Input::Message { arrival, bytes } => self.message(now, &arrival, bytes, account, out),
+            Input::Message { arrival, bytes } => self.message(now, &arrival, bytes, trace, out),
             Input::Broken { arrival, bytes, fault } => {
                 let region = self.config.listener(arrival.listener).region;
                 // Whoever is nobody is not told what was wrong.
@@ -127,12 +127,12 @@ impl Core {
             }
             Input::Failed(attempt) => self.failed(now, attempt, out),
             Input::Timeout => self.expire(now, out),
-            Input::Targets(targets) => {
+            Input::Resolved(targets) => {
                 self.targets = targets;
                 self.health.retarget(now, &self.config, &self.targets);
             }
-            Input::Answer { next_hop, servers, hold } => self.asked.put(now, &self.keys, &next_hop, servers, hold),
-            Input::Anchored { exchange, reply } => self.anchored(now, exchange, &reply, out),
+            Input::LookedUp { next_hop, servers, hold } => self.asked.put(now, &self.keys, &next_hop, servers, hold),
+            Input::Relayed { exchange, reply } => self.swap(now, exchange, &reply, out),
             Input::Config(change) => self.reconfigure(now, change),
             Input::Drain { successor } => {
                 self.draining = true;
@@ -146,13 +146,13 @@ impl Core {
 
     /// When [`Input::Timeout`] is due next.
     pub fn deadline(&self) -> Option<Instant> {
-        let others = [self.health.deadline(), self.farewells.deadline(), self.relays.deadline()];
+        let others = [self.health.deadline(), self.byes.deadline(), self.relays.deadline()];
         self.table.deadline().into_iter().chain(others.into_iter().flatten()).min()
     }
 
     /// Open transactions, BYEs of our own among them while nobody has answered them, and calls that wait for a relay.
     pub fn transactions(&self) -> usize {
-        self.table.len() + self.farewells.open() + self.relays.waiting()
+        self.table.len() + self.byes.open() + self.relays.waiting()
     }
 
     /// Whether every name of the configuration has had an answer.
@@ -163,7 +163,7 @@ impl Core {
     /// Whether nobody waits for anything that only this core can say or do: every request has its final answer, every refused
     /// INVITE its ACK, every attempt its end. What is left then only absorbs repetitions.
     pub fn is_settled(&self) -> bool {
-        self.farewells.open() == 0 && self.relays.waiting() == 0 && self.table.iter().all(transaction::Transaction::is_settled)
+        self.byes.open() == 0 && self.relays.waiting() == 0 && self.table.iter().all(transaction::Transaction::is_settled)
     }
 
     /// The servers of the served regions and of their nearest, and the relays, as they stand.
@@ -171,9 +171,9 @@ impl Core {
         self.health.status().into_iter().chain(self.relays.status()).collect()
     }
 
-    fn message(&mut self, now: Instant, arrival: &Arrival, bytes: &[u8], account: &Account, out: &mut Vec<Output>) {
+    fn message(&mut self, now: Instant, arrival: &Arrival, bytes: &[u8], trace: &Trace, out: &mut Vec<Output>) {
         if bytes.iter().all(|&octet| matches!(octet, b'\r' | b'\n' | b' ' | b'\t' | 0)) {
-            return self.arrived(arrival, None, None, Outcome::Dropped(Drop::Empty), out);
+            return self.arrived(arrival, None, None, Outcome::Dropped(DropCause::Empty), out);
         }
         let scanned = if arrival.connection.is_some() { Message::framed(bytes) } else { Message::datagram(bytes) };
         let message = match scanned {
@@ -182,7 +182,7 @@ impl Core {
         };
         let before = out.len();
         let (method, code, result) = match *message.start() {
-            Start::Request { method, .. } => (Some(method), None, self.request(now, arrival, &message, account, out)),
+            Start::Request { method, .. } => (Some(method), None, self.request(now, arrival, &message, trace, out)),
             Start::Response { code } => (None, Some(code), self.response(now, &message, out)),
         };
         self.relays.forget_done();
@@ -192,8 +192,8 @@ impl Core {
                 // It will be judged again: nothing has been said yet.
                 out.truncate(before);
                 out.push(match pending {
-                    Pending::Name(next_hop) => Output::Ask(next_hop),
-                    Pending::Relay(anchor) => Output::Anchor(*anchor),
+                    Pending::Name(next_hop) => Output::LookUp(next_hop),
+                    Pending::Relay(anchor) => Output::Relay(*anchor),
                     Pending::Behind(call) => Output::Behind(call),
                 });
             }
@@ -215,25 +215,10 @@ impl Core {
     /// The parts that a step needs, apart from the table.
     fn split<'a>(&'a mut self, now: Instant, out: &'a mut Vec<Output>) -> (Env<'a>, &'a mut Table) {
         let Self { config, targets, tokens, keys, names, shard, no_stream, health, work, table, .. } = self;
-        let Self { asked, repeats, farewells, relays, .. } = self;
+        let Self { asked, repeats, byes, relays, .. } = self;
         let shard = *shard;
-        let env = Env {
-            now,
-            config,
-            targets,
-            tokens,
-            keys,
-            names,
-            shard,
-            no_stream,
-            health,
-            asked,
-            repeats,
-            relays,
-            farewells,
-            work,
-            out,
-        };
+        let env =
+            Env { now, config, targets, tokens, keys, names, shard, no_stream, health, asked, repeats, relays, byes, work, out };
         (env, table)
     }
 }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use crate::config::{ProjectId, RegionId, Transport, TrunkId};
-use crate::core::io::{Ask, Asked, Outcome};
+use crate::core::io::{Outcome, RelayOutcome, RelayVerb};
 use crate::reason::Reason;
 use crate::sip::Method;
 
@@ -92,13 +92,13 @@ pub enum Note {
         spoken: Spoken,
     },
     /// A relay was asked something.
-    Asked {
+    RelayAsked {
         /// The region whose relay it is.
         region: RegionId,
         /// What.
-        ask: Ask,
+        verb: RelayVerb,
         /// How that ended.
-        result: Asked,
+        result: RelayOutcome,
     },
     /// A relay's health has changed.
     Relay {
@@ -110,7 +110,7 @@ pub enum Note {
         failure: Option<Failure>,
     },
     /// The first offer of a new call was led through a relay.
-    Anchored {
+    MediaRelayed {
         /// The region that was called.
         region: RegionId,
     },

@@ -8,35 +8,35 @@ use crate::fence::Fenced;
 
 /// A call, as far as messages may not overtake each other: all that has one Call-ID.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Call(pub(crate) u128);
+pub struct CallKey(pub(crate) u128);
 
 /// A question to a media relay (rtpengine's ng protocol).
 #[derive(Clone, Debug)]
-pub struct Anchor {
+pub struct RelayRequest {
     /// Where it goes: the fence of the relay's region has passed it.
     pub relay: Fenced,
     /// What its answer is known by.
-    pub exchange: Exchange,
+    pub exchange: RelayRequestId,
     /// What is asked.
-    pub command: Command,
+    pub command: RelayBody,
 }
 
 /// Names a question to a relay. The same message asks the same question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Exchange {
+pub struct RelayRequestId {
     /// The call whose message waits for the answer; `None`: none does.
-    pub call: Option<Call>,
+    pub call: Option<CallKey>,
     /// Which relay.
     pub relay: SocketAddr,
     /// What is asked.
-    pub ask: Ask,
+    pub ask: RelayVerb,
     /// The question's number. Nobody can guess it.
     pub cookie: u128,
 }
 
 /// What a relay can be asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Ask {
+pub enum RelayVerb {
     /// To take an offer.
     Offer,
     /// To take the answer to an offer.
@@ -47,7 +47,7 @@ pub enum Ask {
     Ping,
 }
 
-impl Ask {
+impl RelayVerb {
     /// All, in the order of the discriminants.
     pub const ALL: [Self; 4] = [Self::Offer, Self::Answer, Self::Delete, Self::Ping];
 
@@ -64,7 +64,7 @@ impl Ask {
 
 /// A question's content.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Command {
+pub enum RelayBody {
     /// An offer or an answer.
     Session {
         /// The relay's name for the call.
@@ -87,7 +87,7 @@ pub enum Command {
 
 /// What a relay said.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Reply {
+pub enum RelayReply {
     /// That it was done; with the session description to be sent on, if it was asked for one.
     Done(Option<Bytes>),
     /// That it was not done.
@@ -107,7 +107,7 @@ pub enum Unanswered {
 
 /// How a question to a relay ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Asked {
+pub enum RelayOutcome {
     /// Well.
     Ok,
     /// The relay refused.
@@ -118,7 +118,7 @@ pub enum Asked {
     Outside,
 }
 
-impl Asked {
+impl RelayOutcome {
     /// All, in the order of the discriminants.
     pub const ALL: [Self; 4] = [Self::Ok, Self::Error, Self::Timeout, Self::Outside];
 

@@ -7,8 +7,8 @@ use crate::core::forwarding::attempt::Env;
 use crate::core::forwarding::branch::PROBE_SLOT;
 use crate::core::io::{Attempt, Failure, Note, Output};
 use crate::core::routing::srv_order::Dice;
-use crate::core::transaction::client::Due as ClientDue;
-use crate::core::transaction::server::Due as ServerDue;
+use crate::core::transaction::client::ClientDue;
+use crate::core::transaction::server::ServerDue;
 use crate::core::transaction::{Transaction, attempt};
 use crate::sip::Message;
 
@@ -17,7 +17,7 @@ impl Core {
     pub(crate) fn expire(&mut self, now: Instant, out: &mut Vec<Output>) {
         self.tend(now, out);
         self.ping_relays(now, out);
-        self.farewells.expire(now, &self.config.timers, out);
+        self.byes.expire(now, &self.config.timers, out);
         while let Some(slot) = self.table.next_due(now) {
             let (mut env, table) = self.split(now, out);
             if let Some(transaction) = table.get_mut(slot) {

@@ -40,11 +40,11 @@ pub struct Server {
 
 /// What the configured names resolve to, at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Targets {
+pub struct Resolved {
     answers: Vec<Option<Vec<Server>>>,
 }
 
-impl Targets {
+impl Resolved {
     /// Nothing known yet of `names` names.
     pub fn unknown(names: usize) -> Self {
         Self { answers: vec![None; names] }

@@ -16,7 +16,7 @@ use super::cache::Cache;
 use super::outside::{self, Told};
 use super::record::{LookupFailure, Question, RecordType};
 use super::walk::{Walk, walk};
-use super::{Server, Targets};
+use super::{Resolved, Server};
 use crate::config::{Config, NameId, NextHop};
 use crate::telemetry::Metrics;
 
@@ -127,8 +127,8 @@ impl Resolver {
     }
 
     /// What is known now.
-    pub fn targets(&self) -> Targets {
-        let mut targets = Targets::unknown(self.names.len());
+    pub fn targets(&self) -> Resolved {
+        let mut targets = Resolved::unknown(self.names.len());
         for (id, name) in (0..).map(NameId).zip(&self.names) {
             if let Some(servers) = &name.servers {
                 targets.set(id, servers.clone());
@@ -156,7 +156,7 @@ impl Resolver {
     }
 
     /// Looks names up as they come due, until what is known has changed. Nothing is lost if it is not awaited to the end.
-    pub async fn changed(&mut self) -> Targets {
+    pub async fn changed(&mut self) -> Resolved {
         loop {
             let next = self.ask();
             let finished = tokio::select! {

@@ -77,10 +77,10 @@ impl Control {
         let mut upkeep = tokio::time::interval(UPKEEP);
         upkeep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         // Without names everything is known from the start.
-        self.tell(Command::Targets(Arc::new(self.resolver.targets()))).await;
+        self.tell(Command::Names(Arc::new(self.resolver.targets()))).await;
         loop {
             tokio::select! {
-                targets = self.resolver.changed() => self.tell(Command::Targets(Arc::new(targets))).await,
+                targets = self.resolver.changed() => self.tell(Command::Names(Arc::new(targets))).await,
                 _ = upkeep.tick() => self.metrics.upkeep(),
                 Some(answer) = self.asked.recv() => self.answer(answer),
                 order = self.orders.recv() => match order {

@@ -6,17 +6,17 @@
 use bytes::Bytes;
 use memchr::memmem;
 
-use crate::core::io::{Anchor, Ask, Command, Reply};
+use crate::core::io::{RelayBody, RelayReply, RelayRequest, RelayVerb};
 
 /// Hexadecimal digits of a cookie.
 const COOKIE: usize = 32;
 
 /// The datagram that asks a question.
-pub fn question(anchor: &Anchor) -> Vec<u8> {
+pub fn question(anchor: &RelayRequest) -> Vec<u8> {
     let mut out = format!("{:0COOKIE$x} d", anchor.exchange.cookie).into_bytes();
     pair(&mut out, "command", anchor.exchange.ask.label().as_bytes());
     match &anchor.command {
-        Command::Session { call_id, from_tag, to_tag, sdp } => {
+        RelayBody::Session { call_id, from_tag, to_tag, sdp } => {
             pair(&mut out, "call-id", call_id);
             pair(&mut out, "from-tag", from_tag);
             if let Some(to_tag) = to_tag {
@@ -30,16 +30,16 @@ pub fn question(anchor: &Anchor) -> Vec<u8> {
             list(&mut out, "flags", &["asymmetric"]);
             pair(&mut out, "endpoint-learning", b"off");
             // Encrypted media stays as it was offered: without this DTLS would be offered beside SDES.
-            if anchor.exchange.ask == Ask::Offer && memmem::find(sdp, b"a=fingerprint:").is_none() {
+            if anchor.exchange.ask == RelayVerb::Offer && memmem::find(sdp, b"a=fingerprint:").is_none() {
                 pair(&mut out, "DTLS", b"off");
             }
         }
-        Command::Delete { call_id } => {
+        RelayBody::Delete { call_id } => {
             pair(&mut out, "call-id", call_id);
             text(&mut out, b"delete-delay");
             out.extend_from_slice(b"i0e");
         }
-        Command::Ping => {}
+        RelayBody::Ping => {}
     }
     out.push(b'e');
     out
@@ -66,7 +66,7 @@ fn list(out: &mut Vec<u8>, key: &str, values: &[&str]) {
 }
 
 /// The cookie and content of an answer; `None`: it cannot be read.
-pub fn answer(datagram: &[u8]) -> Option<(u128, Reply)> {
+pub fn answer(datagram: &[u8]) -> Option<(u128, RelayReply)> {
     let (digits, rest) = datagram.split_at_checked(COOKIE)?;
     if !digits.iter().all(|octet| matches!(octet, b'0'..=b'9' | b'a'..=b'f')) {
         return None;
@@ -95,8 +95,8 @@ pub fn answer(datagram: &[u8]) -> Option<(u128, Reply)> {
     Some((
         cookie,
         match result? {
-            b"ok" | b"pong" => Reply::Done(sdp.map(Bytes::copy_from_slice)),
-            _ => Reply::Refused,
+            b"ok" | b"pong" => RelayReply::Done(sdp.map(Bytes::copy_from_slice)),
+            _ => RelayReply::Refused,
         },
     ))
 }
@@ -143,30 +143,30 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::core::io::Exchange;
+    use crate::core::io::RelayRequestId;
     use crate::fence::{Fence, Networks};
 
     const TAG: &str = "0123456789abcdef0123456789abcdef";
 
-    fn asked(ask: Ask, command: Command) -> BTreeMap<String, Value> {
+    fn asked(ask: RelayVerb, command: RelayBody) -> BTreeMap<String, Value> {
         let addr: SocketAddr = "10.1.0.8:2223".parse().unwrap();
         let networks: Networks = ["10.1.0.0/16".parse().unwrap()].into_iter().collect();
         let relay = Fence::of_region(&networks).admit(addr).unwrap();
-        let exchange = Exchange { call: None, relay: addr, ask, cookie: 0x0123_4567_89ab_cdef_0123_4567_89ab_cdef };
-        let question = question(&Anchor { relay, exchange, command });
+        let exchange = RelayRequestId { call: None, relay: addr, ask, cookie: 0x0123_4567_89ab_cdef_0123_4567_89ab_cdef };
+        let question = question(&RelayRequest { relay, exchange, command });
         let dictionary = question.strip_prefix(format!("{TAG} ").as_bytes()).unwrap();
         bt_bencode::from_slice(dictionary).unwrap()
     }
 
-    fn read(dictionary: &[u8]) -> Option<Reply> {
+    fn read(dictionary: &[u8]) -> Option<RelayReply> {
         answer(&[TAG.as_bytes(), b" ", dictionary].concat()).map(|(_, reply)| reply)
     }
 
     #[test]
     fn another_reader_finds_what_was_asked() {
         let (call_id, sdp) = (b"acme/carrier/a\xff@b".to_vec(), b"v=0\r\n".to_vec());
-        let session = |to_tag| Command::Session { call_id: call_id.clone(), from_tag: b"f".to_vec(), to_tag, sdp: sdp.clone() };
-        for (ask, to_tag) in [(Ask::Offer, None), (Ask::Answer, Some(b"t".to_vec()))] {
+        let session = |to_tag| RelayBody::Session { call_id: call_id.clone(), from_tag: b"f".to_vec(), to_tag, sdp: sdp.clone() };
+        for (ask, to_tag) in [(RelayVerb::Offer, None), (RelayVerb::Answer, Some(b"t".to_vec()))] {
             let found = asked(ask, session(to_tag.clone()));
             let texts = |key: &str| found.get(key).and_then(Value::as_byte_str).map(|text| text.to_vec());
             let lists = |key: &str| -> Vec<&str> { found[key].as_list().unwrap().iter().filter_map(Value::as_str).collect() };
@@ -174,23 +174,23 @@ mod tests {
             assert_eq!((texts("call-id").unwrap(), texts("sdp").unwrap()), (call_id.clone(), sdp.clone()));
             assert_eq!((texts("from-tag").unwrap(), texts("to-tag")), (b"f".to_vec(), to_tag));
             assert_eq!((texts("ICE").unwrap(), texts("endpoint-learning").unwrap()), (b"remove".to_vec(), b"off".to_vec()));
-            assert_eq!(texts("DTLS"), (ask == Ask::Offer).then(|| b"off".to_vec()));
+            assert_eq!(texts("DTLS"), (ask == RelayVerb::Offer).then(|| b"off".to_vec()));
             assert_eq!((lists("flags"), lists("replace")), (vec!["asymmetric"], vec!["origin", "session-connection"]));
         }
-        let delete = asked(Ask::Delete, Command::Delete { call_id: call_id.clone() });
+        let delete = asked(RelayVerb::Delete, RelayBody::Delete { call_id: call_id.clone() });
         assert_eq!((delete.len(), delete["delete-delay"].as_u64()), (3, Some(0)));
         assert_eq!(delete["call-id"].as_byte_str().unwrap().to_vec(), call_id);
-        assert_eq!(asked(Ask::Ping, Command::Ping).len(), 1);
+        assert_eq!(asked(RelayVerb::Ping, RelayBody::Ping).len(), 1);
     }
 
     #[test]
     fn answers_are_read_as_they_come() {
-        let done = |sdp: &'static [u8]| Some(Reply::Done(Some(Bytes::from_static(sdp))));
+        let done = |sdp: &'static [u8]| Some(RelayReply::Done(Some(Bytes::from_static(sdp))));
         assert_eq!(read(b"d3:sdp3:v=06:result2:oke"), done(b"v=0"));
-        assert_eq!(read(b"d6:result4:ponge"), Some(Reply::Done(None)));
+        assert_eq!(read(b"d6:result4:ponge"), Some(RelayReply::Done(None)));
         assert_eq!(read(b"d3:tagd1:xli1ei-2eee6:result2:ok3:sdp1:ve"), done(b"v"));
-        assert_eq!(read(b"d12:error-reason3:why6:result5:errore"), Some(Reply::Refused));
-        assert_eq!(read(b"d7:message4:full6:result10:load limite"), Some(Reply::Refused));
+        assert_eq!(read(b"d12:error-reason3:why6:result5:errore"), Some(RelayReply::Refused));
+        assert_eq!(read(b"d7:message4:full6:result10:load limite"), Some(RelayReply::Refused));
         for broken in [
             &b""[..],
             b"d",
@@ -211,7 +211,7 @@ mod tests {
         assert_eq!(answer(b"+123456789abcdef0123456789abcdef d6:result2:oke"), None);
         // Deeper than any stack.
         let deep = [b"d1:x".as_slice(), &vec![b'l'; 30_000], &vec![b'e'; 30_000], b"6:result2:oke"].concat();
-        assert_eq!(read(&deep), Some(Reply::Done(None)));
+        assert_eq!(read(&deep), Some(RelayReply::Done(None)));
         assert_eq!(read(&[b"d1:x".as_slice(), &vec![b'l'; 65_000]].concat()), None);
     }
 
@@ -242,7 +242,7 @@ mod tests {
                 all.insert("sdp".to_owned(), Value::ByteStr(bt_bencode::ByteString::from(sdp.clone())));
             }
             let done = matches!(result.as_str(), "ok" | "pong");
-            let expected = if done { Reply::Done(sdp.map(Bytes::from)) } else { Reply::Refused };
+            let expected = if done { RelayReply::Done(sdp.map(Bytes::from)) } else { RelayReply::Refused };
             prop_assert_eq!(read(&bt_bencode::to_vec(&all).unwrap()), Some(expected));
         }
 

@@ -20,7 +20,7 @@ use super::ng;
 use super::worker::Worker;
 use crate::config::ListenerId;
 use crate::core::Change;
-use crate::core::io::{Anchor, Ask, Call, Command, Exchange, Reply, Unanswered};
+use crate::core::io::{CallKey, RelayBody, RelayReply, RelayRequest, RelayRequestId, RelayVerb, Unanswered};
 use crate::fence::Fenced;
 use crate::telemetry::Seen;
 
@@ -35,7 +35,7 @@ const DATAGRAM: usize = 65_535;
 /// What waits for relays, and what they were asked.
 #[derive(Debug, Default)]
 pub(super) struct Relaying {
-    queues: HashMap<Call, Queue>,
+    queues: HashMap<CallKey, Queue>,
     /// Released and not handed in yet.
     released: usize,
     links: HashMap<SocketAddr, Link>,
@@ -45,7 +45,7 @@ pub(super) struct Relaying {
 /// The messages of a call: one that waits for a relay, and those behind it.
 #[derive(Debug)]
 struct Queue {
-    exchange: Exchange,
+    exchange: RelayRequestId,
     messages: VecDeque<Kept>,
 }
 
@@ -56,7 +56,7 @@ impl Relaying {
     }
 
     /// Keeps a message until a question is answered.
-    pub(super) fn keep(&mut self, exchange: Exchange, seen: &Seen<'_>) {
+    pub(super) fn keep(&mut self, exchange: RelayRequestId, seen: &Seen<'_>) {
         if let Some(call) = exchange.call {
             let queue = self.queues.entry(call).or_insert_with(|| Queue { exchange, messages: VecDeque::new() });
             queue.exchange = exchange;
@@ -65,7 +65,7 @@ impl Relaying {
     }
 
     /// Keeps a message behind those of its call.
-    pub(super) fn queue(&mut self, call: Call, seen: &Seen<'_>) {
+    pub(super) fn queue(&mut self, call: CallKey, seen: &Seen<'_>) {
         let queue = self.queues.get_mut(&call);
         debug_assert!(queue.is_some(), "nothing waits that this message could wait behind");
         if let Some(queue) = queue {
@@ -74,8 +74,8 @@ impl Relaying {
     }
 
     /// The messages that have waited for this answer, in order. Each counts as waiting until it is [`Relaying::done`].
-    pub(super) fn release(&mut self, exchange: &Exchange) -> VecDeque<Kept> {
-        let waits = |call: &Call| self.queues.get(call).is_some_and(|queue| queue.exchange == *exchange);
+    pub(super) fn release(&mut self, exchange: &RelayRequestId) -> VecDeque<Kept> {
+        let waits = |call: &CallKey| self.queues.get(call).is_some_and(|queue| queue.exchange == *exchange);
         let queue = exchange.call.filter(waits).and_then(|call| self.queues.remove(&call));
         let messages = queue.map(|queue| queue.messages).unwrap_or_default();
         self.released += messages.len();
@@ -103,13 +103,13 @@ impl Relaying {
     }
 
     /// Something that is waited for, if anything is.
-    pub(super) fn any(&self) -> Option<Exchange> {
+    pub(super) fn any(&self) -> Option<RelayRequestId> {
         self.queues.values().next().map(|queue| queue.exchange)
     }
 
     /// Asks. The worker is told of the answer, or that there is none.
-    pub(super) fn ask(&mut self, worker: &Weak<RefCell<Worker>>, anchor: &Anchor) {
-        let unwaited = (anchor.exchange.ask == Ask::Delete).then(|| Rc::clone(&self.unwaited));
+    pub(super) fn ask(&mut self, worker: &Weak<RefCell<Worker>>, anchor: &RelayRequest) {
+        let unwaited = (anchor.exchange.ask == RelayVerb::Delete).then(|| Rc::clone(&self.unwaited));
         if unwaited.is_some() && Rc::strong_count(&self.unwaited) > UNWAITED {
             return;
         }
@@ -155,7 +155,7 @@ struct Shared {
 /// A question that is not answered yet.
 #[derive(Debug)]
 struct Open {
-    answer: oneshot::Sender<Result<Reply, Unanswered>>,
+    answer: oneshot::Sender<Result<RelayReply, Unanswered>>,
     /// The call that it ends.
     ends: Option<Vec<u8>>,
 }
@@ -181,18 +181,18 @@ impl Link {
     }
 
     /// Asks, again and again until something comes back.
-    fn ask(&self, anchor: &Anchor) -> impl Future<Output = Result<Reply, Unanswered>> + 'static {
+    fn ask(&self, anchor: &RelayRequest) -> impl Future<Output = Result<RelayReply, Unanswered>> + 'static {
         let (shared, cookie, question) = (Rc::clone(&self.shared), anchor.exchange.cookie, ng::question(anchor));
         let (answer, answered) = oneshot::channel();
         let mut open = shared.open.borrow_mut();
         let ends = match &anchor.command {
-            Command::Delete { call_id } => Some(call_id.clone()),
-            Command::Session { call_id, .. } => {
+            RelayBody::Delete { call_id } => Some(call_id.clone()),
+            RelayBody::Session { call_id, .. } => {
                 // It begins anew: what ended it is not repeated any more.
                 open.retain(|_, open| open.ends.as_ref() != Some(call_id));
                 None
             }
-            Command::Ping => None,
+            RelayBody::Ping => None,
         };
         open.insert(cookie, Open { answer, ends });
         drop(open);
@@ -208,8 +208,8 @@ impl Shared {
     async fn repeat(
         &self,
         question: &[u8],
-        mut answered: oneshot::Receiver<Result<Reply, Unanswered>>,
-    ) -> Result<Reply, Unanswered> {
+        mut answered: oneshot::Receiver<Result<RelayReply, Unanswered>>,
+    ) -> Result<RelayReply, Unanswered> {
         for wait in SENDINGS {
             // An error may be that of an earlier datagram; what is lost is sent again.
             if self.socket.send(question).await.is_err() && self.socket.send(question).await.is_err() {

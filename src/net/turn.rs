@@ -25,7 +25,7 @@ use crate::admin::{Latch, Question, Questions, Ready};
 use crate::config::{Config, ListenerId, NextHop};
 use crate::core::Core;
 use crate::core::io::Arrival;
-use crate::dns::{Server, Targets};
+use crate::dns::{Resolved, Server};
 use crate::telemetry::{Metrics, Mirror, Record};
 
 /// Full batches taken from one socket before the other sockets and the clock have their turn.
@@ -41,7 +41,7 @@ const CLOSE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) enum Command {
     /// Names resolve otherwise.
-    Targets(Arc<Targets>),
+    Names(Arc<Resolved>),
     /// What a next hop that was asked for resolves to, and how long that holds.
     Answer { next_hop: NextHop, servers: Vec<Server>, hold: Duration },
     /// Say what a successor of the configuration in force has to know.
@@ -57,7 +57,7 @@ pub(super) enum Command {
 /// What a worker starts with.
 pub(super) struct Start {
     pub(super) config: Arc<Config>,
-    pub(super) targets: Arc<Targets>,
+    pub(super) targets: Arc<Resolved>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) seed: [u8; 16],
     pub(super) bound: Vec<(ListenerId, Bound)>,
@@ -240,7 +240,7 @@ async fn obey(worker: Rc<RefCell<Worker>>, mut commands: mpsc::Receiver<Command>
         // Whoever is answered may have given up waiting.
         match command {
             None | Some(Command::Stop) => return worker.borrow_mut().end_waiting(now),
-            Some(Command::Targets(targets)) => worker.borrow_mut().retarget(now, targets),
+            Some(Command::Names(targets)) => worker.borrow_mut().retarget(now, targets),
             Some(Command::Answer { next_hop, servers, hold }) => worker.borrow_mut().answer(now, next_hop, servers, hold),
             Some(Command::InUse(answer)) => drop(answer.send(worker.borrow().in_use())),
             Some(Command::Reload(reload, answer)) => drop(answer.send(worker.borrow_mut().reload(now, reload))),

@@ -23,8 +23,10 @@ use super::udp::Udp;
 use crate::admin::{Latch, Ready, Standing};
 use crate::config::{Config, ListenerId, NextHop, Transport};
 use crate::core::Core;
-use crate::core::io::{Anchor, Arrival, Attempt, Call, Destination, Exchange, Input, Note, Output, Reply, Send, Unanswered};
-use crate::dns::{Server, Targets};
+use crate::core::io::{
+    Arrival, Attempt, CallKey, Destination, Input, Note, Output, RelayReply, RelayRequest, RelayRequestId, Send, Unanswered,
+};
+use crate::dns::{Resolved, Server};
 use crate::telemetry::{Loss, Record, Seen};
 
 /// The core with its sockets.
@@ -51,8 +53,8 @@ pub(super) struct Worker {
 /// What a message waits for.
 enum Wait {
     Name(NextHop),
-    Relay(Anchor),
-    Behind(Call),
+    Relay(RelayRequest),
+    Behind(CallKey),
 }
 
 /// How a worker ends.
@@ -135,7 +137,7 @@ impl Worker {
                 let Err(next_hop) = self.asking.keep(next_hop, seen) else { return };
                 // No room to wait: as if it had been asked for in vain.
                 let (servers, hold) = (Vec::new(), Duration::ZERO);
-                self.core.handle(now, Input::Answer { next_hop, servers, hold }, &mut self.out);
+                self.core.handle(now, Input::LookedUp { next_hop, servers, hold }, &mut self.out);
                 let Seen { arrival, bytes } = *seen;
                 self.core.handle(now, Input::Message { arrival, bytes }, &mut self.out);
                 if let Some(wait) = self.carry_out(now, Some(seen)) {
@@ -165,9 +167,9 @@ impl Worker {
                 Output::Send(send) => self.send(now, send),
                 Output::Close(id) => self.streams.close(id),
                 Output::Note(note) => self.record.note(&note, seen, now),
-                Output::Ask(next_hop) => wait = Some(Wait::Name(next_hop)),
-                Output::Anchor(anchor) if anchor.exchange.call.is_some() => wait = Some(Wait::Relay(anchor)),
-                Output::Anchor(anchor) => self.relaying.ask(&self.me, &anchor),
+                Output::LookUp(next_hop) => wait = Some(Wait::Name(next_hop)),
+                Output::Relay(anchor) if anchor.exchange.call.is_some() => wait = Some(Wait::Relay(anchor)),
+                Output::Relay(anchor) => self.relaying.ask(&self.me, &anchor),
                 Output::Behind(call) => wait = Some(Wait::Behind(call)),
             }
         }
@@ -274,20 +276,20 @@ impl Worker {
         self.config.timers.t1 / 50
     }
 
-    pub(super) fn retarget(&mut self, now: Instant, targets: Arc<Targets>) {
-        self.feed(now, Input::Targets(targets), None);
+    pub(super) fn retarget(&mut self, now: Instant, targets: Arc<Resolved>) {
+        self.feed(now, Input::Resolved(targets), None);
         self.aimed();
     }
 
     /// The core has other addresses of names.
     pub(super) fn aimed(&self) {
-        self.ready.set(Latch::Targets, self.core.all_known());
+        self.ready.set(Latch::Names, self.core.all_known());
     }
 
     /// A name was asked for: what waits for it goes on, in the order in which it came.
     pub(super) fn answer(&mut self, now: Instant, next_hop: NextHop, servers: Vec<Server>, hold: Duration) {
         let waited = self.asking.release(&next_hop);
-        self.feed(now, Input::Answer { next_hop, servers, hold }, None);
+        self.feed(now, Input::LookedUp { next_hop, servers, hold }, None);
         for Kept { arrival, bytes } in waited {
             self.asking.done();
             let bytes = &*bytes;
@@ -306,9 +308,9 @@ impl Worker {
     }
 
     /// A relay was asked: what waits for its answer goes on, and whatever waits behind that, in order.
-    pub(super) fn anchored(&mut self, now: Instant, exchange: Exchange, reply: Result<Reply, Unanswered>) {
+    pub(super) fn anchored(&mut self, now: Instant, exchange: RelayRequestId, reply: Result<RelayReply, Unanswered>) {
         let waited = self.relaying.release(&exchange);
-        self.feed(now, Input::Anchored { exchange, reply }, None);
+        self.feed(now, Input::Relayed { exchange, reply }, None);
         for Kept { arrival, bytes } in waited {
             self.relaying.done();
             let bytes = &*bytes;

@@ -175,7 +175,7 @@ mod tests {
     use crate::config::ListenerId;
     use crate::core::Core;
     use crate::core::io::{Arrival, Input};
-    use crate::dns::Targets;
+    use crate::dns::Resolved;
 
     /// What stands in the README after a mark.
     fn block(mark: &str) -> &'static str {
@@ -189,7 +189,7 @@ mod tests {
     fn logged(from: &str, request: &[u8], times: usize, json: bool) -> String {
         let text = block("## A first configuration").split_once("[secret]").unwrap().0;
         let config = Arc::new(crate::config::parse(Path::new("ringfence.toml"), text).unwrap());
-        let (now, targets) = (Instant::now(), Arc::new(Targets::unknown(0)));
+        let (now, targets) = (Instant::now(), Arc::new(Resolved::unknown(0)));
         let mut core = Core::new(Arc::clone(&config), targets, [7; 16], 0, now);
         let local = config.listener(ListenerId(0)).addr;
         let arrival = Arrival { listener: ListenerId(0), from: from.parse().unwrap(), local, connection: None, shown: None };

@@ -13,7 +13,7 @@ use super::handshake::Handshake;
 use super::loss::Loss;
 use super::metrics::{Labels, Metrics, NONE};
 use crate::config::{self, Config, ProjectId, RegionId, Transport, TrunkId};
-use crate::core::io::{self, Ask, Asked, Drop, Outcome, Spoken, Verdict};
+use crate::core::io::{self, DropCause, Outcome, RelayOutcome, RelayVerb, Spoken, Verdict};
 use crate::reason::Reason;
 use crate::sip::{Fault, Method};
 
@@ -76,12 +76,12 @@ struct Region {
     setup: Histogram,
     answered: Histogram,
     transactions: [Gauge; 2],
-    drops: [Counter; Drop::ALL.len()],
+    drops: [Counter; DropCause::ALL.len()],
     losses: [Counter; Loss::ALL.len()],
     /// Of clients, and with servers.
     handshakes: [[Counter; Handshake::ALL.len()]; 2],
     media: [[Counter; Spoken::ALL.len()]; io::Direction::ALL.len()],
-    asked: [[Counter; Asked::ALL.len()]; Ask::ALL.len()],
+    asked: [[Counter; RelayOutcome::ALL.len()]; RelayVerb::ALL.len()],
     anchored: Counter,
 }
 
@@ -150,7 +150,7 @@ impl Handles {
             request.increment(1);
         }
         if let Outcome::Dropped(cause) = outcome
-            && let Some(drop) = Drop::ALL.iter().position(|&other| other == cause).and_then(|at| region.drops.get(at))
+            && let Some(drop) = DropCause::ALL.iter().position(|&other| other == cause).and_then(|at| region.drops.get(at))
         {
             drop.increment(1);
         }
@@ -233,7 +233,7 @@ impl Handles {
     }
 
     /// `ringfence_relay_requests_total{region,command,result}`.
-    pub fn asked(&self, region: RegionId, ask: Ask, result: Asked) {
+    pub fn asked(&self, region: RegionId, ask: RelayVerb, result: RelayOutcome) {
         let counters = self.region(region).and_then(|region| region.asked.get(ask as usize));
         if let Some(counter) = counters.and_then(|counters| counters.get(result as usize)) {
             counter.increment(1);
@@ -334,7 +334,7 @@ impl Region {
                 },
             }
         });
-        let drops = Drop::ALL.map(|cause| counter("ringfence_dropped_total", vec![("cause", cause.label().into())]));
+        let drops = DropCause::ALL.map(|cause| counter("ringfence_dropped_total", vec![("cause", cause.label().into())]));
         let losses = Loss::ALL.map(|cause| counter("ringfence_dropped_total", vec![("cause", cause.label().into())]));
         let handshakes = [Direction::In, Direction::Out].map(|direction| {
             let of = |how: Handshake| vec![("direction", direction.label().into()), ("result", how.label().into())];
@@ -345,9 +345,9 @@ impl Region {
             Spoken::ALL.map(|spoken| counter("ringfence_media_checked_total", of(spoken)))
         });
         let of_relays = |metric, more| if relayed { counter(metric, more) } else { Counter::noop() };
-        let asked = Ask::ALL.map(|ask| {
-            let of = |result: Asked| vec![("command", ask.label().into()), ("result", result.label().into())];
-            Asked::ALL.map(|result| of_relays("ringfence_relay_requests_total", of(result)))
+        let asked = RelayVerb::ALL.map(|ask| {
+            let of = |result: RelayOutcome| vec![("command", ask.label().into()), ("result", result.label().into())];
+            RelayOutcome::ALL.map(|result| of_relays("ringfence_relay_requests_total", of(result)))
         });
         let anchored = of_relays("ringfence_relay_calls_total", Vec::new());
         let transactions = ["non-invite", "invite"].map(|kind| gauge("ringfence_transactions", vec![("kind", kind.into())]));
@@ -407,14 +407,14 @@ mod tests {
             Outcome::Absorbed,
             Outcome::Stray,
             Outcome::Malformed(Fault::NotSip),
-            Outcome::Dropped(Drop::Flood),
+            Outcome::Dropped(DropCause::Flood),
         ];
         for outcome in outcomes {
             assert_eq!(OUTCOMES[outcome_index(outcome)], outcome.label());
         }
-        let mut causes: Vec<_> = Loss::ALL.map(Loss::label).into_iter().chain(Drop::ALL.map(Drop::label)).collect();
+        let mut causes: Vec<_> = Loss::ALL.map(Loss::label).into_iter().chain(DropCause::ALL.map(DropCause::label)).collect();
         causes.sort_unstable();
         causes.dedup();
-        assert_eq!(causes.len(), Loss::ALL.len() + Drop::ALL.len(), "shell and core share the label");
+        assert_eq!(causes.len(), Loss::ALL.len() + DropCause::ALL.len(), "shell and core share the label");
     }
 }

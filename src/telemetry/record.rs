@@ -16,7 +16,7 @@ use super::loss::Loss;
 use super::metrics::Metrics;
 use super::mirror::Mirror;
 use crate::config::{Config, RegionId, Transport};
-use crate::core::io::{Arrival, Drop, Failure, Health, Note, Outcome, Output};
+use crate::core::io::{Arrival, DropCause, Failure, Health, Note, Outcome, Output};
 
 /// The message that an input brought, at hand while its outputs are carried out.
 #[derive(Clone, Copy, Debug)]
@@ -68,7 +68,7 @@ impl Record {
                 self.handles.arrived(region, transport, method, code, outcome);
                 match outcome {
                     Outcome::Malformed(fault) => self.anomaly(Anomaly::Malformed, fault.label(), region, transport, seen, now),
-                    Outcome::Dropped(cause @ (Drop::Flood | Drop::AckTarget)) => {
+                    Outcome::Dropped(cause @ (DropCause::Flood | DropCause::AckTarget)) => {
                         self.anomaly(Anomaly::Dropped, cause.label(), region, transport, seen, now);
                     }
                     _ => {}
@@ -91,7 +91,7 @@ impl Record {
                 }
             }
             Note::Media { region, direction, spoken } => self.handles.media(region, direction, spoken),
-            Note::Asked { region, ask, result } => self.handles.asked(region, ask, result),
+            Note::RelayAsked { region, verb, result } => self.handles.asked(region, verb, result),
             Note::Relay { region, addr, failure } => {
                 let (region, relay) = (&self.config.region(region).name, addr);
                 if let Some(cause) = failure.map(Failure::label) {
@@ -100,7 +100,7 @@ impl Record {
                     info!(region, %relay, "media relay is up");
                 }
             }
-            Note::Anchored { region } => self.handles.anchored(region),
+            Note::MediaRelayed { region } => self.handles.anchored(region),
             Note::Transactions { region, invite, opened } => self.handles.transaction(region, invite, opened),
         }
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ringfence::config::Transport;
-use ringfence::core::io::{Drop, Outcome};
+use ringfence::core::io::{DropCause, Outcome};
 use ringfence::reason::Reason;
 
 use crate::site::{SERVER, Sent, Site, TRUNK, invite, request, respond, sdp};
@@ -165,7 +165,7 @@ fn the_next_hop_of_a_dialog_is_fenced_by_side() {
             assert_eq!((sent.len(), sent[0].to), (1, source.parse().unwrap()));
         }
         assert!(site.from(source, &inside("ACK", uri, &routes(&route), 40, from_trunk)).is_empty());
-        assert_eq!(site.outcome(), Outcome::Dropped(Drop::AckTarget), "{uri}");
+        assert_eq!(site.outcome(), Outcome::Dropped(DropCause::AckTarget), "{uri}");
     }
     // An UPDATE offers media too.
     let body = sdp("192.0.2.99");

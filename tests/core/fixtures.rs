@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use ringfence::config::NameId;
 use ringfence::core::io::{Input, Note, Outcome, Verdict};
-use ringfence::dns::Targets;
+use ringfence::dns::Resolved;
 
 use crate::site::{CONFIG, Site, servers};
 
@@ -23,12 +23,12 @@ fn judge(name: &str, bytes: &[u8], expect: &BTreeMap<String, String>) {
     };
     let mut site = Site::new(&text);
     if let Some(addresses) = expect.get("resolves") {
-        let mut targets = Targets::unknown(site.config.names.len());
+        let mut targets = Resolved::unknown(site.config.names.len());
         for (id, name) in (0..).map(NameId).zip(&site.config.names) {
             let addresses: Vec<&str> = addresses.split_whitespace().collect();
             targets.set(id, servers(name, &addresses));
         }
-        site.input(Input::Targets(Arc::new(targets)));
+        site.input(Input::Resolved(Arc::new(targets)));
     }
     let sent = site.to(&expect["listener"], &expect["source"], bytes);
     let reason = &expect["reason"];

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ringfence::config::{NameId, Transport};
 use ringfence::core::io::{Failure, Health, Input, Note};
-use ringfence::dns::{Server, Targets};
+use ringfence::dns::{Resolved, Server};
 
 use crate::site::{SECOND, SERVER, Sent, Site, TRUNK, invite, named, request, respond};
 
@@ -289,9 +289,9 @@ fn a_request_inside_a_dialog_tells_too() {
 fn a_trunks_gateway_has_health_as_well() {
     let text = crate::site::CONFIG.replace("sip:acme.pstn.example.net:5080;transport=udp", "sip:gw.example.net");
     let mut site = Site::new(&text);
-    let mut targets = Targets::unknown(site.config.names.len());
+    let mut targets = Resolved::unknown(site.config.names.len());
     targets.set(NameId(0), crate::site::servers(&site.config.names[0], &["198.51.100.9", "198.51.100.10"]));
-    site.input(Input::Targets(std::sync::Arc::new(targets)));
+    site.input(Input::Resolved(std::sync::Arc::new(targets)));
     let out =
         |site: &mut Site, id: &str| site.from(SERVER, &invite("carrier.acme.eu.sip.example.com", "10.1.0.20", id)).remove(1);
     let first = out(&mut site, "one");
@@ -337,7 +337,7 @@ fn what_stays_keeps_its_health_whatever_else_changes() {
     let text =
         crate::site::CONFIG.replace(r#"["10.1.0.5:5060", "10.1.0.6:5060"]"#, r#"["sip:aa.eu.internal", "sip:lk.eu.internal"]"#);
     let config = ringfence::config::parse(std::path::Path::new("new.toml"), &text).unwrap_or_else(|error| panic!("{error}"));
-    let mut targets = Targets::unknown(config.names.len());
+    let mut targets = Resolved::unknown(config.names.len());
     let server = Server { rank: 0, weight: 0, transport: None, addresses: vec![SERVER.parse().unwrap()] };
     targets.set(NameId(0), Vec::new());
     targets.set(NameId(1), vec![server]);

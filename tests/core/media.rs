@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ringfence::core::io::{Direction, Drop, Note, Outcome, Spoken, Verdict};
+use ringfence::core::io::{Direction, DropCause, Note, Outcome, Spoken, Verdict};
 use ringfence::reason::Reason;
 
 use crate::site::{CONFIG, SECOND, SERVER, Sent, Site, TRUNK, invite, respond, sdp, with};
@@ -202,7 +202,7 @@ fn judged(site: &Site, ends: Ends, message: &str, media: &str) {
     };
     let expected: &[Reason] = if message == "180" { &[] } else { &[reason] };
     assert_eq!(verdicts(site, Verdict::Refuse), expected, "{message} {media}");
-    let outcome = if message == "180" { Outcome::Dropped(Drop::Media) } else { Outcome::Refused(reason) };
+    let outcome = if message == "180" { Outcome::Dropped(DropCause::Media) } else { Outcome::Refused(reason) };
     assert_eq!(site.outcome(), outcome, "{message} {media}");
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ringfence::config::{NextHop, Transport};
-use ringfence::core::io::{Arrival, Drop, Input, Outcome};
+use ringfence::core::io::{Arrival, DropCause, Input, Outcome};
 use ringfence::dns::Server;
 use ringfence::reason::Reason;
 
@@ -72,7 +72,7 @@ fn nothing_is_said_until_the_answer_is_there() {
     assert_eq!((site.notes.len(), site.core.transactions(), site.asked.len()), (notes, open, 3));
     // The shell hands it in again, and then its repetitions: the first opens a transaction, the others are its own.
     let servers = vec![server(0, &["198.51.100.8:5060"])];
-    site.input(Input::Answer { next_hop: next_hop("pbx.example.net"), servers, hold: Duration::ZERO });
+    site.input(Input::LookedUp { next_hop: next_hop("pbx.example.net"), servers, hold: Duration::ZERO });
     assert_eq!(went(&site.from(SERVER, &bye)), ["198.51.100.8:5060"]);
     assert_eq!(site.outcome(), Outcome::Forwarded);
     assert!(site.from(SERVER, &bye).is_empty());
@@ -112,7 +112,7 @@ fn the_fence_of_the_side_judges_each_address() {
                 let told = sent[0].header("X-Ringfence").unwrap();
                 assert!(told.starts_with(&format!("{}; reason={reason}", reason.id())), "{host}: {told}");
                 assert_eq!((went(&sent), ack.len()), (vec![from.to_owned()], 0), "{host}");
-                assert_eq!(site.outcome(), Outcome::Dropped(Drop::AckTarget));
+                assert_eq!(site.outcome(), Outcome::Dropped(DropCause::AckTarget));
             }
         }
     }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ringfence::config::NameId;
-use ringfence::core::io::{Drop, Input, Note, Outcome, Verdict};
-use ringfence::dns::Targets;
+use ringfence::core::io::{DropCause, Input, Note, Outcome, Verdict};
+use ringfence::dns::Resolved;
 use ringfence::reason::Reason;
 
 use crate::site::{CONFIG, Sent, Site, invite, request, respond, sdp, servers};
@@ -46,11 +46,11 @@ fn site() -> Site {
 }
 
 fn resolve(site: &mut Site, addresses: &[&str]) {
-    let mut targets = Targets::unknown(site.config.names.len());
+    let mut targets = Resolved::unknown(site.config.names.len());
     for (id, name) in (0..).map(NameId).zip(&site.config.names) {
         targets.set(id, servers(name, addresses));
     }
-    site.input(Input::Targets(Arc::new(targets)));
+    site.input(Input::Resolved(Arc::new(targets)));
 }
 
 fn verdicts(site: &Site) -> Vec<(Verdict, u16)> {
@@ -173,7 +173,7 @@ fn a_region_that_resolves_to_nothing_is_passed_by_and_one_outside_is_final() {
     assert_eq!(sent[1].headers("X-Ringfence"), ["101; reason=failover; region=uk; project=roamer; trunk=carrier"]);
     assert_eq!(verdicts(&site), [(Verdict::Accept, 101)], "it was never in the called region");
     // Not before it is known: what is not resolved yet is not down.
-    site.input(Input::Targets(Arc::new(Targets::unknown(site.config.names.len()))));
+    site.input(Input::Resolved(Arc::new(Resolved::unknown(site.config.names.len()))));
     let told = site.from(TRUNK, &invite(HOST, "203.0.113.9", "early"));
     assert_eq!(told[0].headers("X-Ringfence"), ["151; reason=no-target; region=eu"]);
     resolve(&mut site, &[]);
@@ -194,11 +194,11 @@ fn each_region_s_servers_pass_that_region_s_fence() {
     for (id, (uk, end)) in
         [(&["10.1.0.5", "10.3.0.5"][..], US), (&[], US), (&["10.3.0.5", "10.2.0.9"], "10.2.0.9:5060")].into_iter().enumerate()
     {
-        let mut targets = Targets::unknown(site.config.names.len());
+        let mut targets = Resolved::unknown(site.config.names.len());
         for (id, name) in (0..).map(NameId).zip(&site.config.names) {
             targets.set(id, servers(name, if name.host == "uk.internal" { uk } else { &[] }));
         }
-        site.input(Input::Targets(Arc::new(targets)));
+        site.input(Input::Resolved(Arc::new(targets)));
         let sent = site.from(TRUNK, &invite(HOST, "203.0.113.9", &format!("to{id}")));
         assert_eq!((sent.len(), sent[1].to), (2, end.parse().unwrap()));
     }
@@ -291,14 +291,14 @@ fn a_server_of_a_nearest_region_is_a_stranger_without_such_a_dialog() {
     for _ in 0..100 {
         site.from(UK, &bye.replace("one@trunk", "two@trunk"));
     }
-    assert_eq!(site.outcome(), Outcome::Dropped(Drop::Flood));
+    assert_eq!(site.outcome(), Outcome::Dropped(DropCause::Flood));
     // The dialog is not held to that.
     assert_eq!(site.from(UK, &bye)[0].to, TRUNK.parse().unwrap());
     // A token of a call that the called region serves does not make it known either.
     let first = site.from(TRUNK, &invite(HOST, "203.0.113.9", "home")).remove(1);
     let route = first.header("Record-Route").unwrap();
     site.from(UK, &inside("BYE", "sip:trunk@198.51.107.7", &route, 3, UK).replace("one@trunk", "home@trunk"));
-    assert_eq!(site.outcome(), Outcome::Dropped(Drop::Flood));
+    assert_eq!(site.outcome(), Outcome::Dropped(DropCause::Flood));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ringfence::core::io::{Drop, Input, Note, Outcome, Verdict};
+use ringfence::core::io::{DropCause, Input, Note, Outcome, Verdict};
 use ringfence::reason::Reason;
 
 use crate::site::{SERVER, Site, TRUNK, invite, request, servers};
@@ -91,7 +91,7 @@ fn an_unknown_source_learns_nothing_whatever_it_asks() {
         answers += site.from("233.252.0.2:5060", &request("OPTIONS", "sip:eu.sip.example.com", &at.to_string())).len();
     }
     assert_eq!(answers, 20);
-    assert_eq!(site.outcome(), Outcome::Dropped(Drop::Flood));
+    assert_eq!(site.outcome(), Outcome::Dropped(DropCause::Flood));
 }
 
 #[test]
@@ -186,16 +186,16 @@ fn no_target_and_foreign_target() {
     let call = invite("acme.eu.sip.example.com", "10.1.0.20", "a");
     let (code, header) = refusal(&mut site, "192.0.2.1:5060", TRUNK, &call);
     assert_eq!((code, header.as_deref()), (603, Some("150; reason=foreign-target; region=eu")));
-    let mut targets = ringfence::dns::Targets::unknown(site.config.names.len());
+    let mut targets = ringfence::dns::Resolved::unknown(site.config.names.len());
     let name = site.config.names.iter().position(|name| name.host == "livekit.internal").unwrap();
     let name = ringfence::config::NameId(u32::try_from(name).unwrap());
-    site.input(Input::Targets(std::sync::Arc::new(targets.clone())));
+    site.input(Input::Resolved(std::sync::Arc::new(targets.clone())));
     let (code, header) = refusal(&mut site, "192.0.2.1:5060", TRUNK, &call.replace("a@trunk", "b@trunk"));
     assert_eq!((code, header.as_deref()), (503, Some("151; reason=no-target; region=eu")));
     // Of a mixed answer only what is inside is used.
     let written = site.config.names[name.0 as usize].clone();
     targets.set(name, servers(&written, &["198.51.100.9", "10.1.9.9"]));
-    site.input(Input::Targets(std::sync::Arc::new(targets)));
+    site.input(Input::Resolved(std::sync::Arc::new(targets)));
     let sent = site.from(TRUNK, &call.replace("a@trunk", "c@trunk").replace("bKa", "bKc"));
     assert_eq!(sent[1].to, "10.1.9.9:5060".parse().unwrap());
 }

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use ringfence::core::io::{
-    Anchor, Ask, Asked, Command, Direction, Drop, Failure, Health, Input, Note, Outcome, Reply, Spoken, Unanswered, Verdict,
+    Direction, DropCause, Failure, Health, Input, Note, Outcome, RelayBody, RelayOutcome, RelayReply, RelayRequest, RelayVerb,
+    Spoken, Unanswered, Verdict,
 };
 use ringfence::reason::Reason;
 
@@ -43,12 +44,12 @@ interval = "0s"
 
 /// A relay that does what it is asked.
 #[expect(clippy::unnecessary_wraps, reason = "it is one of several relays, and others say nothing")]
-fn does(anchor: &Anchor) -> Result<Reply, Unanswered> {
+fn does(anchor: &RelayRequest) -> Result<RelayReply, Unanswered> {
     let sdp = match &anchor.command {
-        Command::Session { .. } => Some(sdp(RELAYED).replace("4000", "30000").into()),
-        Command::Delete { .. } | Command::Ping => None,
+        RelayBody::Session { .. } => Some(sdp(RELAYED).replace("4000", "30000").into()),
+        RelayBody::Delete { .. } | RelayBody::Ping => None,
     };
-    Ok(Reply::Done(sdp))
+    Ok(RelayReply::Done(sdp))
 }
 
 fn site() -> Site {
@@ -64,18 +65,18 @@ fn asked(site: &mut Site) -> Vec<String> {
     questions
         .iter()
         .map(|anchor| match &anchor.command {
-            Command::Session { from_tag, to_tag, .. } => {
+            RelayBody::Session { from_tag, to_tag, .. } => {
                 let to = to_tag.as_deref().map(text).unwrap_or_default();
                 format!("{} {} {to}", anchor.exchange.ask.label(), text(from_tag)).trim_end().to_owned()
             }
-            Command::Delete { .. } | Command::Ping => anchor.exchange.ask.label().to_owned(),
+            RelayBody::Delete { .. } | RelayBody::Ping => anchor.exchange.ask.label().to_owned(),
         })
         .collect()
 }
 
-fn notes(site: &Site, ask: Ask) -> Vec<Asked> {
+fn notes(site: &Site, ask: RelayVerb) -> Vec<RelayOutcome> {
     let result = |note: &Note| match note {
-        Note::Asked { ask: other, result, .. } if *other == ask => Some(*result),
+        Note::RelayAsked { verb: other, result, .. } if *other == ask => Some(*result),
         _ => None,
     };
     site.notes.iter().filter_map(result).collect()
@@ -149,7 +150,7 @@ fn a_call_is_anchored_in_both_directions_and_deleted() {
     assert_eq!((lines(&sent)[0].as_str(), sent[1].to), ("SIP/2.0 100 Trying", SERVER.parse().unwrap()));
     assert!(is_relayed(&sent[1]) && !sent[1].text().contains(CARRIED), "{}", sent[1].text());
     assert_eq!(site.questions.len(), 1);
-    let Anchor { relay, command: Command::Session { call_id, sdp: said, .. }, .. } = &site.questions[0] else { panic!() };
+    let RelayRequest { relay, command: RelayBody::Session { call_id, sdp: said, .. }, .. } = &site.questions[0] else { panic!() };
     assert_eq!((call_id.as_slice(), said.as_slice()), (&b"acme/carrier/one@trunk"[..], sdp(CARRIED).as_bytes()));
     assert!([FIRST, OTHER].iter().any(|addr| relay.addr() == addr.parse().unwrap()));
     let relay = relay.addr();
@@ -168,15 +169,15 @@ fn a_call_is_anchored_in_both_directions_and_deleted() {
     site.from(SERVER, &respond(&bye[0], 200, "u", ""));
     assert_eq!(site.questions[0].relay.addr(), relay);
     assert_eq!(site.questions[0].exchange.call, None);
-    let Command::Delete { call_id } = &site.questions[0].command else { panic!() };
+    let RelayBody::Delete { call_id } = &site.questions[0].command else { panic!() };
     assert_eq!(call_id, b"acme/carrier/one@trunk");
     assert_eq!(asked(&mut site), ["delete"]);
     // Each message is judged once, by what it said itself.
     let judged =
         |spoken| site.notes.iter().filter(|note| matches!(note, Note::Media { spoken: said, .. } if *said == spoken)).count();
     assert_eq!((judged(Spoken::Inside), judged(Spoken::None)), (4, 1));
-    assert_eq!(site.notes.iter().filter(|note| matches!(note, Note::Anchored { .. })).count(), 1);
-    assert_eq!(notes(&site, Ask::Answer), [Asked::Ok; 3]);
+    assert_eq!(site.notes.iter().filter(|note| matches!(note, Note::MediaRelayed { .. })).count(), 1);
+    assert_eq!(notes(&site, RelayVerb::Answer), [RelayOutcome::Ok; 3]);
     site.pass(Duration::from_secs(60));
     assert_eq!(site.core.transactions(), 0);
 }
@@ -300,7 +301,7 @@ fn a_late_offer_is_the_answerers_and_the_ack_brings_the_answer() {
     assert!(ack.len() == 1 && ack[0].to == SERVER.parse().unwrap() && is_relayed(&ack[0]));
     assert_eq!(site.questions[2].relay.addr(), relay, "as the token says");
     assert_eq!(asked(&mut site), ["offer u fone", "offer u fone", "answer u fone"]);
-    assert_eq!(site.notes.iter().filter(|note| matches!(note, Note::Anchored { .. })).count(), 1);
+    assert_eq!(site.notes.iter().filter(|note| matches!(note, Note::MediaRelayed { .. })).count(), 1);
 }
 
 #[test]
@@ -374,7 +375,7 @@ fn the_next_relay_is_asked_and_the_one_that_is_silent_is_down_until_it_answers()
     for id in 0..20 {
         let sent = site.from(TRUNK, &invite(HOST, CARRIED, &format!("c{id}")));
         assert!(is_relayed(sent.iter().find(|sent| sent.line().starts_with("INVITE")).unwrap()), "every call finds one");
-        silences = notes(&site, Ask::Offer).iter().filter(|result| **result == Asked::Timeout).count();
+        silences = notes(&site, RelayVerb::Offer).iter().filter(|result| **result == RelayOutcome::Timeout).count();
     }
     assert_eq!(silences, 1, "it costs one call one time-out");
     let down = |site: &Site| site.core.status(site.now).iter().filter(|relay| relay.relay && relay.state == Health::Down).count();
@@ -392,7 +393,7 @@ fn the_next_relay_is_asked_and_the_one_that_is_silent_is_down_until_it_answers()
     site.relay = Some(Box::new(does));
     site.pass(Duration::from_secs(30));
     assert_eq!((down(&site), healths(&site)), (0, vec![Some(Failure::Silent), None]));
-    assert_eq!(notes(&site, Ask::Ping).last(), Some(&Asked::Ok));
+    assert_eq!(notes(&site, RelayVerb::Ping).last(), Some(&RelayOutcome::Ok));
 }
 
 #[test]
@@ -410,19 +411,19 @@ fn relays_that_are_up_are_pinged() {
 #[test]
 fn a_refusal_an_outside_address_or_a_broken_answer_is_that_relays_failure_alone() {
     for (reply, expected) in [
-        (Ok(Reply::Refused), Asked::Error),
-        (Ok(Reply::Done(None)), Asked::Error),
-        (Ok(Reply::Done(Some(sdp("192.0.2.99").into()))), Asked::Outside),
-        (Ok(Reply::Done(Some(sdp(CARRIED).into()))), Asked::Outside),
-        (Ok(Reply::Done(Some("v=0\r\nnonsense".into()))), Asked::Outside),
-        (Ok(Reply::Done(Some(sdp("relay.example.com").into()))), Asked::Outside),
+        (Ok(RelayReply::Refused), RelayOutcome::Error),
+        (Ok(RelayReply::Done(None)), RelayOutcome::Error),
+        (Ok(RelayReply::Done(Some(sdp("192.0.2.99").into()))), RelayOutcome::Outside),
+        (Ok(RelayReply::Done(Some(sdp(CARRIED).into()))), RelayOutcome::Outside),
+        (Ok(RelayReply::Done(Some("v=0\r\nnonsense".into()))), RelayOutcome::Outside),
+        (Ok(RelayReply::Done(Some(sdp("relay.example.com").into()))), RelayOutcome::Outside),
     ] {
         let mut site = site();
         let mut first = Some(reply.clone());
         site.relay = Some(Box::new(move |anchor| first.take().unwrap_or_else(|| does(anchor))));
         let sent = site.from(TRUNK, &invite(HOST, CARRIED, "one"));
         assert!(is_relayed(&sent[1]));
-        assert_eq!(notes(&site, Ask::Offer), [expected, Asked::Ok], "{reply:?}");
+        assert_eq!(notes(&site, RelayVerb::Offer), [expected, RelayOutcome::Ok], "{reply:?}");
         assert!(site.core.status(site.now).iter().all(|relay| relay.state == Health::Up), "it is there all the same");
         // And where all of them do: nothing of it travels.
         let mut site = self::site();
@@ -467,13 +468,13 @@ fn an_answer_that_finds_its_relay_gone_is_ended_and_the_caller_may_try_elsewhere
     site.relay = Some(Box::new(|_| Err(Unanswered::Silent)));
     // Ringing goes on without early media.
     assert!(site.from(SERVER, &answer(&sent[1], 183, HOME)).is_empty());
-    assert_eq!(site.outcome(), Outcome::Dropped(Drop::Media));
+    assert_eq!(site.outcome(), Outcome::Dropped(DropCause::Media));
     let back = site.from(SERVER, &answer(&sent[1], 200, HOME));
     let line = |at: usize| back[at].line().split(" sip:").next().unwrap().to_owned();
     assert_eq!((line(0), line(1), line(2)), ("SIP/2.0 503 Servers Of Region Unavailable".into(), "ACK".into(), "BYE".into()));
     assert_eq!(back[0].header("X-Ringfence").as_deref(), Some("152; reason=targets-down; region=eu"));
     // The offer is there and nowhere else: no other relay was asked.
-    let answers: Vec<_> = site.questions.iter().filter(|anchor| anchor.exchange.ask == Ask::Answer).collect();
+    let answers: Vec<_> = site.questions.iter().filter(|anchor| anchor.exchange.ask == RelayVerb::Answer).collect();
     assert!(answers.iter().all(|anchor| anchor.relay == site.questions[0].relay));
     // It is no refusal for good: the call may come again.
     site.relay = Some(Box::new(does));
@@ -504,19 +505,19 @@ fn the_ack_of_a_late_offer_finds_the_relay_that_has_it() {
     // The token names one relay; that does not take the offer, the other does.
     let mut offers = 0;
     site.relay = Some(Box::new(move |anchor| {
-        offers += usize::from(anchor.exchange.ask == Ask::Offer);
-        if anchor.exchange.ask == Ask::Offer && offers == 1 { Ok(Reply::Refused) } else { does(anchor) }
+        offers += usize::from(anchor.exchange.ask == RelayVerb::Offer);
+        if anchor.exchange.ask == RelayVerb::Offer && offers == 1 { Ok(RelayReply::Refused) } else { does(anchor) }
     }));
     assert!(is_relayed(&site.from(SERVER, &answer(&seen, 200, HOME))[0]));
     let (named, took) = (site.questions[0].relay, site.questions[1].relay);
     assert_ne!(named, took);
     site.questions.clear();
-    site.relay = Some(Box::new(move |anchor| if anchor.relay == took { does(anchor) } else { Ok(Reply::Refused) }));
+    site.relay = Some(Box::new(move |anchor| if anchor.relay == took { does(anchor) } else { Ok(RelayReply::Refused) }));
     let ack = site.from(TRUNK, &with(&within("ACK", 1, &route), CARRIED));
     assert!(is_relayed(&ack[0]));
     assert_eq!(site.questions.iter().map(|anchor| anchor.relay).collect::<Vec<_>>(), [named, took]);
     // Nobody has it: the callee gets an ACK without it, and both sides a BYE.
-    site.relay = Some(Box::new(|_| Ok(Reply::Refused)));
+    site.relay = Some(Box::new(|_| Ok(RelayReply::Refused)));
     let sent = site.from(TRUNK, &with(&within("ACK", 1, &route), "203.0.113.10"));
     let words: Vec<_> = lines(&sent).iter().map(|line| line.split(' ').next().unwrap().to_owned()).collect();
     assert_eq!(words, ["ACK", "BYE", "BYE"]);
@@ -535,7 +536,8 @@ fn a_call_that_comes_to_nothing_is_deleted() {
     site.from(SERVER, &bare(&respond(&seen, 486, "u", "")));
     assert_eq!(asked(&mut site), ["delete"]);
     // A 2xx that comes all the same goes nowhere: nothing is anchored any more.
-    site.relay = Some(Box::new(|anchor| if anchor.exchange.ask == Ask::Answer { Ok(Reply::Refused) } else { does(anchor) }));
+    site.relay =
+        Some(Box::new(|anchor| if anchor.exchange.ask == RelayVerb::Answer { Ok(RelayReply::Refused) } else { does(anchor) }));
     let late = site.from(SERVER, &answer(&seen, 200, HOME));
     assert!(late.iter().all(|sent| sent.to == SERVER.parse().unwrap()), "{late:?}");
 
@@ -635,7 +637,7 @@ fn what_waits_is_bounded_and_survives_a_drain() {
     }
     assert!(site.notes.iter().all(|note| !matches!(note, Note::Arrived { outcome: Outcome::Dropped(_), .. })));
     site.from(TRUNK, &invite(HOST, CARRIED, "c0"));
-    assert_eq!(site.outcome(), Outcome::Dropped(Drop::Behind));
+    assert_eq!(site.outcome(), Outcome::Dropped(DropCause::Behind));
     site.input(Input::Drain { successor: false });
     assert_eq!(site.core.transactions(), 512);
     let waiting = site.questions.clone();

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ringfence::config::Needed;
-use ringfence::core::io::{Drop, Input, Outcome};
+use ringfence::core::io::{DropCause, Input, Outcome};
 
 use crate::site::{CONFIG, SERVER, Sent, Site, TRUNK, invite, request, respond};
 
@@ -104,7 +104,7 @@ fn new_requests_are_left_to_the_successor_and_everything_open_goes_on() {
     site.input(Input::Drain { successor: true });
     for text in [invite(EU, "10.1.0.20", "new"), bye(&route), request("OPTIONS", "sip:eu.sip.example.com", "ping")] {
         assert!(site.from(TRUNK, &text).is_empty());
-        assert_eq!(site.outcome(), Outcome::Dropped(Drop::Successor));
+        assert_eq!(site.outcome(), Outcome::Dropped(DropCause::Successor));
     }
     // Nobody repeats an ACK.
     let ack = bye(&route).replace("BYE", "ACK").replace("CSeq: 2", "CSeq: 1");

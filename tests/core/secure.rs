@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use rcgen::{CertificateParams, KeyPair};
 use ringfence::config::{NameId, NextHop, Transport};
 use ringfence::core::io::{Arrival, ConnectionId, Input, Outcome};
-use ringfence::dns::{Server, Targets};
+use ringfence::dns::{Resolved, Server};
 use ringfence::reason::Reason;
 use ringfence::tls::{Name, Shown};
 
@@ -42,13 +42,13 @@ fn site(upstream: &str, trunk: &str) -> Site {
         .replace(r#""tcp:192.0.2.1:5060","#, r#""tcp:192.0.2.1:5060", "tls:192.0.2.1:5061","#)
         .replace("[project.acme.trunk.indian]", &format!("{trunk}\n[project.acme.trunk.indian]"));
     let mut site = Site::new(&text);
-    let mut targets = Targets::unknown(site.config.names.len());
+    let mut targets = Resolved::unknown(site.config.names.len());
     for (id, name) in (0..).map(NameId).zip(&site.config.names) {
         let addresses = vec![if name.host == "pbx.example.net" { "10.1.0.7:5061" } else { "198.51.100.9:5061" }.parse().unwrap()];
         let transport = if name.secure { Some(Transport::Tls) } else { name.transport };
         targets.set(id, vec![Server { rank: 0, weight: 0, transport, addresses }]);
     }
-    site.input(Input::Targets(Arc::new(targets)));
+    site.input(Input::Resolved(Arc::new(targets)));
     site
 }
 

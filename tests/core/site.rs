@@ -8,10 +8,11 @@ use std::time::{Duration, Instant};
 
 use ringfence::config::{Config, ListenerId, NextHop, Transport, parse};
 use ringfence::core::io::{
-    Anchor, Arrival, Attempt, Call, ConnectionId, Destination, Exchange, Input, Note, Outcome, Output, Reply, Unanswered,
+    Arrival, Attempt, CallKey, ConnectionId, Destination, Input, Note, Outcome, Output, RelayReply, RelayRequest, RelayRequestId,
+    Unanswered,
 };
 use ringfence::core::{Change, Core};
-use ringfence::dns::{Server, Targets};
+use ringfence::dns::{Resolved, Server};
 
 /// Two served regions, one known one, and a project for every rule.
 pub(crate) const CONFIG: &str = r#"
@@ -134,7 +135,7 @@ pub(crate) fn servers(name: &NextHop, addresses: &[&str]) -> Vec<Server> {
 
 /// Region eu's name `lk.eu.internal` resolves to these servers from now on: rank, weight, address. Any other name stays.
 pub(crate) fn named(site: &mut Site, list: &[(u16, u16, &str)]) {
-    let mut targets = Targets::unknown(site.config.names.len());
+    let mut targets = Resolved::unknown(site.config.names.len());
     let server = |&(rank, weight, ip): &(u16, u16, &str)| {
         let addresses = vec![SocketAddr::new(ip.parse().unwrap(), 5060)];
         Server { rank, weight, transport: None, addresses }
@@ -143,7 +144,7 @@ pub(crate) fn named(site: &mut Site, list: &[(u16, u16, &str)]) {
         let is = name.host == "lk.eu.internal";
         targets.set(id, if is { list.iter().map(server).collect() } else { servers(name, &["198.51.100.9"]) });
     }
-    site.input(Input::Targets(Arc::new(targets)));
+    site.input(Input::Resolved(Arc::new(targets)));
 }
 
 pub(crate) struct Site {
@@ -163,22 +164,22 @@ pub(crate) struct Site {
     /// What relays are asked, and what they say to it; `None`: nothing yet, [`Site::anchored`] will.
     pub(crate) relay: Option<Relay>,
     /// What they were asked.
-    pub(crate) questions: Vec<Anchor>,
+    pub(crate) questions: Vec<RelayRequest>,
     /// Messages that wait for relays, each call's in order, the first for this answer.
-    pub(crate) kept: HashMap<Call, Kept>,
+    pub(crate) kept: HashMap<CallKey, Kept>,
     out: Vec<Output>,
 }
 
 /// A relay: what it says to a question.
-pub(crate) type Relay = Box<dyn FnMut(&Anchor) -> Result<Reply, Unanswered>>;
+pub(crate) type Relay = Box<dyn FnMut(&RelayRequest) -> Result<RelayReply, Unanswered>>;
 
 /// What is waited for, and the messages that wait.
-type Kept = (Exchange, VecDeque<(Arrival, Vec<u8>)>);
+type Kept = (RelayRequestId, VecDeque<(Arrival, Vec<u8>)>);
 
 impl Site {
     pub(crate) fn new(text: &str) -> Self {
         let config = Arc::new(parse(Path::new("test.toml"), text).unwrap_or_else(|error| panic!("{error}")));
-        let mut targets = Targets::unknown(config.names.len());
+        let mut targets = Resolved::unknown(config.names.len());
         for (id, name) in (0..).map(ringfence::config::NameId).zip(&config.names) {
             targets.set(id, servers(name, &["198.51.100.9"]));
         }
@@ -195,7 +196,7 @@ impl Site {
     /// Another configuration takes effect; its names resolve as in [`Site::new`].
     pub(crate) fn reload(&mut self, text: &str) -> Vec<Sent> {
         let config = parse(Path::new("new.toml"), text).unwrap_or_else(|error| panic!("{error}"));
-        let mut targets = Targets::unknown(config.names.len());
+        let mut targets = Resolved::unknown(config.names.len());
         for (id, name) in (0..).map(ringfence::config::NameId).zip(&config.names) {
             targets.set(id, servers(name, &["198.51.100.9"]));
         }
@@ -203,7 +204,7 @@ impl Site {
     }
 
     /// Another configuration takes effect, and its names resolve so.
-    pub(crate) fn reload_with(&mut self, config: Config, targets: Targets) -> Vec<Sent> {
+    pub(crate) fn reload_with(&mut self, config: Config, targets: Resolved) -> Vec<Sent> {
         let config = Arc::new(config.succeeding(&self.config, &self.core.needed()).expect("few are leaving"));
         let mut change = Change::between(&self.config, Arc::clone(&config), [7; 16]);
         change.aim(Arc::new(targets));
@@ -222,7 +223,7 @@ impl Site {
     pub(crate) fn input(&mut self, input: Input<'_>) -> Vec<Sent> {
         let again = if let Input::Message { arrival, bytes } = input { Some((arrival, bytes)) } else { None };
         self.core.handle(self.now, input, &mut self.out);
-        if let [Output::Ask(next_hop)] = &self.out[..] {
+        if let [Output::LookUp(next_hop)] = &self.out[..] {
             let next_hop = next_hop.clone();
             self.out.clear();
             self.asked.push(next_hop.clone());
@@ -231,7 +232,7 @@ impl Site {
             }
             let (arrival, bytes) = again.expect("only a message asks");
             let servers = self.zone.get(next_hop.host.as_str()).cloned().unwrap_or_default();
-            let left = self.input(Input::Answer { next_hop, servers, hold: Duration::from_secs(30) });
+            let left = self.input(Input::LookedUp { next_hop, servers, hold: Duration::from_secs(30) });
             assert!(left.is_empty(), "an answer alone does nothing: {left:?}");
             self.core.handle(self.now, Input::Message { arrival, bytes }, &mut self.out);
         }
@@ -251,8 +252,8 @@ impl Site {
                 }
                 Output::Note(note) => self.notes.push(note),
                 Output::Close(_) => {}
-                Output::Ask(next_hop) => panic!("asked for {next_hop:?} twice, or said more"),
-                Output::Anchor(anchor) => {
+                Output::LookUp(next_hop) => panic!("asked for {next_hop:?} twice, or said more"),
+                Output::Relay(anchor) => {
                     if let Some(call) = anchor.exchange.call {
                         assert!(alone, "nothing else is said of a message that waits");
                         let (arrival, bytes) = again.expect("only a message waits");
@@ -278,10 +279,10 @@ impl Site {
     }
 
     /// A relay says something: what waits for it goes on, and what waits behind that.
-    pub(crate) fn anchored(&mut self, exchange: Exchange, reply: Result<Reply, Unanswered>) -> Vec<Sent> {
+    pub(crate) fn anchored(&mut self, exchange: RelayRequestId, reply: Result<RelayReply, Unanswered>) -> Vec<Sent> {
         let waits = exchange.call.is_some_and(|call| self.kept.get(&call).is_some_and(|(waits, _)| *waits == exchange));
         let kept = exchange.call.filter(|_| waits).and_then(|call| self.kept.remove(&call));
-        let mut sent = self.input(Input::Anchored { exchange, reply });
+        let mut sent = self.input(Input::Relayed { exchange, reply });
         for (arrival, bytes) in kept.into_iter().flat_map(|(_, queue)| queue) {
             sent.extend(self.input(Input::Message { arrival, bytes: &bytes }));
         }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ringfence::config::{Config, NameId, Transport};
-use ringfence::dns::{Resolver, Targets};
+use ringfence::dns::{Resolved, Resolver};
 use ringfence::telemetry::Metrics;
 
 mod addresses;
@@ -41,7 +41,7 @@ fn resolver_of(config: Arc<Config>) -> (Resolver, Arc<Metrics>) {
     (Resolver::new(config, Arc::clone(&metrics)).unwrap(), metrics)
 }
 
-async fn changed(resolver: &mut Resolver) -> Targets {
+async fn changed(resolver: &mut Resolver) -> Resolved {
     tokio::time::timeout(PATIENCE, resolver.changed()).await.unwrap()
 }
 

@@ -15,17 +15,17 @@ use crate::core::health::Healths;
 use crate::core::io::{Destination, Note, Output, Peer, Send, Verdict};
 use crate::core::keys::{Hex, Keys};
 use crate::core::media_relay::pool::Relays;
-use crate::core::memory::name_cache::Asked;
-use crate::core::memory::refused_calls::{Lately, Told};
+use crate::core::memory::name_cache::NameCache;
+use crate::core::memory::refused_calls::{Recent, RefusedCall};
 use crate::core::request::Case;
-use crate::core::routing::region_failover::Call;
+use crate::core::routing::region_failover::MovingCall;
 use crate::core::routing::route_token::Tokens;
 use crate::core::routing::target::{Target, TargetSet};
 use crate::core::rules::admit::Refusal;
 use crate::core::rules::refusal;
-use crate::core::teardown::bye::Farewells;
-use crate::core::transaction::{Client, Opening, Token, Transaction, attempt};
-use crate::dns::Targets;
+use crate::core::teardown::bye::Byes;
+use crate::core::transaction::{CallFacts, Client, Token, Transaction, attempt};
+use crate::dns::Resolved;
 use crate::reason::Reason;
 use crate::sip::reply::Reply;
 use crate::sip::{Message, Method, Name, Request, Start, uri};
@@ -43,20 +43,20 @@ const ROW: usize = 100;
 pub(crate) struct Env<'a> {
     pub(crate) now: Instant,
     pub(crate) config: &'a Config,
-    pub(crate) targets: &'a Targets,
+    pub(crate) targets: &'a Resolved,
     pub(crate) tokens: &'a Tokens,
     pub(crate) keys: &'a Keys,
     pub(crate) names: &'a Names,
     pub(crate) shard: u8,
     /// Targets that took no stream lately: they get large requests in datagrams at once.
-    pub(crate) no_stream: &'a mut Lately<()>,
+    pub(crate) no_stream: &'a mut Recent<()>,
     pub(crate) health: &'a mut Healths,
     /// Names that only dialogs know.
-    pub(crate) asked: &'a Asked,
+    pub(crate) asked: &'a NameCache,
     /// Calls refused for good.
-    pub(crate) repeats: &'a mut Lately<Told>,
+    pub(crate) repeats: &'a mut Recent<RefusedCall>,
     pub(crate) relays: &'a mut Relays,
-    pub(crate) farewells: &'a mut Farewells,
+    pub(crate) byes: &'a mut Byes,
     pub(crate) work: &'a mut Work,
     pub(crate) out: &'a mut Vec<Output>,
 }
@@ -66,7 +66,7 @@ pub(crate) struct First<'a> {
     pub(crate) peer: Peer,
     pub(crate) slot: u32,
     pub(crate) serial: u64,
-    pub(crate) opening: &'a mut Opening,
+    pub(crate) facts: &'a mut CallFacts,
     /// The listener to leave by, if it fits.
     pub(crate) prefer: ListenerId,
 }
@@ -140,22 +140,22 @@ impl Env<'_> {
         targets: &mut TargetSet,
     ) -> Option<(Client, (usize, usize))> {
         rewrite::common(message, request, first.peer.addr(), &mut self.work.edit);
-        let opening = first.opening;
-        let row = opening.serving.as_ref().map_or(0, |_| ROW);
+        let facts = first.facts;
+        let row = facts.serving.as_ref().map_or(0, |_| ROW);
         let length = self.work.edit.length(message.bytes().len()) + HEAD + row;
-        let mut call = Call {
-            region: opening.region,
-            project: opening.project,
-            trunk: opening.trunk,
+        let mut call = MovingCall {
+            region: facts.region,
+            project: facts.project,
+            trunk: facts.trunk,
             id: request.call_id,
             serial: first.serial,
             made: 0,
-            relay: opening.moored.map(|moored| moored.relay),
-            serving: &mut opening.serving,
-            token: &mut opening.token,
+            relay: facts.call_relay.map(|call_relay| call_relay.relay),
+            serving: &mut facts.serving,
+            token: &mut facts.token,
         };
         self.put_aside(&mut call, targets);
-        let chosen = match self.choose(opening.region, first.prefer, length, targets) {
+        let chosen = match self.choose(facts.region, first.prefer, length, targets) {
             None => self.move_on(&mut call, first.prefer, length, targets),
             chosen => chosen,
         };
@@ -164,20 +164,20 @@ impl Env<'_> {
             rewrite::measure(message, &mut self.work.edit);
         }
         let nonce = self.nonce(first.serial, target.fenced.addr(), 0);
-        let branch = Branch { shard: self.shard, slot: first.slot, nonce, round: opening.round };
-        let mut head = self.head(&first.peer, leaves, branch, opening.token.as_ref(), is_secure(message));
-        if let Some(serving) = &opening.serving {
-            head.extend_from_slice(serving.row(self.config, opening.region, opening.project, opening.trunk).as_bytes());
+        let branch = Branch { shard: self.shard, slot: first.slot, nonce, loop_hash: facts.loop_hash };
+        let mut head = self.head(&first.peer, leaves, branch, facts.token.as_ref(), is_secure(message));
+        if let Some(serving) = &facts.serving {
+            head.extend_from_slice(serving.row(self.config, facts.region, facts.project, facts.trunk).as_bytes());
         }
         let at = rewrite::head_place(message);
         self.work.edit.insert(at, &[&head]);
         let at = self.work.edit.place(at);
         let bytes = self.work.apply(message.bytes());
         let place = (at, at + head.len());
-        let called = (opening.region, opening.project);
-        let last = targets.is_empty() && !self.may_move(opening.serving.as_ref(), called, first.serial, 1);
-        let until = self.until(self.now, opening.method, last);
-        Some((self.launch(target, transport, leaves, first.slot, nonce, bytes, opening.method, until), place))
+        let called = (facts.region, facts.project);
+        let last = targets.is_empty() && !self.may_move(facts.serving.as_ref(), called, first.serial, 1);
+        let until = self.until(self.now, facts.method, last);
+        Some((self.launch(target, transport, leaves, first.slot, nonce, bytes, facts.method, until), place))
     }
 
     /// Forwards without a transaction: the ACK of a 2xx. The branch is the same for the same ACK.
@@ -187,7 +187,7 @@ impl Env<'_> {
         request: &Request<'_>,
         peer: &Peer,
         region: RegionId,
-        round: u32,
+        loop_hash: u32,
         targets: &mut TargetSet,
     ) -> Option<()> {
         rewrite::common(message, request, peer.addr(), &mut self.work.edit);
@@ -197,7 +197,7 @@ impl Env<'_> {
             rewrite::measure(message, &mut self.work.edit);
         }
         let nonce = self.keys.branch(&[request.via.branch.unwrap_or_default(), request.call_id, &request.cseq.to_le_bytes()]);
-        let branch = Branch { shard: self.shard, slot: NO_SLOT, nonce, round };
+        let branch = Branch { shard: self.shard, slot: NO_SLOT, nonce, loop_hash };
         let head = self.head(peer, leaves, branch, None, false);
         self.work.edit.insert(rewrite::head_place(message), &[&head]);
         let bytes = self.work.apply(message.bytes());
@@ -221,14 +221,14 @@ impl Env<'_> {
         let message = Message::datagram(sent).ok();
         let id = message.as_ref().and_then(|message| Some(message.value(message.first(Name::CallId)?)));
         let made = transaction.earlier.len().saturating_add(1);
-        let mut call = Call {
+        let mut call = MovingCall {
             region: transaction.region,
             project: transaction.project,
             trunk: transaction.trunk,
             id: id.unwrap_or_default(),
             serial: transaction.serial,
             made,
-            relay: transaction.moored.map(|moored| moored.relay),
+            relay: transaction.call_relay.map(|call_relay| call_relay.relay),
             serving: &mut transaction.serving,
             token: &mut transaction.token,
         };
@@ -243,7 +243,7 @@ impl Env<'_> {
         }
         let count = transaction.earlier.len() as u64 + 1;
         let nonce = self.nonce(transaction.serial, target.fenced.addr(), count);
-        let branch = Branch { shard: self.shard, slot, nonce, round: transaction.round };
+        let branch = Branch { shard: self.shard, slot, nonce, loop_hash: transaction.loop_hash };
         let mut head = self.head(&peer, leaves, branch, transaction.token.as_ref(), message.as_ref().is_some_and(is_secure));
         if let Some(serving) = &transaction.serving {
             let row = serving.row(self.config, transaction.region, transaction.project, transaction.trunk);

@@ -7,7 +7,7 @@ use crate::core::keys::{read_hex, write_hex};
 
 /// The magic cookie (RFC 3261 8.1.1.7).
 const COOKIE: &[u8] = b"z9hG4bK";
-/// Cookie, shard, slot, nonce, round.
+/// Cookie, shard, slot, nonce, loop_hash.
 const LENGTH: usize = 7 + 1 + 8 + 16 + 8;
 /// The slot of a branch without a transaction: a 2xx ACK, which is forwarded statelessly.
 pub(crate) const NO_SLOT: u32 = u32::MAX;
@@ -26,7 +26,7 @@ pub(crate) struct Branch {
     /// What nobody else can know.
     pub(crate) nonce: u64,
     /// The request's routing, hashed: the same when it comes back unchanged.
-    pub(crate) round: u32,
+    pub(crate) loop_hash: u32,
 }
 
 impl Branch {
@@ -37,11 +37,11 @@ impl Branch {
         cookie.copy_from_slice(COOKIE);
         let (shard, rest) = rest.split_at_mut(1);
         let (slot, rest) = rest.split_at_mut(8);
-        let (nonce, round) = rest.split_at_mut(16);
+        let (nonce, loop_hash) = rest.split_at_mut(16);
         shard.fill(if self.shard < 10 { b'0' + self.shard } else { b'a' + (self.shard - 10) % 26 });
         write_hex(u64::from(self.slot), slot);
         write_hex(self.nonce, nonce);
-        write_hex(u64::from(self.round), round);
+        write_hex(u64::from(self.loop_hash), loop_hash);
         text
     }
 
@@ -50,7 +50,7 @@ impl Branch {
         let rest = text.strip_prefix(COOKIE).filter(|rest| rest.len() == LENGTH - 7)?;
         let (shard, rest) = rest.split_first()?;
         let (slot, rest) = rest.split_at_checked(8)?;
-        let (nonce, round) = rest.split_at_checked(16)?;
+        let (nonce, loop_hash) = rest.split_at_checked(16)?;
         let shard = match shard {
             b'0'..=b'9' => shard - b'0',
             b'a'..=b'z' => shard - b'a' + 10,
@@ -60,7 +60,7 @@ impl Branch {
             shard,
             slot: u32::try_from(read_hex(slot)?).ok()?,
             nonce: read_hex(nonce)?,
-            round: u32::try_from(read_hex(round)?).ok()?,
+            loop_hash: u32::try_from(read_hex(loop_hash)?).ok()?,
         })
     }
 }
@@ -71,7 +71,7 @@ mod tests {
 
     #[test]
     fn reads_what_it_writes_and_nothing_else() {
-        let branch = Branch { shard: 11, slot: 77, nonce: 0x0123_4567_89ab_cdef, round: 0xffff_0001 };
+        let branch = Branch { shard: 11, slot: 77, nonce: 0x0123_4567_89ab_cdef, loop_hash: 0xffff_0001 };
         let text = branch.text();
         assert_eq!(Branch::read(&text), Some(branch));
         assert_eq!(Branch::read(b"z9hG4bK1234"), None);

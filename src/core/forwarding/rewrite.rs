@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use crate::config::{Config, ListenerId, RegionId, Transport};
 use crate::core::forwarding::branch::Branch;
-use crate::core::media_relay::Anchored;
+use crate::core::media_relay::MediaSwap;
 use crate::core::transaction::Token;
 use crate::sip::edit::Edit;
 use crate::sip::number::decimal;
@@ -21,7 +21,7 @@ pub(crate) struct Work {
     pub(crate) edit: Edit,
     pub(crate) buffer: Vec<u8>,
     /// What goes on of the response at hand.
-    pub(crate) anchored: Anchored,
+    pub(crate) swap: MediaSwap,
 }
 
 impl Work {
@@ -187,8 +187,8 @@ pub(crate) fn measure(message: &Message<'_>, edit: &mut Edit) {
 
 /// Puts a relay's session description into the place of what came, and its length into Content-Length. The one place where a body
 /// changes; where there is no Content-Length the datagram's end tells, or [`measure`].
-pub(crate) fn anchor(message: &Message<'_>, anchored: &Anchored, edit: &mut Edit) {
-    let Anchored::At(_, place, sdp) = anchored else { return };
+pub(crate) fn anchor(message: &Message<'_>, swap: &MediaSwap, edit: &mut Edit) {
+    let MediaSwap::At(_, place, sdp) = swap else { return };
     edit.splice(place.clone(), &[sdp]);
     if let Some(header) = message.first(Name::ContentLength) {
         let length = edit.length_of(&message.body_range()).to_string();

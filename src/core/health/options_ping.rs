@@ -33,11 +33,11 @@ pub(crate) struct Probe {
     pub(crate) listener: ListenerId,
     bytes: Bytes,
     pub(crate) sent: Instant,
-    state: State,
+    state: ProbeState,
 }
 
 #[derive(Debug)]
-enum State {
+enum ProbeState {
     /// Waits for an answer.
     Open { resend: Option<Resend>, until: Instant },
     /// Answered or given up.
@@ -45,7 +45,7 @@ enum State {
 }
 
 /// What a target's clock asks for.
-enum Due {
+enum ProbeDue {
     Nothing,
     Begin,
     Resend(Send),
@@ -55,28 +55,28 @@ enum Due {
 impl Probe {
     /// Whether an answer is waited for.
     pub(crate) fn is_open(&self) -> bool {
-        matches!(self.state, State::Open { .. })
+        matches!(self.state, ProbeState::Open { .. })
     }
 
     /// When it is repeated or given up.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         match &self.state {
-            State::Open { resend, until } => Some(resend.map_or(*until, |resend| resend.at.min(*until))),
-            State::Closed => None,
+            ProbeState::Open { resend, until } => Some(resend.map_or(*until, |resend| resend.at.min(*until))),
+            ProbeState::Closed => None,
         }
     }
 
-    fn due(&mut self, now: Instant) -> Due {
-        let State::Open { resend, until } = &mut self.state else { return Due::Nothing };
+    fn due(&mut self, now: Instant) -> ProbeDue {
+        let ProbeState::Open { resend, until } = &mut self.state else { return ProbeDue::Nothing };
         if *until <= now {
-            return Due::Silent(self.sent);
+            return ProbeDue::Silent(self.sent);
         }
         match resend.as_mut().filter(|resend| resend.at <= now) {
             Some(resend) => {
                 resend.double(Duration::MAX);
-                Due::Resend(self.send())
+                ProbeDue::Resend(self.send())
             }
-            None => Due::Nothing,
+            None => ProbeDue::Nothing,
         }
     }
 
@@ -103,14 +103,14 @@ impl Core {
         while let Some(at) = self.health.next_due(now) {
             self.health.risen(now, at, out);
             match self.health.probe_due(now, at) {
-                Due::Nothing => {}
-                Due::Resend(send) => out.push(Output::Send(send)),
-                Due::Begin => {
+                ProbeDue::Nothing => {}
+                ProbeDue::Resend(send) => out.push(Output::Send(send)),
+                ProbeDue::Begin => {
                     let Self { config, keys, names, shard, health, .. } = self;
                     let send = Making { config, keys, names, shard: *shard }.begin(now, at, health);
                     out.extend(send.map(Output::Send));
                 }
-                Due::Silent(sent) => self.health.probe_failed(now, at, sent, Failure::Silent, out),
+                ProbeDue::Silent(sent) => self.health.probe_failed(now, at, sent, Failure::Silent, out),
             }
             self.health.arm(at);
         }
@@ -151,10 +151,10 @@ impl Healths {
         self.due.first().filter(|&&(when, _)| when <= now).map(|&(_, at)| at)
     }
 
-    fn probe_due(&mut self, now: Instant, at: usize) -> Due {
-        let Some(entry) = self.entries.get_mut(at) else { return Due::Nothing };
-        match entry.probe.as_mut().map_or(Due::Nothing, |probe| probe.due(now)) {
-            Due::Nothing if entry.next.is_some_and(|next| next <= now) => Due::Begin,
+    fn probe_due(&mut self, now: Instant, at: usize) -> ProbeDue {
+        let Some(entry) = self.entries.get_mut(at) else { return ProbeDue::Nothing };
+        match entry.probe.as_mut().map_or(ProbeDue::Nothing, |probe| probe.due(now)) {
+            ProbeDue::Nothing if entry.next.is_some_and(|next| next <= now) => ProbeDue::Begin,
             due => due,
         }
     }
@@ -172,7 +172,7 @@ impl Healths {
             return self.close(now, at);
         }
         // It is there; what it thinks of calls is still to come.
-        if let Some(Probe { state: State::Open { resend, .. }, .. }) =
+        if let Some(Probe { state: ProbeState::Open { resend, .. }, .. }) =
             self.entries.get_mut(at).and_then(|entry| entry.probe.as_mut())
         {
             *resend = None;
@@ -197,7 +197,7 @@ impl Healths {
         let interval = self.interval();
         let Some(entry) = self.entries.get_mut(at) else { return };
         if let Some(probe) = &mut entry.probe {
-            probe.state = State::Closed;
+            probe.state = ProbeState::Closed;
             let next = if entry.state == Health::Down { entry.trial } else { probe.sent + interval };
             entry.next = Some(next.max(now));
         }
@@ -235,7 +235,7 @@ impl Making<'_> {
         let nonce = self.keys.probe(number, 0);
         let bytes = self.options(from, listener, to, transport, number, nonce);
         let resend = (!transport.reliable()).then(|| Resend::after(now, &self.config.timers));
-        let state = State::Open { resend, until: now + time };
+        let state = ProbeState::Open { resend, until: now + time };
         let server = entry.server.clone();
         let probe = Probe { nonce, to, transport, server, listener, bytes, sent: now, state };
         if entry.state == Health::Down {
@@ -251,7 +251,7 @@ impl Making<'_> {
         let hostname = &self.config.region(from).hostname;
         let parameter = transport.parameter();
         let uri = format!("sip:{}{parameter}", to.addr());
-        let branch = Branch { shard: self.shard, slot: PROBE_SLOT, nonce, round: 0 };
+        let branch = Branch { shard: self.shard, slot: PROBE_SLOT, nonce, loop_hash: 0 };
         // Nobody called a listener here: one that is bound to a wildcard address goes by its region's hostname.
         let called = match self.config.listener(listener).addr {
             std::net::SocketAddr::V4(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),

@@ -10,7 +10,7 @@ use crate::config::{Config, Hop, RegionId, Transport};
 use crate::core::health::{Entry, Healths, Place};
 use crate::core::io::Health;
 use crate::core::reload::renumber::Moved;
-use crate::dns::Targets;
+use crate::dns::Resolved;
 use crate::fence::Fence;
 
 /// Targets watched; whatever there is beyond counts as up, always.
@@ -21,12 +21,12 @@ const FIRST_PROBES: Duration = Duration::from_secs(1);
 
 impl Healths {
     /// Names resolve otherwise: what is named still keeps what is known of it.
-    pub(crate) fn retarget(&mut self, now: Instant, config: &Config, targets: &Targets) {
+    pub(crate) fn retarget(&mut self, now: Instant, config: &Config, targets: &Resolved) {
         self.rebuild(now, config, targets);
     }
 
     /// Another configuration: what it names too keeps what is known of it.
-    pub(crate) fn reconfigure(&mut self, now: Instant, config: &Config, targets: &Targets, moved: &Moved) {
+    pub(crate) fn reconfigure(&mut self, now: Instant, config: &Config, targets: &Resolved, moved: &Moved) {
         self.rules.clone_from(&config.health);
         self.try_for = config.timers.try_for;
         for entry in &mut self.entries {
@@ -49,7 +49,7 @@ impl Healths {
     }
 
     /// Watches what is named now.
-    fn rebuild(&mut self, now: Instant, config: &Config, targets: &Targets) {
+    fn rebuild(&mut self, now: Instant, config: &Config, targets: &Resolved) {
         let before = std::mem::take(&mut self.entries);
         let mut known: HashMap<Place, Entry> = before.into_iter().map(|entry| (entry.place, entry)).collect();
         self.places.clear();
@@ -71,7 +71,7 @@ impl Healths {
         config: &Config,
         of: &Watched<'_>,
         hop: Hop,
-        targets: &Targets,
+        targets: &Resolved,
         known: &mut HashMap<Place, Entry>,
     ) {
         let literal = match hop {

@@ -14,7 +14,8 @@ use crate::config::{self, Config, MAX_RELAYS, RegionId, Transport};
 use crate::core::Core;
 use crate::core::health::FIRST_TRIAL;
 use crate::core::io::{
-    Anchor, Ask, Asked, Call, Command, Exchange, Failure, Health, Note, Output, Reply, TargetStatus, Unanswered,
+    CallKey, Failure, Health, Note, Output, RelayBody, RelayOutcome, RelayReply, RelayRequest, RelayRequestId, RelayVerb,
+    TargetStatus, Unanswered,
 };
 use crate::core::keys::{Keyed, Keys};
 use crate::fence::{Fence, Networks};
@@ -33,7 +34,7 @@ pub(crate) type Choice = ArrayVec<SocketAddr, MAX_RELAYS>;
 #[derive(Debug)]
 pub(crate) struct Relays {
     rules: config::Health,
-    entries: Vec<Entry>,
+    entries: Vec<RelayState>,
     waiting: HashMap<u128, Waiting, Keyed>,
     behind: usize,
     /// What the next message to be handed in has waited for.
@@ -47,7 +48,7 @@ pub(crate) struct Relays {
 }
 
 #[derive(Debug)]
-struct Entry {
+struct RelayState {
     region: RegionId,
     addr: SocketAddr,
     up: bool,
@@ -91,12 +92,12 @@ impl Relays {
     /// Another configuration: what is named still keeps what is known of it.
     pub(crate) fn reconfigure(&mut self, now: Instant, config: &Config) {
         self.rules.clone_from(&config.health);
-        let mut before: HashMap<SocketAddr, Entry> = self.entries.drain(..).map(|entry| (entry.addr, entry)).collect();
+        let mut before: HashMap<SocketAddr, RelayState> = self.entries.drain(..).map(|entry| (entry.addr, entry)).collect();
         for (region, of) in (0..).map(RegionId).zip(&config.regions).filter(|(_, region)| region.served || region.leaving) {
             for &addr in &of.relays {
                 let fresh = || {
                     let (heard, failure, wait, next) = (None, None, FIRST_TRIAL, None);
-                    Entry { region, addr, up: true, since: now, heard, failure, wait, next }
+                    RelayState { region, addr, up: true, since: now, heard, failure, wait, next }
                 };
                 let mut entry = before.remove(&addr).unwrap_or_else(fresh);
                 entry.region = region;
@@ -126,13 +127,13 @@ impl Relays {
     }
 
     /// Whether an earlier message of a call waits. There is mostly none at all.
-    pub(crate) fn holds(&self, keys: &Keys, call_id: &[u8]) -> Option<Call> {
+    pub(crate) fn holds(&self, keys: &Keys, call_id: &[u8]) -> Option<CallKey> {
         let key = (!self.waiting.is_empty()).then(|| keys.waiting(call_id))?;
-        self.waiting.contains_key(&key).then_some(Call(key))
+        self.waiting.contains_key(&key).then_some(CallKey(key))
     }
 
     /// A message is to wait behind; `false`: there is no room.
-    pub(crate) fn queue(&mut self, call: Call) -> bool {
+    pub(crate) fn queue(&mut self, call: CallKey) -> bool {
         let room = self.behind < BEHIND;
         let Some(waiting) = self.waiting.get_mut(&call.0).filter(|waiting| room && waiting.behind < BEHIND_ONE) else {
             return false;
@@ -143,7 +144,7 @@ impl Relays {
     }
 
     /// A message begins to wait; `false`: there is no room.
-    pub(crate) fn wait(&mut self, call: Call, cookie: u128, tried: Choice) -> bool {
+    pub(crate) fn wait(&mut self, call: CallKey, cookie: u128, tried: Choice) -> bool {
         let room = self.waiting.len() < CALLS;
         if room {
             self.waiting.insert(call.0, Waiting { cookie, tried, behind: 0 });
@@ -193,7 +194,7 @@ impl Relays {
     /// How the relays stand.
     pub(crate) fn status(&self) -> impl Iterator<Item = TargetStatus> {
         self.entries.iter().map(|entry| {
-            let &Entry { region, addr, up, since, heard, failure, .. } = entry;
+            let &RelayState { region, addr, up, since, heard, failure, .. } = entry;
             let state = if up { Health::Up } else { Health::Down };
             TargetStatus { region, addr, transport: Transport::Udp, state, since, heard, failure, relay: true }
         })
@@ -204,8 +205,8 @@ impl Relays {
         &mut self,
         now: Instant,
         config: &Config,
-        exchange: Exchange,
-        reply: &Result<Reply, Unanswered>,
+        exchange: RelayRequestId,
+        reply: &Result<RelayReply, Unanswered>,
         out: &mut Vec<Output>,
     ) {
         let entry = self.entries.iter_mut().find(|entry| entry.addr == exchange.relay);
@@ -215,18 +216,18 @@ impl Relays {
             None => (None, &Networks::default()),
         };
         let (result, sdp) = match reply {
-            Ok(Reply::Done(sdp)) if exchange.call.is_some() => match sdp {
-                Some(sdp) if sdp::judge(sdp, |ip| networks.contains(ip)).is_ok() => (Some(Asked::Ok), Some(sdp.clone())),
-                Some(_) => (Some(Asked::Outside), None),
-                None => (Some(Asked::Error), None),
+            Ok(RelayReply::Done(sdp)) if exchange.call.is_some() => match sdp {
+                Some(sdp) if sdp::judge(sdp, |ip| networks.contains(ip)).is_ok() => (Some(RelayOutcome::Ok), Some(sdp.clone())),
+                Some(_) => (Some(RelayOutcome::Outside), None),
+                None => (Some(RelayOutcome::Error), None),
             },
-            Ok(Reply::Done(_)) => (Some(Asked::Ok), None),
-            Ok(Reply::Refused) => (Some(Asked::Error), None),
-            Err(Unanswered::Silent | Unanswered::Unreachable) => (Some(Asked::Timeout), None),
+            Ok(RelayReply::Done(_)) => (Some(RelayOutcome::Ok), None),
+            Ok(RelayReply::Refused) => (Some(RelayOutcome::Error), None),
+            Err(Unanswered::Silent | Unanswered::Unreachable) => (Some(RelayOutcome::Timeout), None),
             Err(Unanswered::Unasked) => (None, None),
         };
         if let (Some(region), Some(result)) = (region, result) {
-            out.push(Output::Note(Note::Asked { region, ask: exchange.ask, result }));
+            out.push(Output::Note(Note::RelayAsked { region, verb: exchange.ask, result }));
         }
         if let Some(entry) = entry {
             let was_up = entry.up;
@@ -238,7 +239,7 @@ impl Relays {
                 }
                 Err(Unanswered::Unasked) => {}
             }
-            if entry.next.is_none() && (exchange.ask == Ask::Ping || !was_up) {
+            if entry.next.is_none() && (exchange.ask == RelayVerb::Ping || !was_up) {
                 entry.next = if entry.up { self.rules.interval.map(|interval| now + interval) } else { Some(now + entry.wait) };
             }
             self.arm();
@@ -259,7 +260,7 @@ impl Relays {
     }
 }
 
-impl Entry {
+impl RelayState {
     /// Whatever it said: it is there.
     fn answered(&mut self, now: Instant, out: &mut Vec<Output>) {
         self.heard = Some(now);
@@ -270,12 +271,12 @@ impl Entry {
     }
 
     /// It said nothing: it is down, and asked again a second later, then half as often each time.
-    fn failed(&mut self, now: Instant, failure: Failure, ask: Ask, back_off: Duration, out: &mut Vec<Output>) {
+    fn failed(&mut self, now: Instant, failure: Failure, ask: RelayVerb, back_off: Duration, out: &mut Vec<Output>) {
         self.failure = Some(failure);
         if self.up {
             (self.up, self.since, self.wait) = (false, now, FIRST_TRIAL);
             out.push(Output::Note(Note::Relay { region: self.region, addr: self.addr, failure: Some(failure) }));
-        } else if ask == Ask::Ping {
+        } else if ask == RelayVerb::Ping {
             self.wait = (self.wait * 2).min(back_off);
         } else {
             return;
@@ -286,11 +287,11 @@ impl Entry {
 
 impl Core {
     /// A relay has answered, or has not.
-    pub(crate) fn anchored(
+    pub(crate) fn swap(
         &mut self,
         now: Instant,
-        exchange: Exchange,
-        reply: &Result<Reply, Unanswered>,
+        exchange: RelayRequestId,
+        reply: &Result<RelayReply, Unanswered>,
         out: &mut Vec<Output>,
     ) {
         self.relays.ended(now, &self.config, exchange, reply, out);
@@ -306,9 +307,9 @@ impl Core {
             entry.next = None;
             let Ok(relay) = Fence::of_region(&config.region(entry.region).networks).admit(entry.addr) else { continue };
             relays.numbered += 1;
-            let cookie = keys.exchange(&[Ask::Ping.label().as_bytes(), &relays.numbered.to_le_bytes()]);
-            let exchange = Exchange { call: None, relay: entry.addr, ask: Ask::Ping, cookie };
-            out.push(Output::Anchor(Anchor { relay, exchange, command: Command::Ping }));
+            let cookie = keys.exchange(&[RelayVerb::Ping.label().as_bytes(), &relays.numbered.to_le_bytes()]);
+            let exchange = RelayRequestId { call: None, relay: entry.addr, ask: RelayVerb::Ping, cookie };
+            out.push(Output::Relay(RelayRequest { relay, exchange, command: RelayBody::Ping }));
         }
         relays.arm();
     }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::config::NextHop;
 use crate::core::keys::Keys;
-use crate::core::memory::refused_calls::Lately;
+use crate::core::memory::refused_calls::Recent;
 use crate::core::routing::target::MAX_ATTEMPTS;
 use crate::dns::Server;
 
@@ -14,7 +14,7 @@ use crate::dns::Server;
 const NAMES: usize = 1024;
 /// Servers remembered of one name: as many as a resolution can have.
 const SERVERS: usize = 32;
-/// The shortest and longest time that an answer holds. The longest is how long [`Lately`] remembers anything.
+/// The shortest and longest time that an answer holds. The longest is how long [`Recent`] remembers anything.
 const SHORTEST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(60);
 /// The longest time that it holds that there is no server: a name that could not be resolved may be in order again.
@@ -22,12 +22,12 @@ const LONGEST_NOTHING: Duration = Duration::from_secs(5);
 
 /// The next hop of a request is a name of which nothing is known: it is to be asked for, and the request to be handed in again.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Unknown(pub(crate) NextHop);
+pub(crate) struct UnknownName(pub(crate) NextHop);
 
 /// The answers by keyed hash of the next hop.
 #[derive(Debug)]
-pub(crate) struct Asked {
-    answers: Lately<Answer>,
+pub(crate) struct NameCache {
+    answers: Recent<Answer>,
 }
 
 #[derive(Debug)]
@@ -36,9 +36,9 @@ struct Answer {
     servers: Box<[Server]>,
 }
 
-impl Asked {
+impl NameCache {
     pub(crate) fn new() -> Self {
-        Self { answers: Lately::new(NAMES) }
+        Self { answers: Recent::new(NAMES) }
     }
 
     /// Remembers what a next hop resolves to; no servers: nothing, or nothing that could be found out.
@@ -70,7 +70,7 @@ mod tests {
         let next_hop = |port| NextHop { host: "a.example.net".to_owned(), port: Some(port), transport: None, secure: false };
         let server =
             |addresses| Server { rank: 0, weight: 0, transport: None, addresses: vec![([127, 0, 0, 1], 5060).into(); addresses] };
-        let mut asked = Asked::new();
+        let mut asked = NameCache::new();
         for (servers, hold, holds) in [
             (vec![], Duration::ZERO, SHORTEST),
             (vec![], Duration::from_secs(30), LONGEST_NOTHING),

@@ -22,7 +22,7 @@ pub(crate) enum Pace {
 
 /// The sources seen lately. Two generations: when the young one is full it becomes the old one, and what was old is forgotten.
 #[derive(Debug)]
-pub(crate) struct Paces {
+pub(crate) struct RateLimit {
     young: HashMap<IpAddr, Pair>,
     old: HashMap<IpAddr, Pair>,
     half: usize,
@@ -38,7 +38,7 @@ struct Pair {
 /// How far ahead of its time a source may be: a second's worth of requests at once.
 const BURST: Duration = Duration::from_secs(1);
 
-impl Paces {
+impl RateLimit {
     /// Remembers up to `sources` sources.
     pub(crate) fn new(sources: usize) -> Self {
         Self { young: HashMap::new(), old: HashMap::new(), half: (sources / 2).max(1) }
@@ -85,7 +85,7 @@ mod tests {
 
     #[test]
     fn serves_the_rate_tells_as_many_and_drops_the_rest() {
-        let (mut paces, start, ip) = (Paces::new(10), Instant::now(), IpAddr::from([192, 0, 2, 1]));
+        let (mut paces, start, ip) = (RateLimit::new(10), Instant::now(), IpAddr::from([192, 0, 2, 1]));
         let mut counts = [0; 3];
         for _ in 0..50 {
             counts[paces.pace(start, ip, 10) as usize] += 1;
@@ -97,14 +97,14 @@ mod tests {
 
     #[test]
     fn steady_overload_still_serves_the_rate() {
-        let (mut paces, start, ip) = (Paces::new(10), Instant::now(), IpAddr::from([192, 0, 2, 1]));
+        let (mut paces, start, ip) = (RateLimit::new(10), Instant::now(), IpAddr::from([192, 0, 2, 1]));
         let served = (0..4000).filter(|at| paces.pace(start + Duration::from_millis(*at), ip, 10) == Pace::Within).count();
         assert!((45..=50).contains(&served), "{served}");
     }
 
     #[test]
     fn memory_is_bounded() {
-        let (mut paces, start) = (Paces::new(100), Instant::now());
+        let (mut paces, start) = (RateLimit::new(100), Instant::now());
         for at in 0..10_000_u32 {
             paces.pace(start, IpAddr::V4(at.into()), 10);
         }

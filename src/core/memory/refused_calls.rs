@@ -15,7 +15,7 @@ const KEEP: Duration = Duration::from_secs(60);
 
 /// What a call was told, so that it is told the same again: the carrier retries although it was told not to.
 #[derive(Clone, Debug)]
-pub(crate) struct Told {
+pub(crate) struct RefusedCall {
     /// The status code.
     pub(crate) code: u16,
     /// Why.
@@ -30,7 +30,7 @@ pub(crate) struct Told {
     pub(crate) request: u128,
 }
 
-impl Told {
+impl RefusedCall {
     /// What a refusal comes to on the wire: its code and the rows that explain it, for this request.
     pub(crate) fn of(refusal: &Refusal, code: u16, rows: Vec<u8>, request: u128) -> Self {
         let &Refusal { reason, project, trunk, detail: _ } = refusal;
@@ -40,13 +40,13 @@ impl Told {
 
 /// A bounded memory of the last minute, by keyed hash. Two generations: when the younger one is full the older one is forgotten.
 #[derive(Debug)]
-pub(crate) struct Lately<T> {
+pub(crate) struct Recent<T> {
     young: HashMap<u128, (Instant, T), Keyed>,
     old: HashMap<u128, (Instant, T), Keyed>,
     half: usize,
 }
 
-impl<T> Lately<T> {
+impl<T> Recent<T> {
     /// Remembers up to `most` things.
     pub(crate) fn new(most: usize) -> Self {
         Self { young: HashMap::default(), old: HashMap::default(), half: (most / 2).max(1) }
@@ -78,7 +78,7 @@ mod tests {
 
     #[test]
     fn forgets_after_a_minute_and_when_full() {
-        let (mut lately, start) = (Lately::new(4), Instant::now());
+        let (mut lately, start) = (Recent::new(4), Instant::now());
         lately.put(start, 1, ());
         assert!(lately.get(start + Duration::from_secs(59), 1).is_some());
         assert!(lately.get(start + KEEP, 1).is_none());

@@ -13,20 +13,20 @@ use crate::core::Core;
 use crate::core::forwarding::rewrite::Names;
 use crate::core::io::Arrival;
 use crate::core::keys::Keys;
-use crate::core::memory::refused_calls::{Lately, Told};
+use crate::core::memory::refused_calls::{Recent, RefusedCall};
 use crate::core::reload::renumber::Moved;
 use crate::core::routing::route_token::Tokens;
-use crate::dns::Targets;
+use crate::dns::Resolved;
 
 /// What is exchanged.
 #[derive(Debug)]
 pub struct Change {
     config: Arc<Config>,
-    targets: Arc<Targets>,
+    targets: Arc<Resolved>,
     keys: Keys,
     tokens: Tokens,
     names: Names,
-    repeats: Lately<Told>,
+    repeats: Recent<RefusedCall>,
     moved: Moved,
 }
 
@@ -36,10 +36,10 @@ impl Change {
     pub fn between(old: &Config, new: Arc<Config>, seed: [u8; 16]) -> Self {
         let keys = crate::core::keys_of(&new, seed);
         Self {
-            targets: Arc::new(Targets::unknown(new.names.len())),
+            targets: Arc::new(Resolved::unknown(new.names.len())),
             tokens: Tokens::of(&new, &keys),
             names: Names::of(&new),
-            repeats: Lately::new(new.limits.repeats),
+            repeats: Recent::new(new.limits.repeats),
             moved: Moved::between(old, &new),
             config: new,
             keys,
@@ -47,7 +47,7 @@ impl Change {
     }
 
     /// What its names resolve to.
-    pub fn aim(&mut self, targets: Arc<Targets>) {
+    pub fn aim(&mut self, targets: Arc<Resolved>) {
         self.targets = targets;
     }
 
@@ -87,7 +87,7 @@ impl Core {
             let clients = std::iter::once(&transaction.client).chain(&transaction.earlier);
             needed.listeners.extend(clients.map(|client| client.listener));
         }
-        needed.listeners.extend(self.farewells.listeners());
+        needed.listeners.extend(self.byes.listeners());
         needed.listeners.extend(self.health.listeners());
         needed.regions.retain(|&id| self.config.region(id).leaving);
         needed.listeners.retain(|&id| self.config.listener(id).leaving);
@@ -105,7 +105,7 @@ impl Core {
             transaction.client.listener == id || transaction.earlier.iter().any(|client| client.listener == id)
         };
         self.table.iter().any(|transaction| transaction.server.peer.listener() == id || clients(transaction))
-            || self.farewells.listeners().any(|listener| listener == id)
+            || self.byes.listeners().any(|listener| listener == id)
     }
 
     /// Another configuration: open transactions go on under its numbers, what was remembered under the old rules is forgotten.
@@ -114,7 +114,7 @@ impl Core {
         for (_, transaction) in self.table.iter_mut() {
             moved.renumber(transaction);
         }
-        self.farewells.renumber(moved);
+        self.byes.renumber(moved);
         std::mem::swap(&mut self.keys, keys);
         std::mem::swap(&mut self.tokens, tokens);
         std::mem::swap(&mut self.names, names);

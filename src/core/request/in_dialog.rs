@@ -8,16 +8,16 @@ use crate::config::{Config, Transport};
 use crate::core::Core;
 use crate::core::forwarding::rewrite;
 use crate::core::io::{Outcome, Output, Verdict};
-use crate::core::media_relay::{Mooring, Pending};
+use crate::core::media_relay::{Pending, Relayed};
 use crate::core::request::{Case, uri_range, verdict};
-use crate::core::routing::route_set::{self, Way};
+use crate::core::routing::route_set::{self, RouteSet};
 use crate::core::routing::route_token::Vouched;
 use crate::core::routing::target::{self, Book, Found, Order};
 use crate::core::rules::admit::{Refusal, shown};
 use crate::core::rules::media::{Part, Ruling, Side, Speaker};
 use crate::core::rules::refusal;
 use crate::core::rules::trace::{Mark, Test, around, trunk_name};
-use crate::core::transaction::Opening;
+use crate::core::transaction::CallFacts;
 use crate::fence::Fence;
 use crate::reason::Reason;
 
@@ -26,21 +26,21 @@ impl Core {
     pub(crate) fn inside(&mut self, case: &Case<'_, '_>, out: &mut Vec<Output>) -> Result<Outcome, Pending> {
         let nobody = |reason, detail| Refusal { reason, project: None, trunk: None, detail };
         let Some(way) = self.way(case) else {
-            case.account.note(Test::Dialog, Mark::Unmet, || {
+            case.trace.note(Test::Dialog, Mark::Fail, || {
                 ("Route".to_owned(), "a route token signed for this Call-ID by this region's key".to_owned())
             });
             return Ok(self.refuse(case, &nobody(Reason::ForgedRoute, "no valid route token of this dialog".to_owned()), out));
         };
         let config = self.config.clone();
         let trunk = config.trunk(way.vouched.trunk);
-        case.account.note(Test::Dialog, Mark::Met, || {
+        case.trace.note(Test::Dialog, Mark::Pass, || {
             let serving = &config.region(way.vouched.serving).name;
             let what = format!("{}, served by region {serving}", trunk_name(&config, way.vouched.trunk));
             ("route token, valid for this Call-ID".to_owned(), what)
         });
         let refusal = |reason, detail| Refusal { reason, project: Some(trunk.project), trunk: Some(way.vouched.trunk), detail };
         let fence = dialog_fence(&config, case, &way);
-        case.account.note(Test::Dialog, Mark::of(fence.is_some()), || {
+        case.trace.note(Test::Dialog, Mark::of(fence.is_some()), || {
             let ip = case.arrival.from.ip();
             let servers = &config.region(way.vouched.serving).networks;
             let outbound = trunk.outbound.as_ref().map(|outbound| &outbound.networks);
@@ -53,7 +53,7 @@ impl Core {
         if let Some(outcome) = self.unfit(case, out) {
             return Ok(outcome);
         }
-        let order = self.dialog_order(case).telling(case.account);
+        let order = self.dialog_order(case).telling(case.trace);
         let found = target::find_uri(&way.next, way.secure, self.book(case.now), fence, order)?;
         let foreign = match self.dialog_media(case, &way, out) {
             Ok(foreign) => foreign,
@@ -73,45 +73,50 @@ impl Core {
         if self.is_crammed() {
             return Ok(self.refuse(case, &refusal(Reason::Overloaded, "too many open transactions".to_owned()), out));
         }
-        let mooring = self.split(case.now, out).0.moor(case, (trunk.project, way.vouched.trunk), way.vouched.relay)?;
-        let (moored, anchored) = match mooring {
-            Mooring::Fast(moored, anchored) => (moored, anchored),
-            Mooring::Denied(reason, detail) => {
+        let mooring = self.split(case.now, out).0.relay_offer(case, (trunk.project, way.vouched.trunk), way.vouched.relay)?;
+        let (call_relay, swap) = match mooring {
+            Relayed::Fast(call_relay, swap) => (call_relay, swap),
+            Relayed::Denied(reason, detail) => {
                 return Ok(self.refuse_488(case, &refusal(reason, detail), out));
             }
         };
-        if let Some(reason) = foreign.or_else(|| anchored.shadow()) {
+        if let Some(reason) = foreign.or_else(|| swap.shadow()) {
             out.push(verdict(case.region(), Some(trunk.project), Some(way.vouched.trunk), Verdict::Shadow, reason));
         }
         self.work.edit.clear();
-        rewrite::anchor(case.message, &anchored, &mut self.work.edit);
+        rewrite::anchor(case.message, &swap, &mut self.work.edit);
         way.edit(case.message, uri_range(case.message), &mut self.work.edit);
         let transport = targets.first().and_then(|target| target.transport).unwrap_or(Transport::Udp);
         let side = way.leave_by.and_then(|hostport| self.names.find(&config, case.region(), hostport, transport));
-        let opening = Opening {
+        let facts = CallFacts {
             region: case.region(),
             asks: asking_side(&config, case, way.vouched),
             project: Some(trunk.project),
             trunk: Some(way.vouched.trunk),
             serving: None,
             method: case.request.method,
-            moored,
+            call_relay,
             token: None,
-            round: self.round(case.message, case.request),
+            loop_hash: self.loop_hash(case.message, case.request),
             since: case.now,
         };
-        if self.open(case, opening, side.unwrap_or(case.arrival.listener), &mut targets, out).is_none() {
+        if self.open(case, facts, side.unwrap_or(case.arrival.listener), &mut targets, out).is_none() {
             return Ok(self.refuse(case, &refusal(Reason::TargetsDown, "no listener reaches the next hop".to_owned()), out));
         }
         Ok(Outcome::Forwarded)
     }
 
     /// Media of a request inside a dialog: refused with 488, so that the call goes on as it was. `Ok`: what would have refused it.
-    fn dialog_media(&mut self, case: &Case<'_, '_>, way: &Way<'_>, out: &mut Vec<Output>) -> Result<Option<Reason>, Outcome> {
+    fn dialog_media(
+        &mut self,
+        case: &Case<'_, '_>,
+        way: &RouteSet<'_>,
+        out: &mut Vec<Output>,
+    ) -> Result<Option<Reason>, Outcome> {
         let config = self.config.clone();
         let speaker = speaker(&config, case, way.vouched);
         let (project, trunk) = (speaker.project, speaker.trunk);
-        match speaker.judge(&config, case.message, case.request.method, Part::Offer, case.account, out) {
+        match speaker.judge(&config, case.message, case.request.method, Part::Offer, case.trace, out) {
             Ruling::Pass => Ok(None),
             Ruling::Shadow(reason) => Ok(Some(reason)),
             Ruling::Foreign(reason, detail) => Err(self.refuse_488(case, &Refusal { reason, project, trunk, detail }, out)),
@@ -123,7 +128,7 @@ impl Core {
         self.refuse_with(case, refusal, 488, rows, out)
     }
 
-    pub(crate) fn way<'a>(&self, case: &Case<'_, 'a>) -> Option<Way<'a>> {
+    pub(crate) fn way<'a>(&self, case: &Case<'_, 'a>) -> Option<RouteSet<'a>> {
         route_set::way(&self.keys, &self.tokens, case.region(), case.message, case.request)
     }
 
@@ -158,7 +163,7 @@ pub(crate) fn speaker(config: &Config, case: &Case<'_, '_>, vouched: Vouched) ->
 
 /// What is inside for a request inside a dialog; `None` if it comes from neither of the dialog's sides: the servers of the region
 /// that has the call, and the trunk. From the trunk only that region's networks are inside; from its servers the trunk's as well.
-pub(crate) fn dialog_fence<'a>(config: &'a Config, case: &Case<'_, '_>, way: &Way<'_>) -> Option<Fence<'a>> {
+pub(crate) fn dialog_fence<'a>(config: &'a Config, case: &Case<'_, '_>, way: &RouteSet<'_>) -> Option<Fence<'a>> {
     let serving = config.region(way.vouched.serving);
     let trunk = config.trunk(way.vouched.trunk);
     let from = case.arrival.from.ip();

@@ -5,10 +5,10 @@
 use crate::config::{Outbound, Transport};
 use crate::core::Core;
 use crate::core::forwarding::rewrite;
-use crate::core::io::{Drop, Note, Outcome, Output, Verdict};
-use crate::core::media_relay::{Mooring, Pending};
+use crate::core::io::{DropCause, Note, Outcome, Output, Verdict};
+use crate::core::media_relay::{Pending, Relayed};
 use crate::core::memory::rate_limit::Pace;
-use crate::core::memory::refused_calls::Told;
+use crate::core::memory::refused_calls::RefusedCall;
 use crate::core::request::{Case, uri_range, verdict};
 use crate::core::routing::region_failover::Serving;
 use crate::core::routing::route_token::Vouched;
@@ -16,7 +16,7 @@ use crate::core::routing::target::{self, Found, Order, TargetSet};
 use crate::core::rules::admit::{self, Admitted, Refusal, Source};
 use crate::core::rules::media::Side;
 use crate::core::rules::refusal;
-use crate::core::transaction::Opening;
+use crate::core::transaction::CallFacts;
 use crate::fence::Fence;
 use crate::reason::{Class, Reason};
 use crate::sip::list;
@@ -37,7 +37,7 @@ impl Core {
             Some(rate) => match self.paces.pace(case.now, case.arrival.from.ip(), rate) {
                 Pace::Within => false,
                 Pace::Over => true,
-                Pace::Flood => return Ok(Outcome::Dropped(Drop::Flood)),
+                Pace::Flood => return Ok(Outcome::Dropped(DropCause::Flood)),
             },
             None => false,
         };
@@ -72,53 +72,58 @@ impl Core {
         };
         let nothing = targets.is_empty();
         let whose = (admitted.project, admitted.trunk);
-        let (moored, anchored) = match self.split(case.now, out).0.moor(case, whose, None)? {
-            Mooring::Fast(moored, anchored) => (moored, anchored),
-            Mooring::Denied(reason, detail) => return Ok(self.refuse(case, &refusal(reason, detail), out)),
+        let (call_relay, swap) = match self.split(case.now, out).0.relay_offer(case, whose, None)? {
+            Relayed::Fast(call_relay, swap) => (call_relay, swap),
+            Relayed::Denied(reason, detail) => return Ok(self.refuse(case, &refusal(reason, detail), out)),
         };
-        let shadow = admitted.shadow.or_else(|| anchored.shadow());
+        let shadow = admitted.shadow.or_else(|| swap.shadow());
         let serving = Serving::by(&config, &self.targets, case.region(), admitted.outbound, secure, shadow);
         serving.spare(&config, admitted.project, &mut targets);
         let uri = outbound.map(|outbound| outward(outbound, case));
         let token = records_route(case.request.method)
             .then(|| {
-                let relay = moored.map(|moored| moored.relay);
+                let relay = call_relay.map(|call_relay| call_relay.relay);
                 let vouched = Vouched { trunk: admitted.trunk, serving: case.region(), relay };
                 self.tokens.sign(&self.keys, case.region(), vouched, case.request.call_id)
             })
             .flatten();
         self.work.edit.clear();
-        rewrite::anchor(case.message, &anchored, &mut self.work.edit);
+        rewrite::anchor(case.message, &swap, &mut self.work.edit);
         if let Some(uri) = uri {
             self.work.edit.splice(uri_range(case.message), &[&uri]);
         }
         let asks = if admitted.outbound { Side::Servers } else { Side::Trunk };
-        let opening = Opening {
+        let facts = CallFacts {
             region: case.region(),
             asks,
             project: Some(admitted.project),
             trunk: Some(admitted.trunk),
             serving: Some(serving),
             method: case.request.method,
-            moored,
+            call_relay,
             token,
-            round: self.round(case.message, case.request),
+            loop_hash: self.loop_hash(case.message, case.request),
             since: case.now,
         };
-        let Some(went) = self.open(case, opening, case.arrival.listener, &mut targets, out) else {
+        let Some(went) = self.open(case, facts, case.arrival.listener, &mut targets, out) else {
             let (reason, detail) = if nothing {
                 (Reason::NoTarget, "next hop resolves to nothing")
             } else {
                 (Reason::TargetsDown, "no listener reaches any target")
             };
-            if let Some(moored) = moored {
+            if let Some(call_relay) = call_relay {
                 let (mut env, _) = self.split(case.now, out);
-                env.release(case.region(), (Some(admitted.project), Some(admitted.trunk)), moored.relay, case.request.call_id);
+                env.release(
+                    case.region(),
+                    (Some(admitted.project), Some(admitted.trunk)),
+                    call_relay.relay,
+                    case.request.call_id,
+                );
             }
             return Ok(self.refuse(case, &refusal(reason, detail.to_owned()), out));
         };
-        if moored.is_some_and(|moored| moored.offered) {
-            out.push(Output::Note(Note::Anchored { region: case.region() }));
+        if call_relay.is_some_and(|call_relay| call_relay.offered) {
+            out.push(Output::Note(Note::MediaRelayed { region: case.region() }));
         }
         let accepted = (went == case.region()).then_some((Verdict::Accept, Reason::InRegion));
         // That it went elsewhere was noted when it did.
@@ -167,7 +172,7 @@ impl Core {
     fn first_targets(&self, case: &Case<'_, '_>, outbound: Option<&Outbound>, secure: bool) -> Found {
         let region = self.config.region(case.region());
         let order =
-            Order::new(&self.health, case.now, self.keys.choice(&self.table.next_serial().to_le_bytes())).telling(case.account);
+            Order::new(&self.health, case.now, self.keys.choice(&self.table.next_serial().to_le_bytes())).telling(case.trace);
         let (hops, fence) = match outbound {
             Some(outbound) => (std::slice::from_ref(&outbound.hop), Fence::of_outbound(&outbound.networks)),
             None => (region.upstream.as_slice(), Fence::of_region(&region.networks)),
@@ -252,7 +257,7 @@ impl Core {
         }
         let call = invite && case.request.to_tag.is_none();
         if call && refusal.reason.class() == Class::Policy {
-            let told = Told::of(refusal, code, rows, self.instance(case));
+            let told = RefusedCall::of(refusal, code, rows, self.instance(case));
             self.repeats.put(case.now, self.keys.call(case.request.call_id, case.request.from_tag), told);
         }
         Outcome::Refused(refusal.reason)

@@ -13,15 +13,15 @@ use crate::core::Core;
 use crate::core::forwarding::attempt::First;
 use crate::core::forwarding::branch::Branch;
 use crate::core::forwarding::rewrite;
-use crate::core::io::{Arrival, Drop, Note, Outcome, Output, Peer, Verdict};
+use crate::core::io::{Arrival, DropCause, Note, Outcome, Output, Peer, Verdict};
 use crate::core::media_relay::Pending;
 use crate::core::memory::rate_limit::Pace;
 use crate::core::request::in_dialog::dialog_fence;
 use crate::core::response::blocked::AckMedia;
 use crate::core::routing::target::{self, Found, TargetSet};
 use crate::core::rules::admit::Source;
-use crate::core::rules::trace::{Account, Mark, Test, somebody};
-use crate::core::transaction::{Opening, Server};
+use crate::core::rules::trace::{Mark, Test, Trace, somebody};
+use crate::core::transaction::{CallFacts, Server};
 use crate::reason::Reason;
 use crate::sip::{Fault, Message, Method, Name, Request, via};
 
@@ -39,7 +39,7 @@ pub(crate) struct Case<'c, 'a> {
     /// The request's identity (RFC 3261 17.2.3).
     pub(crate) key: u128,
     /// Where the tests write down what they compare, if anybody asked.
-    pub(crate) account: &'c Account,
+    pub(crate) trace: &'c Trace,
 }
 
 impl Case<'_, '_> {
@@ -55,7 +55,7 @@ impl Core {
         now: Instant,
         arrival: &Arrival,
         message: &Message<'_>,
-        account: &Account,
+        trace: &Trace,
         out: &mut Vec<Output>,
     ) -> Result<Outcome, Pending> {
         let listener = *self.config.listener(arrival.listener);
@@ -63,7 +63,7 @@ impl Core {
         let ack = matches!(message.start(), crate::sip::Start::Request { method: Method::Ack, .. });
         let source = Source::of(&self.config, listener.region, arrival);
         let unknown = source.is_unknown();
-        account.note(Test::Source, Mark::of(!unknown), || (arrival.from.ip().to_string(), somebody(&self.config, source)));
+        trace.note(Test::Source, Mark::of(!unknown), || (arrival.from.ip().to_string(), somebody(&self.config, source)));
         if unknown && !self.is_near(listener.region, arrival.from.ip()) {
             return Ok(self.stranger(now, arrival, &peer, message, ack, out));
         }
@@ -83,7 +83,7 @@ impl Core {
             message,
             request: &request,
             key: self.key_of(message, &request, request.method),
-            account,
+            trace,
         };
         if unknown && !self.serves(&case) {
             return Ok(self.stranger(now, arrival, &peer, message, ack, out));
@@ -101,7 +101,7 @@ impl Core {
                 let left = arrival.connection.is_none() && self.leaving_to.is_some_and(|until| now < until);
                 // What has waited for a relay meanwhile was read before.
                 if left && !self.relays.has_waited() {
-                    return Ok(Outcome::Dropped(Drop::Successor));
+                    return Ok(Outcome::Dropped(DropCause::Successor));
                 }
                 if self.is_looped(message, &request) {
                     return Ok(self.say(&case, 482, "Loop Detected", b"", out));
@@ -153,7 +153,7 @@ impl Core {
         out: &mut Vec<Output>,
     ) -> Outcome {
         if self.paces.pace(now, arrival.from.ip(), STRANGER_RATE) != Pace::Within {
-            return Outcome::Dropped(Drop::Flood);
+            return Outcome::Dropped(DropCause::Flood);
         }
         if ack {
             return Outcome::Absorbed;
@@ -199,9 +199,9 @@ impl Core {
     }
 
     /// What makes a request the same when it comes back: all that routing looks at, and nothing that a hop adds.
-    pub(crate) fn round(&self, message: &Message<'_>, request: &Request<'_>) -> u32 {
+    pub(crate) fn loop_hash(&self, message: &Message<'_>, request: &Request<'_>) -> u32 {
         let route = message.first(Name::Route).map(|header| message.value(header)).unwrap_or_default();
-        self.keys.round(&[
+        self.keys.loop_hash(&[
             request.uri_text,
             route,
             request.from_tag,
@@ -220,8 +220,8 @@ impl Core {
         if ours.peek().is_none() {
             return false;
         }
-        let round = self.round(message, request);
-        ours.any(|branch| branch.round == round)
+        let loop_hash = self.loop_hash(message, request);
+        ours.any(|branch| branch.loop_hash == loop_hash)
     }
 
     /// A request that is being served already.
@@ -268,25 +268,25 @@ impl Core {
         }
         let Some(way) = self.way(case) else { return Ok(Outcome::Stray) };
         if case.request.max_forwards == Some(0) {
-            return Ok(Outcome::Dropped(Drop::AckTarget));
+            return Ok(Outcome::Dropped(DropCause::AckTarget));
         }
-        let Some(fence) = dialog_fence(&self.config, case, &way) else { return Ok(Outcome::Dropped(Drop::AckTarget)) };
+        let Some(fence) = dialog_fence(&self.config, case, &way) else { return Ok(Outcome::Dropped(DropCause::AckTarget)) };
         let Found::Inside(mut targets) =
             target::find_uri(&way.next, way.secure, self.book(case.now), fence, self.dialog_order(case))?
         else {
-            return Ok(Outcome::Dropped(Drop::AckTarget));
+            return Ok(Outcome::Dropped(DropCause::AckTarget));
         };
-        let anchored = match self.ack_media(case, &way, &mut targets, out)? {
-            AckMedia::Passes(anchored) => anchored,
+        let swap = match self.ack_media(case, &way, &mut targets, out)? {
+            AckMedia::Passes(swap) => swap,
             AckMedia::Ended(outcome) => return Ok(outcome),
         };
-        let round = self.round(case.message, case.request);
+        let loop_hash = self.loop_hash(case.message, case.request);
         let (mut env, _) = self.split(case.now, out);
         env.work.edit.clear();
         way.edit(case.message, uri_range(case.message), &mut env.work.edit);
-        rewrite::anchor(case.message, &anchored, &mut env.work.edit);
-        if env.pass_on(case.message, case.request, &case.peer, case.region(), round, &mut targets).is_none() {
-            return Ok(Outcome::Dropped(Drop::AckTarget));
+        rewrite::anchor(case.message, &swap, &mut env.work.edit);
+        if env.pass_on(case.message, case.request, &case.peer, case.region(), loop_hash, &mut targets).is_none() {
+            return Ok(Outcome::Dropped(DropCause::AckTarget));
         }
         Ok(Outcome::Forwarded)
     }
@@ -337,19 +337,19 @@ impl Core {
     pub(crate) fn open(
         &mut self,
         case: &Case<'_, '_>,
-        mut opening: Opening,
+        mut facts: CallFacts,
         prefer: crate::config::ListenerId,
         targets: &mut TargetSet,
         out: &mut Vec<Output>,
     ) -> Option<RegionId> {
         let slot = self.table.vacancy()?;
         let serial = self.table.next_serial();
-        let invite = opening.method == Method::Invite;
+        let invite = facts.method == Method::Invite;
         let (mut env, table) = self.split(case.now, out);
-        let first = First { peer: case.peer, slot, serial, opening: &mut opening, prefer };
+        let first = First { peer: case.peer, slot, serial, facts: &mut facts, prefer };
         let at = env.out.len();
         let (client, head) = env.start(case.message, case.request, first, targets)?;
-        let serving = opening.serving.as_ref().map_or(opening.region, |serving| serving.region);
+        let serving = facts.serving.as_ref().map_or(facts.region, |serving| serving.region);
         let transport = env.config.listener(case.arrival.listener).transport;
         let mut server = Server::new(case.key, case.peer, transport, invite, case.now, &env.config.timers);
         if invite {
@@ -360,8 +360,8 @@ impl Core {
             }
             env.out.extend(sent);
         }
-        env.out.push(Output::Note(Note::Transactions { region: opening.region, invite, opened: true }));
-        table.insert(opening.open(server, client, head, std::mem::take(targets)));
+        env.out.push(Output::Note(Note::Transactions { region: facts.region, invite, opened: true }));
+        table.insert(facts.open(server, client, head, std::mem::take(targets)));
         Some(serving)
     }
 }

@@ -11,40 +11,40 @@ use crate::config::{Config, RegionId};
 use crate::core::Core;
 use crate::core::forwarding::attempt::Env;
 use crate::core::forwarding::branch::Branch;
-use crate::core::io::{Drop, Outcome, Output, Verdict};
-use crate::core::media_relay::{Anchored, Pending};
-use crate::core::memory::refused_calls::Told;
+use crate::core::io::{DropCause, Outcome, Output, Verdict};
+use crate::core::media_relay::{MediaSwap, Pending};
+use crate::core::memory::refused_calls::RefusedCall;
 use crate::core::request::in_dialog::speaker;
 use crate::core::request::{Case, verdict};
-use crate::core::routing::route_set::Way;
+use crate::core::routing::route_set::RouteSet;
 use crate::core::routing::target::TargetSet;
 use crate::core::rules::admit::Refusal;
 use crate::core::rules::media::{Part, Ruling, Speaker};
 use crate::core::rules::refusal;
-use crate::core::rules::trace::Account;
-use crate::core::teardown::leg::{Leg, Near, Parting};
+use crate::core::rules::trace::Trace;
+use crate::core::teardown::leg::{Egress, Ending, Leg};
 use crate::core::transaction::Transaction;
 use crate::reason::Class;
 use crate::sip::request::cseq;
 use crate::sip::{Message, Method, Name, Request};
 
 /// An answer that goes no further: whose it is, and why.
-pub(crate) struct Withheld {
+pub(crate) struct Blocked {
     refusal: Refusal,
     /// Who answered, and by which way.
-    near: Near,
+    near: Egress,
     speaker: Speaker,
 }
 
 impl Env<'_> {
     /// Judges what a response says of media. `near`: the attempt that it belongs to. `None`: it may go on.
-    pub(crate) fn withheld(&mut self, transaction: &Transaction, near: Near, message: &Message<'_>) -> Option<Withheld> {
+    pub(crate) fn blocked(&mut self, transaction: &Transaction, near: Egress, message: &Message<'_>) -> Option<Blocked> {
         let called = transaction.region;
         let speaker = self.answerer(transaction, near.to.addr().ip());
-        let ruling = match speaker.judge(self.config, message, transaction.method, Part::Answer, &Account::closed(), self.out) {
-            Ruling::Pass => self.work.anchored.ruling(),
+        let ruling = match speaker.judge(self.config, message, transaction.method, Part::Answer, &Trace::closed(), self.out) {
+            Ruling::Pass => self.work.swap.ruling(),
             // That it finds no relay is no matter of rules.
-            Ruling::Shadow(_) if matches!(self.work.anchored, Anchored::Denied(..)) => self.work.anchored.ruling(),
+            Ruling::Shadow(_) if matches!(self.work.swap, MediaSwap::Denied(..)) => self.work.swap.ruling(),
             ruling => ruling,
         };
         match ruling {
@@ -58,7 +58,7 @@ impl Env<'_> {
             }
             Ruling::Foreign(reason, detail) => {
                 let refusal = Refusal { reason, project: speaker.project, trunk: speaker.trunk, detail };
-                Some(Withheld { refusal, near, speaker })
+                Some(Blocked { refusal, near, speaker })
             }
         }
     }
@@ -71,19 +71,19 @@ impl Env<'_> {
 
     /// A provisional response that goes no further. One that is to be acknowledged (RFC 3262) cannot be left alone: whoever sent it
     /// waits for a PRACK that only the caller could number. The call is over then, as if it had been answered so.
-    pub(crate) fn hold_back(
+    pub(crate) fn drop_provisional(
         &mut self,
         slot: u32,
         transaction: &mut Transaction,
         message: &Message<'_>,
-        why: &Withheld,
+        why: &Blocked,
     ) -> Outcome {
         if !is_reliable(message) {
-            return Outcome::Dropped(Drop::Media);
+            return Outcome::Dropped(DropCause::Media);
         }
         let sent = transaction.client.request.clone();
-        self.deny(transaction, &sent, &why.refusal);
-        let reason = Bytes::from(refusal::farewell(self.config, transaction.region, &why.refusal));
+        self.answer_caller(transaction, &sent, &why.refusal);
+        let reason = Bytes::from(refusal::bye_rows(self.config, transaction.region, &why.refusal));
         if let Some(reason) = transaction.client.want_cancel(reason) {
             self.cancel(slot, &mut transaction.client, &reason);
         }
@@ -92,13 +92,13 @@ impl Env<'_> {
 
     /// A 2xx to an INVITE that goes no further: acknowledged and ended for whoever sent it, each time that it comes; refused to
     /// whoever asked, who had a call before if it was a re-INVITE, and has none now.
-    pub(crate) fn turn_down(
+    pub(crate) fn block_2xx(
         &mut self,
         branch: Branch,
         transaction: &mut Transaction,
         message: &Message<'_>,
         sent: &Bytes,
-        why: &Withheld,
+        why: &Blocked,
     ) -> Outcome {
         if let Some(client) = transaction.by_nonce(branch.nonce) {
             // Its repetitions are acknowledged by the same way.
@@ -106,42 +106,42 @@ impl Env<'_> {
         }
         let open = transaction.server.is_open();
         if open {
-            self.deny(transaction, sent, &why.refusal);
+            self.answer_caller(transaction, sent, &why.refusal);
             if transaction.client.nonce != branch.nonce {
                 self.dismiss(branch.slot, transaction);
             }
         }
-        self.end(transaction, message, sent, why);
+        self.tear_down(transaction, message, sent, why);
         Outcome::Refused(why.refusal.reason)
     }
 
     /// A final response to anything else that goes no further. Where it would have changed a call, that call is over.
-    pub(crate) fn refuse_answer(
+    pub(crate) fn block_final(
         &mut self,
         transaction: &mut Transaction,
         message: &Message<'_>,
         code: u16,
         sent: &Bytes,
-        why: &Withheld,
+        why: &Blocked,
     ) -> Outcome {
-        self.deny(transaction, sent, &why.refusal);
+        self.answer_caller(transaction, sent, &why.refusal);
         let changes = matches!(transaction.method, Method::Prack | Method::Update) && transaction.serving.is_none();
         if changes && (200..=299).contains(&code) {
-            self.end(transaction, message, sent, why);
+            self.tear_down(transaction, message, sent, why);
         }
         Outcome::Refused(why.refusal.reason)
     }
 
     /// A 2xx of an attempt whose caller has been refused already: as if it were outside itself.
-    pub(crate) fn too_late(&self, transaction: &Transaction, near: Near) -> Withheld {
+    pub(crate) fn too_late(&self, transaction: &Transaction, near: Egress) -> Blocked {
         let (project, trunk) = (transaction.project, transaction.trunk);
         let speaker = self.answerer(transaction, near.to.addr().ip());
         let detail = "the call was refused for its media".to_owned();
-        Withheld { refusal: Refusal { reason: crate::reason::Reason::ForeignMediaAnswer, project, trunk, detail }, near, speaker }
+        Blocked { refusal: Refusal { reason: crate::reason::Reason::ForeignMediaAnswer, project, trunk, detail }, near, speaker }
     }
 
     /// The final answer to whoever asked.
-    fn deny(&mut self, transaction: &mut Transaction, sent: &Bytes, refusal: &Refusal) {
+    fn answer_caller(&mut self, transaction: &mut Transaction, sent: &Bytes, refusal: &Refusal) {
         let invite = transaction.is_invite();
         // Inside a dialog 488, as for an offer: it says nothing of the dialog itself.
         let code = if transaction.serving.is_some() { refusal.profile(self.config).code(refusal.reason, invite) } else { 488 };
@@ -161,35 +161,35 @@ impl Env<'_> {
     fn remember(&mut self, transaction: &Transaction, sent: &Bytes, refusal: &Refusal, code: u16, rows: Vec<u8>) {
         let Ok(message) = Message::datagram(sent) else { return };
         let Ok(request) = Request::read(&message) else { return };
-        let told = Told::of(refusal, code, rows, self.keys.instance(transaction.server.key, request.cseq));
+        let told = RefusedCall::of(refusal, code, rows, self.keys.instance(transaction.server.key, request.cseq));
         self.repeats.put(self.now, self.keys.call(request.call_id, request.from_tag), told);
     }
 
     /// Ends what an answer would have made: the leg of whoever sent it, and inside a dialog also the other one.
-    fn end(&mut self, transaction: &mut Transaction, message: &Message<'_>, sent: &Bytes, why: &Withheld) {
+    fn tear_down(&mut self, transaction: &mut Transaction, message: &Message<'_>, sent: &Bytes, why: &Blocked) {
         let Some((cseq, _)) = cseq(message) else { return };
         let region = transaction.region;
         let initial = transaction.serving.is_some();
         if !initial {
             self.let_go(transaction, message);
         }
-        let rows = refusal::farewell(self.config, region, &why.refusal);
+        let rows = refusal::bye_rows(self.config, region, &why.refusal);
         let peer = transaction.server.peer;
-        let parting = Parting { region, peer, fence: why.speaker.fence(self.config), rows: &rows };
+        let ending = Ending { region, peer, fence: why.speaker.fence(self.config), rows: &rows };
         let request = Message::datagram(sent).ok().filter(|_| !initial);
         let call_id = message.first(Name::CallId).map(|header| message.value(header)).unwrap_or_default();
         if let Some(leg) = Leg::of_answer(message, request.as_ref(), cseq, |uri| self.is_ours(region, uri, call_id)) {
             if transaction.is_invite() {
-                self.acknowledge(&leg, parting, &why.near);
+                self.send_ack(&leg, ending, &why.near);
             }
-            self.part(&leg, parting, &why.near);
+            self.send_bye(&leg, ending, &why.near);
         }
         let (Some(request), Some(to)) = (request, message.first(Name::To)) else { return };
         let asker = Speaker { side: transaction.asks, serving: region_of(self.config, region, peer.addr().ip()), ..why.speaker };
-        let parting = Parting { fence: asker.fence(self.config), ..parting };
+        let ending = Ending { fence: asker.fence(self.config), ..ending };
         let leg = Leg::of_asker(&request, message.value(to), peer.addr(), transaction.server.transport);
-        if let (Some(leg), Some(near)) = (leg, self.near(&peer, parting.fence)) {
-            self.part(&leg, parting, &near);
+        if let (Some(leg), Some(near)) = (leg, self.near(&peer, ending.fence)) {
+            self.send_bye(&leg, ending, &near);
         }
     }
 }
@@ -199,26 +199,26 @@ impl Core {
     pub(crate) fn ack_media(
         &mut self,
         case: &Case<'_, '_>,
-        way: &Way<'_>,
+        way: &RouteSet<'_>,
         targets: &mut TargetSet,
         out: &mut Vec<Output>,
     ) -> Result<AckMedia, Pending> {
         let config = self.config.clone();
         let speaker = speaker(&config, case, way.vouched);
         let (mut env, _) = self.split(case.now, out);
-        let mut ruling = speaker.judge(&config, case.message, Method::Ack, Part::Answer, case.account, env.out);
-        let mut anchored = Anchored::Not;
+        let mut ruling = speaker.judge(&config, case.message, Method::Ack, Part::Answer, case.trace, env.out);
+        let mut swap = MediaSwap::Not;
         if !matches!(ruling, Ruling::Foreign(..)) {
-            anchored = env.moor_ack(case, speaker, way.vouched.relay)?;
-            if ruling == Ruling::Pass || matches!(anchored, Anchored::Denied(..)) {
-                ruling = anchored.ruling();
+            swap = env.relay_ack(case, speaker, way.vouched.relay)?;
+            if ruling == Ruling::Pass || matches!(swap, MediaSwap::Denied(..)) {
+                ruling = swap.ruling();
             }
         }
         let refusal = match ruling {
-            Ruling::Pass => return Ok(AckMedia::Passes(anchored)),
+            Ruling::Pass => return Ok(AckMedia::Passes(swap)),
             Ruling::Shadow(reason) => {
                 env.out.push(verdict(case.region(), speaker.project, speaker.trunk, Verdict::Shadow, reason));
-                return Ok(AckMedia::Passes(anchored));
+                return Ok(AckMedia::Passes(swap));
             }
             Ruling::Foreign(reason, detail) => Refusal { reason, project: speaker.project, trunk: speaker.trunk, detail },
         };
@@ -226,22 +226,22 @@ impl Core {
             env.release(case.region(), (speaker.project, speaker.trunk), relay, case.request.call_id);
         }
         let mut news = false;
-        let rows = refusal::farewell(&config, case.region(), &refusal);
+        let rows = refusal::bye_rows(&config, case.region(), &refusal);
         let callee = Speaker { side: speaker.side.other(), ..speaker };
-        let parting = Parting { region: case.region(), peer: case.peer, fence: callee.fence(&config), rows: &rows };
+        let ending = Ending { region: case.region(), peer: case.peer, fence: callee.fence(&config), rows: &rows };
         if let (Some(leg), Some((target, transport, listener))) =
             (Leg::of_way(way, case), env.choose(case.region(), case.arrival.listener, 0, targets))
         {
-            let near = Near { to: target.fenced, transport, listener, server: target.server };
-            env.acknowledge(&leg, parting, &near);
-            news |= env.part(&leg, parting, &near);
+            let near = Egress { to: target.fenced, transport, listener, server: target.server };
+            env.send_ack(&leg, ending, &near);
+            news |= env.send_bye(&leg, ending, &near);
         }
-        let parting = Parting { fence: speaker.fence(&config), ..parting };
+        let ending = Ending { fence: speaker.fence(&config), ..ending };
         let transport = config.listener(case.arrival.listener).transport;
         let to = case.message.first(Name::To).map(|header| case.message.value(header)).unwrap_or_default();
         let leg = Leg::of_asker(case.message, to, case.arrival.from, transport);
-        if let (Some(leg), Some(near)) = (leg, env.near(&case.peer, parting.fence)) {
-            news |= env.part(&leg, parting, &near);
+        if let (Some(leg), Some(near)) = (leg, env.near(&case.peer, ending.fence)) {
+            news |= env.send_bye(&leg, ending, &near);
         }
         // The same ACK again is the same refusal.
         if news {
@@ -254,7 +254,7 @@ impl Core {
 /// What becomes of the ACK of a 2xx.
 pub(crate) enum AckMedia {
     /// It goes on, with this.
-    Passes(Anchored),
+    Passes(MediaSwap),
     /// It does not.
     Ended(Outcome),
 }

@@ -15,9 +15,9 @@ use crate::core::forwarding::branch::{BYE_SLOT, Branch, PROBE_SLOT};
 use crate::core::forwarding::rewrite;
 use crate::core::health::options_ping::retry_after;
 use crate::core::io::{Note, Outcome, Output};
-use crate::core::media_relay::{Anchored, Pending};
+use crate::core::media_relay::{MediaSwap, Pending};
 use crate::core::response::blocked::region_of;
-use crate::core::teardown::leg::Near;
+use crate::core::teardown::leg::Egress;
 use crate::core::transaction::Transaction;
 use crate::core::transaction::client::Heard;
 use crate::fence::Fenced;
@@ -47,9 +47,9 @@ impl Core {
         if let Some(waits) = env.waits(message) {
             return waits;
         }
-        env.work.anchored = env.moor_response(branch, transaction, message, &response)?;
+        env.work.swap = env.relay_answer(branch, transaction, message, &response)?;
         let outcome = env.heard(branch, transaction, message, &response);
-        env.work.anchored = Anchored::Not;
+        env.work.swap = MediaSwap::Not;
         self.settle(branch.slot, out);
         Ok(outcome)
     }
@@ -116,9 +116,9 @@ impl Env<'_> {
         if code == 100 || !transaction.is_invite() || !transaction.server.is_open() {
             return Outcome::Absorbed;
         }
-        let near = Near::of(&transaction.client);
-        if let Some(why) = self.withheld(transaction, near, message) {
-            return self.hold_back(slot, transaction, message, &why);
+        let near = Egress::of(&transaction.client);
+        if let Some(why) = self.blocked(transaction, near, message) {
+            return self.drop_provisional(slot, transaction, message, &why);
         }
         let bytes = self.relay(transaction, message, code);
         transaction.server.provisional(bytes);
@@ -140,16 +140,16 @@ impl Env<'_> {
     fn success(&mut self, branch: Branch, transaction: &mut Transaction, message: &Message<'_>, code: u16) -> Outcome {
         let timers = &self.config.timers;
         let Some(client) = transaction.by_nonce(branch.nonce) else { return Outcome::Stray };
-        let (near, sent) = (Near::of(client), client.request.clone());
+        let (near, sent) = (Egress::of(client), client.request.clone());
         if client.success(self.now, timers) == Heard::Late {
             return Outcome::Stray;
         }
-        let withheld = match self.withheld(transaction, near.clone(), message) {
+        let blocked = match self.blocked(transaction, near.clone(), message) {
             None if transaction.refused => Some(self.too_late(transaction, near)),
-            withheld => withheld,
+            blocked => blocked,
         };
-        if let Some(why) = withheld {
-            return self.turn_down(branch, transaction, message, &sent, &why);
+        if let Some(why) = blocked {
+            return self.block_2xx(branch, transaction, message, &sent, &why);
         }
         // Every 2xx goes on at once, the repeated and the forked too (16.7 step 5, RFC 6026 7.1).
         let bytes = self.relay(transaction, message, code);
@@ -168,7 +168,7 @@ impl Env<'_> {
         let invite = transaction.is_invite();
         let present = transaction.client.nonce == branch.nonce;
         let Some(client) = transaction.by_nonce(branch.nonce) else { return Outcome::Stray };
-        let (place, asked, near) = (client.place(), client.sent, Near::of(client));
+        let (place, asked, near) = (client.place(), client.sent, Egress::of(client));
         let sent = client.request.clone();
         let mut ack = Bytes::new();
         if invite && client.is_open() {
@@ -202,8 +202,8 @@ impl Env<'_> {
             }
             return Outcome::Absorbed;
         }
-        let outcome = if let Some(why) = self.withheld(transaction, near, message) {
-            self.refuse_answer(transaction, message, code, &sent, &why)
+        let outcome = if let Some(why) = self.blocked(transaction, near, message) {
+            self.block_final(transaction, message, code, &sent, &why)
         } else {
             let bytes = self.relay(transaction, message, code);
             transaction.server.finish(self.now, timers, code, bytes);
@@ -238,7 +238,7 @@ impl Env<'_> {
         for header in message.all(Name::Ringfence) {
             self.work.edit.remove(header.row.clone());
         }
-        rewrite::anchor(message, &self.work.anchored, &mut self.work.edit);
+        rewrite::anchor(message, &self.work.swap, &mut self.work.edit);
         if transaction.server.transport.reliable() {
             rewrite::measure(message, &mut self.work.edit);
         }

@@ -14,7 +14,7 @@ use crate::core::routing::route_token::Vouched;
 use crate::core::routing::srv_order::Dice;
 use crate::core::routing::target::{self, Found, MAX_ATTEMPTS, Order, Target, TargetSet};
 use crate::core::transaction::{Token, Transaction};
-use crate::dns::Targets;
+use crate::dns::Resolved;
 use crate::fence::Fence;
 use crate::reason::Reason;
 
@@ -37,7 +37,7 @@ pub(crate) struct Serving {
 }
 
 /// A call that may move to another region.
-pub(crate) struct Call<'a> {
+pub(crate) struct MovingCall<'a> {
     pub(crate) region: RegionId,
     pub(crate) project: Option<ProjectId>,
     pub(crate) trunk: Option<TrunkId>,
@@ -57,7 +57,7 @@ impl Serving {
     /// servers are nobody can say that they are down.
     pub(crate) fn by(
         config: &Config,
-        targets: &Targets,
+        targets: &Resolved,
         called: RegionId,
         outbound: bool,
         secure: bool,
@@ -70,7 +70,7 @@ impl Serving {
         Self { region: called, passed: (known && !outbound).then_some(0), aside: None, shadow, secure }
     }
 
-    /// The regions that the call may still go to. Asked anew each time: since the call came in, its project may have been pinned, or
+    /// The regions that the call may still go to. RelayOutcome anew each time: since the call came in, its project may have been pinned, or
     /// be gone.
     fn ahead<'c>(&self, config: &'c Config, called: RegionId, project: Option<ProjectId>) -> &'c [RegionId] {
         match (self.passed, project) {
@@ -137,7 +137,7 @@ impl Env<'_> {
 
     /// Where all that is left of the called region looks down, and another may take the call, one of them is put aside until that
     /// has failed: the region's failure costs no call more than the first.
-    pub(crate) fn put_aside(&self, call: &mut Call<'_>, targets: &mut TargetSet) {
+    pub(crate) fn put_aside(&self, call: &mut MovingCall<'_>, targets: &mut TargetSet) {
         let Some(serving) = call.serving.as_mut().filter(|serving| serving.region == call.region) else { return };
         if !serving.ahead(self.config, call.region, call.project).is_empty() && self.looks_down(targets) {
             serving.aside = targets.first().cloned();
@@ -149,7 +149,7 @@ impl Env<'_> {
     /// the region, and the token, are that region's from then on.
     pub(crate) fn move_on(
         &mut self,
-        call: &mut Call<'_>,
+        call: &mut MovingCall<'_>,
         prefer: ListenerId,
         length: usize,
         targets: &mut TargetSet,

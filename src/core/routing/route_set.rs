@@ -19,7 +19,7 @@ const MAX_ROUTES: usize = 64;
 
 /// Where a request inside a dialog goes.
 #[derive(Debug)]
-pub(crate) struct Way<'a> {
+pub(crate) struct RouteSet<'a> {
     /// What the token vouches for: the trunk, and the region whose servers have the call.
     pub(crate) vouched: Vouched,
     /// The URI of the next hop.
@@ -42,7 +42,7 @@ pub(crate) fn way<'a>(
     region: RegionId,
     message: &Message<'a>,
     request: &Request<'a>,
-) -> Option<Way<'a>> {
+) -> Option<RouteSet<'a>> {
     let verify = |uri: &Uri<'_>| {
         let value = uri.param(route_token::PARAM).flatten()?;
         tokens.verify(keys, region, value, request.call_id)
@@ -90,10 +90,10 @@ pub(crate) fn way<'a>(
         uri
     };
     let secure = next.scheme == Scheme::Sips || uri::is_sips(request_uri.unwrap_or(request.uri_text));
-    Some(Way { vouched, next, secure, leave_by, removed, request_uri, last_route })
+    Some(RouteSet { vouched, next, secure, leave_by, removed, request_uri, last_route })
 }
 
-impl<'a> Way<'a> {
+impl<'a> RouteSet<'a> {
     /// The Request-URI and the Route values as they go on.
     pub(crate) fn ahead(&self, message: &Message<'a>, request: &Request<'a>) -> (&'a [u8], Vec<&'a [u8]>) {
         let left = list::items(message, Name::Route).filter(|item| !self.removed.contains(item));

@@ -10,10 +10,10 @@ use arrayvec::ArrayVec;
 use crate::config::{Config, Hop, NameId, NextHop, Transport};
 use crate::core::health::{Healths, Place, Standing};
 use crate::core::keys::Keys;
-use crate::core::memory::name_cache::{Asked, Unknown};
+use crate::core::memory::name_cache::{NameCache, UnknownName};
 use crate::core::routing::srv_order::{self, Dice};
-use crate::core::rules::trace::{Account, Mark, Test, around};
-use crate::dns::{Server, Targets};
+use crate::core::rules::trace::{Mark, Test, Trace, around};
+use crate::dns::{Resolved, Server};
 use crate::fence::{Fence, Fenced};
 use crate::sip::uri::{Host, Scheme, Uri};
 
@@ -61,24 +61,24 @@ pub(crate) struct Order<'a> {
     health: &'a Healths,
     now: Instant,
     dice: Dice,
-    account: Option<&'a Account>,
+    trace: Option<&'a Trace>,
 }
 
 impl<'a> Order<'a> {
     /// `hash` is the chance: the same gives the same order.
     pub(crate) fn new(health: &'a Healths, now: Instant, hash: u64) -> Self {
-        Self { health, now, dice: Dice::new(hash), account: None }
+        Self { health, now, dice: Dice::new(hash), trace: None }
     }
 
     /// The same, and each address that is judged is written down for whoever asked.
-    pub(crate) fn telling(mut self, account: &'a Account) -> Self {
-        self.account = Some(account);
+    pub(crate) fn telling(mut self, trace: &'a Trace) -> Self {
+        self.trace = Some(trace);
         self
     }
 }
 
 /// Resolves hops and passes every address through the fence. `secure`: only TLS will do (RFC 5630 5.3).
-pub(crate) fn find(config: &Config, targets: &Targets, hops: &[Hop], secure: bool, fence: Fence<'_>, order: Order<'_>) -> Found {
+pub(crate) fn find(config: &Config, targets: &Resolved, hops: &[Hop], secure: bool, fence: Fence<'_>, order: Order<'_>) -> Found {
     let mut finding = Finding::new(fence, order, secure);
     for hop in hops {
         let more = match *hop {
@@ -98,9 +98,9 @@ pub(crate) struct Book<'a> {
     pub(crate) now: Instant,
     pub(crate) config: &'a Config,
     /// Of the configuration's names.
-    pub(crate) targets: &'a Targets,
+    pub(crate) targets: &'a Resolved,
     /// Of names that were asked for.
-    pub(crate) asked: &'a Asked,
+    pub(crate) asked: &'a NameCache,
     pub(crate) keys: &'a Keys,
 }
 
@@ -112,7 +112,7 @@ pub(crate) fn find_uri(
     book: Book<'_>,
     fence: Fence<'_>,
     order: Order<'_>,
-) -> Result<Found, Unknown> {
+) -> Result<Found, UnknownName> {
     let mut transport = match uri.param("transport") {
         None => None,
         Some(Some(token)) => {
@@ -156,7 +156,7 @@ pub(crate) fn find_uri(
                 Some(place) => drop(finding.servers(book.targets.servers(NameId(place)), &next_hop.host)),
                 None => match book.asked.get(book.now, book.keys, &next_hop) {
                     Some(servers) => drop(finding.servers(servers, &next_hop.host)),
-                    None => return Err(Unknown(next_hop)),
+                    None => return Err(UnknownName(next_hop)),
                 },
             }
         }
@@ -189,8 +189,8 @@ impl<'a> Finding<'a> {
     /// Takes in one address; `Break`: beyond the most attempts nothing would be tried anyway.
     fn add(&mut self, addr: SocketAddr, transport: Option<Transport>, server: Option<&Arc<str>>) -> ControlFlow<()> {
         let judged = self.fence.admit(addr);
-        if let Some(account) = self.order.account {
-            account.note(Test::Targets, Mark::of(judged.is_ok()), || {
+        if let Some(trace) = self.order.trace {
+            trace.note(Test::Targets, Mark::of(judged.is_ok()), || {
                 (addr.to_string(), around(addr.ip(), &self.fence.networks().collect::<Vec<_>>()))
             });
         }

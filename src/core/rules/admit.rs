@@ -1,4 +1,4 @@
-//! The verdict on a new request: which project and trunk it belongs to, and whether it may pass.
+//! The objections on a new request: which project and trunk it belongs to, and whether it may pass.
 //!
 //! A pure function of the request, where it came from and the configuration. The order of the tests is the contract's: the source,
 //! the host, the project and its trunk, the pin, the media. (Targets come after, when there is something to forward.) Only the
@@ -8,7 +8,7 @@ use crate::config::{Callers, Config, Endpoint, Listener, Mode, ProjectId, Region
 use crate::core::io::{Arrival, Output};
 use crate::core::request::Case;
 use crate::core::rules::media::{Part, Ruling, Side, Speaker};
-use crate::core::rules::trace::{Account, Mark, Test, around, trunk_name};
+use crate::core::rules::trace::{Mark, Test, Trace, around, trunk_name};
 use crate::reason::{Profile, Reason};
 use crate::sip::uri::{Host, Scheme, Uri};
 use crate::sip::{Method, Request};
@@ -84,31 +84,31 @@ pub(crate) fn admit(
     source: Source<'_>,
     out: &mut Vec<Output>,
 ) -> Result<Admitted, Refusal> {
-    let &Case { ref listener, arrival, message, request, account, .. } = case;
+    let &Case { ref listener, arrival, message, request, trace, .. } = case;
     let endpoint = endpoint(config, listener, arrival, request);
-    let judge = Judge { config, listener, source, arrival, account };
+    let judge = Judge { config, listener, source, arrival, trace };
     let placed = judge.place(endpoint, request);
     judge.tell(endpoint, request, &placed);
     let (project, trunk, outbound, foreign) = placed?;
-    let mut verdict = Verdict { config, project, trunk, shadow: None };
+    let mut objections = Objections { config, project, trunk, shadow: None };
     let watches = config.project(project).mode == Mode::Shadow;
     if let Some((reason, detail)) = foreign {
-        verdict.object(reason, detail)?;
+        objections.object(reason, detail)?;
     }
     let region = config.region(listener.region);
     let rules = config.project(project);
     let ip = arrival.from.ip();
     let near = !rules.source_in_region || region.networks.contains(ip);
     if rules.source_in_region {
-        account.note(Test::Project, Mark::by(near, watches), || {
+        trace.note(Test::Project, Mark::by(near, watches), || {
             (format!("source {ip}"), format!("networks of region {}: {}", region.name, around(ip, &[&region.networks])))
         });
     }
     if !near {
-        verdict.object(Reason::ForeignSource, format!("source {ip} is outside region {}", region.name))?;
+        objections.object(Reason::ForeignSource, format!("source {ip} is outside region {}", region.name))?;
     }
     let pinned_here = rules.pin.as_ref().is_none_or(|pin| pin.contains(&listener.region));
-    account.note(Test::Pin, Mark::by(pinned_here, watches), || {
+    trace.note(Test::Pin, Mark::by(pinned_here, watches), || {
         let pin =
             rules.pin.as_ref().map(|pin| pin.iter().map(|&id| config.region(id).name.as_str()).collect::<Vec<_>>().join(", "));
         let pin = pin.map_or_else(|| "is not pinned".to_owned(), |pin| format!("is pinned to {pin}"));
@@ -116,7 +116,7 @@ pub(crate) fn admit(
     });
     if let Some(pin) = rules.pin.as_ref().filter(|_| !pinned_here) {
         let names: Vec<&str> = pin.iter().map(|&id| config.region(id).name.as_str()).collect();
-        verdict.object(
+        objections.object(
             Reason::PinnedElsewhere,
             format!("project {} is pinned to {}, not {}", rules.name, names.join(" "), region.name),
         )?;
@@ -124,14 +124,14 @@ pub(crate) fn admit(
     let side = if outbound { Side::Servers } else { Side::Trunk };
     let (called, serving) = (listener.region, listener.region);
     let speaker = Speaker { side, called, serving, project: Some(project), trunk: Some(trunk) };
-    match speaker.judge(config, message, request.method, Part::Offer, account, out) {
+    match speaker.judge(config, message, request.method, Part::Offer, trace, out) {
         Ruling::Pass => {}
         Ruling::Shadow(reason) => {
-            verdict.shadow.get_or_insert(reason);
+            objections.shadow.get_or_insert(reason);
         }
-        Ruling::Foreign(reason, detail) => verdict.object(reason, detail)?,
+        Ruling::Foreign(reason, detail) => objections.object(reason, detail)?,
     }
-    Ok(Admitted { project, trunk, outbound, shadow: verdict.shadow })
+    Ok(Admitted { project, trunk, outbound, shadow: objections.shadow })
 }
 
 /// What the Request-URI names. A tel URI has no host: it stands for the bare region, as its number does not say otherwise. An
@@ -159,14 +159,14 @@ struct Judge<'a> {
     listener: &'a Listener,
     source: Source<'a>,
     arrival: &'a Arrival,
-    account: &'a Account,
+    trace: &'a Trace,
 }
 
 /// Project, trunk, whether outbound, and what is wrong with the host if it names an endpoint elsewhere.
-type Place = (ProjectId, TrunkId, bool, Option<(Reason, String)>);
+type Placed = (ProjectId, TrunkId, bool, Option<(Reason, String)>);
 
 impl Judge<'_> {
-    fn place(&self, endpoint: Endpoint, request: &Request<'_>) -> Result<Place, Refusal> {
+    fn place(&self, endpoint: Endpoint, request: &Request<'_>) -> Result<Placed, Refusal> {
         match endpoint {
             Endpoint::Unknown => Err(self.unknown(request, "is no endpoint here")),
             Endpoint::Region(region) => {
@@ -198,8 +198,8 @@ impl Judge<'_> {
     }
 
     /// Writes down what host and source were held against.
-    fn tell(&self, endpoint: Endpoint, request: &Request<'_>, placed: &Result<Place, Refusal>) {
-        if !self.account.is_open() {
+    fn tell(&self, endpoint: Endpoint, request: &Request<'_>, placed: &Result<Placed, Refusal>) {
+        if !self.trace.is_open() {
             return;
         }
         let (config, here) = (self.config, self.listener.region);
@@ -214,7 +214,7 @@ impl Judge<'_> {
             Endpoint::Trunk(at, trunk) => (Some(at), format!("{} at region {}", trunk_name(config, trunk), region(at)), false),
         };
         let watches = placed.as_ref().is_ok_and(|&(project, ..)| config.project(project).mode == Mode::Shadow);
-        self.account.note(Test::Host, Mark::by(home == Some(here), watches), || {
+        self.trace.note(Test::Host, Mark::by(home == Some(here), watches), || {
             let host = match request.uri.scheme {
                 Scheme::Tel => "tel URI".to_owned(),
                 _ => format!("Request-URI host {}", shown(request.uri.hostport)),
@@ -224,7 +224,7 @@ impl Judge<'_> {
         let ip = self.arrival.from.ip();
         let source = format_args!("source {ip}");
         match placed {
-            Ok((_, trunk, outbound, _)) => self.account.note(Test::Project, Mark::Met, || {
+            Ok((_, trunk, outbound, _)) => self.trace.note(Test::Project, Mark::Pass, || {
                 let networks = if *outbound { &config.region(here).networks } else { &config.trunk(*trunk).networks };
                 let of =
                     if *outbound { format!("a server of region {} that calls out by ", region(here)) } else { String::new() };
@@ -237,11 +237,11 @@ impl Judge<'_> {
                 (source.to_string(), format!("{of}{}: {known}", trunk_name(config, *trunk)))
             }),
             Err(Refusal { reason: Reason::UnknownSource, detail, .. }) => {
-                self.account.note(Test::Project, Mark::Unmet, || (source.to_string(), detail.clone()));
+                self.trace.note(Test::Project, Mark::Fail, || (source.to_string(), detail.clone()));
             }
             Err(_) if bare && home == Some(here) => {
-                let mark = if request.method == Method::Options { Mark::Waived } else { Mark::Unmet };
-                self.account.note(Test::Project, mark, || {
+                let mark = if request.method == Method::Options { Mark::Skipped } else { Mark::Fail };
+                self.trace.note(Test::Project, mark, || {
                     (source.to_string(), "a bare hostname: the source must name exactly one project".to_owned())
                 });
             }
@@ -250,7 +250,7 @@ impl Judge<'_> {
     }
 
     /// A call to a project's endpoint: one of its trunks must signal from the source.
-    fn inbound(&self, project: ProjectId, foreign: Option<(Reason, String)>) -> Result<Place, Refusal> {
+    fn inbound(&self, project: ProjectId, foreign: Option<(Reason, String)>) -> Result<Placed, Refusal> {
         let trunk = self.source.trunks.iter().find(|&trunk| self.config.trunk(trunk).project == project);
         match (trunk, foreign) {
             (Some(trunk), foreign) => Ok((project, trunk, false, foreign)),
@@ -303,14 +303,14 @@ impl Judge<'_> {
 }
 
 /// What has been found so far about a request whose project is known.
-struct Verdict<'a> {
+struct Objections<'a> {
     config: &'a Config,
     project: ProjectId,
     trunk: TrunkId,
     shadow: Option<Reason>,
 }
 
-impl Verdict<'_> {
+impl Objections<'_> {
     /// An objection: refuses, unless the project only watches; then the first one is remembered.
     fn object(&mut self, reason: Reason, detail: String) -> Result<(), Refusal> {
         if self.config.project(self.project).mode == Mode::Shadow {

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use crate::config::{Config, Media, Mode, ProjectId, RegionId, Trunk, TrunkId};
 use crate::core::io::{Direction, Note, Output, Spoken};
 use crate::core::rules::admit::shown;
-use crate::core::rules::trace::{Account, Mark, Test, around, trunk_name};
+use crate::core::rules::trace::{Mark, Test, Trace, around, trunk_name};
 use crate::fence::{Fence, Networks};
 use crate::reason::Reason;
 use crate::sip::body::{self, Objection};
@@ -73,12 +73,12 @@ impl Speaker {
         message: &Message<'_>,
         method: Method,
         part: Part,
-        account: &Account,
+        trace: &Trace,
         out: &mut Vec<Output>,
     ) -> Ruling {
         let rules = self.project.map(|project| config.project(project));
         if rules.is_some_and(|rules| rules.media == Media::Off) {
-            account.note(Test::Media, Mark::Waived, || ("not read".to_owned(), "media = \"off\"".to_owned()));
+            trace.note(Test::Media, Mark::Skipped, || ("not read".to_owned(), "media = \"off\"".to_owned()));
             return Ruling::Pass;
         }
         let negotiates = matches!(method, Method::Invite | Method::Ack | Method::Prack | Method::Update);
@@ -92,7 +92,7 @@ impl Speaker {
         let watches = rules.is_some_and(|rules| rules.media == Media::Warn || rules.mode == Mode::Shadow);
         let networks = &config.region(region).networks;
         let found = read(networks, trunk, message, |ip, inside| {
-            account.note(Test::Media, Mark::by(inside, watches), || {
+            trace.note(Test::Media, Mark::by(inside, watches), || {
                 let of = &config.region(region).name;
                 let sets: Vec<&Networks> = std::iter::once(networks).chain(trunk.map(|trunk| &trunk.media)).collect();
                 let trunk = self.trunk.filter(|_| self.side == Side::Trunk).map(|trunk| trunk_name(config, trunk));
@@ -102,10 +102,10 @@ impl Speaker {
         });
         match &found {
             Ok(Spoken::None) => {
-                account.note(Test::Media, Mark::Met, || ("no session description".to_owned(), "nothing to compare".to_owned()));
+                trace.note(Test::Media, Mark::Pass, || ("no session description".to_owned(), "nothing to compare".to_owned()));
             }
             Err((reason @ Reason::UnreadableMedia, detail)) => {
-                account.note(Test::Media, Mark::by(false, watches), || (detail.clone(), format!("{reason}: must be readable")));
+                trace.note(Test::Media, Mark::by(false, watches), || (detail.clone(), format!("{reason}: must be readable")));
             }
             _ => {}
         }

@@ -35,7 +35,7 @@ pub(crate) fn rows(config: &Config, region: RegionId, refusal: &Refusal) -> Vec<
 
 /// The rows of a request of ours that ends something for the same reason: Reason by SIP's code and by Q.850's (RFC 3326), and
 /// X-Ringfence.
-pub(crate) fn farewell(config: &Config, region: RegionId, refusal: &Refusal) -> Vec<u8> {
+pub(crate) fn bye_rows(config: &Config, region: RegionId, refusal: &Refusal) -> Vec<u8> {
     let (id, reason) = (refusal.reason.id().to_string(), refusal.reason.token());
     let region = &config.region(region).name;
     [

@@ -61,37 +61,37 @@ impl Test {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mark {
     /// It is as it must be.
-    Met,
+    Pass,
     /// It is not.
-    Unmet,
+    Fail,
     /// It is not, and the project only watches, or only warns about media.
-    Watched,
+    Shadow,
     /// The configuration asks for no test.
-    Waived,
+    Skipped,
 }
 
 impl Mark {
     /// As people and machines read it.
     pub const fn label(self) -> &'static str {
         match self {
-            Self::Met => "pass",
-            Self::Unmet => "fail",
-            Self::Watched => "shadow",
-            Self::Waived => "not-tested",
+            Self::Pass => "pass",
+            Self::Fail => "fail",
+            Self::Shadow => "shadow",
+            Self::Skipped => "not-tested",
         }
     }
 
     /// The mark of a comparison that nothing softens.
     pub(crate) const fn of(met: bool) -> Self {
-        if met { Self::Met } else { Self::Unmet }
+        if met { Self::Pass } else { Self::Fail }
     }
 
     /// The mark of a rule of a project, which may only watch.
     pub(crate) const fn by(met: bool, watches: bool) -> Self {
         match (met, watches) {
-            (true, _) => Self::Met,
-            (false, true) => Self::Watched,
-            (false, false) => Self::Unmet,
+            (true, _) => Self::Pass,
+            (false, true) => Self::Shadow,
+            (false, false) => Self::Fail,
         }
     }
 }
@@ -111,9 +111,9 @@ pub struct Comparison {
 
 /// The comparisons of one message, if anybody asked for them.
 #[derive(Debug)]
-pub(crate) struct Account(Option<RefCell<Vec<Comparison>>>);
+pub(crate) struct Trace(Option<RefCell<Vec<Comparison>>>);
 
-impl Account {
+impl Trace {
     /// Nobody asked.
     pub(crate) const fn closed() -> Self {
         Self(None)
@@ -142,24 +142,24 @@ impl Account {
 impl Core {
     /// The same as [`Core::handle`] with this message, and what it was held against.
     pub fn explain(&mut self, now: Instant, arrival: Arrival, bytes: &[u8], out: &mut Vec<Output>) -> Vec<Comparison> {
-        let account = Account::open();
-        self.take_in(now, Input::Message { arrival, bytes }, &account, out);
+        let trace = Trace::open();
+        self.take_in(now, Input::Message { arrival, bytes }, &trace, out);
         if let Ok(message) = Message::datagram(bytes)
             && matches!(message.start(), Start::Response { .. })
         {
-            self.explain_answer(&arrival, &message, &account);
+            self.explain_answer(&arrival, &message, &trace);
         }
-        account.0.map(RefCell::into_inner).unwrap_or_default()
+        trace.0.map(RefCell::into_inner).unwrap_or_default()
     }
 
     /// A response belongs to a transaction, which whoever asks has not got. Its media can be judged all the same, by what the source
     /// tells of its side.
-    fn explain_answer(&self, arrival: &Arrival, message: &Message<'_>, account: &Account) {
+    fn explain_answer(&self, arrival: &Arrival, message: &Message<'_>, trace: &Trace) {
         let (config, from) = (&self.config, arrival.from.ip());
         let called = config.listener(arrival.listener).region;
         let Some((_, method)) = cseq(message) else { return };
         let source = Source::of(config, called, arrival);
-        account.note(Test::Source, Mark::of(!source.is_unknown()), || (from.to_string(), somebody(config, source)));
+        trace.note(Test::Source, Mark::of(!source.is_unknown()), || (from.to_string(), somebody(config, source)));
         let mut trunks = source.trunks.iter();
         let trunk = trunks.next().filter(|_| trunks.next().is_none());
         let serving = region_of(config, called, from);
@@ -167,7 +167,7 @@ impl Core {
         let project = trunk.map(|trunk| config.trunk(trunk).project);
         let speaker = Speaker { side, called, serving, project, trunk };
         // What it counts is of a transaction, and there is none.
-        let _ = speaker.judge(config, message, Method::of(method), Part::Answer, account, &mut Vec::new());
+        let _ = speaker.judge(config, message, Method::of(method), Part::Answer, trace, &mut Vec::new());
     }
 }
 

@@ -18,15 +18,15 @@ const MOST: usize = 1024;
 
 /// All of one core, by the nonce in their branch.
 #[derive(Debug, Default)]
-pub(crate) struct Farewells {
-    legs: HashMap<u64, Farewell>,
+pub(crate) struct Byes {
+    legs: HashMap<u64, OwnBye>,
     due: BTreeSet<(Instant, u64)>,
     /// Those that wait for an answer.
     open: usize,
 }
 
 #[derive(Debug)]
-struct Farewell {
+struct OwnBye {
     send: Send,
     /// `None`: over a stream, or answered.
     resend: Option<Resend>,
@@ -34,13 +34,13 @@ struct Farewell {
     until: Instant,
 }
 
-impl Farewell {
+impl OwnBye {
     fn deadline(&self) -> Instant {
         self.resend.map_or(self.until, |resend| resend.at.min(self.until))
     }
 }
 
-impl Farewells {
+impl Byes {
     /// Whether a leg was ended a moment ago.
     pub(crate) fn knows(&self, nonce: u64) -> bool {
         self.legs.contains_key(&nonce)
@@ -52,19 +52,19 @@ impl Farewells {
             return;
         }
         let resend = (!send.transport.reliable()).then(|| Resend::after(now, timers));
-        let farewell = Farewell { send: send.clone(), resend, open: true, until: now + timers.t1 * 64 };
-        self.due.insert((farewell.deadline(), nonce));
-        self.legs.insert(nonce, farewell);
+        let bye = OwnBye { send: send.clone(), resend, open: true, until: now + timers.t1 * 64 };
+        self.due.insert((bye.deadline(), nonce));
+        self.legs.insert(nonce, bye);
         self.open += 1;
     }
 
     /// An answer has come; `false` if it is to none of these.
     fn answered(&mut self, nonce: u64, code: u16) -> bool {
-        let Some(farewell) = self.legs.get_mut(&nonce) else { return false };
-        if code >= 200 && farewell.open {
-            self.due.remove(&(farewell.deadline(), nonce));
-            (farewell.open, farewell.resend) = (false, None);
-            self.due.insert((farewell.until, nonce));
+        let Some(bye) = self.legs.get_mut(&nonce) else { return false };
+        if code >= 200 && bye.open {
+            self.due.remove(&(bye.deadline(), nonce));
+            (bye.open, bye.resend) = (false, None);
+            self.due.insert((bye.until, nonce));
             self.open -= 1;
         }
         true
@@ -74,17 +74,17 @@ impl Farewells {
     pub(crate) fn expire(&mut self, now: Instant, timers: &Timers, out: &mut Vec<Output>) {
         while let Some((_, nonce)) = self.due.first().copied().filter(|&(at, _)| at <= now) {
             self.due.pop_first();
-            let Some(farewell) = self.legs.get_mut(&nonce) else { continue };
-            if farewell.until <= now {
-                self.open -= usize::from(farewell.open);
+            let Some(bye) = self.legs.get_mut(&nonce) else { continue };
+            if bye.until <= now {
+                self.open -= usize::from(bye.open);
                 self.legs.remove(&nonce);
                 continue;
             }
-            if let Some(resend) = &mut farewell.resend {
+            if let Some(resend) = &mut bye.resend {
                 resend.double(timers.t2);
-                out.push(Output::Send(farewell.send.clone()));
+                out.push(Output::Send(bye.send.clone()));
             }
-            self.due.insert((farewell.deadline(), nonce));
+            self.due.insert((bye.deadline(), nonce));
         }
     }
 
@@ -95,7 +95,7 @@ impl Farewells {
 
     /// The listeners that they are sent from, and that asked for them.
     pub(crate) fn listeners(&self) -> impl Iterator<Item = ListenerId> {
-        self.legs.values().flat_map(|Farewell { send, .. }| {
+        self.legs.values().flat_map(|OwnBye { send, .. }| {
             let asked = match send.to {
                 Destination::Peer(peer) => peer.listener(),
                 Destination::Fenced(_) => send.listener,
@@ -106,8 +106,8 @@ impl Farewells {
 
     /// Another configuration: the same legs under its numbers.
     pub(crate) fn renumber(&mut self, moved: &Moved) {
-        for farewell in self.legs.values_mut() {
-            moved.renumber_send(&mut farewell.send);
+        for bye in self.legs.values_mut() {
+            moved.renumber_send(&mut bye.send);
         }
     }
 
@@ -120,7 +120,7 @@ impl Farewells {
 impl Core {
     /// A response to a BYE of ours, if it is that.
     pub(crate) fn parted(&mut self, nonce: u64, response: &Response<'_>) -> Outcome {
-        if response.method == Method::Bye && self.farewells.answered(nonce, response.code) {
+        if response.method == Method::Bye && self.byes.answered(nonce, response.code) {
             return Outcome::Absorbed;
         }
         Outcome::Stray

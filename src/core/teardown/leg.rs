@@ -12,7 +12,7 @@ use crate::core::forwarding::branch::{BYE_SLOT, Branch, NO_SLOT};
 use crate::core::forwarding::rewrite::Sides;
 use crate::core::io::{Destination, Output, Peer, Send};
 use crate::core::request::Case;
-use crate::core::routing::route_set::Way;
+use crate::core::routing::route_set::RouteSet;
 use crate::core::routing::route_token;
 use crate::core::routing::target::{self, Book, Found, Order, Target};
 use crate::core::transaction::Client;
@@ -29,7 +29,7 @@ const LAST: u32 = (1 << 31) - 1;
 
 /// Where a leg's requests go when its own next hop is of no use.
 #[derive(Clone, Debug)]
-pub(crate) struct Near {
+pub(crate) struct Egress {
     pub(crate) to: Fenced,
     pub(crate) transport: Transport,
     pub(crate) listener: ListenerId,
@@ -37,7 +37,7 @@ pub(crate) struct Near {
     pub(crate) server: Option<Arc<str>>,
 }
 
-impl Near {
+impl Egress {
     /// Where an attempt went.
     pub(crate) fn of(client: &Client) -> Self {
         Self { to: client.target, transport: client.transport, listener: client.listener, server: client.server.clone() }
@@ -61,7 +61,7 @@ pub(crate) struct Leg<'a> {
 
 /// Why, and as whom it is said.
 #[derive(Clone, Copy)]
-pub(crate) struct Parting<'a> {
+pub(crate) struct Ending<'a> {
     pub(crate) region: RegionId,
     /// Whoever sent the request at hand: what our Via is called depends on which address that was sent to.
     pub(crate) peer: Peer,
@@ -99,7 +99,7 @@ impl<'a> Leg<'a> {
     }
 
     /// Towards the next hop of a request that is to go this way.
-    pub(crate) fn of_way(way: &Way<'a>, case: &Case<'_, 'a>) -> Option<Self> {
+    pub(crate) fn of_way(way: &RouteSet<'a>, case: &Case<'_, 'a>) -> Option<Self> {
         let (message, cseq) = (case.message, case.request.cseq);
         let (uri, routes) = way.ahead(message, case.request);
         Some(Self {
@@ -162,54 +162,54 @@ impl<'a> Leg<'a> {
 
 impl Env<'_> {
     /// Acknowledges an answer in place of whoever asked: without a transaction, the same bytes each time that it comes.
-    pub(crate) fn acknowledge(&mut self, leg: &Leg<'_>, parting: Parting<'_>, near: &Near) {
-        let near = self.towards(leg, parting, near);
+    pub(crate) fn send_ack(&mut self, leg: &Leg<'_>, ending: Ending<'_>, near: &Egress) {
+        let near = self.towards(leg, ending, near);
         let nonce = self.keys.branch(&[b"ACK", leg.call_id, leg.from, leg.to, &leg.cseq.to_le_bytes()]);
-        let via = self.via(parting, near.listener, Branch { shard: self.shard, slot: NO_SLOT, nonce, round: 0 });
+        let via = self.via(ending, near.listener, Branch { shard: self.shard, slot: NO_SLOT, nonce, loop_hash: 0 });
         let bytes = leg.write(Method::Ack, leg.cseq, &via, b"");
         self.send(near.to, near.server, near.transport, near.listener, bytes.into(), None);
     }
 
     /// Ends a leg by BYE, once; `false`: it was ended before.
-    pub(crate) fn part(&mut self, leg: &Leg<'_>, parting: Parting<'_>, near: &Near) -> bool {
+    pub(crate) fn send_bye(&mut self, leg: &Leg<'_>, ending: Ending<'_>, near: &Egress) -> bool {
         let nonce = self.keys.branch(&[b"BYE", leg.call_id, leg.from, leg.to]);
-        if self.farewells.knows(nonce) {
+        if self.byes.knows(nonce) {
             return false;
         }
-        let near = self.towards(leg, parting, near);
-        let via = self.via(parting, near.listener, Branch { shard: self.shard, slot: BYE_SLOT, nonce, round: 0 });
-        let bytes = leg.write(Method::Bye, leg.last, &via, parting.rows).into();
+        let near = self.towards(leg, ending, near);
+        let via = self.via(ending, near.listener, Branch { shard: self.shard, slot: BYE_SLOT, nonce, loop_hash: 0 });
+        let bytes = leg.write(Method::Bye, leg.last, &via, ending.rows).into();
         let (to, transport, listener) = (Destination::Fenced(near.to), near.transport, near.listener);
         let send = Send { to, transport, server: near.server, listener, local: None, bytes, attempt: None };
-        self.farewells.begin(self.now, nonce, &send, &self.config.timers);
+        self.byes.begin(self.now, nonce, &send, &self.config.timers);
         self.out.push(Output::Send(send));
         true
     }
 
     /// A leg's own next hop (8.1.2), as far as it is inside and known without asking; else the one nearby.
-    fn towards(&self, leg: &Leg<'_>, parting: Parting<'_>, near: &Near) -> Near {
+    fn towards(&self, leg: &Leg<'_>, ending: Ending<'_>, near: &Egress) -> Egress {
         let next = leg.routes.first().map_or_else(|| Uri::parse(&leg.uri).ok(), |route| uri_of(route));
         let book = Book { now: self.now, config: self.config, targets: self.targets, asked: self.asked, keys: self.keys };
         let order = Order::new(self.health, self.now, self.keys.choice(leg.call_id));
         let secure = uri::is_sips(&leg.uri);
-        let found = next.map(|next| target::find_uri(&next, secure, book, parting.fence, order));
+        let found = next.map(|next| target::find_uri(&next, secure, book, ending.fence, order));
         let Some(Ok(Found::Inside(mut targets))) = found else { return near.clone() };
-        let chosen = self.choose(parting.region, near.listener, 0, &mut targets);
+        let chosen = self.choose(ending.region, near.listener, 0, &mut targets);
         match chosen {
-            Some((Target { fenced: to, server, .. }, transport, listener)) => Near { to, transport, listener, server },
+            Some((Target { fenced: to, server, .. }, transport, listener)) => Egress { to, transport, listener, server },
             None => near.clone(),
         }
     }
 
     /// The peer of a request as a place for requests, if the fence of its side says so.
-    pub(crate) fn near(&self, peer: &Peer, fence: Fence<'_>) -> Option<Near> {
+    pub(crate) fn near(&self, peer: &Peer, fence: Fence<'_>) -> Option<Egress> {
         let to = fence.admit(peer.addr()).ok()?;
         let transport = self.config.listener(peer.listener()).transport;
-        Some(Near { to, transport, listener: peer.listener(), server: None })
+        Some(Egress { to, transport, listener: peer.listener(), server: None })
     }
 
-    fn via(&self, parting: Parting<'_>, leaves: ListenerId, branch: Branch) -> Vec<u8> {
-        let (arrived, called) = (parting.peer.listener(), parting.peer.local().ip());
+    fn via(&self, ending: Ending<'_>, leaves: ListenerId, branch: Branch) -> Vec<u8> {
+        let (arrived, called) = (ending.peer.listener(), ending.peer.local().ip());
         let sides = Sides { config: self.config, names: self.names, arrived, called, leaves, secure: false };
         let mut via = Vec::with_capacity(128);
         sides.head(branch, None, &mut via);

@@ -33,14 +33,14 @@ pub(crate) struct Client {
     invite: bool,
     /// Whether the request has gone on to another target, or is answered: not repeated any more, cancelled should it be heard of.
     left: bool,
-    state: State,
+    state: ClientState,
     cancel: Cancel,
     /// The ACK of a final response that is not 2xx.
     ack: Bytes,
 }
 
 #[derive(Debug)]
-enum State {
+enum ClientState {
     /// Nothing has come back: timers A and B, or E and F.
     Calling { resend: Option<Resend>, until: Instant },
     /// A provisional response has come: timer C, or E and F.
@@ -57,7 +57,7 @@ enum State {
 enum Cancel {
     /// Not asked for.
     No,
-    /// Asked for before any provisional response: sent after the first (9.1). Holds Reason rows to be copied.
+    /// RelayOutcome for before any provisional response: sent after the first (9.1). Holds Reason rows to be copied.
     Wanted(Bytes),
     /// Sent; if nothing final has come by then, the attempt is over (9.1: 64*T1).
     Sent { bytes: Bytes, resend: Option<Resend>, until: Instant },
@@ -65,7 +65,7 @@ enum Cancel {
 
 /// What a timer asks for.
 #[derive(Debug)]
-pub(crate) enum Due {
+pub(crate) enum ClientDue {
     /// Nothing.
     Nothing,
     /// Send these bytes again.
@@ -110,7 +110,7 @@ impl Client {
         timers: &Timers,
     ) -> Self {
         let resend = (!transport.reliable()).then(|| Resend::after(now, timers));
-        let state = State::Calling { resend, until };
+        let state = ClientState::Calling { resend, until };
         let (cancel, ack, left) = (Cancel::No, Bytes::new(), false);
         Self { nonce, target, transport, listener, server, request, sent: now, invite, left, state, cancel, ack }
     }
@@ -122,12 +122,12 @@ impl Client {
 
     /// Whether a final response may still come.
     pub(crate) fn is_open(&self) -> bool {
-        matches!(self.state, State::Calling { .. } | State::Proceeding { .. })
+        matches!(self.state, ClientState::Calling { .. } | ClientState::Proceeding { .. })
     }
 
     /// Whether nothing has come back yet.
     pub(crate) fn is_unheard(&self) -> bool {
-        matches!(self.state, State::Calling { .. })
+        matches!(self.state, ClientState::Calling { .. })
     }
 
     /// Whether it has been left while nothing had come back.
@@ -137,7 +137,7 @@ impl Client {
 
     /// Nothing gets there: it is not repeated, and its time ends at `at` at the latest.
     pub(crate) fn hurry(&mut self, at: Instant) {
-        if let State::Calling { resend, until } = &mut self.state {
+        if let ClientState::Calling { resend, until } = &mut self.state {
             (*resend, *until) = (None, at.min(*until));
         }
     }
@@ -147,7 +147,7 @@ impl Client {
     pub(crate) fn leave(&mut self, now: Instant, timers: &Timers) {
         let end = self.sent + timers.t1 * 64;
         match &mut self.state {
-            State::Calling { resend, until } if now < end => {
+            ClientState::Calling { resend, until } if now < end => {
                 (*resend, *until) = (None, end);
                 self.left = true;
                 if self.invite && matches!(self.cancel, Cancel::No) {
@@ -166,17 +166,17 @@ impl Client {
     /// A provisional response.
     pub(crate) fn provisional(&mut self, now: Instant, timers: &Timers) -> Heard {
         match &mut self.state {
-            State::Calling { resend, .. } => {
+            ClientState::Calling { resend, .. } => {
                 // 17.1.2.2: after a provisional a non-INVITE is repeated every T2; an INVITE no more (17.1.1.2).
                 let (resend, until) = if self.invite {
                     (None, now + timers.c)
                 } else {
                     (resend.map(|_| Resend { at: now + timers.t2, interval: timers.t2 }), self.sent + timers.t1 * 64)
                 };
-                self.state = State::Proceeding { resend, until };
+                self.state = ClientState::Proceeding { resend, until };
                 Heard::News
             }
-            State::Proceeding { until, .. } => {
+            ClientState::Proceeding { until, .. } => {
                 if self.invite {
                     *until = now + timers.c;
                 }
@@ -189,13 +189,13 @@ impl Client {
     /// A 2xx to an INVITE.
     pub(crate) fn success(&mut self, now: Instant, timers: &Timers) -> Heard {
         match self.state {
-            State::Calling { .. } | State::Proceeding { .. } => {
-                self.state = State::Accepted { until: now + timers.t1 * 64 };
+            ClientState::Calling { .. } | ClientState::Proceeding { .. } => {
+                self.state = ClientState::Accepted { until: now + timers.t1 * 64 };
                 self.request = Bytes::new();
                 self.cancel = Cancel::No;
                 Heard::News
             }
-            State::Accepted { .. } => Heard::News,
+            ClientState::Accepted { .. } => Heard::News,
             _ => Heard::Late,
         }
     }
@@ -203,26 +203,26 @@ impl Client {
     /// Any other final response. For an INVITE `ack` is what acknowledges it.
     pub(crate) fn finish(&mut self, now: Instant, timers: &Timers, ack: Bytes) -> Heard {
         match self.state {
-            State::Calling { .. } | State::Proceeding { .. } => {
+            ClientState::Calling { .. } | ClientState::Proceeding { .. } => {
                 let linger = match (self.transport.reliable(), self.invite) {
                     (true, _) => std::time::Duration::ZERO,
                     (false, true) => timers.t1 * 64,
                     (false, false) => timers.t4,
                 };
-                self.state = State::Completed { until: now + linger };
+                self.state = ClientState::Completed { until: now + linger };
                 self.ack = ack;
                 self.request = Bytes::new();
                 self.cancel = Cancel::No;
                 Heard::News
             }
-            State::Completed { .. } => Heard::Again,
+            ClientState::Completed { .. } => Heard::Again,
             _ => Heard::Late,
         }
     }
 
     /// Gives the attempt up: whatever still comes is late.
     pub(crate) fn give_up(&mut self) {
-        self.state = State::Ended;
+        self.state = ClientState::Ended;
         self.cancel = Cancel::No;
         self.request = Bytes::new();
     }
@@ -230,11 +230,11 @@ impl Client {
     /// Asks for a CANCEL; `reason` are the Reason rows to copy (RFC 3326 2). Returns them if it can be sent at once.
     pub(crate) fn want_cancel(&mut self, reason: Bytes) -> Option<Bytes> {
         match (&self.state, &self.cancel) {
-            (State::Calling { .. }, Cancel::No | Cancel::Wanted(_)) => {
+            (ClientState::Calling { .. }, Cancel::No | Cancel::Wanted(_)) => {
                 self.cancel = Cancel::Wanted(reason);
                 None
             }
-            (State::Proceeding { .. }, Cancel::No) => Some(reason),
+            (ClientState::Proceeding { .. }, Cancel::No) => Some(reason),
             _ => None,
         }
     }
@@ -242,7 +242,7 @@ impl Client {
     /// The Reason rows of a CANCEL that waits for a provisional response, once that has come.
     pub(crate) fn take_wanted_cancel(&mut self) -> Option<Bytes> {
         match (&self.state, &mut self.cancel) {
-            (State::Proceeding { .. }, Cancel::Wanted(reason)) => Some(std::mem::take(reason)),
+            (ClientState::Proceeding { .. }, Cancel::Wanted(reason)) => Some(std::mem::take(reason)),
             _ => None,
         }
     }
@@ -263,11 +263,11 @@ impl Client {
     /// When the next timer fires.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let own = match &self.state {
-            State::Calling { resend, until } | State::Proceeding { resend, until } => {
+            ClientState::Calling { resend, until } | ClientState::Proceeding { resend, until } => {
                 resend.map_or(*until, |resend| resend.at.min(*until))
             }
-            State::Accepted { until } | State::Completed { until } => *until,
-            State::Ended => return None,
+            ClientState::Accepted { until } | ClientState::Completed { until } => *until,
+            ClientState::Ended => return None,
         };
         Some(match &self.cancel {
             Cancel::Sent { resend, until, .. } => own.min(resend.map_or(*until, |resend| resend.at.min(*until))),
@@ -276,41 +276,43 @@ impl Client {
     }
 
     /// What is due now.
-    pub(crate) fn due(&mut self, now: Instant, timers: &Timers) -> Due {
+    pub(crate) fn due(&mut self, now: Instant, timers: &Timers) -> ClientDue {
         if let Cancel::Sent { bytes, resend, until } = &mut self.cancel {
             if *until <= now {
-                return Due::CancelIgnored;
+                return ClientDue::CancelIgnored;
             }
             if let Some(resend) = resend.as_mut().filter(|resend| resend.at <= now) {
                 resend.double(timers.t2);
-                return Due::Resend(bytes.clone());
+                return ClientDue::Resend(bytes.clone());
             }
         }
         match &mut self.state {
-            State::Calling { until, .. } if *until <= now => Due::TimedOut,
-            State::Proceeding { until, .. } if *until <= now => {
+            ClientState::Calling { until, .. } if *until <= now => ClientDue::TimedOut,
+            ClientState::Proceeding { until, .. } if *until <= now => {
                 if self.invite {
                     // Not again: from here the CANCEL's own time counts.
                     *until = now + timers.c;
-                    Due::RangOut
+                    ClientDue::RangOut
                 } else {
-                    Due::TimedOut
+                    ClientDue::TimedOut
                 }
             }
-            State::Calling { resend: Some(resend), .. } | State::Proceeding { resend: Some(resend), .. } if resend.at <= now => {
+            ClientState::Calling { resend: Some(resend), .. } | ClientState::Proceeding { resend: Some(resend), .. }
+                if resend.at <= now =>
+            {
                 // Timer A doubles without a cap, timer E up to T2.
                 resend.double(if self.invite { timers.t1 * 64 } else { timers.t2 });
-                Due::Resend(self.request.clone())
+                ClientDue::Resend(self.request.clone())
             }
-            State::Accepted { until } | State::Completed { until } if *until <= now => {
-                self.state = State::Ended;
-                Due::Ended
+            ClientState::Accepted { until } | ClientState::Completed { until } if *until <= now => {
+                self.state = ClientState::Ended;
+                ClientDue::Ended
             }
-            State::Calling { .. }
-            | State::Proceeding { .. }
-            | State::Accepted { .. }
-            | State::Completed { .. }
-            | State::Ended => Due::Nothing,
+            ClientState::Calling { .. }
+            | ClientState::Proceeding { .. }
+            | ClientState::Accepted { .. }
+            | ClientState::Completed { .. }
+            | ClientState::Ended => ClientDue::Nothing,
         }
     }
 }

@@ -27,7 +27,7 @@ pub(crate) type Token = [u8; crate::core::routing::route_token::LENGTH];
 
 /// What a transaction knows of the relay of its call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Moored {
+pub(crate) struct CallRelay {
     /// The relay that took the offer, or is to take it.
     pub(crate) relay: SocketAddr,
     /// Whether the request brought the offer: then its answers bring the answer.
@@ -68,7 +68,7 @@ pub(crate) struct Transaction {
     /// What the Record-Route carries, if it gets one.
     pub(crate) token: Option<Token>,
     /// What detects loops.
-    pub(crate) round: u32,
+    pub(crate) loop_hash: u32,
     /// When the request came.
     pub(crate) since: Instant,
     /// Whether the first response above 100 is still to be measured.
@@ -78,7 +78,7 @@ pub(crate) struct Transaction {
     /// Whether its answer was refused: every call that comes of it is ended.
     pub(crate) refused: bool,
     /// The relay that its media goes through, if any.
-    pub(crate) moored: Option<Moored>,
+    pub(crate) call_relay: Option<CallRelay>,
     /// When the wheel will wake it first.
     armed: Option<Instant>,
 }
@@ -132,7 +132,7 @@ impl Transaction {
 
 /// Builds the parts of a new transaction that a caller has no say in.
 #[derive(Debug)]
-pub(crate) struct Opening {
+pub(crate) struct CallFacts {
     /// See [`Transaction::region`].
     pub(crate) region: RegionId,
     /// See [`Transaction::project`].
@@ -145,17 +145,17 @@ pub(crate) struct Opening {
     pub(crate) serving: Option<Serving>,
     /// See [`Transaction::method`].
     pub(crate) method: Method,
-    /// See [`Transaction::moored`].
-    pub(crate) moored: Option<Moored>,
+    /// See [`Transaction::call_relay`].
+    pub(crate) call_relay: Option<CallRelay>,
     /// See [`Transaction::token`].
     pub(crate) token: Option<Token>,
-    /// See [`Transaction::round`].
-    pub(crate) round: u32,
+    /// See [`Transaction::loop_hash`].
+    pub(crate) loop_hash: u32,
     /// See [`Transaction::since`].
     pub(crate) since: Instant,
 }
 
-impl Opening {
+impl CallFacts {
     /// The transaction, with its first attempt under way.
     pub(crate) fn open(self, server: Server, client: Client, head: (usize, usize), targets: TargetSet) -> Transaction {
         Transaction {
@@ -172,12 +172,12 @@ impl Opening {
             earlier: Vec::new(),
             targets,
             token: self.token,
-            round: self.round,
+            loop_hash: self.loop_hash,
             since: self.since,
             unmeasured: self.method == Method::Invite,
             cancelled: false,
             refused: false,
-            moored: self.moored,
+            call_relay: self.call_relay,
             armed: None,
         }
     }

@@ -19,13 +19,13 @@ pub(crate) struct Server {
     /// How.
     pub(crate) transport: Transport,
     invite: bool,
-    state: State,
+    state: ServerState,
     /// The last response, for retransmissions.
     last: Option<Bytes>,
 }
 
 #[derive(Debug)]
-enum State {
+enum ServerState {
     /// No final response yet. A non-INVITE gets a 100 when its sender's timer E has grown to T2 (RFC 4320 4.1), not before.
     Proceeding { trying: Option<Instant> },
     /// An INVITE was answered 2xx: its retransmissions are absorbed until timer L (RFC 6026 7.1).
@@ -62,7 +62,7 @@ impl Resend {
 
 /// What a timer asks for.
 #[derive(Debug)]
-pub(crate) enum Due {
+pub(crate) enum ServerDue {
     /// Nothing.
     Nothing,
     /// Send the last response again.
@@ -77,22 +77,22 @@ impl Server {
     /// A new one. A non-INVITE gets a 100 after 3.5 s with the default T1: when timer E reaches T2.
     pub(crate) fn new(key: u128, peer: Peer, transport: Transport, invite: bool, now: Instant, timers: &Timers) -> Self {
         let trying = (!invite).then(|| now + timers.t1 * 7);
-        Self { key, peer, transport, invite, state: State::Proceeding { trying }, last: None }
+        Self { key, peer, transport, invite, state: ServerState::Proceeding { trying }, last: None }
     }
 
     /// Whether no final response has been sent.
     pub(crate) fn is_open(&self) -> bool {
-        matches!(self.state, State::Proceeding { .. })
+        matches!(self.state, ServerState::Proceeding { .. })
     }
 
     /// Whether a final response to an INVITE, other than 2xx, has not been acknowledged yet.
     pub(crate) fn awaits_ack(&self) -> bool {
-        self.invite && matches!(self.state, State::Completed { .. })
+        self.invite && matches!(self.state, ServerState::Completed { .. })
     }
 
     /// A provisional response is being sent.
     pub(crate) fn provisional(&mut self, bytes: Bytes) {
-        if let State::Proceeding { trying } = &mut self.state {
+        if let ServerState::Proceeding { trying } = &mut self.state {
             *trying = None;
             self.last = Some(bytes);
         }
@@ -105,24 +105,24 @@ impl Server {
         if self.invite && code < 300 {
             // The 2xx itself is repeated by the callee, not by us.
             self.last = None;
-            self.state = State::Accepted { until: long };
+            self.state = ServerState::Accepted { until: long };
             return;
         }
         let resend = (self.invite && !reliable).then(|| Resend::after(now, timers));
         let until = if self.invite || !reliable { long } else { now };
         self.last = Some(bytes);
-        self.state = State::Completed { resend, until };
+        self.state = ServerState::Completed { resend, until };
     }
 
     /// An ACK for a final response that is not 2xx; `false` if it is not one.
     pub(crate) fn acknowledged(&mut self, now: Instant, timers: &Timers) -> bool {
         match self.state {
-            State::Completed { .. } if self.invite => {
+            ServerState::Completed { .. } if self.invite => {
                 let until = if self.transport.reliable() { now } else { now + timers.t4 };
-                self.state = State::Confirmed { until };
+                self.state = ServerState::Confirmed { until };
                 true
             }
-            State::Confirmed { .. } => true,
+            ServerState::Confirmed { .. } => true,
             _ => false,
         }
     }
@@ -130,43 +130,45 @@ impl Server {
     /// Nothing will be answered any more (RFC 4320 4.2: a non-INVITE that timed out): repetitions are absorbed a while.
     pub(crate) fn forget(&mut self, now: Instant, timers: &Timers) {
         self.last = None;
-        self.state = State::Completed { resend: None, until: now + timers.t4 };
+        self.state = ServerState::Completed { resend: None, until: now + timers.t4 };
     }
 
     /// What a retransmission of the request is answered with, if with anything.
     pub(crate) fn again(&self) -> Option<&Bytes> {
         match self.state {
-            State::Proceeding { .. } | State::Completed { .. } => self.last.as_ref(),
-            State::Accepted { .. } | State::Confirmed { .. } | State::Ended => None,
+            ServerState::Proceeding { .. } | ServerState::Completed { .. } => self.last.as_ref(),
+            ServerState::Accepted { .. } | ServerState::Confirmed { .. } | ServerState::Ended => None,
         }
     }
 
     /// When the next timer fires.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         match self.state {
-            State::Proceeding { trying } => trying,
-            State::Accepted { until } | State::Confirmed { until } => Some(until),
-            State::Completed { resend, until } => Some(resend.map_or(until, |resend| resend.at.min(until))),
-            State::Ended => None,
+            ServerState::Proceeding { trying } => trying,
+            ServerState::Accepted { until } | ServerState::Confirmed { until } => Some(until),
+            ServerState::Completed { resend, until } => Some(resend.map_or(until, |resend| resend.at.min(until))),
+            ServerState::Ended => None,
         }
     }
 
     /// What is due now.
-    pub(crate) fn due(&mut self, now: Instant, timers: &Timers) -> Due {
+    pub(crate) fn due(&mut self, now: Instant, timers: &Timers) -> ServerDue {
         match &mut self.state {
-            State::Proceeding { trying } if trying.is_some_and(|at| at <= now) => {
+            ServerState::Proceeding { trying } if trying.is_some_and(|at| at <= now) => {
                 *trying = None;
-                Due::Trying
+                ServerDue::Trying
             }
-            State::Accepted { until } | State::Confirmed { until } | State::Completed { until, .. } if *until <= now => {
-                self.state = State::Ended;
-                Due::Ended
+            ServerState::Accepted { until } | ServerState::Confirmed { until } | ServerState::Completed { until, .. }
+                if *until <= now =>
+            {
+                self.state = ServerState::Ended;
+                ServerDue::Ended
             }
-            State::Completed { resend: Some(resend), .. } if resend.at <= now => {
+            ServerState::Completed { resend: Some(resend), .. } if resend.at <= now => {
                 resend.double(timers.t2);
-                self.last.clone().map_or(Due::Nothing, Due::Resend)
+                self.last.clone().map_or(ServerDue::Nothing, ServerDue::Resend)
             }
-            _ => Due::Nothing,
+            _ => ServerDue::Nothing,
         }
     }
 }
