@@ -6,6 +6,8 @@
 use std::hash::{BuildHasherDefault, Hasher};
 use std::net::{IpAddr, SocketAddr};
 
+use crate::config::Config;
+
 use siphasher::sip::SipHasher24;
 use siphasher::sip128::{Hasher128, SipHasher24 as SipHasher24x128};
 
@@ -40,6 +42,11 @@ pub(crate) struct Keys {
 impl Keys {
     pub(crate) fn new(secret: [u8; 16], seed: [u8; 16]) -> Self {
         Self { secret, seed }
+    }
+
+    /// The keys of a configuration: its secret's, and for what no other node needs the seed's.
+    pub(crate) fn of(config: &Config, seed: [u8; 16]) -> Self {
+        Self::new(config.secret.as_ref().map_or(seed, |secret| secret.0), seed)
     }
 
     /// A transaction's place in the table.

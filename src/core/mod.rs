@@ -4,27 +4,14 @@
 //! before the next one (see [`io`]).
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, clippy::expect_used))]
 
-use std::sync::Arc;
 use std::time::Instant;
 
-use crate::config::Config;
-use crate::dns::Resolved;
 use crate::sip::{Message, Start};
-use forwarding::attempt::Env;
-use forwarding::rewrite::{Names, Work};
-use health::Healths;
 use io::{Arrival, DropCause, Input, Note, Outcome, Output, Peer};
-use keys::Keys;
 use media_relay::Pending;
-use media_relay::pool::Relays;
-use memory::name_cache::NameCache;
-use memory::rate_limit::RateLimit;
-use memory::refused_calls::{Recent, RefusedCall};
-use routing::route_token::Tokens;
 use rules::trace::Trace;
-use teardown::bye::Byes;
-use transaction::Table;
 
+mod context;
 mod forwarding;
 mod health;
 pub mod io;
@@ -38,72 +25,15 @@ mod request;
 mod response;
 mod routing;
 pub mod rules;
+mod state;
 mod teardown;
 mod timers;
 mod transaction;
 
 pub use reload::Change;
-
-/// Targets remembered for taking no stream.
-const STREAMLESS: usize = 1024;
-
-/// One shard of the proxy: its transactions, timers and bounded memories.
-#[derive(Debug)]
-pub struct Core {
-    config: Arc<Config>,
-    targets: Arc<Resolved>,
-    keys: Keys,
-    tokens: Tokens,
-    names: Names,
-    shard: u8,
-    table: Table,
-    /// Calls refused for good.
-    repeats: Recent<RefusedCall>,
-    /// INVITEs refused inside a dialog: their ACK looks like that of a 2xx.
-    refused: Recent<()>,
-    paces: RateLimit,
-    /// Names that only dialogs know.
-    asked: NameCache,
-    /// Targets that took no stream.
-    no_stream: Recent<()>,
-    health: Healths,
-    relays: Relays,
-    /// BYEs of our own.
-    byes: Byes,
-    draining: bool,
-    /// Until when new requests are left to whoever takes the sockets over.
-    leaving_to: Option<Instant>,
-    work: Work,
-}
+pub use state::Core;
 
 impl Core {
-    /// A core with nothing in it. `seed` keys its hashes and branches; `shard` (0 to 35) stands in its branches.
-    pub fn new(config: Arc<Config>, targets: Arc<Resolved>, seed: [u8; 16], shard: u8, now: Instant) -> Self {
-        let keys = keys_of(&config, seed);
-        let mut health = Healths::new(&config, keys.choice(b"health"));
-        health.retarget(now, &config, &targets);
-        Self {
-            health,
-            tokens: Tokens::of(&config, &keys),
-            names: Names::of(&config),
-            repeats: Recent::new(config.limits.repeats),
-            refused: Recent::new(config.limits.repeats),
-            asked: NameCache::new(),
-            no_stream: Recent::new(STREAMLESS),
-            relays: Relays::new(now, &config),
-            byes: Byes::default(),
-            paces: RateLimit::new(config.limits.sources),
-            table: Table::new(now),
-            config,
-            targets,
-            keys,
-            shard,
-            draining: false,
-            leaving_to: None,
-            work: Work::default(),
-        }
-    }
-
     /// Takes in one event and appends what follows from it to `out`.
     pub fn handle(&mut self, now: Instant, input: Input<'_>, out: &mut Vec<Output>) {
         self.take_in(now, input, &Trace::closed(), out);
@@ -211,18 +141,4 @@ impl Core {
         let listener = self.config.listener(arrival.listener);
         out.push(Output::Note(Note::Arrived { region: listener.region, transport: listener.transport, method, code, outcome }));
     }
-
-    /// The parts that a step needs, apart from the table.
-    fn split<'a>(&'a mut self, now: Instant, out: &'a mut Vec<Output>) -> (Env<'a>, &'a mut Table) {
-        let Self { config, targets, tokens, keys, names, shard, no_stream, health, work, table, .. } = self;
-        let Self { asked, repeats, byes, relays, .. } = self;
-        let shard = *shard;
-        let env =
-            Env { now, config, targets, tokens, keys, names, shard, no_stream, health, asked, repeats, relays, byes, work, out };
-        (env, table)
-    }
-}
-
-fn keys_of(config: &Config, seed: [u8; 16]) -> Keys {
-    Keys::new(config.secret.as_ref().map_or(seed, |secret| secret.0), seed)
 }

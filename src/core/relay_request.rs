@@ -21,7 +21,7 @@ pub struct RelayRequest {
     pub command: RelayBody,
 }
 
-/// Names a question to a relay. The same message asks the same question.
+/// LocalNames a question to a relay. The same message asks the same question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RelayRequestId {
     /// The call whose message waits for the answer; `None`: none does.

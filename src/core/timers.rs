@@ -2,11 +2,11 @@
 
 use std::time::Instant;
 
-use crate::core::Core;
-use crate::core::forwarding::attempt::Env;
+use crate::core::context::Context;
 use crate::core::forwarding::branch::PROBE_SLOT;
 use crate::core::io::{Attempt, Failure, Note, Output};
 use crate::core::routing::srv_order::Dice;
+use crate::core::state::Core;
 use crate::core::transaction::client::ClientDue;
 use crate::core::transaction::server::ServerDue;
 use crate::core::transaction::{Transaction, attempt};
@@ -64,7 +64,7 @@ impl Core {
     }
 }
 
-impl Env<'_> {
+impl Context<'_> {
     fn wake(&mut self, slot: u32, transaction: &mut Transaction) {
         match transaction.server.due(self.now, &self.config.timers) {
             ServerDue::Nothing | ServerDue::Ended => {}

@@ -1,5 +1,8 @@
 //! A response in which everything that the proxy core reads is known to be there and well formed.
 
+use std::time::Duration;
+
+use super::number::decimal;
 use super::request::{cseq, tag};
 use super::scan::{Fault, Message, Start};
 use super::via::Via;
@@ -36,4 +39,28 @@ impl<'a> Response<'a> {
         let (_, token) = cseq(message).ok_or(Fault::CSeq)?;
         Ok(Self { code: *code, via, method: Method::of(token), token, from_tag, to_tag })
     }
+}
+
+/// Whether a message is a provisional response (RFC 3261 21.1).
+pub(crate) fn is_provisional(message: &Message<'_>) -> bool {
+    matches!(message.start(), Start::Response { code: ..=199 })
+}
+
+/// Whether somebody waits for a PRACK (RFC 3262 3). Either sign of it is enough: a call that ends is better than one that hangs.
+pub(crate) fn is_reliable(message: &Message<'_>) -> bool {
+    let rows = message.headers().iter().filter(|header| header.name == Name::Other);
+    rows.into_iter().any(|header| {
+        let row = message.slice(&header.row);
+        let name = row.split(|&octet| octet == b':').next().unwrap_or_default().trim_ascii();
+        let mut tags = message.value(header).split(|&octet| octet == b',').map(<[u8]>::trim_ascii);
+        name.eq_ignore_ascii_case(b"RSeq")
+            || name.eq_ignore_ascii_case(b"Require") && tags.any(|tag| tag.eq_ignore_ascii_case(b"100rel"))
+    })
+}
+
+/// The seconds of a Retry-After (RFC 3261 20.33), if it can be read. What follows them does not matter here.
+pub(crate) fn retry_after(message: &Message<'_>) -> Option<Duration> {
+    let value = message.value(message.first(Name::RetryAfter)?);
+    let digits = value.iter().take_while(|octet| octet.is_ascii_digit()).count();
+    decimal(value.get(..digits)?, u64::from(u32::MAX)).map(Duration::from_secs)
 }

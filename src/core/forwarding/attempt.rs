@@ -8,24 +8,19 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use crate::config::{Config, ListenerId, RegionId, Transport};
+use crate::config::{ListenerId, RegionId, Transport};
+use crate::core::context::{Context, First, Work};
 use crate::core::forwarding::branch::{Branch, NO_SLOT};
-use crate::core::forwarding::rewrite::{self, Names, Sides, Work};
-use crate::core::health::Healths;
+use crate::core::forwarding::local_names::{OwnRows, leave_by};
+use crate::core::forwarding::rewrite;
 use crate::core::io::{Destination, Note, Output, Peer, Send, Verdict};
-use crate::core::keys::{Hex, Keys};
-use crate::core::media_relay::pool::Relays;
-use crate::core::memory::name_cache::NameCache;
-use crate::core::memory::refused_calls::{Recent, RefusedCall};
-use crate::core::request::Case;
+use crate::core::keys::Hex;
 use crate::core::routing::region_failover::MovingCall;
-use crate::core::routing::route_token::Tokens;
+use crate::core::routing::route_token::Token;
 use crate::core::routing::target::{Target, TargetSet};
-use crate::core::rules::admit::Refusal;
-use crate::core::rules::refusal;
-use crate::core::teardown::bye::Byes;
-use crate::core::transaction::{CallFacts, Client, Token, Transaction, attempt};
-use crate::dns::Resolved;
+use crate::core::rules::case::Case;
+use crate::core::rules::refusal::{self, Refusal};
+use crate::core::transaction::{Client, Transaction, attempt};
 use crate::reason::Reason;
 use crate::sip::reply::Reply;
 use crate::sip::{Message, Method, Name, Request, Start, uri};
@@ -39,39 +34,7 @@ const HEAD: usize = 200;
 /// What our X-Ringfence adds to a new request, about.
 const ROW: usize = 100;
 
-/// Everything that a step may read, and where it writes.
-pub(crate) struct Env<'a> {
-    pub(crate) now: Instant,
-    pub(crate) config: &'a Config,
-    pub(crate) targets: &'a Resolved,
-    pub(crate) tokens: &'a Tokens,
-    pub(crate) keys: &'a Keys,
-    pub(crate) names: &'a Names,
-    pub(crate) shard: u8,
-    /// Targets that took no stream lately: they get large requests in datagrams at once.
-    pub(crate) no_stream: &'a mut Recent<()>,
-    pub(crate) health: &'a mut Healths,
-    /// Names that only dialogs know.
-    pub(crate) asked: &'a NameCache,
-    /// Calls refused for good.
-    pub(crate) repeats: &'a mut Recent<RefusedCall>,
-    pub(crate) relays: &'a mut Relays,
-    pub(crate) byes: &'a mut Byes,
-    pub(crate) work: &'a mut Work,
-    pub(crate) out: &'a mut Vec<Output>,
-}
-
-/// What starts a transaction's first attempt.
-pub(crate) struct First<'a> {
-    pub(crate) peer: Peer,
-    pub(crate) slot: u32,
-    pub(crate) serial: u64,
-    pub(crate) facts: &'a mut CallFacts,
-    /// The listener to leave by, if it fits.
-    pub(crate) prefer: ListenerId,
-}
-
-impl Env<'_> {
+impl Context<'_> {
     /// Sends to a peer.
     pub(crate) fn reply(&mut self, peer: &Peer, bytes: Bytes) {
         let transport = self.config.listener(peer.listener()).transport;
@@ -275,7 +238,7 @@ impl Env<'_> {
             if target.transport.is_none()
                 && length > DATAGRAM
                 && self.no_stream.get(self.now, place(to)).is_none()
-                && let Some(leaves) = rewrite::leave_by(self.config, region, prefer, Transport::Tcp, to)
+                && let Some(leaves) = leave_by(self.config, region, prefer, Transport::Tcp, to)
             {
                 let again = Target { transport: Some(Transport::Udp), ..target.clone() };
                 // There is room: one was just taken out.
@@ -283,7 +246,7 @@ impl Env<'_> {
                 return Some((target, Transport::Tcp, leaves));
             }
             let transport = target.transport.unwrap_or(Transport::Udp);
-            if let Some(leaves) = rewrite::leave_by(self.config, region, prefer, transport, to) {
+            if let Some(leaves) = leave_by(self.config, region, prefer, transport, to) {
                 return Some((target, transport, leaves));
             }
         }
@@ -298,7 +261,7 @@ impl Env<'_> {
     fn head(&self, peer: &Peer, leaves: ListenerId, branch: Branch, token: Option<&Token>, secure: bool) -> Vec<u8> {
         let mut head = Vec::with_capacity(256);
         let (arrived, called) = (peer.listener(), peer.local().ip());
-        let sides = Sides { config: self.config, names: self.names, arrived, called, leaves, secure };
+        let sides = OwnRows { config: self.config, names: self.names, arrived, called, leaves, secure };
         sides.head(branch, token, &mut head);
         head
     }

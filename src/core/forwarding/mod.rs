@@ -2,4 +2,6 @@
 
 pub(crate) mod attempt;
 pub(crate) mod branch;
+pub(crate) mod local_names;
+pub(crate) mod media_swap;
 pub(crate) mod rewrite;

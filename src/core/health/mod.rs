@@ -8,13 +8,13 @@ pub(crate) mod options_ping;
 mod watched;
 
 use std::collections::{BTreeSet, HashMap};
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::config::{self, Config, ListenerId, RegionId, Transport};
+use crate::config::{self, Config, ListenerId, RegionId};
 use crate::core::health::options_ping::Probe;
 use crate::core::io::{Failure, Health, Note, Output, TargetStatus};
+use crate::core::routing::place::Place;
 use crate::core::routing::srv_order::Dice;
 
 /// The first trial of a target that went down comes so long after.
@@ -23,9 +23,6 @@ pub(crate) const FIRST_TRIAL: Duration = Duration::from_secs(1);
 const LONGEST_LEAVE: Duration = Duration::from_secs(300);
 /// The least share of its calls that a rising target gets, in percent.
 const LEAST_SHARE: u32 = 10;
-
-/// What a target is told apart by.
-pub(crate) type Place = (SocketAddr, Transport);
 
 /// All targets that are watched.
 #[derive(Debug)]

@@ -10,17 +10,17 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use crate::config::{Config, ListenerId, RegionId, Transport};
-use crate::core::Core;
 use crate::core::forwarding::branch::{Branch, PROBE_SLOT};
-use crate::core::forwarding::rewrite::{self, Names};
+use crate::core::forwarding::local_names::{LocalNames, leave_by};
 use crate::core::health::Healths;
 use crate::core::io::{Attempt, Destination, Failure, Health, Outcome, Output, Send};
 use crate::core::keys::{Hex, Keys};
+use crate::core::state::Core;
 use crate::core::transaction::attempt;
-use crate::core::transaction::server::Resend;
+use crate::core::transaction::timer::Resend;
 use crate::fence::{Fence, Fenced};
-use crate::sip::number::decimal;
-use crate::sip::{Message, Method, Name, Response};
+use crate::sip::response::retry_after;
+use crate::sip::{Message, Method, Response};
 
 /// One OPTIONS under way, or the last one: repetitions of its answer may still come.
 #[derive(Debug)]
@@ -215,7 +215,7 @@ impl Healths {
 struct Making<'a> {
     config: &'a Config,
     keys: &'a Keys,
-    names: &'a Names,
+    names: &'a LocalNames,
     shard: u8,
 }
 
@@ -231,7 +231,7 @@ impl Making<'_> {
         let (addr, transport) = entry.place;
         let to = Fence::of_region(&self.config.region(entry.region).networks).admit(addr).ok()?;
         let preferred = self.config.region(from).listeners.first()?;
-        let listener = rewrite::leave_by(self.config, from, *preferred, transport, addr)?;
+        let listener = leave_by(self.config, from, *preferred, transport, addr)?;
         let nonce = self.keys.probe(number, 0);
         let bytes = self.options(from, listener, to, transport, number, nonce);
         let resend = (!transport.reliable()).then(|| Resend::after(now, &self.config.timers));
@@ -272,11 +272,4 @@ impl Making<'_> {
         out.extend_from_slice(rest.as_bytes());
         out.into()
     }
-}
-
-/// The seconds of a Retry-After (RFC 3261 20.33), if it can be read. What follows them does not matter here.
-pub(crate) fn retry_after(message: &Message<'_>) -> Option<Duration> {
-    let value = message.value(message.first(Name::RetryAfter)?);
-    let digits = value.iter().take_while(|octet| octet.is_ascii_digit()).count();
-    decimal(value.get(..digits)?, u64::from(u32::MAX)).map(Duration::from_secs)
 }

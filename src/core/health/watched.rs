@@ -7,9 +7,10 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
 use crate::config::{Config, Hop, RegionId, Transport};
-use crate::core::health::{Entry, Healths, Place};
+use crate::core::health::{Entry, Healths};
 use crate::core::io::Health;
 use crate::core::reload::renumber::Moved;
+use crate::core::routing::place::Place;
 use crate::dns::Resolved;
 use crate::fence::Fence;
 
@@ -20,7 +21,7 @@ const MOST: usize = 1024;
 const FIRST_PROBES: Duration = Duration::from_secs(1);
 
 impl Healths {
-    /// Names resolve otherwise: what is named still keeps what is known of it.
+    /// LocalNames resolve otherwise: what is named still keeps what is known of it.
     pub(crate) fn retarget(&mut self, now: Instant, config: &Config, targets: &Resolved) {
         self.rebuild(now, config, targets);
     }

@@ -6,24 +6,23 @@
 pub(crate) mod pool;
 
 use std::net::SocketAddr;
-use std::ops::Range;
-
-use bytes::Bytes;
 
 use crate::config::{Media, Mode, NextHop, ProjectId, RegionId, TrunkId};
-use crate::core::forwarding::attempt::Env;
+use crate::core::context::Context;
 use crate::core::forwarding::branch::Branch;
+use crate::core::forwarding::media_swap::MediaSwap;
 use crate::core::io::{CallKey, DropCause, Note, Outcome, Output, RelayBody, RelayRequest, RelayRequestId, RelayVerb};
 use crate::core::media_relay::pool::{Choice, Done};
 use crate::core::memory::name_cache::UnknownName;
-use crate::core::request::Case;
-use crate::core::response::blocked::is_reliable;
-use crate::core::rules::media::{Part, Ruling, Speaker};
+use crate::core::rules::case::Case;
+use crate::core::rules::media::{Part, Ruling};
+use crate::core::rules::sides::Speaker;
 use crate::core::rules::trace::Trace;
 use crate::core::transaction::{CallRelay, Transaction};
 use crate::fence::Fence;
 use crate::reason::Reason;
 use crate::sip::request::cseq;
+use crate::sip::response::is_reliable;
 use crate::sip::{Message, Method, Name, Response, body, list};
 
 /// What is said of a message that waits.
@@ -73,36 +72,6 @@ pub(crate) struct RelayLeg<'a, 'm> {
     pub(crate) message: &'a Message<'m>,
 }
 
-/// What goes on instead of what was said.
-#[derive(Debug, Default)]
-pub(crate) enum MediaSwap {
-    /// It goes on as it is: it says nothing of media, or its media goes through no relay.
-    #[default]
-    Not,
-    /// Through this relay, with this description in that place.
-    At(SocketAddr, Range<usize>, Bytes),
-    /// It would go nowhere, but its project only watches.
-    Shadow(Reason),
-    /// It goes nowhere. The failing field and its value, for a person.
-    Denied(Reason, String),
-}
-
-impl MediaSwap {
-    /// What would have refused it, did its project not only watch.
-    pub(crate) fn shadow(&self) -> Option<Reason> {
-        if let Self::Shadow(reason) = self { Some(*reason) } else { None }
-    }
-
-    /// The same as a ruling on the media.
-    pub(crate) fn ruling(&self) -> Ruling {
-        match self {
-            Self::Not | Self::At(..) => Ruling::Pass,
-            Self::Shadow(reason) => Ruling::Shadow(*reason),
-            Self::Denied(reason, detail) => Ruling::Foreign(*reason, detail.clone()),
-        }
-    }
-}
-
 /// What a request means for the relay of its call.
 #[derive(Debug)]
 pub(crate) enum Relayed {
@@ -112,7 +81,7 @@ pub(crate) enum Relayed {
     Denied(Reason, String),
 }
 
-impl Env<'_> {
+impl Context<'_> {
     /// Whether a message waits behind an earlier one of its call, or, where there is no room, goes nowhere.
     pub(crate) fn waits(&mut self, message: &Message<'_>) -> Option<Result<Outcome, Pending>> {
         let call_id = message.first(Name::CallId).map(|header| message.value(header)).unwrap_or_default();

@@ -11,13 +11,13 @@ use arrayvec::ArrayVec;
 use bytes::Bytes;
 
 use crate::config::{self, Config, MAX_RELAYS, RegionId, Transport};
-use crate::core::Core;
 use crate::core::health::FIRST_TRIAL;
 use crate::core::io::{
     CallKey, Failure, Health, Note, Output, RelayBody, RelayOutcome, RelayReply, RelayRequest, RelayRequestId, RelayVerb,
     TargetStatus, Unanswered,
 };
 use crate::core::keys::{Keyed, Keys};
+use crate::core::state::Core;
 use crate::fence::{Fence, Networks};
 use crate::sip::sdp;
 

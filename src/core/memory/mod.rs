@@ -2,4 +2,5 @@
 
 pub(crate) mod name_cache;
 pub(crate) mod rate_limit;
+pub(crate) mod recent;
 pub(crate) mod refused_calls;

@@ -1,4 +1,4 @@
-//! Names that only dialogs know: what the shell found out about them, for a while and within a bound.
+//! LocalNames that only dialogs know: what the shell found out about them, for a while and within a bound.
 //!
 //! What is remembered is no destination: the fence judges every address at every use.
 
@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 
 use crate::config::NextHop;
 use crate::core::keys::Keys;
-use crate::core::memory::refused_calls::Recent;
+use crate::core::memory::recent::Recent;
 use crate::core::routing::target::MAX_ATTEMPTS;
 use crate::dns::Server;
 
-/// Names remembered; beyond: those asked for longest ago are forgotten, and asked for again.
+/// LocalNames remembered; beyond: those asked for longest ago are forgotten, and asked for again.
 const NAMES: usize = 1024;
 /// Servers remembered of one name: as many as a resolution can have.
 const SERVERS: usize = 32;

@@ -9,13 +9,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::config::{Config, ListenerId, Needed};
-use crate::core::Core;
-use crate::core::forwarding::rewrite::Names;
+use crate::core::forwarding::local_names::LocalNames;
 use crate::core::io::Arrival;
 use crate::core::keys::Keys;
-use crate::core::memory::refused_calls::{Recent, RefusedCall};
+use crate::core::memory::recent::Recent;
+use crate::core::memory::refused_calls::RefusedCall;
 use crate::core::reload::renumber::Moved;
 use crate::core::routing::route_token::Tokens;
+use crate::core::state::Core;
 use crate::dns::Resolved;
 
 /// What is exchanged.
@@ -25,7 +26,7 @@ pub struct Change {
     targets: Arc<Resolved>,
     keys: Keys,
     tokens: Tokens,
-    names: Names,
+    names: LocalNames,
     repeats: Recent<RefusedCall>,
     moved: Moved,
 }
@@ -34,11 +35,11 @@ impl Change {
     /// From `old`, which must be in force when this is taken in, to its successor (see [`Config::succeeding`]); `seed` as in
     /// [`Core::new`]. None of its names is known yet.
     pub fn between(old: &Config, new: Arc<Config>, seed: [u8; 16]) -> Self {
-        let keys = crate::core::keys_of(&new, seed);
+        let keys = Keys::of(&new, seed);
         Self {
             targets: Arc::new(Resolved::unknown(new.names.len())),
             tokens: Tokens::of(&new, &keys),
-            names: Names::of(&new),
+            names: LocalNames::of(&new),
             repeats: Recent::new(new.limits.repeats),
             moved: Moved::between(old, &new),
             config: new,

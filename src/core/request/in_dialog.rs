@@ -4,21 +4,19 @@
 
 use std::time::Instant;
 
-use crate::config::{Config, Transport};
-use crate::core::Core;
+use crate::config::Transport;
 use crate::core::forwarding::rewrite;
 use crate::core::io::{Outcome, Output, Verdict};
 use crate::core::media_relay::{Pending, Relayed};
-use crate::core::request::{Case, uri_range, verdict};
 use crate::core::routing::route_set::{self, RouteSet};
-use crate::core::routing::route_token::Vouched;
 use crate::core::routing::target::{self, Book, Found, Order};
-use crate::core::rules::admit::{Refusal, shown};
-use crate::core::rules::media::{Part, Ruling, Side, Speaker};
-use crate::core::rules::refusal;
+use crate::core::rules::case::{Case, uri_range, verdict};
+use crate::core::rules::media::{Part, Ruling};
+use crate::core::rules::refusal::{self, Refusal, shown};
+use crate::core::rules::sides::{asking_side, dialog_fence, speaker};
 use crate::core::rules::trace::{Mark, Test, around, trunk_name};
+use crate::core::state::Core;
 use crate::core::transaction::CallFacts;
-use crate::fence::Fence;
 use crate::reason::Reason;
 
 impl Core {
@@ -140,39 +138,5 @@ impl Core {
     /// What is known of names.
     pub(crate) fn book(&self, now: Instant) -> Book<'_> {
         Book { now, config: &self.config, targets: &self.targets, asked: &self.asked, keys: &self.keys }
-    }
-}
-
-/// Which side a request inside a dialog comes from.
-fn asking_side(config: &Config, case: &Case<'_, '_>, vouched: Vouched) -> Side {
-    let servers = config.region(vouched.serving).networks.contains(case.arrival.from.ip());
-    if servers { Side::Servers } else { Side::Trunk }
-}
-
-/// Who says something by a request inside a dialog: what comes from the trunk is judged as in the first INVITE, what comes from the
-/// servers by the networks of the region that has the call.
-pub(crate) fn speaker(config: &Config, case: &Case<'_, '_>, vouched: Vouched) -> Speaker {
-    Speaker {
-        side: asking_side(config, case, vouched),
-        called: case.region(),
-        serving: vouched.serving,
-        project: Some(config.trunk(vouched.trunk).project),
-        trunk: Some(vouched.trunk),
-    }
-}
-
-/// What is inside for a request inside a dialog; `None` if it comes from neither of the dialog's sides: the servers of the region
-/// that has the call, and the trunk. From the trunk only that region's networks are inside; from its servers the trunk's as well.
-pub(crate) fn dialog_fence<'a>(config: &'a Config, case: &Case<'_, '_>, way: &RouteSet<'_>) -> Option<Fence<'a>> {
-    let serving = config.region(way.vouched.serving);
-    let trunk = config.trunk(way.vouched.trunk);
-    let from = case.arrival.from.ip();
-    let callers = config.callers(from, case.arrival.shown.as_ref());
-    if serving.networks.contains(from) {
-        Some(Fence::of_dialog(&serving.networks, &trunk.networks, Some(&trunk.reach)))
-    } else if callers.iter().any(|trunk| trunk == way.vouched.trunk) || trunk.reach.contains(from) {
-        Some(Fence::of_region(&serving.networks))
-    } else {
-        None
     }
 }

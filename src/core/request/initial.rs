@@ -3,19 +3,19 @@
 //! What the request alone decides keeps no state; only what is forwarded opens a transaction.
 
 use crate::config::{Outbound, Transport};
-use crate::core::Core;
 use crate::core::forwarding::rewrite;
 use crate::core::io::{DropCause, Note, Outcome, Output, Verdict};
 use crate::core::media_relay::{Pending, Relayed};
 use crate::core::memory::rate_limit::Pace;
 use crate::core::memory::refused_calls::RefusedCall;
-use crate::core::request::{Case, uri_range, verdict};
-use crate::core::routing::region_failover::Serving;
 use crate::core::routing::route_token::Vouched;
+use crate::core::routing::serving::Serving;
 use crate::core::routing::target::{self, Found, Order, TargetSet};
-use crate::core::rules::admit::{self, Admitted, Refusal, Source};
-use crate::core::rules::media::Side;
-use crate::core::rules::refusal;
+use crate::core::rules::admit::{self, Admitted};
+use crate::core::rules::case::{Case, uri_range, verdict};
+use crate::core::rules::refusal::{self, Refusal};
+use crate::core::rules::sides::{Side, Source};
+use crate::core::state::Core;
 use crate::core::transaction::CallFacts;
 use crate::fence::Fence;
 use crate::reason::{Class, Reason};

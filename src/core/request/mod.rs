@@ -8,45 +8,25 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use crate::config::{Listener, ProjectId, RegionId, TrunkId};
-use crate::core::Core;
-use crate::core::forwarding::attempt::First;
+use crate::config::RegionId;
+use crate::core::context::First;
 use crate::core::forwarding::branch::Branch;
 use crate::core::forwarding::rewrite;
 use crate::core::io::{Arrival, DropCause, Note, Outcome, Output, Peer, Verdict};
 use crate::core::media_relay::Pending;
 use crate::core::memory::rate_limit::Pace;
-use crate::core::request::in_dialog::dialog_fence;
 use crate::core::response::blocked::AckMedia;
 use crate::core::routing::target::{self, Found, TargetSet};
-use crate::core::rules::admit::Source;
+use crate::core::rules::case::{Case, uri_range, verdict};
+use crate::core::rules::sides::{Source, dialog_fence};
 use crate::core::rules::trace::{Mark, Test, Trace, somebody};
+use crate::core::state::Core;
 use crate::core::transaction::{CallFacts, Server};
 use crate::reason::Reason;
 use crate::sip::{Fault, Message, Method, Name, Request, via};
 
 /// Requests a second to which a source that is nobody is answered 403; beyond, nothing is said.
 const STRANGER_RATE: u32 = 20;
-
-/// What a request is to the rest of its handling.
-pub(crate) struct Case<'c, 'a> {
-    pub(crate) now: Instant,
-    pub(crate) arrival: &'c Arrival,
-    pub(crate) peer: Peer,
-    pub(crate) listener: Listener,
-    pub(crate) message: &'c Message<'a>,
-    pub(crate) request: &'c Request<'a>,
-    /// The request's identity (RFC 3261 17.2.3).
-    pub(crate) key: u128,
-    /// Where the tests write down what they compare, if anybody asked.
-    pub(crate) trace: &'c Trace,
-}
-
-impl Case<'_, '_> {
-    pub(crate) fn region(&self) -> RegionId {
-        self.listener.region
-    }
-}
 
 impl Core {
     /// A request has arrived. `Err`: what becomes of it depends on something else, and nothing has been said of it yet.
@@ -364,21 +344,4 @@ impl Core {
         table.insert(facts.open(server, client, head, std::mem::take(targets)));
         Some(serving)
     }
-}
-
-pub(crate) fn uri_range(message: &Message<'_>) -> std::ops::Range<usize> {
-    match message.start() {
-        crate::sip::Start::Request { uri, .. } => uri.clone(),
-        crate::sip::Start::Response { .. } => 0..0,
-    }
-}
-
-pub(crate) fn verdict(
-    region: RegionId,
-    project: Option<ProjectId>,
-    trunk: Option<TrunkId>,
-    verdict: Verdict,
-    reason: Reason,
-) -> Output {
-    Output::Note(Note::Verdict { region, project, trunk, verdict, reason })
 }

@@ -7,25 +7,26 @@ use std::net::IpAddr;
 
 use bytes::Bytes;
 
-use crate::config::{Config, RegionId};
-use crate::core::Core;
-use crate::core::forwarding::attempt::Env;
+use crate::core::context::Context;
 use crate::core::forwarding::branch::Branch;
+use crate::core::forwarding::media_swap::MediaSwap;
 use crate::core::io::{DropCause, Outcome, Output, Verdict};
-use crate::core::media_relay::{MediaSwap, Pending};
+use crate::core::media_relay::Pending;
 use crate::core::memory::refused_calls::RefusedCall;
-use crate::core::request::in_dialog::speaker;
-use crate::core::request::{Case, verdict};
+use crate::core::routing::egress::Egress;
 use crate::core::routing::route_set::RouteSet;
 use crate::core::routing::target::TargetSet;
-use crate::core::rules::admit::Refusal;
-use crate::core::rules::media::{Part, Ruling, Speaker};
-use crate::core::rules::refusal;
+use crate::core::rules::case::{Case, verdict};
+use crate::core::rules::media::{Part, Ruling};
+use crate::core::rules::refusal::{self, Refusal};
+use crate::core::rules::sides::{Speaker, region_of, speaker};
 use crate::core::rules::trace::Trace;
-use crate::core::teardown::leg::{Egress, Ending, Leg};
+use crate::core::state::Core;
+use crate::core::teardown::leg::{Ending, Leg};
 use crate::core::transaction::Transaction;
 use crate::reason::Class;
 use crate::sip::request::cseq;
+use crate::sip::response::{is_provisional, is_reliable};
 use crate::sip::{Message, Method, Name, Request};
 
 /// An answer that goes no further: whose it is, and why.
@@ -36,7 +37,7 @@ pub(crate) struct Blocked {
     speaker: Speaker,
 }
 
-impl Env<'_> {
+impl Context<'_> {
     /// Judges what a response says of media. `near`: the attempt that it belongs to. `None`: it may go on.
     pub(crate) fn blocked(&mut self, transaction: &Transaction, near: Egress, message: &Message<'_>) -> Option<Blocked> {
         let called = transaction.region;
@@ -257,27 +258,4 @@ pub(crate) enum AckMedia {
     Passes(MediaSwap),
     /// It does not.
     Ended(Outcome),
-}
-
-/// The region that an address is in: the called one, or one of those that may serve its calls.
-pub(crate) fn region_of(config: &Config, called: RegionId, ip: IpAddr) -> RegionId {
-    let is_there = |&region: &RegionId| config.region(region).networks.contains(ip);
-    let nearest = config.region(called).nearest.iter().copied();
-    std::iter::once(called).chain(nearest).find(is_there).unwrap_or(called)
-}
-
-fn is_provisional(message: &Message<'_>) -> bool {
-    matches!(message.start(), crate::sip::Start::Response { code: ..=199 })
-}
-
-/// Whether somebody waits for a PRACK. Either sign of it is enough: a call that ends is better than one that hangs.
-pub(crate) fn is_reliable(message: &Message<'_>) -> bool {
-    let rows = message.headers().iter().filter(|header| header.name == Name::Other);
-    rows.into_iter().any(|header| {
-        let row = message.slice(&header.row);
-        let name = row.split(|&octet| octet == b':').next().unwrap_or_default().trim_ascii();
-        let mut tags = message.value(header).split(|&octet| octet == b',').map(<[u8]>::trim_ascii);
-        name.eq_ignore_ascii_case(b"RSeq")
-            || name.eq_ignore_ascii_case(b"Require") && tags.any(|tag| tag.eq_ignore_ascii_case(b"100rel"))
-    })
 }

@@ -9,19 +9,20 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use crate::config::RegionId;
-use crate::core::Core;
-use crate::core::forwarding::attempt::Env;
+use crate::core::context::Context;
 use crate::core::forwarding::branch::{BYE_SLOT, Branch, PROBE_SLOT};
+use crate::core::forwarding::media_swap::MediaSwap;
 use crate::core::forwarding::rewrite;
-use crate::core::health::options_ping::retry_after;
 use crate::core::io::{Note, Outcome, Output};
-use crate::core::media_relay::{MediaSwap, Pending};
-use crate::core::response::blocked::region_of;
-use crate::core::teardown::leg::Egress;
+use crate::core::media_relay::Pending;
+use crate::core::routing::egress::Egress;
+use crate::core::rules::sides::region_of;
+use crate::core::state::Core;
 use crate::core::transaction::Transaction;
 use crate::core::transaction::client::Heard;
 use crate::fence::Fenced;
 use crate::sip::list::{self, Item};
+use crate::sip::response::retry_after;
 use crate::sip::{Fault, Message, Method, Name, Response};
 
 impl Core {
@@ -55,7 +56,7 @@ impl Core {
     }
 }
 
-impl Env<'_> {
+impl Context<'_> {
     fn heard(
         &mut self,
         branch: Branch,

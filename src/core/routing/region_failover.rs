@@ -3,38 +3,19 @@
 //! Only the call of an unpinned project moves, and only one that comes in. Each region's servers pass that region's fence and no
 //! other. This module chooses regions and their targets; it sends nothing.
 
-use std::fmt::Write;
 use std::net::SocketAddr;
 
-use crate::config::{Config, Hop, ListenerId, ProjectId, RegionId, Transport, TrunkId};
-use crate::core::forwarding::attempt::Env;
+use crate::config::{ListenerId, ProjectId, RegionId, Transport, TrunkId};
+use crate::core::context::Context;
 use crate::core::health::Standing;
 use crate::core::io::{Note, Output, Verdict};
-use crate::core::routing::route_token::Vouched;
+use crate::core::routing::route_token::{Token, Vouched};
+use crate::core::routing::serving::Serving;
 use crate::core::routing::srv_order::Dice;
 use crate::core::routing::target::{self, Found, MAX_ATTEMPTS, Order, Target, TargetSet};
-use crate::core::transaction::{Token, Transaction};
-use crate::dns::Resolved;
+use crate::core::transaction::Transaction;
 use crate::fence::Fence;
 use crate::reason::Reason;
-
-/// Attempts in the called region, where others may follow: the rest of [`MAX_ATTEMPTS`] is kept for those.
-const HERE: usize = MAX_ATTEMPTS - 2;
-
-/// Where a new request is served.
-#[derive(Clone, Debug)]
-pub(crate) struct Serving {
-    /// The region whose servers are tried now.
-    pub(crate) region: RegionId,
-    /// How many of the called region's nearest ones have had their turn; `None`: the call does not move.
-    passed: Option<usize>,
-    /// A server of the called region that looks down, for when nobody else takes the call.
-    aside: Option<Target>,
-    /// What would have refused the call, did its project not only watch.
-    shadow: Option<Reason>,
-    /// Whether nothing but TLS will do.
-    secure: bool,
-}
 
 /// A call that may move to another region.
 pub(crate) struct MovingCall<'a> {
@@ -52,60 +33,7 @@ pub(crate) struct MovingCall<'a> {
     pub(crate) token: &'a mut Option<Token>,
 }
 
-impl Serving {
-    /// At the called region, to begin with. A call out goes to its trunk or nowhere; and while it is not known what the region's
-    /// servers are nobody can say that they are down.
-    pub(crate) fn by(
-        config: &Config,
-        targets: &Resolved,
-        called: RegionId,
-        outbound: bool,
-        secure: bool,
-        shadow: Option<Reason>,
-    ) -> Self {
-        let known = config.region(called).upstream.iter().all(|hop| match hop {
-            Hop::Address { .. } => true,
-            Hop::Name(name) => targets.is_known(*name),
-        });
-        Self { region: called, passed: (known && !outbound).then_some(0), aside: None, shadow, secure }
-    }
-
-    /// The regions that the call may still go to. RelayOutcome anew each time: since the call came in, its project may have been pinned, or
-    /// be gone.
-    fn ahead<'c>(&self, config: &'c Config, called: RegionId, project: Option<ProjectId>) -> &'c [RegionId] {
-        match (self.passed, project) {
-            (Some(passed), Some(project)) if config.project(project).pin.is_none() => {
-                config.region(called).nearest.get(passed..).unwrap_or_default()
-            }
-            _ => &[],
-        }
-    }
-
-    /// Keeps attempts back for the nearest regions, if the call may go there.
-    pub(crate) fn spare(&self, config: &Config, project: ProjectId, targets: &mut TargetSet) {
-        if !self.ahead(config, self.region, Some(project)).is_empty() {
-            targets.truncate(HERE);
-        }
-    }
-
-    /// What a forwarded request says about itself to the servers.
-    pub(crate) fn row(&self, config: &Config, called: RegionId, project: Option<ProjectId>, trunk: Option<TrunkId>) -> String {
-        let accepted = if self.region == called { Reason::InRegion } else { Reason::Failover };
-        let reason = self.shadow.unwrap_or(accepted);
-        let mut row = format!("X-Ringfence: {}; reason={reason}; region={}", reason.id(), config.region(self.region).name);
-        // Writing to a String does not fail.
-        if let Some(project) = project {
-            let _ = write!(row, "; project={}", config.project(project).name);
-        }
-        if let Some(trunk) = trunk {
-            let _ = write!(row, "; trunk={}", config.trunk(trunk).name);
-        }
-        row.push_str(if self.shadow.is_some() { "; verdict=shadow\r\n" } else { "\r\n" });
-        row
-    }
-}
-
-impl Env<'_> {
+impl Context<'_> {
     /// The next of the nearest regions that has a server inside which does not look down, and its servers.
     fn next_region(
         &self,

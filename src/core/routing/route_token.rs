@@ -16,6 +16,9 @@ pub(crate) const PARAM: &str = "rf";
 pub(crate) const LENGTH: usize = 2 + 16 + 4 + 16;
 const VERSION: &[u8] = b"03";
 
+/// A signed Record-Route parameter.
+pub(crate) type Token = [u8; LENGTH];
+
 /// What a token vouches for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Vouched {
@@ -36,7 +39,7 @@ pub(crate) struct Tokens {
 }
 
 impl Tokens {
-    /// Names every trunk in every region that is served, or was a moment ago, with each region that may serve it. What may not serve has no name: a token that
+    /// LocalNames every trunk in every region that is served, or was a moment ago, with each region that may serve it. What may not serve has no name: a token that
     /// was signed before a project was pinned is worth nothing afterwards. A relay has its own place: a call goes on when it is gone.
     pub(crate) fn of(config: &Config, keys: &Keys) -> Self {
         let (mut vouched, mut names, mut relays) = (HashMap::new(), HashMap::new(), HashMap::new());

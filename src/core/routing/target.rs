@@ -8,9 +8,10 @@ use std::time::Instant;
 use arrayvec::ArrayVec;
 
 use crate::config::{Config, Hop, NameId, NextHop, Transport};
-use crate::core::health::{Healths, Place, Standing};
+use crate::core::health::{Healths, Standing};
 use crate::core::keys::Keys;
 use crate::core::memory::name_cache::{NameCache, UnknownName};
+use crate::core::routing::place::Place;
 use crate::core::routing::srv_order::{self, Dice};
 use crate::core::rules::trace::{Mark, Test, Trace, around};
 use crate::dns::{Resolved, Server};

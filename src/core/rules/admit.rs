@@ -4,38 +4,17 @@
 //! the host, the project and its trunk, the pin, the media. (Targets come after, when there is something to forward.) Only the
 //! Request-URI, the packet's source and the body decide; no other header is believed.
 
-use crate::config::{Callers, Config, Endpoint, Listener, Mode, ProjectId, RegionId, TrunkId};
+use crate::config::{Config, Endpoint, Listener, Mode, ProjectId, RegionId, TrunkId};
 use crate::core::io::{Arrival, Output};
-use crate::core::request::Case;
-use crate::core::rules::media::{Part, Ruling, Side, Speaker};
+use crate::core::rules::case::Case;
+use crate::core::rules::media::{Part, Ruling};
+use crate::core::rules::refusal::{Refusal, shown};
+use crate::core::rules::sides::{Side, Source, Speaker};
 use crate::core::rules::trace::{Mark, Test, Trace, around, trunk_name};
-use crate::reason::{Profile, Reason};
+use crate::reason::Reason;
 use crate::sip::uri::{Host, Scheme, Uri};
 use crate::sip::{Method, Request};
 use crate::tls::Name;
-
-/// Who sent a request, as far as its address and its certificate say.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Source<'a> {
-    /// The trunks, of all projects, that it is.
-    pub(crate) trunks: Callers<'a>,
-    /// Whether it is inside the region: one of its servers.
-    pub(crate) server: bool,
-}
-
-impl<'a> Source<'a> {
-    /// What somebody is to a region.
-    pub(crate) fn of(config: &'a Config, region: RegionId, arrival: &'a Arrival) -> Self {
-        let ip = arrival.from.ip();
-        let trunks = config.callers(ip, arrival.shown.as_ref());
-        Self { trunks, server: config.region(region).networks.contains(ip) }
-    }
-
-    /// Whether it is nobody: no trunk of any project and no server of the region.
-    pub(crate) fn is_unknown(&self) -> bool {
-        self.trunks.is_empty() && !self.server
-    }
-}
 
 /// A request that may pass, so far.
 #[derive(Debug, PartialEq, Eq)]
@@ -48,33 +27,6 @@ pub(crate) struct Admitted {
     pub(crate) outbound: bool,
     /// What would have refused it, if the project did not only watch (or only warn about media).
     pub(crate) shadow: Option<Reason>,
-}
-
-/// A request that may not pass.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Refusal {
-    /// Why.
-    pub(crate) reason: Reason,
-    /// Whose, if known.
-    pub(crate) project: Option<ProjectId>,
-    /// By which trunk, if known.
-    pub(crate) trunk: Option<TrunkId>,
-    /// The failing field and its value, for a person.
-    pub(crate) detail: String,
-}
-
-impl Refusal {
-    /// The answer profile: the trunk's, else the project's, else the file's.
-    pub(crate) fn profile(&self, config: &Config) -> Profile {
-        let project = self.project.map(|project| config.project(project).reject);
-        self.trunk.map(|trunk| config.trunk(trunk).reject).or(project).unwrap_or(config.reject)
-    }
-}
-
-/// Text from the wire, fit for a quoted string: printable ASCII without quotes, at most 96 octets.
-pub(crate) fn shown(text: &[u8]) -> String {
-    let plain = |&octet: &u8| if octet.is_ascii_graphic() && octet != b'"' && octet != b'\\' { char::from(octet) } else { '?' };
-    text.iter().take(96).map(plain).collect()
 }
 
 /// Judges a new request. The source is known to be somebody. What it says of media is noted in `out`.

@@ -4,46 +4,15 @@
 
 use std::net::IpAddr;
 
-use crate::config::{Config, Media, Mode, ProjectId, RegionId, Trunk, TrunkId};
+use crate::config::{Config, Media, Mode, Trunk};
 use crate::core::io::{Direction, Note, Output, Spoken};
-use crate::core::rules::admit::shown;
+use crate::core::rules::refusal::shown;
+use crate::core::rules::sides::{Side, Speaker};
 use crate::core::rules::trace::{Mark, Test, Trace, around, trunk_name};
-use crate::fence::{Fence, Networks};
+use crate::fence::Networks;
 use crate::reason::Reason;
 use crate::sip::body::{self, Objection};
 use crate::sip::{Message, Method, sdp};
-
-/// A side of a call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Side {
-    /// The carrier's.
-    Trunk,
-    /// The region's servers'.
-    Servers,
-}
-
-impl Side {
-    /// Who answers what this side asks.
-    pub(crate) const fn other(self) -> Self {
-        match self {
-            Self::Trunk => Self::Servers,
-            Self::Servers => Self::Trunk,
-        }
-    }
-}
-
-/// Whose call a message belongs to, and which side of it says something.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Speaker {
-    pub(crate) side: Side,
-    /// The region that was called: what comes from the trunk is judged by its networks and the trunk's media.
-    pub(crate) called: RegionId,
-    /// The region whose servers have the call: what comes from them is judged by its networks alone.
-    pub(crate) serving: RegionId,
-    /// `None`: gone in a reload. Then nothing but the region's networks is inside.
-    pub(crate) project: Option<ProjectId>,
-    pub(crate) trunk: Option<TrunkId>,
-}
 
 /// What a session description in a message is to whoever gets it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,25 +94,6 @@ impl Speaker {
             return Ruling::Shadow(reason);
         }
         Ruling::Foreign(reason, detail)
-    }
-
-    /// What is inside for a request of ours to this side.
-    pub(crate) fn fence<'c>(&self, config: &'c Config) -> Fence<'c> {
-        match (self.side, self.trunk.map(|trunk| config.trunk(trunk))) {
-            (Side::Trunk, Some(trunk)) => {
-                Fence::of_dialog(&config.region(self.serving).networks, &trunk.networks, Some(&trunk.reach))
-            }
-            _ => Fence::of_region(&config.region(self.serving).networks),
-        }
-    }
-}
-
-impl From<Side> for Direction {
-    fn from(speaker: Side) -> Self {
-        match speaker {
-            Side::Trunk => Self::In,
-            Side::Servers => Self::Out,
-        }
     }
 }
 

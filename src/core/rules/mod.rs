@@ -1,6 +1,8 @@
 //! What may pass: the source, the host, the project, the pin, the media. Rules read and return a value; they write nothing and send nothing.
 
 pub(crate) mod admit;
+pub(crate) mod case;
 pub(crate) mod media;
 pub(crate) mod refusal;
+pub(crate) mod sides;
 pub mod trace;

@@ -2,9 +2,35 @@
 //!
 //! No Contact, no Retry-After: nothing that invites another try.
 
-use crate::config::{Config, RegionId};
-use crate::core::rules::admit::Refusal;
-use crate::reason::Reason;
+use crate::config::{Config, ProjectId, RegionId, TrunkId};
+use crate::reason::{Profile, Reason};
+
+/// A request that may not pass.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    /// Why.
+    pub(crate) reason: Reason,
+    /// Whose, if known.
+    pub(crate) project: Option<ProjectId>,
+    /// By which trunk, if known.
+    pub(crate) trunk: Option<TrunkId>,
+    /// The failing field and its value, for a person.
+    pub(crate) detail: String,
+}
+
+impl Refusal {
+    /// The answer profile: the trunk's, else the project's, else the file's.
+    pub(crate) fn profile(&self, config: &Config) -> Profile {
+        let project = self.project.map(|project| config.project(project).reject);
+        self.trunk.map(|trunk| config.trunk(trunk).reject).or(project).unwrap_or(config.reject)
+    }
+}
+
+/// Text from the wire, fit for a quoted string: printable ASCII without quotes, at most 96 octets.
+pub(crate) fn shown(text: &[u8]) -> String {
+    let plain = |&octet: &u8| if octet.is_ascii_graphic() && octet != b'"' && octet != b'\\' { char::from(octet) } else { '?' };
+    text.iter().take(96).map(plain).collect()
+}
 
 /// The rows that explain a refusal: Reason (RFC 6432), Warning (RFC 3261 20.43) and X-Ringfence. None for an unknown source, which
 /// learns nothing.

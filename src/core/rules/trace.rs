@@ -8,11 +8,10 @@ use std::net::IpAddr;
 use std::time::Instant;
 
 use crate::config::{Config, TrunkId};
-use crate::core::Core;
 use crate::core::io::{Arrival, Input, Output};
-use crate::core::response::blocked::region_of;
-use crate::core::rules::admit::Source;
-use crate::core::rules::media::{Part, Side, Speaker};
+use crate::core::rules::media::Part;
+use crate::core::rules::sides::{Side, Source, Speaker, region_of};
+use crate::core::state::Core;
 use crate::fence::Networks;
 use crate::sip::request::cseq;
 use crate::sip::{Message, Method, Start};

@@ -7,10 +7,10 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::Instant;
 
 use crate::config::{ListenerId, Timers};
-use crate::core::Core;
 use crate::core::io::{Destination, Outcome, Output, Send};
 use crate::core::reload::renumber::Moved;
-use crate::core::transaction::server::Resend;
+use crate::core::state::Core;
+use crate::core::transaction::timer::Resend;
 use crate::sip::{Method, Response};
 
 /// Legs remembered. Beyond: each BYE is sent once, and again whenever what led to it comes again.

@@ -4,19 +4,18 @@
 //! judges every next hop all the same.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 use crate::config::{ListenerId, RegionId, Transport};
-use crate::core::forwarding::attempt::Env;
+use crate::core::context::Context;
 use crate::core::forwarding::branch::{BYE_SLOT, Branch, NO_SLOT};
-use crate::core::forwarding::rewrite::Sides;
+use crate::core::forwarding::local_names::OwnRows;
 use crate::core::io::{Destination, Output, Peer, Send};
-use crate::core::request::Case;
+use crate::core::routing::egress::Egress;
 use crate::core::routing::route_set::RouteSet;
 use crate::core::routing::route_token;
 use crate::core::routing::target::{self, Book, Found, Order, Target};
-use crate::core::transaction::Client;
-use crate::fence::{Fence, Fenced};
+use crate::core::rules::case::Case;
+use crate::fence::Fence;
 use crate::sip::address::Address;
 use crate::sip::list;
 use crate::sip::uri::{self, Uri};
@@ -26,23 +25,6 @@ use crate::sip::{Message, Method, Name};
 const STEP: u32 = 1 << 16;
 /// The highest `CSeq` number (8.1.1.5): for a side whose own numbers no message at hand shows.
 const LAST: u32 = (1 << 31) - 1;
-
-/// Where a leg's requests go when its own next hop is of no use.
-#[derive(Clone, Debug)]
-pub(crate) struct Egress {
-    pub(crate) to: Fenced,
-    pub(crate) transport: Transport,
-    pub(crate) listener: ListenerId,
-    /// The name that the server must prove, over TLS.
-    pub(crate) server: Option<Arc<str>>,
-}
-
-impl Egress {
-    /// Where an attempt went.
-    pub(crate) fn of(client: &Client) -> Self {
-        Self { to: client.target, transport: client.transport, listener: client.listener, server: client.server.clone() }
-    }
-}
 
 /// One leg of a call, as a message shows it: what a request inside it must carry (12.2.1.1).
 #[derive(Clone, Debug)]
@@ -160,7 +142,7 @@ impl<'a> Leg<'a> {
     }
 }
 
-impl Env<'_> {
+impl Context<'_> {
     /// Acknowledges an answer in place of whoever asked: without a transaction, the same bytes each time that it comes.
     pub(crate) fn send_ack(&mut self, leg: &Leg<'_>, ending: Ending<'_>, near: &Egress) {
         let near = self.towards(leg, ending, near);
@@ -210,7 +192,7 @@ impl Env<'_> {
 
     fn via(&self, ending: Ending<'_>, leaves: ListenerId, branch: Branch) -> Vec<u8> {
         let (arrived, called) = (ending.peer.listener(), ending.peer.local().ip());
-        let sides = Sides { config: self.config, names: self.names, arrived, called, leaves, secure: false };
+        let sides = OwnRows { config: self.config, names: self.names, arrived, called, leaves, secure: false };
         let mut via = Vec::with_capacity(128);
         sides.head(branch, None, &mut via);
         via

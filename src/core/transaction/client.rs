@@ -8,9 +8,9 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::server::Resend;
 use crate::config::{ListenerId, Timers, Transport};
-use crate::core::health::Place;
+use crate::core::routing::place::Place;
+use crate::core::transaction::timer::Resend;
 use crate::fence::Fenced;
 
 /// One attempt at one target.

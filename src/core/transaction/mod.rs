@@ -8,9 +8,10 @@ use std::time::Instant;
 
 use crate::config::{ProjectId, RegionId, TrunkId};
 use crate::core::io::Attempt;
-use crate::core::routing::region_failover::Serving;
+use crate::core::routing::route_token::Token;
+use crate::core::routing::serving::Serving;
 use crate::core::routing::target::TargetSet;
-use crate::core::rules::media::Side;
+use crate::core::rules::sides::Side;
 use crate::sip::Method;
 
 pub(crate) mod client;
@@ -21,9 +22,6 @@ pub(crate) mod timer;
 pub(crate) use client::Client;
 pub(crate) use server::Server;
 pub(crate) use table::Table;
-
-/// A signed Record-Route parameter.
-pub(crate) type Token = [u8; crate::core::routing::route_token::LENGTH];
 
 /// What a transaction knows of the relay of its call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,7 +81,7 @@ pub(crate) struct Transaction {
     armed: Option<Instant>,
 }
 
-/// Names one attempt of one transaction: the place in the high half, the low half of the nonce in the low one.
+/// LocalNames one attempt of one transaction: the place in the high half, the low half of the nonce in the low one.
 #[expect(clippy::cast_possible_truncation, reason = "the low half is what is meant")]
 pub(crate) fn attempt(slot: u32, nonce: u64) -> Attempt {
     Attempt(u64::from(slot) << 32 | u64::from(nonce as u32))

@@ -2,12 +2,13 @@
 //!
 //! Only the states and their timers. What is answered is decided elsewhere.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 
 use crate::config::{Timers, Transport};
 use crate::core::io::Peer;
+use crate::core::transaction::timer::Resend;
 
 /// The side of a transaction that faces whoever asked.
 #[derive(Debug)]
@@ -36,28 +37,6 @@ enum ServerState {
     Confirmed { until: Instant },
     /// Over.
     Ended,
-}
-
-/// Something that is sent again and again.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Resend {
-    /// When next.
-    pub(crate) at: Instant,
-    /// How long after the one before.
-    pub(crate) interval: Duration,
-}
-
-impl Resend {
-    /// The first repetition after T1.
-    pub(crate) fn after(now: Instant, timers: &Timers) -> Self {
-        Self { at: now + timers.t1, interval: timers.t1 }
-    }
-
-    /// The next one, after twice the time but at most `cap`.
-    pub(crate) fn double(&mut self, cap: Duration) {
-        self.interval = (self.interval * 2).min(cap);
-        self.at += self.interval;
-    }
 }
 
 /// What a timer asks for.

@@ -3,12 +3,11 @@
 use std::collections::HashMap;
 use std::time::Instant;
 
-use slab::Slab;
-
-use super::Transaction;
-use super::timer::{Wake, Wheel};
 use crate::core::forwarding::branch::BYE_SLOT;
 use crate::core::keys::Keyed;
+use crate::core::transaction::Transaction;
+use crate::core::transaction::timer::{Wake, Wheel};
+use slab::Slab;
 
 /// All open transactions of one core.
 #[derive(Debug)]

@@ -5,10 +5,34 @@
 
 use std::time::{Duration, Instant};
 
+use crate::config::Timers;
+
 /// Slots in one turn of the wheel.
 const SLOTS: usize = 16_384;
 /// The width of a slot. 16 384 of them are 65 s; whatever is due later is woken at the end and set again.
 const TICK: Duration = Duration::from_millis(4);
+
+/// Something that is sent again and again.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Resend {
+    /// When next.
+    pub(crate) at: Instant,
+    /// How long after the one before.
+    pub(crate) interval: Duration,
+}
+
+impl Resend {
+    /// The first repetition after T1.
+    pub(crate) fn after(now: Instant, timers: &Timers) -> Self {
+        Self { at: now + timers.t1, interval: timers.t1 }
+    }
+
+    /// The next one, after twice the time but at most `cap`.
+    pub(crate) fn double(&mut self, cap: Duration) {
+        self.interval = (self.interval * 2).min(cap);
+        self.at += self.interval;
+    }
+}
 
 /// A wake-up that is due: the place of the transaction and its serial number, by which a successor in the same place is told apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

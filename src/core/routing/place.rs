@@ -1,0 +1,8 @@
+//! A place to send to, as health is kept for it. An address alone says nothing of how it is reached.
+
+use std::net::SocketAddr;
+
+use crate::config::Transport;
+
+/// What a target is told apart by.
+pub(crate) type Place = (SocketAddr, Transport);

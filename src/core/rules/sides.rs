@@ -1,0 +1,127 @@
+//! Who speaks: what a source is to a region, and which side of a call a message comes from. Reads addresses and certificates; decides
+//! nothing.
+
+use std::net::IpAddr;
+
+use crate::config::{Callers, Config, ProjectId, RegionId, TrunkId};
+use crate::core::io::{Arrival, Direction};
+use crate::core::routing::route_set::RouteSet;
+use crate::core::routing::route_token::Vouched;
+use crate::core::rules::case::Case;
+use crate::fence::Fence;
+
+/// A side of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Side {
+    /// The carrier's.
+    Trunk,
+    /// The region's servers'.
+    Servers,
+}
+
+impl Side {
+    /// Who answers what this side asks.
+    pub(crate) const fn other(self) -> Self {
+        match self {
+            Self::Trunk => Self::Servers,
+            Self::Servers => Self::Trunk,
+        }
+    }
+}
+
+/// Whose call a message belongs to, and which side of it says something.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Speaker {
+    pub(crate) side: Side,
+    /// The region that was called: what comes from the trunk is judged by its networks and the trunk's media.
+    pub(crate) called: RegionId,
+    /// The region whose servers have the call: what comes from them is judged by its networks alone.
+    pub(crate) serving: RegionId,
+    /// `None`: gone in a reload. Then nothing but the region's networks is inside.
+    pub(crate) project: Option<ProjectId>,
+    pub(crate) trunk: Option<TrunkId>,
+}
+
+/// Who sent a request, as far as its address and its certificate say.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Source<'a> {
+    /// The trunks, of all projects, that it is.
+    pub(crate) trunks: Callers<'a>,
+    /// Whether it is inside the region: one of its servers.
+    pub(crate) server: bool,
+}
+
+impl<'a> Source<'a> {
+    /// What somebody is to a region.
+    pub(crate) fn of(config: &'a Config, region: RegionId, arrival: &'a Arrival) -> Self {
+        let ip = arrival.from.ip();
+        let trunks = config.callers(ip, arrival.shown.as_ref());
+        Self { trunks, server: config.region(region).networks.contains(ip) }
+    }
+
+    /// Whether it is nobody: no trunk of any project and no server of the region.
+    pub(crate) fn is_unknown(&self) -> bool {
+        self.trunks.is_empty() && !self.server
+    }
+}
+
+/// Which side a request inside a dialog comes from.
+pub(crate) fn asking_side(config: &Config, case: &Case<'_, '_>, vouched: Vouched) -> Side {
+    let servers = config.region(vouched.serving).networks.contains(case.arrival.from.ip());
+    if servers { Side::Servers } else { Side::Trunk }
+}
+
+/// Who says something by a request inside a dialog: what comes from the trunk is judged as in the first INVITE, what comes from the
+/// servers by the networks of the region that has the call.
+pub(crate) fn speaker(config: &Config, case: &Case<'_, '_>, vouched: Vouched) -> Speaker {
+    Speaker {
+        side: asking_side(config, case, vouched),
+        called: case.region(),
+        serving: vouched.serving,
+        project: Some(config.trunk(vouched.trunk).project),
+        trunk: Some(vouched.trunk),
+    }
+}
+
+/// What is inside for a request inside a dialog; `None` if it comes from neither of the dialog's sides: the servers of the region
+/// that has the call, and the trunk. From the trunk only that region's networks are inside; from its servers the trunk's as well.
+pub(crate) fn dialog_fence<'a>(config: &'a Config, case: &Case<'_, '_>, way: &RouteSet<'_>) -> Option<Fence<'a>> {
+    let serving = config.region(way.vouched.serving);
+    let trunk = config.trunk(way.vouched.trunk);
+    let from = case.arrival.from.ip();
+    let callers = config.callers(from, case.arrival.shown.as_ref());
+    if serving.networks.contains(from) {
+        Some(Fence::of_dialog(&serving.networks, &trunk.networks, Some(&trunk.reach)))
+    } else if callers.iter().any(|trunk| trunk == way.vouched.trunk) || trunk.reach.contains(from) {
+        Some(Fence::of_region(&serving.networks))
+    } else {
+        None
+    }
+}
+/// The region that an address is in: the called one, or one of those that may serve its calls.
+pub(crate) fn region_of(config: &Config, called: RegionId, ip: IpAddr) -> RegionId {
+    let is_there = |&region: &RegionId| config.region(region).networks.contains(ip);
+    let nearest = config.region(called).nearest.iter().copied();
+    std::iter::once(called).chain(nearest).find(is_there).unwrap_or(called)
+}
+
+impl Speaker {
+    /// What is inside for a request of ours to this side.
+    pub(crate) fn fence<'c>(&self, config: &'c Config) -> Fence<'c> {
+        match (self.side, self.trunk.map(|trunk| config.trunk(trunk))) {
+            (Side::Trunk, Some(trunk)) => {
+                Fence::of_dialog(&config.region(self.serving).networks, &trunk.networks, Some(&trunk.reach))
+            }
+            _ => Fence::of_region(&config.region(self.serving).networks),
+        }
+    }
+}
+
+impl From<Side> for Direction {
+    fn from(speaker: Side) -> Self {
+        match speaker {
+            Side::Trunk => Self::In,
+            Side::Servers => Self::Out,
+        }
+    }
+}
