@@ -12,25 +12,21 @@ use clap::Parser as _;
 use crate::config::{self, ConfigError, Mistake};
 
 mod arguments;
-mod arrival;
 mod check;
+pub(crate) mod color;
 mod diff;
 mod explain;
-mod explained;
 mod fields;
 mod help;
 mod manual;
 mod online;
-pub(crate) mod paint;
 mod probe;
-mod probed;
-mod recover;
 mod resolve;
 mod trace;
 mod zone;
 
 use arguments::{Arguments, Command};
-use paint::Paint;
+use color::Colors;
 
 /// Everything went as it should.
 const OK: u8 = 0;
@@ -121,8 +117,8 @@ fn print_mistakes(error: &ConfigError) {
 /// One mistake or warning on standard error, with an empty line after it.
 fn print_mistake(kind: &str, mistake: &Mistake) {
     let mut out = std::io::stderr().lock();
-    let paint = Paint::on(out.is_terminal());
-    let _ = writeln!(out, "{}\n", check::drawn(kind, mistake, paint));
+    let colors = Colors::on(out.is_terminal());
+    let _ = writeln!(out, "{}\n", check::drawn(kind, mistake, colors));
 }
 
 /// Says on standard error why there is nothing else to say.

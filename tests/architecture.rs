@@ -306,7 +306,7 @@ fn only_net_gives_bytes_to_addresses() {
     // A relay's socket is connected when it is opened, to a fenced address too.
     found.retain(|place| place != "src/net/worker.rs connect");
     let expected =
-        ["src/net/collect.rs send_to", "src/net/relaying.rs connect", "src/net/stream.rs connect", "src/net/udp.rs send_to"];
+        ["src/net/hep.rs send_to", "src/net/rtpengine/client.rs connect", "src/net/stream.rs connect", "src/net/udp.rs send_to"];
     assert_eq!(found, expected, "sendmsg is called by its bare name, see below");
     let bare: Vec<_> = sources()
         .into_iter()
@@ -316,7 +316,7 @@ fn only_net_gives_bytes_to_addresses() {
         .map(|source| source.path)
         .filter(|path| !is_telephone(path))
         .collect();
-    assert_eq!(bare, [Path::new("src/net/collect.rs"), Path::new("src/net/udp.rs")]);
+    assert_eq!(bare, [Path::new("src/net/hep.rs"), Path::new("src/net/udp.rs")]);
 }
 
 #[test]
@@ -337,8 +337,8 @@ fn a_destination_becomes_an_address_in_one_place() {
         .collect();
     assert_eq!(unpacks, ["src/net/worker.rs"]);
     // A connection is opened to what the fence passed, and to nothing else; so is a relay's socket.
-    let relaying = sources.iter().find(|source| source.is_in("src/net/relaying.rs")).unwrap();
-    assert!(relaying.text.contains("fn open(relay: Fenced) -> io::Result<Self>"));
+    let rtpengine = sources.iter().find(|source| source.is_in("src/net/rtpengine/client.rs")).unwrap();
+    assert!(rtpengine.text.contains("fn open(relay: Fenced) -> io::Result<Self>"));
     let stream = sources.iter().find(|source| source.is_in("src/net/stream.rs")).unwrap();
     let text = stream.text.split_whitespace().collect::<Vec<_>>().join(" ");
     for signature in ["connect(worker: &mut Worker, listener: ListenerId, to: Fenced, server:", "patience: Patience, to: Fenced)"]
@@ -346,8 +346,8 @@ fn a_destination_becomes_an_address_in_one_place() {
         assert!(text.contains(signature), "{signature}");
     }
     // So is a copy of a message sent.
-    let collect = sources.iter().find(|source| source.is_in("src/net/collect.rs")).unwrap();
-    assert!(collect.text.contains("fn give(&mut self, packet: &[u8], to: Fenced)"));
+    let hep = sources.iter().find(|source| source.is_in("src/net/hep.rs")).unwrap();
+    assert!(hep.text.contains("fn give(&mut self, packet: &[u8], to: Fenced)"));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use gungraun::{library_benchmark, library_benchmark_group, main};
 use ringfence::sip::edit::Edit;
-use ringfence::sip::reply::Reply;
+use ringfence::sip::reply::LocalResponse;
 use ringfence::sip::{Message, Name, Request, body};
 
 mod call;
@@ -78,7 +78,7 @@ fn forward(
 #[bench::refusal((scanned(), Vec::with_capacity(4096)))]
 fn reply((message, mut out): (Message<'static>, Vec<u8>)) -> (Message<'static>, Vec<u8>) {
     let rows = b"Reason: Q.850;cause=21;text=\"foreign-endpoint\"\r\n";
-    let reply = Reply { code: 603, phrase: "Decline", to_tag: Some("0011223344556677"), rows };
+    let reply = LocalResponse { code: 603, phrase: "Decline", to_tag: Some("0011223344556677"), rows };
     let _ = black_box(reply.write(&message, source(), &mut out));
     (message, out)
 }

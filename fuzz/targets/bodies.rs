@@ -55,7 +55,7 @@ fn check(message: &Message<'_>) -> Option<Checked> {
             }
             Some(checked)
         }
-        Err(Objection::Description(sdp::Objection::Outside { address, .. })) => {
+        Err(Objection::Description(sdp::SdpObjection::Outside { address, .. })) => {
             assert_eq!(address, IpAddr::from([192, 0, 2, 1]));
             None
         }

@@ -3,7 +3,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use ringfence::core::io::RelayReply;
-use ringfence::net::ng;
+use ringfence::net::rtpengine::ng;
 
 fuzz_target!(|bytes: &[u8]| {
     let _ = ng::answer(bytes);

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use libfuzzer_sys::fuzz_target;
 use ringfence::sip::address::{Address, param};
 use ringfence::sip::edit::Edit;
-use ringfence::sip::sdp::{self, Objection};
+use ringfence::sip::sdp::{self, SdpObjection};
 use ringfence::sip::uri::{Uri, host_port};
 use ringfence::sip::via::{Via, branches_below};
 use ringfence::sip::{Message, Name, list};
@@ -28,8 +28,8 @@ fuzz_target!(|bytes: &[u8]| {
     let inside = |ip: IpAddr| ip == IpAddr::from([192, 0, 2, 1]);
     match sdp::judge(bytes, inside) {
         Ok(()) => assert!(sdp::judge(bytes, |_| true).is_ok()),
-        Err(Objection::Outside { address, .. }) => assert!(!inside(address)),
-        Err(Objection::Unreadable { text, .. }) => assert!(text.len() <= 64),
+        Err(SdpObjection::Outside { address, .. }) => assert!(!inside(address)),
+        Err(SdpObjection::Unreadable { text, .. }) => assert!(text.len() <= 64),
     }
 });
 

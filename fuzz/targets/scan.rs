@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use libfuzzer_sys::fuzz_target;
 use ringfence::sip::edit::Edit;
-use ringfence::sip::reply::Reply;
+use ringfence::sip::reply::LocalResponse;
 use ringfence::sip::{Fault, Message, Name, Request, Response, list};
 
 fuzz_target!(|bytes: &[u8]| {
@@ -13,7 +13,7 @@ fuzz_target!(|bytes: &[u8]| {
     tiles(&message);
     let source = SocketAddr::from(([192, 0, 2, 1], 5060));
     let mut out = Vec::new();
-    let reply = Reply { code: 400, phrase: "Bad Request", to_tag: Some("t"), rows: b"" };
+    let reply = LocalResponse { code: 400, phrase: "Bad Request", to_tag: Some("t"), rows: b"" };
     let answered = reply.write(&message, source, &mut out);
     let _ = Response::read(&message);
     let Ok(request) = Request::read(&message) else { return };

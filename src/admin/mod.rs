@@ -12,14 +12,14 @@
 //! Any other path is 404; any method but GET and HEAD, or for `/drain` but POST, is 405. Connections are few and short: a scraper that is slow, or never
 //! reads, costs itself.
 
-mod ask;
-mod moment;
+mod html;
 mod page;
 mod ready;
 mod server;
-mod sheet;
 mod status;
+mod timestamp;
+mod worker_handle;
 
-pub(crate) use ask::{Asked, Beside, Known, Question, Questions, Standing, Worker};
 pub use ready::{Latch, Ready};
 pub(crate) use server::{Connections, Sources, serve};
+pub(crate) use worker_handle::{ControlHandle, ControlQuestions, Known, Question, Questions, Standing, WorkerHandle};

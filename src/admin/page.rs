@@ -12,8 +12,8 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use super::sheet::{Cell, Tone, ago, count, list, rows, state, table, text};
-use crate::telemetry::hour::MINUTES;
+use super::html::{Cell, Tone, ago, count, list, rows, state, table, text};
+use crate::telemetry::last_hour::MINUTES;
 
 /// The query of a page that loads itself again.
 pub(super) const REFRESH: &str = "refresh";

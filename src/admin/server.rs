@@ -17,11 +17,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::MissedTickBehavior;
 
-use super::ask::{Beside, Standing, Worker};
-use super::moment::Now;
 use super::status::Own;
+use super::timestamp::Now;
+use super::worker_handle::{ControlHandle, Standing, WorkerHandle};
 use super::{Ready, page, status};
-use crate::telemetry::hour::{Hour, Summary};
+use crate::telemetry::last_hour::{LastHour, Summary};
 use crate::telemetry::{Metrics, certificates, upstream};
 
 /// Connections served at a time; more wait in the kernel.
@@ -44,11 +44,11 @@ const REFUSED: Duration = Duration::from_millis(100);
 pub(crate) struct Sources {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) ready: Arc<Ready>,
-    pub(crate) worker: Worker,
-    pub(crate) beside: Beside,
+    pub(crate) worker: WorkerHandle,
+    pub(crate) control_handle: ControlHandle,
     pub(crate) started: Instant,
     /// Held for moments, by the tasks of this thread alone.
-    pub(crate) hour: Mutex<Hour>,
+    pub(crate) hour: Mutex<LastHour>,
     pub(crate) connections: Connections,
 }
 
@@ -185,7 +185,7 @@ impl Sources {
     }
 
     async fn status(&self) -> Option<serde_json::Value> {
-        let (known, standing) = tokio::join!(self.beside.known(), self.worker.targets());
+        let (known, standing) = tokio::join!(self.control_handle.known(), self.worker.targets());
         let known = known?;
         // In the middle of a reload the two do not speak of the same regions.
         let targets = standing.filter(|standing| Arc::ptr_eq(&standing.config, &known.config)).map(|standing| standing.targets);
@@ -257,7 +257,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let ready = Arc::new(Ready::default());
-        let ((worker, questions), (beside, mut asked)) = (Worker::new(), Beside::new());
+        let ((worker, questions), (control_handle, mut asked)) = (WorkerHandle::new(), ControlHandle::new());
         let known = Arc::clone(&config);
         tokio::spawn(async move {
             while let Some(answer) = asked.recv().await {
@@ -268,7 +268,8 @@ mod tests {
         let (metrics, started) = (Arc::new(Metrics::new()), Instant::now());
         let hour = Mutex::default();
         let connections = Connections::default();
-        let sources = Arc::new(Sources { metrics, ready: Arc::clone(&ready), worker, beside, started, hour, connections });
+        let sources =
+            Arc::new(Sources { metrics, ready: Arc::clone(&ready), worker, control_handle, started, hour, connections });
         let serving = tokio::spawn(serve(listener, Arc::clone(&sources)));
         Admin { addr, ready, config, questions, sources, serving }
     }

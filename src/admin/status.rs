@@ -5,14 +5,14 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::Ready;
-use super::ask::Known;
-use super::moment::{self, Now};
+use super::timestamp::{self, Now};
+use super::worker_handle::Known;
 use crate::config::{Config, Endpoint, Region, RegionId, Transport, Written};
 use crate::core::io::{Failure, TargetStatus};
 use crate::dns::{NameStatus, Server};
 use crate::fence::Networks;
 use crate::reason::Reason;
-use crate::telemetry::hour::{Minute, Summary};
+use crate::telemetry::last_hour::{Minute, Summary};
 use crate::tls::Certificate;
 
 /// Rows of refused projects, and of repeating trunks.
@@ -98,7 +98,7 @@ fn certificate(certificate: &Certificate, now: Now) -> Value {
     let left = certificate.ends.duration_since(now.wall).unwrap_or_default();
     json!({
         "names": certificate.names,
-        "ends": moment::on(certificate.ends),
+        "ends": timestamp::on(certificate.ends),
         "ends_in_seconds": left.as_secs(),
     })
 }

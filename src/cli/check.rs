@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::paint::{Paint, Tint};
+use super::color::{Colors, Tint};
 use super::{FAILED, OK, exit_code, online, print, print_mistake, print_mistakes, shown};
 use crate::config::{self, Config, ConfigError, Media, Mistake, Mode, Region};
 
@@ -29,8 +29,8 @@ pub(super) fn check(path: &Path, online: bool, json: bool) -> u8 {
             for warning in &config.warnings {
                 print_mistake("warning", warning);
             }
-            let paint = Paint::on(std::io::stdout().is_terminal());
-            let names = names.map(|names| (online::text(config, &names, paint), online::all_fine(config, &names)));
+            let colors = Colors::on(std::io::stdout().is_terminal());
+            let names = names.map(|names| (online::text(config, &names, colors), online::all_fine(config, &names)));
             let (names, fine) = names.unwrap_or((String::new(), true));
             (summary(path, config) + &names, if fine { OK } else { FAILED })
         }
@@ -59,12 +59,12 @@ fn plural(count: usize) -> &'static str {
 }
 
 /// One mistake with its kind in front, coloured on a terminal; no newline at the end.
-pub(super) fn drawn(kind: &str, mistake: &Mistake, paint: Paint) -> String {
+pub(super) fn drawn(kind: &str, mistake: &Mistake, colors: Colors) -> String {
     let tint = if kind == "error" { Tint::Red } else { Tint::Yellow };
     let text = mistake.to_string();
     let lines = text.lines().enumerate().map(|(at, line)| match at {
-        0 => format!("{}: {}", paint.text(tint, kind), paint.text(Tint::Bold, line)),
-        3 if mistake.line > 0 => paint.text(tint, line),
+        0 => format!("{}: {}", colors.text(tint, kind), colors.text(Tint::Bold, line)),
+        3 if mistake.line > 0 => colors.text(tint, line),
         _ => line.to_owned(),
     });
     lines.collect::<Vec<_>>().join("\n")

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::paint::{Paint, Tint};
+use super::color::{Colors, Tint};
 use super::{OK, check, exit_code, fields, print, print_mistakes};
 use crate::config;
 
@@ -90,7 +90,7 @@ pub(super) fn diff(old: &Path, new: &Path, json: bool) -> u8 {
     if json {
         print(&format!("{}\n", as_json(&changes)));
     } else {
-        print(&as_text(&changes, Paint::on(std::io::stdout().is_terminal())));
+        print(&as_text(&changes, Colors::on(std::io::stdout().is_terminal())));
     }
     if changes.is_empty() { OK } else { DIFFERS }
 }
@@ -113,7 +113,7 @@ fn changes(mut old: Things, new: Things) -> BTreeMap<(Kind, String), Change> {
     out
 }
 
-fn as_text(changes: &BTreeMap<(Kind, String), Change>, paint: Paint) -> String {
+fn as_text(changes: &BTreeMap<(Kind, String), Change>, colors: Colors) -> String {
     if changes.is_empty() {
         return "nothing\n".to_owned();
     }
@@ -125,7 +125,7 @@ fn as_text(changes: &BTreeMap<(Kind, String), Change>, paint: Paint) -> String {
             Change::Changed(_) => Tint::Yellow,
         };
         // Writing to a string cannot fail.
-        let _ = writeln!(out, "{} {} {name}", paint.text(tint, format!("{:<7}", change.label())), kind.label());
+        let _ = writeln!(out, "{} {} {name}", colors.text(tint, format!("{:<7}", change.label())), kind.label());
         let Change::Changed(fields) = change else { continue };
         for Changed { field, old, new } in fields {
             let what = match (old, new) {

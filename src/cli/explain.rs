@@ -11,11 +11,10 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use self::arrival::arrival;
+use self::paste::{Pasted, pasted};
 use super::arguments::ExplainOptions;
-use super::arrival::arrival;
-use super::explained;
-use super::paint::Paint;
-use super::recover::{Recovered, recover};
+use super::color::Colors;
 use super::resolve::{Outcome as Resolution, Resolved, online};
 use super::{NO_INPUT, check, complain, exit_code, print, print_mistakes};
 use crate::config::{self, Config, Endpoint, Hop, Listener, NameId, RegionId, Transport, Written};
@@ -28,6 +27,10 @@ use crate::dns::{self, Server};
 use crate::reason::Reason;
 use crate::sip::uri::{Host, Uri};
 use crate::sip::{Message, Start};
+
+mod arrival;
+mod paste;
+pub(super) mod print;
 
 /// It would pass.
 pub(super) const ACCEPTED: u8 = 0;
@@ -44,7 +47,7 @@ const TARGETS: usize = 32;
 
 /// What is decided.
 #[derive(Debug)]
-pub(super) enum Decision {
+enum Decision {
     /// It passes, or is answered well. What the project's rules would have refused it for, if it only watches.
     Accepted { reason: Option<Reason>, shadow: bool },
     /// It does not. Without a reason: the answer says it.
@@ -54,31 +57,31 @@ pub(super) enum Decision {
 }
 
 /// A place that the message would be sent to.
-pub(super) struct Target {
-    pub(super) addr: SocketAddr,
-    pub(super) transport: Transport,
-    pub(super) bytes: Bytes,
+struct Target {
+    addr: SocketAddr,
+    transport: Transport,
+    bytes: Bytes,
 }
 
 /// All that is to be told.
-pub(super) struct Explained {
-    pub(super) config: Arc<Config>,
-    pub(super) arrival: Arrival,
-    pub(super) message: Recovered,
-    pub(super) comparisons: Vec<Comparison>,
-    pub(super) decision: Decision,
+struct Explained {
+    config: Arc<Config>,
+    arrival: Arrival,
+    message: Pasted,
+    comparisons: Vec<Comparison>,
+    decision: Decision,
     /// What whoever sent it is told at once.
-    pub(super) answer: Option<Bytes>,
+    answer: Option<Bytes>,
     /// In the order to be tried.
-    pub(super) targets: Vec<Target>,
+    targets: Vec<Target>,
     /// What whoever sent it is told if no target takes it.
-    pub(super) otherwise: Option<Bytes>,
+    otherwise: Option<Bytes>,
     /// The names on the way to the targets.
-    pub(super) names: Vec<Resolved>,
+    names: Vec<Resolved>,
 }
 
 impl Explained {
-    pub(super) fn listener(&self) -> &Listener {
+    fn listener(&self) -> &Listener {
         self.config.listener(self.arrival.listener)
     }
 
@@ -108,7 +111,7 @@ pub(super) fn explain(options: &ExplainOptions) -> u8 {
         Ok(input) => input,
         Err(error) => return complain(&format!("{}: {error}", options.message.display()), NO_INPUT),
     };
-    let Some(message) = recover(&input) else {
+    let Some(message) = pasted(&input) else {
         return complain("there is no start line of a SIP message in it", CANNOT_TELL);
     };
     let arrival = match arrival(&config, options) {
@@ -120,9 +123,9 @@ pub(super) fn explain(options: &ExplainOptions) -> u8 {
         Err(code) => return code,
     };
     if options.json {
-        print(&format!("{}\n", explained::as_json(&explained)));
+        print(&format!("{}\n", print::as_json(&explained)));
     } else {
-        print(&explained::as_text(&explained, Paint::on(std::io::stdout().is_terminal())));
+        print(&print::as_text(&explained, Colors::on(std::io::stdout().is_terminal())));
     }
     explained.code()
 }
@@ -192,7 +195,7 @@ impl Run {
     }
 }
 
-fn explained(config: Arc<Config>, arrival: Arrival, message: Recovered, offline: bool) -> Result<Explained, u8> {
+fn explained(config: Arc<Config>, arrival: Arrival, message: Pasted, offline: bool) -> Result<Explained, u8> {
     let mut names = Vec::new();
     // First as if no name had any server: what is refused before the targets needs no DNS.
     let mut run = Run::of(&config, known(&config, &[]), arrival, &message.bytes);
@@ -302,7 +305,7 @@ fn resolve_all(config: &Arc<Config>, names: &[NameId]) -> Result<Vec<Resolved>, 
 fn told(
     config: Arc<Config>,
     arrival: Arrival,
-    message: Recovered,
+    message: Pasted,
     mut run: Run,
     names: Vec<Resolved>,
     missing: Option<String>,

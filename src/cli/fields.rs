@@ -150,7 +150,7 @@ fn settings(config: &Config) -> Vec<(&'static str, String)> {
         trunks: _,
         listeners: _,
         names: _,
-        sources: _,
+        caller_table: _,
         endpoints,
         reject,
         admin,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use super::paint::{Paint, Tint};
+use super::color::{Colors, Tint};
 use super::resolve::{Outcome, Resolved, online};
 use super::trace;
 use crate::config::{Config, Written};
@@ -46,7 +46,7 @@ pub(super) fn all_fine(config: &Config, resolved: &[Resolved]) -> bool {
 }
 
 /// A line for each name, and one for each of its uses that something is outside of.
-pub(super) fn text(config: &Config, resolved: &[Resolved], paint: Paint) -> String {
+pub(super) fn text(config: &Config, resolved: &[Resolved], colors: Colors) -> String {
     let mut out = String::new();
     for of in resolved {
         let uses: Vec<_> = of.uses.iter().map(|&of| config.use_label(of)).collect();
@@ -61,7 +61,7 @@ pub(super) fn text(config: &Config, resolved: &[Resolved], paint: Paint) -> Stri
             }
         };
         // Writing to a string cannot fail.
-        let _ = writeln!(out, "name     {}  {}  {}", of.written, uses.join(", "), paint.text(tint, outcome));
+        let _ = writeln!(out, "name     {}  {}  {}", of.written, uses.join(", "), colors.text(tint, outcome));
         for &whose in &of.uses {
             let outside: Vec<_> = of.outside(config, whose).iter().map(ToString::to_string).collect();
             if !outside.is_empty() {

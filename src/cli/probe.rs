@@ -10,9 +10,9 @@ use std::time::Duration;
 use rustls::ClientConfig;
 
 use super::arguments::ProbeOptions;
-use super::paint::Paint;
+use super::color::Colors;
 use super::resolve::{asynchronously, unavailable};
-use super::{check, exit_code, print, print_mistakes, probed};
+use super::{check, exit_code, print, print_mistakes};
 use crate::config::{self, Config, Dns, NextHop, Transport};
 use crate::dns::{Lookup, Server, Step};
 use crate::sip::uri::{Host, Scheme, Uri};
@@ -20,9 +20,10 @@ use crate::tls::{self, Roots};
 
 mod call;
 mod exchange;
+mod print;
 mod wire;
 
-pub(super) use exchange::Story;
+use exchange::Story;
 
 /// 2xx, or a call that rang.
 const ANSWERED: u8 = 0;
@@ -35,7 +36,7 @@ const SILENT: u8 = 2;
 const MOST: usize = 8;
 
 /// One address that was tried.
-pub(super) struct Tried {
+struct Tried {
     pub(super) addr: SocketAddr,
     pub(super) transport: Transport,
     /// What came of it; `None`: it is outside, and nothing was sent.
@@ -43,7 +44,7 @@ pub(super) struct Tried {
 }
 
 /// All that is to be told.
-pub(super) struct Probed {
+struct Probed {
     pub(super) uri: String,
     pub(super) invite: bool,
     pub(super) config: Option<Config>,
@@ -106,9 +107,9 @@ pub(super) fn probe(options: &ProbeOptions) -> u8 {
         Err(code) => return code,
     };
     if options.json {
-        print(&format!("{}\n", probed::as_json(&probed)));
+        print(&format!("{}\n", print::as_json(&probed)));
     } else {
-        print(&probed::as_text(&probed, Paint::on(std::io::stdout().is_terminal())));
+        print(&print::as_text(&probed, Colors::on(std::io::stdout().is_terminal())));
     }
     match probed.takes() {
         Some(true) => ANSWERED,

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::paint::{Paint, Tint};
+use super::color::{Colors, Tint};
 use super::{OK, UNAVAILABLE, check, exit_code, print, print_mistakes, trace};
 use crate::config::{self, Config, Transport, Use, Written};
 use crate::dns::{Lookup, ResolverError, Server, Step};
@@ -178,7 +178,7 @@ pub(super) fn resolve(path: &Path, written: Written, json: bool) -> u8 {
     if json {
         print(&format!("{}\n", as_json(&config, &resolved)));
     } else {
-        print(&as_text(&config, &resolved, Paint::on(std::io::stdout().is_terminal())));
+        print(&as_text(&config, &resolved, Colors::on(std::io::stdout().is_terminal())));
     }
     resolved.outcome(&config) as u8
 }
@@ -208,32 +208,32 @@ fn labels(config: &Config, uses: &[Use]) -> Vec<String> {
     uses.iter().map(|&of| config.use_label(of)).collect()
 }
 
-fn as_text(config: &Config, resolved: &Resolved, paint: Paint) -> String {
+fn as_text(config: &Config, resolved: &Resolved, colors: Colors) -> String {
     let mut out = String::new();
     let uses = labels(config, &resolved.uses);
     let used = if uses.is_empty() { "nobody in this configuration".to_owned() } else { uses.join(", ") };
     // Writing to a string cannot fail.
-    let _ = writeln!(out, "{}, the next hop of {used}", paint.text(Tint::Bold, &resolved.written));
+    let _ = writeln!(out, "{}, the next hop of {used}", colors.text(Tint::Bold, &resolved.written));
     let marked = |addr: SocketAddr| {
         let Judged { inside, outside } = resolved.judged(config, addr);
         let (inside, outside) = (labels(config, &inside).join(", "), labels(config, &outside).join(", "));
         match (inside.is_empty(), outside.is_empty()) {
-            (false, true) => paint.text(Tint::Green, format!("inside {inside}")),
-            (true, true) => paint.text(Tint::Red, "outside every region"),
-            (true, false) => paint.text(Tint::Red, format!("outside {outside}")),
-            (false, false) => paint.text(Tint::Red, format!("outside {outside}; inside {inside}")),
+            (false, true) => colors.text(Tint::Green, format!("inside {inside}")),
+            (true, true) => colors.text(Tint::Red, "outside every region"),
+            (true, false) => colors.text(Tint::Red, format!("outside {outside}")),
+            (false, false) => colors.text(Tint::Red, format!("outside {outside}; inside {inside}")),
         }
     };
     if let Written::Address { addr, .. } = resolved.written {
-        let _ = writeln!(out, "└─ {addr}  {}  {}", marked(addr), paint.text(Tint::Dim, "(an address: nothing is looked up)"));
+        let _ = writeln!(out, "└─ {addr}  {}  {}", marked(addr), colors.text(Tint::Dim, "(an address: nothing is looked up)"));
     }
     // The port does not matter here, as long as it is one.
-    out += &trace::tree(&resolved.steps, paint, &|ip: IpAddr| marked(SocketAddr::new(ip, 5060)));
+    out += &trace::tree(&resolved.steps, colors, &|ip: IpAddr| marked(SocketAddr::new(ip, 5060)));
     for of in resolved.senders() {
         let who = of.map_or_else(|| "any region".to_owned(), |of| config.use_label(of));
         let order = resolved.order(config, of);
         if order.is_empty() {
-            let _ = writeln!(out, "{}", paint.text(Tint::Red, format!("{who}: nothing to send to")));
+            let _ = writeln!(out, "{}", colors.text(Tint::Red, format!("{who}: nothing to send to")));
         } else {
             let _ = writeln!(out, "{who} would try\n  rank  share  transport  address");
         }
@@ -246,7 +246,7 @@ fn as_text(config: &Config, resolved: &Resolved, paint: Paint) -> String {
             }
         }
         for addr in resolved.without_listener(config, of) {
-            let _ = writeln!(out, "  {}", paint.text(Tint::Yellow, format!("not {addr}: no listener leads there")));
+            let _ = writeln!(out, "  {}", colors.text(Tint::Yellow, format!("not {addr}: no listener leads there")));
         }
     }
     let holds = resolved.ttl.map_or_else(String::new, |ttl| format!("; holds for {}s", ttl.as_secs()));
@@ -260,7 +260,7 @@ fn as_text(config: &Config, resolved: &Resolved, paint: Paint) -> String {
             (Tint::Red, format!("DNS failed: {what}"))
         }
     };
-    let _ = writeln!(out, "{}{holds}", paint.text(tint, outcome));
+    let _ = writeln!(out, "{}{holds}", colors.text(tint, outcome));
     out
 }
 

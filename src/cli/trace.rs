@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::paint::{Paint, Tint};
+use super::color::{Colors, Tint};
 use crate::dns::{Data, Record, Seen, Step, StepResult, Why};
 
 /// A line and what stands below it.
@@ -15,8 +15,8 @@ struct Branch {
 }
 
 /// Draws steps. `mark` says what is to be said of an address.
-pub(super) fn tree(steps: &[Step], paint: Paint, mark: &dyn Fn(IpAddr) -> String) -> String {
-    let branches: Vec<Branch> = steps.iter().map(|step| of_step(step, paint, mark)).collect();
+pub(super) fn tree(steps: &[Step], colors: Colors, mark: &dyn Fn(IpAddr) -> String) -> String {
+    let branches: Vec<Branch> = steps.iter().map(|step| of_step(step, colors, mark)).collect();
     let mut out = String::new();
     draw(&branches, "", &mut out);
     out
@@ -30,33 +30,33 @@ fn draw(branches: &[Branch], before: &str, out: &mut String) {
     }
 }
 
-fn of_step(step: &Step, paint: Paint, mark: &dyn Fn(IpAddr) -> String) -> Branch {
+fn of_step(step: &Step, colors: Colors, mark: &dyn Fn(IpAddr) -> String) -> Branch {
     let aliases = step.aliases.iter().map(|alias| Branch {
         text: format!("{}  CNAME {} → {}", seconds(alias.ttl), alias.name, alias.target),
         below: Vec::new(),
     });
     let (result, records) = match &step.result {
         StepResult::Records(records) => (String::new(), records.as_slice()),
-        other => (format!(": {}", paint.text(Tint::Yellow, nothing(other))), &[][..]),
+        other => (format!(": {}", colors.text(Tint::Yellow, nothing(other))), &[][..]),
     };
     // What stands below a record says by that why it was asked.
     let why = match step.why {
         Why::Record => String::new(),
-        why => format!("  {}", paint.text(Tint::Dim, format!("({why})"))),
+        why => format!("  {}", colors.text(Tint::Dim, format!("({why})"))),
     };
     Branch {
-        text: format!("{}{result}{why}", paint.text(Tint::Bold, &step.question)),
-        below: aliases.chain(records.iter().map(|seen| of_record(seen, paint, mark))).collect(),
+        text: format!("{}{result}{why}", colors.text(Tint::Bold, &step.question)),
+        below: aliases.chain(records.iter().map(|seen| of_record(seen, colors, mark))).collect(),
     }
 }
 
-fn of_record(seen: &Seen, paint: Paint, mark: &dyn Fn(IpAddr) -> String) -> Branch {
+fn of_record(seen: &Seen, colors: Colors, mark: &dyn Fn(IpAddr) -> String) -> Branch {
     let text = match (&seen.unused, &seen.record.data) {
-        (Some(unused), _) => paint.text(Tint::Dim, format!("{}  not used: {unused}", shown(&seen.record))),
+        (Some(unused), _) => colors.text(Tint::Dim, format!("{}  not used: {unused}", shown(&seen.record))),
         (None, Data::Address(ip)) => format!("{}  {}", shown(&seen.record), mark(*ip)),
         (None, _) => shown(&seen.record),
     };
-    Branch { text, below: seen.steps.iter().map(|step| of_step(step, paint, mark)).collect() }
+    Branch { text, below: seen.steps.iter().map(|step| of_step(step, colors, mark)).collect() }
 }
 
 /// As in a zone file, the TTL in front.

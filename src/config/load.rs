@@ -11,9 +11,9 @@ use sha2::{Digest as _, Sha256};
 use toml::de::DeTable;
 
 use super::build::{build, good};
+use super::callers::CallerTable;
 use super::file::{self, Main, Parts};
 use super::report::{File, Place, Placed, Report};
-use super::source::Sources;
 use super::{Config, ConfigError, Dns, Secret, bounds, hep, include, overlap, secure, warning};
 use crate::reason::Profile;
 
@@ -106,7 +106,7 @@ fn snapshot(main: &Main, parts: &Parts, folder: &Path, files: &[File], report: &
     Config {
         digest: digest(files, &read),
         files: files.iter().map(|file| file.path.clone()).collect(),
-        sources: Sources::of(trunks().map(|(id, trunk)| (id, &trunk.networks)))
+        caller_table: CallerTable::of(trunks().map(|(id, trunk)| (id, &trunk.networks)))
             .certified(trunks().map(|(id, trunk)| (id, trunk.certificates.as_slice()))),
         regions: built.regions,
         projects: built.projects,

@@ -15,29 +15,29 @@ use crate::tls::{Certificate, Shown};
 
 mod bounds;
 mod build;
+mod callers;
 mod endpoint;
 mod error;
 mod file;
 mod hep;
 mod hop;
+mod hop_users;
 mod include;
+mod leaving;
 mod load;
 mod overlap;
 mod report;
 mod secure;
-mod source;
-mod succeed;
 mod table;
-mod uses;
 mod value;
 mod warning;
 
+pub use callers::{CallerTable, Callers};
 pub use endpoint::{Endpoint, Endpoints};
 pub use error::{ConfigError, Mistake};
+pub use hop_users::{Use, Written};
+pub use leaving::Needed;
 pub use load::{load, parse};
-pub use source::{Callers, Sources};
-pub use succeed::Needed;
-pub use uses::{Use, Written};
 
 /// Most media relays of a region.
 pub const MAX_RELAYS: usize = 16;
@@ -135,7 +135,7 @@ pub struct Config {
     /// Host names to endpoints.
     pub endpoints: Endpoints,
     /// Source addresses to trunks.
-    pub sources: Sources,
+    pub caller_table: CallerTable,
     /// The answer profile where no trunk is known.
     pub reject: Profile,
     /// `/metrics`, `/healthz`, `/readyz`, `/status`.

@@ -5,7 +5,7 @@
 use std::cell::RefCell;
 use std::fmt::Write as _;
 
-use crate::cli::paint::{Paint, Tint};
+use crate::cli::color::{Colors, Tint};
 
 /// Who takes part, from left to right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -65,7 +65,7 @@ impl Log {
 }
 
 /// The ladder, with a line of titles above; each line ends with a newline.
-pub(super) fn draw(steps: &[Step], paint: Paint) -> String {
+pub(super) fn draw(steps: &[Step], colors: Colors) -> String {
     let mut out = String::new();
     let mut titles = String::new();
     for lane in Lane::ALL {
@@ -74,14 +74,14 @@ pub(super) fn draw(steps: &[Step], paint: Paint) -> String {
         // Writing to a string cannot fail.
         let _ = write!(titles, "{}{}", " ".repeat(gap), lane.title());
     }
-    let _ = writeln!(out, "{}", paint.text(Tint::Bold, titles));
+    let _ = writeln!(out, "{}", colors.text(Tint::Bold, titles));
     for step in steps {
-        let _ = writeln!(out, "{}", line(step, paint));
+        let _ = writeln!(out, "{}", line(step, colors));
     }
     out
 }
 
-fn line(step: &Step, paint: Paint) -> String {
+fn line(step: &Step, colors: Colors) -> String {
     let (left, right) = (step.from.min(step.to), step.from.max(step.to));
     let mut out = " ".repeat(Lane::Trunk.column());
     for lane in Lane::ALL {
@@ -90,7 +90,7 @@ fn line(step: &Step, paint: Paint) -> String {
         let width = next.column() - lane.column() - 1;
         if lane == left && left != right {
             // An arrow over several lanes starts and ends at theirs.
-            let _ = write!(out, "{}", arrow(step, right.column() - left.column() - 1, paint));
+            let _ = write!(out, "{}", arrow(step, right.column() - left.column() - 1, colors));
         } else if lane < left || lane >= right {
             out.push_str(&" ".repeat(width));
         } else {
@@ -101,7 +101,7 @@ fn line(step: &Step, paint: Paint) -> String {
 }
 
 /// `── INVITE ───────▶` or `◀── 200 OK ───────`.
-fn arrow(step: &Step, width: usize, paint: Paint) -> String {
+fn arrow(step: &Step, width: usize, colors: Colors) -> String {
     let room = width.saturating_sub(5);
     let mut label: String = step.label.chars().take(room).collect();
     if step.label.chars().count() > room {
@@ -109,7 +109,7 @@ fn arrow(step: &Step, width: usize, paint: Paint) -> String {
         label.push('…');
     }
     let rest = "─".repeat(width.saturating_sub(label.chars().count() + 5));
-    let label = paint.text(tint(&step.label), label);
+    let label = colors.text(tint(&step.label), label);
     if step.from < step.to { format!("── {label} {rest}▶") } else { format!("◀── {label} {rest}") }
 }
 
@@ -135,7 +135,7 @@ mod tests {
         log.note(Lane::Eu, Lane::Ringfence, "200 OK");
         log.note(Lane::Ringfence, Lane::Trunk, "603 Call Belongs To Another Region");
         log.note(Lane::Ringfence, Lane::Us, "INVITE");
-        let drawn = draw(&log.take(), Paint::on(false));
+        let drawn = draw(&log.take(), Colors::on(false));
         let expected = "    trunk               ringfence            eu upstream           us upstream
       │── INVITE ──────────▶│                     │                     │
       │                     │── INVITE ──────────▶│                     │

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use tokio::net::UdpSocket;
 
-use crate::cli::paint::{Paint, Tint};
+use crate::cli::color::{Colors, Tint};
 use crate::config::{self, Config};
 use crate::net::Daemon;
 use crate::reason::{Class, Profile, Reason};
@@ -157,10 +157,10 @@ pub(crate) fn run(once: bool) -> Result<bool, String> {
     if !daemon.ready(PATIENCE) {
         return Err(format!("the daemon is not ready: {}", daemon.missing().join(", ")));
     }
-    let paint = Paint::on(io::stdout().is_terminal());
-    say(&opening(&stage, paint));
-    let good = runtime.block_on(play(&stage, paint));
-    say(&closing(&stage, good, once, paint));
+    let colors = Colors::on(io::stdout().is_terminal());
+    say(&opening(&stage, colors));
+    let good = runtime.block_on(play(&stage, colors));
+    say(&closing(&stage, good, once, colors));
     if !once {
         runtime.block_on(tokio::signal::ctrl_c()).map_err(|error| format!("cannot wait for Ctrl-C: {error}"))?;
     }
@@ -174,7 +174,7 @@ fn say(text: &str) {
 }
 
 /// Places every call and shows it; whether all ended as they should.
-async fn play(stage: &Stage, paint: Paint) -> bool {
+async fn play(stage: &Stage, colors: Colors) -> bool {
     let log = Log::default();
     let told = RefCell::new(None);
     let mut good = true;
@@ -195,8 +195,8 @@ async fn play(stage: &Stage, paint: Paint) -> bool {
         let reached = steps.iter().any(|step| step.to == Lane::Eu);
         let verdict = judge(scene, &answer, told.take().as_deref(), reached, leaked);
         let title = format!("{number}. {}", scene.title);
-        let ladder = ladder::draw(&steps, paint);
-        say(&format!("{}\n{ladder}{}\n", paint.text(Tint::Bold, title), shown(scene, &answer, &verdict, paint)));
+        let ladder = ladder::draw(&steps, colors);
+        say(&format!("{}\n{ladder}{}\n", colors.text(Tint::Bold, title), shown(scene, &answer, &verdict, colors)));
         good &= verdict.is_ok();
     }
     good
@@ -240,19 +240,19 @@ fn judge(
 }
 
 /// The verdict, beneath a ladder.
-fn shown(scene: &Scene, answer: &Result<Seen, String>, verdict: &Result<String, String>, paint: Paint) -> String {
+fn shown(scene: &Scene, answer: &Result<Seen, String>, verdict: &Result<String, String>, colors: Colors) -> String {
     let mut out = String::new();
     let reason = scene.expected;
     // Writing to a string cannot fail.
     let _ = match (verdict, answer) {
-        (Err(wrong), _) => writeln!(out, "  {}", paint.text(Tint::Red, format!("not as it should be: {wrong}"))),
+        (Err(wrong), _) => writeln!(out, "  {}", colors.text(Tint::Red, format!("not as it should be: {wrong}"))),
         (Ok(told), _) if reason.class() == Class::Accepted => {
-            let verdict = paint.text(Tint::Green, format!("accepted: {} {}", reason.id(), reason.token()));
+            let verdict = colors.text(Tint::Green, format!("accepted: {} {}", reason.id(), reason.token()));
             writeln!(out, "  {verdict}\n  the upstream was told  X-Ringfence: {told}")
         }
         (Ok(_), Ok(answer)) => {
             let verdict = format!("refused: {} {}", reason.id(), reason.token());
-            let _ = writeln!(out, "  {}\n  {}", paint.text(Tint::Yellow, verdict), answer.line);
+            let _ = writeln!(out, "  {}\n  {}", colors.text(Tint::Yellow, verdict), answer.line);
             for name in ["Warning", "X-Ringfence", "Reason"] {
                 let _ = writeln!(out, "  {name}: {}", answer.value(name).unwrap_or_default());
             }
@@ -263,12 +263,12 @@ fn shown(scene: &Scene, answer: &Result<Seen, String>, verdict: &Result<String, 
     out
 }
 
-fn opening(stage: &Stage, paint: Paint) -> String {
+fn opening(stage: &Stage, colors: Colors) -> String {
     let place = |socket: &UdpSocket| socket.local_addr().map_or_else(|error| error.to_string(), |addr| addr.to_string());
     format!(
         "{}\n  eu.sip.example.com  served at {}, its SIP server at {}\n  us.sip.example.com  not served here, its SIP server at {}\n  \
          project acme is pinned to eu, globex to us; both have a trunk to the carrier at {}\n\n",
-        paint.text(Tint::Bold, "ringfence demo: one daemon, two regions, one carrier, all on loopback"),
+        colors.text(Tint::Bold, "ringfence demo: one daemon, two regions, one carrier, all on loopback"),
         stage.trunk.edge,
         place(&stage.upstream.socket),
         place(&stage.witness.socket),
@@ -276,13 +276,13 @@ fn opening(stage: &Stage, paint: Paint) -> String {
     )
 }
 
-fn closing(stage: &Stage, good: bool, once: bool, paint: Paint) -> String {
+fn closing(stage: &Stage, good: bool, once: bool, colors: Colors) -> String {
     let mut out = String::new();
     // Writing to a string cannot fail.
     let _ = if good {
-        writeln!(out, "{}", paint.text(Tint::Green, "The us upstream received 0 packets."))
+        writeln!(out, "{}", colors.text(Tint::Green, "The us upstream received 0 packets."))
     } else {
-        writeln!(out, "{}", paint.text(Tint::Red, "Not every call ended as it should."))
+        writeln!(out, "{}", colors.text(Tint::Red, "Not every call ended as it should."))
     };
     if !once {
         let admin = stage.admin;
@@ -307,9 +307,9 @@ mod tests {
         assert_eq!(config.listeners[0].addr, stage.trunk.edge);
         assert_eq!(config.admin, Some(stage.admin));
         // Both projects share the carrier, so that only the endpoint's label tells them apart.
-        assert_eq!(config.sources.trunks(CARRIER.into()).len(), 2);
-        assert!(opening(&stage, Paint::on(false)).contains(&stage.trunk.edge.to_string()));
-        assert!(closing(&stage, true, false, Paint::on(false)).contains(&format!("http://{}/metrics", stage.admin)));
+        assert_eq!(config.caller_table.trunks(CARRIER.into()).len(), 2);
+        assert!(opening(&stage, Colors::on(false)).contains(&stage.trunk.edge.to_string()));
+        assert!(closing(&stage, true, false, Colors::on(false)).contains(&format!("http://{}/metrics", stage.admin)));
     }
 
     #[test]
@@ -337,7 +337,7 @@ mod tests {
         let answer = |code, rows: &[(&str, &str)]| Ok(Seen::of(line, code, rows));
         let verdict = judge(refused, &answer(603, &rows), None, false, 0);
         assert_eq!(verdict.as_deref(), Ok("110; reason=foreign-endpoint; region=eu"));
-        let drawn = shown(refused, &answer(603, &rows), &verdict, Paint::on(false));
+        let drawn = shown(refused, &answer(603, &rows), &verdict, Colors::on(false));
         assert!(drawn.contains("refused: 110 foreign-endpoint\n  SIP/2.0 603 Call") && drawn.contains("a sentence"), "{drawn}");
         wrong(judge(refused, &answer(503, &rows), None, false, 0), "not 603");
         wrong(judge(refused, &answer(603, &rows), None, true, 0), "reached the eu");

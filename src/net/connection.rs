@@ -52,14 +52,14 @@ pub(super) struct Connection {
     pub(super) server: Option<Arc<str>>,
     session: Option<RefCell<Session>>,
     writer: OnceCell<OwnedWriteHalf>,
-    queue: RefCell<Queue>,
-    state: Cell<State>,
+    queue: RefCell<WriteQueue>,
+    state: Cell<ConnectionState>,
     wake: Notify,
     most: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+enum ConnectionState {
     Open,
     /// Write what is queued, then close.
     Closing,
@@ -68,7 +68,7 @@ enum State {
 }
 
 #[derive(Debug, Default)]
-struct Queue {
+struct WriteQueue {
     chunks: VecDeque<(Bytes, Option<Attempt>)>,
     octets: usize,
     /// Since when the peer has not taken anything.
@@ -94,7 +94,7 @@ pub(super) struct Made {
 impl Connection {
     pub(super) fn new(id: ConnectionId, made: Made) -> Self {
         let Made { listener, region, transport, peer, accepted, server, session, most } = made;
-        let (session, state) = (session.map(RefCell::new), Cell::new(State::Open));
+        let (session, state) = (session.map(RefCell::new), Cell::new(ConnectionState::Open));
         let (writer, queue, wake) = Default::default();
         let (region, listener) = (Cell::new(region), Cell::new(listener));
         Self { id, region, listener, peer, accepted, transport, server, session, writer, queue, state, wake, most }
@@ -105,11 +105,11 @@ impl Connection {
         let mut queue = self.queue.borrow_mut();
         queue.octets += bytes.len();
         queue.chunks.push_back((bytes, attempt));
-        if queue.chunks.len() == 1 && self.state.get() != State::Broken(Loss::WriteQueue) {
+        if queue.chunks.len() == 1 && self.state.get() != ConnectionState::Broken(Loss::WriteQueue) {
             self.flush(&mut queue, now);
         }
-        if queue.octets > self.most && self.state.get() == State::Open {
-            self.state.set(State::Broken(Loss::WriteQueue));
+        if queue.octets > self.most && self.state.get() == ConnectionState::Open {
+            self.state.set(ConnectionState::Broken(Loss::WriteQueue));
         }
         if !queue.chunks.is_empty() {
             self.wake.notify_one();
@@ -118,8 +118,8 @@ impl Connection {
 
     /// Closes once everything queued is written.
     pub(super) fn close(&self) {
-        if self.state.get() == State::Open {
-            self.state.set(State::Closing);
+        if self.state.get() == ConnectionState::Open {
+            self.state.set(ConnectionState::Closing);
             self.wake.notify_one();
         }
     }
@@ -131,7 +131,7 @@ impl Connection {
 
     /// Whether more may be written to it.
     pub(super) fn is_open(&self) -> bool {
-        self.state.get() == State::Open
+        self.state.get() == ConnectionState::Open
     }
 
     /// Whether nothing waits to be written.
@@ -139,7 +139,7 @@ impl Connection {
         self.queue.borrow().chunks.is_empty()
     }
 
-    fn flush(&self, queue: &mut Queue, now: Instant) {
+    fn flush(&self, queue: &mut WriteQueue, now: Instant) {
         let Some(writer) = self.writer.get() else { return };
         let mut session = self.session.as_ref().map(RefCell::borrow_mut);
         if let Some(session) = &mut session {
@@ -153,7 +153,7 @@ impl Connection {
                     queue.stuck.get_or_insert(now);
                     return;
                 }
-                Err(_) => return self.state.set(State::Broken(Loss::ConnectionGone)),
+                Err(_) => return self.state.set(ConnectionState::Broken(Loss::ConnectionGone)),
             }
         }
         while let Some((bytes, attempt)) = queue.chunks.front_mut() {
@@ -179,7 +179,7 @@ impl Connection {
                     queue.stuck.get_or_insert(now);
                     return;
                 }
-                Err(_) => return self.state.set(State::Broken(Loss::ConnectionGone)),
+                Err(_) => return self.state.set(ConnectionState::Broken(Loss::ConnectionGone)),
             }
         }
     }
@@ -244,16 +244,18 @@ pub(super) async fn serve(worker: Rc<RefCell<Worker>>, connection: Rc<Connection
         }
         let mut served = Served { worker: &worker, connection: &connection, local, shown, reader, bounds };
         match served.run().await {
-            End::Orderly => served.linger().await,
-            End::Lost(loss) => worker.borrow_mut().lost(Instant::now(), connection.listener.get(), loss, connection.peer, None),
-            End::Reset => {}
+            ConnectionEnd::Orderly => served.linger().await,
+            ConnectionEnd::Lost(loss) => {
+                worker.borrow_mut().lost(Instant::now(), connection.listener.get(), loss, connection.peer, None)
+            }
+            ConnectionEnd::Reset => {}
         }
     }
     worker.borrow_mut().gone(Instant::now(), &connection);
 }
 
 /// How a connection ends.
-enum End {
+enum ConnectionEnd {
     /// Everything is written: the peer is told that no more comes.
     Orderly,
     /// A limit was reached.
@@ -272,7 +274,7 @@ struct Served<'a> {
 }
 
 impl Served<'_> {
-    async fn run(&mut self) -> End {
+    async fn run(&mut self) -> ConnectionEnd {
         let mut framer = Framer::new(self.bounds.message);
         let mut heard = Instant::now();
         let mut partial: Option<Instant> = None;
@@ -285,10 +287,10 @@ impl Served<'_> {
                 queue.stuck
             };
             match self.connection.state.get() {
-                State::Open => {}
-                State::Closing if self.connection.is_flushed() => return End::Orderly,
-                State::Closing => reading = false,
-                State::Broken(loss) => return End::Lost(loss),
+                ConnectionState::Open => {}
+                ConnectionState::Closing if self.connection.is_flushed() => return ConnectionEnd::Orderly,
+                ConnectionState::Closing => reading = false,
+                ConnectionState::Broken(loss) => return ConnectionEnd::Lost(loss),
             }
             let due = self.due(heard, partial, stuck);
             if due < sleep.deadline().into_std() {
@@ -320,8 +322,8 @@ impl Served<'_> {
                     reading = self.frames(&mut framer, heard);
                     partial = (!framer.is_empty()).then(|| partial.unwrap_or(heard));
                 }
-                Err(_) if self.connection.is_flushed() => return End::Reset,
-                Err(_) => return End::Lost(Loss::ConnectionGone),
+                Err(_) if self.connection.is_flushed() => return ConnectionEnd::Reset,
+                Err(_) => return ConnectionEnd::Lost(Loss::ConnectionGone),
             }
         }
     }
@@ -359,12 +361,12 @@ impl Served<'_> {
     }
 
     /// Which limit is reached, if one is.
-    fn expiry(&self, now: Instant, heard: Instant, partial: Option<Instant>, stuck: Option<Instant>) -> Option<End> {
+    fn expiry(&self, now: Instant, heard: Instant, partial: Option<Instant>, stuck: Option<Instant>) -> Option<ConnectionEnd> {
         let over = |since: Option<Instant>| since.is_some_and(|since| since + self.bounds.partial <= now);
         match () {
-            () if over(stuck) => Some(End::Lost(Loss::Stalled)),
-            () if over(partial) => Some(End::Lost(Loss::Partial)),
-            () => (heard + self.bounds.idle <= now).then_some(End::Orderly),
+            () if over(stuck) => Some(ConnectionEnd::Lost(Loss::Stalled)),
+            () if over(partial) => Some(ConnectionEnd::Lost(Loss::Partial)),
+            () => (heard + self.bounds.idle <= now).then_some(ConnectionEnd::Orderly),
         }
     }
 

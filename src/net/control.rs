@@ -7,14 +7,14 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tracing::warn;
 
-use super::asking;
-use super::collect::collect;
-use super::exchange::Reload;
-use super::turn::Command;
-use crate::admin::{Asked, Known, Sources};
+use super::event_loop::WorkerCommand;
+use super::hep;
+use super::name_lookups;
+use super::reload::Reload;
+use crate::admin::{ControlQuestions, Known, Sources};
 use crate::config::{Config, Dns, NextHop};
 use crate::dns::{Lookup, Resolver};
-use crate::telemetry::{Metrics, Mirrored};
+use crate::telemetry::{HepReceiver, Metrics};
 
 /// How often histogram samples are taken out of their buffers.
 const UPKEEP: Duration = Duration::from_secs(5);
@@ -23,7 +23,7 @@ const NAMES: Duration = Duration::from_secs(3);
 
 /// What the thread is asked to do.
 #[derive(Debug)]
-pub(super) enum Order {
+pub(super) enum ControlOrder {
     /// Another configuration, ready but for what its names resolve to: put it into effect; then hand back what was in force, or say
     /// why nothing has changed.
     Reload(Box<Reload>, Admin, oneshot::Sender<Result<Box<Reload>, String>>),
@@ -50,11 +50,11 @@ pub(super) struct Control {
     pub(super) admin: Option<std::net::TcpListener>,
     pub(super) sources: Arc<Sources>,
     /// Who asks what is known here.
-    pub(super) asked: Asked,
-    pub(super) worker: mpsc::Sender<Command>,
+    pub(super) asked: ControlQuestions,
+    pub(super) worker: mpsc::Sender<WorkerCommand>,
     /// Copies of messages for collectors; taken once.
-    pub(super) mirrored: Option<Mirrored>,
-    pub(super) orders: mpsc::Receiver<Order>,
+    pub(super) queued: Option<HepReceiver>,
+    pub(super) orders: mpsc::Receiver<ControlOrder>,
 }
 
 impl Control {
@@ -68,28 +68,28 @@ impl Control {
         let mut serving = JoinSet::new();
         let admin = self.admin.take();
         self.serve(&mut serving, admin)?;
-        if let Some(mirrored) = self.mirrored.take() {
-            tokio::spawn(collect(mirrored));
+        if let Some(queued) = self.queued.take() {
+            tokio::spawn(hep::send_copies(queued));
         }
         let (lookup, looking) = watch::channel(of_servers(&self.config.dns));
         // A task of its own: a reload waits for names, and these may not wait for it.
-        tokio::spawn(asking::answer(wanted, looking, self.worker.clone()));
+        tokio::spawn(name_lookups::answer(wanted, looking, self.worker.clone()));
         let mut upkeep = tokio::time::interval(UPKEEP);
         upkeep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         // Without names everything is known from the start.
-        self.tell(Command::Names(Arc::new(self.resolver.targets()))).await;
+        self.tell(WorkerCommand::Names(Arc::new(self.resolver.targets()))).await;
         loop {
             tokio::select! {
-                targets = self.resolver.changed() => self.tell(Command::Names(Arc::new(targets))).await,
+                targets = self.resolver.changed() => self.tell(WorkerCommand::Names(Arc::new(targets))).await,
                 _ = upkeep.tick() => self.metrics.upkeep(),
                 Some(answer) = self.asked.recv() => self.answer(answer),
                 order = self.orders.recv() => match order {
-                    None | Some(Order::Stop) => {
+                    None | Some(ControlOrder::Stop) => {
                         serving.shutdown().await;
                         self.sources.connections.end().await;
                         return Ok(());
                     }
-                    Some(Order::Reload(reload, admin, done)) => {
+                    Some(ControlOrder::Reload(reload, admin, done)) => {
                         let result = self.reload(reload).await;
                         if let (Ok(_), Admin::At(listener)) = (&result, admin) {
                             self.serve(&mut serving, listener)?;
@@ -129,7 +129,7 @@ impl Control {
         }
         reload.change.aim(Arc::new(resolver.targets()));
         let (done, result) = oneshot::channel();
-        self.tell(Command::Reload(reload, done)).await;
+        self.tell(WorkerCommand::Reload(reload, done)).await;
         let former = result.await.map_err(|_| "the message thread has ended".to_owned())??;
         if self.config.digest != config.digest {
             self.metrics.config(&self.config.digest, false);
@@ -145,7 +145,7 @@ impl Control {
         let _ = answer.send(Known { config, loaded, names: self.resolver.status() });
     }
 
-    async fn tell(&self, command: Command) {
+    async fn tell(&self, command: WorkerCommand) {
         // The only error is a worker that has ended; whoever started both sees that too.
         let _ = self.worker.send(command).await;
     }
@@ -153,6 +153,6 @@ impl Control {
 
 /// How names are asked for that only dialogs know; `None`: not at all.
 fn of_servers(dns: &Dns) -> Option<Lookup> {
-    let lookup = Lookup::new(dns).map(|lookup| lookup.within(asking::WAIT));
+    let lookup = Lookup::new(dns).map(|lookup| lookup.within(name_lookups::WAIT));
     lookup.inspect_err(|error| warn!(%error, "names inside dialogs will not be resolved")).ok()
 }

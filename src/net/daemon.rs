@@ -9,19 +9,19 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 use tracing::info;
 
-use super::asking::NAMES;
-use super::control::{Admin, Control, Order};
-use super::exchange::Reload;
-use super::passed::Passed;
+use super::activation::Activation;
+use super::control::{Admin, Control, ControlOrder};
+use super::event_loop::{self, WorkerCommand, WorkerStart};
+use super::name_lookups::NAMES;
+use super::reload::Reload;
 use super::sockets::Bound;
 use super::stream;
-use super::turn::{self, Command, Start};
 use super::worker::Drain;
-use crate::admin::{Beside, Connections, Ready, Sources, Worker};
+use crate::admin::{Connections, ControlHandle, Ready, Sources, WorkerHandle};
 use crate::config::{Config, Listener, ListenerId};
 use crate::core::Change;
 use crate::dns::{Resolver, ResolverError};
-use crate::telemetry::{Handles, Metrics, mirror};
+use crate::telemetry::{Handles, Metrics, hep_queue};
 
 /// Orders that wait for a busy thread. Senders wait beyond; no message passes here.
 const QUEUE: usize = 64;
@@ -53,14 +53,14 @@ pub enum RunError {
 pub struct Daemon {
     config: Arc<Config>,
     seed: [u8; 16],
-    passed: Passed,
+    activation: Activation,
     metrics: Arc<Metrics>,
     ready: Arc<Ready>,
     listeners: Vec<SocketAddr>,
     admin: Option<SocketAddr>,
-    asker: Worker,
-    commands: mpsc::Sender<Command>,
-    orders: mpsc::Sender<Order>,
+    asker: WorkerHandle,
+    commands: mpsc::Sender<WorkerCommand>,
+    orders: mpsc::Sender<ControlOrder>,
     /// None where the worker has its caller's thread.
     worker: Option<JoinHandle<io::Result<()>>>,
     control: Option<JoinHandle<io::Result<()>>>,
@@ -69,21 +69,21 @@ pub struct Daemon {
 impl Daemon {
     /// Binds every socket and starts the threads. Messages are taken from then on; see [`Daemon::ready`].
     pub fn start(config: Arc<Config>) -> Result<Self, RunError> {
-        let (mut daemon, start) = Self::prepare(config, Passed::default())?;
+        let (mut daemon, start) = Self::prepare(config, Activation::default())?;
         let worker = std::thread::Builder::new().name("ringfence-sip".to_owned());
-        daemon.worker = Some(worker.spawn(move || turn::work(start))?);
+        daemon.worker = Some(worker.spawn(move || event_loop::work(start))?);
         Ok(daemon)
     }
 
     /// Binds every socket that was not passed, and starts everything but the worker, which is handed out.
-    pub(super) fn prepare(config: Arc<Config>, passed: Passed) -> Result<(Self, Start), RunError> {
+    pub(super) fn prepare(config: Arc<Config>, activation: Activation) -> Result<(Self, WorkerStart), RunError> {
         let (mut bound, mut listeners) = (Vec::new(), Vec::new());
         for (id, listener) in (0..).map(ListenerId).zip(&config.listeners) {
-            let socket = open(&config, listener, &passed)?;
+            let socket = open(&config, listener, &activation)?;
             listeners.push(socket.addr()?);
             bound.push((id, socket));
         }
-        passed.compare(&config);
+        activation.compare(&config);
         let admin = config.admin.map(open_admin).transpose()?;
         let admin_addr = admin.as_ref().map(TcpListener::local_addr).transpose()?;
         let (metrics, ready) = (Arc::new(Metrics::new()), Arc::new(Ready::default()));
@@ -93,11 +93,11 @@ impl Daemon {
         let seed = seed()?;
         let (commands, commanded) = mpsc::channel(QUEUE);
         let (orders, ordered) = mpsc::channel(QUEUE);
-        let (asker, questions) = Worker::new();
-        let (beside, asked) = Beside::new();
+        let (asker, questions) = WorkerHandle::new();
+        let (control_handle, asked) = ControlHandle::new();
         let (lookups, wanted) = mpsc::channel(NAMES);
-        let (mirror, mirrored) = mirror(&metrics);
-        let start = Start {
+        let (copies, queued) = hep_queue(&metrics);
+        let start = WorkerStart {
             config: Arc::clone(&config),
             targets: Arc::new(resolver.targets()),
             metrics: Arc::clone(&metrics),
@@ -107,13 +107,13 @@ impl Daemon {
             commands: commanded,
             questions,
             lookups,
-            mirror,
+            copies,
         };
         let sources = Sources {
             metrics: Arc::clone(&metrics),
             ready: Arc::clone(&ready),
             worker: asker.clone(),
-            beside,
+            control_handle,
             started: Instant::now(),
             hour: Mutex::default(),
             connections: Connections::default(),
@@ -127,14 +127,15 @@ impl Daemon {
             sources: Arc::new(sources),
             asked,
             worker: commands.clone(),
-            mirrored: Some(mirrored),
+            queued: Some(queued),
             orders: ordered,
         };
         let control = std::thread::Builder::new().name("ringfence-admin".to_owned()).spawn(move || control.work(wanted))?;
         info!(?listeners, admin = ?admin_addr, digest = config.digest, "started");
         let (worker, control) = (None, Some(control));
         let admin = admin_addr;
-        let daemon = Self { config, seed, passed, metrics, ready, listeners, admin, asker, commands, orders, worker, control };
+        let daemon =
+            Self { config, seed, activation, metrics, ready, listeners, admin, asker, commands, orders, worker, control };
         Ok((daemon, start))
     }
 
@@ -169,12 +170,12 @@ impl Daemon {
     }
 
     /// Asks its worker, for example whether its loop turns.
-    pub(super) fn asker(&self) -> Worker {
+    pub(super) fn asker(&self) -> WorkerHandle {
         self.asker.clone()
     }
 
     /// Its worker, to be told to end at once.
-    pub(super) fn commands(&self) -> mpsc::Sender<Command> {
+    pub(super) fn commands(&self) -> mpsc::Sender<WorkerCommand> {
         self.commands.clone()
     }
 
@@ -195,7 +196,7 @@ impl Daemon {
     fn replace(&mut self, config: Config) -> Result<Duration, String> {
         let gone = || "a thread has ended".to_owned();
         let (answer, in_use) = oneshot::channel();
-        self.commands.blocking_send(Command::InUse(answer)).map_err(|_| gone())?;
+        self.commands.blocking_send(WorkerCommand::InUse(answer)).map_err(|_| gone())?;
         let in_use = in_use.blocking_recv().map_err(|_| gone())?;
         let config = config.succeeding(&self.config, &in_use.needed).ok_or("more is leaving than can be counted: try later")?;
         let config = Arc::new(config);
@@ -207,7 +208,7 @@ impl Daemon {
                 listeners.push(*addr);
                 continue;
             }
-            let socket = open(&config, listener, &self.passed).map_err(|error| error.to_string())?;
+            let socket = open(&config, listener, &self.activation).map_err(|error| error.to_string())?;
             listeners.push(socket.addr().map_err(|error| error.to_string())?);
             bound.push((id, socket));
         }
@@ -221,7 +222,7 @@ impl Daemon {
         let handles = Handles::new(Arc::clone(&self.metrics), Arc::clone(&config));
         let reload = Box::new(Reload { change, handles, bound, took: Duration::ZERO });
         let (done, result) = oneshot::channel();
-        let sent = self.orders.blocking_send(Order::Reload(reload, admin, done)).map_err(|_| gone());
+        let sent = self.orders.blocking_send(ControlOrder::Reload(reload, admin, done)).map_err(|_| gone());
         let former = match sent.and_then(|()| result.blocking_recv().map_err(|_| gone())) {
             Ok(Ok(former)) => former,
             Ok(Err(why)) | Err(why) => {
@@ -230,7 +231,7 @@ impl Daemon {
             }
         };
         self.metrics.keep(&config, &self.config);
-        self.passed.compare(&config);
+        self.activation.compare(&config);
         (self.config, self.listeners, self.admin) = (config, listeners, admin_addr);
         Ok(former.took)
     }
@@ -252,14 +253,14 @@ impl Daemon {
     /// The same. Where systemd passed the sockets, another process takes them over with what waits there, unless that was not to
     /// be.
     pub(super) fn hand_over(self) -> Result<(), RunError> {
-        let drain = if self.passed.any() { Drain::HandOver } else { Drain::Last };
+        let drain = if self.activation.any() { Drain::HandOver } else { Drain::Last };
         self.end(drain)
     }
 
     fn end(mut self, drain: Drain) -> Result<(), RunError> {
         self.ready.drain();
         // The only error is a worker that has ended already.
-        let _ = self.commands.blocking_send(Command::Drain(drain));
+        let _ = self.commands.blocking_send(WorkerCommand::Drain(drain));
         self.ready.wait_for_end();
         self.finish()
     }
@@ -267,7 +268,7 @@ impl Daemon {
     fn finish(&mut self) -> Result<(), RunError> {
         let worker = joined(self.worker.take(), "message");
         // Never full: orders are given one at a time. And never blocking: a daemon may be dropped inside a runtime.
-        let _ = self.orders.try_send(Order::Stop);
+        let _ = self.orders.try_send(ControlOrder::Stop);
         let control = joined(self.control.take(), "admin");
         worker.and(control)
     }
@@ -276,7 +277,7 @@ impl Daemon {
 impl Drop for Daemon {
     fn drop(&mut self) {
         if self.control.is_some() {
-            let _ = self.commands.try_send(Command::Stop);
+            let _ = self.commands.try_send(WorkerCommand::Stop);
             // Nobody is left to be told of an error.
             let _ = self.finish();
         }
@@ -289,8 +290,8 @@ fn joined(thread: Option<JoinHandle<io::Result<()>>>, name: &'static str) -> Res
 }
 
 /// The socket of a listener: the one that was passed for it, or a new one.
-fn open(config: &Config, listener: &Listener, passed: &Passed) -> Result<Bound, RunError> {
-    let bound = passed.find(listener).and_then(|found| found.map_or_else(|| Bound::to(listener), Ok));
+fn open(config: &Config, listener: &Listener, activation: &Activation) -> Result<Bound, RunError> {
+    let bound = activation.find(listener).and_then(|found| found.map_or_else(|| Bound::to(listener), Ok));
     bound.map_err(|error| {
         let (region, transport) = (&config.region(listener.region).name, listener.transport.token());
         RunError::Bind { what: format!("{transport}:{} of region {region}", listener.addr), error }

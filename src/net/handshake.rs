@@ -96,7 +96,7 @@ impl Worker {
     pub(super) fn shaken(&mut self, now: Instant, connection: &Connection, ended: &Ended) {
         self.streams.shaking.end(connection.id);
         let why = ended.why.as_ref().map(told);
-        self.record.handshake(connection.region.get(), !connection.accepted, ended.how, connection.peer, why.as_deref(), now);
+        self.recorder.handshake(connection.region.get(), !connection.accepted, ended.how, connection.peer, why.as_deref(), now);
         if ended.how != Handshake::Done && !connection.accepted {
             self.lost(now, connection.listener.get(), Loss::Connect, connection.peer, None);
         }

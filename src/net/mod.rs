@@ -12,23 +12,22 @@
 //! Two threads: one takes, decides and sends messages (`worker`); the other does what may take its time: names, metrics,
 //! health. They talk by channels that neither waits on.
 
-mod asking;
-mod collect;
+mod activation;
 mod connection;
 mod control;
 mod daemon;
-mod exchange;
+mod event_loop;
 mod handshake;
-pub mod ng;
+mod hep;
+mod icmp;
+mod name_lookups;
 mod notify;
-mod passed;
-mod relaying;
+mod reload;
+pub mod rtpengine;
 mod run;
-mod sent;
 mod sockets;
 mod stream;
 pub(crate) mod tls;
-mod turn;
 mod udp;
 mod worker;
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use sd_notify::NotifyState;
 use tracing::debug;
 
-use crate::admin::Worker;
+use crate::admin::WorkerHandle;
 
 /// Calls are taken.
 pub(super) fn ready() {
@@ -26,7 +26,7 @@ pub(super) fn stopping() {
 }
 
 /// Tells the watchdog, where one is set, that the worker's loop turns; for ever. Silent while it does not.
-pub(super) async fn watch(worker: Worker) {
+pub(super) async fn watch(worker: WorkerHandle) {
     let Some(limit) = sd_notify::watchdog_enabled().filter(|limit| !limit.is_zero()) else { return };
     let mut due = tokio::time::interval((limit / 3).max(Duration::from_millis(1)));
     due.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);

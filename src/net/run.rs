@@ -10,10 +10,10 @@ use std::sync::Arc;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, warn};
 
+use super::activation::Activation;
 use super::daemon::{Daemon, RunError};
+use super::event_loop::{self, WorkerCommand};
 use super::notify;
-use super::passed::Passed;
-use super::turn::{self, Command};
 use crate::config::Config;
 
 /// Runs a daemon until a signal ends it. `path` is what SIGHUP loads.
@@ -21,28 +21,28 @@ use crate::config::Config;
 /// Messages are handled on the calling thread; call it from the main one, whose allocator grows in larger steps.
 pub fn run(config: Arc<Config>, path: PathBuf) -> Result<(), RunError> {
     // The environment may be changed while there is one thread.
-    let passed = Passed::take();
+    let activation = Activation::take();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
     // Before the sockets: a signal that comes while starting must not kill half a daemon.
     let signals = runtime.block_on(async { Signals::new() })?;
-    let (daemon, start) = Daemon::prepare(config, passed)?;
+    let (daemon, start) = Daemon::prepare(config, activation)?;
     let obeying = std::thread::Builder::new().name("ringfence-signal".to_owned());
     let obeying = obeying.spawn(move || runtime.block_on(signals.obey(daemon, path)))?;
-    turn::work(start)?;
+    event_loop::work(start)?;
     obeying.join().map_err(|_| RunError::Ended("signal"))?
 }
 
 struct Signals {
-    end: End,
+    end: EndSignals,
     hang_up: Signal,
 }
 
-struct End {
+struct EndSignals {
     terminate: Signal,
     interrupt: Signal,
 }
 
-impl End {
+impl EndSignals {
     /// Waits for the next one; whether it is the one by which a successor is announced.
     async fn recv(&mut self) -> bool {
         tokio::select! {
@@ -54,7 +54,7 @@ impl End {
 
 impl Signals {
     fn new() -> std::io::Result<Self> {
-        let end = End { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? };
+        let end = EndSignals { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? };
         Ok(Self { end, hang_up: signal(SignalKind::hangup())? })
     }
 
@@ -90,7 +90,7 @@ impl Signals {
             }
             if signals > 1 {
                 warn!("ended by a second signal");
-                let _ = commands.send(Command::Stop).await;
+                let _ = commands.send(WorkerCommand::Stop).await;
                 break ending.await;
             }
         };

@@ -41,7 +41,7 @@ impl Bound {
 }
 
 /// The number of a listener, for whoever outlives a reload.
-pub(super) type Place = Rc<Cell<ListenerId>>;
+pub(super) type ListenerCell = Rc<Cell<ListenerId>>;
 
 /// One listener's socket.
 #[derive(Debug)]
@@ -61,7 +61,7 @@ impl Opened {
 /// An accepting task; dropped, it stops and the listening socket closes.
 #[derive(Debug)]
 pub(super) struct Accepting {
-    pub(super) listener: Place,
+    pub(super) listener: ListenerCell,
     pub(super) task: JoinHandle<()>,
 }
 

@@ -20,7 +20,7 @@ use tracing::debug;
 
 use super::connection::{Connection, Made, serve};
 use super::handshake::Shaking;
-use super::sockets::{Accepting, Opened, Place};
+use super::sockets::{Accepting, ListenerCell, Opened};
 use super::tls::Session;
 use super::worker::Worker;
 use crate::config::{Config, Listener, ListenerId, RegionId, Transport};
@@ -169,12 +169,12 @@ fn leads(connection: &Connection) -> Towards {
 
 /// Starts accepting for a listener.
 pub(super) fn listen(worker: &Rc<RefCell<Worker>>, id: ListenerId, listener: std::net::TcpListener) -> io::Result<Opened> {
-    let place: Place = Rc::new(Cell::new(id));
+    let place: ListenerCell = Rc::new(Cell::new(id));
     let task = spawn_local(accept(Rc::clone(worker), Rc::clone(&place), TcpListener::from_std(listener)?));
     Ok(Opened::Tcp(Accepting { listener: place, task }))
 }
 
-async fn accept(worker: Rc<RefCell<Worker>>, id: Place, listener: TcpListener) {
+async fn accept(worker: Rc<RefCell<Worker>>, id: ListenerCell, listener: TcpListener) {
     loop {
         room(&worker, &id).await;
         let Ok((stream, peer)) = listener.accept().await else {
@@ -198,7 +198,7 @@ async fn accept(worker: Rc<RefCell<Worker>>, id: Place, listener: TcpListener) {
             }
             let (most, handshakes) = (limits.write_queue, limits.handshakes);
             let made = Made { listener: id, region, transport, peer, accepted: true, server: None, session, most };
-            worker.record.handles().connection(region, transport, true);
+            worker.recorder.handles().connection(region, transport, true);
             let connection = worker.streams.add(made);
             if transport == Transport::Tls {
                 worker.streams.shaking.begin(&connection, handshakes);
@@ -210,7 +210,7 @@ async fn accept(worker: Rc<RefCell<Worker>>, id: Place, listener: TcpListener) {
 }
 
 /// Waits until another connection may be accepted.
-async fn room(worker: &Rc<RefCell<Worker>>, id: &Place) {
+async fn room(worker: &Rc<RefCell<Worker>>, id: &ListenerCell) {
     let mut told = false;
     loop {
         let room = Rc::clone(&worker.borrow().streams.room);
@@ -250,7 +250,7 @@ pub(super) fn connect(worker: &mut Worker, listener: ListenerId, to: Fenced, ser
     let (peer, most) = (to.addr(), config.limits.write_queue);
     let made = Made { listener, region, transport, peer, accepted: false, server, session, most };
     let connection = worker.streams.add(made);
-    worker.record.handles().connection(region, transport, true);
+    worker.recorder.handles().connection(region, transport, true);
     let patience = Patience { connect: config.limits.connect, delivery: config.timers.try_for };
     spawn_local(open(me, Rc::clone(&connection), of.addr.ip(), patience, to));
     Some(connection)
@@ -289,7 +289,7 @@ impl Worker {
     pub(super) fn gone(&mut self, now: Instant, connection: &Connection) {
         self.streams.remove(connection);
         self.streams.shaking.end(connection.id);
-        self.record.handles().connection(connection.region.get(), connection.transport, false);
+        self.recorder.handles().connection(connection.region.get(), connection.transport, false);
         self.failed(now, connection.undelivered());
     }
 }

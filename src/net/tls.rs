@@ -152,7 +152,7 @@ impl Session {
         let names = certificate.map(|certificate| certificate.names).unwrap_or_default();
         // A `*` proves nobody.
         let names = names.iter().filter(|name| !name.contains('*')).map(|name| Name::of(name.as_bytes()));
-        Shown::new(asked.map(|name| Name::of(name.as_bytes())), names, |name| config.sources.knows(name))
+        Shown::new(asked.map(|name| Name::of(name.as_bytes())), names, |name| config.caller_table.knows(name))
     }
 }
 

@@ -13,10 +13,10 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-use super::asking::{Asking, Kept};
 use super::connection::Connection;
-use super::relaying::Relaying;
-use super::sent::Sent;
+use super::icmp::SentDatagrams;
+use super::name_lookups::{Kept, NameLookups};
+use super::rtpengine;
 use super::sockets::Sockets;
 use super::stream::Streams;
 use super::udp::Udp;
@@ -27,21 +27,21 @@ use crate::core::io::{
     Arrival, Attempt, CallKey, Destination, Input, Note, Output, RelayReply, RelayRequest, RelayRequestId, Send, Unanswered,
 };
 use crate::dns::{Resolved, Server};
-use crate::telemetry::{Loss, Record, Seen};
+use crate::telemetry::{Loss, Recorder, Seen};
 
 /// The core with its sockets.
 #[derive(Debug)]
 pub(super) struct Worker {
     pub(super) config: Arc<Config>,
-    pub(super) record: Record,
+    pub(super) recorder: Recorder,
     pub(super) streams: Streams,
     /// For tasks that are started on its behalf.
     pub(super) me: Weak<RefCell<Self>>,
     pub(super) core: Core,
     pub(super) sockets: Sockets,
-    sent: Sent,
-    pub(super) asking: Asking,
-    pub(super) relaying: Relaying,
+    sent: SentDatagrams,
+    pub(super) name_lookups: NameLookups,
+    pub(super) rtpengine: rtpengine::NgClient,
     out: Vec<Output>,
     failed: VecDeque<Attempt>,
     pub(super) clock: Rc<Clock>,
@@ -79,14 +79,30 @@ impl Worker {
     pub(super) fn new(
         me: &Weak<RefCell<Self>>,
         core: Core,
-        record: Record,
+        recorder: Recorder,
         config: Arc<Config>,
         ready: Arc<Ready>,
-        asking: Asking,
+        name_lookups: NameLookups,
     ) -> Self {
-        let (streams, sockets, sent, relaying, failed, clock, drained) = Default::default();
+        let (streams, sockets, sent, rtpengine, failed, clock, drained) = Default::default();
         let (me, out, drain) = (Weak::clone(me), Vec::with_capacity(32), None);
-        Self { config, record, streams, me, core, sockets, sent, asking, relaying, out, failed, clock, drain, drained, ready }
+        Self {
+            config,
+            recorder,
+            streams,
+            me,
+            core,
+            sockets,
+            sent,
+            name_lookups,
+            rtpengine,
+            out,
+            failed,
+            clock,
+            drain,
+            drained,
+            ready,
+        }
     }
 
     /// A message came.
@@ -110,8 +126,8 @@ impl Worker {
 
     fn received(&self, arrival: &Arrival, bytes: &[u8]) {
         let listener = self.config.listener(arrival.listener);
-        self.record.handles().received(listener.region, listener.transport);
-        self.record.copy(listener.region, listener.transport, arrival.from, arrival.local, bytes);
+        self.recorder.handles().received(listener.region, listener.transport);
+        self.recorder.copy(listener.region, listener.transport, arrival.from, arrival.local, bytes);
     }
 
     pub(super) fn feed(&mut self, now: Instant, input: Input<'_>, seen: Option<&Seen<'_>>) {
@@ -124,7 +140,10 @@ impl Worker {
             self.carry_out(now, None);
         }
         self.arm();
-        if self.drain == Some(Drain::Last) && self.core.transactions() == 0 && self.asking.is_empty() && self.relaying.is_empty()
+        if self.drain == Some(Drain::Last)
+            && self.core.transactions() == 0
+            && self.name_lookups.is_empty()
+            && self.rtpengine.is_empty()
         {
             self.drained.notify_one();
         }
@@ -134,7 +153,7 @@ impl Worker {
     fn keep(&mut self, now: Instant, wait: Wait, seen: &Seen<'_>) {
         match wait {
             Wait::Name(next_hop) => {
-                let Err(next_hop) = self.asking.keep(next_hop, seen) else { return };
+                let Err(next_hop) = self.name_lookups.keep(next_hop, seen) else { return };
                 // No room to wait: as if it had been asked for in vain.
                 let (servers, hold) = (Vec::new(), Duration::ZERO);
                 self.core.handle(now, Input::LookedUp { next_hop, servers, hold }, &mut self.out);
@@ -145,10 +164,10 @@ impl Worker {
                 }
             }
             Wait::Relay(anchor) => {
-                self.relaying.keep(anchor.exchange, seen);
-                self.relaying.ask(&self.me, &anchor);
+                self.rtpengine.keep(anchor.exchange, seen);
+                self.rtpengine.ask(&self.me, &anchor);
             }
-            Wait::Behind(call) => self.relaying.queue(call, seen),
+            Wait::Behind(call) => self.rtpengine.queue(call, seen),
         }
     }
 
@@ -158,18 +177,18 @@ impl Worker {
         let mut out = std::mem::take(&mut self.out);
         if out.iter().any(|output| matches!(output, Output::Note(Note::Verdict { .. }))) {
             if seen.is_some() {
-                self.record.handles().decided(now.elapsed());
+                self.recorder.handles().decided(now.elapsed());
             }
-            self.record.decided(&out, seen, now);
+            self.recorder.decided(&out, seen, now);
         }
         for output in out.drain(..) {
             match output {
                 Output::Send(send) => self.send(now, send),
                 Output::Close(id) => self.streams.close(id),
-                Output::Note(note) => self.record.note(&note, seen, now),
+                Output::Note(note) => self.recorder.note(&note, seen, now),
                 Output::LookUp(next_hop) => wait = Some(Wait::Name(next_hop)),
                 Output::Relay(anchor) if anchor.exchange.call.is_some() => wait = Some(Wait::Relay(anchor)),
-                Output::Relay(anchor) => self.relaying.ask(&self.me, &anchor),
+                Output::Relay(anchor) => self.rtpengine.ask(&self.me, &anchor),
                 Output::Behind(call) => wait = Some(Wait::Behind(call)),
             }
         }
@@ -209,7 +228,7 @@ impl Worker {
         if self.config.region(listener.region).collector.is_some() {
             // A connection that is being opened has no port yet.
             let local = connection.local().unwrap_or(listener.addr);
-            self.record.copy(listener.region, send.transport, local, connection.peer, &send.bytes);
+            self.recorder.copy(listener.region, send.transport, local, connection.peer, &send.bytes);
         }
         connection.write(send.bytes, send.attempt, now);
     }
@@ -222,7 +241,7 @@ impl Worker {
             Ok(()) => {
                 let of = self.config.listener(listener);
                 let from = local.map_or(of.addr, |ip| SocketAddr::new(ip, of.addr.port()));
-                self.record.copy(of.region, Transport::Udp, from, to, &send.bytes);
+                self.recorder.copy(of.region, Transport::Udp, from, to, &send.bytes);
                 if let Some(attempt) = send.attempt {
                     self.sent.remember(to, attempt, &send.bytes);
                 }
@@ -238,7 +257,7 @@ impl Worker {
     /// Counts a loss; the attempt that it concerns fails after the outputs at hand.
     pub(super) fn lost(&mut self, now: Instant, listener: ListenerId, loss: Loss, peer: SocketAddr, attempt: Option<Attempt>) {
         let region = self.config.listener(listener).region;
-        self.record.lost(region, loss, peer, now);
+        self.recorder.lost(region, loss, peer, now);
         self.failed.extend(attempt);
     }
 
@@ -288,10 +307,10 @@ impl Worker {
 
     /// A name was asked for: what waits for it goes on, in the order in which it came.
     pub(super) fn answer(&mut self, now: Instant, next_hop: NextHop, servers: Vec<Server>, hold: Duration) {
-        let waited = self.asking.release(&next_hop);
+        let waited = self.name_lookups.release(&next_hop);
         self.feed(now, Input::LookedUp { next_hop, servers, hold }, None);
         for Kept { arrival, bytes } in waited {
-            self.asking.done();
+            self.name_lookups.done();
             let bytes = &*bytes;
             self.feed(now, Input::Message { arrival, bytes }, Some(&Seen { arrival, bytes }));
         }
@@ -299,20 +318,20 @@ impl Worker {
 
     /// No more waiting: what waits for a name is told that there is no server, what waits for a relay that none answers.
     pub(super) fn end_waiting(&mut self, now: Instant) {
-        for next_hop in self.asking.names() {
+        for next_hop in self.name_lookups.names() {
             self.answer(now, next_hop, Vec::new(), Duration::ZERO);
         }
-        while let Some(exchange) = self.relaying.any() {
+        while let Some(exchange) = self.rtpengine.any() {
             self.anchored(now, exchange, Err(Unanswered::Unasked));
         }
     }
 
     /// A relay was asked: what waits for its answer goes on, and whatever waits behind that, in order.
     pub(super) fn anchored(&mut self, now: Instant, exchange: RelayRequestId, reply: Result<RelayReply, Unanswered>) {
-        let waited = self.relaying.release(&exchange);
+        let waited = self.rtpengine.release(&exchange);
         self.feed(now, Input::Relayed { exchange, reply }, None);
         for Kept { arrival, bytes } in waited {
-            self.relaying.done();
+            self.rtpengine.done();
             let bytes = &*bytes;
             self.feed(now, Input::Message { arrival, bytes }, Some(&Seen { arrival, bytes }));
         }
@@ -334,6 +353,6 @@ impl Worker {
 
     /// Whether it hands its sockets over, and nobody waits any more for what only it can say.
     pub(super) fn may_hand_over(&self) -> bool {
-        self.drain == Some(Drain::HandOver) && self.asking.is_empty() && self.relaying.is_empty() && self.core.is_settled()
+        self.drain == Some(Drain::HandOver) && self.name_lookups.is_empty() && self.rtpengine.is_empty() && self.core.is_settled()
     }
 }

@@ -16,7 +16,7 @@ use super::header::{Name, is_space, is_token, trimmed};
 use super::multipart::{self, LineEnd, Piece};
 use super::number::decimal;
 use super::scan::{MAX_MESSAGE, Message};
-use super::sdp::{self, Excerpt, excerpt};
+use super::sdp::{self, Excerpt, SdpObjection, excerpt};
 use super::transfer::{self, Encoding};
 
 /// Deepest nesting of multiparts.
@@ -35,7 +35,7 @@ pub struct Checked {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Objection {
     /// A session description in it does not.
-    Description(sdp::Objection),
+    Description(SdpObjection),
     /// It cannot be taken apart, so that what it holds is not known.
     Body {
         /// What could not be read: `Content-Type`, `multipart without an end` …
@@ -45,8 +45,8 @@ pub enum Objection {
     },
 }
 
-impl From<sdp::Objection> for Objection {
-    fn from(objection: sdp::Objection) -> Self {
+impl From<SdpObjection> for Objection {
+    fn from(objection: SdpObjection) -> Self {
         Self::Description(objection)
     }
 }
@@ -63,7 +63,7 @@ pub fn judge(message: &Message<'_>, inside: impl Fn(IpAddr) -> bool) -> Result<C
 /// Where a message's session description stands, so that another can be put in its place. `Ok(None)`: it says nothing of media.
 /// `Err`: it cannot be replaced: several, unreadable, encoded, of a type that only looks like one, or a part with a length of its own.
 pub fn only_description(message: &Message<'_>) -> Result<Option<Range<usize>>, Irreplaceable> {
-    let Reader { checked, place, .. } = read(message, |_| true).map_err(|_| Irreplaceable)?;
+    let BodyReader { checked, place, .. } = read(message, |_| true).map_err(|_| Irreplaceable)?;
     let start = message.bytes().as_ptr().addr();
     match (checked.descriptions, place) {
         (0, _) => Ok(None),
@@ -81,9 +81,9 @@ pub fn only_description(message: &Message<'_>) -> Result<Option<Range<usize>>, I
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Irreplaceable;
 
-fn read<F: Fn(IpAddr) -> bool>(message: &Message<'_>, inside: F) -> Result<Reader<F>, Objection> {
+fn read<F: Fn(IpAddr) -> bool>(message: &Message<'_>, inside: F) -> Result<BodyReader<F>, Objection> {
     let body = message.body();
-    let mut reader = Reader { inside, checked: Checked::default(), parts: 0, place: None };
+    let mut reader = BodyReader { inside, checked: Checked::default(), parts: 0, place: None };
     if body.is_empty() {
         return Ok(reader);
     }
@@ -241,7 +241,7 @@ fn description(text: &[u8]) -> Option<&[u8]> {
 }
 
 /// What was found so far.
-struct Reader<F> {
+struct BodyReader<F> {
     inside: F,
     checked: Checked,
     parts: usize,
@@ -249,7 +249,7 @@ struct Reader<F> {
     place: Option<Range<usize>>,
 }
 
-impl<F: Fn(IpAddr) -> bool> Reader<F> {
+impl<F: Fn(IpAddr) -> bool> BodyReader<F> {
     fn content(&mut self, kind: Kind<'_>, content: &[u8], depth: usize) -> Result<(), Objection> {
         match kind {
             Kind::Description => {

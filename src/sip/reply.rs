@@ -12,7 +12,7 @@ use super::via::Via;
 
 /// What to answer.
 #[derive(Clone, Copy, Debug)]
-pub struct Reply<'a> {
+pub struct LocalResponse<'a> {
     /// The status code.
     pub code: u16,
     /// The reason phrase.
@@ -23,7 +23,7 @@ pub struct Reply<'a> {
     pub rows: &'a [u8],
 }
 
-impl Reply<'_> {
+impl LocalResponse<'_> {
     /// Appends the response to `out`: status line, all Via rows as they came (the topmost value stamped with `source` as
     /// [`super::via::Via::stamp`] does), From, To, Call-ID, `CSeq`, a Timestamp for a 100 (8.2.6.1), the extra rows,
     /// `Content-Length: 0`. Folded and compact rows are copied as they came.
@@ -104,7 +104,7 @@ mod tests {
 
     fn reply(text: &str, code: u16) -> Option<String> {
         let message = Message::datagram(text.as_bytes()).unwrap();
-        let reply = Reply { code, phrase: "Why", to_tag: Some("T"), rows: b"X: y\r\n" };
+        let reply = LocalResponse { code, phrase: "Why", to_tag: Some("T"), rows: b"X: y\r\n" };
         let mut out = Vec::new();
         reply.write(&message, "192.0.2.9:7".parse().unwrap(), &mut out).then(|| String::from_utf8(out).unwrap())
     }

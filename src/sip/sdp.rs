@@ -12,7 +12,7 @@ use memchr::memchr;
 use memchr::memmem;
 
 use self::attribute::Attribute;
-use self::place::Place;
+use self::place::MediaPlace;
 use super::number::decimal;
 
 /// The beginning of a text that could not be read.
@@ -20,7 +20,7 @@ pub type Excerpt = ArrayVec<u8, 64>;
 
 /// Why a session description does not pass.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Objection {
+pub enum SdpObjection {
     /// This address is outside.
     Outside {
         /// The line that holds it: `c=`, `a=rtcp`, `a=candidate` …
@@ -52,7 +52,7 @@ pub const MAX_LINES: usize = 2000;
 /// or `IP6` in any other attribute. Skipped: `o=`, streams with port 0 that are not bundle-only, hold addresses (0.0.0.0, `::`,
 /// `.invalid`). Unreadable: hostnames, multicast, several `c=` of the session or of one stream, malformed or ambiguous literals, a
 /// stream that is active and has no `c=`, too long. LF line ends and a missing last one are tolerated. Linear time.
-pub fn judge(body: &[u8], inside: impl Fn(IpAddr) -> bool) -> Result<(), Objection> {
+pub fn judge(body: &[u8], inside: impl Fn(IpAddr) -> bool) -> Result<(), SdpObjection> {
     if body.len() > MAX_BODY {
         return unreadable("size", body);
     }
@@ -110,7 +110,7 @@ fn lines(body: &[u8]) -> impl Iterator<Item = &[u8]> {
 struct Reader<F> {
     inside: F,
     /// The session's `c=`, judged only when a stream uses it.
-    session: Option<Place>,
+    session: Option<MediaPlace>,
     stream: Option<Stream>,
     streams: usize,
 }
@@ -124,11 +124,11 @@ struct Stream {
     /// Whether it has a `c=` of its own.
     connected: bool,
     /// What counts if it is bundle-only.
-    held_back: Option<Objection>,
+    held_back: Option<SdpObjection>,
 }
 
 impl<F: Fn(IpAddr) -> bool> Reader<F> {
-    fn line(&mut self, kind: u8, value: &[u8]) -> Result<(), Objection> {
+    fn line(&mut self, kind: u8, value: &[u8]) -> Result<(), SdpObjection> {
         let read = match kind {
             b'm' => return self.begin_stream(value),
             b'c' => self.connection(value),
@@ -144,7 +144,7 @@ impl<F: Fn(IpAddr) -> bool> Reader<F> {
         }
     }
 
-    fn begin_stream(&mut self, value: &[u8]) -> Result<(), Objection> {
+    fn begin_stream(&mut self, value: &[u8]) -> Result<(), SdpObjection> {
         self.end_of_stream()?;
         self.streams = self.streams.saturating_add(1);
         if self.streams > MAX_STREAMS {
@@ -155,8 +155,8 @@ impl<F: Fn(IpAddr) -> bool> Reader<F> {
         Ok(())
     }
 
-    fn connection(&mut self, value: &[u8]) -> Result<(), Objection> {
-        let Some(place) = Place::connection(value) else { return unreadable("c=", value) };
+    fn connection(&mut self, value: &[u8]) -> Result<(), SdpObjection> {
+        let Some(place) = MediaPlace::connection(value) else { return unreadable("c=", value) };
         match &mut self.stream {
             // 8866 5.7: at most one for the session, and several for a stream only if they are multicast.
             None if self.session.is_some() => unreadable("c=", value),
@@ -172,7 +172,7 @@ impl<F: Fn(IpAddr) -> bool> Reader<F> {
         }
     }
 
-    fn attribute(&mut self, text: &[u8]) -> Result<(), Objection> {
+    fn attribute(&mut self, text: &[u8]) -> Result<(), SdpObjection> {
         let attribute = Attribute::of(text);
         if let Some(stream) = &mut self.stream {
             stream.bundled |= stream.off && attribute.is_bundle_only();
@@ -180,16 +180,16 @@ impl<F: Fn(IpAddr) -> bool> Reader<F> {
         attribute.places(&|field, place| self.judge(field, place))
     }
 
-    fn judge(&self, field: &'static str, place: Place) -> Result<(), Objection> {
+    fn judge(&self, field: &'static str, place: MediaPlace) -> Result<(), SdpObjection> {
         match place {
-            Place::At(address) if !(self.inside)(address) => Err(Objection::Outside { field, address }),
-            Place::At(_) | Place::Hold => Ok(()),
+            MediaPlace::At(address) if !(self.inside)(address) => Err(SdpObjection::Outside { field, address }),
+            MediaPlace::At(_) | MediaPlace::Hold => Ok(()),
         }
     }
 
     /// A stream that is active and has no `c=` of its own uses the session's. One that is bundle-only may have none at all: it goes
     /// where the bundle goes.
-    fn end_of_stream(&mut self) -> Result<(), Objection> {
+    fn end_of_stream(&mut self) -> Result<(), SdpObjection> {
         match (self.stream.take(), self.session) {
             (None | Some(Stream { off: true, bundled: false, .. }), _) => Ok(()),
             (Some(Stream { held_back: Some(objection), .. }), _) => Err(objection),
@@ -217,6 +217,6 @@ pub(super) fn excerpt(text: &[u8]) -> Excerpt {
 }
 
 #[cold]
-fn unreadable<T>(field: &'static str, text: &[u8]) -> Result<T, Objection> {
-    Err(Objection::Unreadable { field, text: excerpt(text) })
+fn unreadable<T>(field: &'static str, text: &[u8]) -> Result<T, SdpObjection> {
+    Err(SdpObjection::Unreadable { field, text: excerpt(text) })
 }

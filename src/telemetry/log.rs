@@ -11,14 +11,14 @@ use tracing::Level;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
-use super::lines::{self, Flush};
+use super::log_writer::{self, Flush};
 
 /// Starts logging to stderr: text on a terminal, JSON otherwise; `RUST_LOG` filters, `info` if it is not set. Keep what it returns
 /// until the process ends. Does nothing if the process logs already.
 pub fn start() -> io::Result<Flush> {
     let filter = EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).from_env_lossy();
     let terminal = io::stderr().is_terminal();
-    let (lines, flush) = lines::start(io::stderr(), !terminal)?;
+    let (lines, flush) = log_writer::start(io::stderr(), !terminal)?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(terminal).with_writer(lines);
     // An error says that there is a subscriber already: tests, or a daemon inside another program.
     let _ = if terminal { builder.try_init() } else { builder.json().flatten_event(true).try_init() };

@@ -170,7 +170,7 @@ t1 = "100ms"
     // The project without a profile has the file's.
     assert_eq!(config.projects[1].reject.policy, 600);
     assert_eq!(config.trunk(TrunkId(1)).reject.policy, 600);
-    assert_eq!(config.sources.trunks("127.0.3.1".parse().unwrap()), [TrunkId(0), TrunkId(1)]);
+    assert_eq!(config.caller_table.trunks("127.0.3.1".parse().unwrap()), [TrunkId(0), TrunkId(1)]);
 
     assert_eq!(config.admin, Some("127.0.0.1:9090".parse().unwrap()), "[admin] without listen");
     assert_eq!(config.dns.servers, ["127.0.0.1:53".parse().unwrap(), "[::1]:5353".parse().unwrap()]);

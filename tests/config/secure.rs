@@ -184,7 +184,7 @@ fn trunks_are_found_by_address_and_by_name() {
     let config = folder.loads(TLS, trunk);
     let of = |ip: &str, names: &[&str]| {
         let names: Vec<Name> = names.iter().map(|name| Name::of(name.as_bytes())).collect();
-        let shown = Shown::new(None, names, |name| config.sources.knows(name));
+        let shown = Shown::new(None, names, |name| config.caller_table.knows(name));
         config.callers(ip.parse().unwrap(), Some(&shown)).iter().map(|TrunkId(id)| id).collect::<Vec<_>>()
     };
     let (inside, half, far) = ("127.0.3.1", "127.0.3.200", "127.0.9.9");

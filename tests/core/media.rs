@@ -5,7 +5,7 @@ use std::time::Duration;
 use ringfence::core::io::{Direction, DropCause, Note, Outcome, Spoken, Verdict};
 use ringfence::reason::Reason;
 
-use crate::site::{CONFIG, SECOND, SERVER, Sent, Site, TRUNK, invite, respond, sdp, with};
+use crate::site::{CONFIG, SECOND, SERVER, Sent, Site, TRUNK, invite, respond, sdp, with_sdp};
 
 /// Outside for both sides.
 const OUTSIDE: &str = "192.0.2.99";
@@ -37,10 +37,10 @@ impl Ends {
         let text = invite(self.host, media.unwrap_or(HOLD), "one");
         let text = text.replace("SIP/2.0/UDP 198.51.100.7:5060", &format!("SIP/2.0/UDP {}", self.asker));
         let text = text.replace("sip:trunk@198.51.100.7:5060", &format!("sip:a@{}", self.asker));
-        if media.is_some() { text } else { bare(&text) }
+        if media.is_some() { text } else { without_body(&text) }
     }
 
-    fn within(self, method: &str, cseq: u32, route: &str) -> String {
+    fn in_dialog_from_asker(self, method: &str, cseq: u32, route: &str) -> String {
         let Self { asker, answerer, host } = self;
         format!(
             "{method} sip:b@{answerer} SIP/2.0\r\nVia: SIP/2.0/UDP {asker};branch=z9hG4bKin{method}{cseq}\r\nRoute: {route}\r\n\
@@ -66,7 +66,7 @@ impl Ends {
     }
 }
 
-fn bare(text: &str) -> String {
+fn without_body(text: &str) -> String {
     let head = text.split("\r\n\r\n").next().unwrap();
     let rows = head.lines().filter(|line| !line.starts_with("Content-"));
     rows.chain(["Content-Length: 0", "", ""]).collect::<Vec<_>>().join("\r\n")
@@ -88,7 +88,7 @@ fn established(site: &mut Site, ends: Ends) -> String {
     let seen = begun(site, ends, Some(ends.inside(false)));
     assert_eq!(site.from(ends.answerer, &respond(&seen, 200, "u", &contact(ends))).len(), 1);
     let route = seen.header("Record-Route").unwrap();
-    assert_eq!(site.from(ends.asker, &ends.within("ACK", 1, &route)).len(), 1);
+    assert_eq!(site.from(ends.asker, &ends.in_dialog_from_asker("ACK", 1, &route)).len(), 1);
     route
 }
 
@@ -101,24 +101,24 @@ fn said(site: &mut Site, ends: Ends, message: &str, media: &str) -> Vec<Sent> {
             let seen = begun(site, ends, offer);
             let rows = if message == "reliable 183" { "Require: 100rel\r\nRSeq: 1\r\n" } else { "" };
             let code = message.split(' ').find_map(|word| word.parse().ok()).unwrap();
-            site.from(ends.answerer, &with(&respond(&seen, code, "u", &(contact(ends) + rows)), media))
+            site.from(ends.answerer, &with_sdp(&respond(&seen, code, "u", &(contact(ends) + rows)), media))
         }
         "ACK" => {
             let seen = begun(site, ends, None);
-            site.from(ends.answerer, &with(&respond(&seen, 200, "u", &contact(ends)), ends.inside(true)));
-            site.from(ends.asker, &with(&ends.within("ACK", 1, &seen.header("Record-Route").unwrap()), media))
+            site.from(ends.answerer, &with_sdp(&respond(&seen, 200, "u", &contact(ends)), ends.inside(true)));
+            site.from(ends.asker, &with_sdp(&ends.in_dialog_from_asker("ACK", 1, &seen.header("Record-Route").unwrap()), media))
         }
         "PRACK" | "UPDATE" | "re-INVITE" | "INFO" => {
             let route = established(site, ends);
-            site.from(ends.asker, &with(&ends.within(&message.replace("re-", ""), 2, &route), media))
+            site.from(ends.asker, &with_sdp(&ends.in_dialog_from_asker(&message.replace("re-", ""), 2, &route), media))
         }
         _ => {
             let route = established(site, ends);
             let method = message.rsplit(' ').next().unwrap().replace("re-", "");
-            let sent = site.from(ends.asker, &with(&ends.within(&method, 2, &route), ends.inside(false)));
+            let sent = site.from(ends.asker, &with_sdp(&ends.in_dialog_from_asker(&method, 2, &route), ends.inside(false)));
             let seen = sent.last().unwrap();
             assert!(seen.line().starts_with(&method), "{}", seen.text());
-            site.from(ends.answerer, &with(&respond(seen, 200, "", &contact(ends)), media))
+            site.from(ends.answerer, &with_sdp(&respond(seen, 200, "", &contact(ends)), media))
         }
     }
 }
@@ -224,7 +224,7 @@ fn a_refused_answer_is_ended_as_a_telephone_would() {
     let answer = respond(&seen, 200, "u", "Contact: <sip:lk@10.1.0.9:5070>\r\n");
     let answer =
         answer.replace(&format!("Record-Route: {ours}\r\n"), &format!("{rows}Record-Route: {ours}, <sip:198.51.100.8;lr>\r\n"));
-    let answer = with(&answer, OUTSIDE);
+    let answer = with_sdp(&answer, OUTSIDE);
     let sent = site.from(SERVER, &answer);
     let lines: Vec<_> = sent.iter().map(Sent::line).collect();
     assert_eq!(lines[0], "SIP/2.0 603 Media Outside Region");
@@ -295,7 +295,7 @@ fn a_refused_answer_moves_nowhere_and_is_remembered() {
 fn each_fork_is_judged_for_itself() {
     let mut site = Site::usual();
     let seen = begun(&mut site, IN, Some(HOME));
-    let fork = |tag: &str, media: &str| with(&respond(&seen, 200, tag, &contact(IN)), media);
+    let fork = |tag: &str, media: &str| with_sdp(&respond(&seen, 200, tag, &contact(IN)), media);
     assert_eq!(site.from(SERVER, &fork("a", HOME))[0].line(), "SIP/2.0 200 Phrase");
     let sent = site.from(SERVER, &fork("b", OUTSIDE));
     assert_eq!(IN.says(&sent), "answerer: ACK, BYE");
@@ -303,7 +303,7 @@ fn each_fork_is_judged_for_itself() {
     // The other way round the caller was refused: what would pass is ended too.
     let mut site = Site::usual();
     let seen = begun(&mut site, IN, Some(HOME));
-    let fork = |tag: &str, media: &str| with(&respond(&seen, 200, tag, &contact(IN)), media);
+    let fork = |tag: &str, media: &str| with_sdp(&respond(&seen, 200, tag, &contact(IN)), media);
     assert_eq!(IN.says(&site.from(SERVER, &fork("a", OUTSIDE))), "asker: 603; answerer: ACK, BYE");
     assert_eq!(IN.says(&site.from(SERVER, &fork("b", HOME))), "answerer: ACK, BYE");
 }
@@ -313,19 +313,19 @@ fn a_reliable_provisional_ends_the_attempt() {
     for rows in ["Require: 100rel\r\n", "require : a, 100REL\r\n", "RSeq: 7\r\n"] {
         let mut site = Site::usual();
         let seen = begun(&mut site, IN, Some(HOME));
-        let ringing = with(&respond(&seen, 183, "u", &(contact(IN) + rows)), OUTSIDE);
+        let ringing = with_sdp(&respond(&seen, 183, "u", &(contact(IN) + rows)), OUTSIDE);
         let sent = site.from(SERVER, &ringing);
         assert_eq!(IN.says(&sent), "asker: 603; answerer: CANCEL", "{rows}");
         assert_eq!(sent[1].headers("Reason").len(), 2);
         assert!(site.from(SERVER, &ringing).is_empty(), "its repetition");
         assert!(site.from(SERVER, &respond(&sent[1], 200, "", "")).is_empty());
         // Too late for the CANCEL: the callee has answered meanwhile, with whatever.
-        let sent = site.from(SERVER, &with(&respond(&seen, 200, "u", &contact(IN)), HOME));
+        let sent = site.from(SERVER, &with_sdp(&respond(&seen, 200, "u", &contact(IN)), HOME));
         assert_eq!(IN.says(&sent), "answerer: ACK, BYE");
         // As it should be.
         let mut site = Site::usual();
         let seen = begun(&mut site, IN, Some(HOME));
-        site.from(SERVER, &with(&respond(&seen, 183, "u", &(contact(IN) + rows)), OUTSIDE));
+        site.from(SERVER, &with_sdp(&respond(&seen, 183, "u", &(contact(IN) + rows)), OUTSIDE));
         assert_eq!(IN.says(&site.from(SERVER, &respond(&seen, 487, "u", ""))), "answerer: ACK");
     }
 }
@@ -334,9 +334,9 @@ fn a_reliable_provisional_ends_the_attempt() {
 fn an_unreliable_provisional_is_held_back_and_the_call_goes_on() {
     let mut site = Site::usual();
     let seen = begun(&mut site, IN, Some(HOME));
-    assert!(site.from(SERVER, &with(&respond(&seen, 183, "u", ""), OUTSIDE)).is_empty());
+    assert!(site.from(SERVER, &with_sdp(&respond(&seen, 183, "u", ""), OUTSIDE)).is_empty());
     assert_eq!(site.from(SERVER, &respond(&seen, 180, "u", ""))[0].line(), "SIP/2.0 180 Phrase");
-    let ok = site.from(SERVER, &with(&respond(&seen, 200, "u", &contact(IN)), HOME));
+    let ok = site.from(SERVER, &with_sdp(&respond(&seen, 200, "u", &contact(IN)), HOME));
     assert_eq!(IN.says(&ok), "asker: 200");
 }
 
@@ -371,8 +371,8 @@ fn both_legs_of_a_call_are_ended() {
 fn an_ack_again_is_the_same_refusal() {
     let mut site = Site::usual();
     let seen = begun(&mut site, IN, None);
-    site.from(SERVER, &with(&respond(&seen, 200, "u", &contact(IN)), HOME));
-    let ack = with(&IN.within("ACK", 1, &seen.header("Record-Route").unwrap()), OUTSIDE);
+    site.from(SERVER, &with_sdp(&respond(&seen, 200, "u", &contact(IN)), HOME));
+    let ack = with_sdp(&IN.in_dialog_from_asker("ACK", 1, &seen.header("Record-Route").unwrap()), OUTSIDE);
     let first = site.from(TRUNK, &ack);
     assert_eq!(IN.says(&first), "asker: BYE; answerer: ACK, BYE");
     let again = site.from(TRUNK, &ack);
@@ -385,24 +385,24 @@ fn a_leg_whose_own_next_hop_is_outside_or_unknown_is_ended_by_the_way_at_hand() 
     for target in ["sip:x@192.0.2.99", "sip:x@pbx.example.net", "sips:x@10.1.0.9", "tel:+49301"] {
         let mut site = Site::usual();
         let seen = begun(&mut site, IN, Some(HOME));
-        let sent = site.from(SERVER, &with(&respond(&seen, 200, "u", &format!("Contact: <{target}>\r\n")), OUTSIDE));
+        let sent = site.from(SERVER, &with_sdp(&respond(&seen, 200, "u", &format!("Contact: <{target}>\r\n")), OUTSIDE));
         assert_eq!(IN.says(&sent), "asker: 603; answerer: ACK, BYE");
         assert_eq!(sent[1].line(), format!("ACK {target} SIP/2.0"));
         assert!(site.asked.is_empty());
         // The same for the caller's side.
         let mut site = Site::usual();
         let route = established(&mut site, IN);
-        let ask = IN.within("UPDATE", 2, &route).replace("sip:a@198.51.100.7:5060", target);
-        let seen = site.from(TRUNK, &with(&ask, HOME)).remove(0);
-        let sent = site.from(SERVER, &with(&respond(&seen, 200, "", &contact(IN)), OUTSIDE));
+        let ask = IN.in_dialog_from_asker("UPDATE", 2, &route).replace("sip:a@198.51.100.7:5060", target);
+        let seen = site.from(TRUNK, &with_sdp(&ask, HOME)).remove(0);
+        let sent = site.from(SERVER, &with_sdp(&respond(&seen, 200, "", &contact(IN)), OUTSIDE));
         assert_eq!(IN.says(&sent), "asker: 488, BYE; answerer: BYE", "{target}");
     }
     // No Contact at all: by the addresses at hand.
     let mut site = Site::usual();
     let route = established(&mut site, IN);
-    let ask = IN.within("PRACK", 2, &route).replace("Contact: <sip:a@198.51.100.7:5060>\r\n", "");
-    let seen = site.from(TRUNK, &with(&ask, HOME)).remove(0);
-    let sent = site.from(SERVER, &with(&respond(&seen, 200, "", ""), OUTSIDE));
+    let ask = IN.in_dialog_from_asker("PRACK", 2, &route).replace("Contact: <sip:a@198.51.100.7:5060>\r\n", "");
+    let seen = site.from(TRUNK, &with_sdp(&ask, HOME)).remove(0);
+    let sent = site.from(SERVER, &with_sdp(&respond(&seen, 200, "", ""), OUTSIDE));
     let lines: Vec<_> = sent.iter().map(Sent::line).collect();
     assert_eq!(lines[1..], ["BYE sip:b@10.1.0.5:5060 SIP/2.0", "BYE sip:198.51.100.7:5060 SIP/2.0"]);
 }
@@ -411,7 +411,7 @@ fn a_leg_whose_own_next_hop_is_outside_or_unknown_is_ended_by_the_way_at_hand() 
 fn a_caller_on_a_stream_hears_of_it_on_its_connection_or_by_its_contact() {
     let mut site = Site::usual();
     let sent = site.stream(TRUNK, 7, &IN.invite(Some(HOME)).replace("UDP", "TCP"));
-    let left = site.from(SERVER, &with(&respond(&sent[1], 200, "u", &contact(IN)), OUTSIDE));
+    let left = site.from(SERVER, &with_sdp(&respond(&sent[1], 200, "u", &contact(IN)), OUTSIDE));
     assert!(left[0].line().starts_with("SIP/2.0 603") && left[0].connection.is_some());
     assert_eq!(IN.says(&left[1..]), "answerer: ACK, BYE");
 }
@@ -420,7 +420,7 @@ fn a_caller_on_a_stream_hears_of_it_on_its_connection_or_by_its_contact() {
 fn a_final_answer_with_foreign_media_is_ours_instead() {
     let mut site = Site::usual();
     let seen = begun(&mut site, IN, Some(HOME));
-    let sent = site.from(SERVER, &with(&respond(&seen, 488, "u", ""), OUTSIDE));
+    let sent = site.from(SERVER, &with_sdp(&respond(&seen, 488, "u", ""), OUTSIDE));
     assert_eq!(IN.says(&sent), "asker: 603; answerer: ACK");
     // Inside a dialog nothing is ended for it: no call has changed.
     let mut site = Site::usual();
@@ -428,8 +428,8 @@ fn a_final_answer_with_foreign_media_is_ours_instead() {
     for (method, cseq, code, expected) in
         [("INVITE", 2, 488, "asker: 488; answerer: ACK"), ("OPTIONS", 3, 200, "asker: 488"), ("UPDATE", 4, 488, "asker: 488")]
     {
-        let seen = site.from(TRUNK, &IN.within(method, cseq, &route)).pop().unwrap();
-        let sent = site.from(SERVER, &with(&respond(&seen, code, "", ""), OUTSIDE));
+        let seen = site.from(TRUNK, &IN.in_dialog_from_asker(method, cseq, &route)).pop().unwrap();
+        let sent = site.from(SERVER, &with_sdp(&respond(&seen, code, "", ""), OUTSIDE));
         assert_eq!(IN.says(&sent), expected, "{method}");
     }
 }
@@ -439,9 +439,9 @@ fn requests_outside_dialogs_are_judged_too() {
     for (method, code) in [("MESSAGE", 403), ("UPDATE", 403), ("FOO", 403)] {
         let mut site = Site::usual();
         let text = crate::site::request(method, "sip:x@acme.eu.sip.example.com", method);
-        let sent = site.from(TRUNK, &with(&text, OUTSIDE));
+        let sent = site.from(TRUNK, &with_sdp(&text, OUTSIDE));
         assert_eq!((sent.len(), sent[0].line()), (1, format!("SIP/2.0 {code} Media Outside Region")), "{method}");
-        let sent = site.from(TRUNK, &with(&text.replace("z9hG4bK", "z9hG4bKx"), CARRIED));
+        let sent = site.from(TRUNK, &with_sdp(&text.replace("z9hG4bK", "z9hG4bKx"), CARRIED));
         assert_eq!(sent[0].to, SERVER.parse().unwrap());
     }
 }
@@ -455,14 +455,15 @@ fn watchers_and_warners_let_pass_and_count() {
         let mut site = Site::new(&CONFIG.replace("mode = \"shadow\"\npin  = [\"us\"]", "mode = \"shadow\""));
         let text = invite(&format!("{project}.eu.sip.example.com"), HOME, "one");
         let seen = site.from(source, &text).remove(1);
-        let answer = |code| with(&respond(&seen, code, "u", &contact(IN)), OUTSIDE);
+        let answer = |code| with_sdp(&respond(&seen, code, "u", &contact(IN)), OUTSIDE);
         for code in [183, 200, 200] {
             let sent = site.from(SERVER, &answer(code));
             assert_eq!((sent.len(), sent[0].to), (1, source.parse().unwrap()));
             assert!(sent[0].text().ends_with(&sdp(OUTSIDE)));
         }
-        let ack = IN.within("ACK", 1, &seen.header("Record-Route").unwrap()).replace("acme.eu", &format!("{project}.eu"));
-        assert_eq!(site.from(source, &with(&ack, OUTSIDE)).len(), 1);
+        let ack =
+            IN.in_dialog_from_asker("ACK", 1, &seen.header("Record-Route").unwrap()).replace("acme.eu", &format!("{project}.eu"));
+        assert_eq!(site.from(source, &with_sdp(&ack, OUTSIDE)).len(), 1);
         let answer = Reason::ForeignMediaAnswer;
         let expected: &[Reason] = if media { &[answer, answer] } else { &[] };
         assert_eq!(verdicts(&site, Verdict::Shadow), expected, "{project}: the first 200, and the ACK");
@@ -476,7 +477,7 @@ fn watchers_and_warners_let_pass_and_count() {
 fn nothing_said_is_counted_where_media_is_negotiated() {
     let mut site = Site::usual();
     let route = established(&mut site, IN);
-    site.from(TRUNK, &IN.within("BYE", 2, &route));
+    site.from(TRUNK, &IN.in_dialog_from_asker("BYE", 2, &route));
     let spoken = |note: &Note| match note {
         Note::Media { direction, spoken, .. } => Some((*direction, *spoken)),
         _ => None,
@@ -497,7 +498,7 @@ fn the_region_that_has_the_call_says_what_its_servers_may_name() {
             let sent = site.from(&seen.to.to_string(), &respond(&seen, 503, "x", ""));
             seen = sent.into_iter().find(|sent| sent.line().starts_with("INVITE")).unwrap();
         }
-        let sent = site.from(uk, &with(&respond(&seen, 200, "u", &format!("Contact: <sip:lk@{uk}>\r\n")), media));
+        let sent = site.from(uk, &with_sdp(&respond(&seen, 200, "u", &format!("Contact: <sip:lk@{uk}>\r\n")), media));
         let lines: Vec<_> = sent.iter().map(|sent| sent.line()[..11].to_owned()).collect();
         if passes {
             assert_eq!(lines, ["SIP/2.0 200"]);
@@ -515,7 +516,7 @@ fn an_attempt_that_was_left_is_judged_like_any() {
     // Silent for too long: the second server is asked, and the first one answers after all.
     let second = site.pass(Duration::from_secs(6)).into_iter().find(|sent| sent.to == SECOND.parse().unwrap()).unwrap();
     site.from(SECOND, &respond(&second, 180, "v", ""));
-    let sent = site.from(SERVER, &with(&respond(&first, 200, "u", &contact(IN)), OUTSIDE));
+    let sent = site.from(SERVER, &with_sdp(&respond(&first, 200, "u", &contact(IN)), OUTSIDE));
     let to = |addr: &str, sent: &[Sent]| {
         let mine = sent.iter().filter(|sent| sent.to == addr.parse().unwrap());
         mine.map(|sent| sent.line().split(' ').take(2).collect::<Vec<_>>().join(" ")).collect::<Vec<_>>()
@@ -524,7 +525,7 @@ fn an_attempt_that_was_left_is_judged_like_any() {
     assert_eq!(to(SERVER, &sent), ["ACK sip:b@10.1.0.5:5060", "BYE sip:b@10.1.0.5:5060"]);
     assert_eq!(to(SECOND, &sent), ["CANCEL sip:+4930123@acme.eu.sip.example.com"]);
     // What the second one answers meanwhile comes to nothing either.
-    let sent = site.from(SECOND, &with(&respond(&second, 200, "v", "Contact: <sip:b@10.1.0.6>\r\n"), HOME));
+    let sent = site.from(SECOND, &with_sdp(&respond(&second, 200, "v", "Contact: <sip:b@10.1.0.6>\r\n"), HOME));
     assert_eq!((to(SECOND, &sent), sent.len()), (vec!["ACK sip:b@10.1.0.6".to_owned(), "BYE sip:b@10.1.0.6".to_owned()], 2));
 }
 
@@ -533,7 +534,7 @@ fn beyond_the_most_legs_each_bye_is_sent_once() {
     let mut site = Site::new(&CONFIG.replace("per_source = \"50/s\"", ""));
     for id in 0..1100 {
         let seen = site.from(TRUNK, &invite(IN.host, HOME, &id.to_string())).remove(1);
-        let sent = site.from(SERVER, &with(&respond(&seen, 200, "u", &contact(IN)), OUTSIDE));
+        let sent = site.from(SERVER, &with_sdp(&respond(&seen, 200, "u", &contact(IN)), OUTSIDE));
         assert_eq!(IN.says(&sent), "asker: 603; answerer: ACK, BYE");
     }
     let byes = |sent: &[Sent]| sent.iter().filter(|sent| sent.line().starts_with("BYE")).count();

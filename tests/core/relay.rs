@@ -8,7 +8,7 @@ use ringfence::core::io::{
 };
 use ringfence::reason::Reason;
 
-use crate::site::{SECOND, SERVER, Sent, Site, TRUNK, invite, request, respond, sdp};
+use crate::site::{SECOND, SERVER, Sent, Site, TRUNK, invite, request, respond, sdp, with_sdp};
 
 const HOST: &str = "acme.eu.sip.example.com";
 /// What the relay says instead of any address.
@@ -44,7 +44,7 @@ interval = "0s"
 
 /// A relay that does what it is asked.
 #[expect(clippy::unnecessary_wraps, reason = "it is one of several relays, and others say nothing")]
-fn does(anchor: &RelayRequest) -> Result<RelayReply, Unanswered> {
+fn answering_relay(anchor: &RelayRequest) -> Result<RelayReply, Unanswered> {
     let sdp = match &anchor.command {
         RelayBody::Session { .. } => Some(sdp(RELAYED).replace("4000", "30000").into()),
         RelayBody::Delete { .. } | RelayBody::Ping => None,
@@ -54,12 +54,12 @@ fn does(anchor: &RelayRequest) -> Result<RelayReply, Unanswered> {
 
 fn site() -> Site {
     let mut site = Site::new(CONFIG);
-    site.relay = Some(Box::new(does));
+    site.relay = Some(Box::new(answering_relay));
     site
 }
 
 /// The questions since the last look: what was asked of whom, with the tags of a session.
-fn asked(site: &mut Site) -> Vec<String> {
+fn questions_asked(site: &mut Site) -> Vec<String> {
     let text = |octets: &[u8]| String::from_utf8_lossy(octets).into_owned();
     let questions = std::mem::take(&mut site.questions);
     questions
@@ -90,23 +90,17 @@ fn refused(site: &Site) -> Vec<Reason> {
     site.notes.iter().filter_map(reason).collect()
 }
 
-fn bare(text: &str) -> String {
+fn without_body(text: &str) -> String {
     let head = text.split("\r\n\r\n").next().unwrap();
     let rows = head.lines().filter(|line| !line.starts_with("Content-"));
     rows.chain(["Content-Length: 0", "", ""]).collect::<Vec<_>>().join("\r\n")
 }
 
-fn with(text: &str, media: &str) -> String {
-    let body = sdp(media);
-    let length = format!("Content-Type: application/sdp\r\nContent-Length: {}", body.len());
-    text.replace("Content-Length: 0", &length) + &body
-}
-
 fn answer(seen: &Sent, code: u16, media: &str) -> String {
-    with(&respond(seen, code, "u", "Contact: <sip:b@10.1.0.5:5060>\r\n"), media)
+    with_sdp(&respond(seen, code, "u", "Contact: <sip:b@10.1.0.5:5060>\r\n"), media)
 }
 
-fn within(method: &str, cseq: u32, route: &str) -> String {
+fn in_dialog_from_trunk(method: &str, cseq: u32, route: &str) -> String {
     format!(
         "{method} sip:b@{SERVER} SIP/2.0\r\nVia: SIP/2.0/UDP {TRUNK};branch=z9hG4bKin{method}{cseq}\r\nRoute: {route}\r\n\
          From: <sip:+49891@trunk.example.net>;tag=fone\r\nTo: <sip:+4930123@{HOST}>;tag=u\r\nCall-ID: one@trunk\r\n\
@@ -115,7 +109,7 @@ fn within(method: &str, cseq: u32, route: &str) -> String {
 }
 
 /// The same, from the server.
-fn back(method: &str, cseq: u32, route: &str) -> String {
+fn in_dialog_from_server(method: &str, cseq: u32, route: &str) -> String {
     format!(
         "{method} sip:a@{TRUNK} SIP/2.0\r\nVia: SIP/2.0/UDP {SERVER};branch=z9hG4bKback{method}{cseq}\r\nRoute: {route}\r\n\
          From: <sip:+4930123@{HOST}>;tag=u\r\nTo: <sip:+49891@trunk.example.net>;tag=fone\r\nCall-ID: one@trunk\r\n\
@@ -135,7 +129,7 @@ fn established(site: &mut Site) -> String {
     let sent = site.from(TRUNK, &invite(HOST, CARRIED, "one"));
     site.from(SERVER, &answer(&sent[1], 200, HOME));
     let route = sent[1].header("Record-Route").unwrap();
-    assert_eq!(site.from(TRUNK, &within("ACK", 1, &route)).len(), 1);
+    assert_eq!(site.from(TRUNK, &in_dialog_from_trunk("ACK", 1, &route)).len(), 1);
     route
 }
 
@@ -161,17 +155,17 @@ fn a_call_is_anchored_in_both_directions_and_deleted() {
     let questions: Vec<_> = site.questions.iter().map(|anchor| (anchor.relay.addr(), anchor.exchange.cookie)).collect();
     assert!(questions.iter().all(|(addr, _)| *addr == relay), "the answer goes where the offer went");
     assert_eq!(questions[2], questions[3], "a repetition is the same question");
-    assert_eq!(asked(&mut site), ["offer fone", "answer fone u", "answer fone u", "answer fone u"]);
+    assert_eq!(questions_asked(&mut site), ["offer fone", "answer fone u", "answer fone u", "answer fone u"]);
     let route = sent[1].header("Record-Route").unwrap();
-    site.from(TRUNK, &within("ACK", 1, &route));
-    let bye = site.from(TRUNK, &within("BYE", 2, &route));
-    assert_eq!(asked(&mut site), [""; 0], "the call is not over yet");
+    site.from(TRUNK, &in_dialog_from_trunk("ACK", 1, &route));
+    let bye = site.from(TRUNK, &in_dialog_from_trunk("BYE", 2, &route));
+    assert_eq!(questions_asked(&mut site), [""; 0], "the call is not over yet");
     site.from(SERVER, &respond(&bye[0], 200, "u", ""));
     assert_eq!(site.questions[0].relay.addr(), relay);
     assert_eq!(site.questions[0].exchange.call, None);
     let RelayBody::Delete { call_id } = &site.questions[0].command else { panic!() };
     assert_eq!(call_id, b"acme/carrier/one@trunk");
-    assert_eq!(asked(&mut site), ["delete"]);
+    assert_eq!(questions_asked(&mut site), ["delete"]);
     // Each message is judged once, by what it said itself.
     let judged =
         |spoken| site.notes.iter().filter(|note| matches!(note, Note::Media { spoken: said, .. } if *said == spoken)).count();
@@ -191,7 +185,7 @@ fn what_is_outside_is_refused_before_any_relay_is_asked() {
     site.questions.clear();
     let back = site.from(SERVER, &answer(&sent[1], 200, CARRIED));
     assert_eq!(lines(&back)[0], "SIP/2.0 603 Media Outside Region");
-    assert_eq!(asked(&mut site), ["delete"], "the call is over");
+    assert_eq!(questions_asked(&mut site), ["delete"], "the call is over");
     assert_eq!(refused(&site), [Reason::ForeignMediaOffer, Reason::ForeignMediaAnswer]);
 }
 
@@ -219,7 +213,7 @@ fn the_length_follows_in_every_spelling() {
         "--b\r\nContent-Type: application/sdp\r\n\r\n{}\r\n--b\r\nContent-Type: text/plain\r\n\r\nx\r\n--b--\r\n",
         sdp(CARRIED)
     );
-    let text = bare(&invite(HOST, CARRIED, "one")).replace(
+    let text = without_body(&invite(HOST, CARRIED, "one")).replace(
         "Content-Length: 0\r\n\r\n",
         &format!("Content-Type: multipart/mixed;boundary=b\r\nContent-Length: {}\r\n\r\n{body}", body.len()),
     );
@@ -257,39 +251,39 @@ fn what_cannot_be_replaced_is_refused() {
         ("text/plain", sdp(CARRIED)),
     ] {
         let mut site = site();
-        let text = bare(&invite(HOST, CARRIED, "one")).replace(
+        let text = without_body(&invite(HOST, CARRIED, "one")).replace(
             "Content-Length: 0\r\n\r\n",
             &format!("Content-Type: {kind}\r\nContent-Length: {}\r\n\r\n{body}", body.len()),
         );
         let sent = site.from(TRUNK, &text);
         assert_eq!(lines(&sent).iter().map(|line| &line[8..11]).collect::<Vec<_>>(), ["488"], "{kind} {body}");
         assert_eq!(refused(&site), [Reason::UnreadableMedia]);
-        assert_eq!(asked(&mut site), [""; 0]);
+        assert_eq!(questions_asked(&mut site), [""; 0]);
     }
     // Descriptions where nothing is negotiated.
     let mut site = site();
     let route = established(&mut site);
-    asked(&mut site);
-    let sent = site.from(TRUNK, &with(&within("INFO", 2, &route), CARRIED));
+    questions_asked(&mut site);
+    let sent = site.from(TRUNK, &with_sdp(&in_dialog_from_trunk("INFO", 2, &route), CARRIED));
     assert_eq!(&lines(&sent)[0][8..11], "488");
-    let sent = site.from(TRUNK, &within("INFO", 3, &route));
+    let sent = site.from(TRUNK, &in_dialog_from_trunk("INFO", 3, &route));
     let sent = site.from(SERVER, &answer(&sent[0], 200, HOME));
     assert_eq!(&lines(&sent)[0][8..11], "488");
-    assert_eq!(asked(&mut site), [""; 0]);
+    assert_eq!(questions_asked(&mut site), [""; 0]);
     // Whether the PRACK of this would bring an answer or an offer nobody could tell.
     let mut site = self::site();
-    let sent = site.from(TRUNK, &bare(&invite(HOST, CARRIED, "one")));
-    let ringing = with(&respond(&sent[1], 183, "u", "Require: 100rel\r\nRSeq: 1\r\n"), HOME);
+    let sent = site.from(TRUNK, &without_body(&invite(HOST, CARRIED, "one")));
+    let ringing = with_sdp(&respond(&sent[1], 183, "u", "Require: 100rel\r\nRSeq: 1\r\n"), HOME);
     let sent = site.from(SERVER, &ringing);
     assert_eq!(lines(&sent), ["SIP/2.0 488 Media Cannot Be Checked", &format!("CANCEL sip:+4930123@{HOST} SIP/2.0")]);
-    assert_eq!(asked(&mut site), ["delete"]);
+    assert_eq!(questions_asked(&mut site), ["delete"]);
 }
 
 #[test]
 fn a_late_offer_is_the_answerers_and_the_ack_brings_the_answer() {
     let mut site = site();
-    let sent = site.from(TRUNK, &bare(&invite(HOST, CARRIED, "one")));
-    assert_eq!((sent.len(), asked(&mut site)), (2, vec![]));
+    let sent = site.from(TRUNK, &without_body(&invite(HOST, CARRIED, "one")));
+    assert_eq!((sent.len(), questions_asked(&mut site)), (2, vec![]));
     let seen = sent[1].clone();
     let route = seen.header("Record-Route").unwrap();
     for code in [180, 200] {
@@ -297,10 +291,10 @@ fn a_late_offer_is_the_answerers_and_the_ack_brings_the_answer() {
         assert!(is_relayed(&back[0]));
     }
     let relay = site.questions[0].relay.addr();
-    let ack = site.from(TRUNK, &with(&within("ACK", 1, &route), CARRIED));
+    let ack = site.from(TRUNK, &with_sdp(&in_dialog_from_trunk("ACK", 1, &route), CARRIED));
     assert!(ack.len() == 1 && ack[0].to == SERVER.parse().unwrap() && is_relayed(&ack[0]));
     assert_eq!(site.questions[2].relay.addr(), relay, "as the token says");
-    assert_eq!(asked(&mut site), ["offer u fone", "offer u fone", "answer u fone"]);
+    assert_eq!(questions_asked(&mut site), ["offer u fone", "offer u fone", "answer u fone"]);
     assert_eq!(site.notes.iter().filter(|note| matches!(note, Note::MediaRelayed { .. })).count(), 1);
 }
 
@@ -309,25 +303,25 @@ fn whatever_negotiates_inside_a_dialog_is_anchored_by_the_same_relay() {
     let mut site = site();
     let route = established(&mut site);
     let relay = site.questions[0].relay.addr();
-    asked(&mut site);
+    questions_asked(&mut site);
     for (number, method) in [(2, "UPDATE"), (3, "INVITE"), (4, "PRACK")] {
-        let sent = site.from(TRUNK, &with(&within(method, number, &route), CARRIED));
+        let sent = site.from(TRUNK, &with_sdp(&in_dialog_from_trunk(method, number, &route), CARRIED));
         let seen = sent.last().unwrap().clone();
         assert!(seen.line().starts_with(method) && is_relayed(&seen), "{}", seen.text());
         let back = site.from(SERVER, &answer(&seen, 200, HOME));
         assert!(is_relayed(&back[0]));
         assert!(site.questions.iter().all(|anchor| anchor.relay.addr() == relay));
-        assert_eq!(asked(&mut site), ["offer fone u", "answer fone u"], "{method}");
+        assert_eq!(questions_asked(&mut site), ["offer fone u", "answer fone u"], "{method}");
     }
     // From the other side.
-    let sent = site.from(SERVER, &with(&back("UPDATE", 7, &route), HOME));
+    let sent = site.from(SERVER, &with_sdp(&in_dialog_from_server("UPDATE", 7, &route), HOME));
     assert!(sent[0].to == TRUNK.parse().unwrap() && is_relayed(&sent[0]), "{sent:?}");
-    let ok = with(&respond(&sent[0], 200, "", ""), CARRIED);
+    let ok = with_sdp(&respond(&sent[0], 200, "", ""), CARRIED);
     assert!(is_relayed(&site.from(TRUNK, &ok)[0]));
-    assert_eq!(asked(&mut site), ["offer u fone", "answer u fone"]);
+    assert_eq!(questions_asked(&mut site), ["offer u fone", "answer u fone"]);
     // Without a description nobody is asked.
-    site.from(TRUNK, &within("UPDATE", 8, &route));
-    assert_eq!(asked(&mut site), [""; 0]);
+    site.from(TRUNK, &in_dialog_from_trunk("UPDATE", 8, &route));
+    assert_eq!(questions_asked(&mut site), [""; 0]);
 }
 
 #[test]
@@ -338,14 +332,14 @@ fn messages_of_a_call_keep_their_order_and_others_do_not_wait() {
     assert!(site.from(TRUNK, &text).is_empty());
     // A repetition and a CANCEL wait behind it.
     assert!(site.from(TRUNK, &text).is_empty());
-    let cancel = bare(&text).replace("INVITE sip", "CANCEL sip").replace(" INVITE\r", " CANCEL\r");
+    let cancel = without_body(&text).replace("INVITE sip", "CANCEL sip").replace(" INVITE\r", " CANCEL\r");
     assert!(site.from(TRUNK, &cancel).is_empty());
     assert!(site.notes.is_empty(), "nothing has been said of any of them: {:?}", site.notes);
     assert_eq!(site.core.transactions(), 1, "a drain waits for it");
     assert_eq!(site.from("198.51.100.9:5060", &request("OPTIONS", "sip:eu.sip.example.com", "x")).len(), 1);
     assert_eq!(site.questions.len(), 1, "one question");
     let anchor = site.questions[0].clone();
-    let sent = site.anchored(anchor.exchange, does(&anchor));
+    let sent = site.anchored(anchor.exchange, answering_relay(&anchor));
     let lines: Vec<_> = lines(&sent).iter().map(|line| line.split(" sip:").next().unwrap().to_owned()).collect();
     assert_eq!(
         lines,
@@ -353,13 +347,13 @@ fn messages_of_a_call_keep_their_order_and_others_do_not_wait() {
         "the INVITE once, then the CANCEL"
     );
     // The same answer again moves nothing.
-    assert!(site.anchored(anchor.exchange, does(&anchor)).is_empty());
+    assert!(site.anchored(anchor.exchange, answering_relay(&anchor)).is_empty());
     // What the callee says waits in its turn, and what follows it.
     let seen = &sent[1];
     assert!(site.from(SERVER, &answer(seen, 183, HOME)).iter().all(|sent| sent.line().starts_with("CANCEL")));
-    assert!(site.from(SERVER, &bare(&respond(seen, 487, "u", ""))).is_empty());
+    assert!(site.from(SERVER, &without_body(&respond(seen, 487, "u", ""))).is_empty());
     let anchor = site.questions.last().unwrap().clone();
-    let sent = site.anchored(anchor.exchange, does(&anchor));
+    let sent = site.anchored(anchor.exchange, answering_relay(&anchor));
     let codes: Vec<_> = sent.iter().map(|sent| sent.line().split(' ').nth(1).unwrap().to_owned()).collect();
     assert_eq!(codes.iter().filter(|code| code.parse::<u16>().is_ok()).collect::<Vec<_>>(), ["183", "487"], "{sent:?}");
 }
@@ -367,10 +361,9 @@ fn messages_of_a_call_keep_their_order_and_others_do_not_wait() {
 #[test]
 fn the_next_relay_is_asked_and_the_one_that_is_silent_is_down_until_it_answers() {
     let mut site = site();
-    site.relay =
-        Some(Box::new(
-            |anchor| if anchor.relay.addr() == FIRST.parse().unwrap() { Err(Unanswered::Silent) } else { does(anchor) },
-        ));
+    site.relay = Some(Box::new(|anchor| {
+        if anchor.relay.addr() == FIRST.parse().unwrap() { Err(Unanswered::Silent) } else { answering_relay(anchor) }
+    }));
     let mut silences = 0;
     for id in 0..20 {
         let sent = site.from(TRUNK, &invite(HOST, CARRIED, &format!("c{id}")));
@@ -385,12 +378,12 @@ fn the_next_relay_is_asked_and_the_one_that_is_silent_is_down_until_it_answers()
     };
     assert_eq!(healths(&site), [Some(Failure::Silent)]);
     // Pings after 1, 2, 4 … seconds, and none to the one that is up: `interval` is 0.
-    asked(&mut site);
+    questions_asked(&mut site);
     for _ in 0..80 {
         site.pass(Duration::from_millis(100));
     }
-    assert_eq!(asked(&mut site).iter().filter(|ask| *ask == "ping").count(), 3);
-    site.relay = Some(Box::new(does));
+    assert_eq!(questions_asked(&mut site).iter().filter(|ask| *ask == "ping").count(), 3);
+    site.relay = Some(Box::new(answering_relay));
     site.pass(Duration::from_secs(30));
     assert_eq!((down(&site), healths(&site)), (0, vec![Some(Failure::Silent), None]));
     assert_eq!(notes(&site, RelayVerb::Ping).last(), Some(&RelayOutcome::Ok));
@@ -399,13 +392,13 @@ fn the_next_relay_is_asked_and_the_one_that_is_silent_is_down_until_it_answers()
 #[test]
 fn relays_that_are_up_are_pinged() {
     let mut site = Site::new(&CONFIG.replace("interval = \"0s\"", "interval = \"5s\""));
-    site.relay = Some(Box::new(does));
+    site.relay = Some(Box::new(answering_relay));
     site.pass(Duration::from_secs(60));
-    let pings = asked(&mut site).iter().filter(|ask| *ask == "ping").count();
+    let pings = questions_asked(&mut site).iter().filter(|ask| *ask == "ping").count();
     assert!((22..=26).contains(&pings), "{pings} to two relays in a minute");
     site.input(Input::Drain { successor: false });
     site.pass(Duration::from_secs(60));
-    assert_eq!(asked(&mut site), [""; 0], "whoever is about to end asks nobody");
+    assert_eq!(questions_asked(&mut site), [""; 0], "whoever is about to end asks nobody");
 }
 
 #[test]
@@ -420,7 +413,7 @@ fn a_refusal_an_outside_address_or_a_broken_answer_is_that_relays_failure_alone(
     ] {
         let mut site = site();
         let mut first = Some(reply.clone());
-        site.relay = Some(Box::new(move |anchor| first.take().unwrap_or_else(|| does(anchor))));
+        site.relay = Some(Box::new(move |anchor| first.take().unwrap_or_else(|| answering_relay(anchor))));
         let sent = site.from(TRUNK, &invite(HOST, CARRIED, "one"));
         assert!(is_relayed(&sent[1]));
         assert_eq!(notes(&site, RelayVerb::Offer), [expected, RelayOutcome::Ok], "{reply:?}");
@@ -444,16 +437,16 @@ fn without_a_relay_a_call_is_refused_and_one_that_is_up_goes_on() {
     let warning = sent[0].header("Warning").unwrap();
     assert!(warning.contains("no media relay of region eu") && warning.contains(FIRST) && warning.contains(OTHER), "{warning}");
     // A call whose offer is still to come cannot be led through one either.
-    let sent = site.from(TRUNK, &bare(&invite(HOST, CARRIED, "three")));
+    let sent = site.from(TRUNK, &without_body(&invite(HOST, CARRIED, "three")));
     assert_eq!(lines(&sent), ["SIP/2.0 503 Servers Of Region Unavailable"]);
     // What is up goes on as it was.
     for (cseq, method) in [(5, "INVITE"), (6, "UPDATE")] {
-        let sent = site.from(TRUNK, &with(&within(method, cseq, &route), CARRIED));
+        let sent = site.from(TRUNK, &with_sdp(&in_dialog_from_trunk(method, cseq, &route), CARRIED));
         assert_eq!(lines(&sent).iter().map(|line| &line[8..11]).collect::<Vec<_>>(), ["488"]);
         assert_eq!(sent[0].header("X-Ringfence").as_deref(), Some("152; reason=targets-down; region=eu"));
     }
-    assert_eq!(site.from(TRUNK, &within("INFO", 7, &route)).len(), 1);
-    let bye = site.from(TRUNK, &within("BYE", 8, &route));
+    assert_eq!(site.from(TRUNK, &in_dialog_from_trunk("INFO", 7, &route)).len(), 1);
+    let bye = site.from(TRUNK, &in_dialog_from_trunk("BYE", 8, &route));
     assert!(bye[0].line().starts_with("BYE"));
     assert!(
         !site.log.iter().any(|sent| sent.to == SERVER.parse().unwrap() && sent.text().contains(CARRIED)),
@@ -477,7 +470,7 @@ fn an_answer_that_finds_its_relay_gone_is_ended_and_the_caller_may_try_elsewhere
     let answers: Vec<_> = site.questions.iter().filter(|anchor| anchor.exchange.ask == RelayVerb::Answer).collect();
     assert!(answers.iter().all(|anchor| anchor.relay == site.questions[0].relay));
     // It is no refusal for good: the call may come again.
-    site.relay = Some(Box::new(does));
+    site.relay = Some(Box::new(answering_relay));
     site.pass(Duration::from_secs(40));
     let again = site.from(TRUNK, &invite(HOST, CARRIED, "one").replace("branch=z9hG4bKone", "branch=z9hG4bKtwo"));
     assert!(again.iter().any(is_relayed_invite));
@@ -485,7 +478,7 @@ fn an_answer_that_finds_its_relay_gone_is_ended_and_the_caller_may_try_elsewhere
     // Inside a dialog an answer that goes nowhere ends both legs.
     let mut site = self::site();
     let route = established(&mut site);
-    let sent = site.from(TRUNK, &with(&within("UPDATE", 2, &route), CARRIED));
+    let sent = site.from(TRUNK, &with_sdp(&in_dialog_from_trunk("UPDATE", 2, &route), CARRIED));
     site.relay = Some(Box::new(|_| Err(Unanswered::Silent)));
     let back = site.from(SERVER, &answer(&sent[0], 200, HOME));
     let words: Vec<_> = lines(&back).iter().map(|line| line.split(" sip:").next().unwrap().to_owned()).collect();
@@ -500,25 +493,26 @@ fn is_relayed_invite(sent: &Sent) -> bool {
 #[test]
 fn the_ack_of_a_late_offer_finds_the_relay_that_has_it() {
     let mut site = site();
-    let sent = site.from(TRUNK, &bare(&invite(HOST, CARRIED, "one")));
+    let sent = site.from(TRUNK, &without_body(&invite(HOST, CARRIED, "one")));
     let (seen, route) = (sent[1].clone(), sent[1].header("Record-Route").unwrap());
     // The token names one relay; that does not take the offer, the other does.
     let mut offers = 0;
     site.relay = Some(Box::new(move |anchor| {
         offers += usize::from(anchor.exchange.ask == RelayVerb::Offer);
-        if anchor.exchange.ask == RelayVerb::Offer && offers == 1 { Ok(RelayReply::Refused) } else { does(anchor) }
+        if anchor.exchange.ask == RelayVerb::Offer && offers == 1 { Ok(RelayReply::Refused) } else { answering_relay(anchor) }
     }));
     assert!(is_relayed(&site.from(SERVER, &answer(&seen, 200, HOME))[0]));
     let (named, took) = (site.questions[0].relay, site.questions[1].relay);
     assert_ne!(named, took);
     site.questions.clear();
-    site.relay = Some(Box::new(move |anchor| if anchor.relay == took { does(anchor) } else { Ok(RelayReply::Refused) }));
-    let ack = site.from(TRUNK, &with(&within("ACK", 1, &route), CARRIED));
+    site.relay =
+        Some(Box::new(move |anchor| if anchor.relay == took { answering_relay(anchor) } else { Ok(RelayReply::Refused) }));
+    let ack = site.from(TRUNK, &with_sdp(&in_dialog_from_trunk("ACK", 1, &route), CARRIED));
     assert!(is_relayed(&ack[0]));
     assert_eq!(site.questions.iter().map(|anchor| anchor.relay).collect::<Vec<_>>(), [named, took]);
     // Nobody has it: the callee gets an ACK without it, and both sides a BYE.
     site.relay = Some(Box::new(|_| Ok(RelayReply::Refused)));
-    let sent = site.from(TRUNK, &with(&within("ACK", 1, &route), "203.0.113.10"));
+    let sent = site.from(TRUNK, &with_sdp(&in_dialog_from_trunk("ACK", 1, &route), "203.0.113.10"));
     let words: Vec<_> = lines(&sent).iter().map(|line| line.split(' ').next().unwrap().to_owned()).collect();
     assert_eq!(words, ["ACK", "BYE", "BYE"]);
     assert!(!sent[0].text().contains("203.0.113.10"));
@@ -528,16 +522,18 @@ fn the_ack_of_a_late_offer_finds_the_relay_that_has_it() {
 fn a_call_that_comes_to_nothing_is_deleted() {
     let invited = |site: &mut Site| {
         let sent = site.from(TRUNK, &invite(HOST, CARRIED, "one"));
-        asked(site);
+        questions_asked(site);
         sent[1].clone()
     };
     let mut site = site();
     let seen = invited(&mut site);
-    site.from(SERVER, &bare(&respond(&seen, 486, "u", "")));
-    assert_eq!(asked(&mut site), ["delete"]);
+    site.from(SERVER, &without_body(&respond(&seen, 486, "u", "")));
+    assert_eq!(questions_asked(&mut site), ["delete"]);
     // A 2xx that comes all the same goes nowhere: nothing is anchored any more.
     site.relay =
-        Some(Box::new(|anchor| if anchor.exchange.ask == RelayVerb::Answer { Ok(RelayReply::Refused) } else { does(anchor) }));
+        Some(Box::new(
+            |anchor| if anchor.exchange.ask == RelayVerb::Answer { Ok(RelayReply::Refused) } else { answering_relay(anchor) },
+        ));
     let late = site.from(SERVER, &answer(&seen, 200, HOME));
     assert!(late.iter().all(|sent| sent.to == SERVER.parse().unwrap()), "{late:?}");
 
@@ -545,7 +541,7 @@ fn a_call_that_comes_to_nothing_is_deleted() {
     let mut site = self::site();
     invited(&mut site);
     site.pass(Duration::from_secs(60));
-    assert_eq!(asked(&mut site), ["delete"]);
+    assert_eq!(questions_asked(&mut site), ["delete"]);
     assert!(
         site.log.iter().any(|sent| sent.to == SECOND.parse().unwrap() && is_relayed_invite(sent)),
         "the next server gets the same"
@@ -554,22 +550,25 @@ fn a_call_that_comes_to_nothing_is_deleted() {
     // Cancelled.
     let mut site = self::site();
     let seen = invited(&mut site);
-    site.from(SERVER, &bare(&respond(&seen, 180, "u", "")));
-    site.from(TRUNK, &bare(&invite(HOST, CARRIED, "one")).replace("INVITE sip", "CANCEL sip").replace(" INVITE\r", " CANCEL\r"));
-    assert_eq!(asked(&mut site), [""; 0]);
-    site.from(SERVER, &bare(&respond(&seen, 487, "u", "")));
-    assert_eq!(asked(&mut site), ["delete"]);
+    site.from(SERVER, &without_body(&respond(&seen, 180, "u", "")));
+    site.from(
+        TRUNK,
+        &without_body(&invite(HOST, CARRIED, "one")).replace("INVITE sip", "CANCEL sip").replace(" INVITE\r", " CANCEL\r"),
+    );
+    assert_eq!(questions_asked(&mut site), [""; 0]);
+    site.from(SERVER, &without_body(&respond(&seen, 487, "u", "")));
+    assert_eq!(questions_asked(&mut site), ["delete"]);
 
     // A re-INVITE that is refused ends nothing; a BYE that nobody answers does.
     let mut site = self::site();
     let route = established(&mut site);
-    let sent = site.from(TRUNK, &with(&within("INVITE", 2, &route), CARRIED));
-    asked(&mut site);
-    site.from(SERVER, &bare(&respond(sent.last().unwrap(), 488, "u", "")));
-    assert_eq!(asked(&mut site), [""; 0]);
-    site.from(TRUNK, &within("BYE", 3, &route));
+    let sent = site.from(TRUNK, &with_sdp(&in_dialog_from_trunk("INVITE", 2, &route), CARRIED));
+    questions_asked(&mut site);
+    site.from(SERVER, &without_body(&respond(sent.last().unwrap(), 488, "u", "")));
+    assert_eq!(questions_asked(&mut site), [""; 0]);
+    site.from(TRUNK, &in_dialog_from_trunk("BYE", 3, &route));
     site.pass(Duration::from_secs(40));
-    assert_eq!(asked(&mut site), ["delete"]);
+    assert_eq!(questions_asked(&mut site), ["delete"]);
 }
 
 #[test]
@@ -577,19 +576,20 @@ fn a_call_outlives_its_relay_and_another_takes_the_next_offer() {
     let mut site = site();
     let route = established(&mut site);
     let gone = site.questions[0].relay;
-    site.relay = Some(Box::new(move |anchor| if anchor.relay == gone { Err(Unanswered::Silent) } else { does(anchor) }));
-    asked(&mut site);
-    let sent = site.from(TRUNK, &with(&within("INVITE", 2, &route), CARRIED));
+    site.relay =
+        Some(Box::new(move |anchor| if anchor.relay == gone { Err(Unanswered::Silent) } else { answering_relay(anchor) }));
+    questions_asked(&mut site);
+    let sent = site.from(TRUNK, &with_sdp(&in_dialog_from_trunk("INVITE", 2, &route), CARRIED));
     assert!(is_relayed(sent.last().unwrap()));
     let back = site.from(SERVER, &answer(sent.last().unwrap(), 200, HOME));
     assert!(is_relayed(&back[0]));
     let by: Vec<bool> = site.questions.iter().map(|anchor| anchor.relay == gone).collect();
     assert_eq!(by, [true, false, false], "the answer goes where the offer went");
     // Who has the call now is not in the token: all that are up are told that it is over.
-    asked(&mut site);
-    let bye = site.from(TRUNK, &within("BYE", 3, &route));
+    questions_asked(&mut site);
+    let bye = site.from(TRUNK, &in_dialog_from_trunk("BYE", 3, &route));
     site.from(SERVER, &respond(&bye[0], 200, "u", ""));
-    assert!(site.questions[0].relay != gone && asked(&mut site) == ["delete"]);
+    assert!(site.questions[0].relay != gone && questions_asked(&mut site) == ["delete"]);
 }
 
 #[test]
@@ -613,9 +613,9 @@ fn shadow_mode_anchors_and_refuses_nothing_but_what_finds_no_relay() {
     assert!(sent[1].text().contains(HOME), "it passes as it came");
     assert_eq!(shadows(&site).last(), Some(&Reason::UnreadableMedia));
     assert!(sent[1].header("X-Ringfence").unwrap().starts_with("142; reason=unreadable-media"), "{}", sent[1].text());
-    asked(&mut site);
+    questions_asked(&mut site);
     let back = site.from(SERVER, &answer(&sent[1], 200, HOME));
-    assert!(back[0].text().contains(HOME) && asked(&mut site).is_empty(), "nor is its answer");
+    assert!(back[0].text().contains(HOME) && questions_asked(&mut site).is_empty(), "nor is its answer");
     site.relay = Some(Box::new(|_| Err(Unanswered::Silent)));
     let sent = site.from(trunk, &invite(host, CARRIED, "three"));
     assert_eq!(lines(&sent), ["SIP/2.0 503 Servers Of Region Unavailable"]);
@@ -643,7 +643,7 @@ fn what_waits_is_bounded_and_survives_a_drain() {
     let waiting = site.questions.clone();
     let mut sent = Vec::new();
     for anchor in &waiting {
-        sent.extend(site.anchored(anchor.exchange, does(anchor)));
+        sent.extend(site.anchored(anchor.exchange, answering_relay(anchor)));
     }
     assert_eq!(sent.iter().filter(|sent| is_relayed_invite(sent)).count(), 512, "what came before the drain goes on");
     assert!(site.kept.is_empty());
@@ -663,13 +663,13 @@ fn a_call_out_is_anchored_too() {
         1,
     );
     let mut site = Site::new(&text);
-    site.relay = Some(Box::new(does));
+    site.relay = Some(Box::new(answering_relay));
     let text = invite("carrier.acme.eu.sip.example.com", HOME, "one").replace("198.51.100.7:5060", SERVER);
     let sent = site.from(SERVER, &text);
     assert!(sent[1].to == "198.51.100.9:5080".parse().unwrap() && is_relayed(&sent[1]), "{sent:?}");
     let back = site.from("198.51.100.9:5080", &answer(&sent[1], 200, CARRIED));
     assert!(is_relayed(&back[0]) && back[0].to == SERVER.parse().unwrap());
-    assert_eq!(asked(&mut site), ["offer fone", "answer fone u"]);
+    assert_eq!(questions_asked(&mut site), ["offer fone", "answer fone u"]);
 }
 
 #[test]
@@ -681,20 +681,20 @@ fn a_reload_leaves_calls_their_relay_or_goes_on_without() {
     let relay = site.questions[0].relay.addr();
     let keep = if relay == FIRST.parse().unwrap() { OTHER } else { FIRST };
     reload(&mut site, &CONFIG.replace("[\"udp:10.1.0.8:2223\", \"udp:10.1.0.9:2223\"]", &format!("[\"udp:{keep}\"]")));
-    asked(&mut site);
-    let sent = site.from(TRUNK, &with(&within("UPDATE", 2, &route), CARRIED));
+    questions_asked(&mut site);
+    let sent = site.from(TRUNK, &with_sdp(&in_dialog_from_trunk("UPDATE", 2, &route), CARRIED));
     assert!(is_relayed(&sent[0]), "{sent:?}");
     assert_eq!(site.questions[0].relay.addr(), keep.parse().unwrap());
     // The project goes by no relay any more: the call goes on, and what the relay has ends with it.
     let mut site = self::site();
     let route = established(&mut site);
-    asked(&mut site);
+    questions_asked(&mut site);
     reload(&mut site, &CONFIG.replacen("media = \"relay\"", "media = \"enforce\"", 1));
-    let sent = site.from(TRUNK, &with(&within("UPDATE", 2, &route), CARRIED));
-    assert!(sent[0].text().contains(CARRIED) && asked(&mut site).is_empty());
-    let bye = site.from(TRUNK, &within("BYE", 3, &route));
+    let sent = site.from(TRUNK, &with_sdp(&in_dialog_from_trunk("UPDATE", 2, &route), CARRIED));
+    assert!(sent[0].text().contains(CARRIED) && questions_asked(&mut site).is_empty());
+    let bye = site.from(TRUNK, &in_dialog_from_trunk("BYE", 3, &route));
     site.from(SERVER, &respond(&bye[0], 200, "u", ""));
-    assert_eq!(asked(&mut site), ["delete"]);
+    assert_eq!(questions_asked(&mut site), ["delete"]);
     // While a message waits its relay may go: whatever that says comes from outside then.
     let mut site = self::site();
     site.relay = None;
@@ -702,9 +702,9 @@ fn a_reload_leaves_calls_their_relay_or_goes_on_without() {
     let anchor = site.questions[0].clone();
     let keep = if anchor.relay.addr() == FIRST.parse().unwrap() { OTHER } else { FIRST };
     reload(&mut site, &CONFIG.replace("[\"udp:10.1.0.8:2223\", \"udp:10.1.0.9:2223\"]", &format!("[\"udp:{keep}\"]")));
-    assert!(site.anchored(anchor.exchange, does(&anchor)).is_empty());
+    assert!(site.anchored(anchor.exchange, answering_relay(&anchor)).is_empty());
     assert_eq!(site.questions[1].relay.addr(), keep.parse().unwrap(), "the other is asked");
     let anchor = site.questions[1].clone();
-    let sent = site.anchored(anchor.exchange, does(&anchor));
+    let sent = site.anchored(anchor.exchange, answering_relay(&anchor));
     assert!(is_relayed_invite(&sent[1]));
 }

@@ -64,7 +64,7 @@ fn over(site: &mut Site, source: &str, shown: Shown, text: &str) -> Vec<Sent> {
     site.input(Input::Message { arrival, bytes: text.as_bytes() })
 }
 
-fn asked(host: &str) -> Shown {
+fn showing_sni(host: &str) -> Shown {
     Shown { asked: Some(Name::of(host.as_bytes())), ..Shown::default() }
 }
 
@@ -189,12 +189,12 @@ fn sni_names_the_endpoint_or_what_is_above_it() {
     .into_iter()
     .enumerate()
     {
-        assert_eq!(verdict(&mut site, asked(name), host, &format!("s{n}")), expected, "{name} for {host}");
+        assert_eq!(verdict(&mut site, showing_sni(name), host, &format!("s{n}")), expected, "{name} for {host}");
     }
     assert_eq!(verdict(&mut site, Shown::default(), HOST, "none"), Outcome::Forwarded);
     // Inside a dialog, and for a project that only watches, it refuses nothing.
     let text = invite("watcher.eu.sip.example.com", "10.1.0.20", "w");
-    over(&mut site, "198.51.103.7:5060", asked(HOST), &text);
+    over(&mut site, "198.51.103.7:5060", showing_sni(HOST), &text);
     assert_eq!(site.outcome(), Outcome::Forwarded);
 }
 

@@ -14,7 +14,7 @@ use ringfence::core::io::{Input, Note};
 use ringfence::sip::{Message, Method, Name, Request, Response, Start};
 
 use self::foreign::Foreign;
-use crate::site::{SECOND, SERVER, Sent, Site, TRUNK, invite, respond, with};
+use crate::site::{SECOND, SERVER, Sent, Site, TRUNK, invite, respond, with_sdp};
 
 const SEEDS: u64 = 128;
 const CALLS: u64 = 40;
@@ -353,7 +353,7 @@ impl World {
         if first {
             let after = 100 + self.dice.roll(5000);
             if self.plans[&id] == Plan::ForeignAnswer(Foreign::Again) {
-                self.at(after, Event::Within(id, Method::Invite, with(&inside("INVITE", 2), "10.1.0.20")));
+                self.at(after, Event::Within(id, Method::Invite, with_sdp(&inside("INVITE", 2), "10.1.0.20")));
             } else {
                 self.at(after, Event::Within(id, Method::Bye, inside("BYE", 2)));
             }

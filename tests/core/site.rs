@@ -384,7 +384,7 @@ pub(crate) fn respond(request: &Sent, code: u16, tag: &str, rows: &str) -> Strin
 }
 
 /// A message without a body, with an SDP that names these media.
-pub(crate) fn with(text: &str, media: &str) -> String {
+pub(crate) fn with_sdp(text: &str, media: &str) -> String {
     let body = sdp(media);
     let length = format!("Content-Type: application/sdp\r\nContent-Length: {}", body.len());
     text.replace("Content-Length: 0", &length) + &body

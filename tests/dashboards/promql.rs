@@ -1,4 +1,4 @@
-//! What an expression of `PromQL` names. Whether it is one at all is for Prometheus to say: `tests/outside/peers/watching.rs`.
+//! What an expression of `PromQL` names. Whether it is one at all is for Prometheus to say: `tests/outside/interop/watching.rs`.
 
 /// Words of `PromQL` that a series cannot be called here.
 const WORDS: [&str; 21] = [

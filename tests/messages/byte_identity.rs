@@ -8,7 +8,7 @@ use proptest::prelude::{any, prop_assert, prop_assert_eq, prop_assume, proptest}
 use proptest::sample::Index;
 use ringfence::sip::edit::Edit;
 use ringfence::sip::list;
-use ringfence::sip::reply::Reply;
+use ringfence::sip::reply::LocalResponse;
 use ringfence::sip::via::Via;
 use ringfence::sip::{Message, Name, Request, Response};
 
@@ -152,7 +152,7 @@ proptest! {
         let message = Message::datagram(&bytes).unwrap();
         let asked = Request::read(&message).unwrap();
         let mut out = Vec::new();
-        let reply = Reply { code: 603, phrase: "Decline", to_tag: Some("ours"), rows: b"X: y\r\n" };
+        let reply = LocalResponse { code: 603, phrase: "Decline", to_tag: Some("ours"), rows: b"X: y\r\n" };
         prop_assert!(reply.write(&message, SocketAddr::from(([192, 0, 2, 1], port)), &mut out));
         let answer = Message::framed(&out).unwrap();
         prop_assert_eq!(answer.fault(), None);

@@ -9,7 +9,7 @@ use proptest::strategy::{Just, Strategy};
 use ringfence::sip::address::{Address, param};
 use ringfence::sip::edit::Edit;
 use ringfence::sip::frame::{Frame, Framer};
-use ringfence::sip::reply::Reply;
+use ringfence::sip::reply::LocalResponse;
 use ringfence::sip::uri::{Uri, host_port};
 use ringfence::sip::{Message, Name, Request, Response, body, list, sdp, via};
 
@@ -29,7 +29,7 @@ fn work(message: &Message<'_>) {
     let _ = Response::read(message);
     edit.insert(message.head_end(), &[b"X: y\r\n"]);
     edit.apply(message.bytes(), &mut out);
-    let reply = Reply { code: 400, phrase: "Bad Request", to_tag: Some("t"), rows: b"" };
+    let reply = LocalResponse { code: 400, phrase: "Bad Request", to_tag: Some("t"), rows: b"" };
     if reply.write(message, source, &mut out) {
         reply.write(message, SocketAddr::from(([0; 16], 1)), &mut out);
     }

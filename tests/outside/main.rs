@@ -1,6 +1,6 @@
 //! The daemon from outside: the built binary, real sockets on loopback addresses, and a judge that shares no code with it.
 //!
-//! Modules are named for behaviour. What stands under `peers` needs other SIP and DNS software and is built with the feature
+//! Modules are named for behaviour. What stands under `interop` needs other SIP and DNS software and is built with the feature
 //! of that name; a peer that is missing there is a failure, never a skip.
 #![expect(
     clippy::unwrap_used,
@@ -21,12 +21,12 @@ mod forwarding;
 mod handover;
 mod harness;
 mod hostile;
+#[cfg(feature = "interop")]
+mod interop;
 mod limits;
 mod names;
 mod nearest;
 mod outbound;
-#[cfg(feature = "peers")]
-mod peers;
 mod profiles;
 mod refusals;
 mod reload;

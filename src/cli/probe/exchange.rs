@@ -18,19 +18,19 @@ const ENDING: Duration = Duration::from_secs(5);
 
 /// What came of it.
 #[derive(Debug, Default)]
-pub(in crate::cli) struct Story {
+pub(super) struct Story {
     /// How often the request was sent.
-    pub(in crate::cli) sent: u32,
+    pub(super) sent: u32,
     /// Provisional answers, each once, with the time after the first sending.
-    pub(in crate::cli) provisional: Vec<(u16, Duration)>,
+    pub(super) provisional: Vec<(u16, Duration)>,
     /// The final answer, and its time.
-    pub(in crate::cli) answer: Option<(u16, Vec<u8>, Duration)>,
+    pub(super) answer: Option<(u16, Vec<u8>, Duration)>,
     /// Whether we cancelled it.
-    pub(in crate::cli) cancelled: bool,
+    pub(super) cancelled: bool,
     /// What our BYE was answered, if a call came of it: 0 for nothing.
-    pub(in crate::cli) ended: Option<u16>,
+    pub(super) ended: Option<u16>,
     /// What the wire said, if it broke.
-    pub(in crate::cli) broken: Option<String>,
+    pub(super) broken: Option<String>,
 }
 
 /// What is repeated until it is answered.

@@ -22,7 +22,7 @@ use crate::core::rules::case::Case;
 use crate::core::rules::refusal::{self, Refusal};
 use crate::core::transaction::{Client, Transaction, attempt};
 use crate::reason::Reason;
-use crate::sip::reply::Reply;
+use crate::sip::reply::LocalResponse;
 use crate::sip::{Message, Method, Name, Request, Start, uri};
 
 /// Requests longer than this go over a stream where the region has one (RFC 3261 18.1.1).
@@ -66,7 +66,7 @@ impl Context<'_> {
             self.keys.to_tag(call, from)
         });
         self.work.buffer.clear();
-        let reply = Reply { code, phrase, to_tag: tag.as_ref().map(Hex::as_str), rows };
+        let reply = LocalResponse { code, phrase, to_tag: tag.as_ref().map(Hex::as_str), rows };
         if !reply.write(message, peer.addr(), &mut self.work.buffer) {
             return None;
         }
@@ -78,7 +78,7 @@ impl Context<'_> {
         let tag = (code > 100).then(|| self.keys.to_tag(case.request.call_id, case.request.from_tag));
         let Work { edit, buffer, .. } = &mut *self.work;
         buffer.clear();
-        let reply = Reply { code, phrase, to_tag: tag.as_ref().map(Hex::as_str), rows };
+        let reply = LocalResponse { code, phrase, to_tag: tag.as_ref().map(Hex::as_str), rows };
         if !reply.write_for(case.message, case.request, case.peer.addr(), edit, buffer) {
             return None;
         }

@@ -115,10 +115,10 @@ fn read(
     };
     match body::judge(message, inside) {
         Ok(checked) => Ok(if checked.descriptions == 0 { Spoken::None } else { Spoken::Inside }),
-        Err(Objection::Description(sdp::Objection::Outside { field, address })) => {
+        Err(Objection::Description(sdp::SdpObjection::Outside { field, address })) => {
             Err((Reason::ForeignMediaOffer, format!("SDP {field} address {address} is outside")))
         }
-        Err(Objection::Description(sdp::Objection::Unreadable { field, text })) => unreadable("SDP ", field, &text),
+        Err(Objection::Description(sdp::SdpObjection::Unreadable { field, text })) => unreadable("SDP ", field, &text),
         Err(Objection::Body { field, text }) => unreadable("", field, &text),
     }
 }

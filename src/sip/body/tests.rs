@@ -13,8 +13,8 @@ fn verdict(rows: &str, body: &str) -> String {
     assert_eq!(message.fault(), None, "{text}");
     match judge(&message, |ip| ip == IpAddr::from([10, 0, 0, 1])) {
         Ok(checked) => checked.descriptions.to_string(),
-        Err(Objection::Description(sdp::Objection::Outside { field, address })) => format!("{field} {address}"),
-        Err(Objection::Description(sdp::Objection::Unreadable { field, .. })) => format!("? SDP {field}"),
+        Err(Objection::Description(SdpObjection::Outside { field, address })) => format!("{field} {address}"),
+        Err(Objection::Description(SdpObjection::Unreadable { field, .. })) => format!("? SDP {field}"),
         Err(Objection::Body { field, .. }) => {
             let headers = ["Content-Transfer-Encoding", "Content-Encoding", "Content-Length", "Content-Type", "boundary"];
             let about = headers.into_iter().chain(["multipart", "part"]).find(|about| field.contains(about));

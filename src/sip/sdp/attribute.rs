@@ -2,13 +2,13 @@
 
 use memchr::{memchr, memchr_iter};
 
-use super::place::Place;
-use super::{Objection, unreadable};
+use super::place::MediaPlace;
+use super::{SdpObjection, unreadable};
 use crate::sip::number::decimal;
 use crate::sip::uri::{Host, host_port};
 
 /// What `judge` says of a place, with the line that it stands in.
-type Verdict = Result<(), Objection>;
+type Judged = Result<(), SdpObjection>;
 
 /// An attribute, as far as attributes are told apart.
 pub(super) struct Attribute<'a> {
@@ -34,7 +34,7 @@ impl<'a> Attribute<'a> {
     }
 
     /// Asks about every place that the attribute names.
-    pub(super) fn places(&self, judge: &impl Fn(&'static str, Place) -> Verdict) -> Verdict {
+    pub(super) fn places(&self, judge: &impl Fn(&'static str, MediaPlace) -> Judged) -> Judged {
         // 5939 3.4.1: an attribute behind its number, to be used if both sides can.
         if self.is(b"acap") {
             let Self { name, value } = Self::of(self.value);
@@ -44,8 +44,8 @@ impl<'a> Attribute<'a> {
         self.plain_places(judge)
     }
 
-    fn plain_places(&self, judge: &impl Fn(&'static str, Place) -> Verdict) -> Verdict {
-        let (field, read): (_, Option<Verdict>) = match self.name.len() {
+    fn plain_places(&self, judge: &impl Fn(&'static str, MediaPlace) -> Judged) -> Judged {
+        let (field, read): (_, Option<Judged>) = match self.name.len() {
             4 if self.is(b"rtcp") => ("a=rtcp", rtcp(self.value, judge)),
             4 if self.is(b"path") => ("a=path", path(self.value, judge)),
             9 if self.is(b"candidate") => ("a=candidate", candidate(self.value, judge)),
@@ -71,7 +71,7 @@ fn words(value: &[u8]) -> Option<impl Iterator<Item = &[u8]>> {
 }
 
 /// RFC 3605 2.1: the port, and the address if it is another.
-fn rtcp(value: &[u8], judge: &impl Fn(&'static str, Place) -> Verdict) -> Option<Verdict> {
+fn rtcp(value: &[u8], judge: &impl Fn(&'static str, MediaPlace) -> Judged) -> Option<Judged> {
     let value = value.trim_ascii_end();
     let space = memchr(b' ', value).unwrap_or(value.len());
     let (number, rest) = value.split_at_checked(space)?;
@@ -79,12 +79,12 @@ fn rtcp(value: &[u8], judge: &impl Fn(&'static str, Place) -> Verdict) -> Option
     if rest.is_empty() {
         return Some(Ok(()));
     }
-    Some(judge("a=rtcp", Place::connection(rest.get(1..)?)?))
+    Some(judge("a=rtcp", MediaPlace::connection(rest.get(1..)?)?))
 }
 
 /// RFC 8839 5.1: foundation, component, transport, priority, address, port, `typ`, type, and more in pairs. RFC 6544 4.5: the
 /// same for TCP.
-fn candidate(value: &[u8], judge: &impl Fn(&'static str, Place) -> Verdict) -> Option<Verdict> {
+fn candidate(value: &[u8], judge: &impl Fn(&'static str, MediaPlace) -> Judged) -> Option<Judged> {
     let mut words = words(value)?;
     let (_foundation, component, _transport, priority) = (words.next()?, words.next()?, words.next()?, words.next()?);
     let (address, number, typ, _type) = (words.next()?, words.next()?, words.next()?, words.next()?);
@@ -93,30 +93,30 @@ fn candidate(value: &[u8], judge: &impl Fn(&'static str, Place) -> Verdict) -> O
     if !typ.eq_ignore_ascii_case(b"typ") {
         return None;
     }
-    let mut verdict = judge("a=candidate", Place::of(address)?);
+    let mut verdict = judge("a=candidate", MediaPlace::of(address)?);
     while let (Ok(()), Some(word)) = (&verdict, words.next()) {
         if word.eq_ignore_ascii_case(b"raddr") {
             // 8839 5.1: all zeros where the sender does not tell.
-            verdict = judge("a=candidate raddr", Place::of(words.next()?)?);
+            verdict = judge("a=candidate raddr", MediaPlace::of(words.next()?)?);
         }
     }
     Some(verdict)
 }
 
 /// RFC 8839 5.2: component, address, port, again and again.
-fn remote_candidates(value: &[u8], judge: &impl Fn(&'static str, Place) -> Verdict) -> Option<Verdict> {
+fn remote_candidates(value: &[u8], judge: &impl Fn(&'static str, MediaPlace) -> Judged) -> Option<Judged> {
     let mut words = words(value)?;
     let mut verdict = Ok(());
     while let (Ok(()), Some(component)) = (&verdict, words.next()) {
         let (address, number) = (words.next()?, words.next()?);
         let (Some(_), Some(_)) = (decimal(component, 65_535), port(number)) else { return None };
-        verdict = judge("a=remote-candidates", Place::of(address)?);
+        verdict = judge("a=remote-candidates", MediaPlace::of(address)?);
     }
     Some(verdict)
 }
 
 /// RFC 4570 3: ` incl IN IP4 destination source …`. The destination is judged, and who may send; who may not send is nobody.
-fn source_filter(value: &[u8], judge: &impl Fn(&'static str, Place) -> Verdict) -> Option<Verdict> {
+fn source_filter(value: &[u8], judge: &impl Fn(&'static str, MediaPlace) -> Judged) -> Option<Judged> {
     let mut words = words(value.strip_prefix(b" ").unwrap_or(value))?;
     let (mode, b"IN", b"IP4" | b"IP6" | b"*", destination) = (words.next()?, words.next()?, words.next()?, words.next()?) else {
         return None;
@@ -125,10 +125,10 @@ fn source_filter(value: &[u8], judge: &impl Fn(&'static str, Place) -> Verdict) 
     if !excludes && !mode.eq_ignore_ascii_case(b"incl") {
         return None;
     }
-    let mut verdict = if destination == b"*" { Ok(()) } else { judge("a=source-filter", Place::of(destination)?) };
+    let mut verdict = if destination == b"*" { Ok(()) } else { judge("a=source-filter", MediaPlace::of(destination)?) };
     let mut source = words.next()?;
     while verdict.is_ok() && !excludes {
-        verdict = judge("a=source-filter", Place::of(source)?);
+        verdict = judge("a=source-filter", MediaPlace::of(source)?);
         let Some(next) = words.next() else { break };
         source = next;
     }
@@ -136,7 +136,7 @@ fn source_filter(value: &[u8], judge: &impl Fn(&'static str, Place) -> Verdict) 
 }
 
 /// RFC 4975 8.2: MSRP URIs, relays first.
-fn path(value: &[u8], judge: &impl Fn(&'static str, Place) -> Verdict) -> Option<Verdict> {
+fn path(value: &[u8], judge: &impl Fn(&'static str, MediaPlace) -> Judged) -> Option<Judged> {
     let mut verdict = Ok(());
     let mut uris = words(value)?;
     while let (Ok(()), Some(uri)) = (&verdict, uris.next()) {
@@ -148,8 +148,8 @@ fn path(value: &[u8], judge: &impl Fn(&'static str, Place) -> Verdict) -> Option
         let end = rest.iter().position(|octet| matches!(octet, b'/' | b';')).unwrap_or(rest.len());
         let authority = rest.get(..end)?;
         let place = match host_port(authority)?.0 {
-            Host::Address(ip) => Place::at(ip)?,
-            Host::Name(name) => Place::of(name)?,
+            Host::Address(ip) => MediaPlace::at(ip)?,
+            Host::Name(name) => MediaPlace::of(name)?,
         };
         verdict = judge("a=path", place);
     }
@@ -157,7 +157,7 @@ fn path(value: &[u8], judge: &impl Fn(&'static str, Place) -> Verdict) -> Option
 }
 
 /// Any other attribute: what stands behind `IP4` or `IP6` is an address (RFC 6947 `altc`, RFC 7006 `ccap`, RFC 6284 and others).
-fn other(value: &[u8], judge: &impl Fn(&'static str, Place) -> Verdict) -> Option<Verdict> {
+fn other(value: &[u8], judge: &impl Fn(&'static str, MediaPlace) -> Judged) -> Option<Judged> {
     for at in memchr_iter(b'I', value) {
         let Some((family, rest)) = value.get(at..).and_then(|text| text.split_at_checked(3)) else { break };
         let alone = at.checked_sub(1).is_none_or(|before| value.get(before).is_some_and(u8::is_ascii_whitespace));
@@ -168,7 +168,7 @@ fn other(value: &[u8], judge: &impl Fn(&'static str, Place) -> Verdict) -> Optio
         let rest = rest.trim_ascii_start();
         let end = rest.iter().position(u8::is_ascii_whitespace).unwrap_or(rest.len());
         let address = rest.get(..end).unwrap_or_default();
-        if let Err(objection) = judge("a=", Place::of(address)?) {
+        if let Err(objection) = judge("a=", MediaPlace::of(address)?) {
             return Some(Err(objection));
         }
     }

@@ -9,14 +9,14 @@ use crate::sip::number::quad;
 
 /// Where an address points.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum MediaPlace {
     /// Nowhere: on hold, or kept secret.
     Hold,
     /// There.
     At(IpAddr),
 }
 
-impl Place {
+impl MediaPlace {
     /// Reads an address. `None`: a name (what it resolves to later cannot be known), multicast, or a form that readers disagree
     /// about: octal, hexadecimal, short, with a zone, with a lifetime.
     pub(super) fn of(text: &[u8]) -> Option<Self> {

@@ -11,11 +11,11 @@ fn inside(ip: IpAddr) -> bool {
     }
 }
 
-fn shown(verdict: &Result<(), Objection>) -> String {
+fn shown(verdict: &Result<(), SdpObjection>) -> String {
     match verdict {
         Ok(()) => "ok".to_owned(),
-        Err(Objection::Outside { field, address }) => format!("{field} {address}"),
-        Err(Objection::Unreadable { field, .. }) => format!("? {field}"),
+        Err(SdpObjection::Outside { field, address }) => format!("{field} {address}"),
+        Err(SdpObjection::Unreadable { field, .. }) => format!("? {field}"),
     }
 }
 

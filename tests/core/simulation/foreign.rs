@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use super::{Event, Plan, T1, World};
-use crate::site::{Sent, TRUNK, respond, sdp, with};
+use crate::site::{Sent, TRUNK, respond, sdp, with_sdp};
 
 /// Outside for everybody in these worlds.
 const OUTSIDE: &str = "192.0.2.99";
@@ -47,18 +47,18 @@ impl World {
         // Each server's own: a leg is known by it.
         let tag = format!("u{}", seen.to.ip());
         let text = match (code, how) {
-            (180, Foreign::Ringing) => with(&respond(seen, 183, &tag, &contact), OUTSIDE),
+            (180, Foreign::Ringing) => with_sdp(&respond(seen, 183, &tag, &contact), OUTSIDE),
             (180, Foreign::Reliable) => {
-                let text = with(&respond(seen, 183, &tag, &(contact + "Require: 100rel\r\nRSeq: 1\r\n")), OUTSIDE);
+                let text = with_sdp(&respond(seen, 183, &tag, &(contact + "Require: 100rel\r\nRSeq: 1\r\n")), OUTSIDE);
                 // Until PRACK, which nobody can send (RFC 3262 3).
                 self.at(T1, Event::RepeatAnswer("reliable".to_owned(), seen.to, text.clone().into_bytes(), T1));
                 text
             }
             (200, Foreign::Answer) => {
                 self.owed.insert((super::call(seen), seen.to));
-                with(&respond(seen, code, &tag, &contact), OUTSIDE)
+                with_sdp(&respond(seen, code, &tag, &contact), OUTSIDE)
             }
-            (200, _) => with(&respond(seen, code, &tag, &contact), INSIDE),
+            (200, _) => with_sdp(&respond(seen, code, &tag, &contact), INSIDE),
             _ => respond(seen, code, &tag, ""),
         };
         text.into_bytes()
@@ -69,7 +69,7 @@ impl World {
         let id = super::call(seen);
         assert_eq!(self.plans[&id], Plan::ForeignAnswer(Foreign::Again));
         assert!(seen.text().ends_with(&sdp(INSIDE)));
-        let text = with(&respond(seen, 200, "u", &format!("Contact: <sip:lk@{}>\r\n", seen.to)), OUTSIDE);
+        let text = with_sdp(&respond(seen, 200, "u", &format!("Contact: <sip:lk@{}>\r\n", seen.to)), OUTSIDE);
         if self.owed.insert((id, seen.to)) {
             self.owed.insert((id, TRUNK.parse().unwrap()));
             self.at(0, Event::RepeatAnswer(super::key(seen), seen.to, text.into_bytes(), T1));

@@ -81,7 +81,7 @@ impl Daemon {
     }
 
     /// Starts another daemon on the same site, whose admin port is at this address.
-    #[cfg(feature = "peers")]
+    #[cfg(feature = "interop")]
     pub(crate) fn start_beside(site: &Site, text: &str, admin: std::net::IpAddr) -> Self {
         let path = site.write("beside.toml", text);
         let mut command = Command::new(env!("CARGO_BIN_EXE_ringfence"));

@@ -63,7 +63,7 @@ impl Leg {
     }
 
     /// The next connection of a listener that goes on, as a TLS server.
-    #[cfg(feature = "peers")]
+    #[cfg(feature = "interop")]
     pub(crate) fn accepted(listener: &TcpListener, config: &Arc<ServerConfig>) -> Self {
         socket2::SockRef::from(listener).set_read_timeout(Some(PATIENCE)).unwrap();
         let (stream, _) = listener.accept().expect("a connection");

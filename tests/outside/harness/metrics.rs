@@ -37,7 +37,7 @@ impl Metrics {
     }
 
     /// The largest of those samples; `None` if there is none.
-    #[cfg(feature = "peers")]
+    #[cfg(feature = "interop")]
     pub(crate) fn most(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
         let carries = |sample: &Sample, (key, value): &(&str, &str)| sample.labels.iter().any(|(k, v)| k == key && v == value);
         let fits = |sample: &&Sample| sample.name == name && labels.iter().all(|label| carries(sample, label));

@@ -59,7 +59,7 @@ impl Process {
     }
 
     /// Waits as long as it takes: for a process that has a time limit of its own.
-    #[cfg(feature = "peers")]
+    #[cfg(feature = "interop")]
     pub(crate) fn join(&mut self) -> ExitStatus {
         self.child.wait().unwrap()
     }
@@ -70,7 +70,7 @@ impl Process {
     }
 
     /// Sends a signal to it and to all that it has started.
-    #[cfg(feature = "peers")]
+    #[cfg(feature = "interop")]
     pub(crate) fn signal_all(&self, signal: &str) {
         assert!(self.send(signal, "-"), "cannot signal all of {}", self.name);
     }

@@ -1,4 +1,4 @@
-//! The mirror: copies of messages on their way to the region's collector. A bounded queue that nobody waits for; what has no room
+//! The copies: copies of messages on their way to the region's collector. A bounded queue that nobody waits for; what has no room
 //! is counted and gone. It knows no socket: `net` sends what it holds.
 
 use std::net::SocketAddr;
@@ -46,7 +46,7 @@ impl Copied {
 
 /// The worker's end.
 #[derive(Debug)]
-pub struct Mirror {
+pub struct HepQueue {
     queue: mpsc::Sender<Waiting>,
     octets: Arc<AtomicUsize>,
     full: Counter,
@@ -54,7 +54,7 @@ pub struct Mirror {
 
 /// The other end.
 #[derive(Debug)]
-pub struct Mirrored {
+pub struct HepReceiver {
     queue: mpsc::Receiver<Waiting>,
     octets: Arc<AtomicUsize>,
     sent: Counter,
@@ -69,17 +69,17 @@ struct Waiting {
 }
 
 /// A queue with nothing in it.
-pub fn mirror(metrics: &Metrics) -> (Mirror, Mirrored) {
+pub fn hep_queue(metrics: &Metrics) -> (HepQueue, HepReceiver) {
     let [sent, full, failed] = Copied::ALL.map(|result| metrics.hep(result.label()));
     for counter in [&sent, &full, &failed] {
         counter.increment(0);
     }
     let (sender, queue) = mpsc::channel(MESSAGES);
     let octets = Arc::new(AtomicUsize::new(0));
-    (Mirror { queue: sender, octets: Arc::clone(&octets), full }, Mirrored { queue, octets, sent, failed })
+    (HepQueue { queue: sender, octets: Arc::clone(&octets), full }, HepReceiver { queue, octets, sent, failed })
 }
 
-impl Mirror {
+impl HepQueue {
     /// Copies a message if there is room. Never waits.
     pub fn copy(&self, collector: &Collector, transport: Transport, from: SocketAddr, to: SocketAddr, message: &[u8]) {
         // A keep-alive is no message; a collector's own format, fed back, would go round for ever.
@@ -99,7 +99,7 @@ impl Mirror {
     }
 }
 
-impl Mirrored {
+impl HepReceiver {
     /// Writes the next packet into `packet` and says where it goes; `None`: no more will come.
     pub async fn next(&mut self, packet: &mut Vec<u8>) -> Option<Fenced> {
         loop {
@@ -128,9 +128,9 @@ mod tests {
         Collector { to: Fence::of_region(&inside).admit("10.0.0.9:9060".parse().unwrap()).unwrap(), node: 7 }
     }
 
-    fn copy(mirror: &Mirror, message: &[u8]) {
+    fn copy(copies: &HepQueue, message: &[u8]) {
         let (from, to) = ("10.0.0.1:5060".parse().unwrap(), "10.0.0.2:5060".parse().unwrap());
-        mirror.copy(&collector(), Transport::Udp, from, to, message);
+        copies.copy(&collector(), Transport::Udp, from, to, message);
     }
 
     fn counted(metrics: &Metrics, result: &str) -> u64 {
@@ -141,37 +141,37 @@ mod tests {
     #[tokio::test]
     async fn what_has_no_room_is_counted_and_what_left_makes_room() {
         let metrics = Metrics::new();
-        let (mirror, mut mirrored) = mirror(&metrics);
+        let (copies, mut queued) = hep_queue(&metrics);
         for _ in 0..MESSAGES + 5 {
-            copy(&mirror, b"x");
+            copy(&copies, b"x");
         }
         assert_eq!(counted(&metrics, "full"), 5, "by number");
         let mut packet = Vec::new();
         for _ in 0..MESSAGES {
-            assert_eq!(mirrored.next(&mut packet).await, Some(collector().to));
-            mirrored.done(true);
+            assert_eq!(queued.next(&mut packet).await, Some(collector().to));
+            queued.done(true);
         }
         let large = vec![b'x'; 60_000];
         for _ in 0..OCTETS / large.len() + 3 {
-            copy(&mirror, &large);
+            copy(&copies, &large);
         }
         assert_eq!(counted(&metrics, "full"), 8, "by octets");
-        mirrored.next(&mut packet).await.unwrap();
-        mirrored.done(false);
-        copy(&mirror, &large);
+        queued.next(&mut packet).await.unwrap();
+        queued.done(false);
+        copy(&copies, &large);
         assert_eq!((counted(&metrics, "full"), counted(&metrics, "sent"), counted(&metrics, "failed")), (8, MESSAGES as u64, 1));
     }
 
     #[tokio::test]
     async fn keep_alives_and_its_own_format_are_no_messages() {
         let metrics = Metrics::new();
-        let (mirror, mut mirrored) = mirror(&metrics);
+        let (copies, mut queued) = hep_queue(&metrics);
         for none in [&b""[..], b"\r\n\r\n", b"HEP3\0\x06"] {
-            copy(&mirror, none);
+            copy(&copies, none);
         }
-        copy(&mirror, &vec![b'x'; 66_000]);
-        drop(mirror);
-        assert_eq!(mirrored.next(&mut Vec::new()).await, None);
+        copy(&copies, &vec![b'x'; 66_000]);
+        drop(copies);
+        assert_eq!(queued.next(&mut Vec::new()).await, None);
         assert_eq!((counted(&metrics, "full"), counted(&metrics, "failed")), (0, 1), "one was longer than a datagram");
     }
 }

@@ -36,12 +36,12 @@ pub(crate) struct Standing {
 
 /// Asks the worker.
 #[derive(Clone, Debug)]
-pub(crate) struct Worker(mpsc::Sender<Question>);
+pub(crate) struct WorkerHandle(mpsc::Sender<Question>);
 
 /// The worker's ear.
 pub(crate) type Questions = mpsc::Receiver<Question>;
 
-impl Worker {
+impl WorkerHandle {
     /// Asks, and what is to hear it.
     pub(crate) fn new() -> (Self, Questions) {
         let (questions, asked) = mpsc::channel(QUEUE);
@@ -86,14 +86,14 @@ pub(crate) struct Known {
 
 /// Asks the thread beside the worker.
 #[derive(Clone, Debug)]
-pub(crate) struct Beside(mpsc::Sender<oneshot::Sender<Known>>);
+pub(crate) struct ControlHandle(mpsc::Sender<oneshot::Sender<Known>>);
 
 /// Its ear.
-pub(crate) type Asked = mpsc::Receiver<oneshot::Sender<Known>>;
+pub(crate) type ControlQuestions = mpsc::Receiver<oneshot::Sender<Known>>;
 
-impl Beside {
+impl ControlHandle {
     /// Asks, and what is to hear it.
-    pub(crate) fn new() -> (Self, Asked) {
+    pub(crate) fn new() -> (Self, ControlQuestions) {
         let (questions, asked) = mpsc::channel(QUEUE);
         (Self(questions), asked)
     }

@@ -16,9 +16,9 @@ use crate::config::{Config, Listener, Transport};
 
 /// What was passed.
 #[derive(Debug, Default)]
-pub(super) struct Passed(Vec<(SocketAddr, Bound)>);
+pub(super) struct Activation(Vec<(SocketAddr, Bound)>);
 
-impl Passed {
+impl Activation {
     /// Takes what the environment says was passed to this process. Call it once, before there are threads: it changes the
     /// environment.
     pub(super) fn take() -> Self {

@@ -12,7 +12,7 @@ use crate::tls::{Name, Shown};
 
 /// Disjoint ranges of addresses, each with its trunks, and certificates' names with theirs.
 #[derive(Debug, Default)]
-pub struct Sources {
+pub struct CallerTable {
     ranges: Vec<Range>,
     named: HashMap<Name, Vec<TrunkId>>,
 }
@@ -24,7 +24,7 @@ struct Range {
     trunks: Box<[TrunkId]>,
 }
 
-impl Sources {
+impl CallerTable {
     /// Cuts the trunks' networks into disjoint ranges.
     pub fn of<'a>(trunks: impl IntoIterator<Item = (TrunkId, &'a Networks)>) -> Self {
         let mut starts: Vec<(IpAddr, TrunkId)> = Vec::new();
@@ -109,7 +109,7 @@ pub struct Callers<'a> {
 
 impl<'a> Callers<'a> {
     pub(super) fn new(config: &'a Config, ip: IpAddr, shown: Option<&'a Shown>) -> Self {
-        Self { config, from: config.sources.trunks(ip), shown }
+        Self { config, from: config.caller_table.trunks(ip), shown }
     }
 
     /// Each of them. Those known by address come first.
@@ -127,7 +127,7 @@ impl<'a> Callers<'a> {
     }
 
     fn names(config: &'a Config, shown: Option<&'a Shown>) -> impl Iterator<Item = &'a [TrunkId]> {
-        shown.into_iter().flat_map(|shown| shown.names).map(|name| config.sources.by_name(name))
+        shown.into_iter().flat_map(|shown| shown.names).map(|name| config.caller_table.by_name(name))
     }
 }
 
@@ -156,16 +156,16 @@ fn last(ip: IpAddr) -> IpAddr {
 mod tests {
     use super::*;
 
-    fn sources(list: &[&[&str]]) -> Sources {
+    fn table(list: &[&[&str]]) -> CallerTable {
         let networks: Vec<Networks> =
             list.iter().map(|nets| nets.iter().map(|net| net.parse::<ipnet::IpNet>().expect("a network")).collect()).collect();
-        Sources::of(networks.iter().zip(0..).map(|(nets, at)| (TrunkId(at), nets)))
+        CallerTable::of(networks.iter().zip(0..).map(|(nets, at)| (TrunkId(at), nets)))
     }
 
     #[test]
     fn overlapping_trunks_are_all_named() {
-        let sources = sources(&[&["10.0.0.0/8", "2001:db8::/32"], &["10.1.0.0/16"], &["10.1.0.5/32", "255.255.255.255/32"]]);
-        let at = |ip: &str| sources.trunks(ip.parse().expect("an address")).iter().map(|trunk| trunk.0).collect::<Vec<_>>();
+        let table = table(&[&["10.0.0.0/8", "2001:db8::/32"], &["10.1.0.0/16"], &["10.1.0.5/32", "255.255.255.255/32"]]);
+        let at = |ip: &str| table.trunks(ip.parse().expect("an address")).iter().map(|trunk| trunk.0).collect::<Vec<_>>();
         assert_eq!(at("10.0.0.1"), [0]);
         assert_eq!(at("10.1.0.4"), [0, 1]);
         assert_eq!(at("10.1.0.5"), [0, 1, 2]);

@@ -11,10 +11,10 @@ use tracing::{info, warn};
 use super::decision::Decisions;
 use super::handles::{Direction, Handles};
 use super::handshake::Handshake;
+use super::hep_queue::HepQueue;
 use super::log::Limit;
 use super::loss::Loss;
 use super::metrics::Metrics;
-use super::mirror::Mirror;
 use crate::config::{Config, RegionId, Transport};
 use crate::core::io::{Arrival, DropCause, Failure, Health, Note, Outcome, Output};
 
@@ -29,7 +29,7 @@ pub struct Seen<'a> {
 
 /// Counts and logs for one worker.
 #[derive(Debug)]
-pub struct Record {
+pub struct Recorder {
     config: Arc<Config>,
     handles: Handles,
     malformed: Limit,
@@ -37,16 +37,16 @@ pub struct Record {
     losses: [Limit; Loss::ALL.len()],
     handshakes: [Limit; 2],
     decisions: Decisions,
-    mirror: Mirror,
+    copies: HepQueue,
 }
 
-impl Record {
+impl Recorder {
     /// For one configuration.
-    pub fn new(metrics: Arc<Metrics>, config: Arc<Config>, mirror: Mirror) -> Self {
+    pub fn new(metrics: Arc<Metrics>, config: Arc<Config>, copies: HepQueue) -> Self {
         let handles = Handles::new(metrics, Arc::clone(&config));
         let losses = [const { Limit::new() }; Loss::ALL.len()];
         let (malformed, flood, decisions) = (Limit::new(), Limit::new(), Decisions::new());
-        Self { config, handles, malformed, flood, losses, handshakes: Default::default(), decisions, mirror }
+        Self { config, handles, malformed, flood, losses, handshakes: Default::default(), decisions, copies }
     }
 
     /// Another configuration holds from now on. Its handles are taken by exchange: they are as many as its projects, so making them
@@ -113,7 +113,7 @@ impl Record {
     /// Copies a message that came or went for the region's collector, if it has one.
     pub fn copy(&self, region: RegionId, transport: Transport, from: SocketAddr, to: SocketAddr, bytes: &[u8]) {
         if let Some(collector) = &self.config.region(region).collector {
-            self.mirror.copy(collector, transport, from, to, bytes);
+            self.copies.copy(collector, transport, from, to, bytes);
         }
     }
 

@@ -6,34 +6,34 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::explained::{first_line, plain};
-use super::paint::{Paint, Tint};
-use super::probe::{Probed, Story, Tried};
-use super::trace;
+use super::{Probed, Story, Tried};
+use crate::cli::color::{Colors, Tint};
+use crate::cli::explain::print::{first_line, plain};
+use crate::cli::trace;
 use crate::reason::{Class, Reason};
 use crate::sip::{Message, Name};
 
 /// For people.
-pub(super) fn as_text(probed: &Probed, paint: Paint) -> String {
+pub(super) fn as_text(probed: &Probed, colors: Colors) -> String {
     let mut out = String::new();
     let method = if probed.invite { "INVITE" } else { "OPTIONS" };
     // Writing to a string cannot fail.
-    let _ = writeln!(out, "{}", paint.text(Tint::Bold, format!("{method} {}", probed.uri)));
+    let _ = writeln!(out, "{}", colors.text(Tint::Bold, format!("{method} {}", probed.uri)));
     let mark = |ip: IpAddr| region(probed, SocketAddr::new(ip, 5060)).unwrap_or_default();
-    out += &trace::tree(&probed.steps, paint, &mark);
+    out += &trace::tree(&probed.steps, colors, &mark);
     if probed.tried.is_empty() {
         let what = match trace::failure(&probed.steps).filter(|_| probed.failed) {
             Some(failure) => format!("DNS failed: {failure}"),
             None => "it resolves to nothing".to_owned(),
         };
-        let _ = writeln!(out, "{}", paint.text(Tint::Red, what));
+        let _ = writeln!(out, "{}", colors.text(Tint::Red, what));
     }
     for tried in &probed.tried {
         let to = format!("{} over {}", tried.addr, tried.transport.token());
         let region = region(probed, tried.addr).map_or_else(String::new, |region| format!(", {region}"));
         let _ = writeln!(out, "to {to}{region}");
         let Some(story) = &tried.story else {
-            let _ = writeln!(out, "  {}", paint.text(Tint::Red, "nothing was sent: it is outside"));
+            let _ = writeln!(out, "  {}", colors.text(Tint::Red, "nothing was sent: it is outside"));
             continue;
         };
         for (code, after) in &story.provisional {
@@ -45,15 +45,15 @@ pub(super) fn as_text(probed: &Probed, paint: Paint) -> String {
                 let line = first_line(bytes);
                 let line = line.strip_prefix("SIP/2.0 ").unwrap_or(&line);
                 let cancelled = if story.cancelled && *code == 487 { ", as we cancelled it" } else { "" };
-                let _ = writeln!(out, "  {} after {}{cancelled}", paint.text(tint, line), milliseconds(*after));
+                let _ = writeln!(out, "  {} after {}{cancelled}", colors.text(tint, line), milliseconds(*after));
                 out.extend(words(bytes).into_iter().map(|word| format!("  {word}\n")));
             }
             (None, Some(broken)) => {
-                let _ = writeln!(out, "  {}", paint.text(Tint::Red, broken));
+                let _ = writeln!(out, "  {}", colors.text(Tint::Red, broken));
             }
             (None, None) => {
                 let times = if story.sent == 1 { "once".to_owned() } else { format!("{} times", story.sent) };
-                let _ = writeln!(out, "  {}", paint.text(Tint::Red, format!("no answer; it was sent {times}")));
+                let _ = writeln!(out, "  {}", colors.text(Tint::Red, format!("no answer; it was sent {times}")));
             }
         }
         match story.ended {

@@ -15,8 +15,8 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::yield_now;
 use tokio::time::{MissedTickBehavior, interval, sleep_until, timeout};
 
-use super::asking::Asking;
-use super::exchange::{InUse, Reload};
+use super::name_lookups::NameLookups;
+use super::reload::{InUse, Reload};
 use super::sockets::Bound;
 use super::stream::Streams;
 use super::udp::{Batch, SLOTS, Udp};
@@ -26,7 +26,7 @@ use crate::config::{Config, ListenerId, NextHop};
 use crate::core::Core;
 use crate::core::io::Arrival;
 use crate::dns::{Resolved, Server};
-use crate::telemetry::{Metrics, Mirror, Record};
+use crate::telemetry::{HepQueue, Metrics, Recorder};
 
 /// Full batches taken from one socket before the other sockets and the clock have their turn.
 const BATCHES: usize = 8;
@@ -39,7 +39,7 @@ const CLOSE: Duration = Duration::from_secs(1);
 
 /// What other threads tell the worker.
 #[derive(Debug)]
-pub(super) enum Command {
+pub(super) enum WorkerCommand {
     /// Names resolve otherwise.
     Names(Arc<Resolved>),
     /// What a next hop that was asked for resolves to, and how long that holds.
@@ -50,49 +50,49 @@ pub(super) enum Command {
     Reload(Box<Reload>, oneshot::Sender<Result<Box<Reload>, String>>),
     /// Finish what is open and end.
     Drain(Drain),
-    /// End now.
+    /// WorkerEnd now.
     Stop,
 }
 
 /// What a worker starts with.
-pub(super) struct Start {
+pub(super) struct WorkerStart {
     pub(super) config: Arc<Config>,
     pub(super) targets: Arc<Resolved>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) seed: [u8; 16],
     pub(super) bound: Vec<(ListenerId, Bound)>,
     pub(super) ready: Arc<Ready>,
-    pub(super) commands: mpsc::Receiver<Command>,
+    pub(super) commands: mpsc::Receiver<WorkerCommand>,
     /// Where names are asked for that only dialogs know.
     pub(super) lookups: mpsc::Sender<NextHop>,
     /// Where copies of messages go.
-    pub(super) mirror: Mirror,
+    pub(super) copies: HepQueue,
     /// What the endpoints ask.
     pub(super) questions: Questions,
 }
 
 /// Runs a worker on this thread until it is told to end.
-pub(super) fn work(start: Start) -> io::Result<()> {
-    let _end = End(Arc::clone(&start.ready));
+pub(super) fn work(start: WorkerStart) -> io::Result<()> {
+    let _end = WorkerEnd(Arc::clone(&start.ready));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
     tokio::task::LocalSet::new().block_on(&runtime, run(start))
 }
 
 /// Says that the worker is gone, however it went.
-struct End(Arc<Ready>);
+struct WorkerEnd(Arc<Ready>);
 
-impl Drop for End {
+impl Drop for WorkerEnd {
     fn drop(&mut self) {
         self.0.end();
     }
 }
 
-async fn run(start: Start) -> io::Result<()> {
-    let Start { config, targets, metrics, seed, bound, ready, commands, lookups, mirror, questions } = start;
+async fn run(start: WorkerStart) -> io::Result<()> {
+    let WorkerStart { config, targets, metrics, seed, bound, ready, commands, lookups, copies, questions } = start;
     let core = Core::new(Arc::clone(&config), targets, seed, 0, Instant::now());
-    let record = Record::new(metrics, Arc::clone(&config), mirror);
+    let recorder = Recorder::new(metrics, Arc::clone(&config), copies);
     let worker =
-        Rc::new_cyclic(|me| RefCell::new(Worker::new(me, core, record, config, Arc::clone(&ready), Asking::new(lookups))));
+        Rc::new_cyclic(|me| RefCell::new(Worker::new(me, core, recorder, config, Arc::clone(&ready), NameLookups::new(lookups))));
     worker.borrow_mut().begin(bound)?;
     let mut ticking = Box::pin(tick(Rc::clone(&worker)));
     ready.set(Latch::Listeners, true);
@@ -202,7 +202,7 @@ async fn tick(worker: Rc<RefCell<Worker>>) {
 }
 
 /// Does what other threads ask, until the end.
-async fn obey(worker: Rc<RefCell<Worker>>, mut commands: mpsc::Receiver<Command>, mut questions: Questions) {
+async fn obey(worker: Rc<RefCell<Worker>>, mut commands: mpsc::Receiver<WorkerCommand>, mut questions: Questions) {
     let drained = Rc::clone(&worker.borrow().drained);
     let mut end = None;
     let mut chores = interval(CHORES);
@@ -223,7 +223,7 @@ async fn obey(worker: Rc<RefCell<Worker>>, mut commands: mpsc::Receiver<Command>
                 }
                 Question::Drain(answer) => {
                     let _ = answer.send(());
-                    Some(Command::Drain(Drain::Last))
+                    Some(WorkerCommand::Drain(Drain::Last))
                 }
             },
             _ = chores.tick(), if busy => {
@@ -239,12 +239,12 @@ async fn obey(worker: Rc<RefCell<Worker>>, mut commands: mpsc::Receiver<Command>
         let now = Instant::now();
         // Whoever is answered may have given up waiting.
         match command {
-            None | Some(Command::Stop) => return worker.borrow_mut().end_waiting(now),
-            Some(Command::Names(targets)) => worker.borrow_mut().retarget(now, targets),
-            Some(Command::Answer { next_hop, servers, hold }) => worker.borrow_mut().answer(now, next_hop, servers, hold),
-            Some(Command::InUse(answer)) => drop(answer.send(worker.borrow().in_use())),
-            Some(Command::Reload(reload, answer)) => drop(answer.send(worker.borrow_mut().reload(now, reload))),
-            Some(Command::Drain(drain)) => {
+            None | Some(WorkerCommand::Stop) => return worker.borrow_mut().end_waiting(now),
+            Some(WorkerCommand::Names(targets)) => worker.borrow_mut().retarget(now, targets),
+            Some(WorkerCommand::Answer { next_hop, servers, hold }) => worker.borrow_mut().answer(now, next_hop, servers, hold),
+            Some(WorkerCommand::InUse(answer)) => drop(answer.send(worker.borrow().in_use())),
+            Some(WorkerCommand::Reload(reload, answer)) => drop(answer.send(worker.borrow_mut().reload(now, reload))),
+            Some(WorkerCommand::Drain(drain)) => {
                 end.get_or_insert_with(|| tokio::time::Instant::from_std(now + worker.borrow().config.timers.drain));
                 worker.borrow_mut().drain(now, drain);
             }

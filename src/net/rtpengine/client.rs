@@ -15,13 +15,13 @@ use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, spawn_local};
 use tokio::time::timeout;
 
-use super::asking::Kept;
 use super::ng;
-use super::worker::Worker;
 use crate::config::ListenerId;
 use crate::core::Change;
 use crate::core::io::{CallKey, RelayBody, RelayReply, RelayRequest, RelayRequestId, RelayVerb, Unanswered};
 use crate::fence::Fenced;
+use crate::net::name_lookups::Kept;
+use crate::net::worker::Worker;
 use crate::telemetry::Seen;
 
 /// How long after each sending of a question the next one follows; after the last it counts as unanswered: 800 ms in all.
@@ -34,8 +34,8 @@ const DATAGRAM: usize = 65_535;
 
 /// What waits for relays, and what they were asked.
 #[derive(Debug, Default)]
-pub(super) struct Relaying {
-    queues: HashMap<CallKey, Queue>,
+pub(in crate::net) struct NgClient {
+    queues: HashMap<CallKey, CallQueue>,
     /// Released and not handed in yet.
     released: usize,
     links: HashMap<SocketAddr, Link>,
@@ -44,28 +44,28 @@ pub(super) struct Relaying {
 
 /// The messages of a call: one that waits for a relay, and those behind it.
 #[derive(Debug)]
-struct Queue {
+struct CallQueue {
     exchange: RelayRequestId,
     messages: VecDeque<Kept>,
 }
 
-impl Relaying {
+impl NgClient {
     /// Whether nothing waits.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(in crate::net) fn is_empty(&self) -> bool {
         self.queues.is_empty() && self.released == 0
     }
 
     /// Keeps a message until a question is answered.
-    pub(super) fn keep(&mut self, exchange: RelayRequestId, seen: &Seen<'_>) {
+    pub(in crate::net) fn keep(&mut self, exchange: RelayRequestId, seen: &Seen<'_>) {
         if let Some(call) = exchange.call {
-            let queue = self.queues.entry(call).or_insert_with(|| Queue { exchange, messages: VecDeque::new() });
+            let queue = self.queues.entry(call).or_insert_with(|| CallQueue { exchange, messages: VecDeque::new() });
             queue.exchange = exchange;
             queue.messages.push_back(kept(seen));
         }
     }
 
     /// Keeps a message behind those of its call.
-    pub(super) fn queue(&mut self, call: CallKey, seen: &Seen<'_>) {
+    pub(in crate::net) fn queue(&mut self, call: CallKey, seen: &Seen<'_>) {
         let queue = self.queues.get_mut(&call);
         debug_assert!(queue.is_some(), "nothing waits that this message could wait behind");
         if let Some(queue) = queue {
@@ -73,8 +73,8 @@ impl Relaying {
         }
     }
 
-    /// The messages that have waited for this answer, in order. Each counts as waiting until it is [`Relaying::done`].
-    pub(super) fn release(&mut self, exchange: &RelayRequestId) -> VecDeque<Kept> {
+    /// The messages that have waited for this answer, in order. Each counts as waiting until it is [`NgClient::done`].
+    pub(in crate::net) fn release(&mut self, exchange: &RelayRequestId) -> VecDeque<Kept> {
         let waits = |call: &CallKey| self.queues.get(call).is_some_and(|queue| queue.exchange == *exchange);
         let queue = exchange.call.filter(waits).and_then(|call| self.queues.remove(&call));
         let messages = queue.map(|queue| queue.messages).unwrap_or_default();
@@ -83,18 +83,18 @@ impl Relaying {
     }
 
     /// A message that was released is handed in again.
-    pub(super) fn done(&mut self) {
+    pub(in crate::net) fn done(&mut self) {
         self.released = self.released.saturating_sub(1);
     }
 
     /// The listeners that the messages came by.
-    pub(super) fn listeners(&self) -> impl Iterator<Item = ListenerId> {
+    pub(in crate::net) fn listeners(&self) -> impl Iterator<Item = ListenerId> {
         self.queues.values().flat_map(|queue| &queue.messages).map(|kept| kept.arrival.listener)
     }
 
     /// Another configuration: the same messages under its numbers. A relay that is in none any more keeps its socket while it is
     /// waited for, until the next one.
-    pub(super) fn renumber(&mut self, change: &Change) {
+    pub(in crate::net) fn renumber(&mut self, change: &Change) {
         let known = |relay: &SocketAddr| change.config().regions.iter().any(|region| region.relays.contains(relay));
         self.links.retain(|relay, link| known(relay) || !link.shared.open.borrow().is_empty());
         for kept in self.queues.values_mut().flat_map(|queue| &mut queue.messages) {
@@ -103,12 +103,12 @@ impl Relaying {
     }
 
     /// Something that is waited for, if anything is.
-    pub(super) fn any(&self) -> Option<RelayRequestId> {
+    pub(in crate::net) fn any(&self) -> Option<RelayRequestId> {
         self.queues.values().next().map(|queue| queue.exchange)
     }
 
     /// Asks. The worker is told of the answer, or that there is none.
-    pub(super) fn ask(&mut self, worker: &Weak<RefCell<Worker>>, anchor: &RelayRequest) {
+    pub(in crate::net) fn ask(&mut self, worker: &Weak<RefCell<Worker>>, anchor: &RelayRequest) {
         let unwaited = (anchor.exchange.ask == RelayVerb::Delete).then(|| Rc::clone(&self.unwaited));
         if unwaited.is_some() && Rc::strong_count(&self.unwaited) > UNWAITED {
             return;
@@ -149,12 +149,12 @@ struct Link {
 #[derive(Debug)]
 struct Shared {
     socket: UdpSocket,
-    open: RefCell<HashMap<u128, Open>>,
+    open: RefCell<HashMap<u128, OpenQuestion>>,
 }
 
 /// A question that is not answered yet.
 #[derive(Debug)]
-struct Open {
+struct OpenQuestion {
     answer: oneshot::Sender<Result<RelayReply, Unanswered>>,
     /// The call that it ends.
     ends: Option<Vec<u8>>,
@@ -194,7 +194,7 @@ impl Link {
             }
             RelayBody::Ping => None,
         };
-        open.insert(cookie, Open { answer, ends });
+        open.insert(cookie, OpenQuestion { answer, ends });
         drop(open);
         async move {
             let reply = shared.repeat(&question, answered).await;
@@ -267,18 +267,18 @@ mod tests {
         let relay = |config: &Config| Fence::of_region(&config.regions[0].networks).admit(config.regions[0].relays[0]).unwrap();
         let change = Change::between(&first, std::sync::Arc::clone(&next), [0; 16]);
         let local = tokio::task::LocalSet::new();
-        let asked = |relaying: &Relaying| relaying.links.keys().copied().collect::<Vec<_>>();
+        let asked = |rtpengine: &NgClient| rtpengine.links.keys().copied().collect::<Vec<_>>();
         let test = async {
-            let mut relaying = Relaying::default();
-            relaying.link(relay(&first)).unwrap();
-            relaying.link(relay(&next)).unwrap();
-            let open = Open { answer: oneshot::channel().0, ends: None };
-            relaying.links[&relay(&first).addr()].shared.open.borrow_mut().insert(7, open);
-            relaying.renumber(&change);
-            assert_eq!(relaying.links.len(), 2, "somebody waits for it");
-            relaying.links[&relay(&first).addr()].shared.open.borrow_mut().clear();
-            relaying.renumber(&change);
-            assert_eq!(asked(&relaying), [relay(&next).addr()]);
+            let mut rtpengine = NgClient::default();
+            rtpengine.link(relay(&first)).unwrap();
+            rtpengine.link(relay(&next)).unwrap();
+            let open = OpenQuestion { answer: oneshot::channel().0, ends: None };
+            rtpengine.links[&relay(&first).addr()].shared.open.borrow_mut().insert(7, open);
+            rtpengine.renumber(&change);
+            assert_eq!(rtpengine.links.len(), 2, "somebody waits for it");
+            rtpengine.links[&relay(&first).addr()].shared.open.borrow_mut().clear();
+            rtpengine.renumber(&change);
+            assert_eq!(asked(&rtpengine), [relay(&next).addr()]);
         };
         local.run_until(test).await;
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tracing_subscriber::fmt::MakeWriter;
 
-/// Lines that wait.
+/// LogWriter that wait.
 const LINES: usize = 4096;
 /// How long the end waits for the last lines to be written: whoever reads them may have stopped.
 const FLUSH: Duration = Duration::from_secs(1);
@@ -22,7 +22,7 @@ enum Item {
 
 /// Takes lines.
 #[derive(Clone)]
-pub(super) struct Lines {
+pub(super) struct LogWriter {
     queue: SyncSender<Item>,
     lost: Arc<AtomicU64>,
 }
@@ -49,10 +49,10 @@ impl std::fmt::Debug for Item {
 }
 
 /// A queue that is written to `out` by a thread of its own. `json`: what it says itself is JSON.
-pub(super) fn start(out: impl Write + Send + 'static, json: bool) -> io::Result<(Lines, Flush)> {
+pub(super) fn start(out: impl Write + Send + 'static, json: bool) -> io::Result<(LogWriter, Flush)> {
     let (queue, taken) = sync_channel(LINES);
     let lost = Arc::new(AtomicU64::new(0));
-    let lines = Lines { queue: queue.clone(), lost: Arc::clone(&lost) };
+    let lines = LogWriter { queue: queue.clone(), lost: Arc::clone(&lost) };
     std::thread::Builder::new().name("ringfence-log".to_owned()).spawn(move || write(out, &taken, &lost, json))?;
     Ok((lines, Flush(queue)))
 }
@@ -76,7 +76,7 @@ fn write(mut out: impl Write, taken: &Receiver<Item>, lost: &AtomicU64, json: bo
     }
 }
 
-impl<'a> MakeWriter<'a> for Lines {
+impl<'a> MakeWriter<'a> for LogWriter {
     type Writer = &'a Self;
 
     fn make_writer(&'a self) -> Self::Writer {
@@ -85,7 +85,7 @@ impl<'a> MakeWriter<'a> for Lines {
 }
 
 /// The subscriber writes each line at once.
-impl Write for &Lines {
+impl Write for &LogWriter {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         if self.queue.try_send(Item::Line(line.into())).is_err() {
             self.lost.fetch_add(1, Ordering::Relaxed);

@@ -6,7 +6,7 @@ const WIRE: &str = "INVITE sip:b@acme.eu.sip.example.com SIP/2.0\r\nVia: SIP/2.0
      Content-Type: application/sdp\r\nContent-Length: 39\r\n\r\nv=0\r\nc=IN IP4 10.1.0.1\r\nm=audio 1 a 0\r\n";
 
 fn recovered(text: &str) -> (String, Vec<String>) {
-    let found = recover(text.as_bytes()).unwrap_or_else(|| panic!("nothing in {text}"));
+    let found = pasted(text.as_bytes()).unwrap_or_else(|| panic!("nothing in {text}"));
     (String::from_utf8(found.bytes).unwrap(), found.repairs)
 }
 
@@ -70,8 +70,8 @@ fn bodies_that_are_no_sdp_end_where_they_say() {
 #[test]
 fn nothing_is_made_of_nothing() {
     for text in ["", "\n\n", "GET / HTTP/1.1\r\n\r\n", "SIP/2.0", "INVITE sip:b@h SIP/2.0 was sent\n", "SIP/2.0/UDP 192.0.2.1"] {
-        assert_eq!(recover(text.as_bytes()), None, "{text}");
+        assert_eq!(pasted(text.as_bytes()), None, "{text}");
     }
     let octets: Vec<u8> = (0..=255).collect();
-    assert_eq!(recover(&octets), None);
+    assert_eq!(pasted(&octets), None);
 }

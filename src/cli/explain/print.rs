@@ -4,14 +4,14 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use super::explain::{Decision, Explained, Target};
-use super::paint::{Paint, Tint};
-use super::resolve::Outcome;
+use super::{Decision, Explained, Target};
+use crate::cli::color::{Colors, Tint};
+use crate::cli::resolve::Outcome;
 use crate::core::rules::trace::{Comparison, Mark};
 use crate::reason::{Class, Reason};
 
 /// For people.
-pub(super) fn as_text(explained: &Explained, paint: Paint) -> String {
+pub(super) fn as_text(explained: &Explained, colors: Colors) -> String {
     let mut out = String::new();
     let listener = explained.listener();
     let region = &explained.config.region(listener.region).name;
@@ -19,13 +19,13 @@ pub(super) fn as_text(explained: &Explained, paint: Paint) -> String {
     let _ = writeln!(
         out,
         "{}\nfrom {} to {}:{} of region {region}",
-        paint.text(Tint::Bold, first_line(&explained.message.bytes)),
+        colors.text(Tint::Bold, first_line(&explained.message.bytes)),
         explained.arrival.from,
         listener.transport.token(),
         listener.addr
     );
     for repair in &explained.message.repairs {
-        let _ = writeln!(out, "{}  {repair}", paint.text(Tint::Yellow, "repaired"));
+        let _ = writeln!(out, "{}  {repair}", colors.text(Tint::Yellow, "repaired"));
     }
     out.push('\n');
     for Comparison { test, value, against, mark } in &explained.comparisons {
@@ -35,8 +35,8 @@ pub(super) fn as_text(explained: &Explained, paint: Paint) -> String {
             Mark::Shadow => Tint::Yellow,
             Mark::Skipped => Tint::Dim,
         };
-        let mark = paint.text(tint, format!("{:<10}", mark.label()));
-        let _ = writeln!(out, "{:<8} {mark}  {value}\n{:<21}{}", test.label(), "", paint.text(Tint::Dim, against));
+        let mark = colors.text(tint, format!("{:<10}", mark.label()));
+        let _ = writeln!(out, "{:<8} {mark}  {value}\n{:<21}{}", test.label(), "", colors.text(Tint::Dim, against));
     }
     out += "\n";
     out += &match &explained.decision {
@@ -46,17 +46,17 @@ pub(super) fn as_text(explained: &Explained, paint: Paint) -> String {
                 (Some(reason), false) => format!("accepted: {}", named(*reason)),
                 (None, _) => "accepted".to_owned(),
             };
-            paint.text(if *shadow { Tint::Yellow } else { Tint::Green }, what)
+            colors.text(if *shadow { Tint::Yellow } else { Tint::Green }, what)
         }
         Decision::Refused { reason: Some(reason), why } => {
             let class = match reason.class() {
                 Class::Capacity => "may be tried at a sibling in the same region",
                 _ => "final: it may be tried nowhere else",
             };
-            paint.text(Tint::Red, format!("refused: {}, {why}; {class}", named(*reason)))
+            colors.text(Tint::Red, format!("refused: {}, {why}; {class}", named(*reason)))
         }
-        Decision::Refused { reason: None, why } => paint.text(Tint::Red, format!("refused: {why}")),
-        Decision::Unknown(what) => paint.text(Tint::Yellow, format!("cannot tell: it depends on {what}")),
+        Decision::Refused { reason: None, why } => colors.text(Tint::Red, format!("refused: {why}")),
+        Decision::Unknown(what) => colors.text(Tint::Yellow, format!("cannot tell: it depends on {what}")),
     };
     out.push('\n');
     if let Some(answer) = &explained.answer {
@@ -85,7 +85,7 @@ fn named(reason: Reason) -> String {
 }
 
 /// The start line, fit for a terminal.
-pub(super) fn first_line(bytes: &[u8]) -> String {
+pub(in crate::cli) fn first_line(bytes: &[u8]) -> String {
     let line = bytes.split(|&octet| matches!(octet, b'\r' | b'\n')).next().unwrap_or_default();
     plain(line)
 }
@@ -100,7 +100,7 @@ fn indented(bytes: &[u8]) -> String {
 }
 
 /// Text from a message, without what would move a terminal's cursor.
-pub(super) fn plain(bytes: &[u8]) -> String {
+pub(in crate::cli) fn plain(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 

@@ -7,7 +7,7 @@ mod tests;
 
 /// A message, and what had to be done to have one.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Recovered {
+pub(super) struct Pasted {
     pub(super) bytes: Vec<u8>,
     /// What was repaired, for a person.
     pub(super) repairs: Vec<String>,
@@ -32,12 +32,12 @@ const METHODS: [&str; 14] = [
 ];
 
 /// The message in a text; `None` if it has no start line.
-pub(super) fn recover(input: &[u8]) -> Option<Recovered> {
+pub(super) fn pasted(input: &[u8]) -> Option<Pasted> {
     whole(input).or_else(|| out_of_text(input))
 }
 
 /// A message as it was on the wire: a start line first, CRLF in all of its head, an empty line after it.
-fn whole(input: &[u8]) -> Option<Recovered> {
+fn whole(input: &[u8]) -> Option<Pasted> {
     let end = find(input, b"\r\n\r\n")?;
     let head = input.get(..end)?;
     let rows = head.split(|&octet| octet == b'\n').count();
@@ -54,10 +54,10 @@ fn whole(input: &[u8]) -> Option<Recovered> {
         bytes.truncate(length);
         repairs.push(format!("left out what follows the message: {} octets", input.len() - length));
     }
-    Some(Recovered { bytes, repairs })
+    Some(Pasted { bytes, repairs })
 }
 
-fn out_of_text(input: &[u8]) -> Option<Recovered> {
+fn out_of_text(input: &[u8]) -> Option<Pasted> {
     let mut repairs = Vec::new();
     let unterminated = |line: &'_ [u8]| line.last() != Some(&b'\r');
     let mut lines = input.strip_suffix(b"\n").unwrap_or(input).split(|&octet| octet == b'\n');
@@ -121,7 +121,7 @@ fn out_of_text(input: &[u8]) -> Option<Recovered> {
     }
     bytes.extend_from_slice(b"\r\n");
     bytes.extend_from_slice(&body);
-    Some(Recovered { bytes, repairs })
+    Some(Pasted { bytes, repairs })
 }
 
 /// What stands in front of every line.

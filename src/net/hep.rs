@@ -1,27 +1,27 @@
-//! Sends the mirror's packets, each to a collector that the fence has passed. One datagram each, never twice, never waiting.
+//! Sends the copies's packets, each to a collector that the fence has passed. One datagram each, never twice, never waiting.
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
 use crate::fence::Fenced;
-use crate::telemetry::Mirrored;
+use crate::telemetry::HepReceiver;
 
 /// A socket for each family, opened when it is first needed.
 #[derive(Debug, Default)]
-struct Sockets {
+struct HepSockets {
     v4: Option<UdpSocket>,
     v6: Option<UdpSocket>,
 }
 
 /// Sends for ever.
-pub(super) async fn collect(mut mirrored: Mirrored) {
-    let (mut sockets, mut packet) = (Sockets::default(), Vec::new());
-    while let Some(to) = mirrored.next(&mut packet).await {
-        mirrored.done(sockets.give(&packet, to).is_ok());
+pub(super) async fn send_copies(mut queued: HepReceiver) {
+    let (mut sockets, mut packet) = (HepSockets::default(), Vec::new());
+    while let Some(to) = queued.next(&mut packet).await {
+        queued.done(sockets.give(&packet, to).is_ok());
     }
 }
 
-impl Sockets {
+impl HepSockets {
     fn give(&mut self, packet: &[u8], to: Fenced) -> io::Result<usize> {
         let to = to.addr();
         let (socket, any) = match to {

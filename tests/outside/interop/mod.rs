@@ -2,7 +2,7 @@
 //! BIND and Unbound behind the names, nftables between, baresip as telephones with media, tshark as a witness, Prometheus as the
 //! reader of its metrics.
 //!
-//! Built with the feature `peers`. Each peer is a process of its test, on that test's addresses.
+//! Built with the feature `interop`. Each peer is a process of its test, on that test's addresses.
 
 mod apart;
 mod baresip;

@@ -17,7 +17,7 @@ type Counts<const N: usize> = HashMap<[Box<str>; N], u64>;
 
 /// The last hour of one daemon.
 #[derive(Debug, Default)]
-pub struct Hour {
+pub struct LastHour {
     /// What had been counted when it was looked at last.
     before: Seen,
     minutes: VecDeque<(u64, Seen)>,
@@ -59,7 +59,7 @@ pub struct Summary {
     pub repeats: Vec<([Box<str>; 3], u64)>,
 }
 
-impl Hour {
+impl LastHour {
     /// Takes in an exposition; what is new in it happened in the present minute. `elapsed` since the daemon started.
     pub fn look(&mut self, elapsed: Duration, exposition: &str) {
         let number = minute(elapsed);
@@ -190,7 +190,7 @@ mod tests {
 
     #[test]
     fn an_hour_holds_what_was_new_in_each_of_its_minutes() {
-        let mut hour = Hour::default();
+        let mut hour = LastHour::default();
         hour.look(at(0), &verdicts(&[("acme", "accept", "in-region", 5), ("none", "refuse", "unknown-source", 0)]));
         let second =
             [("acme", "accept", "in-region", 6), ("b", "accept", "in-region", 1), ("acme", "refuse", "foreign-number", 2)];
@@ -216,7 +216,7 @@ mod tests {
     fn a_minute_keeps_the_largest_rows_and_every_sum() {
         let names: Vec<String> = (0..1000).map(|at| format!("p{at}")).collect();
         let rows: Vec<_> = (1..).zip(&names).map(|(count, name)| (name.as_str(), "refuse", "pinned-elsewhere", count)).collect();
-        let mut hour = Hour::default();
+        let mut hour = LastHour::default();
         hour.look(at(0), &verdicts(&rows));
         let summary = hour.summary(at(0));
         assert_eq!(summary.refused.len(), ROWS);

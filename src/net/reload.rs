@@ -39,7 +39,7 @@ impl Worker {
     pub(super) fn in_use(&self) -> InUse {
         let mut needed = self.core.needed();
         needed.listeners.extend(self.sockets.leaving().map(|(id, _)| id));
-        needed.listeners.extend(self.asking.listeners().chain(self.relaying.listeners()));
+        needed.listeners.extend(self.name_lookups.listeners().chain(self.rtpengine.listeners()));
         for connection in self.streams.all() {
             needed.listeners.push(connection.listener.get());
             needed.regions.push(connection.region.get());
@@ -81,9 +81,9 @@ impl Worker {
             .exchange(&config.listeners, |id| change.listener(id), opened, end)
             .map_err(|id| format!("{} has just closed: reload once more", config.listener(id).addr))?;
         self.streams.renumber(&config, change);
-        self.asking.renumber(change);
-        self.relaying.renumber(change);
-        self.record.configure(&config, &mut reload.handles);
+        self.name_lookups.renumber(change);
+        self.rtpengine.renumber(change);
+        self.recorder.configure(&config, &mut reload.handles);
         self.config = config;
         self.feed(now, Input::Config(&mut reload.change), None);
         self.aimed();
@@ -100,8 +100,8 @@ impl Worker {
     pub(super) fn sweep(&mut self, now: Instant) {
         let leaving: Vec<_> = self.sockets.leaving().collect();
         for (id, end) in leaving {
-            let needed =
-                self.core.is_needed(id) || self.asking.listeners().chain(self.relaying.listeners()).any(|other| other == id);
+            let needed = self.core.is_needed(id)
+                || self.name_lookups.listeners().chain(self.rtpengine.listeners()).any(|other| other == id);
             if needed && now < end {
                 continue;
             }

@@ -4,7 +4,7 @@ use std::fmt;
 
 /// Whether to colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Paint {
+pub(crate) struct Colors {
     on: bool,
 }
 
@@ -19,7 +19,7 @@ pub(crate) enum Tint {
     Cyan,
 }
 
-impl Paint {
+impl Colors {
     /// Colours on a terminal, unless the environment asks for none (`NO_COLOR` set to anything).
     pub(crate) fn on(terminal: bool) -> Self {
         Self { on: terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()) }

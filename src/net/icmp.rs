@@ -18,7 +18,7 @@ const LEAST: usize = 64;
 
 /// What was sent to whom.
 #[derive(Debug, Default)]
-pub(super) struct Sent {
+pub(super) struct SentDatagrams {
     addresses: Vec<(SocketAddr, Ring)>,
     next: usize,
 }
@@ -52,7 +52,7 @@ impl Datagram {
     }
 }
 
-impl Sent {
+impl SentDatagrams {
     /// A datagram was sent for an attempt.
     pub(super) fn remember(&mut self, to: SocketAddr, attempt: Attempt, bytes: &[u8]) {
         let datagram = Datagram::of(attempt, bytes);
@@ -93,7 +93,7 @@ mod tests {
 
     #[test]
     fn the_quoted_datagram_fails_and_no_other() {
-        let (mut sent, to) = (Sent::default(), "127.0.0.1:5070".parse().unwrap());
+        let (mut sent, to) = (SentDatagrams::default(), "127.0.0.1:5070".parse().unwrap());
         for at in 0..3 {
             sent.remember(to, Attempt(at), &message(at));
         }
@@ -107,7 +107,7 @@ mod tests {
 
     #[test]
     fn memory_is_bounded() {
-        let mut sent = Sent::default();
+        let mut sent = SentDatagrams::default();
         for at in 0..10_000_u64 {
             let to = SocketAddr::from(([127, 0, 0, 1], 1 + u16::try_from(at % 100).unwrap()));
             sent.remember(to, Attempt(at), &message(at));

@@ -185,7 +185,7 @@ impl Server {
 }
 
 fn scenario(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/outside/peers/sipp").join(format!("{name}.xml"))
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/outside/interop/sipp").join(format!("{name}.xml"))
 }
 
 fn start(site: &Site, scenario: &Path, transport: &str, addr: SocketAddr, load: Load, domain: &str, more: &[&str]) -> Process {

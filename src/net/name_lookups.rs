@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 
-use super::turn::Command;
+use super::event_loop::WorkerCommand;
 use crate::config::{ListenerId, NextHop};
 use crate::core::Change;
 use crate::core::io::Arrival;
@@ -32,13 +32,13 @@ pub(super) struct Kept {
 
 /// The messages that wait, by what they wait for, each in the order in which they came.
 #[derive(Debug)]
-pub(super) struct Asking {
+pub(super) struct NameLookups {
     waiting: HashMap<NextHop, Vec<Kept>>,
     messages: usize,
     questions: mpsc::Sender<NextHop>,
 }
 
-impl Asking {
+impl NameLookups {
     /// Nothing waits; questions go out here.
     pub(super) fn new(questions: mpsc::Sender<NextHop>) -> Self {
         Self { waiting: HashMap::new(), messages: 0, questions }
@@ -61,7 +61,7 @@ impl Asking {
         Ok(())
     }
 
-    /// The messages that waited for a name. Each counts as waiting until it is [`Asking::done`].
+    /// The messages that waited for a name. Each counts as waiting until it is [`NameLookups::done`].
     pub(super) fn release(&mut self, next_hop: &NextHop) -> Vec<Kept> {
         self.waiting.remove(next_hop).unwrap_or_default()
     }
@@ -93,14 +93,14 @@ impl Asking {
 pub(super) async fn answer(
     mut questions: mpsc::Receiver<NextHop>,
     lookup: watch::Receiver<Option<Lookup>>,
-    worker: mpsc::Sender<Command>,
+    worker: mpsc::Sender<WorkerCommand>,
 ) {
     while let Some(next_hop) = questions.recv().await {
         let (lookup, worker) = (lookup.borrow().clone(), worker.clone());
         tokio::spawn(async move {
             let (servers, hold) = resolve(lookup.as_ref(), &next_hop).await;
             // The only error is a worker that has ended, and its messages with it.
-            let _ = worker.send(Command::Answer { next_hop, servers, hold }).await;
+            let _ = worker.send(WorkerCommand::Answer { next_hop, servers, hold }).await;
         });
     }
 }
@@ -128,7 +128,7 @@ mod tests {
     #[test]
     fn one_question_for_many_messages_which_leave_in_order() {
         let (questions, mut asked) = mpsc::channel(NAMES);
-        let mut asking = Asking::new(questions);
+        let mut asking = NameLookups::new(questions);
         for bytes in [b"a", b"b", b"c"] {
             assert_eq!(asking.keep(next_hop(1), &Seen { arrival: arrival(), bytes }), Ok(()));
         }
@@ -145,7 +145,7 @@ mod tests {
     fn names_messages_and_questions_are_bounded() {
         let seen = Seen { arrival: arrival(), bytes: b"x" };
         let (questions, mut asked) = mpsc::channel(1);
-        let mut asking = Asking::new(questions);
+        let mut asking = NameLookups::new(questions);
         assert_eq!(asking.keep(next_hop(0), &seen), Ok(()));
         assert_eq!(asking.keep(next_hop(1), &seen), Err(next_hop(1)), "the other thread does not keep up");
         for number in 1..NAMES {

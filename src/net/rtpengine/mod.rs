@@ -1,0 +1,6 @@
+//! rtpengine: its ng protocol as bytes, and the client that speaks it. Asks what the core wants asked; decides nothing.
+
+mod client;
+pub mod ng;
+
+pub(super) use client::NgClient;
