@@ -110,7 +110,7 @@ fn help_documents_the_exit_codes_and_wrong_arguments_are_2() {
     for (command, codes) in [
         ("run", "66  FILE cannot be read"),
         ("check", "78  the configuration has mistakes"),
-        ("demo", "1  one did not"),
+        ("demo", "1  a call did not end as expected"),
         ("resolve", "4  NAME resolves to nothing"),
     ] {
         let help = ringfence(&[command, "--help"]);

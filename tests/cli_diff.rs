@@ -57,17 +57,17 @@ fn new() -> String {
 }
 
 #[test]
-fn the_readme_shows_what_is_printed() {
-    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
-    let block = |mark: &str| {
-        let (_, rest) = readme.split_once(mark).unwrap_or_else(|| panic!("no {mark}"));
+fn the_page_shows_what_is_printed() {
+    let block = |page: &str, mark: &str| {
+        let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(page)).unwrap();
+        let (_, rest) = page.split_once(mark).unwrap_or_else(|| panic!("no {mark}"));
         let (_, rest) = rest.split_once("```").unwrap();
-        rest.split_once('\n').unwrap().1.split_once("```").unwrap().0
+        rest.split_once('\n').unwrap().1.split_once("```").unwrap().0.to_owned()
     };
-    let old = block("## A first configuration").replace("ringfence.key", "KEY");
+    let old = block("configuration.md", "<!-- example -->").replace("ringfence.key", "KEY");
     let new = old.replace(", \"tcp:203.0.113.10:5060\"", "").replace("pin = [\"eu\"]", "pin = [\"us\"]")
         + "[project.acme.trunk.second]\nnetworks = [\"192.0.2.0/24\"]\n";
-    assert_eq!(out(&diff("readme", &old, &new, &[])), block("<!-- diff -->"));
+    assert_eq!(out(&diff("page", &old, &new, &[])), block("commands.md", "<!-- diff -->"));
 }
 
 #[test]

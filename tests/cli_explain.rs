@@ -104,16 +104,16 @@ fn addresses(found: &Value) -> Vec<&str> {
 const EU: &[&str] = &["--listener", "eu"];
 
 #[test]
-fn the_readme_shows_what_is_printed() {
-    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
-    let block = |mark: &str| {
-        let (_, rest) = readme.split_once(mark).unwrap_or_else(|| panic!("no {mark}"));
+fn the_page_shows_what_is_printed() {
+    let block = |page: &str, mark: &str| {
+        let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(page)).unwrap();
+        let (_, rest) = page.split_once(mark).unwrap_or_else(|| panic!("no {mark}"));
         let (_, rest) = rest.split_once("```").unwrap();
-        rest.split_once('\n').unwrap().1.split_once("```").unwrap().0
+        rest.split_once('\n').unwrap().1.split_once("```").unwrap().0.to_owned()
     };
-    let config = write("ringfence.toml", block("## A first configuration"));
+    let config = write("ringfence.toml", &block("configuration.md", "<!-- example -->"));
     write("ringfence.key", "a key that only this test knows, long enough\n");
-    let output = explain(&config, &["--source", "54.171.127.193:5060"], block("<!-- request -->"));
+    let output = explain(&config, &["--source", "54.171.127.193:5060"], &block("refusals.md", "<!-- request -->"));
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     // The tag is made by the key, which is each reader's own.
     let without_tag = |text: &str| {
@@ -121,7 +121,7 @@ fn the_readme_shows_what_is_printed() {
             text.lines().map(|line| line.split_once(">;tag=").filter(|_| line.contains(" To: ")).map_or(line, |(to, _)| to));
         lines.flat_map(|line| [line, "\n"]).collect::<String>()
     };
-    assert_eq!(without_tag(text(&output.stdout)), without_tag(block("<!-- explain -->")));
+    assert_eq!(without_tag(text(&output.stdout)), without_tag(&block("commands.md", "<!-- explain -->")));
 }
 
 #[test]

@@ -85,8 +85,8 @@ fn a_daemon_answers_and_refuses() {
     let server = NameServer::start(zone);
     let (_daemon, path) = daemon(1, server.addr);
     let path = path.to_str().unwrap();
-    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
-    let (_, shown) = readme.split_once("<!-- probe -->\n```text\n").unwrap();
+    let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/commands.md")).unwrap();
+    let (_, shown) = page.split_once("<!-- probe -->\n```text\n").unwrap();
     let (shown, _) = shown.split_once("```").unwrap();
     let output = probe(&["-c", path, "--invite", "sip:+4930123@acme.us.sip.example.com"]);
     let out = String::from_utf8(output.stdout).unwrap().replace("127.54.1.1", "203.0.113.10");

@@ -12,7 +12,7 @@ use std::process::{Command, Output};
 use serde_json::{Value, json};
 use server::NameServer;
 
-/// A whole chain, as the README shows it; and a name for each outcome.
+/// A whole chain, as docs/commands.md shows it; and a name for each outcome.
 const ZONE: &str = "
 livekit.eu.internal 300 NAPTR 10 50 s SIPS+D2T \"\" _sips._tcp.livekit.eu.internal
 livekit.eu.internal 300 NAPTR 20 50 s SIP+D2U \"\" _sip._udp.livekit.eu.internal
@@ -63,12 +63,12 @@ fn object(output: &Output) -> Value {
 }
 
 #[test]
-fn the_readme_shows_what_is_printed() {
-    let config = configured("readme", "\"sip:livekit.eu.internal\"");
+fn the_page_shows_what_is_printed() {
+    let config = configured("page", "\"sip:livekit.eu.internal\"");
     let output = ringfence(&["resolve", "sip:livekit.eu.internal"], &config);
     assert_eq!(output.status.code(), Some(1), "{output:?}");
-    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
-    let (_, shown) = readme.split_once("<!-- resolve -->\n```text\n").unwrap();
+    let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/commands.md")).unwrap();
+    let (_, shown) = page.split_once("<!-- resolve -->\n```text\n").unwrap();
     let (shown, _) = shown.split_once("```").unwrap();
     assert_eq!(text(&output.stdout), shown);
 }

@@ -33,16 +33,16 @@ fn config(listen: &str, more: &str) -> String {
 }
 
 #[test]
-fn the_readme_shows_what_is_printed() {
-    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
-    let block = |mark: &str| {
-        let (_, rest) = readme.split_once(mark).unwrap_or_else(|| panic!("no {mark}"));
+fn the_page_shows_what_is_printed() {
+    let block = |page: &str, mark: &str| {
+        let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(page)).unwrap();
+        let (_, rest) = page.split_once(mark).unwrap_or_else(|| panic!("no {mark}"));
         let (_, rest) = rest.split_once("```").unwrap();
-        rest.split_once('\n').unwrap().1.split_once("```").unwrap().0
+        rest.split_once('\n').unwrap().1.split_once("```").unwrap().0.to_owned()
     };
-    let output = zone(&folder("readme"), block("## A first configuration"), &[]);
+    let output = zone(&folder("page"), &block("configuration.md", "<!-- example -->"), &[]);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
-    assert_eq!(String::from_utf8(output.stdout).unwrap(), block("<!-- zone -->"));
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), block("commands.md", "<!-- zone -->"));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
-use ringfence::config::{Config, ListenerId, Mistake, ProjectId, RegionId, Transport, TrunkId, parse};
+use ringfence::config::{Config, ListenerId, Mistake, ProjectId, RegionId, Transport, TrunkId, load, parse};
 use ringfence::core::Core;
 use ringfence::core::io::{Arrival, Destination, Health, Input, Outcome, Output, TargetStatus, Verdict};
 use ringfence::dns::Resolved;
@@ -57,23 +57,42 @@ static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
     folder
 });
 
-/// The README's configuration.
-fn configuration() -> Config {
-    let readme = read("README.md");
-    parse(&FOLDER.join("ringfence.toml"), block(&readme, "## A first configuration")).unwrap_or_else(|error| panic!("{error}"))
+fn loaded(text: &str) -> Config {
+    parse(&FOLDER.join("ringfence.toml"), text).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// The example that opens `docs/configuration.md`.
+fn example() -> String {
+    block(&read("docs/configuration.md"), "<!-- example -->").to_owned()
 }
 
 #[test]
-fn the_first_configuration_loads_without_a_warning() {
-    let config = configuration();
+fn the_example_loads_without_a_warning() {
+    let config = loaded(&example());
     assert_eq!(config.warnings, []);
     assert!(config.secret.is_some() && config.admin.is_some());
     assert_eq!((config.regions.len(), config.projects.len(), config.trunks.len()), (2, 1, 1));
 }
 
-/// What the README's daemon sends for a request from its trunk: to whom, and what.
+/// Every key of the file stands in it, some as options; with these nothing but the certificates is missing.
+#[test]
+fn the_examples_options_are_right_but_for_their_files() {
+    fs::create_dir_all(FOLDER.join("projects.d")).unwrap();
+    let option =
+        |line: &str| line.strip_prefix("# ").filter(|text| text.starts_with('[') || text.contains(" = ")).map(str::to_owned);
+    let text: Vec<_> = example().lines().map(|line| option(line).unwrap_or_else(|| line.to_owned())).collect();
+    for key in known("") {
+        let (plain, table) = (format!("{key} = "), format!("[{key}"));
+        assert!(text.iter().any(|line| line.starts_with(&plain) || line.starts_with(&table)), "the example has no `{key}`");
+    }
+    fs::write(FOLDER.join("options.toml"), text.join("\n")).unwrap();
+    let error = load(&FOLDER.join("options.toml")).unwrap_err();
+    assert!(error.mistakes.iter().all(|mistake| mistake.wrong.contains(".pem: cannot be read")), "{error}");
+}
+
+/// What the example's daemon sends for a request from its trunk: to whom, and what.
 fn asked(request: &str) -> Vec<(SocketAddr, String)> {
-    let config = Arc::new(configuration());
+    let config = Arc::new(loaded(&example()));
     let targets = Arc::new(Resolved::unknown(config.names.len()));
     let now = Instant::now();
     let local = config.listener(ListenerId(0)).addr;
@@ -101,29 +120,28 @@ fn wire(text: &str) -> String {
 
 #[test]
 fn the_refusal_is_what_the_wire_carries() {
-    let readme = read("README.md");
-    let request = wire(block(&readme, "<!-- request -->"));
+    let page = read("docs/refusals.md");
+    let request = wire(block(&page, "<!-- request -->"));
     let sent = asked(&request);
     assert_eq!(sent.len(), 1, "one answer and nothing to anybody else: {sent:#?}");
     assert_eq!(sent[0].0, "54.171.127.193:5060".parse().unwrap());
-    assert_eq!(sent[0].1, wire(block(&readme, "<!-- answer -->")));
+    assert_eq!(sent[0].1, wire(block(&page, "<!-- answer -->")));
 }
 
 #[test]
 fn the_accepted_row_is_what_the_server_is_told() {
-    let readme = read("README.md");
-    let request = wire(block(&readme, "<!-- request -->")).replace("acme.us.", "acme.eu.");
+    let page = read("docs/refusals.md");
+    let request = wire(block(&page, "<!-- request -->")).replace("acme.us.", "acme.eu.");
     let sent = asked(&request);
     assert_eq!(sent.len(), 2, "100 and the INVITE: {sent:#?}");
     assert_eq!(sent[1].0, "10.20.0.5:5060".parse().unwrap());
-    let row = block(&readme, "<!-- accepted -->").trim();
+    let row = block(&page, "<!-- accepted -->").trim();
     assert!(sent[1].1.lines().any(|line| line == row), "{}", sent[1].1);
 }
 
 #[test]
 fn profiles_are_the_ones_built_in() {
-    let readme = read("README.md");
-    let table = rows(&readme);
+    let table = rows(&read("docs/refusals.md"));
     for name in Profile::NAMES {
         let row = table.iter().find(|row| row[0].starts_with(&format!("`{name}`"))).unwrap_or_else(|| panic!("no {name}"));
         let profile = Profile::named(name).unwrap();
@@ -178,13 +196,14 @@ fn every_key_is_described_and_no_other() {
 
 #[test]
 fn described_defaults_are_the_real_ones() {
-    let Config { limits, timers, health, dns, .. } = configuration();
+    let smallest = read("README.md");
+    let Config { limits, timers, health, dns, .. } = loaded(block(&smallest, "<!-- smallest -->"));
     let whole = |of: Duration| format!("{}s", of.as_secs());
     let millis = |of: Duration| if of.subsec_millis() == 0 { whole(of) } else { format!("{}ms", of.as_millis()) };
     let kib = |octets: usize| format!("{}KiB", octets.div_ceil(1024));
     let limits = [
         ("transactions", limits.transactions.to_string()),
-        ("per_source", "none".to_owned()), // the README sets it
+        ("per_source", limits.per_source.map_or_else(|| "none".to_owned(), |rate| format!("{rate}/s"))),
         ("sources", limits.sources.to_string()),
         ("repeats", limits.repeats.to_string()),
         ("connections", limits.connections.to_string()),
@@ -262,9 +281,7 @@ fn every_metric_is_described_and_no_other() {
 
 #[test]
 fn types_and_labels_are_the_exposed_ones() {
-    let text = block(&read("README.md"), "## A first configuration").to_owned();
-    let text = text.replacen("upstream", "relay = [\"udp:10.20.0.5:2223\"]\nupstream", 1);
-    let config = Arc::new(parse(&FOLDER.join("ringfence.toml"), &text).unwrap_or_else(|error| panic!("{error}")));
+    let config = Arc::new(loaded(&example().replace("# relay = ", "relay = ")));
     let metrics = Arc::new(Metrics::new());
     let mut handles = Handles::new(Arc::clone(&metrics), Arc::clone(&config));
     let region = RegionId(0);

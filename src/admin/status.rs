@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn the_readme_shows_what_is_rendered() {
+    fn the_page_shows_what_is_rendered() {
         let text = "serve = [\"eu\"]\n[region.eu]\nhostname = \"eu.sip.example.com\"\nlisten = [\"udp:203.0.113.10:5060\"]\n\
              networks = [\"203.0.113.0/24\", \"10.20.0.0/16\"]\nupstream = \"sip:livekit.eu.internal\"\n[project.acme]\n";
         let config = Arc::new(crate::config::parse(Path::new("ringfence.toml"), text).unwrap());
@@ -331,10 +331,10 @@ mod tests {
         };
         let known = Known { config, names: vec![name], loaded: ago(3600) };
         let shown = status(&known, Some(&[target]), Own { ready: &ready, started: ago(86_400), hour: &last }, now);
-        let readme = include_str!("../../README.md");
-        let (_, example) = readme.split_once("<!-- status -->\n```json\n").unwrap();
+        let page = include_str!("../../docs/observing.md");
+        let (_, example) = page.split_once("<!-- status -->\n```json\n").unwrap();
         let (example, _) = example.split_once("```").unwrap();
-        // Line breaks are the README's own.
+        // Line breaks are the page's own.
         assert_eq!(serde_json::from_str::<Value>(example).unwrap(), shown);
     }
 

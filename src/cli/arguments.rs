@@ -28,64 +28,64 @@ pub(super) enum Command {
         #[arg(short, long, value_name = "FILE")]
         config: PathBuf,
     },
-    /// Say everything that is wrong with a configuration, or what it means
+    /// List every mistake in a configuration; if it has none, say what it means
     #[command(after_help = help::CHECK.codes(), after_long_help = help::CHECK.long())]
     Check {
         /// The configuration
         #[arg(short, long, value_name = "FILE", required_unless_present = "diff")]
         config: Option<PathBuf>,
-        /// Say what differs between two configurations: what a reload from one to the other would change
+        /// Compare two configurations: say what a reload from OLD to NEW would change
         #[arg(long, num_args = 2, value_names = ["OLD", "NEW"], conflicts_with_all = ["config", "online"])]
         diff: Vec<PathBuf>,
-        /// Resolve every name of the configuration too, and say what is outside
+        /// Also resolve every name in the configuration, and say which addresses are outside
         #[arg(long)]
         online: bool,
-        /// One JSON object on standard output
+        /// Print one JSON object
         #[arg(long)]
         json: bool,
     },
-    /// Show the way from a name to its servers (RFC 3263), what of it is inside, and in which order calls would try it
+    /// Resolve a name step by step (RFC 3263): which addresses are inside, and in which order calls would try them
     #[command(after_help = help::RESOLVE.codes(), after_long_help = help::RESOLVE.long())]
     Resolve {
-        /// The configuration: name servers, networks, and who sends to NAME
+        /// The configuration, with its name servers, its networks, and the regions and trunks that send to NAME
         #[arg(short, long, value_name = "FILE")]
         config: PathBuf,
-        /// What may stand in `upstream` or `uri`: sip:HOST[:PORT][;transport=udp|tcp], HOST or HOST:PORT
+        /// A name as in `upstream` or `uri`: sip:HOST[:PORT][;transport=udp|tcp], HOST or HOST:PORT
         name: Written,
-        /// One JSON object on standard output
+        /// Print one JSON object
         #[arg(long)]
         json: bool,
     },
-    /// Print the DNS records by which the region endpoints are found (NAPTR, SRV, A, AAAA), as a zone file
+    /// Print the DNS records that carriers need to find the region endpoints (NAPTR, SRV, A, AAAA), as a zone file
     #[command(after_help = help::ZONE.codes(), after_long_help = help::ZONE.long())]
     Zone {
         /// The configuration
         #[arg(short, long, value_name = "FILE")]
         config: PathBuf,
-        /// How long the records may be kept, in seconds
+        /// The TTL of the records, in seconds
         #[arg(long, value_name = "SECONDS", default_value_t = 300)]
         ttl: u32,
-        /// Print a whole zone of this name, with SOA and NS, instead of records to be included in one
+        /// Print a complete zone with this name, with SOA and NS, instead of records to include in one
         #[arg(long, value_name = "NAME", value_parser = host, requires = "servers")]
         zone: Option<String>,
-        /// A name server of that zone; may be given several times
+        /// A name server of that zone. You can give this option several times
         #[arg(long = "ns", value_name = "HOST", value_parser = host, requires = "zone")]
         servers: Vec<String>,
     },
-    /// Say what would happen to a message, and why: each test, the answer, the targets. Sends nothing
+    /// Say what the daemon would do with a message, and why: each test, the answer, the targets. Sends nothing
     #[command(after_help = help::EXPLAIN.codes(), after_long_help = help::EXPLAIN.long())]
     Explain(ExplainOptions),
-    /// Call an endpoint, and report what it answers, how fast, and in words why it refuses: OPTIONS, or an INVITE that is cancelled
+    /// Call an endpoint and report its answer, how long it took, and why it refused. Sends OPTIONS, or an INVITE
     #[command(after_help = help::PROBE.codes(), after_long_help = help::PROBE.long())]
     Probe(ProbeOptions),
-    /// Show the daemon at work on loopback: two regions, a trunk, four calls, their ladders and verdicts
+    /// Show the daemon at work on loopback: two regions, a trunk, and four calls with their messages and verdicts
     #[command(after_help = help::DEMO.codes(), after_long_help = help::DEMO.long())]
     Demo {
-        /// Exit after the calls instead of keeping /metrics up until Ctrl-C
+        /// Exit after the calls. Without this option /metrics stays up until Ctrl-C
         #[arg(long)]
         once: bool,
     },
-    /// Print what makes a shell complete the commands and their options
+    /// Print a shell's completions for the commands and their options
     #[command(after_help = help::COMPLETIONS.codes(), after_long_help = help::COMPLETIONS.long())]
     Completions {
         /// The shell
@@ -94,7 +94,7 @@ pub(super) enum Command {
     /// Print this program's manual page, or write the pages of all commands into a folder
     #[command(after_help = help::MAN.codes(), after_long_help = help::MAN.long())]
     Man {
-        /// Where to write ringfence.1 and a page for each command; made if it is not there
+        /// The folder for ringfence.1 and a page for each command. It is made if it does not exist
         dir: Option<PathBuf>,
     },
 }
@@ -105,28 +105,29 @@ pub(super) struct ExplainOptions {
     /// The configuration
     #[arg(short, long, value_name = "FILE")]
     pub(super) config: PathBuf,
-    /// Where the message would come from: the packet's source, whatever its headers say
+    /// The address that the packet would come from. Headers of the message do not change it
     #[arg(short, long, value_name = "IP:PORT")]
     pub(super) source: SocketAddr,
-    /// How it would come; udp if --listener does not say
+    /// The transport that the message would come over. Without it --listener decides, or udp
     #[arg(short, long, value_parser = transports())]
     pub(super) transport: Option<Transport>,
-    /// Which listener it would come to: `udp:IP:PORT` as in FILE, IP:PORT, or a region's name. Needed where several regions have one
+    /// The listener that the message would come to: `udp:IP:PORT` as in FILE, IP:PORT, or a region's name. Needed if several
+    /// regions have listeners
     #[arg(short, long)]
     pub(super) listener: Option<String>,
-    /// Over TLS: the name that the client would ask for
+    /// For TLS: the name that the client would ask for (SNI)
     #[arg(long, value_name = "HOST", value_parser = host)]
     pub(super) sni: Option<String>,
-    /// Over TLS: a name that the client's certificate would prove; may be given several times
+    /// For TLS: a name in the client's certificate. You can give this option several times
     #[arg(long, value_name = "HOST", value_parser = host)]
     pub(super) certificate: Vec<String>,
-    /// Look up no name. What hangs on one cannot be told then
+    /// Look up no names. A result that depends on a name is then unknown
     #[arg(long)]
     pub(super) offline: bool,
-    /// One JSON object on standard output
+    /// Print one JSON object
     #[arg(long)]
     pub(super) json: bool,
-    /// The message, or `-` for standard input: as it was on the wire, or pasted from a log or the text of a capture
+    /// The message, or `-` for standard input. It can be pasted from a log or from the text of a capture
     pub(super) message: PathBuf,
 }
 
@@ -135,22 +136,22 @@ pub(super) struct ExplainOptions {
 pub(super) struct ProbeOptions {
     /// sip:[USER@]HOST[:PORT][;transport=udp|tcp|tls], or sips:…
     pub(super) uri: String,
-    /// Send an INVITE without a session description; it is cancelled when it rings, and ended by BYE if somebody answers
+    /// Send an INVITE without a session description. It is cancelled when it rings, and ended by BYE if somebody answers
     #[arg(long)]
     pub(super) invite: bool,
-    /// The transport, if neither the URI nor DNS is to say it
+    /// The transport. Without it the URI and DNS decide
     #[arg(short, long, value_parser = transports())]
     pub(super) transport: Option<Transport>,
-    /// Over TLS: the certificates in PEM that the endpoint's must be signed by
+    /// For TLS: the signers that are trusted for the endpoint's certificate, in PEM
     #[arg(long, value_name = "FILE")]
     pub(super) ca: Option<PathBuf>,
-    /// Send nothing to an address that is outside every region of this configuration, and use its name servers
+    /// Use this configuration's name servers, and send nothing to an address outside all of its regions
     #[arg(short, long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
-    /// How long to wait for an answer of one address, in seconds, before the next one
+    /// How many seconds to wait for an answer from one address before the next one is tried
     #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=180))]
     pub(super) timeout: u64,
-    /// One JSON object on standard output
+    /// Print one JSON object
     #[arg(long)]
     pub(super) json: bool,
 }

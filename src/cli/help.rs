@@ -12,7 +12,7 @@ pub(super) struct Help {
 
 const WRONG: (u8, &str) = (2, "wrong arguments");
 const UNREADABLE: (u8, &str) = (66, "FILE cannot be read");
-const NO_SERVERS: (u8, &str) = (69, "there are no usable name servers");
+const NO_SERVERS: (u8, &str) = (69, "unavailable: no name server can be used");
 const MISTAKES: (u8, &str) = (78, "the configuration has mistakes");
 
 pub(super) const RUN: Help = Help {
@@ -20,13 +20,13 @@ pub(super) const RUN: Help = Help {
     examples: &[
         ("Run in the foreground", "ringfence run -c /etc/ringfence/ringfence.toml"),
         ("Log every verdict", "RUST_LOG=ringfence=debug ringfence run -c ringfence.toml"),
-        ("Read the configuration again", "kill -HUP PID"),
+        ("Reload the configuration", "kill -HUP PID"),
     ],
     codes: &[
-        (0, "drained and stopped"),
+        (0, "the daemon has drained and stopped"),
         WRONG,
         UNREADABLE,
-        (69, "a listener cannot be bound, or another resource is missing"),
+        (69, "unavailable: a port is taken, or another resource is missing"),
         MISTAKES,
     ],
 };
@@ -34,21 +34,17 @@ pub(super) const RUN: Help = Help {
 pub(super) const CHECK: Help = Help {
     command: "check",
     examples: &[
-        ("Is it right, and what does it mean", "ringfence check -c ringfence.toml"),
-        ("Is every name inside, too", "ringfence check -c ringfence.toml --online"),
+        ("Is the file right, and what does it mean", "ringfence check -c ringfence.toml"),
+        ("Is every name in it inside, too", "ringfence check -c ringfence.toml --online"),
         ("What would a reload change", "ringfence check --diff ringfence.toml ringfence.new.toml"),
     ],
     codes: &[
-        (
-            0,
-            "valid (there may be warnings), and with --online every address is inside for everyone who sends to its name; with --diff \
-             nothing differs",
-        ),
-        (1, "--online: a name is outside, in part or whole, or resolves to nothing, or DNS failed"),
+        (0, "the file is valid (it may have warnings). With --online: every address is inside. With --diff: nothing differs"),
+        (1, "--online: an address is outside, a name resolves to nothing, or DNS failed"),
         WRONG,
         (3, "--diff: something differs"),
         UNREADABLE,
-        (69, "--online: there are no usable name servers"),
+        (69, "--online: unavailable: no name server can be used"),
         MISTAKES,
     ],
 };
@@ -56,11 +52,11 @@ pub(super) const CHECK: Help = Help {
 pub(super) const RESOLVE: Help = Help {
     command: "resolve",
     examples: &[
-        ("Where would calls for a region's servers go", "ringfence resolve -c ringfence.toml sip:livekit.eu.internal"),
-        ("The same for a machine", "ringfence resolve -c ringfence.toml --json livekit.eu.internal"),
+        ("Which servers would a region's calls go to", "ringfence resolve -c ringfence.toml sip:livekit.eu.internal"),
+        ("The same as JSON", "ringfence resolve -c ringfence.toml --json livekit.eu.internal"),
     ],
     codes: &[
-        (0, "every address is inside, for everyone in FILE who sends to NAME; if nobody does, inside some region"),
+        (0, "every address is inside, for each region and trunk of FILE that sends to NAME. If none does: inside some region"),
         (1, "some addresses are outside"),
         WRONG,
         (3, "all addresses are outside"),
@@ -83,9 +79,9 @@ pub(super) const EXPLAIN: Help = Help {
         ),
     ],
     codes: &[
-        (0, "it would be accepted"),
-        (1, "it would be refused"),
-        (2, "that cannot be told from here, or wrong arguments"),
+        (0, "the message would be accepted"),
+        (1, "the message would be refused"),
+        (2, "the result depends on more than FILE and MESSAGE, or wrong arguments"),
         (66, "FILE or MESSAGE cannot be read"),
         NO_SERVERS,
         MISTAKES,
@@ -98,14 +94,14 @@ pub(super) const PROBE: Help = Help {
         ("Does the endpoint answer", "ringfence probe sip:acme.eu.sip.example.com"),
         ("Would it take a call", "ringfence probe --invite sip:+4930123@acme.eu.sip.example.com"),
         (
-            "Over TCP, by a file's name servers, and nowhere outside",
+            "Over TCP, with the name servers of FILE, and to no address outside",
             "ringfence probe -c ringfence.toml -t tcp sip:livekit.eu.internal",
         ),
     ],
     codes: &[
-        (0, "it answered 2xx, or the call rang and was cancelled"),
-        (1, "another final answer: it refuses"),
-        (2, "no answer, or nothing to send to, or wrong arguments"),
+        (0, "the endpoint answered 2xx, or the call rang and was cancelled"),
+        (1, "the endpoint gave another final answer"),
+        (2, "no answer, no address to send to, or wrong arguments"),
         UNREADABLE,
         NO_SERVERS,
         MISTAKES,
@@ -115,12 +111,12 @@ pub(super) const PROBE: Help = Help {
 pub(super) const ZONE: Help = Help {
     command: "zone",
     examples: &[
-        ("Records to be included in a zone", "ringfence zone -c ringfence.toml > endpoints.zone"),
+        ("Records to include in a zone", "ringfence zone -c ringfence.toml > endpoints.zone"),
         ("A whole zone", "ringfence zone -c ringfence.toml --zone eu.sip.example.com --ns ns1.example.com"),
     ],
     codes: &[
-        (0, "every listener is in it"),
-        (1, "something had to be left out; standard error says what and why"),
+        (0, "every listener has its records"),
+        (1, "something was left out; standard error says what and why"),
         WRONG,
         UNREADABLE,
         MISTAKES,
@@ -130,22 +126,25 @@ pub(super) const ZONE: Help = Help {
 pub(super) const COMPLETIONS: Help = Help {
     command: "completions",
     examples: &[("For bash", "ringfence completions bash > /usr/share/bash-completion/completions/ringfence")],
-    codes: &[(0, "printed"), WRONG],
+    codes: &[(0, "the completions were printed"), WRONG],
 };
 
 pub(super) const MAN: Help = Help {
     command: "man",
     examples: &[
-        ("Read the first page", "ringfence man | man -l -"),
+        ("Read the main page", "ringfence man | man -l -"),
         ("Write all pages", "ringfence man /usr/local/share/man/man1"),
     ],
-    codes: &[(0, "printed or written"), (1, "DIR cannot be written to"), WRONG],
+    codes: &[(0, "the pages were printed or written"), (1, "DIR cannot be written to"), WRONG],
 };
 
 pub(super) const DEMO: Help = Help {
     command: "demo",
-    examples: &[("See it, and look at its metrics", "ringfence demo"), ("See it in a script", "ringfence demo --once")],
-    codes: &[(0, "every call ended as it should"), (1, "one did not"), WRONG],
+    examples: &[
+        ("Show the calls, and keep the metrics up", "ringfence demo"),
+        ("Show the calls in a script", "ringfence demo --once"),
+    ],
+    codes: &[(0, "every call ended as expected"), (1, "a call did not end as expected"), WRONG],
 };
 
 /// Every command's.

@@ -177,19 +177,23 @@ mod tests {
     use crate::core::io::{Arrival, Input};
     use crate::dns::Resolved;
 
-    /// What stands in the README after a mark.
-    fn block(mark: &str) -> &'static str {
-        let (_, rest) = include_str!("../../README.md").split_once(mark).unwrap();
+    const CONFIGURATION: &str = include_str!("../../docs/configuration.md");
+    const REFUSALS: &str = include_str!("../../docs/refusals.md");
+    const OBSERVING: &str = include_str!("../../docs/observing.md");
+
+    /// What stands on a page after a mark.
+    fn block(page: &'static str, mark: &str) -> &'static str {
+        let (_, rest) = page.split_once(mark).unwrap();
         rest.split_once("```").unwrap().1.split_once('\n').unwrap().1.split_once("```").unwrap().0
     }
 
     const TRUNK: &str = "54.171.127.193:5060";
 
-    /// What is logged, as JSON or text, when this request comes to the README's daemon so many times.
+    /// What is logged, as JSON or text, when this request comes to the example's daemon so many times.
     fn logged(from: &str, request: &[u8], times: usize, json: bool) -> String {
-        let text = block("## A first configuration").split_once("[secret]").unwrap().0;
+        let text = block(CONFIGURATION, "<!-- example -->").split_once("[secret]").unwrap().0;
         let config = Arc::new(crate::config::parse(Path::new("ringfence.toml"), text).unwrap());
-        let (now, targets) = (Instant::now(), Arc::new(Resolved::unknown(0)));
+        let (now, targets) = (Instant::now(), Arc::new(Resolved::unknown(config.names.len())));
         let mut core = Core::new(Arc::clone(&config), targets, [7; 16], 0, now);
         let local = config.listener(ListenerId(0)).addr;
         let arrival = Arrival { listener: ListenerId(0), from: from.parse().unwrap(), local, connection: None, shown: None };
@@ -226,14 +230,14 @@ mod tests {
     }
 
     fn request() -> String {
-        block("<!-- request -->").replace('\n', "\r\n") + "\r\n"
+        block(REFUSALS, "<!-- request -->").replace('\n', "\r\n") + "\r\n"
     }
 
     #[test]
-    fn the_readme_shows_what_is_logged() {
+    fn the_page_shows_what_is_logged() {
         let logged = logged(TRUNK, request().as_bytes(), 1, true);
         let mut logged: Value = serde_json::from_str(&logged).unwrap_or_else(|error| panic!("{error}: {logged}"));
-        let mut shown: Value = serde_json::from_str(block("<!-- decision -->")).unwrap();
+        let mut shown: Value = serde_json::from_str(block(OBSERVING, "<!-- decision -->")).unwrap();
         for line in [&mut logged, &mut shown] {
             assert!(line.as_object_mut().unwrap().remove("timestamp").is_some());
         }
