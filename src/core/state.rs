@@ -17,6 +17,8 @@ use crate::core::memory::refused_calls::RefusedCall;
 use crate::core::routing::route_token::Tokens;
 use crate::core::teardown::bye::Byes;
 use crate::core::transaction::Table;
+use crate::core::view::View;
+use crate::core::waiting::Waiting;
 use crate::dns::Resolved;
 
 /// Targets remembered for taking no stream.
@@ -26,23 +28,26 @@ const STREAMLESS: usize = 1024;
 #[derive(Debug)]
 pub struct Core {
     pub(crate) config: Arc<Config>,
-    pub(crate) targets: Arc<Resolved>,
+    /// What the names of the configuration resolve to.
+    pub(crate) resolved: Arc<Resolved>,
     pub(crate) keys: Keys,
     pub(crate) tokens: Tokens,
-    pub(crate) names: LocalNames,
+    pub(crate) local_names: LocalNames,
     pub(crate) shard: u8,
     pub(crate) table: Table,
     /// Calls refused for good.
-    pub(crate) repeats: Recent<RefusedCall>,
+    pub(crate) refused_calls: Recent<RefusedCall>,
     /// INVITEs refused inside a dialog: their ACK looks like that of a 2xx.
-    pub(crate) refused: Recent<()>,
-    pub(crate) paces: RateLimit,
+    pub(crate) refused_in_dialog: Recent<()>,
+    pub(crate) rate_limit: RateLimit,
     /// LocalNames that only dialogs know.
-    pub(crate) asked: NameCache,
+    pub(crate) name_cache: NameCache,
     /// Targets that took no stream.
     pub(crate) no_stream: Recent<()>,
     pub(crate) health: Healths,
     pub(crate) relays: Relays,
+    /// Messages that wait for a name or a relay.
+    pub(crate) waiting: Waiting,
     /// BYEs of our own.
     pub(crate) byes: Byes,
     pub(crate) draining: bool,
@@ -53,24 +58,25 @@ pub struct Core {
 
 impl Core {
     /// A core with nothing in it. `seed` keys its hashes and branches; `shard` (0 to 35) stands in its branches.
-    pub fn new(config: Arc<Config>, targets: Arc<Resolved>, seed: [u8; 16], shard: u8, now: Instant) -> Self {
+    pub fn new(config: Arc<Config>, resolved: Arc<Resolved>, seed: [u8; 16], shard: u8, now: Instant) -> Self {
         let keys = Keys::of(&config, seed);
         let mut health = Healths::new(&config, keys.choice(b"health"));
-        health.retarget(now, &config, &targets);
+        health.retarget(now, &config, &resolved);
         Self {
             health,
             tokens: Tokens::of(&config, &keys),
-            names: LocalNames::of(&config),
-            repeats: Recent::new(config.limits.repeats),
-            refused: Recent::new(config.limits.repeats),
-            asked: NameCache::new(),
+            local_names: LocalNames::of(&config),
+            refused_calls: Recent::new(config.limits.repeats),
+            refused_in_dialog: Recent::new(config.limits.repeats),
+            name_cache: NameCache::new(),
             no_stream: Recent::new(STREAMLESS),
             relays: Relays::new(now, &config),
+            waiting: Waiting::default(),
             byes: Byes::default(),
-            paces: RateLimit::new(config.limits.sources),
+            rate_limit: RateLimit::new(config.limits.sources),
             table: Table::new(now),
             config,
-            targets,
+            resolved,
             keys,
             shard,
             draining: false,
@@ -81,26 +87,43 @@ impl Core {
 
     /// The parts that a step needs, apart from the table.
     pub(crate) fn split<'a>(&'a mut self, now: Instant, out: &'a mut Vec<Output>) -> (Context<'a>, &'a mut Table) {
-        let Self { config, targets, tokens, keys, names, shard, no_stream, health, work, table, .. } = self;
-        let Self { asked, repeats, byes, relays, .. } = self;
+        let Self { config, resolved, tokens, keys, local_names, shard, no_stream, health, work, table, .. } = self;
+        let Self { name_cache, refused_calls, byes, relays, waiting, .. } = self;
         let shard = *shard;
-        let env = Context {
+        let context = Context {
             now,
             config,
-            targets,
+            resolved,
             tokens,
             keys,
-            names,
+            local_names,
             shard,
             no_stream,
             health,
-            asked,
-            repeats,
+            name_cache,
+            refused_calls,
             relays,
+            waiting,
             byes,
             work,
             out,
         };
-        (env, table)
+        (context, table)
+    }
+
+    /// What decisions may read.
+    pub(crate) fn view(&self, now: Instant) -> View<'_> {
+        View {
+            now,
+            config: &self.config,
+            resolved: &self.resolved,
+            name_cache: &self.name_cache,
+            keys: &self.keys,
+            tokens: &self.tokens,
+            health: &self.health,
+            no_stream: &self.no_stream,
+            relays: &self.relays,
+            waiting: &self.waiting,
+        }
     }
 }

@@ -19,9 +19,9 @@ impl Core {
         self.ping_relays(now, out);
         self.byes.expire(now, &self.config.timers, out);
         while let Some(slot) = self.table.next_due(now) {
-            let (mut env, table) = self.split(now, out);
+            let (mut context, table) = self.split(now, out);
             if let Some(transaction) = table.get_mut(slot) {
-                env.wake(slot, transaction);
+                context.wake(slot, transaction);
             }
             self.settle(slot, out);
         }
@@ -33,13 +33,13 @@ impl Core {
         if slot == PROBE_SLOT {
             return self.probe_lost(now, failed, out);
         }
-        let (mut env, table) = self.split(now, out);
+        let (mut context, table) = self.split(now, out);
         let Some(transaction) = table.get_mut(slot) else { return };
         // RFC 6026 7.2: what was accepted is not undone; what was answered provisionally has got there.
         if attempt(slot, transaction.client.nonce) != failed || !transaction.client.is_unheard() {
             return;
         }
-        env.gone(slot, transaction, true);
+        context.gone(slot, transaction, true);
         self.settle(slot, out);
     }
 
@@ -48,12 +48,20 @@ impl Core {
     pub(crate) fn hurry(&mut self, now: Instant, out: &mut Vec<Output>) {
         while let Some(place) = self.health.fallen() {
             let mut concerned = Vec::new();
-            let (env, table) = self.split(now, out);
+            let (context, table) = self.split(now, out);
             for (slot, transaction) in table.iter_mut() {
                 let waits = transaction.client.is_unheard() && transaction.client.place() == place;
-                if waits && transaction.server.is_open() && env.may_go_on(transaction, transaction.earlier.len() + 1) {
-                    let mut dice = Dice::new(env.keys.choice(&transaction.serial.to_le_bytes()));
-                    transaction.client.hurry(now + env.config.timers.t1 * dice.below(1000) / 1000);
+                if waits
+                    && transaction.server.is_open()
+                    && context.view().may_go_on(
+                        &transaction.call,
+                        &transaction.targets,
+                        transaction.serial,
+                        transaction.earlier.len() + 1,
+                    )
+                {
+                    let dice = Dice::new(context.keys.choice(&transaction.serial.to_le_bytes()));
+                    transaction.client.hurry(now + context.config.timers.t1 * dice.below(1000) / 1000);
                     concerned.push(slot);
                 }
             }
@@ -91,12 +99,10 @@ impl Context<'_> {
             ClientDue::Nothing | ClientDue::Ended => {}
             ClientDue::Resend(bytes) => {
                 let name = Some(attempt(slot, transaction.client.nonce));
-                let (target, transport, listener) =
-                    (transaction.client.target, transaction.client.transport, transaction.client.listener);
-                self.send(target, transaction.client.server.clone(), transport, listener, bytes, name);
+                self.send(&transaction.client.egress, bytes, name);
             }
             ClientDue::TimedOut => self.gone(slot, transaction, false),
-            ClientDue::RangOut => self.stop(slot, transaction),
+            ClientDue::RangOut => self.cancel_present(slot, transaction),
             ClientDue::CancelIgnored => self.abandon(transaction),
         }
     }
@@ -131,12 +137,12 @@ impl Context<'_> {
             if transaction.ends_call()
                 && let Ok(message) = Message::datagram(&sent)
             {
-                self.let_go(transaction, &message);
+                self.release_call(transaction, &message);
             }
             transaction.server.forget(self.now, &self.config.timers);
             return;
         }
-        self.all_down(transaction, &sent, "every server of the region failed or timed out".to_owned());
+        self.all_down(transaction, &sent, "every server of the region failed or timed out");
     }
 
     /// A CANCEL was followed by nothing (9.1): the attempt counts as over.
@@ -158,7 +164,7 @@ impl Core {
     /// After every change of a transaction: its next timer is set, or it is forgotten.
     pub(crate) fn settle(&mut self, slot: u32, out: &mut Vec<Output>) {
         if let Some(gone) = self.table.arm(slot) {
-            out.push(Output::Note(Note::Transactions { region: gone.region, invite: gone.is_invite(), opened: false }));
+            out.push(Output::Note(Note::Transactions { region: gone.call.region, invite: gone.is_invite(), opened: false }));
         }
     }
 }

@@ -51,7 +51,7 @@ pub(crate) struct Healths {
 pub(crate) struct Entry {
     pub(crate) place: Place,
     /// The name that it must prove, over TLS: the first one's that it was found by.
-    pub(crate) server: Option<Arc<str>>,
+    pub(crate) tls_name: Option<Arc<str>>,
     /// Whose server it is; for a trunk's: a region whose calls go there.
     pub(crate) region: RegionId,
     /// The served region that probes leave from; `None`: a trunk's, which is never probed.
@@ -95,7 +95,7 @@ impl Entry {
     pub(crate) fn new(place: Place, region: RegionId, from: Option<RegionId>, now: Instant) -> Self {
         Self {
             place,
-            server: None,
+            tls_name: None,
             region,
             from,
             state: Health::Up,
@@ -164,7 +164,7 @@ impl Healths {
     }
 
     /// How a target stands; chance decides for one that is rising.
-    pub(crate) fn standing(&self, now: Instant, place: Place, dice: &mut Dice) -> Standing {
+    pub(crate) fn standing(&self, now: Instant, place: Place, dice: &Dice) -> Standing {
         if self.unwell == 0 {
             return Standing::Fit;
         }

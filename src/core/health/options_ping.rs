@@ -11,10 +11,11 @@ use bytes::Bytes;
 
 use crate::config::{Config, ListenerId, RegionId, Transport};
 use crate::core::forwarding::branch::{Branch, PROBE_SLOT};
-use crate::core::forwarding::local_names::{LocalNames, leave_by};
+use crate::core::forwarding::local_names::LocalNames;
 use crate::core::health::Healths;
 use crate::core::io::{Attempt, Destination, Failure, Health, Outcome, Output, Send};
 use crate::core::keys::{Hex, Keys};
+use crate::core::routing::egress::leave_by;
 use crate::core::state::Core;
 use crate::core::transaction::attempt;
 use crate::core::transaction::timer::Resend;
@@ -29,7 +30,7 @@ pub(crate) struct Probe {
     to: Fenced,
     transport: Transport,
     /// The name that the target must prove, over TLS.
-    server: Option<Arc<str>>,
+    tls_name: Option<Arc<str>>,
     pub(crate) listener: ListenerId,
     bytes: Bytes,
     pub(crate) sent: Instant,
@@ -88,7 +89,7 @@ impl Probe {
         Send {
             to: Destination::Fenced(self.to),
             transport: self.transport,
-            server: self.server.clone(),
+            tls_name: self.tls_name.clone(),
             listener: self.listener,
             local: None,
             bytes: self.bytes.clone(),
@@ -106,7 +107,7 @@ impl Core {
                 ProbeDue::Nothing => {}
                 ProbeDue::Resend(send) => out.push(Output::Send(send)),
                 ProbeDue::Begin => {
-                    let Self { config, keys, names, shard, health, .. } = self;
+                    let Self { config, keys, local_names: names, shard, health, .. } = self;
                     let send = Making { config, keys, names, shard: *shard }.begin(now, at, health);
                     out.extend(send.map(Output::Send));
                 }
@@ -236,8 +237,8 @@ impl Making<'_> {
         let bytes = self.options(from, listener, to, transport, number, nonce);
         let resend = (!transport.reliable()).then(|| Resend::after(now, &self.config.timers));
         let state = ProbeState::Open { resend, until: now + time };
-        let server = entry.server.clone();
-        let probe = Probe { nonce, to, transport, server, listener, bytes, sent: now, state };
+        let tls_name = entry.tls_name.clone();
+        let probe = Probe { nonce, to, transport, tls_name, listener, bytes, sent: now, state };
         if entry.state == Health::Down {
             entry.begin_trial(now, time);
         }

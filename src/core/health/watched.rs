@@ -92,7 +92,7 @@ impl Healths {
             }
             let mut entry = known.remove(&place).unwrap_or_else(|| Entry::new(place, of.region, of.from, now));
             (entry.region, entry.from, entry.armed) = (of.region, of.from, None);
-            entry.server = match hop {
+            entry.tls_name = match hop {
                 Hop::Name(name) if place.1 == Transport::Tls => Some(config.name(name).into()),
                 _ => None,
             };

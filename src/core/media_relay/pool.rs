@@ -1,4 +1,4 @@
-//! The media relays of the served regions: which are there, which call waits for one, what one said.
+//! The media relays of the served regions: which are there, and how they stand.
 //!
 //! A relay that does not answer is down at once; pings find out when it is back. Here is only what is known: who is asked what is
 //! decided in [`crate::core::media_relay`], and sent by the shell.
@@ -7,38 +7,25 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use arrayvec::ArrayVec;
 use bytes::Bytes;
 
 use crate::config::{self, Config, MAX_RELAYS, RegionId, Transport};
 use crate::core::health::FIRST_TRIAL;
 use crate::core::io::{
-    CallKey, Failure, Health, Note, Output, RelayBody, RelayOutcome, RelayReply, RelayRequest, RelayRequestId, RelayVerb,
-    TargetStatus, Unanswered,
+    Failure, Health, Note, Output, RelayBody, RelayOutcome, RelayReply, RelayRequest, RelayRequestId, RelayVerb, TargetStatus,
+    Unanswered,
 };
-use crate::core::keys::{Keyed, Keys};
+use crate::core::relay_request::{RelayAnswer, RelayList};
+use crate::core::rules::trace::Trace;
 use crate::core::state::Core;
 use crate::fence::{Fence, Networks};
 use crate::sip::sdp;
 
-/// Calls that may wait for a relay at a time; beyond, a call is refused as if there were none.
-const CALLS: usize = 512;
-/// Messages that may wait behind those, of all calls and of one; beyond, they are dropped: their senders repeat them.
-const BEHIND: usize = 512;
-const BEHIND_ONE: usize = 16;
-
-/// Relays of one region, in the order to be asked.
-pub(crate) type Choice = ArrayVec<SocketAddr, MAX_RELAYS>;
-
-/// All relays, and who waits for them.
+/// All relays.
 #[derive(Debug)]
 pub(crate) struct Relays {
     rules: config::Health,
     entries: Vec<RelayState>,
-    waiting: HashMap<u128, Waiting, Keyed>,
-    behind: usize,
-    /// What the next message to be handed in has waited for.
-    done: Option<Done>,
     /// When the next ping is due.
     due: Option<Instant>,
     /// No pings any more: the daemon ends.
@@ -61,30 +48,10 @@ struct RelayState {
     next: Option<Instant>,
 }
 
-/// A call one of whose messages waits.
-#[derive(Debug)]
-struct Waiting {
-    cookie: u128,
-    /// Relays that have failed it.
-    tried: Choice,
-    behind: usize,
-}
-
-/// What came of waiting.
-#[derive(Debug)]
-pub(crate) struct Done {
-    pub(crate) cookie: u128,
-    pub(crate) relay: SocketAddr,
-    /// What goes on instead; `None`: that relay failed.
-    pub(crate) sdp: Option<Bytes>,
-    pub(crate) tried: Choice,
-}
-
 impl Relays {
     pub(crate) fn new(now: Instant, config: &Config) -> Self {
-        let (waiting, entries) = (HashMap::default(), Vec::new());
         let rules = config.health.clone();
-        let mut relays = Self { rules, entries, waiting, behind: 0, done: None, due: None, resting: false, numbered: 0 };
+        let mut relays = Self { rules, entries: Vec::new(), due: None, resting: false, numbered: 0 };
         relays.reconfigure(now, config);
         relays
     }
@@ -121,56 +88,10 @@ impl Relays {
         self.due
     }
 
-    /// Calls one of whose messages waits.
-    pub(crate) fn waiting(&self) -> usize {
-        self.waiting.len()
-    }
-
-    /// Whether an earlier message of a call waits. There is mostly none at all.
-    pub(crate) fn holds(&self, keys: &Keys, call_id: &[u8]) -> Option<CallKey> {
-        let key = (!self.waiting.is_empty()).then(|| keys.waiting(call_id))?;
-        self.waiting.contains_key(&key).then_some(CallKey(key))
-    }
-
-    /// A message is to wait behind; `false`: there is no room.
-    pub(crate) fn queue(&mut self, call: CallKey) -> bool {
-        let room = self.behind < BEHIND;
-        let Some(waiting) = self.waiting.get_mut(&call.0).filter(|waiting| room && waiting.behind < BEHIND_ONE) else {
-            return false;
-        };
-        waiting.behind += 1;
-        self.behind += 1;
-        true
-    }
-
-    /// A message begins to wait; `false`: there is no room.
-    pub(crate) fn wait(&mut self, call: CallKey, cookie: u128, tried: Choice) -> bool {
-        let room = self.waiting.len() < CALLS;
-        if room {
-            self.waiting.insert(call.0, Waiting { cookie, tried, behind: 0 });
-        }
-        room
-    }
-
-    /// What the message at hand has waited for, if it has.
-    pub(crate) fn take_done(&mut self, cookie: u128) -> Option<Done> {
-        self.done.take().filter(|done| done.cookie == cookie)
-    }
-
-    /// Whether the message at hand has waited: then it has been counted where that matters.
-    pub(crate) fn has_waited(&self) -> bool {
-        self.done.is_some()
-    }
-
-    /// The message at hand has been handled.
-    pub(crate) fn forget_done(&mut self) {
-        self.done = None;
-    }
-
     /// The relays of a region that are up: `first` before the others, and those from a place on that chance decides.
-    pub(crate) fn up(&self, region: RegionId, chance: u64, first: Option<SocketAddr>) -> Choice {
+    pub(crate) fn up(&self, region: RegionId, chance: u64, first: Option<SocketAddr>) -> RelayList {
         let of_region = self.entries.iter().filter(|entry| entry.region == region && entry.up);
-        let mut choice: Choice = of_region.map(|entry| entry.addr).take(MAX_RELAYS).collect();
+        let mut choice: RelayList = of_region.map(|entry| entry.addr).take(MAX_RELAYS).collect();
         let count = u64::try_from(choice.len()).unwrap_or(1).max(1);
         choice.rotate_left(usize::try_from(chance % count).unwrap_or(0));
         if let Some(at) = first.and_then(|first| choice.iter().position(|&addr| addr == first)) {
@@ -200,7 +121,7 @@ impl Relays {
         })
     }
 
-    /// A question has come to its end.
+    /// A question has come to its end. Returns the description that goes on, if the relay gave one that is inside.
     fn ended(
         &mut self,
         now: Instant,
@@ -208,7 +129,7 @@ impl Relays {
         exchange: RelayRequestId,
         reply: &Result<RelayReply, Unanswered>,
         out: &mut Vec<Output>,
-    ) {
+    ) -> Option<Bytes> {
         let entry = self.entries.iter_mut().find(|entry| entry.addr == exchange.relay);
         let (region, networks) = match &entry {
             Some(entry) => (Some(entry.region), &config.region(entry.region).networks),
@@ -244,14 +165,7 @@ impl Relays {
             }
             self.arm();
         }
-        let Some(call) = exchange.call else { return };
-        let Some(waiting) = self.waiting.get(&call.0).filter(|waiting| waiting.cookie == exchange.cookie) else { return };
-        let mut tried = waiting.tried.clone();
-        self.behind = self.behind.saturating_sub(waiting.behind);
-        self.waiting.remove(&call.0);
-        // There is room for all of a region; should a reload have changed them, the last one is asked twice.
-        let _ = tried.try_push(exchange.relay);
-        self.done = Some(Done { cookie: exchange.cookie, relay: exchange.relay, sdp, tried });
+        sdp
     }
 
     fn arm(&mut self) {
@@ -286,15 +200,21 @@ impl RelayState {
 }
 
 impl Core {
-    /// A relay has answered, or has not.
-    pub(crate) fn swap(
+    /// A relay has answered, or has not: the message that has waited for it goes on, and then those behind it.
+    pub(crate) fn relayed(
         &mut self,
         now: Instant,
         exchange: RelayRequestId,
         reply: &Result<RelayReply, Unanswered>,
+        trace: &Trace,
         out: &mut Vec<Output>,
     ) {
-        self.relays.ended(now, &self.config, exchange, reply, out);
+        let sdp = self.relays.ended(now, &self.config, exchange, reply, out);
+        let Some((call, mut tried)) = self.waiting.of_relay(&exchange) else { return };
+        // There is room for all of a region; if a reload has changed them, the last one is asked twice.
+        let _ = tried.try_push(exchange.relay);
+        let answer = RelayAnswer { cookie: exchange.cookie, relay: exchange.relay, sdp, tried };
+        self.resume(now, call, Some(answer), trace, out);
     }
 
     /// Pings what is due.

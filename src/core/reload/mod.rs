@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use crate::config::{Config, ListenerId, Needed};
 use crate::core::forwarding::local_names::LocalNames;
-use crate::core::io::Arrival;
+use crate::core::io::{Arrival, Output};
 use crate::core::keys::Keys;
 use crate::core::memory::recent::Recent;
 use crate::core::memory::refused_calls::RefusedCall;
@@ -23,11 +23,11 @@ use crate::dns::Resolved;
 #[derive(Debug)]
 pub struct Change {
     config: Arc<Config>,
-    targets: Arc<Resolved>,
+    resolved: Arc<Resolved>,
     keys: Keys,
     tokens: Tokens,
-    names: LocalNames,
-    repeats: Recent<RefusedCall>,
+    local_names: LocalNames,
+    refused_calls: Recent<RefusedCall>,
     moved: Moved,
 }
 
@@ -37,10 +37,10 @@ impl Change {
     pub fn between(old: &Config, new: Arc<Config>, seed: [u8; 16]) -> Self {
         let keys = Keys::of(&new, seed);
         Self {
-            targets: Arc::new(Resolved::unknown(new.names.len())),
+            resolved: Arc::new(Resolved::unknown(new.names.len())),
             tokens: Tokens::of(&new, &keys),
-            names: LocalNames::of(&new),
-            repeats: Recent::new(new.limits.repeats),
+            local_names: LocalNames::of(&new),
+            refused_calls: Recent::new(new.limits.repeats),
             moved: Moved::between(old, &new),
             config: new,
             keys,
@@ -49,7 +49,7 @@ impl Change {
 
     /// What its names resolve to.
     pub fn aim(&mut self, targets: Arc<Resolved>) {
-        self.targets = targets;
+        self.resolved = targets;
     }
 
     /// The configuration.
@@ -82,13 +82,14 @@ impl Core {
             return needed;
         }
         for transaction in self.table.iter() {
-            needed.regions.push(transaction.region);
-            needed.regions.extend(transaction.serving.as_ref().map(|serving| serving.region));
+            needed.regions.push(transaction.call.region);
+            needed.regions.extend(transaction.call.serving.as_ref().map(|serving| serving.region));
             needed.listeners.push(transaction.server.peer.listener());
             let clients = std::iter::once(&transaction.client).chain(&transaction.earlier);
-            needed.listeners.extend(clients.map(|client| client.listener));
+            needed.listeners.extend(clients.map(|client| client.egress.listener));
         }
         needed.listeners.extend(self.byes.listeners());
+        needed.listeners.extend(self.waiting.listeners());
         needed.listeners.extend(self.health.listeners());
         needed.regions.retain(|&id| self.config.region(id).leaving);
         needed.listeners.retain(|&id| self.config.listener(id).leaving);
@@ -103,28 +104,31 @@ impl Core {
     /// Whether an open transaction came by a listener, or goes out by it.
     pub fn is_needed(&self, id: ListenerId) -> bool {
         let clients = |transaction: &crate::core::transaction::Transaction| {
-            transaction.client.listener == id || transaction.earlier.iter().any(|client| client.listener == id)
+            transaction.client.egress.listener == id || transaction.earlier.iter().any(|client| client.egress.listener == id)
         };
         self.table.iter().any(|transaction| transaction.server.peer.listener() == id || clients(transaction))
-            || self.byes.listeners().any(|listener| listener == id)
+            || self.byes.listeners().chain(self.waiting.listeners()).any(|listener| listener == id)
     }
 
     /// Another configuration: open transactions go on under its numbers, what was remembered under the old rules is forgotten.
-    pub(crate) fn reconfigure(&mut self, now: Instant, change: &mut Change) {
-        let Change { config, targets, keys, tokens, names, repeats, moved } = change;
+    /// `change` holds afterwards what was in force before.
+    pub fn reconfigure(&mut self, now: Instant, change: &mut Change, out: &mut Vec<Output>) {
+        let Change { config, resolved, keys, tokens, local_names, refused_calls, moved } = change;
         for (_, transaction) in self.table.iter_mut() {
             moved.renumber(transaction);
         }
         self.byes.renumber(moved);
+        self.waiting.renumber(|id| moved.listener(id));
         std::mem::swap(&mut self.keys, keys);
         std::mem::swap(&mut self.tokens, tokens);
-        std::mem::swap(&mut self.names, names);
-        std::mem::swap(&mut self.repeats, repeats);
+        std::mem::swap(&mut self.local_names, local_names);
+        std::mem::swap(&mut self.refused_calls, refused_calls);
         std::mem::swap(&mut self.config, config);
-        std::mem::swap(&mut self.targets, targets);
-        self.refused.bound(self.config.limits.repeats);
-        self.paces.bound(self.config.limits.sources);
-        self.health.reconfigure(now, &self.config, &self.targets, moved);
+        std::mem::swap(&mut self.resolved, resolved);
+        self.refused_in_dialog.bound(self.config.limits.repeats);
+        self.rate_limit.bound(self.config.limits.sources);
+        self.health.reconfigure(now, &self.config, &self.resolved, moved);
         self.relays.reconfigure(now, &self.config);
+        self.hurry(now, out);
     }
 }

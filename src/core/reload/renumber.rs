@@ -9,7 +9,7 @@ use std::hash::Hash;
 
 use crate::config::{Config, ListenerId, ProjectId, RegionId, Trunk, TrunkId};
 use crate::core::io::{Destination, Peer, Send};
-use crate::core::transaction::{Client, Transaction};
+use crate::core::transaction::{CallFacts, Transaction};
 
 /// Where everything of the old configuration is in the new one, by its old number.
 #[derive(Debug)]
@@ -65,7 +65,8 @@ impl Moved {
 
     /// Gives a transaction its new numbers.
     pub(crate) fn renumber(&self, transaction: &mut Transaction) {
-        let Transaction { region, project, trunk, serving, server, client, earlier, .. } = transaction;
+        let Transaction { call, server, client, earlier, .. } = transaction;
+        let CallFacts { region, project, trunk, serving, .. } = call;
         *region = self.region_in_use(*region);
         if let Some(serving) = serving {
             serving.region = self.region_in_use(serving.region);
@@ -73,8 +74,8 @@ impl Moved {
         *project = project.and_then(|ProjectId(at)| self.projects.get(at as usize).copied().flatten());
         *trunk = trunk.and_then(|TrunkId(at)| self.trunks.get(at as usize).copied().flatten());
         self.renumber_peer(&mut server.peer);
-        for Client { listener, .. } in std::iter::once(client).chain(earlier) {
-            *listener = self.listener_in_use(*listener);
+        for client in std::iter::once(client).chain(earlier) {
+            client.egress.listener = self.listener_in_use(client.egress.listener);
         }
     }
 

@@ -13,7 +13,7 @@ use crate::core::io::{Destination, Output, Peer, Send};
 use crate::core::routing::egress::Egress;
 use crate::core::routing::route_set::RouteSet;
 use crate::core::routing::route_token;
-use crate::core::routing::target::{self, Book, Found, Order, Target};
+use crate::core::routing::target::{self, Found, Order};
 use crate::core::rules::case::Case;
 use crate::fence::Fence;
 use crate::sip::address::Address;
@@ -81,9 +81,9 @@ impl<'a> Leg<'a> {
     }
 
     /// Towards the next hop of a request that is to go this way.
-    pub(crate) fn of_way(way: &RouteSet<'a>, case: &Case<'_, 'a>) -> Option<Self> {
+    pub(crate) fn of_route_set(route: &RouteSet<'a>, case: &Case<'_, 'a>) -> Option<Self> {
         let (message, cseq) = (case.message, case.request.cseq);
-        let (uri, routes) = way.ahead(message, case.request);
+        let (uri, routes) = route.ahead(message, case.request);
         Some(Self {
             uri: uri.to_vec(),
             routes,
@@ -143,13 +143,13 @@ impl<'a> Leg<'a> {
 }
 
 impl Context<'_> {
-    /// Acknowledges an answer in place of whoever asked: without a transaction, the same bytes each time that it comes.
+    /// Acknowledges an answer in place of the party that asked: without a transaction, the same bytes each time that it comes.
     pub(crate) fn send_ack(&mut self, leg: &Leg<'_>, ending: Ending<'_>, near: &Egress) {
         let near = self.towards(leg, ending, near);
         let nonce = self.keys.branch(&[b"ACK", leg.call_id, leg.from, leg.to, &leg.cseq.to_le_bytes()]);
         let via = self.via(ending, near.listener, Branch { shard: self.shard, slot: NO_SLOT, nonce, loop_hash: 0 });
         let bytes = leg.write(Method::Ack, leg.cseq, &via, b"");
-        self.send(near.to, near.server, near.transport, near.listener, bytes.into(), None);
+        self.send(&near, bytes.into(), None);
     }
 
     /// Ends a leg by BYE, once; `false`: it was ended before.
@@ -162,39 +162,35 @@ impl Context<'_> {
         let via = self.via(ending, near.listener, Branch { shard: self.shard, slot: BYE_SLOT, nonce, loop_hash: 0 });
         let bytes = leg.write(Method::Bye, leg.last, &via, ending.rows).into();
         let (to, transport, listener) = (Destination::Fenced(near.to), near.transport, near.listener);
-        let send = Send { to, transport, server: near.server, listener, local: None, bytes, attempt: None };
+        let send = Send { to, transport, tls_name: near.tls_name, listener, local: None, bytes, attempt: None };
         self.byes.begin(self.now, nonce, &send, &self.config.timers);
         self.out.push(Output::Send(send));
         true
     }
 
-    /// A leg's own next hop (8.1.2), as far as it is inside and known without asking; else the one nearby.
+    /// A leg's own next hop (8.1.2), as far as it is inside and known without a look-up; else the one at hand.
     fn towards(&self, leg: &Leg<'_>, ending: Ending<'_>, near: &Egress) -> Egress {
         let next = leg.routes.first().map_or_else(|| Uri::parse(&leg.uri).ok(), |route| uri_of(route));
-        let book = Book { now: self.now, config: self.config, targets: self.targets, asked: self.asked, keys: self.keys };
-        let order = Order::new(self.health, self.now, self.keys.choice(leg.call_id));
+        let view = self.view();
+        let order = Order::new(view.health, view.now, view.keys.choice(leg.call_id));
         let secure = uri::is_sips(&leg.uri);
-        let found = next.map(|next| target::find_uri(&next, secure, book, ending.fence, order));
+        let found = next.map(|next| target::find_uri(&next, secure, view, ending.fence, order));
         let Some(Ok(Found::Inside(mut targets))) = found else { return near.clone() };
-        let chosen = self.choose(ending.region, near.listener, 0, &mut targets);
-        match chosen {
-            Some((Target { fenced: to, server, .. }, transport, listener)) => Egress { to, transport, listener, server },
-            None => near.clone(),
-        }
+        view.choose(ending.region, near.listener, 0, &mut targets).unwrap_or_else(|| near.clone())
     }
 
     /// The peer of a request as a place for requests, if the fence of its side says so.
-    pub(crate) fn near(&self, peer: &Peer, fence: Fence<'_>) -> Option<Egress> {
+    pub(crate) fn egress_to(&self, peer: &Peer, fence: Fence<'_>) -> Option<Egress> {
         let to = fence.admit(peer.addr()).ok()?;
         let transport = self.config.listener(peer.listener()).transport;
-        Some(Egress { to, transport, listener: peer.listener(), server: None })
+        Some(Egress { to, transport, listener: peer.listener(), tls_name: None })
     }
 
     fn via(&self, ending: Ending<'_>, leaves: ListenerId, branch: Branch) -> Vec<u8> {
         let (arrived, called) = (ending.peer.listener(), ending.peer.local().ip());
-        let sides = OwnRows { config: self.config, names: self.names, arrived, called, leaves, secure: false };
+        let own = OwnRows { config: self.config, names: self.local_names, arrived, called, leaves, secure: false };
         let mut via = Vec::with_capacity(128);
-        sides.head(branch, None, &mut via);
+        own.write(branch, None, &mut via);
         via
     }
 

@@ -36,16 +36,14 @@ pub(crate) struct CallRelay {
     pub(crate) released: bool,
 }
 
-/// One request that was forwarded, until nothing can be asked about it any more.
+/// What is known of the call that a request belongs to. Decided once, before the transaction is opened.
 #[derive(Debug)]
-pub(crate) struct Transaction {
-    /// Tells it from whoever had the same place before.
-    pub(crate) serial: u64,
-    /// Whose call.
+pub(crate) struct CallFacts {
+    /// The region that was called.
     pub(crate) region: RegionId,
-    /// Whose call.
+    /// Whose call. `None`: gone in a reload.
     pub(crate) project: Option<ProjectId>,
-    /// Whose call.
+    /// Whose call. `None`: gone in a reload.
     pub(crate) trunk: Option<TrunkId>,
     /// Which side asked; the other one answers.
     pub(crate) asks: Side,
@@ -53,49 +51,72 @@ pub(crate) struct Transaction {
     pub(crate) serving: Option<Serving>,
     /// The request's method.
     pub(crate) method: Method,
-    /// The side of whoever asked.
+    /// The relay that its media goes through, if any.
+    pub(crate) call_relay: Option<CallRelay>,
+    /// What the Record-Route carries, if it gets one.
+    pub(crate) token: Option<Token>,
+    /// What detects loops (RFC 5393 4.2).
+    pub(crate) loop_hash: u32,
+    /// When the request came.
+    pub(crate) since: Instant,
+}
+
+impl CallFacts {
+    /// The relay's address.
+    pub(crate) fn relay(&self) -> Option<SocketAddr> {
+        self.call_relay.map(|of| of.relay)
+    }
+}
+
+/// One request that was forwarded, until nothing can be asked about it any more.
+#[derive(Debug)]
+pub(crate) struct Transaction {
+    /// Tells it from the one that had the same slot before.
+    pub(crate) serial: u64,
+    pub(crate) call: CallFacts,
+    /// The side of the party that asked.
     pub(crate) server: Server,
     /// The present attempt.
     pub(crate) client: Client,
     /// Where the present attempt's own rows stand in what was sent (Via, Record-Route, X-Ringfence): the next attempt has others.
-    pub(crate) head: (usize, usize),
+    pub(crate) own_rows: (usize, usize),
     /// Attempts left or given up: answers may still come.
     pub(crate) earlier: Vec<Client>,
     /// Where it may still go, in order.
     pub(crate) targets: TargetSet,
-    /// What the Record-Route carries, if it gets one.
-    pub(crate) token: Option<Token>,
-    /// What detects loops.
-    pub(crate) loop_hash: u32,
-    /// When the request came.
-    pub(crate) since: Instant,
     /// Whether the first response above 100 is still to be measured.
     pub(crate) unmeasured: bool,
     /// Whether the caller has cancelled.
     pub(crate) cancelled: bool,
     /// Whether its answer was refused: every call that comes of it is ended.
     pub(crate) refused: bool,
-    /// The relay that its media goes through, if any.
-    pub(crate) call_relay: Option<CallRelay>,
     /// When the wheel will wake it first.
     armed: Option<Instant>,
 }
 
-/// LocalNames one attempt of one transaction: the place in the high half, the low half of the nonce in the low one.
+/// Names one attempt of one transaction: the place in the high half, the low half of the nonce in the low one.
 #[expect(clippy::cast_possible_truncation, reason = "the low half is what is meant")]
 pub(crate) fn attempt(slot: u32, nonce: u64) -> Attempt {
     Attempt(u64::from(slot) << 32 | u64::from(nonce as u32))
 }
 
 impl Transaction {
+    /// A transaction whose first attempt is under way.
+    pub(crate) fn new(call: CallFacts, server: Server, client: Client, own_rows: (usize, usize), targets: TargetSet) -> Self {
+        let (serial, earlier, armed) = (0, Vec::new(), None);
+        let unmeasured = call.method == Method::Invite;
+        let (cancelled, refused) = (false, false);
+        Self { serial, call, server, client, own_rows, earlier, targets, unmeasured, cancelled, refused, armed }
+    }
+
     /// Whether it is an INVITE's.
     pub(crate) fn is_invite(&self) -> bool {
-        self.method == Method::Invite
+        self.call.method == Method::Invite
     }
 
     /// Whether no call is left once it has ended without success (a BYE: however it has ended).
     pub(crate) fn ends_call(&self) -> bool {
-        self.is_invite() && self.serving.is_some() || self.method == Method::Bye
+        self.is_invite() && self.call.serving.is_some() || self.call.method == Method::Bye
     }
 
     /// Whether nobody waits for it any more.
@@ -125,58 +146,5 @@ impl Transaction {
         assert!(!self.client.is_open() || !self.client.request.is_empty(), "an open attempt can be repeated: {self:?}");
         assert!(self.earlier.len() <= crate::core::routing::target::MAX_ATTEMPTS * 2, "attempts are bounded: {self:?}");
         assert!(self.armed.is_some(), "every transaction is woken some time: {self:?}");
-    }
-}
-
-/// Builds the parts of a new transaction that a caller has no say in.
-#[derive(Debug)]
-pub(crate) struct CallFacts {
-    /// See [`Transaction::region`].
-    pub(crate) region: RegionId,
-    /// See [`Transaction::project`].
-    pub(crate) project: Option<ProjectId>,
-    /// See [`Transaction::trunk`].
-    pub(crate) trunk: Option<TrunkId>,
-    /// See [`Transaction::asks`].
-    pub(crate) asks: Side,
-    /// See [`Transaction::serving`].
-    pub(crate) serving: Option<Serving>,
-    /// See [`Transaction::method`].
-    pub(crate) method: Method,
-    /// See [`Transaction::call_relay`].
-    pub(crate) call_relay: Option<CallRelay>,
-    /// See [`Transaction::token`].
-    pub(crate) token: Option<Token>,
-    /// See [`Transaction::loop_hash`].
-    pub(crate) loop_hash: u32,
-    /// See [`Transaction::since`].
-    pub(crate) since: Instant,
-}
-
-impl CallFacts {
-    /// The transaction, with its first attempt under way.
-    pub(crate) fn open(self, server: Server, client: Client, head: (usize, usize), targets: TargetSet) -> Transaction {
-        Transaction {
-            serial: 0,
-            region: self.region,
-            project: self.project,
-            trunk: self.trunk,
-            asks: self.asks,
-            serving: self.serving,
-            method: self.method,
-            server,
-            client,
-            head,
-            earlier: Vec::new(),
-            targets,
-            token: self.token,
-            loop_hash: self.loop_hash,
-            since: self.since,
-            unmeasured: self.method == Method::Invite,
-            cancelled: false,
-            refused: false,
-            call_relay: self.call_relay,
-            armed: None,
-        }
     }
 }
