@@ -132,7 +132,7 @@ impl Core {
     /// The addresses of the next hop. `Err`: they hang on a name that is not known.
     pub(crate) fn dialog_targets(&self, case: &Case<'_, '_>, route: &RouteSet<'_>, fence: Fence<'_>) -> Result<Found, Stop> {
         // By the call: an ACK and its repetitions choose alike among the servers of a name.
-        let order = Order::new(&self.health, case.now, self.keys.choice(case.request.call_id)).tracing(case.trace);
+        let order = Order::new(&self.health, case.now, self.keys.choice(case.request.call_id)).traced(case.trace);
         match target::find_uri(&route.next, route.secure, self.view(case.now), fence, order) {
             Ok(found) => Ok(found),
             // No room to wait: as if it had been looked up in vain.

@@ -161,7 +161,7 @@ impl Core {
     fn first_targets(&self, case: &Case<'_, '_>, outbound: Option<&Outbound>, secure: bool) -> Found {
         let region = self.config.region(case.region());
         let chance = self.keys.choice(&self.table.next_serial().to_le_bytes());
-        let order = Order::new(&self.health, case.now, chance).tracing(case.trace);
+        let order = Order::new(&self.health, case.now, chance).traced(case.trace);
         let (hops, fence) = match outbound {
             Some(outbound) => (std::slice::from_ref(&outbound.hop), Fence::of_outbound(&outbound.networks)),
             None => (region.upstream.as_slice(), Fence::of_region(&region.networks)),

@@ -72,7 +72,7 @@ impl<'a> Order<'a> {
     }
 
     /// The same, and each address that is judged is written down, if rows are kept.
-    pub(crate) fn tracing(mut self, trace: &'a Trace) -> Self {
+    pub(crate) fn traced(mut self, trace: &'a Trace) -> Self {
         self.trace = Some(trace);
         self
     }
