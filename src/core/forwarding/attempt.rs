@@ -19,7 +19,8 @@ use crate::core::routing::region_failover::{Step, Tries};
 use crate::core::routing::route_token::Token;
 use crate::core::routing::target::TargetSet;
 use crate::core::rules::case::Case;
-use crate::core::transaction::{CallFacts, Client, Transaction, attempt};
+use crate::core::transaction::client::Client;
+use crate::core::transaction::forwarded::{CallFacts, Transaction, attempt};
 use crate::reason::Reason;
 use crate::sip::{Message, Method, Name, Request, Start, uri};
 

@@ -6,7 +6,7 @@ use crate::core::routing::region_failover::{Step, Tries};
 use crate::core::routing::target::TargetSet;
 use crate::core::rules::case::Case;
 use crate::core::stop::Stop;
-use crate::core::transaction::CallFacts;
+use crate::core::transaction::forwarded::CallFacts;
 use crate::core::view::View;
 use crate::reason::Reason;
 use crate::sip::edit::Edit;

@@ -14,7 +14,7 @@ use crate::core::rules::refusal::Refusal;
 use crate::core::rules::sides::Speaker;
 use crate::core::rules::trace::{Test, Trace};
 use crate::core::stop::{Pending, Stop};
-use crate::core::transaction::{CallFacts, CallRelay};
+use crate::core::transaction::forwarded::{CallFacts, CallRelay};
 use crate::core::view::View;
 use crate::fence::Fence;
 use crate::reason::Reason;
@@ -22,6 +22,7 @@ use crate::sip::request::cseq;
 use crate::sip::response::is_reliable;
 use crate::sip::{Message, Method, Name, Response, body};
 
+mod answers;
 pub(crate) mod pool;
 pub(crate) mod release;
 

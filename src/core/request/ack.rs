@@ -12,7 +12,8 @@ use crate::core::rules::sides::{Speaker, dialog_fence, speaker_in_dialog};
 use crate::core::rules::trace::Test;
 use crate::core::state::Core;
 use crate::core::stop::{Pending, Stop};
-use crate::core::teardown::leg::{Ending, Leg};
+use crate::core::teardown::bye::Ending;
+use crate::core::teardown::leg::Leg;
 use crate::reason::Reason;
 use crate::sip::{Method, Name};
 
@@ -30,7 +31,7 @@ struct AckPlan<'a> {
 impl Core {
     /// An ACK has arrived.
     pub(crate) fn ack(&mut self, case: &Case<'_, '_>, out: &mut Vec<Output>) -> Result<Outcome, Pending> {
-        if let Some(slot) = self.table.find(case.key) {
+        if let Some(slot) = self.table.forwarded.find(case.key) {
             let (context, table) = self.split(case.now, out);
             let timers = &context.config.timers;
             if table.get_mut(slot).is_some_and(|transaction| transaction.server.acknowledged(case.now, timers)) {

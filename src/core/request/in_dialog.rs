@@ -16,7 +16,7 @@ use crate::core::rules::sides::{asking_side, dialog_fence, speaker_in_dialog};
 use crate::core::rules::trace::{Failed, Test, around, trunk_name};
 use crate::core::state::Core;
 use crate::core::stop::{Pending, Stop};
-use crate::core::transaction::CallFacts;
+use crate::core::transaction::forwarded::CallFacts;
 use crate::fence::Fence;
 use crate::reason::Reason;
 use crate::sip::edit::Edit;
@@ -94,7 +94,7 @@ impl Core {
             loop_hash: self.loop_hash(case.message, case.request),
             since: case.now,
         };
-        let (serial, prefer) = (self.table.next_serial(), side.unwrap_or(case.arrival.listener));
+        let (serial, prefer) = (self.table.forwarded.next_serial(), side.unwrap_or(case.arrival.listener));
         match view.first_egress(case, &mut call, serial, prefer, &mut targets, edit) {
             Some(first) => Ok(Plan { call, first, targets, shadow }),
             None => {
@@ -150,6 +150,6 @@ impl Core {
     /// up (RFC 7339 5.10), so a quarter more is held for them.
     fn is_crammed(&self) -> bool {
         let most = self.config.limits.transactions;
-        self.table.len() >= most.saturating_add(most / 4).saturating_add(16) || self.table.vacancy().is_none()
+        self.table.forwarded.len() >= most.saturating_add(most / 4).saturating_add(16) || self.table.forwarded.vacancy().is_none()
     }
 }

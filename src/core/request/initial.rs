@@ -17,7 +17,7 @@ use crate::core::rules::sides::{Side, Source};
 use crate::core::rules::trace::Test;
 use crate::core::state::Core;
 use crate::core::stop::Stop;
-use crate::core::transaction::CallFacts;
+use crate::core::transaction::forwarded::CallFacts;
 use crate::fence::Fence;
 use crate::reason::Reason;
 use crate::sip::edit::Edit;
@@ -58,7 +58,7 @@ impl Core {
             Ok(admitted) => admitted,
             // A probe of the bare endpoint asks about us, not about a project.
             Err(refusal) if refusal.reason == Reason::UnknownEndpoint && admit::is_ping(config, case.arrival, case.request) => {
-                return Err(self.ping(case).into());
+                return Err(self.options(case).into());
             }
             Err(refusal) => return Err(refusal.into()),
         };
@@ -106,7 +106,7 @@ impl Core {
             loop_hash: self.loop_hash(case.message, case.request),
             since: case.now,
         };
-        let (serial, prefer) = (self.table.next_serial(), case.arrival.listener);
+        let (serial, prefer) = (self.table.forwarded.next_serial(), case.arrival.listener);
         match view.first_egress(case, &mut call, serial, prefer, &mut targets, edit) {
             Some(first) => Ok(Plan { call, first, targets, shadow }),
             None => {
@@ -126,7 +126,7 @@ impl Core {
         let region = self.config.region(case.region());
         let method = case.request.method;
         if method == Method::Options {
-            return Err(self.ping(case).into());
+            return Err(self.options(case).into());
         }
         if method == Method::Register && !region.register || method == Method::Publish && !region.publish {
             let row = case
@@ -160,7 +160,7 @@ impl Core {
     /// Where a new request goes first: the region's servers, or the trunk that it goes out by.
     fn first_targets(&self, case: &Case<'_, '_>, outbound: Option<&Outbound>, secure: bool) -> Found {
         let region = self.config.region(case.region());
-        let chance = self.keys.choice(&self.table.next_serial().to_le_bytes());
+        let chance = self.keys.choice(&self.table.forwarded.next_serial().to_le_bytes());
         let order = Order::new(&self.health, case.now, chance).traced(case.trace);
         let (hops, fence) = match outbound {
             Some(outbound) => (std::slice::from_ref(&outbound.hop), Fence::of_outbound(&outbound.networks)),
@@ -169,8 +169,8 @@ impl Core {
         target::find(&self.config, &self.resolved, hops, secure, fence, order)
     }
 
-    /// OPTIONS about ourselves: answered without state.
-    fn ping(&self, case: &Case<'_, '_>) -> Answer {
+    /// An OPTIONS about ourselves: answered without state.
+    fn options(&self, case: &Case<'_, '_>) -> Answer {
         if self.draining || case.listener.leaving || !self.resolved.all_known() {
             let row = case.trace.fail(Test::Capacity, || ("OPTIONS".to_owned(), "a daemon that is ready".to_owned()));
             return Answer::failed(row, 503, "Service Unavailable");
@@ -191,14 +191,14 @@ impl Core {
 
     /// Whether there is no room for another call.
     fn is_full(&self) -> bool {
-        self.table.len() >= self.config.limits.transactions || self.table.vacancy().is_none()
+        self.table.forwarded.len() >= self.config.limits.transactions || self.table.forwarded.vacancy().is_none()
     }
 
     /// The row of a full table.
     pub(crate) fn no_room(&self, case: &Case<'_, '_>) -> crate::core::rules::trace::Failed {
         case.trace.fail(Test::Capacity, || {
             let most = self.config.limits.transactions;
-            (format!("{} open transactions", self.table.len()), format!("`transactions` = {most}"))
+            (format!("{} open transactions", self.table.forwarded.len()), format!("`transactions` = {most}"))
         })
     }
 }

@@ -10,7 +10,7 @@ use crate::core::routing::route_token::Vouched;
 use crate::core::routing::serving::Serving;
 use crate::core::routing::srv_order::Dice;
 use crate::core::routing::target::{self, Found, MAX_ATTEMPTS, Order, Target, TargetSet};
-use crate::core::transaction::CallFacts;
+use crate::core::transaction::forwarded::CallFacts;
 use crate::core::view::View;
 use crate::fence::Fence;
 
