@@ -49,7 +49,7 @@ pub(super) enum WorkerCommand {
     Reload(Box<Reload>, oneshot::Sender<Result<Box<Reload>, String>>),
     /// Finish what is open and end.
     Drain(Drain),
-    /// WorkerEnd now.
+    /// End now.
     Stop,
 }
 
