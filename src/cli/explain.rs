@@ -93,19 +93,19 @@ impl Run {
         let now = Instant::now();
         let mut core = Core::new(Arc::clone(config), Arc::new(targets), [0; 16], 0, now);
         let mut out = Vec::new();
-        let comparisons = core.explain(now, arrival, bytes, &mut out);
+        let comparisons = core.explain(now, Input::Message { arrival, bytes }, &mut out);
         let mut run = Self { core, now, comparisons, out };
-        run.lead(arrival, bytes);
+        run.lead();
         if let (Some(Outcome::Malformed(fault)), Some(_)) = (run.outcome(), arrival.connection) {
             // What a stream cannot be cut at comes to the core as such.
             run.out.clear();
-            run.core.handle(now, Input::Broken { arrival, bytes, fault }, &mut run.out);
+            run.comparisons = run.core.explain(now, Input::Broken { arrival, bytes, fault }, &mut run.out);
         }
         run
     }
 
-    /// Where the media would be led through a relay: on as if that had taken it. Nobody is asked here.
-    fn lead(&mut self, arrival: Arrival, bytes: &[u8]) {
+    /// If the media would be led through a relay: on as if that had taken it. No relay is asked here.
+    fn lead(&mut self) {
         let [Output::Relay(RelayRequest { exchange, command: RelayBody::Session { .. }, .. })] = &self.out[..] else { return };
         let (exchange, relay) = (*exchange, exchange.relay);
         let (family, ip) = (if relay.is_ipv4() { "IP4" } else { "IP6" }, relay.ip());
@@ -113,9 +113,8 @@ impl Run {
             "v=0\r\no=- 0 0 IN {family} {ip}\r\ns=in place of what the relay would say\r\nc=IN {family} {ip}\r\nt=0 0\r\nm=audio 9 RTP/AVP 0\r\n"
         );
         self.out.clear();
-        self.core.handle(self.now, Input::Relayed { exchange, reply: Ok(RelayReply::Done(Some(sdp.into()))) }, &mut self.out);
-        self.out.clear();
-        self.comparisons = self.core.explain(self.now, arrival, bytes, &mut self.out);
+        let input = Input::Relayed { exchange, reply: Ok(RelayReply::Done(Some(sdp.into()))) };
+        self.comparisons = self.core.explain(self.now, input, &mut self.out);
         let (value, against) = ("the session description".to_owned(), format!("relay udp:{relay}, which is not asked here"));
         self.comparisons.push(Comparison { test: Test::Media, value, against, mark: Mark::Skipped });
     }
@@ -151,9 +150,8 @@ fn explained(config: Arc<Config>, arrival: Arrival, message: Pasted, offline: bo
             let (servers, hold) = (resolved.servers.clone(), Duration::from_secs(60));
             let input = Input::LookedUp { next_hop, servers, hold };
             run.out.clear();
-            run.core.handle(run.now, input, &mut run.out);
-            run.comparisons = run.core.explain(run.now, arrival, &message.bytes, &mut run.out);
-            run.lead(arrival, &message.bytes);
+            run.comparisons = run.core.explain(run.now, input, &mut run.out);
+            run.lead();
             names.push(resolved);
         }
     } else if depends_on_names(run.outcome()) {

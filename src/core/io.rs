@@ -16,15 +16,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::Change;
 use crate::config::{ListenerId, NextHop, Transport};
 use crate::dns::{Resolved, Server};
 use crate::fence::Fenced;
-use crate::reason::Reason;
 use crate::sip::Fault;
 use crate::tls::Shown;
 
-pub use super::note::{Direction, Failure, Health, Note, Spoken, TargetStatus, Verdict};
+pub use super::note::{Direction, DropCause, Failure, Health, Note, Outcome, Spoken, TargetStatus, Verdict};
 pub use super::relay_request::{
     CallKey, RelayBody, RelayOutcome, RelayReply, RelayRequest, RelayRequestId, RelayVerb, Unanswered,
 };
@@ -89,8 +87,9 @@ pub enum Input<'a> {
         /// What the relay said, or why it said nothing.
         reply: Result<RelayReply, Unanswered>,
     },
-    /// Another configuration holds from now on, and with it what its names resolve to. Holds afterwards what was in force before.
-    Config(&'a mut Change),
+    /// Nothing more is looked up or asked: what waits for a name is decided as if it resolved to nothing, what waits for a relay as if
+    /// none answered.
+    EndWaiting,
     /// Refuse new calls with 161 from now on.
     Drain {
         /// Whether another process takes the sockets over: requests in datagrams that would open a transaction are left to it, as if
@@ -113,15 +112,17 @@ pub enum Output {
     Close(ConnectionId),
     /// Count this, and log it.
     Note(Note),
-    /// The next hop of the message at hand is a name that is not known: keep the message, ask, hand in [`Input::LookedUp`], then the
-    /// same message again. Until then nothing has become of it, and nothing else is said of it.
+    /// Look up a name, and hand in [`Input::LookedUp`], whatever comes of it. A message waits for that; nothing has been said of it.
     LookUp(NextHop),
-    /// Ask a relay, and hand in [`Input::Relayed`]. If the exchange names a call, the message at hand waits for it: keep it, and hand
-    /// it in again after that. Until then nothing has become of it, and nothing else is said of it.
+    /// Ask a relay, and hand in [`Input::Relayed`], whatever comes of it.
     Relay(RelayRequest),
-    /// An earlier message of this call waits for a relay: keep the message at hand behind it. Until it is handed in again nothing has
-    /// become of it. The core sees to it that no more wait than there is room for.
-    Behind(CallKey),
+    /// What follows is about this message, which has waited since it came.
+    Resumed {
+        /// How it came.
+        arrival: Arrival,
+        /// What came.
+        bytes: Bytes,
+    },
 }
 
 /// Bytes and where they go.
@@ -132,7 +133,7 @@ pub struct Send {
     /// How. For a peer: as it came.
     pub transport: Transport,
     /// Over TLS, for a fenced address: the name that the server must prove. `None`: its address.
-    pub server: Option<Arc<str>>,
+    pub tls_name: Option<Arc<str>>,
     /// The listener whose socket sends a datagram, and whose region a connection is opened for.
     pub listener: ListenerId,
     /// The source address to send a datagram from, where the socket is bound to a wildcard address.
@@ -190,76 +191,5 @@ impl Peer {
     /// Its connection, for streams. If that is gone the answer is dropped: nobody is dialled back (standards TR-08).
     pub fn connection(&self) -> Option<ConnectionId> {
         self.connection
-    }
-}
-
-/// What became of one message that arrived. Exactly one for each.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// A request went on to a next hop.
-    Forwarded,
-    /// A request was answered here, without refusing a call: OPTIONS, CANCEL, 405, 483 …
-    Answered(u16),
-    /// A message was refused for this reason: it went no further, and whoever can be told was told.
-    Refused(Reason),
-    /// A response went back to where its request came from.
-    Relayed,
-    /// Taken in without a word: a retransmission, an ACK for our own answer, a 100, a response that ends a CANCEL.
-    Absorbed,
-    /// Understood, but nobody waits for it: a stray response or ACK.
-    Stray,
-    /// Not understood. Requests are answered where they can be.
-    Malformed(Fault),
-    /// Thrown away without a word.
-    Dropped(DropCause),
-}
-
-impl Outcome {
-    /// The metric label.
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::Forwarded => "forwarded",
-            Self::Answered(_) => "answered",
-            Self::Refused(_) => "refused",
-            Self::Relayed => "relayed",
-            Self::Absorbed => "absorbed",
-            Self::Stray => "stray",
-            Self::Malformed(_) => "malformed",
-            Self::Dropped(_) => "dropped",
-        }
-    }
-}
-
-/// Why a message was thrown away without a word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DropCause {
-    /// Its source sends too much (`per_source`).
-    Flood,
-    /// An ACK whose next hop is outside or unknown: an ACK cannot be refused.
-    AckTarget,
-    /// A keep-alive or something shorter than any message.
-    Empty,
-    /// A provisional response whose media is outside, cannot be read or cannot be led through a relay, and that nobody waits for.
-    Media,
-    /// Too many messages wait for relays: whoever sent it will send it again.
-    Behind,
-    /// A request left to the process that takes the sockets over: it gets the repetition.
-    Successor,
-}
-
-impl DropCause {
-    /// Every cause, for metric tables.
-    pub const ALL: [Self; 6] = [Self::Flood, Self::AckTarget, Self::Empty, Self::Media, Self::Behind, Self::Successor];
-
-    /// The metric label.
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::Flood => "flood",
-            Self::AckTarget => "ack-target",
-            Self::Empty => "empty",
-            Self::Media => "media",
-            Self::Behind => "behind",
-            Self::Successor => "successor",
-        }
     }
 }

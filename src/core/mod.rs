@@ -4,14 +4,22 @@
 //! before the next one (see [`io`]).
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, clippy::expect_used))]
 
-use std::time::Instant;
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
 
-use crate::sip::{Message, Start};
-use io::{Arrival, DropCause, Input, Note, Outcome, Output, Peer};
-use media_relay::Pending;
-use rules::trace::Trace;
+use bytes::Bytes;
+
+use crate::sip::{Message, Method, Name, Start};
+use io::{Arrival, CallKey, DropCause, Input, Note, Outcome, Output, Peer, Unanswered};
+use relay_request::RelayAnswer;
+use request::Coming;
+use rules::trace::{Test, Trace};
+use stop::Pending;
+use transaction::forwarded::Transaction;
+use waiting::Held;
 
 mod context;
+mod explain;
 mod forwarding;
 mod health;
 pub mod io;
@@ -26,9 +34,12 @@ mod response;
 mod routing;
 pub mod rules;
 mod state;
+mod stop;
 mod teardown;
 mod timers;
 mod transaction;
+mod view;
+mod waiting;
 
 pub use reload::Change;
 pub use state::Core;
@@ -39,17 +50,24 @@ impl Core {
         self.take_in(now, input, &Trace::closed(), out);
     }
 
-    fn take_in(&mut self, now: Instant, input: Input<'_>, trace: &Trace, out: &mut Vec<Output>) {
+    /// The same, with the rows of what is decided.
+    pub(crate) fn take_in(&mut self, now: Instant, input: Input<'_>, trace: &Trace, out: &mut Vec<Output>) {
         match input {
-            Input::Message { arrival, bytes } => self.message(now, &arrival, bytes, trace, out),
+            Input::Message { arrival, bytes } => {
+                let come = Come { arrival: &arrival, passed: false, answer: None };
+                if let Some((call, pending)) = self.message(now, come, bytes, trace, out) {
+                    let held = Held { arrival, bytes: Bytes::copy_from_slice(bytes), passed: true };
+                    self.wait(call, pending, [held].into(), out);
+                }
+            }
             Input::Broken { arrival, bytes, fault } => {
                 let region = self.config.listener(arrival.listener).region;
-                // Whoever is nobody is not told what was wrong.
+                // A party that is not known is not told what was wrong.
                 if let Ok(message) = Message::datagram(bytes) {
-                    let ack = matches!(message.start(), Start::Request { method: crate::sip::Method::Ack, .. });
+                    let ack = matches!(message.start(), Start::Request { method: Method::Ack, .. });
                     let request = matches!(message.start(), Start::Request { .. });
                     if request && self.config.knows(region, arrival.from.ip(), arrival.shown.as_ref()) {
-                        self.malformed(now, &Peer::of(&arrival), region, &message, ack, fault, out);
+                        self.malformed(now, &Peer::of(&arrival), region, &message, (ack, fault), trace, out);
                     }
                 }
                 out.extend(arrival.connection.map(Output::Close));
@@ -57,43 +75,57 @@ impl Core {
             }
             Input::Failed(attempt) => self.failed(now, attempt, out),
             Input::Timeout => self.expire(now, out),
-            Input::Resolved(targets) => {
-                self.targets = targets;
-                self.health.retarget(now, &self.config, &self.targets);
+            Input::Resolved(resolved) => {
+                self.resolved = resolved;
+                self.health.retarget(now, &self.config, &self.resolved);
             }
-            Input::LookedUp { next_hop, servers, hold } => self.asked.put(now, &self.keys, &next_hop, servers, hold),
-            Input::Relayed { exchange, reply } => self.swap(now, exchange, &reply, out),
-            Input::Config(change) => self.reconfigure(now, change),
+            Input::LookedUp { next_hop, servers, hold } => {
+                self.name_cache.put(now, &self.keys, &next_hop, servers, hold);
+                for call in self.waiting.of_name(&next_hop) {
+                    self.resume(now, call, None, trace, out);
+                }
+            }
+            Input::Relayed { exchange, reply } => self.relayed(now, exchange, &reply, trace, out),
+            Input::EndWaiting => {
+                let (names, relays) = self.waiting.all();
+                for next_hop in names {
+                    self.take_in(now, Input::LookedUp { next_hop, servers: Vec::new(), hold: Duration::ZERO }, trace, out);
+                }
+                for exchange in relays {
+                    self.take_in(now, Input::Relayed { exchange, reply: Err(Unanswered::Unasked) }, trace, out);
+                }
+            }
             Input::Drain { successor } => {
                 self.draining = true;
                 self.leaving_to = successor.then(|| now + self.config.timers.try_for);
                 self.health.rest();
                 self.relays.rest();
+                self.table.own.end_pings();
             }
         }
         self.hurry(now, out);
+        self.arm_others();
     }
 
     /// When [`Input::Timeout`] is due next.
     pub fn deadline(&self) -> Option<Instant> {
-        let others = [self.health.deadline(), self.byes.deadline(), self.relays.deadline()];
-        self.table.deadline().into_iter().chain(others.into_iter().flatten()).min()
+        self.table.deadline()
     }
 
-    /// Open transactions, BYEs of our own among them while nobody has answered them, and calls that wait for a relay.
+    /// Open transactions, BYEs of our own among them while nobody has answered them, and calls that wait for a name or a relay.
     pub fn transactions(&self) -> usize {
-        self.table.len() + self.byes.open() + self.relays.waiting()
+        self.table.forwarded.len() + self.table.own.open_byes() + self.waiting.len()
     }
 
     /// Whether every name of the configuration has had an answer.
     pub fn all_known(&self) -> bool {
-        self.targets.all_known()
+        self.resolved.all_known()
     }
 
     /// Whether nobody waits for anything that only this core can say or do: every request has its final answer, every refused
     /// INVITE its ACK, every attempt its end. What is left then only absorbs repetitions.
     pub fn is_settled(&self) -> bool {
-        self.byes.open() == 0 && self.relays.waiting() == 0 && self.table.iter().all(transaction::Transaction::is_settled)
+        self.table.own.open_byes() == 0 && self.waiting.len() == 0 && self.table.forwarded.iter().all(Transaction::is_settled)
     }
 
     /// The servers of the served regions and of their nearest, and the relays, as they stand.
@@ -101,44 +133,100 @@ impl Core {
         self.health.status().into_iter().chain(self.relays.status()).collect()
     }
 
-    fn message(&mut self, now: Instant, arrival: &Arrival, bytes: &[u8], trace: &Trace, out: &mut Vec<Output>) {
+    /// Handles one message. What it waits for, if it does: then nothing has been said of it, and nothing has changed.
+    fn message(
+        &mut self,
+        now: Instant,
+        come: Come<'_>,
+        bytes: &[u8],
+        trace: &Trace,
+        out: &mut Vec<Output>,
+    ) -> Option<(CallKey, Pending)> {
+        let Come { arrival, passed, answer } = come;
         if bytes.iter().all(|&octet| matches!(octet, b'\r' | b'\n' | b' ' | b'\t' | 0)) {
-            return self.arrived(arrival, None, None, Outcome::Dropped(DropCause::Empty), out);
+            self.arrived(arrival, None, None, Outcome::Dropped(DropCause::Empty), out);
+            return None;
         }
         let scanned = if arrival.connection.is_some() { Message::framed(bytes) } else { Message::datagram(bytes) };
         let message = match scanned {
             Ok(message) => message,
-            Err(fault) => return self.arrived(arrival, None, None, Outcome::Malformed(fault), out),
+            Err(fault) => {
+                trace.fail(Test::Request, || (fault.label().to_owned(), fault.sentence().to_owned()));
+                self.arrived(arrival, None, None, Outcome::Malformed(fault), out);
+                return None;
+            }
         };
-        let before = out.len();
+        let coming = Coming { now, arrival, passed, relay_answer: answer, trace };
         let (method, code, result) = match *message.start() {
-            Start::Request { method, .. } => (Some(method), None, self.request(now, arrival, &message, trace, out)),
-            Start::Response { code } => (None, Some(code), self.response(now, &message, out)),
+            Start::Request { method, .. } => (Some(method), None, self.request(&coming, &message, out)),
+            Start::Response { code } => (None, Some(code), self.response(now, &message, answer, out)),
         };
-        self.relays.forget_done();
         match result {
-            Ok(outcome) => self.arrived(arrival, method, code, outcome, out),
+            Ok(outcome) => {
+                self.arrived(arrival, method, code, outcome, out);
+                None
+            }
+            Err(Pending::Behind(call)) => {
+                let held = Held { arrival: *arrival, bytes: Bytes::copy_from_slice(bytes), passed: false };
+                if !self.waiting.put_behind(call, held) {
+                    self.arrived(arrival, method, code, Outcome::Dropped(DropCause::Behind), out);
+                }
+                None
+            }
             Err(pending) => {
-                // It will be judged again: nothing has been said yet.
-                out.truncate(before);
-                out.push(match pending {
-                    Pending::Name(next_hop) => Output::LookUp(next_hop),
-                    Pending::Relay(anchor) => Output::Relay(*anchor),
-                    Pending::Behind(call) => Output::Behind(call),
-                });
+                let call_id = message.first(Name::CallId).map(|header| message.value(header)).unwrap_or_default();
+                Some((CallKey(self.keys.waiting(call_id)), pending))
             }
         }
     }
 
-    fn arrived(
-        &self,
-        arrival: &Arrival,
-        method: Option<crate::sip::Method>,
-        code: Option<u16>,
-        outcome: Outcome,
+    /// The first of these messages of a call waits, the others behind it.
+    fn wait(&mut self, call: CallKey, pending: Pending, messages: VecDeque<Held>, out: &mut Vec<Output>) {
+        let ask = self.waiting.begin(call, &pending, messages);
+        out.extend(match pending {
+            Pending::Name(next_hop) if ask => Some(Output::LookUp(next_hop)),
+            Pending::Relay(request, _) => Some(Output::Relay(*request)),
+            Pending::Name(_) | Pending::Behind(_) => None,
+        });
+    }
+
+    /// What a call has waited for is known: its messages are handled in the order in which they came, until one of them has to wait
+    /// again.
+    pub(crate) fn resume(
+        &mut self,
+        now: Instant,
+        call: CallKey,
+        mut answer: Option<RelayAnswer>,
+        trace: &Trace,
         out: &mut Vec<Output>,
     ) {
+        let mut messages = self.waiting.take(call);
+        while let Some(held) = messages.pop_front() {
+            let Held { arrival, bytes, passed } = held;
+            let at = out.len();
+            let answer = answer.take();
+            let come = Come { arrival: &arrival, passed, answer: answer.as_ref() };
+            match self.message(now, come, &bytes, trace, out) {
+                None => out.insert(at, Output::Resumed { arrival, bytes }),
+                Some((call, pending)) => {
+                    messages.push_front(Held { arrival, bytes, passed: true });
+                    return self.wait(call, pending, messages, out);
+                }
+            }
+        }
+    }
+
+    fn arrived(&self, arrival: &Arrival, method: Option<Method>, code: Option<u16>, outcome: Outcome, out: &mut Vec<Output>) {
         let listener = self.config.listener(arrival.listener);
         out.push(Output::Note(Note::Arrived { region: listener.region, transport: listener.transport, method, code, outcome }));
     }
+}
+
+/// How a message comes to be handled.
+struct Come<'c> {
+    arrival: &'c Arrival,
+    /// Whether it has waited since it came, and passed the gate then.
+    passed: bool,
+    /// What a relay said, if it has waited for one.
+    answer: Option<&'c RelayAnswer>,
 }

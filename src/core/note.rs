@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use crate::config::{ProjectId, RegionId, Transport, TrunkId};
-use crate::core::io::{Outcome, RelayOutcome, RelayVerb};
+use crate::core::relay_request::{RelayOutcome, RelayVerb};
 use crate::reason::Reason;
-use crate::sip::Method;
+use crate::sip::{Fault, Method};
 
 /// Something to be counted and logged. Ids are of the configuration in force.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -261,6 +261,77 @@ impl Failure {
             Self::Silent => "silent",
             Self::Unreachable => "unreachable",
             Self::Unavailable => "unavailable",
+        }
+    }
+}
+
+/// What became of one message that arrived. Exactly one for each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// A request went on to a next hop.
+    Forwarded,
+    /// A request was answered here, without refusing a call: OPTIONS, CANCEL, 405, 483 …
+    Answered(u16),
+    /// A message was refused for this reason: it went no further, and whoever can be told was told.
+    Refused(Reason),
+    /// A response went back to where its request came from.
+    Relayed,
+    /// Taken in without a word: a retransmission, an ACK for our own answer, a 100, a response that ends a CANCEL.
+    Absorbed,
+    /// Understood, but nobody waits for it: a stray response or ACK.
+    Stray,
+    /// Not understood. Requests are answered where they can be.
+    Malformed(Fault),
+    /// Thrown away without a word.
+    Dropped(DropCause),
+}
+
+impl Outcome {
+    /// The metric label.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Forwarded => "forwarded",
+            Self::Answered(_) => "answered",
+            Self::Refused(_) => "refused",
+            Self::Relayed => "relayed",
+            Self::Absorbed => "absorbed",
+            Self::Stray => "stray",
+            Self::Malformed(_) => "malformed",
+            Self::Dropped(_) => "dropped",
+        }
+    }
+}
+
+/// Why a message was thrown away without a word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DropCause {
+    /// Its source sends too much (`per_source`).
+    Flood,
+    /// An ACK whose next hop is outside or unknown: an ACK cannot be refused.
+    AckTarget,
+    /// A keep-alive or something shorter than any message.
+    Empty,
+    /// A provisional response whose media is outside, cannot be read or cannot be led through a relay, and that nobody waits for.
+    Media,
+    /// Too many messages wait for relays: whoever sent it will send it again.
+    Behind,
+    /// A request left to the process that takes the sockets over: it gets the repetition.
+    Successor,
+}
+
+impl DropCause {
+    /// Every cause, for metric tables.
+    pub const ALL: [Self; 6] = [Self::Flood, Self::AckTarget, Self::Empty, Self::Media, Self::Behind, Self::Successor];
+
+    /// The metric label.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Flood => "flood",
+            Self::AckTarget => "ack-target",
+            Self::Empty => "empty",
+            Self::Media => "media",
+            Self::Behind => "behind",
+            Self::Successor => "successor",
         }
     }
 }

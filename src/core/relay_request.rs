@@ -2,8 +2,10 @@
 
 use std::net::SocketAddr;
 
+use arrayvec::ArrayVec;
 use bytes::Bytes;
 
+use crate::config::MAX_RELAYS;
 use crate::fence::Fenced;
 
 /// A call, as far as messages may not overtake each other: all that has one Call-ID.
@@ -21,7 +23,7 @@ pub struct RelayRequest {
     pub command: RelayBody,
 }
 
-/// LocalNames a question to a relay. The same message asks the same question.
+/// Names a question to a relay. The same message asks the same question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RelayRequestId {
     /// The call whose message waits for the answer; `None`: none does.
@@ -131,4 +133,20 @@ impl RelayOutcome {
             Self::Outside => "outside",
         }
     }
+}
+
+/// Relays of one region, in the order to be asked.
+pub(crate) type RelayList = ArrayVec<SocketAddr, MAX_RELAYS>;
+
+/// What came of a question, for the message that has waited for it.
+#[derive(Debug)]
+pub(crate) struct RelayAnswer {
+    /// The question's number.
+    pub(crate) cookie: u128,
+    /// The relay that was asked.
+    pub(crate) relay: SocketAddr,
+    /// The description that goes on instead. `None`: that relay failed.
+    pub(crate) sdp: Option<Bytes>,
+    /// The relays that have failed the message so far.
+    pub(crate) tried: RelayList,
 }

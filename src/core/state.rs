@@ -15,8 +15,9 @@ use crate::core::memory::rate_limit::RateLimit;
 use crate::core::memory::recent::Recent;
 use crate::core::memory::refused_calls::RefusedCall;
 use crate::core::routing::route_token::Tokens;
-use crate::core::teardown::bye::Byes;
-use crate::core::transaction::Table;
+use crate::core::transaction::table::{Forwarded, Table};
+use crate::core::view::View;
+use crate::core::waiting::Waiting;
 use crate::dns::Resolved;
 
 /// Targets remembered for taking no stream.
@@ -26,25 +27,26 @@ const STREAMLESS: usize = 1024;
 #[derive(Debug)]
 pub struct Core {
     pub(crate) config: Arc<Config>,
-    pub(crate) targets: Arc<Resolved>,
+    /// What the names of the configuration resolve to.
+    pub(crate) resolved: Arc<Resolved>,
     pub(crate) keys: Keys,
     pub(crate) tokens: Tokens,
-    pub(crate) names: LocalNames,
+    pub(crate) local_names: LocalNames,
     pub(crate) shard: u8,
     pub(crate) table: Table,
     /// Calls refused for good.
-    pub(crate) repeats: Recent<RefusedCall>,
+    pub(crate) refused_calls: Recent<RefusedCall>,
     /// INVITEs refused inside a dialog: their ACK looks like that of a 2xx.
-    pub(crate) refused: Recent<()>,
-    pub(crate) paces: RateLimit,
+    pub(crate) refused_in_dialog: Recent<()>,
+    pub(crate) rate_limit: RateLimit,
     /// LocalNames that only dialogs know.
-    pub(crate) asked: NameCache,
+    pub(crate) name_cache: NameCache,
     /// Targets that took no stream.
     pub(crate) no_stream: Recent<()>,
     pub(crate) health: Healths,
     pub(crate) relays: Relays,
-    /// BYEs of our own.
-    pub(crate) byes: Byes,
+    /// Messages that wait for a name or a relay.
+    pub(crate) waiting: Waiting,
     pub(crate) draining: bool,
     /// Until when new requests are left to whoever takes the sockets over.
     pub(crate) leaving_to: Option<Instant>,
@@ -53,54 +55,75 @@ pub struct Core {
 
 impl Core {
     /// A core with nothing in it. `seed` keys its hashes and branches; `shard` (0 to 35) stands in its branches.
-    pub fn new(config: Arc<Config>, targets: Arc<Resolved>, seed: [u8; 16], shard: u8, now: Instant) -> Self {
+    pub fn new(config: Arc<Config>, resolved: Arc<Resolved>, seed: [u8; 16], shard: u8, now: Instant) -> Self {
         let keys = Keys::of(&config, seed);
         let mut health = Healths::new(&config, keys.choice(b"health"));
-        health.retarget(now, &config, &targets);
-        Self {
+        health.retarget(now, &config, &resolved);
+        let mut core = Self {
             health,
             tokens: Tokens::of(&config, &keys),
-            names: LocalNames::of(&config),
-            repeats: Recent::new(config.limits.repeats),
-            refused: Recent::new(config.limits.repeats),
-            asked: NameCache::new(),
+            local_names: LocalNames::of(&config),
+            refused_calls: Recent::new(config.limits.repeats),
+            refused_in_dialog: Recent::new(config.limits.repeats),
+            name_cache: NameCache::new(),
             no_stream: Recent::new(STREAMLESS),
             relays: Relays::new(now, &config),
-            byes: Byes::default(),
-            paces: RateLimit::new(config.limits.sources),
+            waiting: Waiting::default(),
+            rate_limit: RateLimit::new(config.limits.sources),
             table: Table::new(now),
             config,
-            targets,
+            resolved,
             keys,
             shard,
             draining: false,
             leaving_to: None,
             work: Work::default(),
-        }
+        };
+        // The first pings are due before anything happens.
+        core.arm_others();
+        core
     }
 
     /// The parts that a step needs, apart from the table.
-    pub(crate) fn split<'a>(&'a mut self, now: Instant, out: &'a mut Vec<Output>) -> (Context<'a>, &'a mut Table) {
-        let Self { config, targets, tokens, keys, names, shard, no_stream, health, work, table, .. } = self;
-        let Self { asked, repeats, byes, relays, .. } = self;
+    pub(crate) fn split<'a>(&'a mut self, now: Instant, out: &'a mut Vec<Output>) -> (Context<'a>, &'a mut Forwarded) {
+        let Self { config, resolved, tokens, keys, local_names, shard, no_stream, health, work, table, .. } = self;
+        let Self { name_cache, refused_calls, relays, waiting, .. } = self;
+        let Table { forwarded, own, .. } = table;
         let shard = *shard;
-        let env = Context {
+        let context = Context {
             now,
             config,
-            targets,
+            resolved,
             tokens,
             keys,
-            names,
+            local_names,
             shard,
             no_stream,
             health,
-            asked,
-            repeats,
+            name_cache,
+            refused_calls,
             relays,
-            byes,
+            waiting,
+            own,
             work,
             out,
         };
-        (env, table)
+        (context, forwarded)
+    }
+
+    /// What decisions may read.
+    pub(crate) fn view(&self, now: Instant) -> View<'_> {
+        View {
+            now,
+            config: &self.config,
+            resolved: &self.resolved,
+            name_cache: &self.name_cache,
+            keys: &self.keys,
+            tokens: &self.tokens,
+            health: &self.health,
+            no_stream: &self.no_stream,
+            relays: &self.relays,
+            waiting: &self.waiting,
+        }
     }
 }

@@ -15,7 +15,6 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::yield_now;
 use tokio::time::{MissedTickBehavior, interval, sleep_until, timeout};
 
-use super::name_lookups::NameLookups;
 use super::reload::{InUse, Reload};
 use super::sockets::Bound;
 use super::stream::Streams;
@@ -24,7 +23,7 @@ use super::worker::{Drain, Worker};
 use crate::admin::{Latch, Question, Questions, Ready};
 use crate::config::{Config, ListenerId, NextHop};
 use crate::core::Core;
-use crate::core::io::Arrival;
+use crate::core::io::{Arrival, Input};
 use crate::dns::{Resolved, Server};
 use crate::telemetry::{HepQueue, Metrics, Recorder};
 
@@ -91,8 +90,7 @@ async fn run(start: WorkerStart) -> io::Result<()> {
     let WorkerStart { config, targets, metrics, seed, bound, ready, commands, lookups, copies, questions } = start;
     let core = Core::new(Arc::clone(&config), targets, seed, 0, Instant::now());
     let recorder = Recorder::new(metrics, Arc::clone(&config), copies);
-    let worker =
-        Rc::new_cyclic(|me| RefCell::new(Worker::new(me, core, recorder, config, Arc::clone(&ready), NameLookups::new(lookups))));
+    let worker = Rc::new_cyclic(|me| RefCell::new(Worker::new(me, core, recorder, config, Arc::clone(&ready), lookups)));
     worker.borrow_mut().begin(bound)?;
     let mut ticking = Box::pin(tick(Rc::clone(&worker)));
     ready.set(Latch::Listeners, true);
@@ -239,9 +237,11 @@ async fn obey(worker: Rc<RefCell<Worker>>, mut commands: mpsc::Receiver<WorkerCo
         let now = Instant::now();
         // Whoever is answered may have given up waiting.
         match command {
-            None | Some(WorkerCommand::Stop) => return worker.borrow_mut().end_waiting(now),
+            None | Some(WorkerCommand::Stop) => return worker.borrow_mut().feed(now, Input::EndWaiting, None),
             Some(WorkerCommand::Names(targets)) => worker.borrow_mut().retarget(now, targets),
-            Some(WorkerCommand::Answer { next_hop, servers, hold }) => worker.borrow_mut().answer(now, next_hop, servers, hold),
+            Some(WorkerCommand::Answer { next_hop, servers, hold }) => {
+                worker.borrow_mut().feed(now, Input::LookedUp { next_hop, servers, hold }, None);
+            }
             Some(WorkerCommand::InUse(answer)) => drop(answer.send(worker.borrow().in_use())),
             Some(WorkerCommand::Reload(reload, answer)) => drop(answer.send(worker.borrow_mut().reload(now, reload))),
             Some(WorkerCommand::Drain(drain)) => {
@@ -254,7 +254,7 @@ async fn obey(worker: Rc<RefCell<Worker>>, mut commands: mpsc::Receiver<WorkerCo
         let mut worker = worker.borrow_mut();
         // What comes from here on is for whoever has the socket next.
         worker.sockets.stop_reading();
-        worker.end_waiting(Instant::now());
+        worker.feed(Instant::now(), Input::EndWaiting, None);
     }
     // What is written but not sent yet gets its chance. Whoever does not read by then does not count.
     let _ = timeout(CLOSE, Streams::close_all(&worker)).await;

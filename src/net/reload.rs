@@ -12,7 +12,6 @@ use super::udp::Udp;
 use super::worker::{Drain, Worker};
 use crate::config::{ListenerId, Needed};
 use crate::core::Change;
-use crate::core::io::Input;
 use crate::telemetry::Handles;
 
 /// Another configuration, ready to take effect; afterwards, what was in force before.
@@ -39,7 +38,6 @@ impl Worker {
     pub(super) fn in_use(&self) -> InUse {
         let mut needed = self.core.needed();
         needed.listeners.extend(self.sockets.leaving().map(|(id, _)| id));
-        needed.listeners.extend(self.name_lookups.listeners().chain(self.rtpengine.listeners()));
         for connection in self.streams.all() {
             needed.listeners.push(connection.listener.get());
             needed.regions.push(connection.region.get());
@@ -81,11 +79,11 @@ impl Worker {
             .exchange(&config.listeners, |id| change.listener(id), opened, end)
             .map_err(|id| format!("{} has just closed: reload once more", config.listener(id).addr))?;
         self.streams.renumber(&config, change);
-        self.name_lookups.renumber(change);
-        self.rtpengine.renumber(change);
+        self.rtpengine.reconfigure(change);
         self.recorder.configure(&config, &mut reload.handles);
         self.config = config;
-        self.feed(now, Input::Config(&mut reload.change), None);
+        self.core.reconfigure(now, &mut reload.change, &mut self.out);
+        self.follow(now, None);
         self.aimed();
         reload.took = begin.elapsed();
         Ok(reload)
@@ -100,9 +98,7 @@ impl Worker {
     pub(super) fn sweep(&mut self, now: Instant) {
         let leaving: Vec<_> = self.sockets.leaving().collect();
         for (id, end) in leaving {
-            let needed = self.core.is_needed(id)
-                || self.name_lookups.listeners().chain(self.rtpengine.listeners()).any(|other| other == id);
-            if needed && now < end {
+            if self.core.is_needed(id) && now < end {
                 continue;
             }
             self.sockets.close(id);

@@ -104,11 +104,16 @@ impl Streams {
     /// Another configuration: the same connections under its numbers.
     pub(super) fn renumber(&mut self, config: &Config, change: &Change) {
         let newest: Vec<_> = self.by_peer.drain().map(|(_, connection)| connection).collect();
-        for connection in self.by_id.values() {
-            let listener = change.in_use(connection.listener.get());
+        self.by_id.retain(|_, connection| {
+            let Some(listener) = change.listener(connection.listener.get()) else {
+                // Its listener is in no configuration any more: nothing may come or go by it.
+                connection.close();
+                return false;
+            };
             connection.listener.set(listener);
             connection.region.set(config.listener(listener).region);
-        }
+            true
+        });
         // Where two regions have become one, either connection will do.
         self.by_peer.extend(newest.into_iter().map(|connection| (leads(&connection), connection)));
     }

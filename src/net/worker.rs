@@ -12,10 +12,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
+use tokio::sync::mpsc::{self, error::TrySendError};
 
 use super::connection::Connection;
 use super::icmp::SentDatagrams;
-use super::name_lookups::{Kept, NameLookups};
 use super::rtpengine;
 use super::sockets::Sockets;
 use super::stream::Streams;
@@ -23,10 +23,8 @@ use super::udp::Udp;
 use crate::admin::{Latch, Ready, Standing};
 use crate::config::{Config, ListenerId, NextHop, Transport};
 use crate::core::Core;
-use crate::core::io::{
-    Arrival, Attempt, CallKey, Destination, Input, Note, Output, RelayReply, RelayRequest, RelayRequestId, Send, Unanswered,
-};
-use crate::dns::{Resolved, Server};
+use crate::core::io::{Arrival, Attempt, Destination, Input, Note, Output, Send};
+use crate::dns::Resolved;
 use crate::telemetry::{Loss, Recorder, Seen};
 
 /// The core with its sockets.
@@ -40,21 +38,14 @@ pub(super) struct Worker {
     pub(super) core: Core,
     pub(super) sockets: Sockets,
     sent: SentDatagrams,
-    pub(super) name_lookups: NameLookups,
+    lookups: mpsc::Sender<NextHop>,
     pub(super) rtpengine: rtpengine::NgClient,
-    out: Vec<Output>,
+    pub(super) out: Vec<Output>,
     failed: VecDeque<Attempt>,
     pub(super) clock: Rc<Clock>,
     pub(super) drain: Option<Drain>,
     pub(super) drained: Rc<Notify>,
     ready: Arc<Ready>,
-}
-
-/// What a message waits for.
-enum Wait {
-    Name(NextHop),
-    Relay(RelayRequest),
-    Behind(CallKey),
 }
 
 /// How a worker ends.
@@ -82,27 +73,11 @@ impl Worker {
         recorder: Recorder,
         config: Arc<Config>,
         ready: Arc<Ready>,
-        name_lookups: NameLookups,
+        lookups: mpsc::Sender<NextHop>,
     ) -> Self {
         let (streams, sockets, sent, rtpengine, failed, clock, drained) = Default::default();
         let (me, out, drain) = (Weak::clone(me), Vec::with_capacity(32), None);
-        Self {
-            config,
-            recorder,
-            streams,
-            me,
-            core,
-            sockets,
-            sent,
-            name_lookups,
-            rtpengine,
-            out,
-            failed,
-            clock,
-            drain,
-            drained,
-            ready,
-        }
+        Self { config, recorder, streams, me, core, sockets, sent, lookups, rtpengine, out, failed, clock, drain, drained, ready }
     }
 
     /// A message came.
@@ -132,68 +107,70 @@ impl Worker {
 
     pub(super) fn feed(&mut self, now: Instant, input: Input<'_>, seen: Option<&Seen<'_>>) {
         self.core.handle(now, input, &mut self.out);
-        if let (Some(wait), Some(seen)) = (self.carry_out(now, seen), seen) {
-            self.keep(now, wait, seen);
+        self.follow(now, seen);
+    }
+
+    /// Carries out what the core said, and what follows from that.
+    pub(super) fn follow(&mut self, now: Instant, seen: Option<&Seen<'_>>) {
+        self.carry_out(now, seen);
+        while !self.out.is_empty() {
+            self.carry_out(now, None);
         }
         while let Some(attempt) = self.failed.pop_front() {
             self.core.handle(now, Input::Failed(attempt), &mut self.out);
             self.carry_out(now, None);
         }
         self.arm();
-        if self.drain == Some(Drain::Last)
-            && self.core.transactions() == 0
-            && self.name_lookups.is_empty()
-            && self.rtpengine.is_empty()
-        {
+        if self.drain == Some(Drain::Last) && self.core.transactions() == 0 {
             self.drained.notify_one();
         }
     }
 
-    /// Keeps a message until it is to be handed in again.
-    fn keep(&mut self, now: Instant, wait: Wait, seen: &Seen<'_>) {
-        match wait {
-            Wait::Name(next_hop) => {
-                let Err(next_hop) = self.name_lookups.keep(next_hop, seen) else { return };
-                // No room to wait: as if it had been asked for in vain.
-                let (servers, hold) = (Vec::new(), Duration::ZERO);
-                self.core.handle(now, Input::LookedUp { next_hop, servers, hold }, &mut self.out);
-                let Seen { arrival, bytes } = *seen;
-                self.core.handle(now, Input::Message { arrival, bytes }, &mut self.out);
-                if let Some(wait) = self.carry_out(now, Some(seen)) {
-                    self.keep(now, wait, seen);
-                }
-            }
-            Wait::Relay(anchor) => {
-                self.rtpengine.keep(anchor.exchange, seen);
-                self.rtpengine.ask(&self.me, &anchor);
-            }
-            Wait::Behind(call) => self.rtpengine.queue(call, seen),
+    /// Carries out what stands in `out`: what is about the message at hand, then what is about each message that was resumed.
+    fn carry_out(&mut self, now: Instant, seen: Option<&Seen<'_>>) {
+        let mut out = std::mem::take(&mut self.out);
+        let resumed = |out: &[Output]| out.iter().position(|output| matches!(output, Output::Resumed { .. }));
+        let mut rest = resumed(&out).map(|at| out.split_off(at)).unwrap_or_default();
+        self.perform(now, &mut out, seen);
+        while !rest.is_empty() {
+            let Output::Resumed { arrival, bytes } = rest.remove(0) else { break };
+            let next = resumed(&rest).map(|at| rest.split_off(at)).unwrap_or_default();
+            self.perform(now, &mut rest, Some(&Seen { arrival, bytes: &bytes }));
+            rest = next;
         }
+        // What was said meanwhile, if anything, waits for its turn.
+        out.append(&mut self.out);
+        self.out = out;
     }
 
-    /// Returns what the message at hand waits for before it is handed in again, if it does.
-    fn carry_out(&mut self, now: Instant, seen: Option<&Seen<'_>>) -> Option<Wait> {
-        let mut wait = None;
-        let mut out = std::mem::take(&mut self.out);
+    fn perform(&mut self, now: Instant, out: &mut Vec<Output>, seen: Option<&Seen<'_>>) {
         if out.iter().any(|output| matches!(output, Output::Note(Note::Verdict { .. }))) {
             if seen.is_some() {
                 self.recorder.handles().decided(now.elapsed());
             }
-            self.recorder.decided(&out, seen, now);
+            self.recorder.decided(out, seen, now);
         }
         for output in out.drain(..) {
             match output {
                 Output::Send(send) => self.send(now, send),
                 Output::Close(id) => self.streams.close(id),
                 Output::Note(note) => self.recorder.note(&note, seen, now),
-                Output::LookUp(next_hop) => wait = Some(Wait::Name(next_hop)),
-                Output::Relay(anchor) if anchor.exchange.call.is_some() => wait = Some(Wait::Relay(anchor)),
-                Output::Relay(anchor) => self.rtpengine.ask(&self.me, &anchor),
-                Output::Behind(call) => wait = Some(Wait::Behind(call)),
+                Output::LookUp(next_hop) => self.look_up(now, next_hop),
+                Output::Relay(request) => self.rtpengine.ask(&self.me, &request),
+                // Told apart by `carry_out`.
+                Output::Resumed { .. } => {}
             }
         }
-        self.out = out;
-        wait
+    }
+
+    /// Asks the thread beside this one for a name. If that has ended, the name has no servers.
+    fn look_up(&mut self, now: Instant, next_hop: NextHop) {
+        if let Err(error) = self.lookups.try_send(next_hop) {
+            let next_hop = match error {
+                TrySendError::Full(next_hop) | TrySendError::Closed(next_hop) => next_hop,
+            };
+            self.core.handle(now, Input::LookedUp { next_hop, servers: Vec::new(), hold: Duration::ZERO }, &mut self.out);
+        }
     }
 
     fn send(&mut self, now: Instant, send: Send) {
@@ -213,8 +190,8 @@ impl Worker {
             }
             (transport @ (Transport::Tcp | Transport::Tls), Destination::Fenced(fenced)) => {
                 let region = self.config.listener(send.listener).region;
-                let connection = self.streams.towards(region, transport, fenced.addr(), send.server.as_ref());
-                let server = send.server.clone();
+                let connection = self.streams.towards(region, transport, fenced.addr(), send.tls_name.as_ref());
+                let server = send.tls_name.clone();
                 match connection.or_else(|| super::stream::connect(self, send.listener, fenced, server)) {
                     Some(connection) => self.write(now, &connection, send),
                     None => self.lost(now, send.listener, Loss::Connect, fenced.addr(), send.attempt),
@@ -305,38 +282,6 @@ impl Worker {
         self.ready.set(Latch::Names, self.core.all_known());
     }
 
-    /// A name was asked for: what waits for it goes on, in the order in which it came.
-    pub(super) fn answer(&mut self, now: Instant, next_hop: NextHop, servers: Vec<Server>, hold: Duration) {
-        let waited = self.name_lookups.release(&next_hop);
-        self.feed(now, Input::LookedUp { next_hop, servers, hold }, None);
-        for Kept { arrival, bytes } in waited {
-            self.name_lookups.done();
-            let bytes = &*bytes;
-            self.feed(now, Input::Message { arrival, bytes }, Some(&Seen { arrival, bytes }));
-        }
-    }
-
-    /// No more waiting: what waits for a name is told that there is no server, what waits for a relay that none answers.
-    pub(super) fn end_waiting(&mut self, now: Instant) {
-        for next_hop in self.name_lookups.names() {
-            self.answer(now, next_hop, Vec::new(), Duration::ZERO);
-        }
-        while let Some(exchange) = self.rtpengine.any() {
-            self.anchored(now, exchange, Err(Unanswered::Unasked));
-        }
-    }
-
-    /// A relay was asked: what waits for its answer goes on, and whatever waits behind that, in order.
-    pub(super) fn anchored(&mut self, now: Instant, exchange: RelayRequestId, reply: Result<RelayReply, Unanswered>) {
-        let waited = self.rtpengine.release(&exchange);
-        self.feed(now, Input::Relayed { exchange, reply }, None);
-        for Kept { arrival, bytes } in waited {
-            self.rtpengine.done();
-            let bytes = &*bytes;
-            self.feed(now, Input::Message { arrival, bytes }, Some(&Seen { arrival, bytes }));
-        }
-    }
-
     /// How the targets stand.
     pub(super) fn status(&self, now: Instant) -> Standing {
         Standing { config: Arc::clone(&self.config), targets: self.core.status(now) }
@@ -353,6 +298,6 @@ impl Worker {
 
     /// Whether it hands its sockets over, and nobody waits any more for what only it can say.
     pub(super) fn may_hand_over(&self) -> bool {
-        self.drain == Some(Drain::HandOver) && self.name_lookups.is_empty() && self.rtpengine.is_empty() && self.core.is_settled()
+        self.drain == Some(Drain::HandOver) && self.core.is_settled()
     }
 }

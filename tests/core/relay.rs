@@ -339,7 +339,7 @@ fn messages_of_a_call_keep_their_order_and_others_do_not_wait() {
     assert_eq!(site.from("198.51.100.9:5060", &request("OPTIONS", "sip:eu.sip.example.com", "x")).len(), 1);
     assert_eq!(site.questions.len(), 1, "one question");
     let anchor = site.questions[0].clone();
-    let sent = site.anchored(anchor.exchange, answering_relay(&anchor));
+    let sent = site.relayed(anchor.exchange, answering_relay(&anchor));
     let lines: Vec<_> = lines(&sent).iter().map(|line| line.split(" sip:").next().unwrap().to_owned()).collect();
     assert_eq!(
         lines,
@@ -347,13 +347,13 @@ fn messages_of_a_call_keep_their_order_and_others_do_not_wait() {
         "the INVITE once, then the CANCEL"
     );
     // The same answer again moves nothing.
-    assert!(site.anchored(anchor.exchange, answering_relay(&anchor)).is_empty());
+    assert!(site.relayed(anchor.exchange, answering_relay(&anchor)).is_empty());
     // What the callee says waits in its turn, and what follows it.
     let seen = &sent[1];
     assert!(site.from(SERVER, &answer(seen, 183, HOME)).iter().all(|sent| sent.line().starts_with("CANCEL")));
     assert!(site.from(SERVER, &without_body(&respond(seen, 487, "u", ""))).is_empty());
     let anchor = site.questions.last().unwrap().clone();
-    let sent = site.anchored(anchor.exchange, answering_relay(&anchor));
+    let sent = site.relayed(anchor.exchange, answering_relay(&anchor));
     let codes: Vec<_> = sent.iter().map(|sent| sent.line().split(' ').nth(1).unwrap().to_owned()).collect();
     assert_eq!(codes.iter().filter(|code| code.parse::<u16>().is_ok()).collect::<Vec<_>>(), ["183", "487"], "{sent:?}");
 }
@@ -643,10 +643,9 @@ fn what_waits_is_bounded_and_survives_a_drain() {
     let waiting = site.questions.clone();
     let mut sent = Vec::new();
     for anchor in &waiting {
-        sent.extend(site.anchored(anchor.exchange, answering_relay(anchor)));
+        sent.extend(site.relayed(anchor.exchange, answering_relay(anchor)));
     }
     assert_eq!(sent.iter().filter(|sent| is_relayed_invite(sent)).count(), 512, "what came before the drain goes on");
-    assert!(site.kept.is_empty());
     let arrived = |outcome: fn(&Outcome) -> bool| {
         site.notes.iter().filter(|note| matches!(note, Note::Arrived { outcome: it, .. } if outcome(it))).count()
     };
@@ -702,9 +701,9 @@ fn a_reload_leaves_calls_their_relay_or_goes_on_without() {
     let anchor = site.questions[0].clone();
     let keep = if anchor.relay.addr() == FIRST.parse().unwrap() { OTHER } else { FIRST };
     reload(&mut site, &CONFIG.replace("[\"udp:10.1.0.8:2223\", \"udp:10.1.0.9:2223\"]", &format!("[\"udp:{keep}\"]")));
-    assert!(site.anchored(anchor.exchange, answering_relay(&anchor)).is_empty());
+    assert!(site.relayed(anchor.exchange, answering_relay(&anchor)).is_empty());
     assert_eq!(site.questions[1].relay.addr(), keep.parse().unwrap(), "the other is asked");
     let anchor = site.questions[1].clone();
-    let sent = site.anchored(anchor.exchange, answering_relay(&anchor));
+    let sent = site.relayed(anchor.exchange, answering_relay(&anchor));
     assert!(is_relayed_invite(&sent[1]));
 }

@@ -86,7 +86,7 @@ fn the_name_that_was_asked_for_goes_with_everything_that_is_sent_there() {
         ("10.1.0.8:5061", Transport::Tls, None),
         ("10.1.0.6:5060", Transport::Udp, None),
     ] {
-        assert_eq!((sent.to.to_string().as_str(), sent.transport, sent.server.as_deref()), (to, transport, server));
+        assert_eq!((sent.to.to_string().as_str(), sent.transport, sent.tls_name.as_deref()), (to, transport, server));
         let via = format!("SIP/2.0/{} ", transport.via());
         assert!(sent.header("Via").unwrap().starts_with(&via), "{}", sent.text());
         sent = site.input(Input::Failed(sent.attempt.unwrap())).remove(0);
@@ -95,14 +95,14 @@ fn the_name_that_was_asked_for_goes_with_everything_that_is_sent_there() {
     site.pass(std::time::Duration::from_secs(120));
     let text = invite(HOST, "10.1.0.20", "m");
     let sent = site.from(TRUNK, &text).remove(1);
-    assert_eq!(sent.server, first.server, "it is up again");
+    assert_eq!(sent.tls_name, first.tls_name, "it is up again");
     site.from("10.1.0.7:5061", &respond(&sent, 180, "u", ""));
     let cancel = text.replace("INVITE", "CANCEL");
     let cancel = site.from(TRUNK, &cancel).into_iter().find(|sent| sent.line().starts_with("CANCEL")).unwrap();
     let ack = site.from("10.1.0.7:5061", &respond(&sent, 487, "u", "")).remove(0);
     assert!(ack.line().starts_with("ACK"));
     for sent in [cancel, ack] {
-        assert_eq!((sent.transport, sent.server.as_deref()), (Transport::Tls, Some("pbx.example.net")), "{}", sent.line());
+        assert_eq!((sent.transport, sent.tls_name.as_deref()), (Transport::Tls, Some("pbx.example.net")), "{}", sent.line());
     }
 }
 
@@ -135,7 +135,7 @@ fn sips_goes_out_as_sips() {
         let text = request("MESSAGE", &format!("{scheme}:1@safe.acme.eu.sip.example.com"), id);
         let sent = over(&mut site, SERVER, Shown::default(), &text).remove(0);
         assert_eq!(sent.line(), format!("MESSAGE {scheme}:1@pstn.example.net SIP/2.0"));
-        assert_eq!((sent.transport, sent.server.as_deref()), (Transport::Tls, Some("pstn.example.net")));
+        assert_eq!((sent.transport, sent.tls_name.as_deref()), (Transport::Tls, Some("pstn.example.net")));
     }
 }
 
@@ -160,7 +160,7 @@ fn a_contact_over_tls_is_looked_up_and_verified_by_its_own_name() {
         // What is to stay secret may not have come without: from a server over UDP it has.
         let sent =
             if uri.starts_with("sips") { over(&mut site, SERVER, Shown::default(), &text) } else { site.from(SERVER, &text) };
-        assert_eq!((sent[0].transport, sent[0].server.as_deref()), (Transport::Tls, Some(host)), "{uri}: {}", sent[0].text());
+        assert_eq!((sent[0].transport, sent[0].tls_name.as_deref()), (Transport::Tls, Some(host)), "{uri}: {}", sent[0].text());
         let transport = (!secure).then_some(Transport::Tls);
         let hop = NextHop { host: host.to_owned(), port: None, transport, secure };
         assert!(site.asked.contains(&hop), "{:?}", site.asked);

@@ -1,6 +1,6 @@
 //! A core with a configuration, a clock that only the test moves, and eyes on everything that leaves.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use ringfence::config::{Config, ListenerId, NextHop, Transport, parse};
 use ringfence::core::io::{
-    Arrival, Attempt, CallKey, ConnectionId, Destination, Input, Note, Outcome, Output, RelayReply, RelayRequest, RelayRequestId,
+    Arrival, Attempt, ConnectionId, Destination, Input, Note, Outcome, Output, RelayReply, RelayRequest, RelayRequestId,
     Unanswered,
 };
 use ringfence::core::{Change, Core};
@@ -99,7 +99,7 @@ pub(crate) struct Sent {
     pub(crate) connection: Option<ConnectionId>,
     pub(crate) attempt: Option<Attempt>,
     /// The name that a server must prove.
-    pub(crate) server: Option<String>,
+    pub(crate) tls_name: Option<String>,
     pub(crate) bytes: Vec<u8>,
 }
 
@@ -161,20 +161,17 @@ pub(crate) struct Site {
     pub(crate) mute: bool,
     /// What was asked for.
     pub(crate) asked: Vec<NextHop>,
-    /// What relays are asked, and what they say to it; `None`: nothing yet, [`Site::anchored`] will.
+    /// What relays are asked, and what they say to it; `None`: nothing yet, [`Site::relayed`] will.
     pub(crate) relay: Option<Relay>,
     /// What they were asked.
     pub(crate) questions: Vec<RelayRequest>,
-    /// Messages that wait for relays, each call's in order, the first for this answer.
-    pub(crate) kept: HashMap<CallKey, Kept>,
+    /// Messages that have waited and were handled.
+    pub(crate) resumed: usize,
     out: Vec<Output>,
 }
 
 /// A relay: what it says to a question.
 pub(crate) type Relay = Box<dyn FnMut(&RelayRequest) -> Result<RelayReply, Unanswered>>;
-
-/// What is waited for, and the messages that wait.
-type Kept = (RelayRequestId, VecDeque<(Arrival, Vec<u8>)>);
 
 impl Site {
     pub(crate) fn new(text: &str) -> Self {
@@ -185,8 +182,8 @@ impl Site {
         }
         let start = Instant::now();
         let core = Core::new(Arc::clone(&config), Arc::new(targets), [7; 16], 0, start);
-        let (notes, log, zone, mute, asked, questions, kept, out) = Default::default();
-        Self { core, config, start, now: start, notes, log, zone, mute, asked, relay: None, questions, kept, out }
+        let (notes, log, zone, mute, asked, questions, resumed, out) = Default::default();
+        Self { core, config, start, now: start, notes, log, zone, mute, asked, relay: None, questions, resumed, out }
     }
 
     pub(crate) fn usual() -> Self {
@@ -209,7 +206,8 @@ impl Site {
         let mut change = Change::between(&self.config, Arc::clone(&config), [7; 16]);
         change.aim(Arc::new(targets));
         self.config = config;
-        self.input(Input::Config(&mut change))
+        self.core.reconfigure(self.now, &mut change, &mut self.out);
+        self.follow()
     }
 
     /// The listener of an address.
@@ -219,26 +217,16 @@ impl Site {
         ListenerId(u16::try_from(at.unwrap_or_else(|| panic!("no listener {addr}"))).unwrap())
     }
 
-    /// Hands in any input and returns what left. A message whose next hop is to be asked for is handed in again with the answer.
+    /// Hands in any input and returns what left. Names are looked up in the zone, relays say what they say.
     pub(crate) fn input(&mut self, input: Input<'_>) -> Vec<Sent> {
-        let again = if let Input::Message { arrival, bytes } = input { Some((arrival, bytes)) } else { None };
         self.core.handle(self.now, input, &mut self.out);
-        if let [Output::LookUp(next_hop)] = &self.out[..] {
-            let next_hop = next_hop.clone();
-            self.out.clear();
-            self.asked.push(next_hop.clone());
-            if self.mute {
-                return Vec::new();
-            }
-            let (arrival, bytes) = again.expect("only a message asks");
-            let servers = self.zone.get(next_hop.host.as_str()).cloned().unwrap_or_default();
-            let left = self.input(Input::LookedUp { next_hop, servers, hold: Duration::from_secs(30) });
-            assert!(left.is_empty(), "an answer alone does nothing: {left:?}");
-            self.core.handle(self.now, Input::Message { arrival, bytes }, &mut self.out);
-        }
-        let alone = self.out.len() == 1;
-        let (mut sent, mut said) = (Vec::new(), Vec::new());
-        for output in self.out.drain(..) {
+        self.follow()
+    }
+
+    /// What left, and what follows from what was asked.
+    fn follow(&mut self) -> Vec<Sent> {
+        let (mut sent, mut next) = (Vec::new(), Vec::new());
+        for output in std::mem::take(&mut self.out) {
             match output {
                 Output::Send(send) => {
                     let (to, connection) = match send.to {
@@ -247,46 +235,36 @@ impl Site {
                     };
                     let at = self.now.duration_since(self.start);
                     let bytes = send.bytes.to_vec();
-                    let server = send.server.as_deref().map(str::to_owned);
-                    sent.push(Sent { at, to, transport: send.transport, connection, attempt: send.attempt, server, bytes });
+                    let tls_name = send.tls_name.as_deref().map(str::to_owned);
+                    sent.push(Sent { at, to, transport: send.transport, connection, attempt: send.attempt, tls_name, bytes });
                 }
                 Output::Note(note) => self.notes.push(note),
                 Output::Close(_) => {}
-                Output::LookUp(next_hop) => panic!("asked for {next_hop:?} twice, or said more"),
-                Output::Relay(anchor) => {
-                    if let Some(call) = anchor.exchange.call {
-                        assert!(alone, "nothing else is said of a message that waits");
-                        let (arrival, bytes) = again.expect("only a message waits");
-                        let before = self.kept.insert(call, (anchor.exchange, [(arrival, bytes.to_vec())].into()));
-                        assert!(before.is_none(), "one message of a call waits at a time");
+                Output::LookUp(next_hop) => {
+                    self.asked.push(next_hop.clone());
+                    if !self.mute {
+                        let servers = self.zone.get(next_hop.host.as_str()).cloned().unwrap_or_default();
+                        next.push(Input::LookedUp { next_hop, servers, hold: Duration::from_secs(30) });
                     }
-                    said.extend(self.relay.as_mut().map(|relay| (anchor.exchange, relay(&anchor))));
-                    self.questions.push(anchor);
                 }
-                Output::Behind(call) => {
-                    assert!(alone, "nothing else is said of a message that waits");
-                    let (arrival, bytes) = again.expect("only a message waits");
-                    let (_, queue) = self.kept.get_mut(&call).expect("something to wait behind");
-                    queue.push_back((arrival, bytes.to_vec()));
+                Output::Relay(request) => {
+                    let reply = self.relay.as_mut().map(|relay| relay(&request));
+                    next.extend(reply.map(|reply| Input::Relayed { exchange: request.exchange, reply }));
+                    self.questions.push(request);
                 }
+                Output::Resumed { .. } => self.resumed += 1,
             }
         }
         self.log.extend(sent.iter().cloned());
-        for (exchange, reply) in said {
-            sent.extend(self.anchored(exchange, reply));
+        for input in next {
+            sent.extend(self.input(input));
         }
         sent
     }
 
     /// A relay says something: what waits for it goes on, and what waits behind that.
-    pub(crate) fn anchored(&mut self, exchange: RelayRequestId, reply: Result<RelayReply, Unanswered>) -> Vec<Sent> {
-        let waits = exchange.call.is_some_and(|call| self.kept.get(&call).is_some_and(|(waits, _)| *waits == exchange));
-        let kept = exchange.call.filter(|_| waits).and_then(|call| self.kept.remove(&call));
-        let mut sent = self.input(Input::Relayed { exchange, reply });
-        for (arrival, bytes) in kept.into_iter().flat_map(|(_, queue)| queue) {
-            sent.extend(self.input(Input::Message { arrival, bytes: &bytes }));
-        }
-        sent
+    pub(crate) fn relayed(&mut self, exchange: RelayRequestId, reply: Result<RelayReply, Unanswered>) -> Vec<Sent> {
+        self.input(Input::Relayed { exchange, reply })
     }
 
     /// A datagram to the usual listener of region eu.

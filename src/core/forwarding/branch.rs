@@ -11,10 +11,8 @@ const COOKIE: &[u8] = b"z9hG4bK";
 const LENGTH: usize = 7 + 1 + 8 + 16 + 8;
 /// The slot of a branch without a transaction: a 2xx ACK, which is forwarded statelessly.
 pub(crate) const NO_SLOT: u32 = u32::MAX;
-/// The slot of a probe's branch.
-pub(crate) const PROBE_SLOT: u32 = u32::MAX - 1;
-/// The slot of a BYE of our own. No transaction has this place or one above it.
-pub(crate) const BYE_SLOT: u32 = u32::MAX - 2;
+/// The slot of a request of our own. No transaction has this slot or one above it.
+pub(crate) const OWN_SLOT: u32 = u32::MAX - 1;
 
 /// A branch that we made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -62,24 +62,6 @@ impl LocalNames {
     }
 }
 
-/// The listener to leave by: the preferred one if it fits, else the region's first that does; one that is leaving if there is no
-/// other.
-pub(crate) fn leave_by(
-    config: &Config,
-    region: RegionId,
-    preferred: ListenerId,
-    transport: Transport,
-    to: SocketAddr,
-) -> Option<ListenerId> {
-    let fits = |&id: &ListenerId| {
-        let listener = config.listener(id);
-        listener.transport == transport && listener.addr.is_ipv4() == to.is_ipv4()
-    };
-    let stays = |id: &ListenerId| !config.listener(*id).leaving;
-    let mut fitting = std::iter::once(preferred).chain(config.region(region).listeners.iter().copied()).filter(fits);
-    fitting.clone().find(stays).or_else(|| fitting.next())
-}
-
 /// Who is called what in one attempt.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct OwnRows<'a> {
@@ -97,7 +79,7 @@ pub(crate) struct OwnRows<'a> {
 impl OwnRows<'_> {
     /// Our Via, and our Record-Route if there is a token: one value, or two where the sides differ in transport or family (RFC 5658,
     /// RFC 6157 3.1.1); the upper one faces the next hop.
-    pub(crate) fn head(&self, branch: Branch, token: Option<&Token>, out: &mut Vec<u8>) {
+    pub(crate) fn write(&self, branch: Branch, token: Option<&Token>, out: &mut Vec<u8>) {
         let leaves = self.config.listener(self.leaves);
         out.extend_from_slice(b"Via: SIP/2.0/");
         out.extend_from_slice(leaves.transport.via().as_bytes());

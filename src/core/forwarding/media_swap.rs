@@ -5,7 +5,6 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use crate::core::rules::media::Ruling;
 use crate::reason::Reason;
 
 /// What goes on instead of what was said.
@@ -16,24 +15,13 @@ pub(crate) enum MediaSwap {
     Not,
     /// Through this relay, with this description in that place.
     At(SocketAddr, Range<usize>, Bytes),
-    /// It would go nowhere, but its project only watches.
+    /// It would go nowhere, but its project is in shadow mode.
     Shadow(Reason),
-    /// It goes nowhere. The failing field and its value, for a person.
-    Denied(Reason, String),
 }
 
 impl MediaSwap {
-    /// What would have refused it, did its project not only watch.
+    /// What would have refused the message, if its project were not in shadow mode.
     pub(crate) fn shadow(&self) -> Option<Reason> {
         if let Self::Shadow(reason) = self { Some(*reason) } else { None }
-    }
-
-    /// The same as a ruling on the media.
-    pub(crate) fn ruling(&self) -> Ruling {
-        match self {
-            Self::Not | Self::At(..) => Ruling::Pass,
-            Self::Shadow(reason) => Ruling::Shadow(*reason),
-            Self::Denied(reason, detail) => Ruling::Foreign(*reason, detail.clone()),
-        }
     }
 }

@@ -1,50 +1,34 @@
 //! Leading media through a relay: which message is an offer, which an answer, which relay takes it, and what then goes on instead.
 //!
-//! No dialog is remembered: the request's method, or what the open transaction knows of its request, tells. What has a session
-//! description waits here for a relay's answer; what the relay gives back is judged in [`crate::core::media_relay::pool`]. Nothing is sent.
-
-pub(crate) mod pool;
+//! No dialog is remembered: the request's method, or what the open transaction knows of its request, tells. A message with a session
+//! description waits for a relay's answer; what the relay gives back is judged in [`pool`]. Nothing is sent here.
 
 use std::net::SocketAddr;
 
-use crate::config::{Media, Mode, NextHop, ProjectId, RegionId, TrunkId};
-use crate::core::context::Context;
-use crate::core::forwarding::branch::Branch;
+use crate::config::{Media, Mode, ProjectId, RegionId, TrunkId};
 use crate::core::forwarding::media_swap::MediaSwap;
-use crate::core::io::{CallKey, DropCause, Note, Outcome, Output, RelayBody, RelayRequest, RelayRequestId, RelayVerb};
-use crate::core::media_relay::pool::{Choice, Done};
-use crate::core::memory::name_cache::UnknownName;
+use crate::core::io::{CallKey, RelayBody, RelayRequest, RelayRequestId, RelayVerb};
+use crate::core::relay_request::{RelayAnswer, RelayList};
 use crate::core::rules::case::Case;
-use crate::core::rules::media::{Part, Ruling};
+use crate::core::rules::refusal::Refusal;
 use crate::core::rules::sides::Speaker;
-use crate::core::rules::trace::Trace;
-use crate::core::transaction::{CallRelay, Transaction};
+use crate::core::rules::trace::{Test, Trace};
+use crate::core::stop::{Pending, Stop};
+use crate::core::transaction::forwarded::{CallFacts, CallRelay};
+use crate::core::view::View;
 use crate::fence::Fence;
 use crate::reason::Reason;
 use crate::sip::request::cseq;
 use crate::sip::response::is_reliable;
-use crate::sip::{Message, Method, Name, Response, body, list};
+use crate::sip::{Message, Method, Name, Response, body};
 
-/// What is said of a message that waits.
-#[derive(Debug)]
-pub(crate) enum Pending {
-    /// For a name.
-    Name(NextHop),
-    /// For a relay.
-    Relay(Box<RelayRequest>),
-    /// Behind an earlier message of its call.
-    Behind(CallKey),
-}
+mod answers;
+pub(crate) mod pool;
+pub(crate) mod release;
 
-impl From<UnknownName> for Pending {
-    fn from(UnknownName(next_hop): UnknownName) -> Self {
-        Self::Name(next_hop)
-    }
-}
-
-/// What a session description is to the relay, with the tags of whoever made the offer and of the other side.
+/// What a session description is to the relay, with the tags of the party that made the offer and of the other one.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum OfferAnswer<'a> {
+enum OfferAnswer<'a> {
     Offer(&'a [u8], Option<&'a [u8]>),
     Answer(&'a [u8], &'a [u8]),
     /// Nothing that a relay could take.
@@ -53,125 +37,96 @@ pub(crate) enum OfferAnswer<'a> {
 
 /// Which relays may take it.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Candidates {
+enum Candidates {
     /// All that are up, this one first.
     First(Option<SocketAddr>),
     /// The one that has the offer.
     Only(SocketAddr),
 }
 
-/// Something that is said in a call whose media goes through a relay.
-pub(crate) struct RelayLeg<'a, 'm> {
-    pub(crate) called: RegionId,
-    pub(crate) project: Option<ProjectId>,
-    pub(crate) trunk: Option<TrunkId>,
-    pub(crate) call_id: &'a [u8],
-    pub(crate) cseq: u32,
-    pub(crate) sense: OfferAnswer<'a>,
-    pub(crate) among: Candidates,
-    pub(crate) message: &'a Message<'m>,
+/// One message of a call whose media goes through a relay.
+struct RelayLeg<'a, 'm> {
+    called: RegionId,
+    project: Option<ProjectId>,
+    trunk: Option<TrunkId>,
+    call_id: &'a [u8],
+    cseq: u32,
+    op: OfferAnswer<'a>,
+    candidates: Candidates,
+    message: &'a Message<'m>,
+    /// What a relay said, if the message has waited for one.
+    answer: Option<&'a RelayAnswer>,
+    trace: &'a Trace,
 }
 
-/// What a request means for the relay of its call.
-#[derive(Debug)]
-pub(crate) enum Relayed {
-    /// The relay that its answer goes through, and what of the request changes.
-    Fast(Option<CallRelay>, MediaSwap),
-    /// It goes nowhere. The failing field and its value, for a person.
-    Denied(Reason, String),
-}
-
-impl Context<'_> {
-    /// Whether a message waits behind an earlier one of its call, or, where there is no room, goes nowhere.
-    pub(crate) fn waits(&mut self, message: &Message<'_>) -> Option<Result<Outcome, Pending>> {
-        let call_id = message.first(Name::CallId).map(|header| message.value(header)).unwrap_or_default();
-        let call = self.relays.holds(self.keys, call_id)?;
-        Some(if self.relays.queue(call) { Err(Pending::Behind(call)) } else { Ok(Outcome::Dropped(DropCause::Behind)) })
-    }
-
+impl View<'_> {
     /// Whether a project's media goes through relays.
-    pub(crate) fn anchors(&self, project: Option<ProjectId>) -> bool {
+    fn relays_media(&self, project: Option<ProjectId>) -> bool {
         project.is_some_and(|project| self.config.project(project).media == Media::Relay)
     }
 
-    /// A request that may pass: swap if it says something of media, and with a relay for whatever will be answered. `relay`: the
-    /// one that its dialog has.
+    /// A request that may pass: its offer goes through a relay if it has one, and there is a relay for what will be answered.
+    /// `relay`: the one that its dialog has.
     pub(crate) fn relay_offer(
-        &mut self,
+        &self,
         case: &Case<'_, '_>,
         (project, trunk): (ProjectId, TrunkId),
         relay: Option<SocketAddr>,
-    ) -> Result<Relayed, Pending> {
+    ) -> Result<(Option<CallRelay>, MediaSwap), Stop> {
         let request = case.request;
         let of_dialog = relay.map(|relay| CallRelay { relay, offered: false, counted: true, released: false });
-        if !self.anchors(Some(project)) {
+        if !self.relays_media(Some(project)) {
             // The project has changed since the call began: what the relay still has ends with the call.
-            return Ok(Relayed::Fast(of_dialog.filter(|_| request.method == Method::Bye), MediaSwap::Not));
+            return Ok((of_dialog.filter(|_| request.method == Method::Bye), MediaSwap::Not));
         }
-        let inside = request.to_tag.is_some();
+        let in_dialog = request.to_tag.is_some();
         let offers =
-            matches!(request.method, Method::Invite) || inside && matches!(request.method, Method::Prack | Method::Update);
-        let sense = if offers { OfferAnswer::Offer(request.from_tag, request.to_tag) } else { OfferAnswer::Neither };
-        let speech = RelayLeg {
+            matches!(request.method, Method::Invite) || in_dialog && matches!(request.method, Method::Prack | Method::Update);
+        let op = if offers { OfferAnswer::Offer(request.from_tag, request.to_tag) } else { OfferAnswer::Neither };
+        let leg = RelayLeg {
             called: case.region(),
             project: Some(project),
             trunk: Some(trunk),
             call_id: request.call_id,
             cseq: request.cseq,
-            sense,
-            among: Candidates::First(relay),
+            op,
+            candidates: Candidates::First(relay),
             message: case.message,
+            answer: case.relay_answer,
+            trace: case.trace,
         };
-        match self.anchor(&speech)? {
-            MediaSwap::Denied(reason, detail) => Ok(Relayed::Denied(reason, detail)),
+        match self.swap(&leg)? {
             swap @ MediaSwap::At(relay, ..) => {
-                Ok(Relayed::Fast(Some(CallRelay { relay, offered: true, counted: true, released: false }), swap))
+                Ok((Some(CallRelay { relay, offered: true, counted: true, released: false }), swap))
             }
-            // What answers this is as little to be swap.
-            swap @ MediaSwap::Shadow(_) => Ok(Relayed::Fast(None, swap)),
+            // What answers this goes through no relay either.
+            swap @ MediaSwap::Shadow(_) => Ok((None, swap)),
             // The offer is still to come, with the answer to this.
-            MediaSwap::Not if request.method == Method::Invite => match self.relays(&speech).first() {
+            MediaSwap::Not if request.method == Method::Invite => match self.candidates(&leg).first() {
                 Some(&relay) => {
-                    let call_relay = CallRelay { relay, offered: false, counted: inside, released: false };
-                    Ok(Relayed::Fast(Some(call_relay), MediaSwap::Not))
+                    let call_relay = CallRelay { relay, offered: false, counted: in_dialog, released: false };
+                    Ok((Some(call_relay), MediaSwap::Not))
                 }
-                None => Ok(Relayed::Denied(Reason::TargetsDown, self.nobody(case.region()))),
+                None => Err(self.no_relay(&leg).into()),
             },
-            MediaSwap::Not => Ok(Relayed::Fast(of_dialog, MediaSwap::Not)),
+            MediaSwap::Not => Ok((of_dialog, MediaSwap::Not)),
         }
     }
 
-    /// A response, before anything follows from it.
+    /// An answer that may pass and goes on: through the relay that has its offer.
     pub(crate) fn relay_answer(
-        &mut self,
-        branch: Branch,
-        transaction: &mut Transaction,
+        &self,
+        call: &CallFacts,
         message: &Message<'_>,
         response: &Response<'_>,
-    ) -> Result<MediaSwap, Pending> {
-        let Some(call_relay) = transaction.call_relay else { return Ok(MediaSwap::Not) };
-        let (code, invite) = (response.code, transaction.is_invite());
-        let goes_on = transaction.server.is_open() || invite && (200..=299).contains(&code);
-        let present = transaction.client.nonce == branch.nonce;
-        // What is not relayed anyway.
-        if response.method != transaction.method
-            || code <= 100
-            || code < 200 && !(invite && present)
-            || !goes_on
-            || transaction.refused
-            || list::items(message, Name::Via).nth(1).is_none()
-        {
-            return Ok(MediaSwap::Not);
-        }
-        let Some(from) = transaction.by_nonce(branch.nonce).map(|client| client.target.addr().ip()) else {
-            return Ok(MediaSwap::Not);
-        };
-        let speaker = self.answerer(transaction, from);
-        let ruling = speaker.judge(self.config, message, transaction.method, Part::Answer, &Trace::closed(), &mut Vec::new());
-        let (Some((cseq, _)), Ruling::Pass | Ruling::Shadow(_)) = (cseq(message), ruling) else { return Ok(MediaSwap::Not) };
+        answer: Option<&RelayAnswer>,
+    ) -> Result<MediaSwap, Stop> {
+        let Some(call_relay) = call.call_relay else { return Ok(MediaSwap::Not) };
+        let Some((cseq, _)) = cseq(message) else { return Ok(MediaSwap::Not) };
+        let (code, invite) = (response.code, call.method == Method::Invite);
         let call_id = message.first(Name::CallId).map(|header| message.value(header)).unwrap_or_default();
-        let answers = invite || matches!(transaction.method, Method::Prack | Method::Update);
-        let sense = match response.to_tag {
+        let answers = invite || matches!(call.method, Method::Prack | Method::Update);
+        let op = match response.to_tag {
             Some(to) if answers && call_relay.offered && code < 300 => OfferAnswer::Answer(response.from_tag, to),
             // RFC 3262 5: whether a PRACK brings the answer to this could not be known when it comes.
             Some(to) if invite && !call_relay.offered && code < 300 && !(code < 200 && is_reliable(message)) => {
@@ -179,129 +134,98 @@ impl Context<'_> {
             }
             _ => OfferAnswer::Neither,
         };
-        let among =
-            if call_relay.offered { Candidates::Only(call_relay.relay) } else { Candidates::First(Some(call_relay.relay)) };
-        let Transaction { region: called, project, trunk, .. } = *transaction;
-        let swap = self.anchor(&RelayLeg { called, project, trunk, call_id, cseq, sense, among, message })?;
-        if let MediaSwap::At(relay, ..) = swap {
-            if !call_relay.counted {
-                self.out.push(Output::Note(Note::MediaRelayed { region: called }));
-            }
-            transaction.call_relay = Some(CallRelay { relay, counted: true, ..call_relay });
-        }
-        Ok(swap)
+        let relay = call_relay.relay;
+        let candidates = if call_relay.offered { Candidates::Only(relay) } else { Candidates::First(Some(relay)) };
+        let &CallFacts { region: called, project, trunk, .. } = call;
+        let trace = &Trace::closed();
+        self.swap(&RelayLeg { called, project, trunk, call_id, cseq, op, candidates, message, answer, trace })
     }
 
     /// The ACK of a 2xx: if it says something of media, that is the answer.
-    pub(crate) fn relay_ack(
-        &mut self,
-        case: &Case<'_, '_>,
-        speaker: Speaker,
-        relay: Option<SocketAddr>,
-    ) -> Result<MediaSwap, Pending> {
+    pub(crate) fn relay_ack(&self, case: &Case<'_, '_>, speaker: Speaker, relay: Option<SocketAddr>) -> Result<MediaSwap, Stop> {
         let Speaker { called, project, trunk, .. } = speaker;
-        if !self.anchors(project) {
+        if !self.relays_media(project) {
             return Ok(MediaSwap::Not);
         }
         let request = case.request;
-        let sense = request.to_tag.map_or(OfferAnswer::Neither, |to| OfferAnswer::Answer(to, request.from_tag));
-        // Only the relay that has the offer takes it; should that not be the token's, the others are asked.
-        let among = Candidates::First(relay);
+        let op = request.to_tag.map_or(OfferAnswer::Neither, |to| OfferAnswer::Answer(to, request.from_tag));
+        // Only the relay that has the offer takes it; if that is not the token's, the others are asked.
+        let candidates = Candidates::First(relay);
         let (call_id, cseq, message) = (request.call_id, request.cseq, case.message);
-        self.anchor(&RelayLeg { called, project, trunk, call_id, cseq, sense, among, message })
+        let (answer, trace) = (case.relay_answer, case.trace);
+        self.swap(&RelayLeg { called, project, trunk, call_id, cseq, op, candidates, message, answer, trace })
     }
 
-    fn anchor(&mut self, speech: &RelayLeg<'_, '_>) -> Result<MediaSwap, Pending> {
-        let place = match body::only_description(speech.message) {
+    /// What goes on in place of a message's description.
+    fn swap(&self, leg: &RelayLeg<'_, '_>) -> Result<MediaSwap, Stop> {
+        let place = match body::only_description(leg.message) {
             Ok(None) => return Ok(MediaSwap::Not),
-            Ok(Some(place)) if !matches!(speech.sense, OfferAnswer::Neither) => place,
-            _ => return Ok(self.unfit(speech)),
+            Ok(Some(place)) => place,
+            Err(_) => return self.unfit(leg),
         };
-        let sdp = speech.message.slice(&place);
-        let (ask, from, to) = match speech.sense {
+        let (verb, from, to) = match leg.op {
             OfferAnswer::Offer(from, to) => (RelayVerb::Offer, from, to),
             OfferAnswer::Answer(from, to) => (RelayVerb::Answer, from, Some(to)),
-            OfferAnswer::Neither => return Ok(MediaSwap::Not),
+            OfferAnswer::Neither => return self.unfit(leg),
         };
-        let call_id = self.relay_name(speech.project, speech.trunk, speech.call_id);
-        let label = ask.label().as_bytes();
-        let parts = [label, &call_id, from, to.unwrap_or_default(), &speech.cseq.to_le_bytes(), sdp];
+        let sdp = leg.message.slice(&place);
+        let call_id = self.relay_name(leg.project, leg.trunk, leg.call_id);
+        let label = verb.label().as_bytes();
+        let parts = [label, &call_id, from, to.unwrap_or_default(), &leg.cseq.to_le_bytes(), sdp];
         let cookie = self.keys.exchange(&parts);
-        let tried = match self.relays.take_done(cookie) {
-            Some(Done { sdp: Some(sdp), relay, .. }) => return Ok(MediaSwap::At(relay, place, sdp)),
-            Some(done) => done.tried,
-            None => Choice::new(),
+        let tried = match leg.answer.filter(|answer| answer.cookie == cookie) {
+            Some(RelayAnswer { sdp: Some(sdp), relay, .. }) => return Ok(MediaSwap::At(*relay, place, sdp.clone())),
+            Some(answer) => answer.tried.clone(),
+            None => RelayList::new(),
         };
-        let networks = &self.config.region(speech.called).networks;
-        let mut candidates = self.relays(speech).into_iter().filter(|relay| !tried.contains(relay));
+        let networks = &self.config.region(leg.called).networks;
+        let mut candidates = self.candidates(leg).into_iter().filter(|relay| !tried.contains(relay));
         let next = candidates.find_map(|relay| Fence::of_region(networks).admit(relay).ok());
-        let Some(relay) = next else { return Ok(MediaSwap::Denied(Reason::TargetsDown, self.nobody(speech.called))) };
-        let call = CallKey(self.keys.waiting(speech.call_id));
-        if !self.relays.wait(call, cookie, tried) {
-            return Ok(MediaSwap::Denied(Reason::TargetsDown, "too many calls wait for media relays".to_owned()));
+        let Some(relay) = next else { return Err(self.no_relay(leg).into()) };
+        if !self.waiting.has_room_for_relay() {
+            let detail = "too many calls wait for media relays";
+            let row = leg.trace.fail(Test::Capacity, || (detail.to_owned(), "room to wait".to_owned()));
+            return Err(Refusal::new(row, Reason::TargetsDown, detail).of(leg.project, leg.trunk).of_media().into());
         }
         let (from_tag, to_tag, sdp) = (from.to_vec(), to.map(<[u8]>::to_vec), sdp.to_vec());
         let command = RelayBody::Session { call_id, from_tag, to_tag, sdp };
-        let exchange = RelayRequestId { call: Some(call), relay: relay.addr(), ask, cookie };
-        Err(Pending::Relay(Box::new(RelayRequest { relay, exchange, command })))
+        let call = Some(CallKey(self.keys.waiting(leg.call_id)));
+        let exchange = RelayRequestId { call, relay: relay.addr(), ask: verb, cookie };
+        Err(Stop::Waits(Pending::Relay(Box::new(RelayRequest { relay, exchange, command }), tried)))
     }
 
     /// A description that no relay can take the place of.
-    fn unfit(&self, speech: &RelayLeg<'_, '_>) -> MediaSwap {
-        let watches = speech.project.is_some_and(|project| self.config.project(project).mode == Mode::Shadow);
-        if watches {
-            return MediaSwap::Shadow(Reason::UnreadableMedia);
-        }
-        MediaSwap::Denied(Reason::UnreadableMedia, "SDP that cannot be led through a media relay here".to_owned())
-    }
-
-    fn relays(&self, speech: &RelayLeg<'_, '_>) -> Choice {
-        match speech.among {
-            Candidates::First(first) => self.relays.up(speech.called, self.keys.choice(speech.call_id), first),
-            Candidates::Only(relay) => Choice::from_iter([relay]),
+    fn unfit(&self, leg: &RelayLeg<'_, '_>) -> Result<MediaSwap, Stop> {
+        let watches = leg.project.is_some_and(|project| self.config.project(project).mode == Mode::Shadow);
+        let detail = "SDP that cannot be led through a media relay here";
+        let says =
+            || (detail.to_owned(), "media = \"relay\": one description in plain text, in an offer or an answer".to_owned());
+        match leg.trace.object(watches, Test::Media, says) {
+            Ok(()) => Ok(MediaSwap::Shadow(Reason::UnreadableMedia)),
+            Err(row) => Err(Refusal::new(row, Reason::UnreadableMedia, detail).of(leg.project, leg.trunk).of_media().into()),
         }
     }
 
-    /// Why there is no relay, for a person.
-    fn nobody(&self, region: RegionId) -> String {
-        let of = self.config.region(region);
+    fn candidates(&self, leg: &RelayLeg<'_, '_>) -> RelayList {
+        match leg.candidates {
+            Candidates::First(first) => self.relays.up(leg.called, self.keys.choice(leg.call_id), first),
+            Candidates::Only(relay) => RelayList::from_iter([relay]),
+        }
+    }
+
+    /// No relay takes the call.
+    fn no_relay(&self, leg: &RelayLeg<'_, '_>) -> Refusal {
+        let of = self.config.region(leg.called);
         let relays: Vec<String> = of.relays.iter().map(|addr| format!("udp:{addr}")).collect();
-        format!("no media relay of region {} takes the call: {}", of.name, relays.join(" "))
+        let detail = format!("no media relay of region {} takes the call: {}", of.name, relays.join(" "));
+        let row = leg.trace.fail(Test::Media, || (detail.clone(), "a media relay that is up and takes it".to_owned()));
+        Refusal::new(row, Reason::TargetsDown, detail).of(leg.project, leg.trunk).of_media()
     }
 
     /// What the relay knows a call by: no trunk can name another's.
-    fn relay_name(&self, project: Option<ProjectId>, trunk: Option<TrunkId>, call_id: &[u8]) -> Vec<u8> {
+    pub(crate) fn relay_name(&self, project: Option<ProjectId>, trunk: Option<TrunkId>, call_id: &[u8]) -> Vec<u8> {
         let project = project.map(|id| self.config.project(id).name.as_str()).unwrap_or_default();
         let trunk = trunk.map(|id| self.config.trunk(id).name.as_str()).unwrap_or_default();
         [project.as_bytes(), b"/", trunk.as_bytes(), b"/", call_id].concat()
-    }
-
-    /// A call is over: its relay is told, or, if that is down, whoever may have it now. Nothing depends on the answer: what a relay
-    /// hears nothing of any more it forgets by itself.
-    pub(crate) fn release(
-        &mut self,
-        called: RegionId,
-        (project, trunk): (Option<ProjectId>, Option<TrunkId>),
-        relay: SocketAddr,
-        call_id: &[u8],
-    ) {
-        let all = if self.relays.is_up(relay) { Choice::from_iter([relay]) } else { self.relays.up(called, 0, None) };
-        let networks = &self.config.region(called).networks;
-        for relay in all.into_iter().filter_map(|relay| Fence::of_region(networks).admit(relay).ok()) {
-            let call_id = self.relay_name(project, trunk, call_id);
-            // Each is a question of its own: the call may have begun anew since the last.
-            let cookie = self.keys.exchange(&[RelayVerb::Delete.label().as_bytes(), &call_id, &self.relays.next_number()]);
-            let exchange = RelayRequestId { call: None, relay: relay.addr(), ask: RelayVerb::Delete, cookie };
-            self.out.push(Output::Relay(RelayRequest { relay, exchange, command: RelayBody::Delete { call_id } }));
-        }
-    }
-
-    /// The same for a transaction's call, if it has a relay.
-    pub(crate) fn let_go(&mut self, transaction: &mut Transaction, message: &Message<'_>) {
-        let Some(call_relay) = transaction.call_relay.as_mut().filter(|call_relay| !call_relay.released) else { return };
-        call_relay.released = true;
-        let call_relay = *call_relay;
-        let call_id = message.first(Name::CallId).map(|header| message.value(header)).unwrap_or_default();
-        self.release(transaction.region, (transaction.project, transaction.trunk), call_relay.relay, call_id);
     }
 }

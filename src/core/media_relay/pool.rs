@@ -1,4 +1,4 @@
-//! The media relays of the served regions: which are there, which call waits for one, what one said.
+//! The media relays of the served regions: which are there, and how they stand.
 //!
 //! A relay that does not answer is down at once; pings find out when it is back. Here is only what is known: who is asked what is
 //! decided in [`crate::core::media_relay`], and sent by the shell.
@@ -7,50 +7,34 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use arrayvec::ArrayVec;
 use bytes::Bytes;
 
 use crate::config::{self, Config, MAX_RELAYS, RegionId, Transport};
 use crate::core::health::FIRST_TRIAL;
 use crate::core::io::{
-    CallKey, Failure, Health, Note, Output, RelayBody, RelayOutcome, RelayReply, RelayRequest, RelayRequestId, RelayVerb,
-    TargetStatus, Unanswered,
+    Failure, Health, Note, Output, RelayOutcome, RelayReply, RelayRequestId, RelayVerb, TargetStatus, Unanswered,
 };
-use crate::core::keys::{Keyed, Keys};
-use crate::core::state::Core;
-use crate::fence::{Fence, Networks};
+use crate::core::relay_request::RelayList;
+use crate::fence::Networks;
 use crate::sip::sdp;
 
-/// Calls that may wait for a relay at a time; beyond, a call is refused as if there were none.
-const CALLS: usize = 512;
-/// Messages that may wait behind those, of all calls and of one; beyond, they are dropped: their senders repeat them.
-const BEHIND: usize = 512;
-const BEHIND_ONE: usize = 16;
-
-/// Relays of one region, in the order to be asked.
-pub(crate) type Choice = ArrayVec<SocketAddr, MAX_RELAYS>;
-
-/// All relays, and who waits for them.
+/// All relays.
 #[derive(Debug)]
 pub(crate) struct Relays {
-    rules: config::Health,
-    entries: Vec<RelayState>,
-    waiting: HashMap<u128, Waiting, Keyed>,
-    behind: usize,
-    /// What the next message to be handed in has waited for.
-    done: Option<Done>,
+    pub(crate) rules: config::Health,
+    pub(crate) entries: Vec<RelayState>,
     /// When the next ping is due.
-    due: Option<Instant>,
+    pub(crate) due: Option<Instant>,
     /// No pings any more: the daemon ends.
     resting: bool,
     /// Questions that were numbered so far.
-    numbered: u64,
+    pub(crate) numbered: u64,
 }
 
 #[derive(Debug)]
-struct RelayState {
-    region: RegionId,
-    addr: SocketAddr,
+pub(crate) struct RelayState {
+    pub(crate) region: RegionId,
+    pub(crate) addr: SocketAddr,
     up: bool,
     since: Instant,
     heard: Option<Instant>,
@@ -58,33 +42,13 @@ struct RelayState {
     /// How long after a failed ping the next one comes.
     wait: Duration,
     /// When the next ping is due; `None`: one is under way, or none is wanted.
-    next: Option<Instant>,
-}
-
-/// A call one of whose messages waits.
-#[derive(Debug)]
-struct Waiting {
-    cookie: u128,
-    /// Relays that have failed it.
-    tried: Choice,
-    behind: usize,
-}
-
-/// What came of waiting.
-#[derive(Debug)]
-pub(crate) struct Done {
-    pub(crate) cookie: u128,
-    pub(crate) relay: SocketAddr,
-    /// What goes on instead; `None`: that relay failed.
-    pub(crate) sdp: Option<Bytes>,
-    pub(crate) tried: Choice,
+    pub(crate) next: Option<Instant>,
 }
 
 impl Relays {
     pub(crate) fn new(now: Instant, config: &Config) -> Self {
-        let (waiting, entries) = (HashMap::default(), Vec::new());
         let rules = config.health.clone();
-        let mut relays = Self { rules, entries, waiting, behind: 0, done: None, due: None, resting: false, numbered: 0 };
+        let mut relays = Self { rules, entries: Vec::new(), due: None, resting: false, numbered: 0 };
         relays.reconfigure(now, config);
         relays
     }
@@ -121,56 +85,10 @@ impl Relays {
         self.due
     }
 
-    /// Calls one of whose messages waits.
-    pub(crate) fn waiting(&self) -> usize {
-        self.waiting.len()
-    }
-
-    /// Whether an earlier message of a call waits. There is mostly none at all.
-    pub(crate) fn holds(&self, keys: &Keys, call_id: &[u8]) -> Option<CallKey> {
-        let key = (!self.waiting.is_empty()).then(|| keys.waiting(call_id))?;
-        self.waiting.contains_key(&key).then_some(CallKey(key))
-    }
-
-    /// A message is to wait behind; `false`: there is no room.
-    pub(crate) fn queue(&mut self, call: CallKey) -> bool {
-        let room = self.behind < BEHIND;
-        let Some(waiting) = self.waiting.get_mut(&call.0).filter(|waiting| room && waiting.behind < BEHIND_ONE) else {
-            return false;
-        };
-        waiting.behind += 1;
-        self.behind += 1;
-        true
-    }
-
-    /// A message begins to wait; `false`: there is no room.
-    pub(crate) fn wait(&mut self, call: CallKey, cookie: u128, tried: Choice) -> bool {
-        let room = self.waiting.len() < CALLS;
-        if room {
-            self.waiting.insert(call.0, Waiting { cookie, tried, behind: 0 });
-        }
-        room
-    }
-
-    /// What the message at hand has waited for, if it has.
-    pub(crate) fn take_done(&mut self, cookie: u128) -> Option<Done> {
-        self.done.take().filter(|done| done.cookie == cookie)
-    }
-
-    /// Whether the message at hand has waited: then it has been counted where that matters.
-    pub(crate) fn has_waited(&self) -> bool {
-        self.done.is_some()
-    }
-
-    /// The message at hand has been handled.
-    pub(crate) fn forget_done(&mut self) {
-        self.done = None;
-    }
-
     /// The relays of a region that are up: `first` before the others, and those from a place on that chance decides.
-    pub(crate) fn up(&self, region: RegionId, chance: u64, first: Option<SocketAddr>) -> Choice {
+    pub(crate) fn up(&self, region: RegionId, chance: u64, first: Option<SocketAddr>) -> RelayList {
         let of_region = self.entries.iter().filter(|entry| entry.region == region && entry.up);
-        let mut choice: Choice = of_region.map(|entry| entry.addr).take(MAX_RELAYS).collect();
+        let mut choice: RelayList = of_region.map(|entry| entry.addr).take(MAX_RELAYS).collect();
         let count = u64::try_from(choice.len()).unwrap_or(1).max(1);
         choice.rotate_left(usize::try_from(chance % count).unwrap_or(0));
         if let Some(at) = first.and_then(|first| choice.iter().position(|&addr| addr == first)) {
@@ -200,15 +118,15 @@ impl Relays {
         })
     }
 
-    /// A question has come to its end.
-    fn ended(
+    /// A question has come to its end. Returns the description that goes on, if the relay gave one that is inside.
+    pub(crate) fn ended(
         &mut self,
         now: Instant,
         config: &Config,
         exchange: RelayRequestId,
         reply: &Result<RelayReply, Unanswered>,
         out: &mut Vec<Output>,
-    ) {
+    ) -> Option<Bytes> {
         let entry = self.entries.iter_mut().find(|entry| entry.addr == exchange.relay);
         let (region, networks) = match &entry {
             Some(entry) => (Some(entry.region), &config.region(entry.region).networks),
@@ -244,17 +162,10 @@ impl Relays {
             }
             self.arm();
         }
-        let Some(call) = exchange.call else { return };
-        let Some(waiting) = self.waiting.get(&call.0).filter(|waiting| waiting.cookie == exchange.cookie) else { return };
-        let mut tried = waiting.tried.clone();
-        self.behind = self.behind.saturating_sub(waiting.behind);
-        self.waiting.remove(&call.0);
-        // There is room for all of a region; should a reload have changed them, the last one is asked twice.
-        let _ = tried.try_push(exchange.relay);
-        self.done = Some(Done { cookie: exchange.cookie, relay: exchange.relay, sdp, tried });
+        sdp
     }
 
-    fn arm(&mut self) {
+    pub(crate) fn arm(&mut self) {
         let due = self.entries.iter().filter_map(|entry| entry.next).min();
         self.due = due.filter(|_| !self.resting);
     }
@@ -282,35 +193,5 @@ impl RelayState {
             return;
         }
         self.next = Some(now + self.wait);
-    }
-}
-
-impl Core {
-    /// A relay has answered, or has not.
-    pub(crate) fn swap(
-        &mut self,
-        now: Instant,
-        exchange: RelayRequestId,
-        reply: &Result<RelayReply, Unanswered>,
-        out: &mut Vec<Output>,
-    ) {
-        self.relays.ended(now, &self.config, exchange, reply, out);
-    }
-
-    /// Pings what is due.
-    pub(crate) fn ping_relays(&mut self, now: Instant, out: &mut Vec<Output>) {
-        let Self { relays, config, keys, .. } = self;
-        if relays.due.is_none_or(|due| due > now) {
-            return;
-        }
-        for entry in relays.entries.iter_mut().filter(|entry| entry.next.is_some_and(|next| next <= now)) {
-            entry.next = None;
-            let Ok(relay) = Fence::of_region(&config.region(entry.region).networks).admit(entry.addr) else { continue };
-            relays.numbered += 1;
-            let cookie = keys.exchange(&[RelayVerb::Ping.label().as_bytes(), &relays.numbered.to_le_bytes()]);
-            let exchange = RelayRequestId { call: None, relay: entry.addr, ask: RelayVerb::Ping, cookie };
-            out.push(Output::Relay(RelayRequest { relay, exchange, command: RelayBody::Ping }));
-        }
-        relays.arm();
     }
 }

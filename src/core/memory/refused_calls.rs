@@ -26,7 +26,7 @@ pub(crate) struct RefusedCall {
 impl RefusedCall {
     /// What a refusal comes to on the wire: its code and the rows that explain it, for this request.
     pub(crate) fn of(refusal: &Refusal, code: u16, rows: Vec<u8>, request: u128) -> Self {
-        let &Refusal { reason, project, trunk, detail: _ } = refusal;
+        let &Refusal { reason, project, trunk, .. } = refusal;
         Self { code, reason, project, trunk, rows: rows.into_boxed_slice(), request }
     }
 }

@@ -2,95 +2,91 @@
 //!
 //! Nothing is remembered of the dialog; what is needed stands in the token.
 
-use std::time::Instant;
-
+use super::initial::{no_tls, unfit};
 use crate::config::Transport;
+use crate::core::forwarding::plan::{Decision, Plan};
 use crate::core::forwarding::rewrite;
-use crate::core::io::{Outcome, Output, Verdict};
-use crate::core::media_relay::{Pending, Relayed};
+use crate::core::io::Note;
 use crate::core::routing::route_set::{self, RouteSet};
-use crate::core::routing::target::{self, Book, Found, Order};
-use crate::core::rules::case::{Case, uri_range, verdict};
-use crate::core::rules::media::{Part, Ruling};
-use crate::core::rules::refusal::{self, Refusal, shown};
-use crate::core::rules::sides::{asking_side, dialog_fence, speaker};
-use crate::core::rules::trace::{Mark, Test, around, trunk_name};
+use crate::core::routing::target::{self, Found, Order};
+use crate::core::rules::case::Case;
+use crate::core::rules::media::{Judged, Part, Ruling};
+use crate::core::rules::refusal::{Refusal, shown};
+use crate::core::rules::sides::{asking_side, dialog_fence, speaker_in_dialog};
+use crate::core::rules::trace::{Failed, Test, around, trunk_name};
 use crate::core::state::Core;
-use crate::core::transaction::CallFacts;
+use crate::core::stop::{Pending, Stop};
+use crate::core::transaction::forwarded::CallFacts;
+use crate::fence::Fence;
 use crate::reason::Reason;
+use crate::sip::edit::Edit;
 
 impl Core {
-    /// A request inside a dialog: our token leads it, the fence judges its next hop.
-    pub(crate) fn inside(&mut self, case: &Case<'_, '_>, out: &mut Vec<Output>) -> Result<Outcome, Pending> {
-        let nobody = |reason, detail| Refusal { reason, project: None, trunk: None, detail };
-        let Some(way) = self.way(case) else {
-            case.trace.note(Test::Dialog, Mark::Fail, || {
+    /// Decides. `edit` takes up what changes in the request.
+    pub(crate) fn decide_in_dialog(&self, case: &Case<'_, '_>, edit: &mut Edit) -> Decision {
+        let mut media = None;
+        let result = self.plan_in_dialog(case, &mut media, edit);
+        Decision { media, result }
+    }
+
+    fn plan_in_dialog(&self, case: &Case<'_, '_>, media: &mut Option<Note>, edit: &mut Edit) -> Result<Plan, Stop> {
+        let Some(route) = self.route_set(case) else {
+            let row = case.trace.fail(Test::Dialog, || {
                 ("Route".to_owned(), "a route token signed for this Call-ID by this region's key".to_owned())
             });
-            return Ok(self.refuse(case, &nobody(Reason::ForgedRoute, "no valid route token of this dialog".to_owned()), out));
+            return Err(Refusal::new(row, Reason::ForgedRoute, "no valid route token of this dialog").into());
         };
-        let config = self.config.clone();
-        let trunk = config.trunk(way.vouched.trunk);
-        case.trace.note(Test::Dialog, Mark::Pass, || {
-            let serving = &config.region(way.vouched.serving).name;
-            let what = format!("{}, served by region {serving}", trunk_name(&config, way.vouched.trunk));
+        let config = &*self.config;
+        let view = self.view(case.now);
+        let trunk = config.trunk(route.vouched.trunk);
+        let whose = (trunk.project, route.vouched.trunk);
+        let refusal = |row: Failed, reason, detail: String| Refusal::new(row, reason, detail).of(Some(whose.0), Some(whose.1));
+        case.trace.pass(Test::Dialog, || {
+            let serving = &config.region(route.vouched.serving).name;
+            let what = format!("{}, served by region {serving}", trunk_name(config, route.vouched.trunk));
             ("route token, valid for this Call-ID".to_owned(), what)
         });
-        let refusal = |reason, detail| Refusal { reason, project: Some(trunk.project), trunk: Some(way.vouched.trunk), detail };
-        let fence = dialog_fence(&config, case, &way);
-        case.trace.note(Test::Dialog, Mark::of(fence.is_some()), || {
-            let ip = case.arrival.from.ip();
-            let servers = &config.region(way.vouched.serving).networks;
-            let outbound = trunk.outbound.as_ref().map(|outbound| &outbound.networks);
-            let sets: Vec<_> = [servers, &trunk.networks].into_iter().chain(outbound).collect();
-            (format!("source {ip}"), format!("the two sides of the dialog: {}", around(ip, &sets)))
-        });
-        let Some(fence) = fence else {
-            return Ok(self.refuse(case, &refusal(Reason::UnknownSource, String::new()), out));
-        };
-        if let Some(outcome) = self.unfit(case, out) {
-            return Ok(outcome);
-        }
-        let order = self.dialog_order(case).telling(case.trace);
-        let found = target::find_uri(&way.next, way.secure, self.book(case.now), fence, order)?;
-        let foreign = match self.dialog_media(case, &way, out) {
-            Ok(foreign) => foreign,
-            Err(outcome) => return Ok(outcome),
+        let fence = self.side_of(case, &route)?;
+        unfit(case)?;
+        let found = self.dialog_targets(case, &route, fence)?;
+        let speaker = speaker_in_dialog(config, case, route.vouched);
+        let Judged { ruling, note } = speaker.judge(config, case.message, case.request.method, Part::Offer, case.trace);
+        *media = note;
+        let foreign = match ruling {
+            Ruling::Pass => None,
+            Ruling::Shadow(reason) => Some(reason),
+            Ruling::Foreign(refusal) => return Err(refusal.into()),
         };
         let mut targets = match found {
             Found::Inside(targets) => targets,
             Found::Nothing => {
-                let detail = format!("next hop {} resolves to nothing", shown(way.next.hostport));
-                return Ok(self.refuse(case, &refusal(Reason::NoTarget, detail), out));
+                let detail = format!("next hop {} resolves to nothing", shown(route.next.hostport));
+                let row = case.trace.fail(Test::Targets, || (detail.clone(), "an address".to_owned()));
+                return Err(refusal(row, Reason::NoTarget, detail).into());
             }
-            Found::Plain => return Ok(self.say(case, 416, "Unsupported URI Scheme", b"", out)),
+            Found::Plain => return Err(no_tls(case).into()),
             Found::Outside(addr) => {
-                return Ok(self.refuse(case, &refusal(Reason::ForeignDialogTarget, format!("next hop {addr} is outside")), out));
+                let row = case.trace.fail(Test::Targets, || (addr.to_string(), "inside".to_owned()));
+                return Err(refusal(row, Reason::ForeignDialogTarget, format!("next hop {addr} is outside")).into());
             }
         };
         if self.is_crammed() {
-            return Ok(self.refuse(case, &refusal(Reason::Overloaded, "too many open transactions".to_owned()), out));
+            let detail = "too many open transactions".to_owned();
+            return Err(refusal(self.no_room(case), Reason::Overloaded, detail).into());
         }
-        let mooring = self.split(case.now, out).0.relay_offer(case, (trunk.project, way.vouched.trunk), way.vouched.relay)?;
-        let (call_relay, swap) = match mooring {
-            Relayed::Fast(call_relay, swap) => (call_relay, swap),
-            Relayed::Denied(reason, detail) => {
-                return Ok(self.refuse_488(case, &refusal(reason, detail), out));
-            }
-        };
-        if let Some(reason) = foreign.or_else(|| swap.shadow()) {
-            out.push(verdict(case.region(), Some(trunk.project), Some(way.vouched.trunk), Verdict::Shadow, reason));
-        }
-        self.work.edit.clear();
-        rewrite::anchor(case.message, &swap, &mut self.work.edit);
-        way.edit(case.message, uri_range(case.message), &mut self.work.edit);
+        let (call_relay, swap) = view.relay_offer(case, whose, route.vouched.relay)?;
+        let shadow = foreign.or_else(|| swap.shadow());
+        edit.clear();
+        rewrite::swap_media(case.message, &swap, edit);
+        route.edit(case.message, case.uri_range(), edit);
+        rewrite::common(case.message, case.request, case.peer.addr(), edit);
         let transport = targets.first().and_then(|target| target.transport).unwrap_or(Transport::Udp);
-        let side = way.leave_by.and_then(|hostport| self.names.find(&config, case.region(), hostport, transport));
-        let facts = CallFacts {
+        let side = route.leave_by.and_then(|hostport| self.local_names.find(config, case.region(), hostport, transport));
+        let mut call = CallFacts {
             region: case.region(),
-            asks: asking_side(&config, case, way.vouched),
-            project: Some(trunk.project),
-            trunk: Some(way.vouched.trunk),
+            asks: asking_side(config, case, route.vouched),
+            project: Some(whose.0),
+            trunk: Some(whose.1),
             serving: None,
             method: case.request.method,
             call_relay,
@@ -98,45 +94,62 @@ impl Core {
             loop_hash: self.loop_hash(case.message, case.request),
             since: case.now,
         };
-        if self.open(case, facts, side.unwrap_or(case.arrival.listener), &mut targets, out).is_none() {
-            return Ok(self.refuse(case, &refusal(Reason::TargetsDown, "no listener reaches the next hop".to_owned()), out));
-        }
-        Ok(Outcome::Forwarded)
-    }
-
-    /// Media of a request inside a dialog: refused with 488, so that the call goes on as it was. `Ok`: what would have refused it.
-    fn dialog_media(
-        &mut self,
-        case: &Case<'_, '_>,
-        way: &RouteSet<'_>,
-        out: &mut Vec<Output>,
-    ) -> Result<Option<Reason>, Outcome> {
-        let config = self.config.clone();
-        let speaker = speaker(&config, case, way.vouched);
-        let (project, trunk) = (speaker.project, speaker.trunk);
-        match speaker.judge(&config, case.message, case.request.method, Part::Offer, case.trace, out) {
-            Ruling::Pass => Ok(None),
-            Ruling::Shadow(reason) => Ok(Some(reason)),
-            Ruling::Foreign(reason, detail) => Err(self.refuse_488(case, &Refusal { reason, project, trunk, detail }, out)),
+        let (serial, prefer) = (self.table.forwarded.next_serial(), side.unwrap_or(case.arrival.listener));
+        match view.first_egress(case, &mut call, serial, prefer, &mut targets, edit) {
+            Some(first) => Ok(Plan { call, first, targets, shadow }),
+            None => {
+                let detail = "no listener reaches the next hop".to_owned();
+                let row = case.trace.fail(Test::Targets, || ("next hop".to_owned(), detail.clone()));
+                Err(refusal(row, Reason::TargetsDown, detail).into())
+            }
         }
     }
 
-    fn refuse_488(&mut self, case: &Case<'_, '_>, refusal: &Refusal, out: &mut Vec<Output>) -> Outcome {
-        let rows = refusal::rows(&self.config, case.region(), refusal);
-        self.refuse_with(case, refusal, 488, rows, out)
+    /// What is inside for the side of the dialog that a request comes from.
+    fn side_of(&self, case: &Case<'_, '_>, route: &RouteSet<'_>) -> Result<Fence<'_>, Refusal> {
+        let config = &*self.config;
+        let trunk = config.trunk(route.vouched.trunk);
+        let says = || {
+            let ip = case.arrival.from.ip();
+            let servers = &config.region(route.vouched.serving).networks;
+            let outbound = trunk.outbound.as_ref().map(|outbound| &outbound.networks);
+            let sets: Vec<_> = [servers, &trunk.networks].into_iter().chain(outbound).collect();
+            (format!("source {ip}"), format!("the two sides of the dialog: {}", around(ip, &sets)))
+        };
+        match dialog_fence(config, case, route) {
+            Some(fence) => {
+                case.trace.pass(Test::Dialog, says);
+                Ok(fence)
+            }
+            None => {
+                let row = case.trace.fail(Test::Dialog, says);
+                let whose = (Some(trunk.project), Some(route.vouched.trunk));
+                Err(Refusal::new(row, Reason::UnknownSource, "").of(whose.0, whose.1))
+            }
+        }
     }
 
-    pub(crate) fn way<'a>(&self, case: &Case<'_, 'a>) -> Option<RouteSet<'a>> {
-        route_set::way(&self.keys, &self.tokens, case.region(), case.message, case.request)
+    /// The addresses of the next hop. `Err`: they hang on a name that is not known.
+    pub(crate) fn dialog_targets(&self, case: &Case<'_, '_>, route: &RouteSet<'_>, fence: Fence<'_>) -> Result<Found, Stop> {
+        // By the call: an ACK and its repetitions choose alike among the servers of a name.
+        let order = Order::new(&self.health, case.now, self.keys.choice(case.request.call_id)).traced(case.trace);
+        match target::find_uri(&route.next, route.secure, self.view(case.now), fence, order) {
+            Ok(found) => Ok(found),
+            // No room to wait: as if it had been looked up in vain.
+            Err(unknown) if !self.waiting.has_room_for_name(&unknown.0) => Ok(Found::Nothing),
+            Err(unknown) => Err(Stop::Waits(Pending::Name(unknown.0))),
+        }
     }
 
-    /// By the call: an ACK and its repetitions choose alike among the servers of a name.
-    pub(crate) fn dialog_order(&self, case: &Case<'_, '_>) -> Order<'_> {
-        Order::new(&self.health, case.now, self.keys.choice(case.request.call_id))
+    /// The route set of a request, if a valid token of ours leads it.
+    pub(crate) fn route_set<'a>(&self, case: &Case<'_, 'a>) -> Option<RouteSet<'a>> {
+        route_set::read(&self.keys, &self.tokens, case.region(), case.message, case.request)
     }
 
-    /// What is known of names.
-    pub(crate) fn book(&self, now: Instant) -> Book<'_> {
-        Book { now, config: &self.config, targets: &self.targets, asked: &self.asked, keys: &self.keys }
+    /// Whether there is no room even for a request inside a dialog: a flood of new calls must not keep those from ending that are
+    /// up (RFC 7339 5.10), so a quarter more is held for them.
+    fn is_crammed(&self) -> bool {
+        let most = self.config.limits.transactions;
+        self.table.forwarded.len() >= most.saturating_add(most / 4).saturating_add(16) || self.table.forwarded.vacancy().is_none()
     }
 }

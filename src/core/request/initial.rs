@@ -1,24 +1,26 @@
-//! A request outside any dialog: judged, answered, refused or forwarded.
+//! A request outside any dialog: what is decided about it.
 //!
 //! What the request alone decides keeps no state; only what is forwarded opens a transaction.
 
 use crate::config::{Outbound, Transport};
+use crate::core::forwarding::plan::{Decision, Plan};
 use crate::core::forwarding::rewrite;
-use crate::core::io::{DropCause, Note, Outcome, Output, Verdict};
-use crate::core::media_relay::{Pending, Relayed};
+use crate::core::io::{DropCause, Note};
 use crate::core::memory::rate_limit::Pace;
-use crate::core::memory::refused_calls::RefusedCall;
 use crate::core::routing::route_token::Vouched;
 use crate::core::routing::serving::Serving;
 use crate::core::routing::target::{self, Found, Order, TargetSet};
 use crate::core::rules::admit::{self, Admitted};
-use crate::core::rules::case::{Case, uri_range, verdict};
-use crate::core::rules::refusal::{self, Refusal};
+use crate::core::rules::case::{Case, Gate};
+use crate::core::rules::refusal::Answer;
 use crate::core::rules::sides::{Side, Source};
+use crate::core::rules::trace::Test;
 use crate::core::state::Core;
-use crate::core::transaction::CallFacts;
+use crate::core::stop::Stop;
+use crate::core::transaction::forwarded::CallFacts;
 use crate::fence::Fence;
-use crate::reason::{Class, Reason};
+use crate::reason::Reason;
+use crate::sip::edit::Edit;
 use crate::sip::list;
 use crate::sip::uri::Scheme;
 use crate::sip::{Method, Name};
@@ -27,75 +29,74 @@ use crate::sip::{Method, Name};
 const ALLOW: &[u8] = b"Allow: INVITE, ACK, BYE, CANCEL, PRACK, UPDATE, INFO, REFER, NOTIFY, SUBSCRIBE, MESSAGE, OPTIONS\r\n";
 
 impl Core {
-    /// A request outside any dialog.
-    pub(crate) fn initial(&mut self, case: &Case<'_, '_>, out: &mut Vec<Output>) -> Result<Outcome, Pending> {
-        let config = self.config.clone();
-        let source = Source::of(&config, case.region(), case.arrival);
-        // What has waited for a relay was paced when it came.
-        let paced = !source.trunks.is_empty() && !self.relays.has_waited();
-        let overloaded = match config.limits.per_source.filter(|_| paced) {
-            Some(rate) => match self.paces.pace(case.now, case.arrival.from.ip(), rate) {
-                Pace::Within => false,
-                Pace::Over => true,
-                Pace::Flood => return Ok(Outcome::Dropped(DropCause::Flood)),
-            },
-            None => false,
-        };
-        if case.request.method == Method::Invite
-            && let Some(outcome) = self.repeated(case, out)
-        {
-            return Ok(outcome);
+    /// What is found at the door, before anything is decided: the rate of its source, and whether new calls are taken.
+    pub(crate) fn gate(&mut self, case: &Case<'_, '_>) -> Result<Gate, DropCause> {
+        let source = Source::of(&self.config, case.region(), case.arrival);
+        let rate = self.config.limits.per_source.filter(|_| !source.trunks.is_empty());
+        let pace = rate.map_or(Pace::Within, |rate| self.rate_limit.pace(case.now, case.arrival.from.ip(), rate));
+        if pace == Pace::Flood {
+            case.trace.fail(Test::Capacity, || {
+                (format!("source {}", case.arrival.from.ip()), "twice its rate of requests: nothing is said beyond".to_owned())
+            });
+            return Err(DropCause::Flood);
         }
-        let admitted = match admit::admit(&config, case, source, out) {
+        Ok(Gate { over_rate: rate.filter(|_| pace == Pace::Over), draining: self.draining || case.listener.leaving })
+    }
+
+    /// Decides. `edit` takes up what changes in the request.
+    pub(crate) fn decide_initial(&self, case: &Case<'_, '_>, gate: Gate, edit: &mut Edit) -> Decision {
+        let mut media = None;
+        let result = self.plan_initial(case, gate, &mut media, edit);
+        Decision { media, result }
+    }
+
+    fn plan_initial(&self, case: &Case<'_, '_>, gate: Gate, media: &mut Option<Note>, edit: &mut Edit) -> Result<Plan, Stop> {
+        let (config, view) = (&*self.config, self.view(case.now));
+        self.refused_before(case)?;
+        let source = Source::of(config, case.region(), case.arrival);
+        let admitted = match admit::admit(config, case, source, media) {
             Ok(admitted) => admitted,
             // A probe of the bare endpoint asks about us, not about a project.
-            Err(refusal) if refusal.reason == Reason::UnknownEndpoint && admit::is_ping(&config, case.arrival, case.request) => {
-                return Ok(self.ping(case, out));
+            Err(refusal) if refusal.reason == Reason::UnknownEndpoint && admit::is_ping(config, case.arrival, case.request) => {
+                return Err(self.options(case).into());
             }
-            Err(refusal) => return Ok(self.refuse(case, &refusal, out)),
+            Err(refusal) => return Err(refusal.into()),
         };
-        let refusal = |reason, detail| Refusal { reason, project: Some(admitted.project), trunk: Some(admitted.trunk), detail };
-        if let Some(outcome) = self.closed(case, &admitted, overloaded, out) {
-            return Ok(outcome);
-        }
+        self.closed(case, gate, &admitted)?;
         let outbound = config.trunk(admitted.trunk).outbound.as_ref().filter(|_| admitted.outbound);
         // What asks for TLS on every hop goes on so or not at all (RFC 5630 5.3); nothing is made to ask for that here.
         let secure = case.request.uri.scheme == Scheme::Sips;
         let mut targets = match self.first_targets(case, outbound, secure) {
             Found::Inside(targets) => targets,
-            Found::Plain => return Ok(self.say(case, 416, "Unsupported URI Scheme", b"", out)),
+            Found::Plain => return Err(no_tls(case).into()),
             Found::Outside(addr) => {
-                return Ok(self.refuse(case, &refusal(Reason::ForeignTarget, format!("next hop {addr} is outside")), out));
+                let row = case.trace.fail(Test::Targets, || (addr.to_string(), "inside".to_owned()));
+                return Err(admitted.refuse(row, Reason::ForeignTarget, format!("next hop {addr} is outside")).into());
             }
             // The nearest regions may have a server.
             Found::Nothing => TargetSet::new(),
         };
         let nothing = targets.is_empty();
-        let whose = (admitted.project, admitted.trunk);
-        let (call_relay, swap) = match self.split(case.now, out).0.relay_offer(case, whose, None)? {
-            Relayed::Fast(call_relay, swap) => (call_relay, swap),
-            Relayed::Denied(reason, detail) => return Ok(self.refuse(case, &refusal(reason, detail), out)),
-        };
+        let (call_relay, swap) = view.relay_offer(case, (admitted.project, admitted.trunk), None)?;
         let shadow = admitted.shadow.or_else(|| swap.shadow());
-        let serving = Serving::by(&config, &self.targets, case.region(), admitted.outbound, secure, shadow);
-        serving.spare(&config, admitted.project, &mut targets);
-        let uri = outbound.map(|outbound| outward(outbound, case));
+        let serving = Serving::by(config, &self.resolved, case.region(), admitted.outbound, secure, shadow);
+        serving.spare(config, admitted.project, &mut targets);
         let token = records_route(case.request.method)
             .then(|| {
-                let relay = call_relay.map(|call_relay| call_relay.relay);
+                let relay = call_relay.map(|of| of.relay);
                 let vouched = Vouched { trunk: admitted.trunk, serving: case.region(), relay };
                 self.tokens.sign(&self.keys, case.region(), vouched, case.request.call_id)
             })
             .flatten();
-        self.work.edit.clear();
-        rewrite::anchor(case.message, &swap, &mut self.work.edit);
-        if let Some(uri) = uri {
-            self.work.edit.splice(uri_range(case.message), &[&uri]);
+        edit.clear();
+        rewrite::swap_media(case.message, &swap, edit);
+        if let Some(outbound) = outbound {
+            edit.splice(case.uri_range(), &[&outward(outbound, case)]);
         }
-        let asks = if admitted.outbound { Side::Servers } else { Side::Trunk };
-        let facts = CallFacts {
+        rewrite::common(case.message, case.request, case.peer.addr(), edit);
+        let mut call = CallFacts {
             region: case.region(),
-            asks,
+            asks: if admitted.outbound { Side::Servers } else { Side::Trunk },
             project: Some(admitted.project),
             trunk: Some(admitted.trunk),
             serving: Some(serving),
@@ -105,163 +106,135 @@ impl Core {
             loop_hash: self.loop_hash(case.message, case.request),
             since: case.now,
         };
-        let Some(went) = self.open(case, facts, case.arrival.listener, &mut targets, out) else {
-            let (reason, detail) = if nothing {
-                (Reason::NoTarget, "next hop resolves to nothing")
-            } else {
-                (Reason::TargetsDown, "no listener reaches any target")
-            };
-            if let Some(call_relay) = call_relay {
-                let (mut env, _) = self.split(case.now, out);
-                env.release(
-                    case.region(),
-                    (Some(admitted.project), Some(admitted.trunk)),
-                    call_relay.relay,
-                    case.request.call_id,
-                );
+        let (serial, prefer) = (self.table.forwarded.next_serial(), case.arrival.listener);
+        match view.first_egress(case, &mut call, serial, prefer, &mut targets, edit) {
+            Some(first) => Ok(Plan { call, first, targets, shadow }),
+            None => {
+                let (reason, detail) = if nothing {
+                    (Reason::NoTarget, "next hop resolves to nothing")
+                } else {
+                    (Reason::TargetsDown, "no listener reaches any target")
+                };
+                let row = case.trace.fail(Test::Targets, || ("next hop".to_owned(), format!("{detail}: {reason}")));
+                Err(admitted.refuse(row, reason, detail).into())
             }
-            return Ok(self.refuse(case, &refusal(reason, detail.to_owned()), out));
-        };
-        if call_relay.is_some_and(|call_relay| call_relay.offered) {
-            out.push(Output::Note(Note::MediaRelayed { region: case.region() }));
         }
-        let accepted = (went == case.region()).then_some((Verdict::Accept, Reason::InRegion));
-        // That it went elsewhere was noted when it did.
-        if let Some((label, reason)) = shadow.map(|reason| (Verdict::Shadow, reason)).or(accepted) {
-            out.push(verdict(case.region(), Some(admitted.project), Some(admitted.trunk), label, reason));
-        }
-        Ok(Outcome::Forwarded)
     }
 
     /// What is not forwarded although it may pass: what is asked of us, what no proxy may forward, what there is no room for.
-    fn closed(&mut self, case: &Case<'_, '_>, admitted: &Admitted, overloaded: bool, out: &mut Vec<Output>) -> Option<Outcome> {
-        let refusal = |reason, detail| Refusal { reason, project: Some(admitted.project), trunk: Some(admitted.trunk), detail };
+    fn closed(&self, case: &Case<'_, '_>, gate: Gate, admitted: &Admitted) -> Result<(), Stop> {
         let region = self.config.region(case.region());
-        match case.request.method {
-            Method::Options => return Some(self.ping(case, out)),
-            Method::Register if !region.register => {
-                return Some(self.say(case, 405, "Method Not Allowed", ALLOW, out));
-            }
-            Method::Publish if !region.publish => {
-                return Some(self.say(case, 405, "Method Not Allowed", ALLOW, out));
-            }
-            _ => {}
+        let method = case.request.method;
+        if method == Method::Options {
+            return Err(self.options(case).into());
+        }
+        if method == Method::Register && !region.register || method == Method::Publish && !region.publish {
+            let row = case
+                .trace
+                .fail(Test::Request, || (format!("method {}", method.token()), format!("`methods` of region {}", region.name)));
+            return Err(Answer::failed(row, 405, "Method Not Allowed").with(ALLOW).into());
         }
         if case.message.first(Name::Route).is_some() {
-            return Some(self.refuse(case, &refusal(Reason::ForgedRoute, "Route in a request outside a dialog".to_owned()), out));
+            let detail = "Route in a request outside a dialog";
+            let row = case.trace.fail(Test::Dialog, || (detail.to_owned(), "no Route".to_owned()));
+            return Err(admitted.refuse(row, Reason::ForgedRoute, detail).into());
         }
-        if let Some(outcome) = self.unfit(case, out) {
-            return Some(outcome);
+        unfit(case)?;
+        if gate.draining {
+            let detail = "shutting down, try a sibling";
+            let row = case.trace.fail(Test::Capacity, || (detail.to_owned(), "a daemon that takes new calls".to_owned()));
+            return Err(admitted.refuse(row, Reason::Draining, detail).into());
         }
-        // What has waited for a relay meanwhile came before.
-        if (self.draining || case.listener.leaving) && !self.relays.has_waited() {
-            return Some(self.refuse(case, &refusal(Reason::Draining, "shutting down, try a sibling".to_owned()), out));
-        }
-        if overloaded {
-            let detail =
-                format!("more than {} requests/s from {}", self.config.limits.per_source.unwrap_or(0), case.arrival.from.ip());
-            return Some(self.refuse(case, &refusal(Reason::Overloaded, detail), out));
+        if let Some(rate) = gate.over_rate {
+            let ip = case.arrival.from.ip();
+            let row = case.trace.fail(Test::Capacity, || (format!("source {ip}"), format!("{rate} requests/s")));
+            let detail = format!("more than {rate} requests/s from {ip}");
+            return Err(admitted.refuse(row, Reason::Overloaded, detail).into());
         }
         if self.is_full() {
-            return Some(self.refuse(case, &refusal(Reason::Overloaded, "too many open transactions".to_owned()), out));
+            return Err(admitted.refuse(self.no_room(case), Reason::Overloaded, "too many open transactions").into());
         }
-        None
+        Ok(())
     }
 
     /// Where a new request goes first: the region's servers, or the trunk that it goes out by.
     fn first_targets(&self, case: &Case<'_, '_>, outbound: Option<&Outbound>, secure: bool) -> Found {
         let region = self.config.region(case.region());
-        let order =
-            Order::new(&self.health, case.now, self.keys.choice(&self.table.next_serial().to_le_bytes())).telling(case.trace);
+        let chance = self.keys.choice(&self.table.forwarded.next_serial().to_le_bytes());
+        let order = Order::new(&self.health, case.now, chance).traced(case.trace);
         let (hops, fence) = match outbound {
             Some(outbound) => (std::slice::from_ref(&outbound.hop), Fence::of_outbound(&outbound.networks)),
             None => (region.upstream.as_slice(), Fence::of_region(&region.networks)),
         };
-        target::find(&self.config, &self.targets, hops, secure, fence, order)
+        target::find(&self.config, &self.resolved, hops, secure, fence, order)
     }
 
-    /// What no proxy may forward, whoever asks: 483 (16.3 step 3), 440 (RFC 5393 5.3.3), 420 (16.3 step 5).
-    pub(crate) fn unfit(&mut self, case: &Case<'_, '_>, out: &mut Vec<Output>) -> Option<Outcome> {
-        // RFC 5630: what asks for TLS on every hop did not have it on the last one.
-        if case.request.uri.scheme == Scheme::Sips && case.listener.transport != Transport::Tls {
-            return Some(self.say(case, 416, "Unsupported URI Scheme", b"", out));
+    /// An OPTIONS about ourselves: answered without state.
+    fn options(&self, case: &Case<'_, '_>) -> Answer {
+        if self.draining || case.listener.leaving || !self.resolved.all_known() {
+            let row = case.trace.fail(Test::Capacity, || ("OPTIONS".to_owned(), "a daemon that is ready".to_owned()));
+            return Answer::failed(row, 503, "Service Unavailable");
         }
-        if case.request.max_forwards == Some(0) {
-            return Some(self.say(case, 483, "Too Many Hops", b"", out));
-        }
-        let breadth = case.message.first(Name::MaxBreadth).map(|header| case.message.value(header));
-        if breadth == Some(b"0") {
-            return Some(self.say(case, 440, "Max-Breadth Exceeded", b"", out));
-        }
-        let mut unsupported = Vec::new();
-        for item in list::items(case.message, Name::ProxyRequire) {
-            unsupported.extend_from_slice(if unsupported.is_empty() { b"Unsupported: " } else { b", " });
-            unsupported.extend_from_slice(case.message.slice(&item.span));
-        }
-        if unsupported.is_empty() {
-            return None;
-        }
-        unsupported.extend_from_slice(b"\r\n");
-        Some(self.say(case, 420, "Bad Extension", &unsupported, out))
+        Answer::ok([ALLOW, b"Accept: application/sdp\r\n"].concat())
     }
 
-    /// OPTIONS about ourselves: answered without state.
-    pub(crate) fn ping(&mut self, case: &Case<'_, '_>, out: &mut Vec<Output>) -> Outcome {
-        if self.draining || case.listener.leaving || !self.targets.all_known() {
-            return self.say(case, 503, "Service Unavailable", b"", out);
+    /// Whether an INVITE belongs to a call that was refused for good a moment ago.
+    fn refused_before(&self, case: &Case<'_, '_>) -> Result<(), Stop> {
+        if case.request.method != Method::Invite {
+            return Ok(());
         }
-        let rows = [ALLOW, b"Accept: application/sdp\r\n"].concat();
-        self.say(case, 200, "OK", &rows, out)
-    }
-
-    /// An INVITE that was refused for good a moment ago: told the same, without judging again.
-    fn repeated(&mut self, case: &Case<'_, '_>, out: &mut Vec<Output>) -> Option<Outcome> {
         let call = self.keys.call(case.request.call_id, case.request.from_tag);
-        let told = self.repeats.get(case.now, call)?.clone();
-        let (mut env, _) = self.split(case.now, out);
-        env.answer_request(case, told.code, told.reason.phrase(), &told.rows);
-        if told.request != self.instance(case) {
-            out.push(Output::Note(Note::Repeat { region: case.region(), project: told.project, trunk: told.trunk }));
-        }
-        out.push(verdict(case.region(), told.project, told.trunk, Verdict::Refuse, told.reason));
-        Some(Outcome::Refused(told.reason))
+        let Some(before) = self.refused_calls.get(case.now, call) else { return Ok(()) };
+        case.trace.fail(Test::Repeat, || ("Call-ID and From-tag".to_owned(), format!("refused before: {}", before.reason)));
+        Err(Stop::RefusedBefore(Box::new(before.clone())))
     }
 
-    /// One sending of a call: a retransmission has the same.
-    fn instance(&self, case: &Case<'_, '_>) -> u128 {
-        self.keys.instance(case.key, case.request.cseq)
+    /// Whether there is no room for another call.
+    fn is_full(&self) -> bool {
+        self.table.forwarded.len() >= self.config.limits.transactions || self.table.forwarded.vacancy().is_none()
     }
 
-    /// Refuses, without keeping a transaction: the same request gets the same bytes again.
-    pub(crate) fn refuse(&mut self, case: &Case<'_, '_>, refusal: &Refusal, out: &mut Vec<Output>) -> Outcome {
-        let invite = case.request.method == Method::Invite;
-        let code = refusal.profile(&self.config).code(refusal.reason, invite);
-        let rows = refusal::rows(&self.config, case.region(), refusal);
-        self.refuse_with(case, refusal, code, rows, out)
+    /// The row of a full table.
+    pub(crate) fn no_room(&self, case: &Case<'_, '_>) -> crate::core::rules::trace::Failed {
+        case.trace.fail(Test::Capacity, || {
+            let most = self.config.limits.transactions;
+            (format!("{} open transactions", self.table.forwarded.len()), format!("`transactions` = {most}"))
+        })
     }
+}
 
-    pub(crate) fn refuse_with(
-        &mut self,
-        case: &Case<'_, '_>,
-        refusal: &Refusal,
-        code: u16,
-        rows: Vec<u8>,
-        out: &mut Vec<Output>,
-    ) -> Outcome {
-        let (mut env, _) = self.split(case.now, out);
-        env.answer_request(case, code, refusal.reason.phrase(), &rows);
-        out.push(verdict(case.region(), refusal.project, refusal.trunk, Verdict::Refuse, refusal.reason));
-        let invite = case.request.method == Method::Invite;
-        if invite && case.request.to_tag.is_some() {
-            self.refused.put(case.now, case.key, ());
-        }
-        let call = invite && case.request.to_tag.is_none();
-        if call && refusal.reason.class() == Class::Policy {
-            let told = RefusedCall::of(refusal, code, rows, self.instance(case));
-            self.repeats.put(case.now, self.keys.call(case.request.call_id, case.request.from_tag), told);
-        }
-        Outcome::Refused(refusal.reason)
+/// What no proxy may forward, whoever asks: 416 (RFC 5630), 483 (16.3 step 3), 440 (RFC 5393 5.3.3), 420 (16.3 step 5).
+pub(crate) fn unfit(case: &Case<'_, '_>) -> Result<(), Stop> {
+    // What asks for TLS on every hop did not have it on the last one.
+    if case.request.uri.scheme == Scheme::Sips && case.listener.transport != Transport::Tls {
+        return Err(no_tls(case).into());
     }
+    if case.request.max_forwards == Some(0) {
+        let row = case.trace.fail(Test::Request, || ("Max-Forwards 0".to_owned(), "at least 1".to_owned()));
+        return Err(Answer::failed(row, 483, "Too Many Hops").into());
+    }
+    let breadth = case.message.first(Name::MaxBreadth).map(|header| case.message.value(header));
+    if breadth == Some(b"0") {
+        let row = case.trace.fail(Test::Request, || ("Max-Breadth 0".to_owned(), "at least 1".to_owned()));
+        return Err(Answer::failed(row, 440, "Max-Breadth Exceeded").into());
+    }
+    let mut unsupported = Vec::new();
+    for item in list::items(case.message, Name::ProxyRequire) {
+        unsupported.extend_from_slice(if unsupported.is_empty() { b"Unsupported: " } else { b", " });
+        unsupported.extend_from_slice(case.message.slice(&item.span));
+    }
+    if unsupported.is_empty() {
+        return Ok(());
+    }
+    unsupported.extend_from_slice(b"\r\n");
+    let row = case.trace.fail(Test::Request, || ("Proxy-Require".to_owned(), "no extension of a proxy".to_owned()));
+    Err(Answer::failed(row, 420, "Bad Extension").with(unsupported).into())
+}
+
+/// A `sips:` URI, and a hop that has no TLS.
+pub(crate) fn no_tls(case: &Case<'_, '_>) -> Answer {
+    let row = case.trace.fail(Test::Request, || ("a sips: URI".to_owned(), "TLS on every hop".to_owned()));
+    Answer::failed(row, 416, "Unsupported URI Scheme")
 }
 
 /// The Request-URI of a call out: the call's scheme and user at the trunk's host.

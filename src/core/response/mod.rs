@@ -2,78 +2,110 @@
 //!
 //! A response that belongs to no attempt of ours goes nowhere (RFC 6026 7.3), wherever its Via points.
 
-pub(crate) mod blocked;
-
 use std::time::Instant;
 
 use bytes::Bytes;
 
 use crate::config::RegionId;
 use crate::core::context::Context;
-use crate::core::forwarding::branch::{BYE_SLOT, Branch, PROBE_SLOT};
+use crate::core::forwarding::branch::{Branch, OWN_SLOT};
 use crate::core::forwarding::media_swap::MediaSwap;
 use crate::core::forwarding::rewrite;
 use crate::core::io::{Note, Outcome, Output};
-use crate::core::media_relay::Pending;
-use crate::core::routing::egress::Egress;
+use crate::core::relay_request::RelayAnswer;
+use crate::core::response::blocked::AnswerMedia;
+use crate::core::response::reception::Reception;
 use crate::core::rules::sides::region_of;
 use crate::core::state::Core;
-use crate::core::transaction::Transaction;
+use crate::core::stop::Pending;
 use crate::core::transaction::client::Heard;
+use crate::core::transaction::forwarded::Transaction;
+use crate::core::transaction::own_request::OwnKind;
 use crate::fence::Fenced;
-use crate::sip::list::{self, Item};
 use crate::sip::response::retry_after;
-use crate::sip::{Fault, Message, Method, Name, Response};
+use crate::sip::{Fault, Message, Method, Name, Response, list};
+
+pub(crate) mod blocked;
+pub(crate) mod reception;
 
 impl Core {
-    /// A response has arrived. `Err`: it waits for a relay, and nothing has been said of it yet.
-    pub(crate) fn response(&mut self, now: Instant, message: &Message<'_>, out: &mut Vec<Output>) -> Result<Outcome, Pending> {
+    /// A response has arrived. `Err`: it waits for a relay, and nothing has been said or changed yet.
+    pub(crate) fn response(
+        &mut self,
+        now: Instant,
+        message: &Message<'_>,
+        relay_answer: Option<&RelayAnswer>,
+        out: &mut Vec<Output>,
+    ) -> Result<Outcome, Pending> {
         let response = match Response::read(message) {
             Ok(response) => response,
             Err(fault) => return Ok(Outcome::Malformed(fault)),
         };
         let branch = response.via.branch.and_then(Branch::read).filter(|branch| branch.shard == self.shard);
         let Some(branch) = branch else { return Ok(Outcome::Stray) };
-        if branch.slot == PROBE_SLOT {
-            return Ok(self.probed(now, branch.nonce, message, &response, out));
+        if branch.slot == OWN_SLOT {
+            return Ok(self.own_answered(now, branch.nonce, message, &response, out));
         }
-        if branch.slot == BYE_SLOT {
-            return Ok(self.parted(branch.nonce, &response));
-        }
-        let (mut env, table) = self.split(now, out);
+        let reception = Reception { branch, message, response: &response };
+        let (mut context, table) = self.split(now, out);
         let Some(transaction) = table.get_mut(branch.slot) else { return Ok(Outcome::Stray) };
         if transaction.by_nonce(branch.nonce).is_none() {
             return Ok(Outcome::Stray);
         }
-        if let Some(waits) = env.waits(message) {
-            return waits;
+        let call_id = message.first(Name::CallId).map(|header| message.value(header)).unwrap_or_default();
+        if let Some(call) = context.waiting.holds(context.keys, call_id) {
+            return Err(Pending::Behind(call));
         }
-        env.work.swap = env.relay_answer(branch, transaction, message, &response)?;
-        let outcome = env.heard(branch, transaction, message, &response);
-        env.work.swap = MediaSwap::Not;
+        let media = context.decide_answer(transaction, &reception, relay_answer)?;
+        let outcome = context.heard(transaction, &reception, media);
         self.settle(branch.slot, out);
         Ok(outcome)
     }
 }
 
-impl Context<'_> {
-    fn heard(
+impl Core {
+    /// A response to a request of our own: it ends the repetitions, and a ping's tells of the server.
+    fn own_answered(
         &mut self,
-        branch: Branch,
-        transaction: &mut Transaction,
+        now: Instant,
+        nonce: u64,
         message: &Message<'_>,
         response: &Response<'_>,
+        out: &mut Vec<Output>,
     ) -> Outcome {
-        let method = transaction.method;
+        let Some(request) = self.table.own.get_mut(nonce) else { return Outcome::Stray };
+        let (kind, sent, open) = (request.kind, request.sent, request.is_open());
+        let method = if kind == OwnKind::Bye { Method::Bye } else { Method::Options };
+        if response.method != method {
+            return Outcome::Stray;
+        }
+        if response.code >= 200 {
+            self.table.own.close(nonce, now, &self.config.timers);
+        } else if matches!(kind, OwnKind::Ping(_)) {
+            request.provisional();
+        }
+        if let OwnKind::Ping(place) = kind
+            && open
+        {
+            self.ping_answered(now, (place, sent), message, response, out);
+        }
+        Outcome::Absorbed
+    }
+}
+
+impl Context<'_> {
+    fn heard(&mut self, transaction: &mut Transaction, of: &Reception<'_, '_>, media: AnswerMedia) -> Outcome {
+        let &Reception { branch, message, response } = of;
         let Some(client) = transaction.by_nonce(branch.nonce) else { return Outcome::Stray };
         if response.method == Method::Cancel {
             client.cancel_answered();
             self.health.alive(self.now, client.place(), client.sent, self.out);
             return Outcome::Absorbed;
         }
-        let unheard = client.is_unheard().then_some((client.target, client.sent));
+        let unheard = client.is_unheard().then_some((client.egress.to, client.sent));
+        let (place, sent) = (client.place(), client.sent);
         // 17.1.3: the method in CSeq tells apart what shares a branch.
-        if response.method != method {
+        if response.method != transaction.call.method {
             return Outcome::Stray;
         }
         // 16.7 step 3: what has no Via below ours was not asked for by anybody else.
@@ -81,23 +113,23 @@ impl Context<'_> {
             return Outcome::Malformed(Fault::Via);
         }
         if response.code != 503 {
-            self.health.alive(self.now, client.place(), client.sent, self.out);
+            self.health.alive(self.now, place, sent, self.out);
         }
         let present = transaction.client.nonce == branch.nonce;
         if let Some((to, sent)) = unheard {
-            self.first_heard(transaction.region, to, sent);
+            self.first_heard(transaction.call.region, to, sent);
         }
         match (transaction.is_invite(), response.code) {
-            (_, 100..=199) if present => self.provisional(branch.slot, transaction, message, response.code),
+            (_, 100..=199) if present => self.provisional(transaction, of, media),
             (_, 100..=199) => self.late(branch, transaction),
-            (true, 200..=299) => self.success(branch, transaction, message, response.code),
-            _ => self.finished(branch, transaction, message, response.code),
+            (true, 200..=299) => self.success(transaction, of, media),
+            _ => self.finished(transaction, of, media),
         }
     }
 
     /// A target has answered for the first time. Trunks are no servers of the region.
     fn first_heard(&mut self, called: RegionId, to: Fenced, sent: Instant) {
-        // Whose server it is, which is not the called region's where the call has moved.
+        // Whose server it is, which is not the called region's if the call has moved.
         let region = region_of(self.config, called, to.addr().ip());
         if self.config.region(region).networks.contains(to.addr().ip()) {
             let after = self.now.saturating_duration_since(sent);
@@ -105,7 +137,8 @@ impl Context<'_> {
         }
     }
 
-    fn provisional(&mut self, slot: u32, transaction: &mut Transaction, message: &Message<'_>, code: u16) -> Outcome {
+    fn provisional(&mut self, transaction: &mut Transaction, of: &Reception<'_, '_>, media: AnswerMedia) -> Outcome {
+        let (slot, code) = (of.branch.slot, of.response.code);
         let timers = &self.config.timers;
         if transaction.client.provisional(self.now, timers) == Heard::Late {
             return Outcome::Absorbed;
@@ -117,11 +150,12 @@ impl Context<'_> {
         if code == 100 || !transaction.is_invite() || !transaction.server.is_open() {
             return Outcome::Absorbed;
         }
-        let near = Egress::of(&transaction.client);
-        if let Some(why) = self.blocked(transaction, near, message) {
-            return self.drop_provisional(slot, transaction, message, &why);
-        }
-        let bytes = self.relay(transaction, message, code);
+        let egress = transaction.client.egress.clone();
+        let swap = match self.judged(transaction, egress, of.message, media) {
+            Ok(swap) => swap,
+            Err(why) => return self.drop_provisional(slot, transaction, of.message, &why),
+        };
+        let bytes = self.relay(transaction, of.message, &swap, code);
         transaction.server.provisional(bytes);
         Outcome::Relayed
     }
@@ -138,24 +172,26 @@ impl Context<'_> {
         Outcome::Absorbed
     }
 
-    fn success(&mut self, branch: Branch, transaction: &mut Transaction, message: &Message<'_>, code: u16) -> Outcome {
+    fn success(&mut self, transaction: &mut Transaction, of: &Reception<'_, '_>, media: AnswerMedia) -> Outcome {
+        let &Reception { branch, message, response } = of;
         let timers = &self.config.timers;
         let Some(client) = transaction.by_nonce(branch.nonce) else { return Outcome::Stray };
-        let (near, sent) = (Egress::of(client), client.request.clone());
+        let (egress, sent) = (client.egress.clone(), client.request.clone());
         if client.success(self.now, timers) == Heard::Late {
             return Outcome::Stray;
         }
-        let blocked = match self.blocked(transaction, near.clone(), message) {
-            None if transaction.refused => Some(self.too_late(transaction, near)),
-            blocked => blocked,
+        let judged = match self.judged(transaction, egress.clone(), message, media) {
+            Ok(_) if transaction.refused => Err(self.too_late(transaction, egress)),
+            judged => judged,
         };
-        if let Some(why) = blocked {
-            return self.block_2xx(branch, transaction, message, &sent, &why);
-        }
+        let swap = match judged {
+            Ok(swap) => swap,
+            Err(why) => return self.block_2xx(branch, transaction, message, &sent, &why),
+        };
         // Every 2xx goes on at once, the repeated and the forked too (16.7 step 5, RFC 6026 7.1).
-        let bytes = self.relay(transaction, message, code);
+        let bytes = self.relay(transaction, message, &swap, response.code);
         if transaction.server.is_open() {
-            transaction.server.finish(self.now, timers, code, bytes);
+            transaction.server.finish(self.now, timers, response.code, bytes);
             if transaction.client.nonce != branch.nonce {
                 self.dismiss(branch.slot, transaction);
             }
@@ -164,12 +200,14 @@ impl Context<'_> {
     }
 
     /// A final response other than a 2xx to an INVITE.
-    fn finished(&mut self, branch: Branch, transaction: &mut Transaction, message: &Message<'_>, code: u16) -> Outcome {
+    fn finished(&mut self, transaction: &mut Transaction, of: &Reception<'_, '_>, media: AnswerMedia) -> Outcome {
+        let &Reception { branch, message, response } = of;
+        let code = response.code;
         let timers = &self.config.timers;
         let invite = transaction.is_invite();
         let present = transaction.client.nonce == branch.nonce;
         let Some(client) = transaction.by_nonce(branch.nonce) else { return Outcome::Stray };
-        let (place, asked, near) = (client.place(), client.sent, Egress::of(client));
+        let (asked, egress) = (client.sent, client.egress.clone());
         let sent = client.request.clone();
         let mut ack = Bytes::new();
         if invite && client.is_open() {
@@ -184,12 +222,10 @@ impl Context<'_> {
             return Outcome::Stray;
         }
         if !client.ack().is_empty() {
-            let bytes = client.ack().clone();
-            let (target, transport, listener) = (client.target, client.transport, client.listener);
-            self.send(target, client.server.clone(), transport, listener, bytes, None);
+            self.send(&egress, client.ack().clone(), None);
         }
         if heard == Heard::News && code == 503 {
-            self.health.unavailable(self.now, place, asked, retry_after(message), self.out);
+            self.health.unavailable(self.now, egress.place(), asked, retry_after(message), self.out);
         }
         // What was left is out of the search, unless it did what was asked.
         let late = !present && !(200..=299).contains(&code);
@@ -199,19 +235,20 @@ impl Context<'_> {
         // RFC 3263 4.3: of all answers only 503 sends a request to the next server.
         if code == 503 && !transaction.cancelled {
             if !self.next(branch.slot, transaction, &sent) {
-                self.all_down(transaction, &sent, "every server of the region answered 503 or failed".to_owned());
+                self.all_down(transaction, &sent, "every server of the region answered 503 or failed");
             }
             return Outcome::Absorbed;
         }
-        let outcome = if let Some(why) = self.blocked(transaction, near, message) {
-            self.block_final(transaction, message, code, &sent, &why)
-        } else {
-            let bytes = self.relay(transaction, message, code);
-            transaction.server.finish(self.now, timers, code, bytes);
-            Outcome::Relayed
+        let outcome = match self.judged(transaction, egress, message, media) {
+            Err(why) => self.block_final(transaction, message, code, &sent, &why),
+            Ok(swap) => {
+                let bytes = self.relay(transaction, message, &swap, code);
+                transaction.server.finish(self.now, timers, code, bytes);
+                Outcome::Relayed
+            }
         };
         if transaction.ends_call() && (code >= 300 || !invite) {
-            self.let_go(transaction, message);
+            self.release_call(transaction, message);
         }
         if !present {
             self.dismiss(branch.slot, transaction);
@@ -224,38 +261,27 @@ impl Context<'_> {
         if transaction.client.is_unheard() {
             transaction.client.leave(self.now, &self.config.timers);
         } else if transaction.is_invite() {
-            self.stop(slot, transaction);
+            self.cancel_present(slot, transaction);
         }
     }
 
-    /// Sends a response on to whoever asked: our Via taken off, X-Ringfence from outside taken out, a relay's session
-    /// description put in; nothing else touched.
-    fn relay(&mut self, transaction: &mut Transaction, message: &Message<'_>, code: u16) -> Bytes {
-        self.work.edit.clear();
-        let own: Option<Item> = list::items(message, Name::Via).next();
-        if let Some(own) = own {
-            list::remove(message, &own, &mut self.work.edit);
-        }
-        for header in message.all(Name::Ringfence) {
-            self.work.edit.remove(header.row.clone());
-        }
-        rewrite::anchor(message, &self.work.swap, &mut self.work.edit);
-        if transaction.server.transport.reliable() {
-            rewrite::measure(message, &mut self.work.edit);
-        }
+    /// Sends a response on to the party that asked.
+    fn relay(&mut self, transaction: &mut Transaction, message: &Message<'_>, swap: &MediaSwap, code: u16) -> Bytes {
+        rewrite::response(message, swap, transaction.server.transport.reliable(), &mut self.work.edit);
         let bytes = self.work.apply(message.bytes());
         let peer = transaction.server.peer;
         self.reply(&peer, bytes.clone());
+        let region = transaction.call.region;
         if std::mem::take(&mut transaction.unmeasured) {
-            let after = self.now.saturating_duration_since(transaction.since);
-            self.out.push(Output::Note(Note::Setup { region: transaction.region, after }));
+            let after = self.now.saturating_duration_since(transaction.call.since);
+            self.out.push(Output::Note(Note::Setup { region, after }));
         }
-        self.out.push(Output::Note(Note::Responded { region: transaction.region, relayed: true, code }));
+        self.out.push(Output::Note(Note::Responded { region, relayed: true, code }));
         bytes
     }
 
-    /// Cancels the present attempt, whoever asked for that.
-    pub(crate) fn stop(&mut self, slot: u32, transaction: &mut Transaction) {
+    /// Cancels the present attempt.
+    pub(crate) fn cancel_present(&mut self, slot: u32, transaction: &mut Transaction) {
         if let Some(reason) = transaction.client.want_cancel(Bytes::new()) {
             self.cancel(slot, &mut transaction.client, &reason);
         }

@@ -1,4 +1,4 @@
-//! The way of a request inside a dialog: our Route values taken off, and who is next (RFC 3261 16.4, 16.6 step 6).
+//! The route set of a request inside a dialog: our Route values taken off, and the next hop (RFC 3261 16.4, 16.6 step 6).
 //!
 //! A Route is input. It says where to go only as far as our signed token vouches that this dialog was let through, and the fence
 //! still judges the address.
@@ -35,8 +35,8 @@ pub(crate) struct RouteSet<'a> {
     last_route: Option<&'a [u8]>,
 }
 
-/// Finds the way; `None` if no valid token of ours leads it.
-pub(crate) fn way<'a>(
+/// Reads it; `None` if no valid token of ours leads it.
+pub(crate) fn read<'a>(
     keys: &Keys,
     tokens: &Tokens,
     region: RegionId,

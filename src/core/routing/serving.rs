@@ -19,7 +19,7 @@ pub(crate) struct Serving {
     pub(crate) passed: Option<usize>,
     /// A server of the called region that looks down, for when nobody else takes the call.
     pub(crate) aside: Option<Target>,
-    /// What would have refused the call, did its project not only watch.
+    /// What would have refused the call, if its project were not in shadow mode.
     pub(crate) shadow: Option<Reason>,
     /// Whether nothing but TLS will do.
     pub(crate) secure: bool,
@@ -30,7 +30,7 @@ impl Serving {
     /// servers are nobody can say that they are down.
     pub(crate) fn by(
         config: &Config,
-        targets: &Resolved,
+        resolved: &Resolved,
         called: RegionId,
         outbound: bool,
         secure: bool,
@@ -38,12 +38,12 @@ impl Serving {
     ) -> Self {
         let known = config.region(called).upstream.iter().all(|hop| match hop {
             Hop::Address { .. } => true,
-            Hop::Name(name) => targets.is_known(*name),
+            Hop::Name(name) => resolved.is_known(*name),
         });
         Self { region: called, passed: (known && !outbound).then_some(0), aside: None, shadow, secure }
     }
 
-    /// The regions that the call may still go to. RelayOutcome anew each time: since the call came in, its project may have been pinned, or
+    /// The regions that the call may still go to. Asked anew each time: since the call came in, its project may have been pinned, or
     /// be gone.
     pub(crate) fn ahead<'c>(&self, config: &'c Config, called: RegionId, project: Option<ProjectId>) -> &'c [RegionId] {
         match (self.passed, project) {

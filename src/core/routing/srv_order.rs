@@ -3,6 +3,7 @@
 //!
 //! Knows neither health nor fence: whoever asks for the order says when it has enough.
 
+use std::cell::Cell;
 use std::ops::ControlFlow;
 
 use arrayvec::ArrayVec;
@@ -14,18 +15,18 @@ const MOST: usize = 64;
 
 /// Chance, spread from one keyed hash: nobody outside can foretell it, and the same hash gives the same order.
 #[derive(Debug)]
-pub(crate) struct Dice(u64);
+pub(crate) struct Dice(Cell<u64>);
 
 impl Dice {
     pub(crate) fn new(hash: u64) -> Self {
-        Self(hash)
+        Self(Cell::new(hash))
     }
 
     /// Any number.
-    pub(crate) fn roll(&mut self) -> u32 {
+    pub(crate) fn roll(&self) -> u32 {
         // A counter with an odd step, then mixed until every bit depends on every bit.
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
+        let mut mixed = self.0.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
+        self.0.set(mixed);
         for factor in [0xff51_afd7_ed55_8ccd, 0xc4ce_b9fe_1a85_ec53] {
             mixed = (mixed ^ (mixed >> 33)).wrapping_mul(factor);
         }
@@ -33,7 +34,7 @@ impl Dice {
     }
 
     /// A number below `bound`; 0 if that is 0.
-    pub(crate) fn below(&mut self, bound: u32) -> u32 {
+    pub(crate) fn below(&self, bound: u32) -> u32 {
         scaled(self.roll(), bound)
     }
 }
@@ -46,7 +47,7 @@ fn scaled(random: u32, bound: u32) -> u32 {
 /// Hands out the servers, sorted by rank as they come, in the order to be tried, until told to stop.
 pub(crate) fn in_order<'s>(
     servers: &'s [Server],
-    random: &mut impl FnMut() -> u32,
+    random: &impl Fn() -> u32,
     each: &mut impl FnMut(&'s Server) -> ControlFlow<()>,
 ) -> ControlFlow<()> {
     for rank in servers.chunk_by(|one, next| one.rank == next.rank) {
@@ -59,7 +60,7 @@ pub(crate) fn in_order<'s>(
 }
 
 /// Which server is next: weighted, those of weight 0 first in the list (RFC 2782).
-fn pick(left: &[&Server], random: &mut impl FnMut() -> u32) -> usize {
+fn pick(left: &[&Server], random: &impl Fn() -> u32) -> usize {
     if left.len() < 2 {
         return 0;
     }
@@ -88,9 +89,9 @@ mod tests {
     }
 
     /// The places in the list, in the order in which they are handed out.
-    fn order(servers: &[Server], dice: &mut Dice) -> Vec<usize> {
+    fn order(servers: &[Server], dice: &Dice) -> Vec<usize> {
         let mut out = Vec::new();
-        let _ = in_order(servers, &mut || dice.roll(), &mut |server| {
+        let _ = in_order(servers, &|| dice.roll(), &mut |server| {
             out.extend(servers.iter().position(|other| std::ptr::eq(other, server)));
             ControlFlow::Continue(())
         });
@@ -146,10 +147,10 @@ mod tests {
     fn the_largest_answers_and_numbers_end() {
         let many: Vec<_> = (0..200).map(|_| (0, u16::MAX)).collect();
         let many = servers(&many);
-        assert_eq!(order(&many, &mut Dice::new(1)).len(), MOST);
+        assert_eq!(order(&many, &Dice::new(1)).len(), MOST);
         for extreme in [0, u32::MAX] {
             let mut handed = 0;
-            let _ = in_order(&many, &mut || extreme, &mut |_| {
+            let _ = in_order(&many, &|| extreme, &mut |_| {
                 handed += 1;
                 if handed < 8 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
             });

@@ -9,11 +9,11 @@ use arrayvec::ArrayVec;
 
 use crate::config::{Config, Hop, NameId, NextHop, Transport};
 use crate::core::health::{Healths, Standing};
-use crate::core::keys::Keys;
-use crate::core::memory::name_cache::{NameCache, UnknownName};
+use crate::core::memory::name_cache::UnknownName;
 use crate::core::routing::place::Place;
 use crate::core::routing::srv_order::{self, Dice};
 use crate::core::rules::trace::{Mark, Test, Trace, around};
+use crate::core::view::View;
 use crate::dns::{Resolved, Server};
 use crate::fence::{Fence, Fenced};
 use crate::sip::uri::{Host, Scheme, Uri};
@@ -29,7 +29,7 @@ pub(crate) struct Target {
     /// How. `None`: UDP, or TCP for what is too large for it.
     pub(crate) transport: Option<Transport>,
     /// Over TLS: the name that was asked for, which the server must prove (RFC 5922 7.3). `None`: its address.
-    pub(crate) server: Option<Arc<str>>,
+    pub(crate) tls_name: Option<Arc<str>>,
 }
 
 impl Target {
@@ -71,20 +71,27 @@ impl<'a> Order<'a> {
         Self { health, now, dice: Dice::new(hash), trace: None }
     }
 
-    /// The same, and each address that is judged is written down for whoever asked.
-    pub(crate) fn telling(mut self, trace: &'a Trace) -> Self {
+    /// The same, and each address that is judged is written down, if rows are kept.
+    pub(crate) fn traced(mut self, trace: &'a Trace) -> Self {
         self.trace = Some(trace);
         self
     }
 }
 
 /// Resolves hops and passes every address through the fence. `secure`: only TLS will do (RFC 5630 5.3).
-pub(crate) fn find(config: &Config, targets: &Resolved, hops: &[Hop], secure: bool, fence: Fence<'_>, order: Order<'_>) -> Found {
+pub(crate) fn find(
+    config: &Config,
+    resolved: &Resolved,
+    hops: &[Hop],
+    secure: bool,
+    fence: Fence<'_>,
+    order: Order<'_>,
+) -> Found {
     let mut finding = Finding::new(fence, order, secure);
     for hop in hops {
         let more = match *hop {
-            Hop::Address { addr, transport } => finding.add(addr, transport, None),
-            Hop::Name(name) => finding.servers(targets.servers(name), config.name(name)),
+            Hop::Address { addr, transport } => add(&mut finding, addr, transport, None),
+            Hop::Name(name) => add_servers(&mut finding, resolved.servers(name), config.name(name)),
         };
         if more.is_break() {
             break;
@@ -93,24 +100,12 @@ pub(crate) fn find(config: &Config, targets: &Resolved, hops: &[Hop], secure: bo
     finding.found()
 }
 
-/// What names resolve to, as far as it is known.
-#[derive(Clone, Copy)]
-pub(crate) struct Book<'a> {
-    pub(crate) now: Instant,
-    pub(crate) config: &'a Config,
-    /// Of the configuration's names.
-    pub(crate) targets: &'a Resolved,
-    /// Of names that were asked for.
-    pub(crate) asked: &'a NameCache,
-    pub(crate) keys: &'a Keys,
-}
-
 /// Resolves the URI of a next hop inside a dialog: an address, a name of the configuration, or one that was asked for. `secure`:
 /// only TLS will do, as for a `sips:` URI.
 pub(crate) fn find_uri(
     uri: &Uri<'_>,
     secure: bool,
-    book: Book<'_>,
+    view: View<'_>,
     fence: Fence<'_>,
     order: Order<'_>,
 ) -> Result<Found, UnknownName> {
@@ -148,15 +143,15 @@ pub(crate) fn find_uri(
         Host::Address(ip) => {
             let transport = if sips { Some(Transport::Tls) } else { transport };
             let port = uri.port.unwrap_or_else(|| transport.unwrap_or(Transport::Udp).port());
-            let _ = finding.add(SocketAddr::new(ip, port), transport, None);
+            let _ = add(&mut finding, SocketAddr::new(ip, port), transport, None);
         }
         Host::Name(name) => {
             let Some(next_hop) = NextHop::of_host(name, uri.port, transport, sips) else { return Ok(Found::Nothing) };
-            let place = book.config.names.iter().position(|known| *known == next_hop);
+            let place = view.config.names.iter().position(|known| *known == next_hop);
             match place.and_then(|place| u32::try_from(place).ok()) {
-                Some(place) => drop(finding.servers(book.targets.servers(NameId(place)), &next_hop.host)),
-                None => match book.asked.get(book.now, book.keys, &next_hop) {
-                    Some(servers) => drop(finding.servers(servers, &next_hop.host)),
+                Some(place) => drop(add_servers(&mut finding, view.resolved.servers(NameId(place)), &next_hop.host)),
+                None => match view.name_cache.get(view.now, view.keys, &next_hop) {
+                    Some(servers) => drop(add_servers(&mut finding, servers, &next_hop.host)),
                     None => return Err(UnknownName(next_hop)),
                 },
             }
@@ -187,58 +182,6 @@ impl<'a> Finding<'a> {
         Self { fence, order, secure, plain: false, inside, behind, down: None, outside: None }
     }
 
-    /// Takes in one address; `Break`: beyond the most attempts nothing would be tried anyway.
-    fn add(&mut self, addr: SocketAddr, transport: Option<Transport>, server: Option<&Arc<str>>) -> ControlFlow<()> {
-        let judged = self.fence.admit(addr);
-        if let Some(trace) = self.order.trace {
-            trace.note(Test::Targets, Mark::of(judged.is_ok()), || {
-                (addr.to_string(), around(addr.ip(), &self.fence.networks().collect::<Vec<_>>()))
-            });
-        }
-        let fenced = match judged {
-            Ok(fenced) => fenced,
-            Err(outside) => {
-                self.outside.get_or_insert(outside.0);
-                return ControlFlow::Continue(());
-            }
-        };
-        if self.secure && transport != Some(Transport::Tls) {
-            self.plain = true;
-            return ControlFlow::Continue(());
-        }
-        let target = Target { fenced, transport, server: server.cloned() };
-        // What two names or records say is tried once.
-        if self.inside.contains(&target) || self.behind.contains(&target) {
-            return ControlFlow::Continue(());
-        }
-        match self.order.health.standing(self.order.now, target.place(), &mut self.order.dice) {
-            Standing::Fit => drop(self.inside.try_push(target)),
-            // Only where it would be first is it tried: a trial is for the call that its share brings there.
-            Standing::Trial if self.inside.is_empty() => drop(self.inside.try_push(target)),
-            Standing::Behind => drop(self.behind.try_push(target)),
-            Standing::Trial => self.is_down(self.order.now, target),
-            Standing::Down(trial) => self.is_down(trial, target),
-        }
-        if self.inside.is_full() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    }
-
-    fn is_down(&mut self, trial: Instant, target: Target) {
-        if self.down.as_ref().is_none_or(|&(first, _)| trial < first) {
-            self.down = Some((trial, target));
-        }
-    }
-
-    /// Takes in the servers of a name.
-    fn servers(&mut self, servers: &[Server], name: &str) -> ControlFlow<()> {
-        let proven = servers.iter().any(|server| server.transport == Some(Transport::Tls)).then(|| Arc::from(name));
-        // Dice of its own: what health throws for meanwhile is nothing to the records.
-        let mut dice = Dice::new(self.order.dice.roll().into());
-        srv_order::in_order(servers, &mut || dice.roll(), &mut |server| {
-            let proven = proven.as_ref().filter(|_| server.transport == Some(Transport::Tls));
-            server.addresses.iter().try_for_each(|&addr| self.add(addr, server.transport, proven))
-        })
-    }
-
     fn found(self) -> Found {
         let Self { mut inside, behind, down, outside, plain, .. } = self;
         let room = inside.remaining_capacity();
@@ -254,4 +197,62 @@ impl<'a> Finding<'a> {
             (true, None) => Found::Nothing,
         }
     }
+}
+
+/// Takes in one address; `Break`: beyond the most attempts nothing would be tried anyway.
+fn add(
+    finding: &mut Finding<'_>,
+    addr: SocketAddr,
+    transport: Option<Transport>,
+    tls_name: Option<&Arc<str>>,
+) -> ControlFlow<()> {
+    let judged = finding.fence.admit(addr);
+    if let Some(trace) = finding.order.trace {
+        trace.note(Test::Targets, Mark::by(judged.is_ok(), false), || {
+            (addr.to_string(), around(addr.ip(), &finding.fence.networks().collect::<Vec<_>>()))
+        });
+    }
+    let fenced = match judged {
+        Ok(fenced) => fenced,
+        Err(outside) => {
+            finding.outside.get_or_insert(outside.0);
+            return ControlFlow::Continue(());
+        }
+    };
+    if finding.secure && transport != Some(Transport::Tls) {
+        finding.plain = true;
+        return ControlFlow::Continue(());
+    }
+    let target = Target { fenced, transport, tls_name: tls_name.cloned() };
+    // What two names or records say is tried once.
+    if finding.inside.contains(&target) || finding.behind.contains(&target) {
+        return ControlFlow::Continue(());
+    }
+    let (health, now) = (finding.order.health, finding.order.now);
+    match health.standing(now, target.place(), &finding.order.dice) {
+        Standing::Fit => drop(finding.inside.try_push(target)),
+        // Only where it would be first is it tried: a trial is for the call that its share brings there.
+        Standing::Trial if finding.inside.is_empty() => drop(finding.inside.try_push(target)),
+        Standing::Behind => drop(finding.behind.try_push(target)),
+        Standing::Trial => add_down(finding, now, target),
+        Standing::Down(trial) => add_down(finding, trial, target),
+    }
+    if finding.inside.is_full() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+}
+
+fn add_down(finding: &mut Finding<'_>, trial: Instant, target: Target) {
+    if finding.down.as_ref().is_none_or(|&(first, _)| trial < first) {
+        finding.down = Some((trial, target));
+    }
+}
+
+/// Takes in the servers of a name.
+fn add_servers(finding: &mut Finding<'_>, servers: &[Server], name: &str) -> ControlFlow<()> {
+    let proven = servers.iter().any(|server| server.transport == Some(Transport::Tls)).then(|| Arc::from(name));
+    // Dice of its own: what health throws for meanwhile is nothing to the records.
+    let dice = Dice::new(finding.order.dice.roll().into());
+    srv_order::in_order(servers, &|| dice.roll(), &mut |server| {
+        let proven = proven.as_ref().filter(|_| server.transport == Some(Transport::Tls));
+        server.addresses.iter().try_for_each(|&addr| add(finding, addr, server.transport, proven))
+    })
 }

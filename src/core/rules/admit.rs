@@ -1,16 +1,16 @@
-//! The objections on a new request: which project and trunk it belongs to, and whether it may pass.
+//! Whether a new request may pass: which project and trunk it belongs to, and what its rules say.
 //!
 //! A pure function of the request, where it came from and the configuration. The order of the tests is the contract's: the source,
 //! the host, the project and its trunk, the pin, the media. (Targets come after, when there is something to forward.) Only the
 //! Request-URI, the packet's source and the body decide; no other header is believed.
 
 use crate::config::{Config, Endpoint, Listener, Mode, ProjectId, RegionId, TrunkId};
-use crate::core::io::{Arrival, Output};
+use crate::core::io::{Arrival, Note};
 use crate::core::rules::case::Case;
-use crate::core::rules::media::{Part, Ruling};
+use crate::core::rules::media::{Judged, Part, Ruling};
 use crate::core::rules::refusal::{Refusal, shown};
 use crate::core::rules::sides::{Side, Source, Speaker};
-use crate::core::rules::trace::{Mark, Test, Trace, around, trunk_name};
+use crate::core::rules::trace::{Failed, Test, around, trunk_name};
 use crate::reason::Reason;
 use crate::sip::uri::{Host, Scheme, Uri};
 use crate::sip::{Method, Request};
@@ -25,65 +25,80 @@ pub(crate) struct Admitted {
     pub(crate) trunk: TrunkId,
     /// Whether it goes out by the trunk.
     pub(crate) outbound: bool,
-    /// What would have refused it, if the project did not only watch (or only warn about media).
+    /// What would have refused it, if the project were not in shadow mode (or did not only warn about media).
     pub(crate) shadow: Option<Reason>,
 }
 
-/// Judges a new request. The source is known to be somebody. What it says of media is noted in `out`.
+impl Admitted {
+    /// A refusal of this request.
+    pub(crate) fn refuse(&self, row: Failed, reason: Reason, detail: impl Into<String>) -> Refusal {
+        Refusal::new(row, reason, detail).of(Some(self.project), Some(self.trunk))
+    }
+
+    /// What an objection comes to: a refusal, unless the project is in shadow mode. Then the first one is remembered.
+    fn object(&mut self, objection: Result<(), Failed>, reason: Reason, detail: String) -> Result<(), Refusal> {
+        match objection {
+            Ok(()) => {
+                self.shadow.get_or_insert(reason);
+                Ok(())
+            }
+            Err(row) => Err(self.refuse(row, reason, detail)),
+        }
+    }
+}
+
+/// Judges a new request. The source is known to be somebody. `media`: what is to be counted of what it says of media, if it came
+/// to that test.
 pub(crate) fn admit(
     config: &Config,
     case: &Case<'_, '_>,
     source: Source<'_>,
-    out: &mut Vec<Output>,
+    media: &mut Option<Note>,
 ) -> Result<Admitted, Refusal> {
     let &Case { ref listener, arrival, message, request, trace, .. } = case;
-    let endpoint = endpoint(config, listener, arrival, request);
-    let judge = Judge { config, listener, source, arrival, trace };
-    let placed = judge.place(endpoint, request);
-    judge.tell(endpoint, request, &placed);
-    let (project, trunk, outbound, foreign) = placed?;
-    let mut objections = Objections { config, project, trunk, shadow: None };
-    let watches = config.project(project).mode == Mode::Shadow;
-    if let Some((reason, detail)) = foreign {
-        objections.object(reason, detail)?;
-    }
+    let mut admitted = Judge { config, case, source }.place(endpoint(config, listener, arrival, request))?;
+    let rules = config.project(admitted.project);
+    let watches = rules.mode == Mode::Shadow;
     let region = config.region(listener.region);
-    let rules = config.project(project);
     let ip = arrival.from.ip();
-    let near = !rules.source_in_region || region.networks.contains(ip);
     if rules.source_in_region {
-        trace.note(Test::Project, Mark::by(near, watches), || {
-            (format!("source {ip}"), format!("networks of region {}: {}", region.name, around(ip, &[&region.networks])))
-        });
+        let says =
+            || (format!("source {ip}"), format!("networks of region {}: {}", region.name, around(ip, &[&region.networks])));
+        if region.networks.contains(ip) {
+            trace.pass(Test::Project, says);
+        } else {
+            let objection = trace.object(watches, Test::Project, says);
+            let detail = format!("source {ip} is outside region {}", region.name);
+            admitted.object(objection, Reason::ForeignSource, detail)?;
+        }
     }
-    if !near {
-        objections.object(Reason::ForeignSource, format!("source {ip} is outside region {}", region.name))?;
-    }
-    let pinned_here = rules.pin.as_ref().is_none_or(|pin| pin.contains(&listener.region));
-    trace.note(Test::Pin, Mark::by(pinned_here, watches), || {
-        let pin =
-            rules.pin.as_ref().map(|pin| pin.iter().map(|&id| config.region(id).name.as_str()).collect::<Vec<_>>().join(", "));
-        let pin = pin.map_or_else(|| "is not pinned".to_owned(), |pin| format!("is pinned to {pin}"));
+    let pin = || {
+        let pin = rules.pin.iter().flatten().map(|&id| config.region(id).name.as_str()).collect::<Vec<_>>().join(", ");
+        let pin = if rules.pin.is_some() { format!("is pinned to {pin}") } else { "is not pinned".to_owned() };
         (format!("region {}", region.name), format!("project {} {pin}", rules.name))
-    });
-    if let Some(pin) = rules.pin.as_ref().filter(|_| !pinned_here) {
-        let names: Vec<&str> = pin.iter().map(|&id| config.region(id).name.as_str()).collect();
-        objections.object(
-            Reason::PinnedElsewhere,
-            format!("project {} is pinned to {}, not {}", rules.name, names.join(" "), region.name),
-        )?;
+    };
+    match &rules.pin {
+        Some(regions) if !regions.contains(&listener.region) => {
+            let objection = trace.object(watches, Test::Pin, pin);
+            let names: Vec<&str> = regions.iter().map(|&id| config.region(id).name.as_str()).collect();
+            let detail = format!("project {} is pinned to {}, not {}", rules.name, names.join(" "), region.name);
+            admitted.object(objection, Reason::PinnedElsewhere, detail)?;
+        }
+        _ => trace.pass(Test::Pin, pin),
     }
-    let side = if outbound { Side::Servers } else { Side::Trunk };
+    let side = if admitted.outbound { Side::Servers } else { Side::Trunk };
     let (called, serving) = (listener.region, listener.region);
-    let speaker = Speaker { side, called, serving, project: Some(project), trunk: Some(trunk) };
-    match speaker.judge(config, message, request.method, Part::Offer, trace, out) {
+    let speaker = Speaker { side, called, serving, project: Some(admitted.project), trunk: Some(admitted.trunk) };
+    let Judged { ruling, note } = speaker.judge(config, message, request.method, Part::Offer, trace);
+    *media = note;
+    match ruling {
         Ruling::Pass => {}
         Ruling::Shadow(reason) => {
-            objections.shadow.get_or_insert(reason);
+            admitted.shadow.get_or_insert(reason);
         }
-        Ruling::Foreign(reason, detail) => objections.object(reason, detail)?,
+        Ruling::Foreign(refusal) => return Err(refusal),
     }
-    Ok(Admitted { project, trunk, outbound, shadow: objections.shadow })
+    Ok(admitted)
 }
 
 /// What the Request-URI names. A tel URI has no host: it stands for the bare region, as its number does not say otherwise. An
@@ -106,108 +121,115 @@ pub(crate) fn is_ping(config: &Config, arrival: &Arrival, request: &Request<'_>)
         && matches!(endpoint(config, listener, arrival, request), Endpoint::Region(region) if region == listener.region)
 }
 
-struct Judge<'a> {
+struct Judge<'a, 'c, 'm> {
     config: &'a Config,
-    listener: &'a Listener,
+    case: &'a Case<'c, 'm>,
     source: Source<'a>,
-    arrival: &'a Arrival,
-    trace: &'a Trace,
 }
 
-/// Project, trunk, whether outbound, and what is wrong with the host if it names an endpoint elsewhere.
-type Placed = (ProjectId, TrunkId, bool, Option<(Reason, String)>);
+/// The host names an endpoint elsewhere: why that is refused, and the failing value.
+struct Elsewhere {
+    reason: Reason,
+    detail: String,
+    /// Whether it is TLS that was asked for another one.
+    by_sni: bool,
+}
 
-impl Judge<'_> {
-    fn place(&self, endpoint: Endpoint, request: &Request<'_>) -> Result<Placed, Refusal> {
+impl Judge<'_, '_, '_> {
+    /// The host, the project and the trunk.
+    fn place(&self, endpoint: Endpoint) -> Result<Admitted, Refusal> {
+        let here = self.case.region();
         match endpoint {
-            Endpoint::Unknown => Err(self.unknown(request, "is no endpoint here")),
+            Endpoint::Unknown => {
+                let row = self.case.trace.fail(Test::Host, || self.host("no endpoint of ours"));
+                Err(self.unknown(row, "is no endpoint here"))
+            }
             Endpoint::Region(region) => {
-                let foreign = self.foreign(region, request);
+                let known = || format!("region {}, without a project", self.region(region));
+                let elsewhere = self.elsewhere(region);
                 match self.only_project() {
-                    Some(project) => self.inbound(project, foreign),
-                    None => Err(match foreign {
-                        Some((reason, detail)) => Refusal { reason, project: None, trunk: None, detail },
-                        None => self.unknown(request, "needs a project in front: the source does not name exactly one"),
-                    }),
+                    Some(project) => self.inbound(project, elsewhere, known),
+                    None => {
+                        self.at_home(None, elsewhere, known)?;
+                        Err(self.nobodys())
+                    }
                 }
             }
-            Endpoint::Project(region, project) => self.inbound(project, self.foreign(region, request)),
-            Endpoint::Global(project) => self.inbound(project, self.misnamed(request)),
+            Endpoint::Project(region, project) => {
+                let known = || format!("project {} at region {}", self.config.project(project).name, self.region(region));
+                self.inbound(project, self.elsewhere(region), known)
+            }
+            Endpoint::Global(project) => {
+                let known = || format!("project {} at any region", self.config.project(project).name);
+                self.inbound(project, self.misnamed(), known)
+            }
             Endpoint::Trunk(region, trunk) => {
                 let project = self.config.trunk(trunk).project;
-                if let Some((reason, detail)) = self.foreign(region, request) {
-                    return Err(Refusal { reason, project: Some(project), trunk: Some(trunk), detail });
+                let of = self.config.trunk(trunk);
+                let known = || format!("{} at region {}", trunk_name(self.config, trunk), self.region(region));
+                if let Some(elsewhere) = self.elsewhere(region) {
+                    let row = self.case.trace.fail(Test::Host, || self.compared(&elsewhere, &known()));
+                    return Err(Refusal::new(row, elsewhere.reason, elsewhere.detail).of(Some(project), Some(trunk)));
                 }
+                if self.source.server && of.outbound.is_none() {
+                    let row = self.case.trace.fail(Test::Host, || self.host("a trunk without uri: nothing goes out by it"));
+                    return Err(self.unknown(row, "names a trunk without uri"));
+                }
+                self.case.trace.pass(Test::Host, || self.host(&known()));
                 if !self.source.server {
                     return Err(self.stranger(project));
                 }
-                if self.config.trunk(trunk).outbound.is_none() {
-                    return Err(self.unknown(request, "names a trunk without uri"));
-                }
-                Ok((project, trunk, true, None))
-            }
-        }
-    }
-
-    /// Writes down what host and source were held against.
-    fn tell(&self, endpoint: Endpoint, request: &Request<'_>, placed: &Result<Placed, Refusal>) {
-        if !self.trace.is_open() {
-            return;
-        }
-        let (config, here) = (self.config, self.listener.region);
-        let region = |id: RegionId| &config.region(id).name;
-        let (home, known, bare) = match endpoint {
-            Endpoint::Unknown => (None, "no endpoint of ours".to_owned(), false),
-            Endpoint::Region(at) => (Some(at), format!("region {}, without a project", region(at)), true),
-            Endpoint::Project(at, project) => {
-                (Some(at), format!("project {} at region {}", config.project(project).name, region(at)), false)
-            }
-            Endpoint::Global(project) => (Some(here), format!("project {} at any region", config.project(project).name), false),
-            Endpoint::Trunk(at, trunk) => (Some(at), format!("{} at region {}", trunk_name(config, trunk), region(at)), false),
-        };
-        let watches = placed.as_ref().is_ok_and(|&(project, ..)| config.project(project).mode == Mode::Shadow);
-        self.trace.note(Test::Host, Mark::by(home == Some(here), watches), || {
-            let host = match request.uri.scheme {
-                Scheme::Tel => "tel URI".to_owned(),
-                _ => format!("Request-URI host {}", shown(request.uri.hostport)),
-            };
-            (host, format!("{known}; the listener is region {}'s", region(here)))
-        });
-        let ip = self.arrival.from.ip();
-        let source = format_args!("source {ip}");
-        match placed {
-            Ok((_, trunk, outbound, _)) => self.trace.note(Test::Project, Mark::Pass, || {
-                let networks = if *outbound { &config.region(here).networks } else { &config.trunk(*trunk).networks };
-                let of =
-                    if *outbound { format!("a server of region {} that calls out by ", region(here)) } else { String::new() };
-                let certificates = config.trunk(*trunk).certificates.join(" or ");
-                let known = match (certificates.is_empty() || *outbound, networks.is_empty()) {
-                    (true, _) => around(ip, &[networks]),
-                    (false, true) => format!("a certificate for {certificates}"),
-                    (false, false) => format!("{}, and a certificate for {certificates}", around(ip, &[networks])),
-                };
-                (source.to_string(), format!("{of}{}: {known}", trunk_name(config, *trunk)))
-            }),
-            Err(Refusal { reason: Reason::UnknownSource, detail, .. }) => {
-                self.trace.note(Test::Project, Mark::Fail, || (source.to_string(), detail.clone()));
-            }
-            Err(_) if bare && home == Some(here) => {
-                let mark = if request.method == Method::Options { Mark::Skipped } else { Mark::Fail };
-                self.trace.note(Test::Project, mark, || {
-                    (source.to_string(), "a bare hostname: the source must name exactly one project".to_owned())
+                let ip = self.case.arrival.from.ip();
+                self.case.trace.pass(Test::Project, || {
+                    let name = trunk_name(self.config, trunk);
+                    let networks = around(ip, &[&self.config.region(here).networks]);
+                    (
+                        format!("source {ip}"),
+                        format!("a server of region {} that calls out by {name}: {networks}", self.region(here)),
+                    )
                 });
+                Ok(Admitted { project, trunk, outbound: true, shadow: None })
             }
-            Err(_) => {}
         }
     }
 
     /// A call to a project's endpoint: one of its trunks must signal from the source.
-    fn inbound(&self, project: ProjectId, foreign: Option<(Reason, String)>) -> Result<Placed, Refusal> {
+    fn inbound(&self, project: ProjectId, elsewhere: Option<Elsewhere>, known: impl Fn() -> String) -> Result<Admitted, Refusal> {
         let trunk = self.source.trunks.iter().find(|&trunk| self.config.trunk(trunk).project == project);
-        match (trunk, foreign) {
-            (Some(trunk), foreign) => Ok((project, trunk, false, foreign)),
-            (None, Some((reason, detail))) => Err(Refusal { reason, project: Some(project), trunk: None, detail }),
-            (None, None) => Err(self.stranger(project)),
+        let shadow = self.at_home(Some((project, trunk)), elsewhere, known)?;
+        let Some(trunk) = trunk else { return Err(self.stranger(project)) };
+        let ip = self.case.arrival.from.ip();
+        self.case.trace.pass(Test::Project, || {
+            let of = self.config.trunk(trunk);
+            let certificates = of.certificates.join(" or ");
+            let known = match (certificates.is_empty(), of.networks.is_empty()) {
+                (true, _) => around(ip, &[&of.networks]),
+                (false, true) => format!("a certificate for {certificates}"),
+                (false, false) => format!("{}, and a certificate for {certificates}", around(ip, &[&of.networks])),
+            };
+            (format!("source {ip}"), format!("{}: {known}", trunk_name(self.config, trunk)))
+        });
+        Ok(Admitted { project, trunk, outbound: false, shadow })
+    }
+
+    /// Whether the host names an endpoint of this region. `Ok`: what would have refused it, in shadow mode.
+    fn at_home(
+        &self,
+        whose: Option<(ProjectId, Option<TrunkId>)>,
+        elsewhere: Option<Elsewhere>,
+        known: impl Fn() -> String,
+    ) -> Result<Option<Reason>, Refusal> {
+        let Some(elsewhere) = elsewhere else {
+            self.case.trace.pass(Test::Host, || self.host(&known()));
+            return Ok(None);
+        };
+        let project = whose.map(|(project, _)| project);
+        let trunk = whose.and_then(|(_, trunk)| trunk);
+        // A source that is no trunk of the project watches nothing.
+        let watches = trunk.and(project).is_some_and(|project| self.config.project(project).mode == Mode::Shadow);
+        match self.case.trace.object(watches, Test::Host, || self.compared(&elsewhere, &known())) {
+            Ok(()) => Ok(Some(elsewhere.reason)),
+            Err(row) => Err(Refusal::new(row, elsewhere.reason, elsewhere.detail).of(project, trunk)),
         }
     }
 
@@ -218,57 +240,74 @@ impl Judge<'_> {
         projects.all(|project| project == first).then_some(first)
     }
 
-    fn foreign(&self, region: RegionId, request: &Request<'_>) -> Option<(Reason, String)> {
-        if region == self.listener.region {
-            return self.misnamed(request);
+    fn elsewhere(&self, region: RegionId) -> Option<Elsewhere> {
+        if region == self.case.region() {
+            return self.misnamed();
         }
-        let (there, here) = (self.config.region(region), self.config.region(self.listener.region));
+        let (there, here) = (self.config.region(region), self.config.region(self.case.region()));
         let reason = if there.served { Reason::WrongListener } else { Reason::ForeignEndpoint };
-        let host = shown(request.uri.hostport);
+        let host = shown(self.case.request.uri.hostport);
         let detail = ["Request-URI host ", &host, " is an endpoint of region ", &there.name, ", not ", &here.name].concat();
-        Some((reason, detail))
+        Some(Elsewhere { reason, detail, by_sni: false })
     }
 
-    /// The name that was asked for as the TLS connection began is another endpoint's: it must be the Request-URI's host, or one that
-    /// this is below, or the region's own (many clients ask for the name of the server that they found).
-    fn misnamed(&self, request: &Request<'_>) -> Option<(Reason, String)> {
-        let asked = self.arrival.shown.and_then(|shown| shown.asked)?;
-        let Some(Host::Name(host)) = request.uri.host else { return None };
-        let here = self.config.region(self.listener.region);
+    /// The name that was asked for as the TLS connection began (SNI) is another endpoint's: it must be the Request-URI's host, or one
+    /// that this is below, or the region's own (many clients ask for the name of the server that they found).
+    fn misnamed(&self) -> Option<Elsewhere> {
+        let asked = self.case.arrival.shown.and_then(|shown| shown.asked)?;
+        let Some(Host::Name(host)) = self.case.request.uri.host else { return None };
+        let here = self.config.region(self.case.region());
         let above = std::iter::successors(Some(host), |host| host.splitn(2, |&octet| octet == b'.').nth(1));
         if above.take(3).chain([here.hostname.as_bytes()]).any(|name| Name::of(name) == asked) {
             return None;
         }
-        let host = shown(request.uri.hostport);
-        Some((Reason::WrongListener, format!("Request-URI host {host} is not the endpoint that TLS was asked for")))
+        let host = shown(self.case.request.uri.hostport);
+        let detail = format!("Request-URI host {host} is not the endpoint that TLS was asked for");
+        Some(Elsewhere { reason: Reason::WrongListener, detail, by_sni: true })
     }
 
-    fn unknown(&self, request: &Request<'_>, what: &str) -> Refusal {
-        let detail = format!("Request-URI host {} {what}", shown(request.uri.hostport));
-        Refusal { reason: Reason::UnknownEndpoint, project: None, trunk: self.source.trunks.iter().next(), detail }
+    fn region(&self, id: RegionId) -> &str {
+        &self.config.region(id).name
+    }
+
+    /// Both sides of the test of the host: its value, and what it names.
+    fn host(&self, known: &str) -> (String, String) {
+        (self.host_value(), format!("{known}; the listener is region {}'s", self.region(self.case.region())))
+    }
+
+    fn compared(&self, elsewhere: &Elsewhere, known: &str) -> (String, String) {
+        if elsewhere.by_sni {
+            return (self.host_value(), "the name that TLS was asked for (SNI), which is another endpoint's".to_owned());
+        }
+        self.host(known)
+    }
+
+    fn host_value(&self) -> String {
+        match self.case.request.uri.scheme {
+            Scheme::Tel => "tel URI".to_owned(),
+            _ => format!("Request-URI host {}", shown(self.case.request.uri.hostport)),
+        }
+    }
+
+    /// A bare hostname, and a source that does not say which project it means.
+    fn nobodys(&self) -> Refusal {
+        let source = format!("source {}", self.case.arrival.from.ip());
+        let row = self
+            .case
+            .trace
+            .fail(Test::Project, || (source, "a bare hostname: the source must name exactly one project".to_owned()));
+        self.unknown(row, "needs a project in front: the source does not name exactly one")
+    }
+
+    fn unknown(&self, row: Failed, what: &str) -> Refusal {
+        let detail = format!("Request-URI host {} {what}", shown(self.case.request.uri.hostport));
+        Refusal::new(row, Reason::UnknownEndpoint, detail).of(None, self.source.trunks.iter().next())
     }
 
     fn stranger(&self, project: ProjectId) -> Refusal {
-        let detail = format!("source {} is no trunk of project {}", self.arrival.from.ip(), self.config.project(project).name);
-        Refusal { reason: Reason::UnknownSource, project: Some(project), trunk: None, detail }
-    }
-}
-
-/// What has been found so far about a request whose project is known.
-struct Objections<'a> {
-    config: &'a Config,
-    project: ProjectId,
-    trunk: TrunkId,
-    shadow: Option<Reason>,
-}
-
-impl Objections<'_> {
-    /// An objection: refuses, unless the project only watches; then the first one is remembered.
-    fn object(&mut self, reason: Reason, detail: String) -> Result<(), Refusal> {
-        if self.config.project(self.project).mode == Mode::Shadow {
-            self.shadow.get_or_insert(reason);
-            return Ok(());
-        }
-        Err(Refusal { reason, project: Some(self.project), trunk: Some(self.trunk), detail })
+        let ip = self.case.arrival.from.ip();
+        let detail = format!("source {ip} is no trunk of project {}", self.config.project(project).name);
+        let row = self.case.trace.fail(Test::Project, || (format!("source {ip}"), detail.clone()));
+        Refusal::new(row, Reason::UnknownSource, detail).of(Some(project), None)
     }
 }

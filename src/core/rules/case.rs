@@ -2,13 +2,13 @@
 
 use std::time::Instant;
 
-use crate::config::{Listener, ProjectId, RegionId, TrunkId};
-use crate::core::io::{Arrival, Note, Output, Peer, Verdict};
+use crate::config::{Listener, RegionId};
+use crate::core::io::{Arrival, Peer};
+use crate::core::relay_request::RelayAnswer;
 use crate::core::rules::trace::Trace;
-use crate::reason::Reason;
-use crate::sip::{Message, Request};
+use crate::sip::{Message, Request, Start};
 
-/// What a request is to the rest of its handling.
+/// A request, with all that its handling reads of it.
 pub(crate) struct Case<'c, 'a> {
     pub(crate) now: Instant,
     pub(crate) arrival: &'c Arrival,
@@ -18,29 +18,32 @@ pub(crate) struct Case<'c, 'a> {
     pub(crate) request: &'c Request<'a>,
     /// The request's identity (RFC 3261 17.2.3).
     pub(crate) key: u128,
-    /// Where the tests write down what they compare, if anybody asked.
+    /// What a media relay said, if the request has waited for one.
+    pub(crate) relay_answer: Option<&'c RelayAnswer>,
+    /// Where the tests write their rows, if they are asked for.
     pub(crate) trace: &'c Trace,
 }
 
 impl Case<'_, '_> {
+    /// The region whose listener it came to.
     pub(crate) fn region(&self) -> RegionId {
         self.listener.region
     }
-}
 
-pub(crate) fn uri_range(message: &Message<'_>) -> std::ops::Range<usize> {
-    match message.start() {
-        crate::sip::Start::Request { uri, .. } => uri.clone(),
-        crate::sip::Start::Response { .. } => 0..0,
+    /// Where its Request-URI stands in its bytes.
+    pub(crate) fn uri_range(&self) -> std::ops::Range<usize> {
+        match self.message.start() {
+            Start::Request { uri, .. } => uri.clone(),
+            Start::Response { .. } => 0..0,
+        }
     }
 }
 
-pub(crate) fn verdict(
-    region: RegionId,
-    project: Option<ProjectId>,
-    trunk: Option<TrunkId>,
-    verdict: Verdict,
-    reason: Reason,
-) -> Output {
-    Output::Note(Note::Verdict { region, project, trunk, verdict, reason })
+/// What was found at the door, as the request came: a message that has waited since is not asked again.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Gate {
+    /// Its source sends more than it may: requests a second that it may send.
+    pub(crate) over_rate: Option<u32>,
+    /// The daemon, or the listener, takes no new calls.
+    pub(crate) draining: bool,
 }

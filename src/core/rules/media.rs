@@ -1,12 +1,12 @@
 //! Whether the media of a message may pass: what is inside for the side that speaks, and how strict its project is.
 //!
-//! It judges and counts. What follows for the message is decided where the message is handled.
+//! It only judges. What follows for the message is decided where the message is handled.
 
 use std::net::IpAddr;
 
 use crate::config::{Config, Media, Mode, Trunk};
-use crate::core::io::{Direction, Note, Output, Spoken};
-use crate::core::rules::refusal::shown;
+use crate::core::io::{Direction, Note, Spoken};
+use crate::core::rules::refusal::{Refusal, shown};
 use crate::core::rules::sides::{Side, Speaker};
 use crate::core::rules::trace::{Mark, Test, Trace, around, trunk_name};
 use crate::fence::Networks;
@@ -24,35 +24,35 @@ pub(crate) enum Part {
 }
 
 /// What is decided.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Ruling {
     /// It may pass.
     Pass,
-    /// It may not, but its project only watches, or only warns about media.
+    /// It may not, but its project is in shadow mode, or only warns about media.
     Shadow(Reason),
-    /// It may not. The failing field and its value, for a person.
-    Foreign(Reason, String),
+    /// It may not.
+    Foreign(Refusal),
+}
+
+/// What a message says of media, and what is decided of that.
+#[derive(Debug)]
+pub(crate) struct Judged {
+    pub(crate) ruling: Ruling,
+    /// What is to be counted; `None`: the message was not read for media.
+    pub(crate) note: Option<Note>,
 }
 
 impl Speaker {
-    /// Judges what a message says of media, and counts it. `method`: the request's, or that of the request that is answered.
-    pub(crate) fn judge(
-        &self,
-        config: &Config,
-        message: &Message<'_>,
-        method: Method,
-        part: Part,
-        trace: &Trace,
-        out: &mut Vec<Output>,
-    ) -> Ruling {
+    /// Judges what a message says of media. `method`: the request's, or that of the request that is answered.
+    pub(crate) fn judge(&self, config: &Config, message: &Message<'_>, method: Method, part: Part, trace: &Trace) -> Judged {
         let rules = self.project.map(|project| config.project(project));
         if rules.is_some_and(|rules| rules.media == Media::Off) {
             trace.note(Test::Media, Mark::Skipped, || ("not read".to_owned(), "media = \"off\"".to_owned()));
-            return Ruling::Pass;
+            return Judged { ruling: Ruling::Pass, note: None };
         }
         let negotiates = matches!(method, Method::Invite | Method::Ack | Method::Prack | Method::Update);
         if message.body().is_empty() && !negotiates {
-            return Ruling::Pass;
+            return Judged { ruling: Ruling::Pass, note: None };
         }
         let (region, trunk) = match self.side {
             Side::Trunk => (self.called, self.trunk.map(|trunk| config.trunk(trunk))),
@@ -60,40 +60,44 @@ impl Speaker {
         };
         let watches = rules.is_some_and(|rules| rules.media == Media::Warn || rules.mode == Mode::Shadow);
         let networks = &config.region(region).networks;
+        let compared = |ip: IpAddr| {
+            let of = &config.region(region).name;
+            let sets: Vec<&Networks> = std::iter::once(networks).chain(trunk.map(|trunk| &trunk.media)).collect();
+            let trunk = self.trunk.filter(|_| self.side == Side::Trunk).map(|trunk| trunk_name(config, trunk));
+            let or = trunk.map_or_else(String::new, |trunk| format!(" or of {trunk}"));
+            (format!("address {ip}"), format!("networks of region {of}{or}: {}", around(ip, &sets)))
+        };
         let found = read(networks, trunk, message, |ip, inside| {
-            trace.note(Test::Media, Mark::by(inside, watches), || {
-                let of = &config.region(region).name;
-                let sets: Vec<&Networks> = std::iter::once(networks).chain(trunk.map(|trunk| &trunk.media)).collect();
-                let trunk = self.trunk.filter(|_| self.side == Side::Trunk).map(|trunk| trunk_name(config, trunk));
-                let or = trunk.map_or_else(String::new, |trunk| format!(" or of {trunk}"));
-                (format!("address {ip}"), format!("networks of region {of}{or}: {}", around(ip, &sets)))
-            });
+            trace.note(Test::Media, Mark::by(inside, watches), || compared(ip));
         });
-        match &found {
-            Ok(Spoken::None) => {
-                trace.note(Test::Media, Mark::Pass, || ("no session description".to_owned(), "nothing to compare".to_owned()));
+        let note = |spoken| Some(Note::Media { region: self.called, direction: Direction::from(self.side), spoken });
+        match found {
+            Ok(spoken) => {
+                if spoken == Spoken::None {
+                    trace.pass(Test::Media, || ("no session description".to_owned(), "nothing to compare".to_owned()));
+                }
+                Judged { ruling: Ruling::Pass, note: note(spoken) }
             }
-            Err((reason @ Reason::UnreadableMedia, detail)) => {
-                trace.note(Test::Media, Mark::by(false, watches), || (detail.clone(), format!("{reason}: must be readable")));
+            Err((reason, detail)) => {
+                let spoken = if reason == Reason::UnreadableMedia { Spoken::Unreadable } else { Spoken::Outside };
+                let reason = match (reason, part) {
+                    (Reason::ForeignMediaOffer, Part::Answer) => Reason::ForeignMediaAnswer,
+                    (reason, _) => reason,
+                };
+                let says = || match spoken {
+                    Spoken::Outside => (detail.clone(), "inside".to_owned()),
+                    _ => (detail.clone(), format!("{reason}: must be readable")),
+                };
+                // An address that was outside has its row already.
+                let objection =
+                    if watches && spoken == Spoken::Outside { Ok(()) } else { trace.object(watches, Test::Media, says) };
+                let ruling = match objection {
+                    Ok(()) => Ruling::Shadow(reason),
+                    Err(row) => Ruling::Foreign(Refusal::new(row, reason, detail).of(self.project, self.trunk).of_media()),
+                };
+                Judged { ruling, note: note(spoken) }
             }
-            _ => {}
         }
-        let (region, direction) = (self.called, Direction::from(self.side));
-        let spoken = match &found {
-            Ok(spoken) => *spoken,
-            Err((Reason::UnreadableMedia, _)) => Spoken::Unreadable,
-            Err(_) => Spoken::Outside,
-        };
-        out.push(Output::Note(Note::Media { region, direction, spoken }));
-        let Err((reason, detail)) = found else { return Ruling::Pass };
-        let reason = match (reason, part) {
-            (Reason::ForeignMediaOffer, Part::Answer) => Reason::ForeignMediaAnswer,
-            (reason, _) => reason,
-        };
-        if watches {
-            return Ruling::Shadow(reason);
-        }
-        Ruling::Foreign(reason, detail)
     }
 }
 

@@ -8,6 +8,7 @@ use crate::core::io::{Arrival, Direction};
 use crate::core::routing::route_set::RouteSet;
 use crate::core::routing::route_token::Vouched;
 use crate::core::rules::case::Case;
+use crate::core::rules::trace::{some_of, trunk_name};
 use crate::fence::Fence;
 
 /// A side of a call.
@@ -63,6 +64,14 @@ impl<'a> Source<'a> {
     pub(crate) fn is_unknown(&self) -> bool {
         self.trunks.is_empty() && !self.server
     }
+
+    /// Who it is, for a person.
+    pub(crate) fn named(&self, config: &Config) -> String {
+        let server = self.server.then(|| "a server of the region".to_owned());
+        let trunks = self.trunks.iter().map(|trunk| trunk_name(config, trunk));
+        let all: Vec<String> = server.into_iter().chain(trunks).collect();
+        if all.is_empty() { "no trunk of any project, and no server of the region".to_owned() } else { some_of(&all) }
+    }
 }
 
 /// Which side a request inside a dialog comes from.
@@ -73,7 +82,7 @@ pub(crate) fn asking_side(config: &Config, case: &Case<'_, '_>, vouched: Vouched
 
 /// Who says something by a request inside a dialog: what comes from the trunk is judged as in the first INVITE, what comes from the
 /// servers by the networks of the region that has the call.
-pub(crate) fn speaker(config: &Config, case: &Case<'_, '_>, vouched: Vouched) -> Speaker {
+pub(crate) fn speaker_in_dialog(config: &Config, case: &Case<'_, '_>, vouched: Vouched) -> Speaker {
     Speaker {
         side: asking_side(config, case, vouched),
         called: case.region(),

@@ -1,22 +1,16 @@
-//! What a message was held against, test by test, for whoever asks (`ringfence explain`). Decides nothing.
+//! Each test with both of its sides: what the message says, and what the configuration says. Decides nothing.
 //!
-//! The tests write it down themselves, where they compare. On the way of a call nobody asks: then nothing is kept, and no text is
-//! made.
+//! A test writes its row where it decides. The row of a failed test is the only way to a [`Failed`], and without one neither a
+//! refusal nor an answer of ours can be made: so nothing is refused without the row that says why. Only `ringfence explain` keeps
+//! rows; on the path of a call no row is kept and no text is made.
 
 use std::cell::RefCell;
 use std::net::IpAddr;
-use std::time::Instant;
 
 use crate::config::{Config, TrunkId};
-use crate::core::io::{Arrival, Input, Output};
-use crate::core::rules::media::Part;
-use crate::core::rules::sides::{Side, Source, Speaker, region_of};
-use crate::core::state::Core;
 use crate::fence::Networks;
-use crate::sip::request::cseq;
-use crate::sip::{Message, Method, Start};
 
-/// Comparisons kept of one message; what comes after them is not written down.
+/// Rows kept of one message; what comes after them is not written down.
 const MOST: usize = 512;
 
 /// Networks or trunks that are named one by one.
@@ -25,10 +19,15 @@ const NAMED: usize = 8;
 /// What is compared, in the order of the tests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Test {
-    /// Whether the source is anybody.
+    /// Whether the source is a trunk, a server of the region, or a side of the dialog.
     Source,
-    /// Inside a dialog: whether our token leads the request, and whether it comes from one of the dialog's sides.
+    /// Whether a proxy may forward the request at all: its form (RFC 3261 16.3), its method, its hops, what it requires of us.
+    Request,
+    /// Inside a dialog: whether our token leads the request, and whether it comes from one of the dialog's sides. Outside: that no
+    /// Route leads it.
     Dialog,
+    /// Whether the call was refused for good a moment ago.
+    Repeat,
     /// What the host of the Request-URI names.
     Host,
     /// Whether the source is a trunk of the project, or a server where the call goes out.
@@ -37,6 +36,8 @@ pub enum Test {
     Pin,
     /// Each address that media could go to.
     Media,
+    /// Whether there is room: the source's rate, the table, a daemon that is not shutting down.
+    Capacity,
     /// Each address of the next hop.
     Targets,
 }
@@ -46,24 +47,27 @@ impl Test {
     pub const fn label(self) -> &'static str {
         match self {
             Self::Source => "source",
+            Self::Request => "request",
             Self::Dialog => "dialog",
+            Self::Repeat => "repeat",
             Self::Host => "host",
             Self::Project => "project",
             Self::Pin => "pin",
             Self::Media => "media",
+            Self::Capacity => "capacity",
             Self::Targets => "targets",
         }
     }
 }
 
-/// What came of a comparison.
+/// What came of a test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mark {
     /// It is as it must be.
     Pass,
     /// It is not.
     Fail,
-    /// It is not, and the project only watches, or only warns about media.
+    /// It is not, but the project is in shadow mode, or only warns about media.
     Shadow,
     /// The configuration asks for no test.
     Skipped,
@@ -80,14 +84,9 @@ impl Mark {
         }
     }
 
-    /// The mark of a comparison that nothing softens.
-    pub(crate) const fn of(met: bool) -> Self {
-        if met { Self::Pass } else { Self::Fail }
-    }
-
-    /// The mark of a rule of a project, which may only watch.
-    pub(crate) const fn by(met: bool, watches: bool) -> Self {
-        match (met, watches) {
+    /// The mark of a rule that a project in shadow mode (`watches`) does not enforce.
+    pub(crate) const fn by(passes: bool, watches: bool) -> Self {
+        match (passes, watches) {
             (true, _) => Self::Pass,
             (false, true) => Self::Shadow,
             (false, false) => Self::Fail,
@@ -108,74 +107,64 @@ pub struct Comparison {
     pub mark: Mark,
 }
 
-/// The comparisons of one message, if anybody asked for them.
+/// The rows of one message, if they are asked for.
 #[derive(Debug)]
 pub(crate) struct Trace(Option<RefCell<Vec<Comparison>>>);
 
+/// The row of a failed test was written. Made by [`Trace::fail`] alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Failed(());
+
 impl Trace {
-    /// Nobody asked.
+    /// No row is kept.
     pub(crate) const fn closed() -> Self {
         Self(None)
     }
 
-    fn open() -> Self {
+    /// Rows are kept.
+    pub(crate) fn open() -> Self {
         Self(Some(RefCell::default()))
     }
 
-    /// Whether anybody asked.
-    pub(crate) const fn is_open(&self) -> bool {
-        self.0.is_some()
+    /// The rows, in the order in which they were written.
+    pub(crate) fn into_rows(self) -> Vec<Comparison> {
+        self.0.map(RefCell::into_inner).unwrap_or_default()
     }
 
-    /// Writes a comparison down. `say`: value and what it is held against; only called if anybody asked.
+    /// Writes a row down. `say`: value and what it is held against; only called if rows are kept.
     pub(crate) fn note(&self, test: Test, mark: Mark, say: impl FnOnce() -> (String, String)) {
         // Nothing that says what was compared compares anything itself.
-        let Some(Ok(mut comparisons)) = self.0.as_ref().map(RefCell::try_borrow_mut) else { return };
-        if comparisons.len() < MOST {
+        let Some(Ok(mut rows)) = self.0.as_ref().map(RefCell::try_borrow_mut) else { return };
+        if rows.len() < MOST {
             let (value, against) = say();
-            comparisons.push(Comparison { test, value, against, mark });
+            rows.push(Comparison { test, value, against, mark });
         }
     }
-}
 
-impl Core {
-    /// The same as [`Core::handle`] with this message, and what it was held against.
-    pub fn explain(&mut self, now: Instant, arrival: Arrival, bytes: &[u8], out: &mut Vec<Output>) -> Vec<Comparison> {
-        let trace = Trace::open();
-        self.take_in(now, Input::Message { arrival, bytes }, &trace, out);
-        if let Ok(message) = Message::datagram(bytes)
-            && matches!(message.start(), Start::Response { .. })
-        {
-            self.explain_answer(&arrival, &message, &trace);
+    /// A test that passed.
+    pub(crate) fn pass(&self, test: Test, say: impl FnOnce() -> (String, String)) {
+        self.note(test, Mark::Pass, say);
+    }
+
+    /// A test that failed. If the row before says so already, it stands for this one too.
+    pub(crate) fn fail(&self, test: Test, say: impl FnOnce() -> (String, String)) -> Failed {
+        let told = self.0.as_ref().is_some_and(|rows| {
+            rows.try_borrow().is_ok_and(|rows| rows.last().is_some_and(|row| (row.test, row.mark) == (test, Mark::Fail)))
+        });
+        if !told {
+            self.note(test, Mark::Fail, say);
         }
-        trace.0.map(RefCell::into_inner).unwrap_or_default()
+        Failed(())
     }
 
-    /// A response belongs to a transaction, which whoever asks has not got. Its media can be judged all the same, by what the source
-    /// tells of its side.
-    fn explain_answer(&self, arrival: &Arrival, message: &Message<'_>, trace: &Trace) {
-        let (config, from) = (&self.config, arrival.from.ip());
-        let called = config.listener(arrival.listener).region;
-        let Some((_, method)) = cseq(message) else { return };
-        let source = Source::of(config, called, arrival);
-        trace.note(Test::Source, Mark::of(!source.is_unknown()), || (from.to_string(), somebody(config, source)));
-        let mut trunks = source.trunks.iter();
-        let trunk = trunks.next().filter(|_| trunks.next().is_none());
-        let serving = region_of(config, called, from);
-        let side = if config.region(serving).networks.contains(from) { Side::Servers } else { Side::Trunk };
-        let project = trunk.map(|trunk| config.trunk(trunk).project);
-        let speaker = Speaker { side, called, serving, project, trunk };
-        // What it counts is of a transaction, and there is none.
-        let _ = speaker.judge(config, message, Method::of(method), Part::Answer, trace, &mut Vec::new());
+    /// A rule of a project that the message breaks: `Err`, unless the project is in shadow mode.
+    pub(crate) fn object(&self, watches: bool, test: Test, say: impl FnOnce() -> (String, String)) -> Result<(), Failed> {
+        if watches {
+            self.note(test, Mark::Shadow, say);
+            return Ok(());
+        }
+        Err(self.fail(test, say))
     }
-}
-
-/// Who a source is, for a person.
-pub(crate) fn somebody(config: &Config, source: Source<'_>) -> String {
-    let server = source.server.then(|| "a server of the region".to_owned());
-    let trunks = source.trunks.iter().map(|trunk| trunk_name(config, trunk));
-    let all: Vec<String> = server.into_iter().chain(trunks).collect();
-    if all.is_empty() { "no trunk of any project, and no server of the region".to_owned() } else { some_of(&all) }
 }
 
 /// A trunk, for a person.
@@ -194,7 +183,8 @@ pub(crate) fn around(ip: IpAddr, sets: &[&Networks]) -> String {
     }
 }
 
-fn some_of(all: &[String]) -> String {
+/// The first few of a list, for a person.
+pub(crate) fn some_of(all: &[String]) -> String {
     let (named, more) = all.split_at_checked(NAMED).unwrap_or((all, &[]));
     let more = if more.is_empty() { "" } else { " and others" };
     format!("{}{more}", named.join(", "))

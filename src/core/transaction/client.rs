@@ -3,29 +3,22 @@
 //!
 //! Only the states and their timers. What is sent is made elsewhere and kept here for repetition.
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
 
-use crate::config::{ListenerId, Timers, Transport};
+use crate::config::Timers;
+use crate::core::routing::egress::Egress;
 use crate::core::routing::place::Place;
-use crate::core::transaction::timer::Resend;
-use crate::fence::Fenced;
+use crate::core::transaction::timer::{Fired, Resend, Timer};
 
 /// One attempt at one target.
 #[derive(Debug)]
 pub(crate) struct Client {
     /// The unguessable part of its branch.
     pub(crate) nonce: u64,
-    /// Where it went. A CANCEL, an ACK and every repetition go there too (RFC 3263 4).
-    pub(crate) target: Fenced,
-    /// How.
-    pub(crate) transport: Transport,
-    /// From which listener.
-    pub(crate) listener: ListenerId,
-    /// The name that the server must prove, over TLS.
-    pub(crate) server: Option<Arc<str>>,
+    /// Where it went, and how. A CANCEL, an ACK and every repetition go there too (RFC 3263 4).
+    pub(crate) egress: Egress,
     /// The request as sent; empty once nothing can ask for it any more.
     pub(crate) request: Bytes,
     /// When it was sent first.
@@ -63,23 +56,6 @@ enum Cancel {
     Sent { bytes: Bytes, resend: Option<Resend>, until: Instant },
 }
 
-/// What a timer asks for.
-#[derive(Debug)]
-pub(crate) enum ClientDue {
-    /// Nothing.
-    Nothing,
-    /// Send these bytes again.
-    Resend(Bytes),
-    /// Nothing ever came back (timer B or F).
-    TimedOut,
-    /// It rang too long (timer C).
-    RangOut,
-    /// A CANCEL was not followed by a final response.
-    CancelIgnored,
-    /// The time for repetitions is over: forget it.
-    Ended,
-}
-
 /// What a response means for the attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Heard {
@@ -93,31 +69,24 @@ pub(crate) enum Heard {
 
 impl Client {
     /// A request that is being sent now. Nothing at all must have come back by `until`.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "each is a different thing about one attempt; a builder would only rename them"
-    )]
     pub(crate) fn new(
         nonce: u64,
-        target: Fenced,
-        transport: Transport,
-        listener: ListenerId,
-        server: Option<Arc<str>>,
+        egress: Egress,
         request: Bytes,
         invite: bool,
         until: Instant,
         now: Instant,
         timers: &Timers,
     ) -> Self {
-        let resend = (!transport.reliable()).then(|| Resend::after(now, timers));
+        let resend = (!egress.transport.reliable()).then(|| Resend::after(now, timers));
         let state = ClientState::Calling { resend, until };
         let (cancel, ack, left) = (Cancel::No, Bytes::new(), false);
-        Self { nonce, target, transport, listener, server, request, sent: now, invite, left, state, cancel, ack }
+        Self { nonce, egress, request, sent: now, invite, left, state, cancel, ack }
     }
 
     /// What the health of its target is kept under.
     pub(crate) fn place(&self) -> Place {
-        (self.target.addr(), self.transport)
+        self.egress.place()
     }
 
     /// Whether a final response may still come.
@@ -204,7 +173,7 @@ impl Client {
     pub(crate) fn finish(&mut self, now: Instant, timers: &Timers, ack: Bytes) -> Heard {
         match self.state {
             ClientState::Calling { .. } | ClientState::Proceeding { .. } => {
-                let linger = match (self.transport.reliable(), self.invite) {
+                let linger = match (self.egress.transport.reliable(), self.invite) {
                     (true, _) => std::time::Duration::ZERO,
                     (false, true) => timers.t1 * 64,
                     (false, false) => timers.t4,
@@ -249,7 +218,7 @@ impl Client {
 
     /// A CANCEL is being sent.
     pub(crate) fn cancelled(&mut self, now: Instant, timers: &Timers, bytes: Bytes) {
-        let resend = (!self.transport.reliable()).then(|| Resend::after(now, timers));
+        let resend = (!self.egress.transport.reliable()).then(|| Resend::after(now, timers));
         self.cancel = Cancel::Sent { bytes, resend, until: now + timers.t1 * 64 };
     }
 
@@ -276,25 +245,31 @@ impl Client {
     }
 
     /// What is due now.
-    pub(crate) fn due(&mut self, now: Instant, timers: &Timers) -> ClientDue {
+    pub(crate) fn due(&mut self, now: Instant, timers: &Timers) -> Option<Fired> {
         if let Cancel::Sent { bytes, resend, until } = &mut self.cancel {
             if *until <= now {
-                return ClientDue::CancelIgnored;
+                return Timer::CancelIgnored.fired();
             }
             if let Some(resend) = resend.as_mut().filter(|resend| resend.at <= now) {
                 resend.double(timers.t2);
-                return ClientDue::Resend(bytes.clone());
+                return Timer::E.repeats(bytes.clone());
             }
         }
         match &mut self.state {
-            ClientState::Calling { until, .. } if *until <= now => ClientDue::TimedOut,
+            ClientState::Calling { until, .. } if *until <= now => {
+                if self.invite {
+                    Timer::B.fired()
+                } else {
+                    Timer::F.fired()
+                }
+            }
             ClientState::Proceeding { until, .. } if *until <= now => {
                 if self.invite {
                     // Not again: from here the CANCEL's own time counts.
                     *until = now + timers.c;
-                    ClientDue::RangOut
+                    Timer::C.fired()
                 } else {
-                    ClientDue::TimedOut
+                    Timer::F.fired()
                 }
             }
             ClientState::Calling { resend: Some(resend), .. } | ClientState::Proceeding { resend: Some(resend), .. }
@@ -302,17 +277,24 @@ impl Client {
             {
                 // Timer A doubles without a cap, timer E up to T2.
                 resend.double(if self.invite { timers.t1 * 64 } else { timers.t2 });
-                ClientDue::Resend(self.request.clone())
+                {
+                    let timer = if self.invite { Timer::A } else { Timer::E };
+                    timer.repeats(self.request.clone())
+                }
             }
-            ClientState::Accepted { until } | ClientState::Completed { until } if *until <= now => {
+            ClientState::Accepted { until } if *until <= now => {
                 self.state = ClientState::Ended;
-                ClientDue::Ended
+                Timer::M.fired()
+            }
+            ClientState::Completed { until } if *until <= now => {
+                self.state = ClientState::Ended;
+                if self.invite { Timer::D.fired() } else { Timer::K.fired() }
             }
             ClientState::Calling { .. }
             | ClientState::Proceeding { .. }
             | ClientState::Accepted { .. }
             | ClientState::Completed { .. }
-            | ClientState::Ended => ClientDue::Nothing,
+            | ClientState::Ended => None,
         }
     }
 }

@@ -1,10 +1,10 @@
-//! Questions to media relays, and the messages that wait for their answers. All on the message thread, none of it blocking.
+//! Questions to media relays, and their answers. All on the message thread, none of it blocking.
 //!
-//! Nothing here says what becomes of a message: the core does, when it is handed in again. A relay's socket is connected, so that
+//! Nothing here says what becomes of a message: the core keeps it and decides. A relay's socket is connected, so that
 //! nobody else's datagrams get in, and to an address alone that the fence has passed.
 
 use std::cell::RefCell;
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::rc::{Rc, Weak};
@@ -16,13 +16,10 @@ use tokio::task::{JoinHandle, spawn_local};
 use tokio::time::timeout;
 
 use super::ng;
-use crate::config::ListenerId;
 use crate::core::Change;
-use crate::core::io::{CallKey, RelayBody, RelayReply, RelayRequest, RelayRequestId, RelayVerb, Unanswered};
+use crate::core::io::{Input, RelayBody, RelayReply, RelayRequest, RelayVerb, Unanswered};
 use crate::fence::Fenced;
-use crate::net::name_lookups::Kept;
 use crate::net::worker::Worker;
-use crate::telemetry::Seen;
 
 /// How long after each sending of a question the next one follows; after the last it counts as unanswered: 800 ms in all.
 const SENDINGS: [Duration; 4] =
@@ -32,89 +29,28 @@ const UNWAITED: usize = 1024;
 /// The largest datagram.
 const DATAGRAM: usize = 65_535;
 
-/// What waits for relays, and what they were asked.
+/// The sockets towards relays, and the questions under way.
 #[derive(Debug, Default)]
 pub(in crate::net) struct NgClient {
-    queues: HashMap<CallKey, CallQueue>,
-    /// Released and not handed in yet.
-    released: usize,
     links: HashMap<SocketAddr, Link>,
     unwaited: Rc<()>,
 }
 
-/// The messages of a call: one that waits for a relay, and those behind it.
-#[derive(Debug)]
-struct CallQueue {
-    exchange: RelayRequestId,
-    messages: VecDeque<Kept>,
-}
-
 impl NgClient {
-    /// Whether nothing waits.
-    pub(in crate::net) fn is_empty(&self) -> bool {
-        self.queues.is_empty() && self.released == 0
-    }
-
-    /// Keeps a message until a question is answered.
-    pub(in crate::net) fn keep(&mut self, exchange: RelayRequestId, seen: &Seen<'_>) {
-        if let Some(call) = exchange.call {
-            let queue = self.queues.entry(call).or_insert_with(|| CallQueue { exchange, messages: VecDeque::new() });
-            queue.exchange = exchange;
-            queue.messages.push_back(kept(seen));
-        }
-    }
-
-    /// Keeps a message behind those of its call.
-    pub(in crate::net) fn queue(&mut self, call: CallKey, seen: &Seen<'_>) {
-        let queue = self.queues.get_mut(&call);
-        debug_assert!(queue.is_some(), "nothing waits that this message could wait behind");
-        if let Some(queue) = queue {
-            queue.messages.push_back(kept(seen));
-        }
-    }
-
-    /// The messages that have waited for this answer, in order. Each counts as waiting until it is [`NgClient::done`].
-    pub(in crate::net) fn release(&mut self, exchange: &RelayRequestId) -> VecDeque<Kept> {
-        let waits = |call: &CallKey| self.queues.get(call).is_some_and(|queue| queue.exchange == *exchange);
-        let queue = exchange.call.filter(waits).and_then(|call| self.queues.remove(&call));
-        let messages = queue.map(|queue| queue.messages).unwrap_or_default();
-        self.released += messages.len();
-        messages
-    }
-
-    /// A message that was released is handed in again.
-    pub(in crate::net) fn done(&mut self) {
-        self.released = self.released.saturating_sub(1);
-    }
-
-    /// The listeners that the messages came by.
-    pub(in crate::net) fn listeners(&self) -> impl Iterator<Item = ListenerId> {
-        self.queues.values().flat_map(|queue| &queue.messages).map(|kept| kept.arrival.listener)
-    }
-
-    /// Another configuration: the same messages under its numbers. A relay that is in none any more keeps its socket while it is
-    /// waited for, until the next one.
-    pub(in crate::net) fn renumber(&mut self, change: &Change) {
+    /// Another configuration: a relay that is in none any more keeps its socket while an answer is awaited, until the next one.
+    pub(in crate::net) fn reconfigure(&mut self, change: &Change) {
         let known = |relay: &SocketAddr| change.config().regions.iter().any(|region| region.relays.contains(relay));
         self.links.retain(|relay, link| known(relay) || !link.shared.open.borrow().is_empty());
-        for kept in self.queues.values_mut().flat_map(|queue| &mut queue.messages) {
-            kept.arrival = change.arrival(kept.arrival);
-        }
-    }
-
-    /// Something that is waited for, if anything is.
-    pub(in crate::net) fn any(&self) -> Option<RelayRequestId> {
-        self.queues.values().next().map(|queue| queue.exchange)
     }
 
     /// Asks. The worker is told of the answer, or that there is none.
-    pub(in crate::net) fn ask(&mut self, worker: &Weak<RefCell<Worker>>, anchor: &RelayRequest) {
-        let unwaited = (anchor.exchange.ask == RelayVerb::Delete).then(|| Rc::clone(&self.unwaited));
+    pub(in crate::net) fn ask(&mut self, worker: &Weak<RefCell<Worker>>, request: &RelayRequest) {
+        let unwaited = (request.exchange.ask == RelayVerb::Delete).then(|| Rc::clone(&self.unwaited));
         if unwaited.is_some() && Rc::strong_count(&self.unwaited) > UNWAITED {
             return;
         }
-        let (worker, exchange) = (Weak::clone(worker), anchor.exchange);
-        let asking = self.link(anchor.relay).map(|link| link.ask(anchor));
+        let (worker, exchange) = (Weak::clone(worker), request.exchange);
+        let asking = self.link(request.relay).map(|link| link.ask(request));
         spawn_local(async move {
             let reply = match asking {
                 Ok(asking) => asking.await,
@@ -122,7 +58,7 @@ impl NgClient {
             };
             drop(unwaited);
             if let Some(worker) = worker.upgrade() {
-                worker.borrow_mut().anchored(Instant::now(), exchange, reply);
+                worker.borrow_mut().feed(Instant::now(), Input::Relayed { exchange, reply }, None);
             }
         });
     }
@@ -133,10 +69,6 @@ impl NgClient {
             std::collections::hash_map::Entry::Vacant(place) => Ok(place.insert(Link::open(relay)?)),
         }
     }
-}
-
-fn kept(seen: &Seen<'_>) -> Kept {
-    Kept { arrival: seen.arrival, bytes: seen.bytes.into() }
 }
 
 /// The socket of one relay.
@@ -181,11 +113,11 @@ impl Link {
     }
 
     /// Asks, again and again until something comes back.
-    fn ask(&self, anchor: &RelayRequest) -> impl Future<Output = Result<RelayReply, Unanswered>> + 'static {
-        let (shared, cookie, question) = (Rc::clone(&self.shared), anchor.exchange.cookie, ng::question(anchor));
+    fn ask(&self, request: &RelayRequest) -> impl Future<Output = Result<RelayReply, Unanswered>> + 'static {
+        let (shared, cookie, question) = (Rc::clone(&self.shared), request.exchange.cookie, ng::question(request));
         let (answer, answered) = oneshot::channel();
         let mut open = shared.open.borrow_mut();
-        let ends = match &anchor.command {
+        let ends = match &request.command {
             RelayBody::Delete { call_id } => Some(call_id.clone()),
             RelayBody::Session { call_id, .. } => {
                 // It begins anew: what ended it is not repeated any more.
@@ -274,10 +206,10 @@ mod tests {
             rtpengine.link(relay(&next)).unwrap();
             let open = OpenQuestion { answer: oneshot::channel().0, ends: None };
             rtpengine.links[&relay(&first).addr()].shared.open.borrow_mut().insert(7, open);
-            rtpengine.renumber(&change);
+            rtpengine.reconfigure(&change);
             assert_eq!(rtpengine.links.len(), 2, "somebody waits for it");
             rtpengine.links[&relay(&first).addr()].shared.open.borrow_mut().clear();
-            rtpengine.renumber(&change);
+            rtpengine.reconfigure(&change);
             assert_eq!(asked(&rtpengine), [relay(&next).addr()]);
         };
         local.run_until(test).await;

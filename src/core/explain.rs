@@ -1,0 +1,49 @@
+//! The rows of a decision, for `ringfence explain`: the daemon's own core decides, and writes down each test.
+
+use std::time::Instant;
+
+use crate::core::io::{Arrival, Input, Output};
+use crate::core::rules::media::Part;
+use crate::core::rules::sides::{Side, Source, Speaker, region_of};
+use crate::core::rules::trace::{Comparison, Test, Trace};
+use crate::core::state::Core;
+use crate::sip::request::cseq;
+use crate::sip::{Message, Method, Start};
+
+impl Core {
+    /// The same as [`Core::handle`] with this input, and the rows of what was decided.
+    pub fn explain(&mut self, now: Instant, input: Input<'_>, out: &mut Vec<Output>) -> Vec<Comparison> {
+        let trace = Trace::open();
+        if let Input::Message { arrival, bytes } = &input
+            && let Ok(message) = Message::datagram(bytes)
+            && matches!(message.start(), Start::Response { .. })
+        {
+            self.explain_answer(arrival, &message, &trace);
+        }
+        self.take_in(now, input, &trace, out);
+        trace.into_rows()
+    }
+
+    /// A response belongs to a transaction, which is not here. Its media can be judged all the same, by what the source tells of its
+    /// side.
+    fn explain_answer(&self, arrival: &Arrival, message: &Message<'_>, trace: &Trace) {
+        let (config, from) = (&self.config, arrival.from.ip());
+        let called = config.listener(arrival.listener).region;
+        let Some((_, method)) = cseq(message) else { return };
+        let source = Source::of(config, called, arrival);
+        let says = || (from.to_string(), source.named(config));
+        if source.is_unknown() {
+            trace.fail(Test::Source, says);
+        } else {
+            trace.pass(Test::Source, says);
+        }
+        let mut trunks = source.trunks.iter();
+        let trunk = trunks.next().filter(|_| trunks.next().is_none());
+        let serving = region_of(config, called, from);
+        let side = if config.region(serving).networks.contains(from) { Side::Servers } else { Side::Trunk };
+        let project = trunk.map(|trunk| config.trunk(trunk).project);
+        let speaker = Speaker { side, called, serving, project, trunk };
+        // What it counts is of a transaction, and there is none.
+        let _ = speaker.judge(config, message, Method::of(method), Part::Answer, trace);
+    }
+}

@@ -1,0 +1,151 @@
+//! An ACK: for our own final answer it is absorbed; for a 2xx it goes on end to end, without a transaction (RFC 3261 16.11).
+
+use crate::core::forwarding::media_swap::MediaSwap;
+use crate::core::forwarding::rewrite;
+use crate::core::io::{DropCause, Note, Outcome, Output, Verdict};
+use crate::core::routing::route_set::RouteSet;
+use crate::core::routing::target::{Found, TargetSet};
+use crate::core::rules::case::Case;
+use crate::core::rules::media::{Judged, Part, Ruling};
+use crate::core::rules::refusal::{self, Refusal};
+use crate::core::rules::sides::{Speaker, dialog_fence, speaker_in_dialog};
+use crate::core::rules::trace::Test;
+use crate::core::state::Core;
+use crate::core::stop::{Pending, Stop};
+use crate::core::teardown::bye::Ending;
+use crate::core::teardown::leg::Leg;
+use crate::reason::Reason;
+use crate::sip::{Method, Name};
+
+/// What is decided about the ACK of a 2xx.
+struct AckPlan<'a> {
+    route: RouteSet<'a>,
+    targets: TargetSet,
+    speaker: Speaker,
+    media: Option<Note>,
+    /// `Err`: its answer is outside, or finds no relay: it goes no further, and the call is ended.
+    swap: Result<MediaSwap, Refusal>,
+    shadow: Option<Reason>,
+}
+
+impl Core {
+    /// An ACK has arrived.
+    pub(crate) fn ack(&mut self, case: &Case<'_, '_>, out: &mut Vec<Output>) -> Result<Outcome, Pending> {
+        if let Some(slot) = self.table.forwarded.find(case.key) {
+            let (context, table) = self.split(case.now, out);
+            let timers = &context.config.timers;
+            if table.get_mut(slot).is_some_and(|transaction| transaction.server.acknowledged(case.now, timers)) {
+                self.settle(slot, out);
+                return Ok(Outcome::Absorbed);
+            }
+        }
+        // For a refusal of ours: known by our own tag, or, inside a dialog, by the branch of the INVITE, which the ACK of a 2xx has not.
+        if self.refused_in_dialog.get(case.now, case.key).is_some()
+            || case.request.to_tag == Some(self.keys.to_tag(case.request.call_id, case.request.from_tag).as_bytes())
+        {
+            return Ok(Outcome::Absorbed);
+        }
+        let plan = match self.decide_ack(case) {
+            Ok(Some(plan)) => plan,
+            Ok(None) => return Ok(Outcome::Stray),
+            Err(stop) => return self.stop(case, stop, out),
+        };
+        out.extend(plan.media.map(Output::Note));
+        Ok(match plan {
+            AckPlan { swap: Ok(swap), route, mut targets, shadow, speaker, .. } => {
+                let loop_hash = self.loop_hash(case.message, case.request);
+                let (mut context, _) = self.split(case.now, out);
+                if let Some(reason) = shadow {
+                    context.verdict(case.region(), (speaker.project, speaker.trunk), Verdict::Shadow, reason);
+                }
+                context.work.edit.clear();
+                route.edit(case.message, case.uri_range(), &mut context.work.edit);
+                rewrite::swap_media(case.message, &swap, &mut context.work.edit);
+                match context.pass_on(case.message, case.request, &case.peer, case.region(), loop_hash, &mut targets) {
+                    Some(()) => Outcome::Forwarded,
+                    None => Outcome::Dropped(DropCause::AckTarget),
+                }
+            }
+            AckPlan { swap: Err(refusal), route, targets, speaker, .. } => {
+                self.end_both(case, &route, targets, speaker, &refusal, out)
+            }
+        })
+    }
+
+    /// Decides about the ACK of a 2xx; `None`: no token of ours leads it.
+    fn decide_ack<'a>(&self, case: &Case<'_, 'a>) -> Result<Option<AckPlan<'a>>, Stop> {
+        let Some(route) = self.route_set(case) else {
+            case.trace.fail(Test::Dialog, || {
+                ("Route".to_owned(), "a route token signed for this Call-ID by this region's key".to_owned())
+            });
+            return Ok(None);
+        };
+        let dropped = |why: &str| {
+            case.trace.fail(Test::Dialog, || (why.to_owned(), "an ACK that can go on: it cannot be refused".to_owned()));
+            Stop::Dropped(DropCause::AckTarget)
+        };
+        if case.request.max_forwards == Some(0) {
+            return Err(dropped("Max-Forwards 0"));
+        }
+        let Some(fence) = dialog_fence(&self.config, case, &route) else {
+            return Err(dropped("a source that is no side of the dialog"));
+        };
+        let Found::Inside(targets) = self.dialog_targets(case, &route, fence)? else {
+            return Err(dropped("a next hop that is not inside"));
+        };
+        let speaker = speaker_in_dialog(&self.config, case, route.vouched);
+        let Judged { ruling, note: media } = speaker.judge(&self.config, case.message, Method::Ack, Part::Answer, case.trace);
+        let foreign = match ruling {
+            Ruling::Pass => None,
+            Ruling::Shadow(reason) => Some(reason),
+            Ruling::Foreign(refusal) => {
+                return Ok(Some(AckPlan { route, targets, speaker, media, swap: Err(refusal), shadow: None }));
+            }
+        };
+        let swap = match self.view(case.now).relay_ack(case, speaker, route.vouched.relay) {
+            Ok(swap) => Ok(swap),
+            Err(Stop::Refused(refusal)) => Err(refusal),
+            Err(stop) => return Err(stop),
+        };
+        let shadow = foreign.or_else(|| swap.as_ref().ok().and_then(MediaSwap::shadow));
+        Ok(Some(AckPlan { route, targets, speaker, media, swap, shadow }))
+    }
+
+    /// The callee gets an ACK without the answer, and both sides a BYE.
+    fn end_both(
+        &mut self,
+        case: &Case<'_, '_>,
+        route: &RouteSet<'_>,
+        mut targets: TargetSet,
+        speaker: Speaker,
+        refusal: &Refusal,
+        out: &mut Vec<Output>,
+    ) -> Outcome {
+        let config = std::sync::Arc::clone(&self.config);
+        let (mut context, _) = self.split(case.now, out);
+        if let Some(relay) = route.vouched.relay {
+            context.release(case.region(), (speaker.project, speaker.trunk), relay, case.request.call_id);
+        }
+        let mut news = false;
+        let rows = refusal::bye_rows(&config, case.region(), refusal);
+        let callee = Speaker { side: speaker.side.other(), ..speaker };
+        let ending = Ending { region: case.region(), peer: case.peer, fence: callee.fence(&config), rows: &rows };
+        let egress = context.view().choose(case.region(), case.arrival.listener, 0, &mut targets);
+        if let (Some(leg), Some(egress)) = (Leg::of_route_set(route, case), egress) {
+            context.send_ack(&leg, ending, &egress);
+            news |= context.send_bye(&leg, ending, &egress);
+        }
+        let ending = Ending { fence: speaker.fence(&config), ..ending };
+        let transport = config.listener(case.arrival.listener).transport;
+        let to = case.message.first(Name::To).map(|header| case.message.value(header)).unwrap_or_default();
+        let leg = Leg::of_asker(case.message, to, case.arrival.from, transport);
+        if let (Some(leg), Some(egress)) = (leg, context.egress_to(&case.peer, ending.fence)) {
+            news |= context.send_bye(&leg, ending, &egress);
+        }
+        // The same ACK again is the same refusal.
+        if news {
+            context.verdict(case.region(), (refusal.project, refusal.trunk), Verdict::Refuse, refusal.reason);
+        }
+        Outcome::Refused(refusal.reason)
+    }
+}

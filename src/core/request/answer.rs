@@ -1,0 +1,107 @@
+//! What is answered here: from a request's own bytes, to the peer that sent it.
+
+use bytes::Bytes;
+
+use crate::config::RegionId;
+use crate::core::context::{Context, Work};
+use crate::core::io::{Destination, Note, Output, Peer, Send, Verdict};
+use crate::core::keys::Hex;
+use crate::core::rules::case::Case;
+use crate::core::rules::refusal::{self, Refusal};
+use crate::core::rules::trace::{Test, Trace};
+use crate::core::transaction::forwarded::Transaction;
+use crate::reason::Reason;
+use crate::sip::address::Address;
+use crate::sip::reply::LocalResponse;
+use crate::sip::{Message, Name};
+
+impl Context<'_> {
+    /// Sends to a peer.
+    pub(crate) fn reply(&mut self, peer: &Peer, bytes: Bytes) {
+        let transport = self.config.listener(peer.listener()).transport;
+        self.out.push(Output::Send(Send {
+            to: Destination::Peer(*peer),
+            transport,
+            tls_name: None,
+            listener: peer.listener(),
+            local: Some(peer.local().ip()),
+            bytes,
+            attempt: None,
+        }));
+    }
+
+    /// Answers a request from its own bytes; `None` if it cannot be answered.
+    pub(crate) fn answer(
+        &mut self,
+        message: &Message<'_>,
+        peer: &Peer,
+        region: RegionId,
+        code: u16,
+        phrase: &str,
+        rows: &[u8],
+    ) -> Option<Bytes> {
+        let tag = (code > 100).then(|| {
+            let tag = message.first(Name::From).map(|header| message.value(header));
+            let from = tag.and_then(Address::parse).and_then(|from| from.tag()).unwrap_or_default();
+            let call = message.first(Name::CallId).map(|header| message.value(header)).unwrap_or_default();
+            self.keys.to_tag(call, from)
+        });
+        self.work.buffer.clear();
+        let reply = LocalResponse { code, phrase, to_tag: tag.as_ref().map(Hex::as_str), rows };
+        if !reply.write(message, peer.addr(), &mut self.work.buffer) {
+            return None;
+        }
+        Some(self.answered(peer, region, code))
+    }
+
+    /// The same for a request that has been read.
+    pub(crate) fn answer_request(&mut self, case: &Case<'_, '_>, code: u16, phrase: &str, rows: &[u8]) -> Option<Bytes> {
+        let tag = (code > 100).then(|| self.keys.to_tag(case.request.call_id, case.request.from_tag));
+        let Work { edit, buffer, .. } = &mut *self.work;
+        buffer.clear();
+        let reply = LocalResponse { code, phrase, to_tag: tag.as_ref().map(Hex::as_str), rows };
+        if !reply.write_for(case.message, case.request, case.peer.addr(), edit, buffer) {
+            return None;
+        }
+        Some(self.answered(&case.peer, case.region(), code))
+    }
+
+    /// Sends the answer that stands in the buffer.
+    fn answered(&mut self, peer: &Peer, region: RegionId, code: u16) -> Bytes {
+        let bytes = Bytes::copy_from_slice(&self.work.buffer);
+        self.reply(peer, bytes.clone());
+        self.out.push(Output::Note(Note::Responded { region, relayed: false, code }));
+        bytes
+    }
+
+    /// Answers a transaction finally by ourselves. `sent` are the bytes of an attempt: they hold all that an answer needs.
+    pub(crate) fn conclude(&mut self, transaction: &mut Transaction, sent: &Bytes, code: u16, phrase: &str, rows: &[u8]) {
+        let (from, to) = transaction.own_rows;
+        let mut original = Vec::with_capacity(sent.len());
+        original.extend_from_slice(sent.get(..from).unwrap_or_default());
+        original.extend_from_slice(sent.get(to..).unwrap_or_default());
+        let Ok(message) = Message::datagram(&original) else { return };
+        let peer = transaction.server.peer;
+        if code >= 300 && transaction.ends_call() {
+            self.release_call(transaction, &message);
+        }
+        if let Some(bytes) = self.answer(&message, &peer, transaction.call.region, code, phrase, rows) {
+            if code < 200 {
+                transaction.server.provisional(bytes);
+            } else {
+                transaction.server.finish(self.now, &self.config.timers, code, bytes);
+            }
+        }
+    }
+
+    /// Every target failed: the capacity answer (152).
+    pub(crate) fn all_down(&mut self, transaction: &mut Transaction, sent: &Bytes, detail: &str) {
+        let row = Trace::closed().fail(Test::Targets, || (detail.to_owned(), "a server that answers".to_owned()));
+        let whose = (transaction.call.project, transaction.call.trunk);
+        let refusal = Refusal::new(row, Reason::TargetsDown, detail).of(whose.0, whose.1);
+        let code = refusal.profile(self.config).code(refusal.reason, transaction.is_invite());
+        let rows = refusal::rows(self.config, transaction.call.region, &refusal);
+        self.conclude(transaction, sent, code, refusal.reason.phrase(), &rows);
+        self.verdict(transaction.call.region, whose, Verdict::Refuse, refusal.reason);
+    }
+}

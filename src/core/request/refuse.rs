@@ -1,0 +1,78 @@
+//! A request that goes no further: answered or refused, without keeping a transaction. The same request gets the same bytes again.
+
+use crate::core::io::{Note, Outcome, Output, Verdict};
+use crate::core::memory::refused_calls::RefusedCall;
+use crate::core::rules::case::Case;
+use crate::core::rules::refusal::{self, Answer, Refusal};
+use crate::core::state::Core;
+use crate::core::stop::{Pending, Stop};
+use crate::reason::Class;
+use crate::sip::Method;
+
+impl Core {
+    /// Does what a stop says. `Err`: the message waits.
+    pub(crate) fn stop(&mut self, case: &Case<'_, '_>, stop: Stop, out: &mut Vec<Output>) -> Result<Outcome, Pending> {
+        match stop {
+            Stop::Waits(pending) => Err(pending),
+            Stop::Refused(refusal) => Ok(self.refuse(case, &refusal, out)),
+            Stop::Answered(answer) => Ok(self.say(case, &answer, out)),
+            Stop::RefusedBefore(before) => Ok(self.refuse_again(case, &before, out)),
+            Stop::Dropped(cause) => Ok(Outcome::Dropped(cause)),
+        }
+    }
+
+    /// Says something that is no refusal.
+    pub(crate) fn say(&mut self, case: &Case<'_, '_>, answer: &Answer, out: &mut Vec<Output>) -> Outcome {
+        self.expect_ack(case);
+        let (mut context, _) = self.split(case.now, out);
+        context.answer_request(case, answer.code, answer.phrase, &answer.rows);
+        Outcome::Answered(answer.code)
+    }
+
+    /// Refuses. What a relay has of the call by now it is to forget.
+    fn refuse(&mut self, case: &Case<'_, '_>, refusal: &Refusal, out: &mut Vec<Output>) -> Outcome {
+        let invite = case.request.method == Method::Invite;
+        let in_dialog = case.request.to_tag.is_some();
+        // Inside a dialog media is refused with 488, so that the call goes on as it was.
+        let code =
+            if in_dialog && refusal.ends_no_call { 488 } else { refusal.profile(&self.config).code(refusal.reason, invite) };
+        let rows = refusal::rows(&self.config, case.region(), refusal);
+        let (mut context, _) = self.split(case.now, out);
+        if let Some(relay) = case.relay_answer.filter(|answer| answer.sdp.is_some() && !in_dialog).map(|answer| answer.relay) {
+            context.release(case.region(), (refusal.project, refusal.trunk), relay, case.request.call_id);
+        }
+        context.answer_request(case, code, refusal.reason.phrase(), &rows);
+        context.verdict(case.region(), (refusal.project, refusal.trunk), Verdict::Refuse, refusal.reason);
+        self.expect_ack(case);
+        if invite && !in_dialog && refusal.reason.class() == Class::Policy {
+            let refused = RefusedCall::of(refusal, code, rows, self.instance(case));
+            self.refused_calls.put(case.now, self.keys.call(case.request.call_id, case.request.from_tag), refused);
+        }
+        Outcome::Refused(refusal.reason)
+    }
+
+    /// An INVITE that was refused for good a moment ago: told the same, without judging again.
+    fn refuse_again(&mut self, case: &Case<'_, '_>, before: &RefusedCall, out: &mut Vec<Output>) -> Outcome {
+        let repeats = before.request != self.instance(case);
+        let (mut context, _) = self.split(case.now, out);
+        context.answer_request(case, before.code, before.reason.phrase(), &before.rows);
+        if repeats {
+            let (region, project, trunk) = (case.region(), before.project, before.trunk);
+            context.out.push(Output::Note(Note::Repeat { region, project, trunk }));
+        }
+        context.verdict(case.region(), (before.project, before.trunk), Verdict::Refuse, before.reason);
+        Outcome::Refused(before.reason)
+    }
+
+    /// The ACK of an INVITE that is refused inside a dialog looks like that of a 2xx: its INVITE is remembered.
+    fn expect_ack(&mut self, case: &Case<'_, '_>) {
+        if case.request.method == Method::Invite && case.request.to_tag.is_some() {
+            self.refused_in_dialog.put(case.now, case.key, ());
+        }
+    }
+
+    /// One sending of a call: a retransmission has the same.
+    fn instance(&self, case: &Case<'_, '_>) -> u128 {
+        self.keys.instance(case.key, case.request.cseq)
+    }
+}
