@@ -7,7 +7,11 @@ use std::net::SocketAddr;
 use std::str::FromStr;
 
 use super::hop::{self, Host};
-use super::{Config, Hop, Listener, NameId, NextHop, RegionId, Transport, TrunkId};
+use super::ids::{NameId, RegionId, TrunkId};
+use super::next_hop::{Hop, NextHop};
+use super::region::Listener;
+use super::snapshot::Config;
+use super::transport::Transport;
 use crate::fence::Fence;
 
 /// A hop as an operator writes it.

@@ -48,8 +48,8 @@ impl Session {
     }
 
     /// Of whoever calls: the other side must prove this name, or without one its address.
-    pub(crate) fn opened(config: &Arc<ClientConfig>, server: Option<&str>, addr: IpAddr) -> Option<Self> {
-        let name = match server {
+    pub(crate) fn opened(config: &Arc<ClientConfig>, tls_name: Option<&str>, addr: IpAddr) -> Option<Self> {
+        let name = match tls_name {
             Some(name) => ServerName::try_from(name.to_owned()).ok()?,
             None => ServerName::from(addr),
         };
