@@ -79,6 +79,6 @@ fn demo(once: bool) -> u8 {
     match crate::demo::run(once) {
         Ok(true) => OK,
         Ok(false) => FAILED,
-        Err(error) => output::complain(&error.to_string(), FAILED),
+        Err(error) => output::complain(&error, FAILED),
     }
 }

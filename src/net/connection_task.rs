@@ -72,7 +72,7 @@ pub(super) async fn serve(worker: Rc<RefCell<Worker>>, connection: Rc<Connection
         match served.run().await {
             ConnectionEnd::Orderly => served.linger().await,
             ConnectionEnd::Lost(loss) => {
-                worker.borrow_mut().lost(Instant::now(), connection.listener.get(), loss, connection.peer, None)
+                worker.borrow_mut().lost(Instant::now(), connection.listener.get(), loss, connection.peer, None);
             }
             ConnectionEnd::Reset => {}
         }
