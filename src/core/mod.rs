@@ -185,7 +185,7 @@ impl Core {
         let ask = self.waiting.begin(call, &pending, messages);
         out.extend(match pending {
             Pending::Name(next_hop) if ask => Some(Output::LookUp(next_hop)),
-            Pending::Relay(request, _) => Some(Output::Relay(*request)),
+            Pending::Relay(wait) => Some(Output::Relay(wait.request)),
             Pending::Name(_) | Pending::Behind(_) => None,
         });
     }
@@ -223,6 +223,7 @@ impl Core {
 }
 
 /// How a message comes to be handled.
+#[derive(Clone, Copy)]
 struct Come<'c> {
     arrival: &'c Arrival,
     /// Whether it has waited since it came, and passed the gate then.

@@ -39,7 +39,7 @@ pub struct Core {
     /// INVITEs refused inside a dialog: their ACK looks like that of a 2xx.
     pub(crate) refused_in_dialog: Recent<()>,
     pub(crate) rate_limit: RateLimit,
-    /// LocalNames that only dialogs know.
+    /// Names that only dialogs know.
     pub(crate) name_cache: NameCache,
     /// Targets that took no stream.
     pub(crate) no_stream: Recent<()>,

@@ -15,7 +15,7 @@ use crate::core::forwarding::plan::HEAD;
 use crate::core::forwarding::rewrite;
 use crate::core::io::{Attempt, Destination, Output, Peer, Send, Verdict};
 use crate::core::routing::egress::{Egress, address_key};
-use crate::core::routing::region_failover::{Step, Tries};
+use crate::core::routing::region_failover::{NextStep, Tries};
 use crate::core::routing::route_token::Token;
 use crate::core::routing::target::TargetSet;
 use crate::core::rules::case::Case;
@@ -32,10 +32,10 @@ impl Context<'_> {
         case: &Case<'_, '_>,
         (slot, serial): (u32, u64),
         call: &CallFacts,
-        first: Step,
+        first: NextStep,
         targets: &TargetSet,
     ) -> (Client, (usize, usize)) {
-        let Step { egress, moves } = first;
+        let NextStep { egress, moves } = first;
         if moves {
             self.verdict(call.region, (call.project, call.trunk), Verdict::Accept, Reason::Failover);
         }

@@ -7,7 +7,7 @@ use crate::core::keys::{read_hex, write_hex};
 
 /// The magic cookie (RFC 3261 8.1.1.7).
 const COOKIE: &[u8] = b"z9hG4bK";
-/// Cookie, shard, slot, nonce, loop_hash.
+/// Cookie, shard, slot, nonce, loop hash.
 const LENGTH: usize = 7 + 1 + 8 + 16 + 8;
 /// The slot of a branch without a transaction: a 2xx ACK, which is forwarded statelessly.
 pub(crate) const NO_SLOT: u32 = u32::MAX;

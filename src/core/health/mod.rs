@@ -376,7 +376,7 @@ impl Healths {
     }
 
     /// The time to the next ping: up to a fifth more or less than configured, so that no server is asked by all at once.
-    pub(crate) fn interval(&mut self) -> Duration {
+    pub(crate) fn interval(&self) -> Duration {
         let interval = self.rules.interval.unwrap_or(Duration::from_secs(3600));
         interval * (800 + self.dice.below(401)) / 1000
     }

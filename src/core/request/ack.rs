@@ -6,7 +6,7 @@ use crate::core::io::{DropCause, Note, Outcome, Output, Verdict};
 use crate::core::routing::route_set::RouteSet;
 use crate::core::routing::target::{Found, TargetSet};
 use crate::core::rules::case::Case;
-use crate::core::rules::media::{Judged, Part, Ruling};
+use crate::core::rules::media::{Judgement, Part, Ruling};
 use crate::core::rules::refusal::{self, Refusal};
 use crate::core::rules::sides::{Speaker, dialog_fence, speaker_in_dialog};
 use crate::core::rules::trace::Test;
@@ -94,7 +94,7 @@ impl Core {
             return Err(dropped("a next hop that is not inside"));
         };
         let speaker = speaker_in_dialog(&self.config, case, route.vouched);
-        let Judged { ruling, note: media } = speaker.judge(&self.config, case.message, Method::Ack, Part::Answer, case.trace);
+        let Judgement { ruling, note: media } = speaker.judge(&self.config, case.message, Method::Ack, Part::Answer, case.trace);
         let foreign = match ruling {
             Ruling::Pass => None,
             Ruling::Shadow(reason) => Some(reason),

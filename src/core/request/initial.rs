@@ -107,18 +107,16 @@ impl Core {
             since: case.now,
         };
         let (serial, prefer) = (self.table.forwarded.next_serial(), case.arrival.listener);
-        match view.first_egress(case, &mut call, serial, prefer, &mut targets, edit) {
-            Some(first) => Ok(Plan { call, first, targets, shadow }),
-            None => {
-                let (reason, detail) = if nothing {
-                    (Reason::NoTarget, "next hop resolves to nothing")
-                } else {
-                    (Reason::TargetsDown, "no listener reaches any target")
-                };
-                let row = case.trace.fail(Test::Targets, || ("next hop".to_owned(), format!("{detail}: {reason}")));
-                Err(admitted.refuse(row, reason, detail).into())
-            }
+        if let Some(first) = view.first_egress(case, &mut call, serial, prefer, &mut targets, edit) {
+            return Ok(Plan { call, first, targets, shadow });
         }
+        let (reason, detail) = if nothing {
+            (Reason::NoTarget, "next hop resolves to nothing")
+        } else {
+            (Reason::TargetsDown, "no listener reaches any target")
+        };
+        let row = case.trace.fail(Test::Targets, || ("next hop".to_owned(), format!("{detail}: {reason}")));
+        Err(admitted.refuse(row, reason, detail).into())
     }
 
     /// What is not forwarded although it may pass: what is asked of us, what no proxy may forward, what there is no room for.

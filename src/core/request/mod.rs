@@ -10,7 +10,7 @@ use crate::core::forwarding::plan::{Decision, Plan};
 use crate::core::io::{Arrival, DropCause, Note, Outcome, Output, Peer, Verdict};
 use crate::core::memory::rate_limit::Pace;
 use crate::core::relay_request::RelayAnswer;
-use crate::core::rules::case::Case;
+use crate::core::rules::case::{Case, Gate};
 use crate::core::rules::refusal::Answer;
 use crate::core::rules::sides::Source;
 use crate::core::rules::trace::{Test, Trace};
@@ -92,7 +92,7 @@ impl Core {
                     trace.fail(Test::Capacity, || ("this process".to_owned(), "its successor takes new requests".to_owned()));
                     return Ok(Outcome::Dropped(DropCause::Successor));
                 }
-                let gate = if request.to_tag.is_some() || passed { Ok(Default::default()) } else { self.gate(&case) };
+                let gate = if request.to_tag.is_some() || passed { Ok(Gate::default()) } else { self.gate(&case) };
                 let mut edit = std::mem::take(&mut self.work.edit);
                 let decision = match gate {
                     Err(cause) => Decision { media: None, result: Err(Stop::Dropped(cause)) },

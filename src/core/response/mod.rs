@@ -181,7 +181,7 @@ impl Context<'_> {
             return Outcome::Stray;
         }
         let judged = match self.judged(transaction, egress.clone(), message, media) {
-            Ok(_) if transaction.refused => Err(self.too_late(transaction, egress)),
+            Ok(_) if transaction.refused => Err(Box::new(self.too_late(transaction, egress))),
             judged => judged,
         };
         let swap = match judged {

@@ -50,7 +50,7 @@ enum ClientState {
 enum Cancel {
     /// Not asked for.
     No,
-    /// RelayOutcome for before any provisional response: sent after the first (9.1). Holds Reason rows to be copied.
+    /// Asked for before any provisional response: sent after the first (9.1). Holds Reason rows to be copied.
     Wanted(Bytes),
     /// Sent; if nothing final has come by then, the attempt is over (9.1: 64*T1).
     Sent { bytes: Bytes, resend: Option<Resend>, until: Instant },
@@ -248,28 +248,28 @@ impl Client {
     pub(crate) fn due(&mut self, now: Instant, timers: &Timers) -> Option<Fired> {
         if let Cancel::Sent { bytes, resend, until } = &mut self.cancel {
             if *until <= now {
-                return Timer::CancelIgnored.fired();
+                return Some(Timer::CancelIgnored.fired());
             }
             if let Some(resend) = resend.as_mut().filter(|resend| resend.at <= now) {
                 resend.double(timers.t2);
-                return Timer::E.repeats(bytes.clone());
+                return Some(Timer::E.repeats(bytes.clone()));
             }
         }
         match &mut self.state {
             ClientState::Calling { until, .. } if *until <= now => {
                 if self.invite {
-                    Timer::B.fired()
+                    Some(Timer::B.fired())
                 } else {
-                    Timer::F.fired()
+                    Some(Timer::F.fired())
                 }
             }
             ClientState::Proceeding { until, .. } if *until <= now => {
                 if self.invite {
                     // Not again: from here the CANCEL's own time counts.
                     *until = now + timers.c;
-                    Timer::C.fired()
+                    Some(Timer::C.fired())
                 } else {
-                    Timer::F.fired()
+                    Some(Timer::F.fired())
                 }
             }
             ClientState::Calling { resend: Some(resend), .. } | ClientState::Proceeding { resend: Some(resend), .. }
@@ -279,16 +279,16 @@ impl Client {
                 resend.double(if self.invite { timers.t1 * 64 } else { timers.t2 });
                 {
                     let timer = if self.invite { Timer::A } else { Timer::E };
-                    timer.repeats(self.request.clone())
+                    Some(timer.repeats(self.request.clone()))
                 }
             }
             ClientState::Accepted { until } if *until <= now => {
                 self.state = ClientState::Ended;
-                Timer::M.fired()
+                Some(Timer::M.fired())
             }
             ClientState::Completed { until } if *until <= now => {
                 self.state = ClientState::Ended;
-                if self.invite { Timer::D.fired() } else { Timer::K.fired() }
+                Some(if self.invite { Timer::D } else { Timer::K }.fired())
             }
             ClientState::Calling { .. }
             | ClientState::Proceeding { .. }

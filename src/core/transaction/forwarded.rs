@@ -137,7 +137,7 @@ impl Transaction {
     pub(crate) fn check(&self) {
         assert!(!self.server.is_open() || self.client.is_open(), "an open server side waits for an attempt: {self:?}");
         assert!(!self.client.is_open() || !self.client.request.is_empty(), "an open attempt can be repeated: {self:?}");
-        assert!(self.earlier.len() <= crate::core::routing::target::MAX_ATTEMPTS * 2, "attempts are bounded: {self:?}");
+        assert!(self.earlier.len() <= crate::core::routing::place::MAX_ATTEMPTS * 2, "attempts are bounded: {self:?}");
         assert!(self.armed.is_some(), "every transaction is woken some time: {self:?}");
     }
 }

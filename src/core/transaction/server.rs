@@ -122,7 +122,7 @@ impl Server {
         match &mut self.state {
             ServerState::Proceeding { trying } if trying.is_some_and(|at| at <= now) => {
                 *trying = None;
-                Timer::Trying.fired()
+                Some(Timer::Trying.fired())
             }
             ServerState::Accepted { until } | ServerState::Confirmed { until } | ServerState::Completed { until, .. }
                 if *until <= now =>
@@ -134,11 +134,11 @@ impl Server {
                     _ => Timer::J,
                 };
                 self.state = ServerState::Ended;
-                timer.fired()
+                Some(timer.fired())
             }
             ServerState::Completed { resend: Some(resend), .. } if resend.at <= now => {
                 resend.double(timers.t2);
-                self.last.clone().and_then(|bytes| Timer::G.repeats(bytes))
+                self.last.clone().map(|bytes| Timer::G.repeats(bytes))
             }
             _ => None,
         }

@@ -81,13 +81,13 @@ pub(crate) struct Fired {
 
 impl Timer {
     /// It has fired, and repeats nothing.
-    pub(crate) const fn fired(self) -> Option<Fired> {
-        Some(Fired { timer: self, again: Bytes::new() })
+    pub(crate) const fn fired(self) -> Fired {
+        Fired { timer: self, again: Bytes::new() }
     }
 
     /// It has fired, and repeats this.
-    pub(crate) const fn repeats(self, again: Bytes) -> Option<Fired> {
-        Some(Fired { timer: self, again })
+    pub(crate) const fn repeats(self, again: Bytes) -> Fired {
+        Fired { timer: self, again }
     }
 }
 
