@@ -46,7 +46,7 @@ pub struct Limits {
 /// RFC 3261 timers (17.1.1.1, appendix A).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Timers {
-    /// Round-trip estimate.
+    /// T1, the estimated round-trip time: the first retransmission follows after it.
     pub t1: Duration,
     /// Longest interval between retransmissions of a non-INVITE request and of an INVITE response.
     pub t2: Duration,

@@ -3,7 +3,7 @@
 /// Whether refusals are carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// Refuse.
+    /// Calls that the rules refuse are refused.
     Enforce,
     /// Decide, count, log, refuse nothing.
     Shadow,
@@ -12,11 +12,11 @@ pub enum Mode {
 /// What is done about media addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Media {
-    /// Nothing is read.
+    /// Session descriptions are not read.
     Off,
     /// Read, counted, logged, let through.
     Warn,
-    /// Outside is refused.
+    /// A message whose media would go outside is refused.
     Enforce,
     /// The same, and what passes is led through a relay of the called region.
     Relay,

@@ -11,7 +11,7 @@ use super::value;
 pub enum Hop {
     /// Written as an address.
     Address {
-        /// Where.
+        /// The IP address and port to send to.
         addr: SocketAddr,
         /// How. `None`: UDP, or TCP for large requests (RFC 3261 18.1.1).
         transport: Option<Transport>,

@@ -6,7 +6,7 @@ use super::next_hop::Hop;
 use crate::fence::Networks;
 use crate::reason::Profile;
 
-/// A customer.
+/// A project (`[project.*]`): a customer with its pin, its rules and its trunks.
 #[derive(Debug)]
 pub struct Project {
     /// Its endpoint label, lower case.
@@ -21,7 +21,7 @@ pub struct Project {
     pub source_in_region: bool,
     /// The answer profile where no trunk is known.
     pub reject: Profile,
-    /// Its trunks.
+    /// Its trunks, in the order of the files.
     pub trunks: Vec<TrunkId>,
 }
 
@@ -30,7 +30,7 @@ pub struct Project {
 pub struct Trunk {
     /// The operator's name for it, lower case.
     pub name: String,
-    /// Whose it is.
+    /// The project that it belongs to.
     pub project: ProjectId,
     /// Where it signals from; empty: its certificate alone says who it is.
     pub networks: Networks,
@@ -49,7 +49,7 @@ pub struct Trunk {
 /// Where a trunk's outbound calls go.
 #[derive(Debug)]
 pub struct Outbound {
-    /// The hop.
+    /// Where calls out are sent: the carrier's address or name.
     pub hop: Hop,
     /// What follows the user part in the Request-URI sent, whose scheme is the call's: `host[:port][;parameters]` of the configured URI.
     pub hostpart: String,

@@ -12,7 +12,7 @@ use crate::tls::Certificate;
 /// Most media relays of a region.
 pub const MAX_RELAYS: usize = 16;
 
-/// A named place.
+/// A region (`[region.*]`): the networks, servers and listeners that calls must not leave.
 #[derive(Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a different thing that the operator said")]
 pub struct Region {
@@ -38,7 +38,7 @@ pub struct Region {
     pub register: bool,
     /// Whether PUBLISH is forwarded instead of refused with 405 (`methods`).
     pub publish: bool,
-    /// Its sockets.
+    /// Its listeners, in the order of the file; empty if it is not served here.
     pub listeners: Vec<ListenerId>,
     /// Its certificate, and whom it believes.
     pub tls: Option<Tls>,
@@ -60,7 +60,7 @@ pub struct Tls {
 /// Who gets a copy of a region's messages (`[hep]`): somebody inside that region.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Collector {
-    /// Where.
+    /// Its address, which the region's fence has passed.
     pub to: Fenced,
     /// The number by which it knows this daemon.
     pub node: u32,
@@ -69,11 +69,11 @@ pub struct Collector {
 /// A socket to bind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Listener {
-    /// Whose calls arrive there.
+    /// The region whose calls arrive there.
     pub region: RegionId,
-    /// How.
+    /// The transport that it takes messages over.
     pub transport: Transport,
-    /// Where; may be a wildcard address.
+    /// The address and port to bind; may be a wildcard address.
     pub addr: SocketAddr,
     /// Whether only the snapshot before named it: it takes no new calls.
     pub leaving: bool,

@@ -22,7 +22,7 @@ pub struct Config {
     pub files: Vec<PathBuf>,
     /// All regions of the file, served here or not.
     pub regions: Vec<Region>,
-    /// All projects.
+    /// All projects, in the order of the files.
     pub projects: Vec<Project>,
     /// All trunks of all projects.
     pub trunks: Vec<Trunk>,
@@ -40,9 +40,9 @@ pub struct Config {
     pub admin: Option<SocketAddr>,
     /// How names are resolved.
     pub dns: Dns,
-    /// Every bound.
+    /// How much there may be of everything, and how long it may take (`[limits]`).
     pub limits: Limits,
-    /// RFC 3261 timers.
+    /// The timers of RFC 3261, and our own beside them (`[timers]`).
     pub timers: Timers,
     /// How the health of targets is kept.
     pub health: Health,

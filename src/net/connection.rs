@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedWriteHalf;
 use tokio::sync::Notify;
 
-use super::tls::{Session, Step};
+use super::tls::{HandshakeStep, Session};
 use crate::config::{ListenerId, RegionId, Transport};
 use crate::core::io::{Attempt, ConnectionId};
 use crate::telemetry::Loss;
@@ -169,8 +169,8 @@ impl Connection {
     }
 
     /// Goes on with the handshake; and whether something waits to be written for it.
-    pub(super) fn shake(&self, socket: &TcpStream) -> (Step, bool) {
-        let Some(session) = &self.session else { return (Step::Done, false) };
+    pub(super) fn shake(&self, socket: &TcpStream) -> (HandshakeStep, bool) {
+        let Some(session) = &self.session else { return (HandshakeStep::Done, false) };
         let mut session = session.borrow_mut();
         let step = session.shake(socket);
         (step, session.wants_write())

@@ -63,7 +63,7 @@ impl Handles {
         }
     }
 
-    /// `ringfence_received_total{region,transport}`.
+    /// Counts a message that was received, in `ringfence_received_total{region,transport}`.
     pub fn received(&self, region: RegionId, transport: Transport) {
         if let Some(region) = self.region(region) {
             region.carried(transport).received.increment(1);
@@ -93,7 +93,7 @@ impl Handles {
         }
     }
 
-    /// `ringfence_responses_total{region,direction,code}`.
+    /// Counts a response in `ringfence_responses_total{region,direction,code}`.
     pub fn response(&mut self, id: RegionId, direction: Direction, code: u16) {
         if let Some(counter) = self.response_counter(id, direction, code) {
             counter.increment(1);
@@ -117,7 +117,7 @@ impl Handles {
         Some(counter.get_or_insert_with(register))
     }
 
-    /// `ringfence_verdicts_total{region,project,verdict,reason}`.
+    /// The counter `ringfence_verdicts_total{region,project,verdict,reason}` of a decision; without a project, `none`.
     pub fn verdict(&mut self, region: RegionId, project: Option<ProjectId>, verdict: Verdict, reason: Reason) -> &Counter {
         let Self { metrics, config, verdicts, .. } = self;
         verdicts.entry((region, project, verdict as u8, reason)).or_insert_with(|| {
@@ -131,7 +131,7 @@ impl Handles {
         })
     }
 
-    /// `ringfence_repeats_total{region,project,trunk}`.
+    /// Counts a repeat of a refused call in `ringfence_repeats_total{region,project,trunk}`.
     pub fn repeat(&mut self, region: RegionId, project: Option<ProjectId>, trunk: Option<TrunkId>) {
         let Self { metrics, config, repeats, .. } = self;
         let counter = repeats.entry((region, project, trunk)).or_insert_with(|| {
@@ -142,26 +142,26 @@ impl Handles {
         counter.increment(1);
     }
 
-    /// `ringfence_decision_seconds`.
+    /// Records how long a decision took, in `ringfence_decision_seconds`.
     pub fn decided(&self, after: Duration) {
         self.decision.record(after);
     }
 
-    /// `ringfence_setup_seconds{region}`.
+    /// Records how long a call took to be set up, in `ringfence_setup_seconds{region}`.
     pub fn setup(&self, region: RegionId, after: Duration) {
         if let Some(region) = self.region(region) {
             region.setup.record(after);
         }
     }
 
-    /// `ringfence_upstream_seconds{region}`.
+    /// Records how long a server took to say anything, in `ringfence_upstream_seconds{region}`.
     pub fn answered(&self, region: RegionId, after: Duration) {
         if let Some(region) = self.region(region) {
             region.answered.record(after);
         }
     }
 
-    /// `ringfence_media_checked_total{region,direction,result}`.
+    /// Counts a message whose media was checked, in `ringfence_media_checked_total{region,direction,result}`.
     pub fn media(&self, region: RegionId, direction: io::Direction, spoken: Spoken) {
         let counters = self.region(region).and_then(|region| region.media.get(direction as usize));
         if let Some(counter) = counters.and_then(|counters| counters.get(spoken as usize)) {
@@ -169,7 +169,7 @@ impl Handles {
         }
     }
 
-    /// `ringfence_relay_requests_total{region,command,result}`.
+    /// Counts a question to a media relay in `ringfence_relay_requests_total{region,command,result}`.
     pub fn asked(&self, region: RegionId, ask: RelayVerb, result: RelayOutcome) {
         let counters = self.region(region).and_then(|region| region.asked.get(ask as usize));
         if let Some(counter) = counters.and_then(|counters| counters.get(result as usize)) {
@@ -177,21 +177,21 @@ impl Handles {
         }
     }
 
-    /// `ringfence_relay_calls_total{region}`.
+    /// Counts a call that goes through a media relay, in `ringfence_relay_calls_total{region}`.
     pub fn anchored(&self, region: RegionId) {
         if let Some(region) = self.region(region) {
             region.anchored.increment(1);
         }
     }
 
-    /// `ringfence_transactions{region,kind}`.
+    /// Adds a transaction to the gauge `ringfence_transactions{region,kind}`, or takes it out.
     pub fn transaction(&self, region: RegionId, invite: bool, opened: bool) {
         let Some(region) = self.region(region) else { return };
         let [other, of_invite] = &region.transactions;
         step(if invite { of_invite } else { other }, opened);
     }
 
-    /// `ringfence_connections{region,transport}`.
+    /// Adds a connection to the gauge `ringfence_connections{region,transport}`, or takes it out.
     pub fn connection(&self, region: RegionId, transport: Transport, opened: bool) {
         if let Some(region) = self.region(region) {
             step(&region.carried(transport).connections, opened);
@@ -205,7 +205,7 @@ impl Handles {
         }
     }
 
-    /// `ringfence_tls_handshakes_total{region,direction,result}`.
+    /// Counts the end of a handshake in `ringfence_tls_handshakes_total{region,direction,result}`; `outward`: with a server.
     pub fn handshake(&self, region: RegionId, outward: bool, how: Handshake) {
         let counters = self.region(region).and_then(|region| region.handshakes.get(usize::from(outward)));
         if let Some(counter) = counters.and_then(|counters| counters.get(how as usize)) {

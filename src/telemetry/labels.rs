@@ -57,7 +57,7 @@ pub enum Direction {
 }
 
 impl Direction {
-    /// The metric label.
+    /// The value of the label `direction`.
     pub const fn label(self) -> &'static str {
         match self {
             Self::In => "in",

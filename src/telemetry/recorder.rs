@@ -34,7 +34,7 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// For one configuration.
+    /// Counts and logs by the names of `config`; copies of messages go to `copies`.
     pub fn new(metrics: Arc<Metrics>, config: Arc<Config>, copies: HepQueue) -> Self {
         let handles = Handles::new(metrics, Arc::clone(&config));
         let losses = [const { Limit::new() }; Loss::ALL.len()];

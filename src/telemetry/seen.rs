@@ -5,8 +5,8 @@ use crate::core::io::Arrival;
 /// The message that an input brought, at hand while its outputs are carried out.
 #[derive(Clone, Copy, Debug)]
 pub struct Seen<'a> {
-    /// How it came.
+    /// The addresses, listener and connection that it came by.
     pub arrival: Arrival,
-    /// What came.
+    /// The message as received.
     pub bytes: &'a [u8],
 }
