@@ -159,7 +159,7 @@ impl Core {
         let coming = Coming { now, arrival, passed, relay_answer: answer, trace };
         let (method, code, result) = match *message.start() {
             Start::Request { method, .. } => (Some(method), None, self.request(&coming, &message, out)),
-            Start::Response { code } => (None, Some(code), self.response(now, &message, answer, out)),
+            Start::Response { code } => (None, Some(code), self.response(now, arrival, &message, answer, out)),
         };
         match result {
             Ok(outcome) => {

@@ -92,6 +92,11 @@ impl Name {
         let digest = sha2::Sha256::digest(&lower);
         Self(digest.iter().take(16).fold(0, |all, &octet| all << 8 | u128::from(octet)))
     }
+
+    /// The digest's 16 octets.
+    pub(crate) fn octets(self) -> [u8; 16] {
+        self.0.to_be_bytes()
+    }
 }
 
 /// What a client asked for and proved as its TLS connection began.

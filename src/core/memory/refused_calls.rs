@@ -2,7 +2,9 @@
 //!
 //! A refusal keeps no transaction. This is all that is remembered of it, for a minute and within a bound.
 
-use crate::config::{ProjectId, TrunkId};
+use std::net::IpAddr;
+
+use crate::config::{Config, ProjectId, TrunkId};
 use crate::core::rules::refusal::Refusal;
 use crate::reason::Reason;
 
@@ -17,6 +19,8 @@ pub(crate) struct RefusedCall {
     pub(crate) project: Option<ProjectId>,
     /// Whose call, if known.
     pub(crate) trunk: Option<TrunkId>,
+    /// The address that it came from. Another trunk is not told what this one was told.
+    pub(crate) source: IpAddr,
     /// The rows that explain it.
     pub(crate) rows: Box<[u8]>,
     /// The request that was told: its branch, sent-by and `CSeq`. The same again is a retransmission, not a repeat.
@@ -25,8 +29,13 @@ pub(crate) struct RefusedCall {
 
 impl RefusedCall {
     /// What a refusal comes to on the wire: its code and the rows that explain it, for this request.
-    pub(crate) fn of(refusal: &Refusal, code: u16, rows: Vec<u8>, request: u128) -> Self {
+    pub(crate) fn of(refusal: &Refusal, code: u16, rows: Vec<u8>, request: u128, source: IpAddr) -> Self {
         let &Refusal { reason, project, trunk, .. } = refusal;
-        Self { code, reason, project, trunk, rows: rows.into_boxed_slice(), request }
+        Self { code, reason, project, trunk, source, rows: rows.into_boxed_slice(), request }
+    }
+
+    /// Whether a source may be told the same: the one that was told, or another address of its trunk.
+    pub(crate) fn is_of(&self, config: &Config, source: IpAddr) -> bool {
+        self.source == source || self.trunk.is_some_and(|trunk| config.trunk(trunk).networks.contains(source))
     }
 }

@@ -183,6 +183,10 @@ impl Core {
         }
         let call = self.keys.call(case.request.call_id, case.request.from_tag);
         let Some(before) = self.refused_calls.get(case.now, call) else { return Ok(()) };
+        // A carrier that forks or forwards keeps Call-ID and From-tag: another trunk, or another project's endpoint, is another call.
+        if !before.is_of(&self.config, case.arrival.from.ip()) || admit::names_another(&self.config, case, before.project) {
+            return Ok(());
+        }
         case.trace.fail(Test::Repeat, || ("Call-ID and From-tag".to_owned(), format!("refused before: {}", before.reason)));
         Err(Stop::RefusedBefore(Box::new(before.clone())))
     }

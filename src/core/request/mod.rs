@@ -18,6 +18,7 @@ use crate::core::state::Core;
 use crate::core::stop::{Pending, Stop};
 use crate::core::transaction::forwarded::Transaction;
 use crate::core::transaction::server::Server;
+use crate::fence::canonical;
 use crate::reason::Reason;
 use crate::sip::{Fault, Message, Method, Name, Request, via};
 use std::time::Instant;
@@ -68,7 +69,7 @@ impl Core {
                 return Ok(self.malformed(now, &peer, listener.region, message, (ack, fault), trace, out));
             }
         };
-        let key = self.key_of(message, &request, request.method);
+        let key = self.key_of(arrival, message, &request);
         let case = Case { now, arrival, peer, listener, message, request: &request, key, relay_answer, trace };
         if unknown && !self.serves(&case) {
             return Ok(self.stranger(coming, &peer, message, ack, out));
@@ -214,13 +215,21 @@ impl Core {
         Outcome::Refused(reason)
     }
 
-    /// The identity of a request: branch, sent-by and method, or for clients of RFC 2543 everything that stays the same (17.2.3).
-    /// An ACK has its INVITE's, a CANCEL is looked up by its INVITE's.
-    fn key_of(&self, message: &Message<'_>, request: &Request<'_>, method: Method) -> u128 {
-        let method = match method {
+    /// The identity of a request: branch, sent-by and method, or for clients of RFC 2543 everything that stays the same (17.2.3); and
+    /// who sent it: anybody can write a branch and a sent-by. Over TLS that is the name that was proved, else the address; the port may
+    /// change. An ACK has its INVITE's identity, a CANCEL is looked up by its INVITE's.
+    fn key_of(&self, arrival: &Arrival, message: &Message<'_>, request: &Request<'_>) -> u128 {
+        let method = match request.method {
             Method::Ack | Method::Cancel | Method::Invite => Method::Invite.token().as_bytes(),
             _ => request.token,
         };
+        let proved = arrival.shown.and_then(|shown| shown.names.into_iter().flatten().next());
+        let source = match (proved, canonical(arrival.from.ip())) {
+            (Some(name), _) => name.octets(),
+            (None, IpAddr::V4(ip)) => ip.to_ipv6_mapped().octets(),
+            (None, IpAddr::V6(ip)) => ip.octets(),
+        };
+        let source = source.as_slice();
         let via = &request.via;
         match via.branch.filter(|_| via.has_cookie()) {
             Some(branch) => {
@@ -231,7 +240,7 @@ impl Core {
                     lower.make_ascii_lowercase();
                     lower
                 });
-                self.keys.table(&[branch, lower, method])
+                self.keys.table(&[branch, lower, method, source])
             }
             None => self.keys.table(&[
                 request.uri_text,
@@ -240,6 +249,7 @@ impl Core {
                 &request.cseq.to_le_bytes(),
                 message.slice(&via.span),
                 method,
+                source,
             ]),
         }
     }

@@ -45,8 +45,9 @@ impl Core {
         context.verdict(case.region(), (refusal.project, refusal.trunk), Verdict::Refuse, refusal.reason);
         self.expect_ack(case);
         if invite && !in_dialog && refusal.reason.class() == Class::Policy {
-            let refused = RefusedCall::of(refusal, code, rows, self.instance(case));
-            self.refused_calls.put(case.now, self.keys.call(case.request.call_id, case.request.from_tag), refused);
+            let refused = RefusedCall::of(refusal, code, rows, self.instance(case), case.arrival.from.ip());
+            let key = self.keys.call(case.request.call_id, case.request.from_tag);
+            self.refused_calls.put(case.now, key, refused);
         }
         Outcome::Refused(refusal.reason)
     }

@@ -124,6 +124,12 @@ impl Context<'_> {
         Ok(swap)
     }
 
+    /// An answer that goes no further for something else than its media.
+    pub(crate) fn blocked(&self, transaction: &Transaction, egress: Egress, refusal: Refusal) -> Blocked {
+        let speaker = self.answerer(transaction, egress.to.addr().ip());
+        Blocked { refusal, egress, speaker }
+    }
+
     /// Who speaks by a response that came from this address.
     fn answerer(&self, transaction: &Transaction, from: IpAddr) -> Speaker {
         let &CallFacts { region: called, project, trunk, asks, .. } = &transaction.call;
@@ -206,9 +212,10 @@ impl Context<'_> {
     /// The final answer to whoever asked.
     fn answer_caller(&mut self, transaction: &mut Transaction, sent: &Bytes, refusal: &Refusal) {
         let invite = transaction.is_invite();
-        // Inside a dialog 488, as for an offer: it says nothing of the dialog itself.
-        let code =
-            if transaction.call.serving.is_some() { refusal.profile(self.config).code(refusal.reason, invite) } else { 488 };
+        // For media inside a dialog 488, as for an offer: it says nothing of the dialog itself.
+        let of_media = matches!(refusal.reason, Reason::ForeignMediaAnswer | Reason::UnreadableMedia | Reason::TargetsDown);
+        let initial = transaction.call.serving.is_some();
+        let code = if initial || !of_media { refusal.profile(self.config).code(refusal.reason, invite) } else { 488 };
         let rows = refusal::rows(self.config, transaction.call.region, refusal);
         // The answer is made of the present attempt's bytes while it has them; an earlier one's rows are others.
         let present = transaction.client.request.clone();
@@ -225,7 +232,13 @@ impl Context<'_> {
     fn remember(&mut self, transaction: &Transaction, sent: &Bytes, refusal: &Refusal, code: u16, rows: Vec<u8>) {
         let Ok(message) = Message::datagram(sent) else { return };
         let Ok(request) = Request::read(&message) else { return };
-        let told = RefusedCall::of(refusal, code, rows, self.keys.instance(transaction.server.key, request.cseq));
+        let told = RefusedCall::of(
+            refusal,
+            code,
+            rows,
+            self.keys.instance(transaction.server.key, request.cseq),
+            transaction.server.peer.addr().ip(),
+        );
         self.refused_calls.put(self.now, self.keys.call(request.call_id, request.from_tag), told);
     }
 

@@ -2,6 +2,7 @@
 //!
 //! A response that belongs to no attempt of ours goes nowhere (RFC 6026 7.3), wherever its Via points.
 
+use std::net::IpAddr;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -11,11 +12,11 @@ use crate::core::context::Context;
 use crate::core::forwarding::branch::{Branch, OWN_SLOT};
 use crate::core::forwarding::media_swap::MediaSwap;
 use crate::core::forwarding::rewrite;
-use crate::core::io::{Note, Outcome, Output};
+use crate::core::io::{Arrival, Note, Outcome, Output};
 use crate::core::relay_request::RelayAnswer;
 use crate::core::response::blocked::AnswerMedia;
 use crate::core::response::reception::Reception;
-use crate::core::rules::sides::region_of;
+use crate::core::rules::sides::{is_side, region_of};
 use crate::core::state::Core;
 use crate::core::stop::Pending;
 use crate::core::transaction::client::Heard;
@@ -33,6 +34,7 @@ impl Core {
     pub(crate) fn response(
         &mut self,
         now: Instant,
+        arrival: &Arrival,
         message: &Message<'_>,
         relay_answer: Option<&RelayAnswer>,
         out: &mut Vec<Output>,
@@ -44,12 +46,16 @@ impl Core {
         let branch = response.via.branch.and_then(Branch::read).filter(|branch| branch.shard == self.shard);
         let Some(branch) = branch else { return Ok(Outcome::Stray) };
         if branch.slot == OWN_SLOT {
-            return Ok(self.own_answered(now, branch.nonce, message, &response, out));
+            return Ok(self.own_answered(now, (branch.nonce, arrival.from.ip()), message, &response, out));
         }
         let reception = Reception { branch, message, response: &response };
         let (mut context, table) = self.split(now, out);
         let Some(transaction) = table.get_mut(branch.slot) else { return Ok(Outcome::Stray) };
-        if transaction.by_nonce(branch.nonce).is_none() {
+        let Some(asked) = transaction.by_nonce(branch.nonce).map(|client| client.egress.to.addr().ip()) else {
+            return Ok(Outcome::Stray);
+        };
+        // Our Via travels on behind the next hop: a branch that is known proves no side.
+        if !is_side(context.config, transaction.call.trunk, asked, arrival.from.ip()) {
             return Ok(Outcome::Stray);
         }
         let call_id = message.first(Name::CallId).map(|header| message.value(header)).unwrap_or_default();
@@ -68,13 +74,18 @@ impl Core {
     fn own_answered(
         &mut self,
         now: Instant,
-        nonce: u64,
+        (nonce, from): (u64, IpAddr),
         message: &Message<'_>,
         response: &Response<'_>,
         out: &mut Vec<Output>,
     ) -> Outcome {
         let Some(request) = self.table.own.get_mut(nonce) else { return Outcome::Stray };
         let (kind, sent, open) = (request.kind, request.sent, request.is_open());
+        let asked = request.egress.to.addr().ip();
+        // A BYE may go to a trunk that is not known here any more: then its own address alone answers for it.
+        if !is_side(&self.config, None, asked, from) {
+            return Outcome::Stray;
+        }
         let method = if kind == OwnKind::Bye { Method::Bye } else { Method::Options };
         if response.method != method {
             return Outcome::Stray;
@@ -121,7 +132,7 @@ impl Context<'_> {
         }
         match (transaction.is_invite(), response.code) {
             (_, 100..=199) if present => self.provisional(transaction, of, media),
-            (_, 100..=199) => self.late(branch, transaction),
+            (_, 100..=199) => self.late(branch, transaction, response.code),
             (true, 200..=299) => self.success(transaction, of, media),
             _ => self.finished(transaction, of, media),
         }
@@ -140,7 +151,7 @@ impl Context<'_> {
     fn provisional(&mut self, transaction: &mut Transaction, of: &Reception<'_, '_>, media: AnswerMedia) -> Outcome {
         let (slot, code) = (of.branch.slot, of.response.code);
         let timers = &self.config.timers;
-        if transaction.client.provisional(self.now, timers) == Heard::Late {
+        if transaction.client.provisional(self.now, timers, code) == Heard::Late {
             return Outcome::Absorbed;
         }
         if let Some(reason) = transaction.client.take_wanted_cancel() {
@@ -161,10 +172,10 @@ impl Context<'_> {
     }
 
     /// A provisional response to an attempt that was left: its target has the request after all, and is not to ring.
-    fn late(&mut self, branch: Branch, transaction: &mut Transaction) -> Outcome {
+    fn late(&mut self, branch: Branch, transaction: &mut Transaction, code: u16) -> Outcome {
         let timers = &self.config.timers;
         if let Some(client) = transaction.by_nonce(branch.nonce)
-            && client.provisional(self.now, timers) == Heard::News
+            && client.provisional(self.now, timers, code) == Heard::News
             && let Some(reason) = client.take_wanted_cancel()
         {
             self.cancel(branch.slot, client, &reason);
@@ -239,7 +250,12 @@ impl Context<'_> {
             }
             return Outcome::Absorbed;
         }
-        let outcome = match self.judged(transaction, egress, message, media) {
+        let redirect = self.view().redirect(&transaction.call, message).filter(|_| (300..400).contains(&code));
+        let judged = match redirect {
+            Some(refusal) => Err(Box::new(self.blocked(transaction, egress, refusal))),
+            None => self.judged(transaction, egress, message, media),
+        };
+        let outcome = match judged {
             Err(why) => self.block_final(transaction, message, code, &sent, &why),
             Ok(swap) => {
                 let bytes = self.relay(transaction, message, &swap, code);

@@ -111,6 +111,16 @@ fn endpoint(config: &Config, listener: &Listener, arrival: &Arrival, request: &R
     }
 }
 
+/// Whether the Request-URI names an endpoint of another project than this one.
+pub(crate) fn names_another(config: &Config, case: &Case<'_, '_>, project: Option<ProjectId>) -> bool {
+    let named = match endpoint(config, &case.listener, case.arrival, case.request) {
+        Endpoint::Project(_, named) | Endpoint::Global(named) => Some(named),
+        Endpoint::Trunk(_, trunk) => Some(config.trunk(trunk).project),
+        Endpoint::Region(_) | Endpoint::Unknown => None,
+    };
+    named.is_some_and(|named| project.is_some_and(|project| project != named))
+}
+
 /// Whether an OPTIONS asks about nothing but this address: there is no project to judge then.
 pub(crate) fn is_ping(config: &Config, arrival: &Arrival, request: &Request<'_>) -> bool {
     let listener = config.listener(arrival.listener);

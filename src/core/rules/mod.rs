@@ -3,6 +3,7 @@
 pub(crate) mod admit;
 pub(crate) mod case;
 pub(crate) mod media;
+pub(crate) mod redirect;
 pub(crate) mod refusal;
 pub(crate) mod sides;
 pub mod trace;

@@ -9,7 +9,7 @@ use crate::core::routing::route_set::RouteSet;
 use crate::core::routing::route_token::Vouched;
 use crate::core::rules::case::Case;
 use crate::core::rules::trace::{some_of, trunk_name};
-use crate::fence::Fence;
+use crate::fence::{Fence, Networks, canonical};
 
 /// A side of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,4 +133,14 @@ impl From<Side> for Direction {
             Side::Servers => Self::Out,
         }
     }
+}
+
+/// Whether an answer may come from an address: it is the one that was asked, or of the same side: a server of the same region, or of the
+/// same trunk.
+pub(crate) fn is_side(config: &Config, trunk: Option<TrunkId>, asked: IpAddr, from: IpAddr) -> bool {
+    let (asked, from) = (canonical(asked), canonical(from));
+    let both = |networks: &Networks| networks.contains(asked) && networks.contains(from);
+    asked == from
+        || config.regions.iter().any(|region| both(&region.networks))
+        || trunk.map(|trunk| config.trunk(trunk)).is_some_and(|trunk| both(&trunk.networks) || both(&trunk.reach))
 }

@@ -133,7 +133,7 @@ impl Client {
     }
 
     /// A provisional response.
-    pub(crate) fn provisional(&mut self, now: Instant, timers: &Timers) -> Heard {
+    pub(crate) fn provisional(&mut self, now: Instant, timers: &Timers, code: u16) -> Heard {
         match &mut self.state {
             ClientState::Calling { resend, .. } => {
                 // 17.1.2.2: after a provisional a non-INVITE is repeated every T2; an INVITE no more (17.1.1.2).
@@ -146,7 +146,8 @@ impl Client {
                 Heard::News
             }
             ClientState::Proceeding { until, .. } => {
-                if self.invite {
+                // 16.7 step 2: a 100 says nothing of ringing.
+                if self.invite && code > 100 {
                     *until = now + timers.c;
                 }
                 Heard::News
@@ -164,7 +165,8 @@ impl Client {
                 self.cancel = Cancel::No;
                 Heard::News
             }
-            ClientState::Accepted { .. } => Heard::News,
+            // 16.7 step 5: a fork behind the next hop may be answered 2xx after another one's final answer. That call is up too.
+            ClientState::Accepted { .. } | ClientState::Completed { .. } => Heard::News,
             _ => Heard::Late,
         }
     }

@@ -1,0 +1,60 @@
+//! Whether a redirect (3xx) leads out of the region: the receiver would call its Contacts past us (RFC 3261 8.1.3.4).
+
+use crate::config::Endpoint;
+use crate::core::rules::refusal::{Refusal, shown};
+use crate::core::rules::trace::{Test, Trace};
+use crate::core::transaction::forwarded::CallFacts;
+use crate::core::view::View;
+use crate::reason::Reason;
+use crate::sip::address::Address;
+use crate::sip::list;
+use crate::sip::uri::{Host, Uri};
+use crate::sip::{Message, Name};
+
+impl View<'_> {
+    /// The refusal of a redirect of which some Contact leads out. A Contact that cannot be read, or a name that is no endpoint of the
+    /// region and not the trunk's own, counts as outside: nobody could check it.
+    pub(crate) fn redirect(&self, call: &CallFacts, message: &Message<'_>) -> Option<Refusal> {
+        let mut contacts = list::items(message, Name::Contact).map(|item| message.slice(&item.span));
+        let outside = contacts.find(|contact| !self.stays(call, contact))?;
+        let detail = format!("Contact {} leads out of the region", shown(outside));
+        let row = Trace::closed().fail(Test::Targets, || (detail.clone(), "inside".to_owned()));
+        Some(Refusal::new(row, Reason::ForeignDialogTarget, detail).of(call.project, call.trunk))
+    }
+
+    fn stays(&self, call: &CallFacts, contact: &[u8]) -> bool {
+        let Some(uri) = Address::parse(contact).and_then(|address| Uri::parse(address.uri).ok()) else { return false };
+        let maddr = match uri.param("maddr") {
+            None => None,
+            Some(Some(maddr)) => Some(maddr),
+            Some(None) => return false,
+        };
+        let maddr = maddr.map(|maddr| match std::str::from_utf8(maddr).map(|text| text.trim_matches(['[', ']']).parse()) {
+            Ok(Ok(ip)) => Host::Address(ip),
+            _ => Host::Name(maddr),
+        });
+        // A tel URI has no host, and leads nowhere by itself.
+        uri.host.is_none_or(|host| self.is_here(call, host)) && maddr.is_none_or(|host| self.is_here(call, host))
+    }
+
+    fn is_here(&self, call: &CallFacts, host: Host<'_>) -> bool {
+        let region = self.config.region(call.region);
+        let trunk = call.trunk.map(|trunk| self.config.trunk(trunk));
+        match host {
+            Host::Address(ip) => {
+                let of_trunk = trunk.is_some_and(|trunk| trunk.networks.contains(ip) || trunk.reach.contains(ip));
+                region.networks.contains(ip) || of_trunk
+            }
+            Host::Name(name) => match self.config.endpoints.find(name) {
+                Endpoint::Region(at) | Endpoint::Project(at, _) | Endpoint::Trunk(at, _) => at == call.region,
+                Endpoint::Global(_) => true,
+                Endpoint::Unknown => {
+                    let own = trunk.and_then(|trunk| trunk.outbound.as_ref()).map(|outbound| outbound.hostpart.as_bytes());
+                    own.is_some_and(|own| {
+                        own.split(|&octet| octet == b':').next().is_some_and(|own| own.eq_ignore_ascii_case(name))
+                    })
+                }
+            },
+        }
+    }
+}
