@@ -14,6 +14,7 @@ mod probes;
 mod reasons;
 mod relay;
 mod reload;
+mod rows;
 mod secure;
 mod selection;
 mod simulation;

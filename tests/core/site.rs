@@ -11,6 +11,7 @@ use ringfence::core::io::{
     Arrival, Attempt, ConnectionId, Destination, Input, Note, Outcome, Output, RelayReply, RelayRequest, RelayRequestId,
     Unanswered,
 };
+use ringfence::core::rules::trace::Comparison;
 use ringfence::core::{Change, Core};
 use ringfence::dns::{Resolved, Server};
 
@@ -223,6 +224,13 @@ impl Site {
         self.follow()
     }
 
+    /// The same, and the rows of what was decided.
+    pub(crate) fn explain(&mut self, input: Input<'_>) -> Vec<Comparison> {
+        let rows = self.core.explain(self.now, input, &mut self.out);
+        self.follow();
+        rows
+    }
+
     /// What left, and what follows from what was asked.
     fn follow(&mut self) -> Vec<Sent> {
         let (mut sent, mut next) = (Vec::new(), Vec::new());
@@ -274,14 +282,19 @@ impl Site {
 
     /// A datagram to a listener.
     pub(crate) fn to(&mut self, listener: &str, source: &str, bytes: &[u8]) -> Vec<Sent> {
-        let arrival = Arrival {
+        let arrival = self.arrival(listener, source);
+        self.input(Input::Message { arrival, bytes })
+    }
+
+    /// How a datagram comes to a listener.
+    pub(crate) fn arrival(&self, listener: &str, source: &str) -> Arrival {
+        Arrival {
             listener: self.listener(listener, Transport::Udp),
             from: source.parse().unwrap(),
             local: listener.parse().unwrap(),
             connection: None,
             shown: None,
-        };
-        self.input(Input::Message { arrival, bytes })
+        }
     }
 
     /// A message on a stream to region eu.
