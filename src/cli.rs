@@ -2,44 +2,34 @@
 //!
 //! Translates only: arguments to calls, errors to exit codes. Decides nothing about messages.
 
-use std::io::{IsTerminal as _, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Parser as _;
 
-use crate::config::{self, ConfigError, Mistake};
+use crate::config;
 
 mod arguments;
 mod check;
 pub(crate) mod color;
 mod diff;
+mod exit;
 mod explain;
 mod fields;
 mod help;
 mod manual;
+mod mistakes;
 mod online;
+mod output;
+mod printable;
 mod probe;
 mod resolve;
 mod trace;
 mod zone;
 
 use arguments::{Arguments, Command};
-use color::Colors;
-
-/// Everything went as it should.
-const OK: u8 = 0;
-/// Something did not go as it should: a call of the demonstration, a name that was looked up.
-const FAILED: u8 = 1;
-/// The arguments are wrong, as clap says it.
-const WRONG: u8 = 2;
-/// The configuration file cannot be read (`EX_NOINPUT` of sysexits.h).
-const NO_INPUT: u8 = 66;
-/// What the configuration asks for is not to be had, for example a port (`EX_UNAVAILABLE`).
-const UNAVAILABLE: u8 = 69;
-/// The configuration has mistakes (`EX_CONFIG`).
-const CONFIG: u8 = 78;
+use exit::{FAILED, OK, UNAVAILABLE, WRONG};
 
 /// Runs the command that the arguments name.
 pub fn main() -> ExitCode {
@@ -69,27 +59,19 @@ fn run(path: PathBuf) -> u8 {
     let config = match config::load(&path) {
         Ok(config) => config,
         Err(error) => {
-            print_mistakes(&error);
-            return exit_code(&error);
+            return mistakes::refuse(&error, false);
         }
     };
     for warning in &config.warnings {
-        print_mistake("warning", warning);
+        mistakes::print("warning", warning);
     }
     let _flush = match crate::telemetry::log::start() {
         Ok(flush) => flush,
-        Err(error) => {
-            let _ = writeln!(std::io::stderr(), "ringfence: {error}");
-            return UNAVAILABLE;
-        }
+        Err(error) => return output::complain(&error.to_string(), UNAVAILABLE),
     };
     match crate::net::run(Arc::new(config), path) {
         Ok(()) => OK,
-        Err(error) => {
-            // Nothing is left to be told if standard error is closed.
-            let _ = writeln!(std::io::stderr(), "ringfence: {error}");
-            UNAVAILABLE
-        }
+        Err(error) => output::complain(&error.to_string(), UNAVAILABLE),
     }
 }
 
@@ -97,43 +79,6 @@ fn demo(once: bool) -> u8 {
     match crate::demo::run(once) {
         Ok(true) => OK,
         Ok(false) => FAILED,
-        Err(error) => {
-            let _ = writeln!(std::io::stderr(), "ringfence: {error}");
-            FAILED
-        }
+        Err(error) => output::complain(&error, FAILED),
     }
-}
-
-fn exit_code(error: &ConfigError) -> u8 {
-    if error.unreadable { NO_INPUT } else { CONFIG }
-}
-
-fn print_mistakes(error: &ConfigError) {
-    for mistake in &error.mistakes {
-        print_mistake("error", mistake);
-    }
-}
-
-/// One mistake or warning on standard error, with an empty line after it.
-fn print_mistake(kind: &str, mistake: &Mistake) {
-    let mut out = std::io::stderr().lock();
-    let colors = Colors::on(out.is_terminal());
-    let _ = writeln!(out, "{}\n", check::drawn(kind, mistake, colors));
-}
-
-/// Says on standard error why there is nothing else to say.
-fn complain(what: &str, code: u8) -> u8 {
-    // Nothing is left to be told if standard error is closed.
-    let _ = writeln!(std::io::stderr(), "ringfence: {what}");
-    code
-}
-
-/// A closed pipe has read all that it wanted.
-fn print(text: &str) {
-    let _ = std::io::stdout().lock().write_all(text.as_bytes());
-}
-
-/// How a file is named to people.
-fn shown(path: &Path) -> String {
-    path.display().to_string()
 }

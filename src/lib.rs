@@ -3,7 +3,7 @@
 //! The way of a message is the order of the folders:
 //!
 //! ```text
-//! net ──bytes──> sip ──Message──> core: admit ──Verdict──> route, fence ──Fenced──> transaction ──> sip::edit ──bytes──> net
+//! net ──bytes──> sip ──Message──> core: rules, routing ──Plan or Stop──> forwarding, transaction ──> sip::edit ──bytes──> net
 //! ```
 //!
 //! `core` and `sip` decide and know no socket, clock, thread or task; `net`, `dns`, `admin` and `telemetry` act and decide

@@ -41,7 +41,7 @@ pub enum Reason {
     TargetsDown = 152,
     /// Rate or transaction limit.
     Overloaded = 160,
-    /// Shutting down.
+    /// The daemon takes no more calls, as it is about to end.
     Draining = 161,
     /// An in-dialog request without a valid route token, or a preloaded Route.
     ForgedRoute = 170,
@@ -52,7 +52,7 @@ pub enum Reason {
 /// What a reason asks of whoever is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
-    /// Not a refusal.
+    /// The request passes; nothing is asked.
     Accepted,
     /// Final: must not be retried anywhere. The code comes from the trunk's profile.
     Policy,
@@ -86,7 +86,7 @@ impl Reason {
         Self::ForeignDialogTarget,
     ];
 
-    /// The published number.
+    /// The published number: as in `X-Ringfence` and in the documentation, 100 to 199.
     pub const fn id(self) -> u16 {
         self as u16
     }

@@ -105,13 +105,15 @@ fn files(folder: &str) -> Vec<PathBuf> {
     out
 }
 
+/// The sources without what tests them: `tests.rs` is a test module in a file of its own.
 fn sources() -> Vec<Source> {
     let read = |path: PathBuf| {
         let text = fs::read_to_string(root().join(&path)).unwrap();
         let tokens = tokens(&text);
         Source { path, text, tokens }
     };
-    let sources: Vec<_> = files("src").into_iter().map(read).collect();
+    let is_test = |path: &PathBuf| path.ends_with("tests.rs");
+    let sources: Vec<_> = files("src").into_iter().filter(|path| !is_test(path)).map(read).collect();
     assert!(sources.len() > 50, "the sources are there");
     sources
 }
@@ -341,8 +343,7 @@ fn a_destination_becomes_an_address_in_one_place() {
     assert!(rtpengine.text.contains("fn open(relay: Fenced) -> io::Result<Self>"));
     let stream = sources.iter().find(|source| source.is_in("src/net/stream.rs")).unwrap();
     let text = stream.text.split_whitespace().collect::<Vec<_>>().join(" ");
-    for signature in ["connect(worker: &mut Worker, listener: ListenerId, to: Fenced, server:", "patience: Patience, to: Fenced)"]
-    {
+    for signature in ["worker: &mut Worker, listener: ListenerId, to: Fenced, tls_name:", "patience: Patience, to: Fenced)"] {
         assert!(text.contains(signature), "{signature}");
     }
     // So is a copy of a message sent.
@@ -392,4 +393,172 @@ fn unsafe_code_is_forbidden() {
     for source in sources() {
         assert!(!has(&source.tokens, "unsafe"), "{}", source.path.display());
     }
+}
+
+/// The modules that a file imports from or names by a path, as files: `use` trees and paths that begin with `crate`, `super` or a module
+/// of its own. `all` are the files of the crate's sources.
+fn imports(path: &Path, tokens: &[String], all: &[PathBuf]) -> Vec<PathBuf> {
+    let own = segments(path);
+    let mut found = Vec::new();
+    let mut open: Vec<Vec<String>> = Vec::new();
+    let mut at = 0;
+    let begin = |at: usize, prefix: &[String], found: &mut Vec<PathBuf>| {
+        let mut names: Vec<String> = prefix.to_vec();
+        let mut end = at;
+        while let Some(name) = tokens.get(end).filter(|name| is_name(name)) {
+            names.push(name.clone());
+            if tokens.get(end + 1).map(String::as_str) != Some("::") {
+                break;
+            }
+            end += 2;
+        }
+        // What stands before a group is named by the group's members.
+        if tokens.get(end).map(String::as_str) != Some("{") {
+            found.extend(file_of(&own, &names, all));
+        }
+        (names, end)
+    };
+    let mut in_use = false;
+    while at < tokens.len() {
+        let token = tokens[at].as_str();
+        let path_begins = at == 0 || !matches!(tokens[at - 1].as_str(), "::" | ".");
+        match token {
+            "use" => in_use = true,
+            ";" => (in_use, open) = (false, Vec::new()),
+            "{" if in_use => {}
+            "}" if in_use => drop(open.pop()),
+            _ if is_name(token) && path_begins && (in_use || matches!(token, "crate" | "super" | "self")) => {
+                let prefix = open.last().cloned().unwrap_or_default();
+                let (names, end) = begin(at, &prefix, &mut found);
+                at = end;
+                if in_use && tokens.get(at).map(String::as_str) == Some("{") {
+                    open.push(names);
+                }
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+    found.retain(|file| file != path);
+    found.sort();
+    found.dedup();
+    found
+}
+
+fn is_name(token: &str) -> bool {
+    token.chars().all(|c| c.is_alphanumeric() || c == '_')
+}
+
+/// The module path of a file: `src/core/rules/case.rs` is core, rules, case.
+fn segments(path: &Path) -> Vec<String> {
+    let path = path.with_extension("");
+    let names = path.iter().skip(1).map(|name| name.to_string_lossy().into_owned());
+    names.filter(|name| name != "mod").collect()
+}
+
+/// The file that a path leads into: its longest beginning that is one.
+fn file_of(own: &[String], names: &[String], all: &[PathBuf]) -> Option<PathBuf> {
+    let mut absolute: Vec<String> = match names.first()?.as_str() {
+        "crate" => Vec::new(),
+        "self" => own.to_vec(),
+        "super" => own[..own.len().saturating_sub(names.iter().take_while(|name| *name == "super").count())].to_vec(),
+        child => [own, &[child.to_owned()]].concat(),
+    };
+    absolute.extend(names.iter().skip(1).filter(|name| *name != "super" && *name != "self").cloned());
+    (1..=absolute.len()).rev().find_map(|length| all.iter().find(|file| segments(file) == absolute[..length]).cloned())
+}
+
+/// A circle of files that import each other, if there is one.
+fn circle(edges: &[(PathBuf, Vec<PathBuf>)]) -> Option<Vec<PathBuf>> {
+    let mut left: Vec<_> = edges.to_vec();
+    // What imports nothing that is left is in no circle.
+    loop {
+        let names: Vec<PathBuf> = left.iter().map(|(name, _)| name.clone()).collect();
+        let before = left.len();
+        left.retain(|(_, to)| to.iter().any(|to| names.contains(to)));
+        if left.len() == before {
+            break;
+        }
+    }
+    (!left.is_empty()).then(|| left.into_iter().map(|(name, _)| name).collect())
+}
+
+fn circle_in(folder: &str) -> Option<Vec<PathBuf>> {
+    let sources = sources();
+    let all: Vec<PathBuf> = sources.iter().map(|source| source.path.clone()).collect();
+    let inside = |path: &Path| path.starts_with(folder) || path == Path::new(folder).with_extension("rs");
+    let edges: Vec<_> = sources
+        .iter()
+        .filter(|source| inside(&source.path))
+        .map(|source| {
+            let mut to = imports(&source.path, &source.tokens, &all);
+            to.retain(|to| inside(to));
+            (source.path.clone(), to)
+        })
+        .collect();
+    circle(&edges)
+}
+
+/// What rules and routing may not name: they read and return a value.
+fn writes(tokens: &[String]) -> bool {
+    let takes_itself = tokens.windows(3).any(|window| window == ["&", "mut", "self"]);
+    takes_itself || has(tokens, "Output") || has(tokens, "Context")
+}
+
+/// The types that a file defines.
+fn definitions(tokens: &[String]) -> Vec<String> {
+    let kinds = ["struct", "enum", "union", "trait"];
+    let named = |pair: &[String]| kinds.contains(&pair[0].as_str()) && is_name(&pair[1]);
+    tokens.windows(2).filter(|pair| named(pair)).map(|pair| pair[1].clone()).collect()
+}
+
+#[test]
+fn the_rules_of_the_core_find_what_they_are_for() {
+    let all = ["src/core/mod.rs", "src/core/io.rs", "src/core/rules/case.rs", "src/core/rules/mod.rs", "src/core/state.rs"];
+    let all: Vec<PathBuf> = all.iter().map(PathBuf::from).collect();
+    for (path, text, expected) in [
+        ("src/core/rules/case.rs", "use crate::core::io::{Arrival, Peer};", "src/core/io.rs"),
+        ("src/core/rules/case.rs", "use crate::{config::Config, core::{rules::case::Case, state::Core}};", "src/core/state.rs"),
+        ("src/core/rules/case.rs", "use super::super::state::Core;", "src/core/state.rs"),
+        ("src/core/io.rs", "fn f(case: &super::rules::case::Case) {}", "src/core/rules/case.rs"),
+        ("src/core/mod.rs", "mod io; pub use io::Input;", "src/core/io.rs"),
+        ("src/core/io.rs", "use super::Core;", "src/core/mod.rs"),
+    ] {
+        assert_eq!(imports(Path::new(path), &tokens(text), &all), [PathBuf::from(expected)], "{text}");
+    }
+    assert!(imports(Path::new("src/core/io.rs"), &tokens("mod x; use std::io; fn f() { a.core::<u8>(); }"), &all).is_empty());
+    let edge = |from: &str, to: &[&str]| (PathBuf::from(from), to.iter().map(PathBuf::from).collect::<Vec<_>>());
+    let ring = [edge("a", &["b"]), edge("b", &["c"]), edge("c", &["b"]), edge("d", &[])];
+    assert_eq!(circle(&ring), Some(vec!["a".into(), "b".into(), "c".into()]), "what leads into one is named too");
+    assert_eq!(circle(&[edge("a", &["b", "c"]), edge("b", &["c"]), edge("c", &[])]), None);
+    assert!(writes(&tokens("impl A { fn f(&mut self) {} }")) && writes(&tokens("fn f(out: &mut Vec<Output>) {}")));
+    assert!(!writes(&tokens("impl A { fn f(&self, out: &mut u8) {} } // &mut self, Output")));
+    assert_eq!(definitions(&tokens("pub struct A; enum B {} impl Iterator for A { type Item = u8; } // struct C")), ["A", "B"]);
+}
+
+#[test]
+fn no_import_circle_in_the_core() {
+    assert_eq!(circle_in("src/core"), None);
+}
+
+#[test]
+fn rules_and_routing_only_read() {
+    let sources = sources();
+    let readers = sources.iter().filter(|source| source.is_in("src/core/rules") || source.is_in("src/core/routing"));
+    let writers: Vec<_> = readers.clone().filter(|source| writes(&source.tokens)).map(|source| &source.path).collect();
+    assert_eq!(writers, Vec::<&PathBuf>::new());
+    assert!(readers.count() > 10, "the folders are there");
+}
+
+#[test]
+fn a_type_name_means_one_thing() {
+    let mut seen: std::collections::BTreeMap<String, PathBuf> = std::collections::BTreeMap::new();
+    for source in sources().iter().filter(|source| ["src/core", "src/net", "src/sip"].iter().any(|part| source.is_in(part))) {
+        for name in definitions(&source.tokens) {
+            if let Some(other) = seen.insert(name.clone(), source.path.clone()) {
+                panic!("{name} is defined in {} and in {}", other.display(), source.path.display());
+            }
+        }
+    }
+    assert!(seen.len() > 150, "the definitions are found");
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::Ready;
+use super::ready::Ready;
 use super::timestamp::{self, Now};
 use super::worker_handle::Known;
 use crate::config::{Config, Endpoint, Region, RegionId, Transport, Written};

@@ -7,9 +7,12 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::color::{Colors, Tint};
-use super::{FAILED, OK, exit_code, online, print, print_mistake, print_mistakes, shown};
-use crate::config::{self, Config, ConfigError, Media, Mistake, Mode, Region};
+use super::color::Colors;
+use super::exit::{FAILED, OK};
+use super::mistakes::{self, mistake_json};
+use super::online;
+use super::output::{print, shown};
+use crate::config::{self, Config, Media, Mode, Region};
 
 /// Most projects that are listed one by one.
 const LISTED: usize = 50;
@@ -27,18 +30,20 @@ pub(super) fn check(path: &Path, online: bool, json: bool) -> u8 {
     let (text, code) = match (&result, json) {
         (Ok(config), false) => {
             for warning in &config.warnings {
-                print_mistake("warning", warning);
+                mistakes::print("warning", warning);
             }
             let colors = Colors::on(std::io::stdout().is_terminal());
             let names = names.map(|names| (online::text(config, &names, colors), online::all_fine(config, &names)));
             let (names, fine) = names.unwrap_or((String::new(), true));
             (summary(path, config) + &names, if fine { OK } else { FAILED })
         }
-        (Err(error), false) => {
-            print_mistakes(error);
+        (Err(error), _) => {
+            let code = mistakes::refuse(error, json);
             let count = error.mistakes.len();
-            let _ = writeln!(std::io::stderr(), "{}: {count} mistake{}", shown(path), plural(count));
-            return exit_code(error);
+            if !json {
+                let _ = writeln!(std::io::stderr(), "{}: {count} mistake{}", shown(path), plural(count));
+            }
+            return code;
         }
         (Ok(config), true) => {
             let mut valid = valid_json(config);
@@ -48,7 +53,6 @@ pub(super) fn check(path: &Path, online: bool, json: bool) -> u8 {
             }
             (format!("{valid}\n"), if fine { OK } else { FAILED })
         }
-        (Err(error), true) => (format!("{}\n", error_json(error)), exit_code(error)),
     };
     print(&text);
     code
@@ -56,18 +60,6 @@ pub(super) fn check(path: &Path, online: bool, json: bool) -> u8 {
 
 fn plural(count: usize) -> &'static str {
     if count == 1 { "" } else { "s" }
-}
-
-/// One mistake with its kind in front, coloured on a terminal; no newline at the end.
-pub(super) fn drawn(kind: &str, mistake: &Mistake, colors: Colors) -> String {
-    let tint = if kind == "error" { Tint::Red } else { Tint::Yellow };
-    let text = mistake.to_string();
-    let lines = text.lines().enumerate().map(|(at, line)| match at {
-        0 => format!("{}: {}", colors.text(tint, kind), colors.text(Tint::Bold, line)),
-        3 if mistake.line > 0 => colors.text(tint, line),
-        _ => line.to_owned(),
-    });
-    lines.collect::<Vec<_>>().join("\n")
 }
 
 fn summary(path: &Path, config: &Config) -> String {
@@ -145,20 +137,5 @@ fn valid_json(config: &Config) -> Value {
         "projects": config.projects.len(),
         "trunks": config.trunks.len(),
         "warnings": config.warnings.iter().map(mistake_json).collect::<Vec<_>>(),
-    })
-}
-
-pub(super) fn error_json(error: &ConfigError) -> Value {
-    json!({ "valid": false, "mistakes": error.mistakes.iter().map(mistake_json).collect::<Vec<_>>() })
-}
-
-fn mistake_json(mistake: &Mistake) -> Value {
-    json!({
-        "file": shown(&mistake.file),
-        "line": mistake.line,
-        "column": mistake.column,
-        "text": mistake.text,
-        "wrong": mistake.wrong,
-        "right": mistake.right,
     })
 }

@@ -1,6 +1,6 @@
 //! `ringfence check --diff`: what becoming another configuration would change, in words. Compares two snapshots; changes nothing.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::IsTerminal as _;
 use std::path::Path;
@@ -8,43 +8,14 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::color::{Colors, Tint};
-use super::{OK, check, exit_code, fields, print, print_mistakes};
+use super::exit::OK;
+use super::fields::{self, Kind, Said, Things};
+use super::mistakes;
+use super::output::print;
 use crate::config;
 
 /// Something differs.
 const DIFFERS: u8 = 3;
-
-/// What a thing is, in the order in which things are told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Kind {
-    Setting,
-    Region,
-    Project,
-    Trunk,
-}
-
-impl Kind {
-    const fn label(self) -> &'static str {
-        match self {
-            Self::Setting => "setting",
-            Self::Region => "region",
-            Self::Project => "project",
-            Self::Trunk => "trunk",
-        }
-    }
-}
-
-/// What a field says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Said {
-    /// One value; or several whose order counts.
-    One(String),
-    /// Values whose order does not count.
-    Set(BTreeSet<String>),
-}
-
-/// Everything that a configuration says: what of, and field by field.
-pub(super) type Things = BTreeMap<(Kind, String), Vec<(&'static str, Said)>>;
 
 /// One field that differs.
 struct Changed {
@@ -75,14 +46,7 @@ pub(super) fn diff(old: &Path, new: &Path, json: bool) -> u8 {
     for path in [old, new] {
         match config::load(path) {
             Ok(config) => both.push(fields::things(&config)),
-            Err(error) => {
-                if json {
-                    print(&format!("{}\n", check::error_json(&error)));
-                } else {
-                    print_mistakes(&error);
-                }
-                return exit_code(&error);
-            }
+            Err(error) => return mistakes::refuse(&error, json),
         }
     }
     let (Some(new), Some(old)) = (both.pop(), both.pop()) else { return OK };

@@ -4,7 +4,6 @@
 //! itself.
 
 use std::io::{IsTerminal as _, Read as _};
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,12 +11,15 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use self::arrival::arrival;
+use self::explained::{CANNOT_TELL, Decision, Explained, Target};
 use self::paste::{Pasted, pasted};
 use super::arguments::ExplainOptions;
 use super::color::Colors;
+use super::exit::NO_INPUT;
+use super::mistakes;
+use super::output::{complain, print};
 use super::resolve::{Outcome as Resolution, Resolved, online};
-use super::{NO_INPUT, check, complain, exit_code, print, print_mistakes};
-use crate::config::{self, Config, Endpoint, Hop, Listener, NameId, RegionId, Transport, Written};
+use crate::config::{self, Config, Endpoint, Hop, NameId, RegionId, Written};
 use crate::core::Core;
 use crate::core::io::{
     Arrival, Attempt, Destination, Input, Note, Outcome, Output, RelayBody, RelayReply, RelayRequest, Verdict,
@@ -29,15 +31,9 @@ use crate::sip::uri::{Host, Uri};
 use crate::sip::{Message, Start};
 
 mod arrival;
+mod explained;
 mod paste;
-pub(super) mod print;
-
-/// It would pass.
-pub(super) const ACCEPTED: u8 = 0;
-/// It would be refused.
-pub(super) const REFUSED: u8 = 1;
-/// That depends on something that is not known here.
-pub(super) const CANNOT_TELL: u8 = 2;
+mod print;
 
 /// Most octets that are read.
 const MOST: u64 = 1 << 20;
@@ -45,67 +41,11 @@ const MOST: u64 = 1 << 20;
 /// More targets than any call tries.
 const TARGETS: usize = 32;
 
-/// What is decided.
-#[derive(Debug)]
-enum Decision {
-    /// It passes, or is answered well. What the project's rules would have refused it for, if it only watches.
-    Accepted { reason: Option<Reason>, shadow: bool },
-    /// It does not. Without a reason: the answer says it.
-    Refused { reason: Option<Reason>, why: String },
-    /// What it depends on.
-    Unknown(String),
-}
-
-/// A place that the message would be sent to.
-struct Target {
-    addr: SocketAddr,
-    transport: Transport,
-    bytes: Bytes,
-}
-
-/// All that is to be told.
-struct Explained {
-    config: Arc<Config>,
-    arrival: Arrival,
-    message: Pasted,
-    comparisons: Vec<Comparison>,
-    decision: Decision,
-    /// What whoever sent it is told at once.
-    answer: Option<Bytes>,
-    /// In the order to be tried.
-    targets: Vec<Target>,
-    /// What whoever sent it is told if no target takes it.
-    otherwise: Option<Bytes>,
-    /// The names on the way to the targets.
-    names: Vec<Resolved>,
-}
-
-impl Explained {
-    fn listener(&self) -> &Listener {
-        self.config.listener(self.arrival.listener)
-    }
-
-    fn code(&self) -> u8 {
-        match self.decision {
-            Decision::Accepted { .. } => ACCEPTED,
-            Decision::Refused { .. } => REFUSED,
-            Decision::Unknown(_) => CANNOT_TELL,
-        }
-    }
-}
-
 /// Explains a message and prints it.
 pub(super) fn explain(options: &ExplainOptions) -> u8 {
     let config = match config::load(&options.config) {
         Ok(config) => Arc::new(config),
-        Err(error) => {
-            if options.json {
-                print(&format!("{}\n", check::error_json(&error)));
-            } else {
-                print_mistakes(&error);
-            }
-            return exit_code(&error);
-        }
+        Err(error) => return mistakes::refuse(&error, options.json),
     };
     let input = match read(&options.message) {
         Ok(input) => input,

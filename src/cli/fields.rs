@@ -1,14 +1,47 @@
 //! What a configuration says, field by field, so that two can be compared. Every field of the snapshot that a file sets is here.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
 
 use sha2::{Digest as _, Sha256};
 
-use super::diff::{Kind, Said, Things};
 use crate::config::{Config, Dns, Health, Hop, Limits, Media, Mode, Project, Region, RegionId, Timers, Trunk};
 use crate::fence::Networks;
 use crate::reason::Profile;
 use crate::tls::Certificate;
+
+/// What a thing is, in the order in which things are told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Kind {
+    Setting,
+    Region,
+    Project,
+    Trunk,
+}
+
+impl Kind {
+    /// As in the text and in JSON.
+    pub(super) const fn label(self) -> &'static str {
+        match self {
+            Self::Setting => "setting",
+            Self::Region => "region",
+            Self::Project => "project",
+            Self::Trunk => "trunk",
+        }
+    }
+}
+
+/// What a field says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Said {
+    /// One value; or several whose order counts.
+    One(String),
+    /// Values whose order does not count.
+    Set(BTreeSet<String>),
+}
+
+/// Everything that a configuration says: what of, and field by field.
+pub(super) type Things = BTreeMap<(Kind, String), Vec<(&'static str, Said)>>;
 
 /// Everything that a configuration says. Two things of one kind have the same fields in the same order.
 pub(super) fn things(config: &Config) -> Things {

@@ -9,8 +9,9 @@ use clap_mangen::Man;
 use clap_mangen::roff::{Inline, Roff, bold, roman};
 
 use super::arguments::Arguments;
+use super::exit::{FAILED, OK};
 use super::help::{self, Help};
-use super::{FAILED, OK, complain, print, shown};
+use super::output::{complain, print, shown};
 
 /// Prints the completions of a shell.
 pub(super) fn completions(shell: Shell) -> u8 {

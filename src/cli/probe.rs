@@ -11,19 +11,22 @@ use rustls::ClientConfig;
 
 use super::arguments::ProbeOptions;
 use super::color::Colors;
+use super::mistakes;
+use super::output::{complain, print};
 use super::resolve::{asynchronously, unavailable};
-use super::{check, exit_code, print, print_mistakes};
 use crate::config::{self, Config, Dns, NextHop, Transport};
-use crate::dns::{Lookup, Server, Step};
+use crate::dns::{Lookup, Server};
 use crate::sip::uri::{Host, Scheme, Uri};
 use crate::tls::{self, Roots};
 
 mod call;
 mod exchange;
 mod print;
+mod probed;
 mod wire;
 
 use exchange::Story;
+use probed::{Probed, Tried};
 
 /// 2xx, or a call that rang.
 const ANSWERED: u8 = 0;
@@ -35,42 +38,6 @@ const SILENT: u8 = 2;
 /// Most addresses that are tried.
 const MOST: usize = 8;
 
-/// One address that was tried.
-struct Tried {
-    pub(super) addr: SocketAddr,
-    pub(super) transport: Transport,
-    /// What came of it; `None`: it is outside, and nothing was sent.
-    pub(super) story: Option<Story>,
-}
-
-/// All that is to be told.
-struct Probed {
-    pub(super) uri: String,
-    pub(super) invite: bool,
-    pub(super) config: Option<Config>,
-    /// How the name was resolved.
-    pub(super) steps: Vec<Step>,
-    /// The name could not be resolved, and that is not certain.
-    pub(super) failed: bool,
-    /// In their order; the last one is what counts.
-    pub(super) tried: Vec<Tried>,
-}
-
-impl Probed {
-    /// What came of the last address that anything was sent to.
-    pub(super) fn story(&self) -> Option<&Story> {
-        self.tried.iter().rev().find_map(|tried| tried.story.as_ref())
-    }
-
-    /// Whether it takes calls, as far as a probe can see; `None`: it said nothing final.
-    pub(super) fn takes(&self) -> Option<bool> {
-        let story = self.story()?;
-        let (code, ..) = story.answer.as_ref()?;
-        let rang = story.cancelled && *code == 487 && story.provisional.iter().any(|(code, _)| *code > 100);
-        Some(rang || (200..=299).contains(code))
-    }
-}
-
 /// What is to be called.
 struct Callee {
     /// As it stands in the start line.
@@ -79,6 +46,7 @@ struct Callee {
     transport: Option<Transport>,
 }
 
+/// Where it is.
 enum Place {
     Address(SocketAddr),
     Name(NextHop),
@@ -89,18 +57,11 @@ pub(super) fn probe(options: &ProbeOptions) -> u8 {
     let config = match options.config.as_deref().map(config::load) {
         None => None,
         Some(Ok(config)) => Some(config),
-        Some(Err(error)) => {
-            if options.json {
-                print(&format!("{}\n", check::error_json(&error)));
-            } else {
-                print_mistakes(&error);
-            }
-            return exit_code(&error);
-        }
+        Some(Err(error)) => return mistakes::refuse(&error, options.json),
     };
     let callee = match callee(options) {
         Ok(callee) => callee,
-        Err(what) => return super::complain(&what, SILENT),
+        Err(what) => return complain(&what, SILENT),
     };
     let probed = match asynchronously(async || called(options, config, callee).await) {
         Ok(probed) => probed,
@@ -156,7 +117,7 @@ fn callee(options: &ProbeOptions) -> Result<Callee, String> {
 
 async fn called(options: &ProbeOptions, config: Option<Config>, callee: Callee) -> Result<Probed, u8> {
     let (mut steps, mut failed) = (Vec::new(), false);
-    let settings = options.ca.as_deref().map(believed).transpose().map_err(|what| super::complain(&what, SILENT))?;
+    let settings = options.ca.as_deref().map(believed).transpose().map_err(|what| complain(&what, SILENT))?;
     let name = match &callee.place {
         Place::Address(_) => None,
         Place::Name(name) => Some(name.host.clone()),

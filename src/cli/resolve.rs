@@ -1,7 +1,7 @@
 //! `ringfence resolve`: the way from a name to its servers, what of it is inside, and in which order calls would try it.
 
 use std::fmt::Write as _;
-use std::io::{IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
@@ -9,7 +9,9 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::color::{Colors, Tint};
-use super::{OK, UNAVAILABLE, check, exit_code, print, print_mistakes, trace};
+use super::exit::{OK, UNAVAILABLE};
+use super::output::{complain, print};
+use super::{mistakes, trace};
 use crate::config::{self, Config, Transport, Use, Written};
 use crate::dns::{Lookup, ResolverError, Server, Step};
 
@@ -161,14 +163,7 @@ impl Resolved {
 pub(super) fn resolve(path: &Path, written: Written, json: bool) -> u8 {
     let config = match config::load(path) {
         Ok(config) => config,
-        Err(error) => {
-            if json {
-                print(&format!("{}\n", check::error_json(&error)));
-            } else {
-                print_mistakes(&error);
-            }
-            return exit_code(&error);
-        }
+        Err(error) => return mistakes::refuse(&error, json),
     };
     let resolved = online(&config, async |lookup| Resolved::of(&config, &lookup, written).await);
     let resolved = match resolved {
@@ -199,9 +194,7 @@ pub(super) fn asynchronously<T>(task: impl AsyncFnOnce() -> Result<T, u8>) -> Re
 
 /// Says what is not to be had, and returns the exit code for that.
 pub(super) fn unavailable(error: &dyn std::error::Error) -> u8 {
-    // Nothing is left to be told if standard error is closed.
-    let _ = writeln!(std::io::stderr(), "ringfence: {error}");
-    UNAVAILABLE
+    complain(&error.to_string(), UNAVAILABLE)
 }
 
 fn labels(config: &Config, uses: &[Use]) -> Vec<String> {

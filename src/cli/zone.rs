@@ -9,7 +9,9 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::time::SystemTime;
 
-use super::{FAILED, OK, exit_code, print, print_mistakes, shown};
+use super::exit::{FAILED, OK};
+use super::mistakes;
+use super::output::{print, shown};
 use crate::config::{self, Config, ListenerId, Region, Transport};
 
 /// What a whole zone needs beside the records.
@@ -40,10 +42,7 @@ struct Records {
 pub(super) fn zone(path: &Path, ttl: u32, apex: Option<&Apex<'_>>) -> u8 {
     let config = match config::load(path) {
         Ok(config) => config,
-        Err(error) => {
-            print_mistakes(&error);
-            return exit_code(&error);
-        }
+        Err(error) => return mistakes::refuse(&error, false),
     };
     let mut records = Records::default();
     let (mut places, mut addresses) = (BTreeSet::new(), BTreeSet::new());

@@ -3,11 +3,10 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use super::build::good;
 use super::file;
-use super::report::{Placed, Read, Report};
+use super::limits::{Health, Limits, Timers};
+use super::report::{Placed, Read, Report, good};
 use super::value::written;
-use super::{Health, Limits, Timers};
 use crate::sip::scan::MAX_MESSAGE;
 
 /// Where `[admin]` listens if it does not say.

@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 
-use super::{ProjectId, RegionId, TrunkId};
+use super::ids::{ProjectId, RegionId, TrunkId};
 
 /// What a host name is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 /// One mistake, with its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mistake {
-    /// The file.
+    /// The file's path, as it was named or included.
     pub file: PathBuf,
     /// Line, from 1; 0 if the file as a whole is meant.
     pub line: usize,
@@ -64,7 +64,7 @@ fn harmless(c: char) -> char {
 /// Everything that is wrong with a configuration, in the order of the files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError {
-    /// At least one.
+    /// The mistakes, in the order of the files; at least one, at most 100.
     pub mistakes: Vec<Mistake>,
     /// Whether the main file could not be read at all.
     pub unreadable: bool,

@@ -1,19 +1,15 @@
-//! The shape of the files, field by field, with places; unknown keys are refused.
-//!
-//! Reads each value for itself. What values mean together is checked in `build`.
+//! The shape of the files, field by field, each value with its place. `reader` fills it.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use ipnet::IpNet;
-use toml::de::DeTable;
 
-use super::hep::{self, Hep};
-use super::hop::{self, Written};
-use super::report::{Place, Placed, Read, Report};
-use super::table::{Table, Value, optional};
-use super::value::{self, Method};
-use super::{Media, Mode, Transport};
+use super::hop::Written;
+use super::mode::{Media, Mode};
+use super::report::{Place, Placed, Read};
+use super::transport::Transport;
+use super::value::Method;
 use crate::reason::Profile;
 
 /// What only the main file may say.
@@ -70,6 +66,14 @@ pub(super) struct Health {
     pub(super) fall: Read<Placed<u64>>,
     pub(super) back_off: Read<Placed<Duration>>,
     pub(super) rise: Read<Placed<Duration>>,
+}
+
+/// `[hep]`.
+#[derive(Debug)]
+pub(super) struct Hep {
+    pub(super) place: Place,
+    pub(super) servers: Read<Vec<Placed<SocketAddr>>>,
+    pub(super) node: Read<Placed<u64>>,
 }
 
 /// `[region.*]`.
@@ -129,283 +133,4 @@ pub(super) struct Trunk {
 pub(super) struct Parts {
     pub(super) regions: Vec<Region>,
     pub(super) projects: Vec<Project>,
-}
-
-/// Keys of the main file that an included file may not have.
-const MAIN_ONLY: [&str; 11] =
-    ["serve", "global", "include", "reject", "admin", "dns", "limits", "timers", "health", "hep", "secret"];
-
-/// Reads the main file.
-pub(super) fn read_main(table: &DeTable<'_>, parts: &mut Parts, report: &mut Report) -> Main {
-    let mut top = Table::top(0, table);
-    let serve = top.take("serve");
-    let serve_place = serve.as_ref().map_or_else(|| top.place.clone(), |serve| serve.place().clone());
-    let mut dns = section(&mut top, "dns", report);
-    let mut secret = section(&mut top, "secret", report);
-    let main = Main {
-        serve: optional(serve.map(|serve| serve.strings(report, value::text))),
-        serve_place,
-        global: text(&mut top, "global", report, value::hostname),
-        include: list(&mut top, "include", report, value::text),
-        reject: read_reject(&mut top, report),
-        admin: section(&mut top, "admin", report).map(|mut admin| {
-            let listen = text(&mut admin, "listen", report, value::socket);
-            admin.close(report);
-            listen
-        }),
-        dns_servers: dns.as_mut().map_or(Ok(None), |dns| list(dns, "servers", report, value::dns_server)),
-        dns_stale: dns.as_mut().map_or(Ok(None), |dns| text(dns, "stale", report, value::duration)),
-        limits: read_limits(section(&mut top, "limits", report), report),
-        timers: read_timers(section(&mut top, "timers", report), report),
-        health: read_health(section(&mut top, "health", report), report),
-        hep: hep::read(&mut top, report),
-        secret: secret.as_mut().map_or(Ok(None), |secret| text(secret, "file", report, value::text)),
-    };
-    if let Some(secret) = &secret
-        && matches!(main.secret, Ok(None))
-    {
-        report.mistake(&secret.place, "[secret] without `file`", "file = \"ringfence.key\"");
-    }
-    for section in [dns, secret].into_iter().flatten() {
-        section.close(report);
-    }
-    read_parts(&mut top, parts, report);
-    top.later("audit", report);
-    top.close(report);
-    main
-}
-
-/// Reads an included file.
-pub(super) fn read_included(file: usize, table: &DeTable<'_>, parts: &mut Parts, report: &mut Report) {
-    let mut top = Table::top(file, table);
-    read_parts(&mut top, parts, report);
-    for key in MAIN_ONLY {
-        if let Some(value) = top.take(key) {
-            let wrong = format!("`{key}` belongs into the main file");
-            report.mistake(&value.key().place, wrong, "[region.*] and [project.*] alone in an included file");
-        }
-    }
-    top.later("audit", report);
-    top.close(report);
-}
-
-fn read_parts(top: &mut Table<'_>, parts: &mut Parts, report: &mut Report) {
-    for (value, table) in tables(top, "region", report) {
-        let name = checked_name(&value, report, value::region_name);
-        parts.regions.push(read_region(name, table, report));
-    }
-    for (value, table) in tables(top, "project", report) {
-        let name = checked_name(&value, report, value::label);
-        parts.projects.push(read_project(name, table, report));
-    }
-}
-
-fn read_region(name: Placed<String>, mut table: Table<'_>, report: &mut Report) -> Region {
-    let upstream = table.take("upstream").map(|upstream| upstream.one_or_more(report, hop::upstream));
-    let tls = section(&mut table, "tls", report).map(|tls| read_tls(tls, report));
-    let region = Region {
-        name,
-        hostname: text(&mut table, "hostname", report, value::hostname),
-        listen: list(&mut table, "listen", report, value::listener),
-        advertise: text(&mut table, "advertise", report, value::advertise),
-        networks: list(&mut table, "networks", report, value::network),
-        upstream: optional(upstream),
-        nearest: list(&mut table, "nearest", report, value::text),
-        relays: list(&mut table, "relay", report, value::relay),
-        methods: list(&mut table, "methods", report, value::method),
-        tls,
-    };
-    table.close(report);
-    region
-}
-
-fn read_tls(mut table: Table<'_>, report: &mut Report) -> Tls {
-    let tls = Tls {
-        place: table.place.clone(),
-        certificate: text(&mut table, "certificate", report, value::text),
-        key: text(&mut table, "key", report, value::text),
-        client_ca: text(&mut table, "client_ca", report, value::text),
-        client_auth: text(&mut table, "client_auth", report, value::client_auth),
-        upstream_ca: text(&mut table, "upstream_ca", report, value::text),
-    };
-    table.close(report);
-    tls
-}
-
-fn read_project(name: Placed<String>, mut table: Table<'_>, report: &mut Report) -> Project {
-    let pin = table.take("pin");
-    let pin_place = pin.as_ref().map_or_else(|| name.place.clone(), |pin| pin.place().clone());
-    let mut project = Project {
-        name,
-        pin: optional(pin.map(|pin| pin.strings(report, value::text))),
-        pin_place,
-        mode: text(&mut table, "mode", report, value::mode),
-        media: text(&mut table, "media", report, value::media),
-        source_in_region: text(&mut table, "source", report, value::source),
-        reject: read_reject(&mut table, report),
-        trunks: Vec::new(),
-    };
-    for (value, trunk) in tables(&mut table, "trunk", report) {
-        let name = checked_name(&value, report, value::label);
-        project.trunks.push(read_trunk(name, trunk, report));
-    }
-    for key in ["audit", "countries"] {
-        table.later(key, report);
-    }
-    table.close(report);
-    project
-}
-
-fn read_trunk(name: Placed<String>, mut table: Table<'_>, report: &mut Report) -> Trunk {
-    let outbound = table.take("outbound_networks");
-    let outbound_place = outbound.as_ref().map_or_else(|| name.place.clone(), |outbound| outbound.key().place);
-    let trunk = Trunk {
-        name,
-        networks: list(&mut table, "networks", report, value::network),
-        certificates: list(&mut table, "certificates", report, value::hostname),
-        media: list(&mut table, "media", report, value::network),
-        uri: text(&mut table, "uri", report, hop::uri),
-        outbound_networks: optional(outbound.map(|outbound| outbound.strings(report, value::network))),
-        outbound_place,
-        reject: read_reject(&mut table, report),
-    };
-    table.later("countries", report);
-    table.close(report);
-    trunk
-}
-
-/// `reject`: a profile's name, or `{ policy = 603, capacity = 503 }`.
-fn read_reject(table: &mut Table<'_>, report: &mut Report) -> Read<Placed<Profile>> {
-    let Some(reject) = table.take("reject") else { return Ok(None) };
-    if !reject.is_table() {
-        return reject.string(report, value::profile).map(Some);
-    }
-    let mut codes = reject.table(report)?;
-    let place = codes.place.clone();
-    let policy = codes.take("policy").map(|policy| policy.number(report, 400..=699));
-    let capacity = codes.take("capacity").map(|capacity| capacity.number(report, 400..=599));
-    codes.close(report);
-    let (Some(policy), Some(capacity)) = (optional(policy)?, optional(capacity)?) else {
-        return Err(report.mistake(&place, "`reject` names one code alone", "{ policy = 603, capacity = 503 }"));
-    };
-    for code in [&policy, &capacity] {
-        if matches!(code.value, 401 | 407) {
-            let wrong = format!("{} challenges for credentials", code.value);
-            return Err(report.mistake(&code.place, wrong, "a code that refuses, for example 603 or 403"));
-        }
-    }
-    // Both are below 700.
-    let code = |number: &Placed<u64>| u16::try_from(number.value).unwrap_or(u16::MAX);
-    Ok(Some(Placed { value: Profile { policy: code(&policy), capacity: code(&capacity) }, place: policy.place.clone() }))
-}
-
-fn read_limits(section: Option<Table<'_>>, report: &mut Report) -> Limits {
-    let mut section = section;
-    let section_ref = &mut section;
-    let count = |key, most, section: &mut Option<Table<'_>>, report: &mut Report| {
-        let value = section.as_mut().and_then(|limits| limits.take(key));
-        optional(value.map(|value| value.number(report, 1..=most)))
-    };
-    let limits = Limits {
-        transactions: count("transactions", 10_000_000, section_ref, report),
-        per_source: section_ref.as_mut().map_or(Ok(None), |limits| text(limits, "per_source", report, value::rate)),
-        sources: count("sources", 10_000_000, section_ref, report),
-        repeats: count("repeats", 10_000_000, section_ref, report),
-        connections: count("connections", 1_000_000, section_ref, report),
-        connections_per_source: count("connections_per_source", 1_000_000, section_ref, report),
-        write_queue: octets(section_ref, "write_queue", report),
-        message: octets(section_ref, "message", report),
-        idle: timer(section_ref, "idle", report),
-        partial: timer(section_ref, "partial", report),
-        connect: timer(section_ref, "connect", report),
-        handshakes: count("handshakes", 1_000_000, section_ref, report),
-        handshake: timer(section_ref, "handshake", report),
-    };
-    if let Some(section) = section {
-        section.close(report);
-    }
-    limits
-}
-
-fn read_timers(section: Option<Table<'_>>, report: &mut Report) -> Timers {
-    let mut section = section;
-    let timers = Timers {
-        t1: timer(&mut section, "t1", report),
-        t2: timer(&mut section, "t2", report),
-        t4: timer(&mut section, "t4", report),
-        c: timer(&mut section, "c", report),
-        drain: timer(&mut section, "drain", report),
-        try_for: timer(&mut section, "try_for", report),
-    };
-    if let Some(section) = section {
-        section.close(report);
-    }
-    timers
-}
-
-fn read_health(section: Option<Table<'_>>, report: &mut Report) -> Health {
-    let mut section = section;
-    let fall = section.as_mut().and_then(|section| section.take("fall"));
-    let health = Health {
-        interval: timer(&mut section, "interval", report),
-        fall: optional(fall.map(|fall| fall.number(report, 1..=100))),
-        back_off: timer(&mut section, "back_off", report),
-        rise: timer(&mut section, "rise", report),
-    };
-    if let Some(section) = section {
-        section.close(report);
-    }
-    health
-}
-
-fn timer(section: &mut Option<Table<'_>>, key: &'static str, report: &mut Report) -> Read<Placed<Duration>> {
-    section.as_mut().map_or(Ok(None), |section| text(section, key, report, value::duration))
-}
-
-fn octets(section: &mut Option<Table<'_>>, key: &'static str, report: &mut Report) -> Read<Placed<u64>> {
-    optional(section.as_mut().and_then(|section| section.take(key)).map(|value| value.size(report)))
-}
-
-fn section<'a>(top: &mut Table<'a>, key: &'static str, report: &mut Report) -> Option<Table<'a>> {
-    top.take(key).and_then(|value| value.table(report).ok())
-}
-
-/// The tables below a key: `[region.*]`.
-fn tables<'a>(table: &mut Table<'a>, key: &'static str, report: &mut Report) -> Vec<(Value<'a>, Table<'a>)> {
-    let Some(mut all) = section(table, key, report) else { return Vec::new() };
-    all.take_all().into_iter().filter_map(|value| value.table(report).ok().map(|table| (value, table))).collect()
-}
-
-/// A table's name. A wrong one is reported and kept, so that what refers to it is not reported too.
-fn checked_name(
-    value: &Value<'_>,
-    report: &mut Report,
-    read: fn(&str) -> Result<String, super::report::Wrong>,
-) -> Placed<String> {
-    let mut name = value.key();
-    match read(&name.value) {
-        Ok(read) => name.value = read,
-        Err(wrong) => {
-            report.mistake(&name.place, wrong.wrong, wrong.right);
-        }
-    }
-    name
-}
-
-fn text<T>(
-    table: &mut Table<'_>,
-    key: &'static str,
-    report: &mut Report,
-    read: fn(&str) -> Result<T, super::report::Wrong>,
-) -> Read<Placed<T>> {
-    optional(table.take(key).map(|value| value.string(report, read)))
-}
-
-fn list<T>(
-    table: &mut Table<'_>,
-    key: &'static str,
-    report: &mut Report,
-    read: fn(&str) -> Result<T, super::report::Wrong>,
-) -> Read<Vec<Placed<T>>> {
-    optional(table.take(key).map(|value| value.strings(report, read)))
 }

@@ -1,21 +1,16 @@
 //! `[hep]`: collectors of copies of messages. SIP messages are personal data, so that a collector must stand inside a region that is
 //! served here, and gets the messages of that region alone.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
-use super::build::{Built, good};
-use super::report::{Place, Placed, Read, Report, Wrong};
+use super::file::Hep;
+use super::references::ReadRegion;
+use super::region::Collector;
+use super::report::{Report, Wrong, good, values};
 use super::table::{Table, optional};
-use super::{Collector, Transport, value};
-use crate::fence::Fence;
-
-/// The table as read.
-#[derive(Debug)]
-pub(super) struct Hep {
-    place: Place,
-    servers: Read<Vec<Placed<SocketAddr>>>,
-    node: Read<Placed<u64>>,
-}
+use super::transport::Transport;
+use super::value;
+use crate::fence::{Fence, Networks};
 
 /// Reads `[hep]`.
 pub(super) fn read(top: &mut Table<'_>, report: &mut Report) -> Option<Hep> {
@@ -41,29 +36,32 @@ fn server_of(text: &str) -> Result<SocketAddr, Wrong> {
     }
 }
 
-/// Gives each served region the collector inside it.
-pub(super) fn build(hep: &Hep, built: &mut Built, report: &mut Report) {
+/// The collector of each region: for a served one that which is inside it.
+pub(super) fn collectors(hep: Option<&Hep>, regions: &[ReadRegion<'_>], report: &mut Report) -> Vec<Option<Collector>> {
+    let mut collectors = vec![None; regions.len()];
+    let Some(hep) = hep else { return collectors };
     if matches!(hep.servers, Ok(None)) {
         report.mistake(&hep.place, "[hep] without `server`", "server = \"udp:10.20.0.9:9060\"");
     }
     let node = good(&hep.node).map_or(1, |node| u32::try_from(node.value).unwrap_or(u32::MAX));
+    let networks: Vec<Networks> = regions.iter().map(|region| values(&region.file.networks)).collect();
+    let unknown = regions.iter().zip(&networks).any(|(region, networks)| region.served && networks.is_empty());
     for server in good(&hep.servers).into_iter().flatten() {
         let addr = server.value;
-        let covers = |ip: std::net::IpAddr| ip == addr.ip() || (ip.is_unspecified() && ip.is_ipv4() == addr.is_ipv4());
-        let own = |at: &super::Listener| at.transport == Transport::Udp && at.addr.port() == addr.port() && covers(at.addr.ip());
-        if built.listeners.iter().any(own) {
+        if is_listener(addr, regions) {
             report.mistake(&server.place, format!("{addr} is a listener of this daemon's"), "the collector's address");
             continue;
         }
-        let unknown = built.regions.iter().any(|region| region.served && region.networks.is_empty());
-        let mut served = built.regions.iter_mut().filter(|region| region.served);
-        let inside = served.find_map(|region| Some((Fence::of_region(&region.networks).admit(addr).ok()?, region)));
+        let mut served = regions.iter().zip(&networks).zip(&mut collectors).filter(|((region, _), _)| region.served);
+        let inside = served.find_map(|((region, networks), collector)| {
+            Some((Fence::of_region(networks).admit(addr).ok()?, &region.file.name.value, collector))
+        });
         match inside {
-            Some((_, region)) if region.collector.is_some() => {
-                let wrong = format!("a second collector in region `{}`", region.name);
+            Some((_, name, Some(_))) => {
+                let wrong = format!("a second collector in region `{name}`");
                 report.mistake(&server.place, wrong, "one inside each region");
             }
-            Some((to, region)) => region.collector = Some(Collector { to, node }),
+            Some((to, _, collector)) => *collector = Some(Collector { to, node }),
             // A region whose networks are wrong has been told so.
             None if unknown => {}
             None => {
@@ -72,9 +70,19 @@ pub(super) fn build(hep: &Hep, built: &mut Built, report: &mut Report) {
             }
         }
     }
-    for region in built.regions.iter().filter(|region| region.served && region.collector.is_none()) {
-        let wrong =
-            format!("region `{}` has no collector: its messages are not copied, and never to another region", region.name);
+    for (region, _) in regions.iter().zip(&collectors).filter(|(region, collector)| region.served && collector.is_none()) {
+        let name = &region.file.name.value;
+        let wrong = format!("region `{name}` has no collector: its messages are not copied, and never to another region");
         report.warning(&hep.place, wrong, "a further `server` inside it");
     }
+    collectors
+}
+
+/// Whether a datagram to this address would come back to this daemon.
+fn is_listener(addr: SocketAddr, regions: &[ReadRegion<'_>]) -> bool {
+    let covers = |ip: IpAddr| ip == addr.ip() || (ip.is_unspecified() && ip.is_ipv4() == addr.is_ipv4());
+    let listeners = regions.iter().filter(|region| region.served).filter_map(|region| good(&region.file.listen)).flatten();
+    listeners
+        .map(|listen| listen.value)
+        .any(|(transport, at)| transport == Transport::Udp && at.port() == addr.port() && covers(at.ip()))
 }

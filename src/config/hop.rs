@@ -4,9 +4,10 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use super::next_hop::NextHop;
 use super::report::Wrong;
+use super::transport::Transport;
 use super::value::{is_hostname, literal, plain};
-use super::{NextHop, Transport};
 
 /// A next hop as written.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,20 +7,24 @@ use std::net::SocketAddr;
 use std::str::FromStr;
 
 use super::hop::{self, Host};
-use super::{Config, Hop, Listener, NameId, NextHop, RegionId, Transport, TrunkId};
+use super::ids::{NameId, RegionId, TrunkId};
+use super::next_hop::{Hop, NextHop};
+use super::region::Listener;
+use super::snapshot::Config;
+use super::transport::Transport;
 use crate::fence::Fence;
 
 /// A hop as an operator writes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Written {
-    /// As an address.
+    /// An IP address: nothing is looked up.
     Address {
-        /// Where.
+        /// Its IP address and port; 5060, or 5061 over TLS, if none was written.
         addr: SocketAddr,
-        /// How.
+        /// The transport that was written; `None`: UDP, or TCP for large requests (RFC 3261 18.1.1).
         transport: Option<Transport>,
     },
-    /// As a name.
+    /// A host name: its servers are looked up (RFC 3263 4).
     Name(NextHop),
 }
 
@@ -74,9 +78,9 @@ fn parameter(transport: Option<Transport>, f: &mut fmt::Formatter<'_>) -> fmt::R
 /// Whose next hop something is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Use {
-    /// A region's `upstream`.
+    /// A server of this region (`upstream`): calls in go there.
     Region(RegionId),
-    /// A trunk's `uri`.
+    /// The carrier of this trunk (`uri`): calls out go there.
     Trunk(TrunkId),
 }
 

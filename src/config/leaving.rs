@@ -3,7 +3,9 @@
 //! An open transaction, a connection or a socket belongs to a region and a listener. When a reload takes these away, they stay
 //! as leaving ones until nothing needs them: no new call comes in by them, but every id that is in use has a meaning.
 
-use super::{Config, Listener, ListenerId, Region, RegionId};
+use super::ids::{ListenerId, RegionId};
+use super::region::{Listener, Region};
+use super::snapshot::Config;
 
 /// What is leaving and still needed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

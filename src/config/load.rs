@@ -1,20 +1,23 @@
 //! From files to the snapshot, or to every mistake at once.
 //!
-//! The only part of the configuration that touches the disk, with `secure` for certificates: the files, and the route key's content.
+//! Reads the files and the route key's content; certificates are read by `secure`.
 
 use std::fmt::Write as _;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use sha2::{Digest as _, Sha256};
 use toml::de::DeTable;
 
-use super::build::{build, good};
-use super::callers::CallerTable;
-use super::file::{self, Main, Parts};
-use super::report::{File, Place, Placed, Report};
-use super::{Config, ConfigError, Dns, Secret, bounds, hep, include, overlap, secure, warning};
+use super::build::build;
+use super::caller_table::CallerTable;
+use super::error::ConfigError;
+use super::file::{Main, Parts};
+use super::ids::TrunkId;
+use super::limits::{Dns, Secret};
+use super::report::{File, Place, Placed, Report, good};
+use super::snapshot::Config;
+use super::{bounds, disk, include, overlap, reader, warning};
 use crate::reason::Profile;
 
 /// Longest file that is read, in octets.
@@ -27,7 +30,7 @@ const LONGEST_SECRET: u64 = 64 << 10;
 /// Loads a configuration file with everything that it includes.
 pub fn load(path: &Path) -> Result<Config, ConfigError> {
     let mut report = Report::default();
-    match read_text(path) {
+    match disk::text(path, LONGEST_FILE) {
         Ok(text) => assemble(File { path: path.to_owned(), text }, true, report),
         Err(wrong) => {
             let files = [File { path: path.to_owned(), text: String::new() }];
@@ -53,9 +56,9 @@ fn assemble(main_file: File, includes: bool, mut report: Report) -> Result<Confi
         let (table, errors) = DeTable::parse_recoverable(&file.text);
         if errors.is_empty() {
             if at == 0 {
-                main = Some(file::read_main(table.get_ref(), &mut parts, &mut report));
+                main = Some(reader::read_main(table.get_ref(), &mut parts, &mut report));
             } else {
-                file::read_included(at, table.get_ref(), &mut parts, &mut report);
+                reader::read_included(at, table.get_ref(), &mut parts, &mut report);
             }
         } else {
             whole = false;
@@ -66,7 +69,7 @@ fn assemble(main_file: File, includes: bool, mut report: Report) -> Result<Confi
             if includes {
                 let more = include::files(&folder, patterns, &files, &mut report);
                 for (path, place) in more {
-                    match read_text(&path) {
+                    match disk::text(&path, LONGEST_FILE) {
                         Ok(text) => files.push(File { path, text }),
                         Err(wrong) => {
                             whole = false;
@@ -93,18 +96,14 @@ fn assemble(main_file: File, includes: bool, mut report: Report) -> Result<Confi
 }
 
 fn snapshot(main: &Main, parts: &Parts, folder: &Path, files: &[File], report: &mut Report) -> Config {
-    let mut built = build(main, parts, report);
-    let read = secure::read(parts, &mut built, folder, SystemTime::now(), report);
-    if let Some(hep) = &main.hep {
-        hep::build(hep, &mut built, report);
-    }
+    let built = build(main, parts, folder, SystemTime::now(), report);
     overlap::check(main, parts, report);
     warning::check(main, parts, report);
     let timers = bounds::timers(&main.timers, report);
     let limits = bounds::limits(&main.limits, &timers, report);
-    let trunks = || (0..).map(super::TrunkId).zip(&built.trunks);
+    let trunks = || (0..).map(TrunkId).zip(&built.trunks);
     Config {
-        digest: digest(files, &read),
+        digest: digest(files, &built.certificates),
         files: files.iter().map(|file| file.path.clone()).collect(),
         caller_table: CallerTable::of(trunks().map(|(id, trunk)| (id, &trunk.networks)))
             .certified(trunks().map(|(id, trunk)| (id, trunk.certificates.as_slice()))),
@@ -112,7 +111,7 @@ fn snapshot(main: &Main, parts: &Parts, folder: &Path, files: &[File], report: &
         projects: built.projects,
         trunks: built.trunks,
         listeners: built.listeners,
-        names: built.names.list,
+        names: built.names,
         endpoints: built.endpoints,
         reject: good(&main.reject).map_or(Profile::GENERIC, |reject| reject.value),
         admin: main.admin.as_ref().map(|listen| good(listen).map_or(bounds::ADMIN, |listen| listen.value)),
@@ -139,23 +138,6 @@ fn syntax(file: usize, errors: &[toml::de::Error], report: &mut Report) {
     report.mistake(&Place { file, span: Some(error.span().unwrap_or_default()) }, wrong, right);
 }
 
-fn read_text(path: &Path) -> Result<String, String> {
-    let bytes = read(path, LONGEST_FILE)?;
-    String::from_utf8(bytes).map_err(|error| format!("not UTF-8 at octet {}", error.utf8_error().valid_up_to()))
-}
-
-pub(super) fn read(path: &Path, longest: u64) -> Result<Vec<u8>, String> {
-    let cannot = |error: std::io::Error| format!("cannot be read: {error}");
-    // Anything but a file (a pipe, a device) could block or never end.
-    if !std::fs::metadata(path).map_err(cannot)?.is_file() {
-        return Err("is not a file".to_owned());
-    }
-    let mut bytes = Vec::new();
-    let file = std::fs::File::open(path).map_err(cannot)?;
-    file.take(longest + 1).read_to_end(&mut bytes).map_err(cannot)?;
-    if bytes.len() as u64 > longest { Err(format!("is longer than {longest} octets")) } else { Ok(bytes) }
-}
-
 /// Of the files and of the certificates that they name, so that it changes when one of those does.
 fn digest(files: &[File], certificates: &[Vec<u8>]) -> String {
     let mut hash = Sha256::new();
@@ -175,7 +157,7 @@ fn digest(files: &[File], certificates: &[Vec<u8>]) -> String {
 /// The route key: the first 16 octets of the SHA-256 of the file's content.
 fn secret(folder: &Path, file: &Placed<String>, report: &mut Report) -> Option<Secret> {
     let path: PathBuf = folder.join(&file.value);
-    let content = match read(&path, LONGEST_SECRET) {
+    let content = match disk::octets(&path, LONGEST_SECRET) {
         Ok(content) => content,
         Err(wrong) => {
             report.mistake(&file.place, format!("{}: {wrong}", path.display()), "a file of at least 16 random octets");

@@ -5,9 +5,8 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::build::good;
 use super::file;
-use super::report::{Place, Placed, Report};
+use super::report::{Place, Placed, Report, good};
 
 /// Reports networks under two regions and names with two meanings.
 pub(super) fn check(main: &file::Main, parts: &file::Parts, report: &mut Report) {

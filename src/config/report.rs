@@ -5,7 +5,7 @@
 use std::ops::Range;
 use std::path::PathBuf;
 
-use super::Mistake;
+use super::error::Mistake;
 
 /// One file as read.
 #[derive(Debug)]
@@ -49,6 +49,16 @@ pub(super) type Read<T> = Result<Option<T>, Reported>;
 /// A value was there but wrong, and the report says so.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Reported;
+
+/// A value that was given and good.
+pub(super) fn good<T>(read: &Read<T>) -> Option<&T> {
+    read.as_ref().ok().and_then(Option::as_ref)
+}
+
+/// The values that were given and good, without their places.
+pub(super) fn values<T: Copy, C: FromIterator<T>>(read: &Read<Vec<Placed<T>>>) -> C {
+    good(read).into_iter().flatten().map(|placed| placed.value).collect()
+}
 
 /// What was found.
 #[derive(Debug, Default)]

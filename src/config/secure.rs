@@ -5,11 +5,12 @@
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use super::build::{Built, good};
-use super::file::{self, Parts};
-use super::load::read as read_file;
-use super::report::{Placed, Read, Report};
-use super::{Region, Tls, Transport};
+use super::disk;
+use super::file::{self, Project};
+use super::references::ReadRegion;
+use super::region::Tls;
+use super::report::{Placed, Read, Report, good};
+use super::transport::Transport;
 use crate::tls::{self, Clients, Identity, Roots};
 
 /// Most octets of one file of certificates, or of a key.
@@ -24,32 +25,50 @@ struct Held {
     roots: Option<Roots>,
 }
 
-/// Reads what the regions name and sets their `tls`; returns what was read of certificates, in the order of the regions.
-pub(super) fn read(parts: &Parts, built: &mut Built, folder: &Path, now: SystemTime, report: &mut Report) -> Vec<Vec<u8>> {
+/// What the regions' files are made into.
+pub(super) struct Secured {
+    /// For each region, by its number.
+    pub(super) tls: Vec<Option<Tls>>,
+    /// The certificates' files as read, in the order of the regions.
+    pub(super) files: Vec<Vec<u8>>,
+}
+
+/// Reads what the regions name, and checks what needs it.
+pub(super) fn read(
+    regions: &[ReadRegion<'_>],
+    projects: &[Project],
+    folder: &Path,
+    now: SystemTime,
+    report: &mut Report,
+) -> Secured {
     let mut reading = Reading { folder, now, read: Vec::new(), report };
-    let held: Vec<Option<Held>> =
-        parts.regions.iter().zip(&built.regions).map(|(file, region)| reading.region(file, region)).collect();
-    let identities: Vec<(String, Identity)> = built.regions.iter().zip(&held).filter_map(served).collect();
-    for ((file, region), held) in parts.regions.iter().zip(&mut built.regions).zip(&held) {
-        let (Some(held), Some(section)) = (held, &file.tls) else { continue };
+    let held: Vec<Option<Held>> = regions.iter().map(|&region| reading.region(region)).collect();
+    let identities: Vec<(String, Identity)> = regions.iter().zip(&held).filter_map(served).collect();
+    let tls = regions.iter().zip(&held).map(|(region, held)| {
+        let (held, section) = (held.as_ref()?, region.file.tls.as_ref()?);
         let server = tls::server(&held.identity, &identities, &held.clients);
         let client = held.roots.as_ref().map(|roots| tls::client(Some(&held.identity), roots)).transpose();
         match (server, client) {
-            (Ok(server), Ok(client)) => {
-                region.tls = Some(Tls { certificate: held.identity.certificate().clone(), server, client });
-            }
+            (Ok(server), Ok(client)) => Some(Tls { certificate: held.identity.certificate().clone(), server, client }),
             (Err(unfit), _) | (_, Err(unfit)) => {
                 reading.report.mistake(&section.place, format!("nothing can be secured by this: {unfit}"), "other certificates");
+                None
             }
         }
-    }
-    uses(parts, built, &held, reading.report);
-    reading.read
+    });
+    let tls = tls.collect();
+    uses(regions, projects, &held, reading.report);
+    Secured { tls, files: reading.read }
 }
 
-fn served((region, held): (&Region, &Option<Held>)) -> Option<(String, Identity)> {
+fn served((region, held): (&ReadRegion<'_>, &Option<Held>)) -> Option<(String, Identity)> {
     let held = held.as_ref().filter(|_| region.served)?;
-    Some((region.hostname.clone(), held.identity.clone()))
+    Some((hostname(region.file).to_owned(), held.identity.clone()))
+}
+
+/// A region's hostname; empty if it has none, which is reported where regions are built.
+fn hostname(region: &file::Region) -> &str {
+    good(&region.hostname).map(|hostname| hostname.value.as_str()).unwrap_or_default()
 }
 
 struct Reading<'a> {
@@ -60,26 +79,27 @@ struct Reading<'a> {
 }
 
 impl Reading<'_> {
-    fn region(&mut self, file: &file::Region, region: &Region) -> Option<Held> {
+    fn region(&mut self, ReadRegion { file, served }: ReadRegion<'_>) -> Option<Held> {
+        let name = &file.name.value;
         let listener = good(&file.listen).into_iter().flatten().find(|listener| listener.value.0 == Transport::Tls);
         let Some(section) = &file.tls else {
-            if let Some(listener) = listener.filter(|_| region.served) {
-                let right = format!("[region.{}.tls] with `certificate` and `key`", region.name);
+            if let Some(listener) = listener.filter(|_| served) {
+                let right = format!("[region.{name}.tls] with `certificate` and `key`");
                 self.report.mistake(&listener.place, "a listener over TLS, but no certificate", right);
             }
             return None;
         };
         for (key, read) in [("certificate", &section.certificate), ("key", &section.key)] {
             if matches!(read, Ok(None)) {
-                let right = format!("tls = {{ certificate = \"{0}.pem\", key = \"{0}.key\" }}", region.name);
+                let right = format!("tls = {{ certificate = \"{name}.pem\", key = \"{name}.key\" }}");
                 self.report.mistake(&section.place, format!("`tls` without `{key}`"), right);
             }
         }
         // Another daemon's: its files are with that one.
-        if !region.served {
+        if !served {
             return None;
         }
-        let identity = self.identity(section, region);
+        let identity = self.identity(section, file);
         let certified = self.roots(&section.client_ca);
         if let (Ok(None), Some(auth)) = (&section.client_ca, good(&section.client_auth)) {
             self.report.mistake(&auth.place, "`client_auth` without `client_ca`", "the certificates that clients' are signed by");
@@ -93,7 +113,7 @@ impl Reading<'_> {
         Some(Held { identity: identity?, clients, roots })
     }
 
-    fn identity(&mut self, section: &file::Tls, region: &Region) -> Option<Identity> {
+    fn identity(&mut self, section: &file::Tls, region: &file::Region) -> Option<Identity> {
         let (place, key) = (good(&section.certificate)?, good(&section.key)?);
         let chain = self.file(place, "the certificate in PEM")?;
         let secret = self.file(key, "the certificate's private key in PEM")?;
@@ -106,10 +126,11 @@ impl Reading<'_> {
                 return None;
             }
         };
-        let (certificate, hostname) = (identity.certificate(), region.hostname.as_str());
+        let (certificate, hostname) = (identity.certificate(), hostname(region));
         let below = |name: &String| name.strip_suffix(hostname).is_some_and(|front| front.is_empty() || front.ends_with('.'));
         if !hostname.is_empty() && !certificate.names.iter().any(below) {
-            let wrong = format!("{} is for {}, and for no name of region `{}`", place.value, certificate.shown(), region.name);
+            let wrong =
+                format!("{} is for {}, and for no name of region `{}`", place.value, certificate.shown(), region.name.value);
             self.report.mistake(&place.place, wrong, format!("one for `{hostname}` and `*.{hostname}`"));
         } else if !certificate.covers(hostname) || !certificate.covers(&format!("a.{hostname}")) {
             let wrong = format!("{} is for {}", place.value, certificate.shown());
@@ -138,37 +159,37 @@ impl Reading<'_> {
 
     fn file(&mut self, file: &Placed<String>, right: &str) -> Option<Vec<u8>> {
         let path = self.folder.join(&file.value);
-        let read = read_file(&path, LONGEST);
+        let read = disk::octets(&path, LONGEST);
         read.map_err(|wrong| self.report.mistake(&file.place, format!("{}: {wrong}", path.display()), right)).ok()
     }
 }
 
 /// What needs something of the regions' certificates that is not there.
-fn uses(parts: &Parts, built: &Built, held: &[Option<Held>], report: &mut Report) {
+fn uses(regions: &[ReadRegion<'_>], projects: &[Project], held: &[Option<Held>], report: &mut Report) {
     let missing = "the certificates that servers' are signed by";
-    for ((file, region), held) in parts.regions.iter().zip(&built.regions).zip(held) {
+    for (ReadRegion { file, .. }, held) in regions.iter().zip(held) {
         let Some(Held { roots: None, .. }) = held else { continue };
         let secured = good(&file.upstream).into_iter().flatten().find(|hop| hop.value.over() == Some(Transport::Tls));
         if let Some(hop) = secured.filter(|_| matches!(file.tls.as_ref().map(|tls| &tls.upstream_ca), Some(Ok(None)))) {
-            let wrong = format!("an upstream over TLS, but region `{}` believes no certificate", region.name);
+            let wrong = format!("an upstream over TLS, but region `{}` believes no certificate", file.name.value);
             report.mistake(&hop.place, wrong, format!("`upstream_ca` in its `tls`: a file of {missing}"));
         }
     }
-    let asks = |(file, region): (&file::Region, &Region)| {
-        region.served && file.tls.as_ref().is_some_and(|tls| !matches!(tls.client_ca, Ok(None)))
+    let asked = regions
+        .iter()
+        .any(|region| region.served && region.file.tls.as_ref().is_some_and(|tls| !matches!(tls.client_ca, Ok(None))));
+    let listening = held.iter().any(Option::is_some);
+    let rooted = |(region, held): (&ReadRegion<'_>, &Option<Held>)| {
+        region.served && held.as_ref().is_some_and(|held| held.roots.is_some())
     };
-    let asked = parts.regions.iter().zip(&built.regions).any(asks);
-    let trunks = parts.projects.iter().flat_map(|project| &project.trunks);
-    for (trunk, of) in trunks.zip(&built.trunks) {
+    let believes = regions.iter().zip(held).any(rooted);
+    for trunk in projects.iter().flat_map(|project| &project.trunks) {
         if let Some(first) = good(&trunk.certificates).and_then(|names| names.first()).filter(|_| !asked) {
             let right = "`client_ca` in the `tls` of a region that is served here";
             report.mistake(&first.place, "no client is asked for a certificate", right);
         }
-        let secured = good(&trunk.uri).filter(|uri| uri.value.over() == Some(Transport::Tls) && of.outbound.is_some());
-        let roots =
-            |region: (&Region, &Option<Held>)| region.0.served && region.1.as_ref().is_some_and(|held| held.roots.is_some());
-        let listening = held.iter().any(Option::is_some);
-        if let Some(uri) = secured.filter(|_| listening && !built.regions.iter().zip(held).any(roots)) {
+        let secured = good(&trunk.uri).filter(|uri| uri.value.over() == Some(Transport::Tls));
+        if let Some(uri) = secured.filter(|_| listening && !believes) {
             let wrong = "a trunk over TLS, but no region that is served here believes a certificate";
             report.mistake(&uri.place, wrong, format!("`upstream_ca` in a region's `tls`: a file of {missing}"));
         }

@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::mode::{Media, Mode};
 use super::report::Wrong;
-use super::table::nearest;
-use super::{Media, Mode, Transport};
+use super::spelling::nearest;
+use super::transport::Transport;
 use crate::fence::canonical;
 use crate::reason::Profile;
 

@@ -1,9 +1,8 @@
 //! What is allowed and yet probably not meant.
 
-use super::build::good;
 use super::file;
 use super::overlap::{huge, overlap};
-use super::report::{Place, Placed, Read, Report};
+use super::report::{Place, Placed, Read, Report, good};
 use crate::reason::Profile;
 
 /// Reports what deserves a second look. (An unpinned project and a short timer C are reported where they are read.)

@@ -14,7 +14,7 @@ use crate::core::memory::name_cache::NameCache;
 use crate::core::memory::recent::Recent;
 use crate::core::memory::refused_calls::RefusedCall;
 use crate::core::routing::route_token::Tokens;
-use crate::core::teardown::bye::Byes;
+use crate::core::transaction::own_request::OwnRequests;
 use crate::core::view::View;
 use crate::core::waiting::Waiting;
 use crate::dns::Resolved;
@@ -39,7 +39,7 @@ pub(crate) struct Context<'a> {
     pub(crate) refused_calls: &'a mut Recent<RefusedCall>,
     pub(crate) relays: &'a mut Relays,
     pub(crate) waiting: &'a Waiting,
-    pub(crate) byes: &'a mut Byes,
+    pub(crate) own: &'a mut OwnRequests,
     pub(crate) work: &'a mut Work,
     pub(crate) out: &'a mut Vec<Output>,
 }

@@ -15,6 +15,7 @@ use relay_request::RelayAnswer;
 use request::Coming;
 use rules::trace::{Test, Trace};
 use stop::Pending;
+use transaction::forwarded::Transaction;
 use waiting::Held;
 
 mod context;
@@ -100,20 +101,21 @@ impl Core {
                 self.leaving_to = successor.then(|| now + self.config.timers.try_for);
                 self.health.rest();
                 self.relays.rest();
+                self.table.own.end_pings();
             }
         }
         self.hurry(now, out);
+        self.arm_others();
     }
 
     /// When [`Input::Timeout`] is due next.
     pub fn deadline(&self) -> Option<Instant> {
-        let others = [self.health.deadline(), self.byes.deadline(), self.relays.deadline()];
-        self.table.deadline().into_iter().chain(others.into_iter().flatten()).min()
+        self.table.deadline()
     }
 
     /// Open transactions, BYEs of our own among them while nobody has answered them, and calls that wait for a name or a relay.
     pub fn transactions(&self) -> usize {
-        self.table.len() + self.byes.open() + self.waiting.len()
+        self.table.forwarded.len() + self.table.own.open_byes() + self.waiting.len()
     }
 
     /// Whether every name of the configuration has had an answer.
@@ -124,7 +126,7 @@ impl Core {
     /// Whether nobody waits for anything that only this core can say or do: every request has its final answer, every refused
     /// INVITE its ACK, every attempt its end. What is left then only absorbs repetitions.
     pub fn is_settled(&self) -> bool {
-        self.byes.open() == 0 && self.waiting.len() == 0 && self.table.iter().all(transaction::Transaction::is_settled)
+        self.table.own.open_byes() == 0 && self.waiting.len() == 0 && self.table.forwarded.iter().all(Transaction::is_settled)
     }
 
     /// The servers of the served regions and of their nearest, and the relays, as they stand.
@@ -188,7 +190,7 @@ impl Core {
         let ask = self.waiting.begin(call, &pending, messages);
         out.extend(match pending {
             Pending::Name(next_hop) if ask => Some(Output::LookUp(next_hop)),
-            Pending::Relay(request, _) => Some(Output::Relay(*request)),
+            Pending::Relay(wait) => Some(Output::Relay(wait.request)),
             Pending::Name(_) | Pending::Behind(_) => None,
         });
     }
@@ -226,6 +228,7 @@ impl Core {
 }
 
 /// How a message comes to be handled.
+#[derive(Clone, Copy)]
 struct Come<'c> {
     arrival: &'c Arrival,
     /// Whether it has waited since it came, and passed the gate then.

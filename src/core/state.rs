@@ -15,8 +15,7 @@ use crate::core::memory::rate_limit::RateLimit;
 use crate::core::memory::recent::Recent;
 use crate::core::memory::refused_calls::RefusedCall;
 use crate::core::routing::route_token::Tokens;
-use crate::core::teardown::bye::Byes;
-use crate::core::transaction::Table;
+use crate::core::transaction::table::{Forwarded, Table};
 use crate::core::view::View;
 use crate::core::waiting::Waiting;
 use crate::dns::Resolved;
@@ -40,7 +39,7 @@ pub struct Core {
     /// INVITEs refused inside a dialog: their ACK looks like that of a 2xx.
     pub(crate) refused_in_dialog: Recent<()>,
     pub(crate) rate_limit: RateLimit,
-    /// LocalNames that only dialogs know.
+    /// Names that only dialogs know.
     pub(crate) name_cache: NameCache,
     /// Targets that took no stream.
     pub(crate) no_stream: Recent<()>,
@@ -48,8 +47,6 @@ pub struct Core {
     pub(crate) relays: Relays,
     /// Messages that wait for a name or a relay.
     pub(crate) waiting: Waiting,
-    /// BYEs of our own.
-    pub(crate) byes: Byes,
     pub(crate) draining: bool,
     /// Until when new requests are left to whoever takes the sockets over.
     pub(crate) leaving_to: Option<Instant>,
@@ -62,7 +59,7 @@ impl Core {
         let keys = Keys::of(&config, seed);
         let mut health = Healths::new(&config, keys.choice(b"health"));
         health.retarget(now, &config, &resolved);
-        Self {
+        let mut core = Self {
             health,
             tokens: Tokens::of(&config, &keys),
             local_names: LocalNames::of(&config),
@@ -72,7 +69,6 @@ impl Core {
             no_stream: Recent::new(STREAMLESS),
             relays: Relays::new(now, &config),
             waiting: Waiting::default(),
-            byes: Byes::default(),
             rate_limit: RateLimit::new(config.limits.sources),
             table: Table::new(now),
             config,
@@ -82,13 +78,17 @@ impl Core {
             draining: false,
             leaving_to: None,
             work: Work::default(),
-        }
+        };
+        // The first pings are due before anything happens.
+        core.arm_others();
+        core
     }
 
     /// The parts that a step needs, apart from the table.
-    pub(crate) fn split<'a>(&'a mut self, now: Instant, out: &'a mut Vec<Output>) -> (Context<'a>, &'a mut Table) {
+    pub(crate) fn split<'a>(&'a mut self, now: Instant, out: &'a mut Vec<Output>) -> (Context<'a>, &'a mut Forwarded) {
         let Self { config, resolved, tokens, keys, local_names, shard, no_stream, health, work, table, .. } = self;
-        let Self { name_cache, refused_calls, byes, relays, waiting, .. } = self;
+        let Self { name_cache, refused_calls, relays, waiting, .. } = self;
+        let Table { forwarded, own, .. } = table;
         let shard = *shard;
         let context = Context {
             now,
@@ -104,11 +104,11 @@ impl Core {
             refused_calls,
             relays,
             waiting,
-            byes,
+            own,
             work,
             out,
         };
-        (context, table)
+        (context, forwarded)
     }
 
     /// What decisions may read.

@@ -40,6 +40,14 @@ pub(crate) enum Pending {
     Name(NextHop),
     /// An earlier message of its call.
     Behind(CallKey),
-    /// What a relay says. With the relays that have failed the message so far.
-    Relay(Box<RelayRequest>, RelayList),
+    /// What a relay says.
+    Relay(Box<RelayWait>),
+}
+
+/// A question to a relay that a message waits for.
+#[derive(Debug)]
+pub(crate) struct RelayWait {
+    pub(crate) request: RelayRequest,
+    /// The relays that have failed the message so far.
+    pub(crate) tried: RelayList,
 }

@@ -3,35 +3,49 @@
 use std::time::Instant;
 
 use crate::core::context::Context;
-use crate::core::forwarding::branch::PROBE_SLOT;
+use crate::core::forwarding::branch::OWN_SLOT;
 use crate::core::io::{Attempt, Failure, Note, Output};
 use crate::core::routing::srv_order::Dice;
 use crate::core::state::Core;
-use crate::core::transaction::client::ClientDue;
-use crate::core::transaction::server::ServerDue;
-use crate::core::transaction::{Transaction, attempt};
+use crate::core::transaction::forwarded::{Transaction, attempt};
+use crate::core::transaction::own_request::OwnDue;
+use crate::core::transaction::table::Due;
+use crate::core::transaction::timer::{Fired, Timer};
 use crate::sip::Message;
 
 impl Core {
     /// Runs everything that is due.
     pub(crate) fn expire(&mut self, now: Instant, out: &mut Vec<Output>) {
-        self.tend(now, out);
-        self.ping_relays(now, out);
-        self.byes.expire(now, &self.config.timers, out);
-        while let Some(slot) = self.table.next_due(now) {
-            let (mut context, table) = self.split(now, out);
-            if let Some(transaction) = table.get_mut(slot) {
-                context.wake(slot, transaction);
+        while let Some(due) = self.table.next_due(now, &self.config.timers) {
+            match due {
+                Due::Health => self.tend(now, out),
+                Due::Relays => self.ping_relays(now, out),
+                Due::Own(OwnDue::Resend(egress, bytes, name)) => self.split(now, out).0.send(&egress, bytes, name),
+                Due::Own(OwnDue::Silent(place, sent)) => {
+                    self.health.ping_failed(now, place, sent, Failure::Silent, out);
+                }
+                Due::Forwarded(slot) => {
+                    let (mut context, forwarded) = self.split(now, out);
+                    if let Some(transaction) = forwarded.get_mut(slot) {
+                        context.wake(slot, transaction);
+                    }
+                    self.settle(slot, out);
+                }
             }
-            self.settle(slot, out);
+            self.arm_others();
         }
+    }
+
+    /// Sets the one clock for what is no forwarded request.
+    pub(crate) fn arm_others(&mut self) {
+        self.table.arm_others(self.health.deadline(), self.relays.deadline());
     }
 
     /// A transport error (RFC 3261 17.1.4, 16.9): as if the target had answered 503.
     pub(crate) fn failed(&mut self, now: Instant, failed: Attempt, out: &mut Vec<Output>) {
         let Ok(slot) = u32::try_from(failed.0 >> 32) else { return };
-        if slot == PROBE_SLOT {
-            return self.probe_lost(now, failed, out);
+        if slot == OWN_SLOT {
+            return self.own_failed(now, failed, out);
         }
         let (mut context, table) = self.split(now, out);
         let Some(transaction) = table.get_mut(slot) else { return };
@@ -41,6 +55,14 @@ impl Core {
         }
         context.gone(slot, transaction, true);
         self.settle(slot, out);
+    }
+
+    /// A request of our own did not get there.
+    fn own_failed(&mut self, now: Instant, failed: Attempt, out: &mut Vec<Output>) {
+        if let Some((nonce, place, sent)) = self.table.own.ping_of(failed) {
+            self.table.own.close(nonce, now, &self.config.timers);
+            self.health.ping_failed(now, place, sent, Failure::Unreachable, out);
+        }
     }
 
     /// What waits for a target that has gone down goes on elsewhere: not all at once, and without another word to that target. What
@@ -75,35 +97,36 @@ impl Core {
 impl Context<'_> {
     fn wake(&mut self, slot: u32, transaction: &mut Transaction) {
         match transaction.server.due(self.now, &self.config.timers) {
-            ServerDue::Nothing | ServerDue::Ended => {}
-            ServerDue::Resend(bytes) => {
+            Some(Fired { timer: Timer::G, again }) => {
                 let peer = transaction.server.peer;
-                self.reply(&peer, bytes);
+                self.reply(&peer, again);
             }
-            ServerDue::Trying => {
+            Some(Fired { timer: Timer::Trying, .. }) => {
                 let sent = transaction.client.request.clone();
                 self.conclude(transaction, &sent, 100, "Trying", b"");
             }
+            // The time for repetitions is over.
+            Some(_) | None => {}
         }
         let mut earlier = std::mem::take(&mut transaction.earlier);
         for client in &mut earlier {
             match client.due(self.now, &self.config.timers) {
-                ClientDue::Nothing | ClientDue::Ended => {}
                 // The CANCEL of one that was left.
-                ClientDue::Resend(bytes) => self.send_along(slot, client, bytes),
-                ClientDue::TimedOut | ClientDue::RangOut | ClientDue::CancelIgnored => client.give_up(),
+                Some(Fired { timer: Timer::A | Timer::E, again }) => self.send_along(slot, client, again),
+                Some(Fired { timer: Timer::B | Timer::C | Timer::F | Timer::CancelIgnored, .. }) => client.give_up(),
+                Some(_) | None => {}
             }
         }
         transaction.earlier = earlier;
         match transaction.client.due(self.now, &self.config.timers) {
-            ClientDue::Nothing | ClientDue::Ended => {}
-            ClientDue::Resend(bytes) => {
+            Some(Fired { timer: Timer::A | Timer::E, again }) => {
                 let name = Some(attempt(slot, transaction.client.nonce));
-                self.send(&transaction.client.egress, bytes, name);
+                self.send(&transaction.client.egress, again, name);
             }
-            ClientDue::TimedOut => self.gone(slot, transaction, false),
-            ClientDue::RangOut => self.cancel_present(slot, transaction),
-            ClientDue::CancelIgnored => self.abandon(transaction),
+            Some(Fired { timer: Timer::B | Timer::F, .. }) => self.gone(slot, transaction, false),
+            Some(Fired { timer: Timer::C, .. }) => self.cancel_present(slot, transaction),
+            Some(Fired { timer: Timer::CancelIgnored, .. }) => self.abandon(transaction),
+            Some(_) | None => {}
         }
     }
 

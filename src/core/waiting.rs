@@ -45,7 +45,7 @@ struct WaitingCall {
 enum WaitCause {
     Name,
     /// The relays that have failed it so far.
-    Relay(RelayRequestId, RelayList),
+    Relay(Box<(RelayRequestId, RelayList)>),
 }
 
 /// All of one core.
@@ -104,7 +104,7 @@ impl Waiting {
                 self.named += 1;
                 (WaitCause::Name, first)
             }
-            Pending::Relay(request, tried) => (WaitCause::Relay(request.exchange, tried.clone()), true),
+            Pending::Relay(wait) => (WaitCause::Relay(Box::new((wait.request.exchange, wait.tried.clone()))), true),
             // What waits behind a message is put there, and asks nothing.
             Pending::Behind(_) => return false,
         };
@@ -123,7 +123,7 @@ impl Waiting {
     pub(crate) fn of_relay(&self, id: &RelayRequestId) -> Option<(CallKey, RelayList)> {
         let call = id.call?;
         match &self.calls.get(&call.0)?.cause {
-            WaitCause::Relay(asked, tried) if asked.cookie == id.cookie => Some((call, tried.clone())),
+            WaitCause::Relay(waits) if waits.0.cookie == id.cookie => Some((call, waits.1.clone())),
             _ => None,
         }
     }
@@ -140,8 +140,8 @@ impl Waiting {
 
     /// The names and the relay questions that are waited for.
     pub(crate) fn all(&self) -> (Vec<NextHop>, Vec<RelayRequestId>) {
-        let relays = self.calls.values().filter_map(|waiting| match waiting.cause {
-            WaitCause::Relay(id, _) => Some(id),
+        let relays = self.calls.values().filter_map(|waiting| match &waiting.cause {
+            WaitCause::Relay(waits) => Some(waits.0),
             WaitCause::Name => None,
         });
         (self.names.keys().cloned().collect(), relays.collect())

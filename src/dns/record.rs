@@ -48,7 +48,7 @@ impl fmt::Display for RecordType {
 pub struct Question {
     /// The name, lower case, without a dot at the end.
     pub name: String,
-    /// The record type.
+    /// The type of the records that are asked for.
     pub kind: RecordType,
 }
 
@@ -63,18 +63,18 @@ impl fmt::Display for Question {
 pub struct Record {
     /// How long it holds, as the answer said.
     pub ttl: Duration,
-    /// What it says.
+    /// Its content, by type.
     pub data: Data,
 }
 
 /// What a record says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Data {
-    /// NAPTR.
+    /// Of a NAPTR record: a transport that the domain offers.
     Naptr(Naptr),
-    /// SRV.
+    /// Of an SRV record: a server of a service.
     Srv(Srv),
-    /// A or AAAA.
+    /// Of an A or AAAA record: an address of a server.
     Address(IpAddr),
 }
 
@@ -83,13 +83,13 @@ pub enum Data {
 pub struct Naptr {
     /// Only the lowest order with a usable record counts.
     pub order: u16,
-    /// Lower ones first.
+    /// Of records of one order, the lower ones are tried first.
     pub preference: u16,
     /// `s`: an SRV look-up follows.
     pub flags: String,
     /// `SIP+D2U` and its like (RFC 3263 4.1).
     pub services: String,
-    /// Empty for SIP.
+    /// Empty for SIP: a record with an expression is not used.
     pub regexp: String,
     /// The name of the SRV records; `.` is the empty name.
     pub replacement: String,
@@ -98,11 +98,11 @@ pub struct Naptr {
 /// An SRV record (RFC 2782).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Srv {
-    /// Lower ones first.
+    /// Records with a lower priority are tried first.
     pub priority: u16,
     /// The share among the records of a priority.
     pub weight: u16,
-    /// The server's port.
+    /// The server's port; a record with port 0 is not used.
     pub port: u16,
     /// The server's name; `.`: the service is decidedly not there.
     pub target: String,
@@ -111,7 +111,7 @@ pub struct Srv {
 /// A CNAME on the way to the records.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Alias {
-    /// The alias.
+    /// The name that was asked for, lower case.
     pub name: String,
     /// What it stands for.
     pub target: String,
@@ -124,9 +124,9 @@ pub struct Alias {
 pub enum LookupFailure {
     /// No name server said anything in time.
     Silent,
-    /// REFUSED.
+    /// The name server refused to answer (REFUSED).
     Refused,
-    /// SERVFAIL.
+    /// The name server could not find an answer (SERVFAIL).
     ServerFailed,
     /// Another code that is no answer: NOTIMP, FORMERR …
     Code,

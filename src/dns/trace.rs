@@ -10,7 +10,7 @@ use crate::config::NextHop;
 /// The steps of one resolution, a tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trace {
-    /// Where it started.
+    /// The next hop whose servers were looked up.
     pub next_hop: NextHop,
     /// The first steps, in order; [`Step::why`] says what led to each. What follows from a record stands below it.
     pub steps: Vec<Step>,
@@ -21,7 +21,7 @@ pub struct Trace {
 pub struct Step {
     /// Why it was asked.
     pub why: Why,
-    /// What was asked.
+    /// The name and record type that were asked for.
     pub question: Question,
     /// The CNAMEs on the way, in order.
     pub aliases: Vec<Alias>,
@@ -79,7 +79,7 @@ pub enum StepResult {
 /// A record as it was seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seen {
-    /// The record.
+    /// The record as it was answered.
     pub record: Record,
     /// Why it is not used; `None`: it is.
     pub unused: Option<Unused>,

@@ -1,39 +1,22 @@
-//! One stream connection: framing in, a bounded queue out.
-//!
-//! A slow, stalled or silent peer costs its own connection and nothing else: every wait in here ends by a limit.
+//! One stream connection as the others see it: a bounded queue out, written as far as the system takes it. Waits for nothing.
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::VecDeque;
 use std::io;
-use std::net::{Shutdown, SocketAddr};
-use std::pin::Pin;
-use std::rc::Rc;
+use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::{Buf, Bytes};
-use socket2::SockRef;
-use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::tcp::OwnedWriteHalf;
 use tokio::sync::Notify;
-use tokio::time::{Sleep, sleep_until, timeout};
 
-use super::handshake::shake;
-use super::tls::{Session, Step};
-use super::worker::Worker;
-use crate::config::{Limits, ListenerId, RegionId, Transport};
-use crate::core::io::{Arrival, Attempt, ConnectionId};
-use crate::sip::frame::{Frame, Framer};
-use crate::telemetry::{Handshake, Loss};
-use crate::tls::Shown;
+use super::tls::{HandshakeStep, Session};
+use crate::config::{ListenerId, RegionId, Transport};
+use crate::core::io::{Attempt, ConnectionId};
+use crate::telemetry::Loss;
 
-/// Read at once.
-const READ: usize = 16 * 1024;
-/// How long a closing connection waits for its peer to close too, so that the last answer is not lost to a reset.
-const LINGER: Duration = Duration::from_secs(1);
-/// Octets that a closing connection still takes, and throws away.
-const LINGER_OCTETS: usize = 256 * 1024;
 /// Attempts remembered of which nothing has been heard.
 const UNHEARD: usize = 64;
 
@@ -49,17 +32,17 @@ pub(super) struct Connection {
     pub(super) accepted: bool,
     pub(super) transport: Transport,
     /// The name that the server proved, or is to prove, on a TLS connection that we opened by one.
-    pub(super) server: Option<Arc<str>>,
-    session: Option<RefCell<Session>>,
-    writer: OnceCell<OwnedWriteHalf>,
-    queue: RefCell<WriteQueue>,
-    state: Cell<ConnectionState>,
+    pub(super) tls_name: Option<Arc<str>>,
+    pub(super) session: Option<RefCell<Session>>,
+    pub(super) writer: OnceCell<OwnedWriteHalf>,
+    pub(super) queue: RefCell<WriteQueue>,
+    pub(super) state: Cell<ConnectionState>,
     wake: Notify,
     most: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum ConnectionState {
+pub(super) enum ConnectionState {
     Open,
     /// Write what is queued, then close.
     Closing,
@@ -68,13 +51,13 @@ enum ConnectionState {
 }
 
 #[derive(Debug, Default)]
-struct WriteQueue {
+pub(super) struct WriteQueue {
     chunks: VecDeque<(Bytes, Option<Attempt>)>,
     octets: usize,
     /// Since when the peer has not taken anything.
-    stuck: Option<Instant>,
+    pub(super) stuck: Option<Instant>,
     /// Attempts written since something was last heard: if the connection ends, they may never have been read.
-    unheard: VecDeque<Attempt>,
+    pub(super) unheard: VecDeque<Attempt>,
 }
 
 /// What a connection is made as.
@@ -84,7 +67,7 @@ pub(super) struct Made {
     pub(super) transport: Transport,
     pub(super) peer: SocketAddr,
     pub(super) accepted: bool,
-    pub(super) server: Option<Arc<str>>,
+    pub(super) tls_name: Option<Arc<str>>,
     /// For TLS.
     pub(super) session: Option<Session>,
     /// Octets that may wait to be written.
@@ -93,11 +76,11 @@ pub(super) struct Made {
 
 impl Connection {
     pub(super) fn new(id: ConnectionId, made: Made) -> Self {
-        let Made { listener, region, transport, peer, accepted, server, session, most } = made;
+        let Made { listener, region, transport, peer, accepted, tls_name, session, most } = made;
         let (session, state) = (session.map(RefCell::new), Cell::new(ConnectionState::Open));
         let (writer, queue, wake) = Default::default();
         let (region, listener) = (Cell::new(region), Cell::new(listener));
-        Self { id, region, listener, peer, accepted, transport, server, session, writer, queue, state, wake, most }
+        Self { id, region, listener, peer, accepted, transport, tls_name, session, writer, queue, state, wake, most }
     }
 
     /// Writes what the system takes at once and queues the rest. Never waits; beyond the limit the connection is given up.
@@ -139,7 +122,8 @@ impl Connection {
         self.queue.borrow().chunks.is_empty()
     }
 
-    fn flush(&self, queue: &mut WriteQueue, now: Instant) {
+    /// Writes what is queued, as far as the system takes it.
+    pub(super) fn flush(&self, queue: &mut WriteQueue, now: Instant) {
         let Some(writer) = self.writer.get() else { return };
         let mut session = self.session.as_ref().map(RefCell::borrow_mut);
         if let Some(session) = &mut session {
@@ -185,8 +169,8 @@ impl Connection {
     }
 
     /// Goes on with the handshake; and whether something waits to be written for it.
-    pub(super) fn shake(&self, socket: &TcpStream) -> (Step, bool) {
-        let Some(session) = &self.session else { return (Step::Done, false) };
+    pub(super) fn shake(&self, socket: &TcpStream) -> (HandshakeStep, bool) {
+        let Some(session) = &self.session else { return (HandshakeStep::Done, false) };
         let mut session = session.borrow_mut();
         let step = session.shake(socket);
         (step, session.wants_write())
@@ -203,219 +187,4 @@ impl Connection {
         queue.octets = 0;
         queue.unheard.drain(..).chain(queue.chunks.drain(..).filter_map(|(_, attempt)| attempt)).collect()
     }
-}
-
-/// The limits of one connection, as they were when it was opened.
-struct Bounds {
-    idle: Duration,
-    partial: Duration,
-    message: usize,
-    handshake: Duration,
-}
-
-impl Bounds {
-    fn of(limits: &Limits, t1: Duration, accepted: bool) -> Self {
-        // A connection that we opened is kept for the next request, at least as long as a transaction lasts (RFC 3261 18).
-        let idle = if accepted { limits.idle } else { limits.idle.max(t1 * 64) };
-        Self { idle, partial: limits.partial, message: limits.message, handshake: limits.handshake }
-    }
-}
-
-/// Reads and writes until the end, then leaves the table; what was not delivered is told to the core.
-pub(super) async fn serve(worker: Rc<RefCell<Worker>>, connection: Rc<Connection>, stream: TcpStream) {
-    let bounds = {
-        let worker = worker.borrow();
-        Bounds::of(&worker.config.limits, worker.config.timers.t1, connection.accepted)
-    };
-    // Answers wait for nobody. An error says that the peer is gone already.
-    let _ = stream.set_nodelay(true);
-    if let Ok(local) = stream.local_addr() {
-        let (reader, writer) = stream.into_split();
-        let _ = connection.writer.set(writer);
-        let mut shown = None;
-        if let Some(session) = &connection.session {
-            let ended = shake(&connection, reader.as_ref(), bounds.handshake).await;
-            let worker = &mut *worker.borrow_mut();
-            worker.shaken(Instant::now(), &connection, &ended);
-            if ended.how != Handshake::Done {
-                return worker.gone(Instant::now(), &connection);
-            }
-            shown = connection.accepted.then(|| session.borrow().shown(&worker.config));
-        }
-        let mut served = Served { worker: &worker, connection: &connection, local, shown, reader, bounds };
-        match served.run().await {
-            ConnectionEnd::Orderly => served.linger().await,
-            ConnectionEnd::Lost(loss) => {
-                worker.borrow_mut().lost(Instant::now(), connection.listener.get(), loss, connection.peer, None)
-            }
-            ConnectionEnd::Reset => {}
-        }
-    }
-    worker.borrow_mut().gone(Instant::now(), &connection);
-}
-
-/// How a connection ends.
-enum ConnectionEnd {
-    /// Everything is written: the peer is told that no more comes.
-    Orderly,
-    /// A limit was reached.
-    Lost(Loss),
-    /// The peer is gone, and nothing was on the way to it.
-    Reset,
-}
-
-struct Served<'a> {
-    worker: &'a Rc<RefCell<Worker>>,
-    connection: &'a Rc<Connection>,
-    local: SocketAddr,
-    shown: Option<Shown>,
-    reader: OwnedReadHalf,
-    bounds: Bounds,
-}
-
-impl Served<'_> {
-    async fn run(&mut self) -> ConnectionEnd {
-        let mut framer = Framer::new(self.bounds.message);
-        let mut heard = Instant::now();
-        let mut partial: Option<Instant> = None;
-        let mut reading = true;
-        let mut sleep = Box::pin(sleep_until((heard + self.bounds.idle).into()));
-        loop {
-            let stuck = {
-                let mut queue = self.connection.queue.borrow_mut();
-                self.connection.flush(&mut queue, Instant::now());
-                queue.stuck
-            };
-            match self.connection.state.get() {
-                ConnectionState::Open => {}
-                ConnectionState::Closing if self.connection.is_flushed() => return ConnectionEnd::Orderly,
-                ConnectionState::Closing => reading = false,
-                ConnectionState::Broken(loss) => return ConnectionEnd::Lost(loss),
-            }
-            let due = self.due(heard, partial, stuck);
-            if due < sleep.deadline().into_std() {
-                sleep.as_mut().reset(due.into());
-            }
-            let writing = stuck.is_some();
-            let read = tokio::select! {
-                read = read(self.connection, &mut self.reader, &mut framer), if reading => read,
-                () = writable(self.connection), if writing => continue,
-                () = self.connection.wake.notified() => continue,
-                () = expired(&mut sleep) => {
-                    let now = Instant::now();
-                    if let Some(end) = self.expiry(now, heard, partial, stuck) {
-                        return end;
-                    }
-                    sleep.as_mut().reset(self.due(heard, partial, stuck).into());
-                    continue;
-                }
-            };
-            match read {
-                Ok(0) => {
-                    // The peer says no more, but may still be read to.
-                    reading = false;
-                    self.connection.close();
-                }
-                Ok(_) => {
-                    heard = Instant::now();
-                    self.connection.queue.borrow_mut().unheard.clear();
-                    reading = self.frames(&mut framer, heard);
-                    partial = (!framer.is_empty()).then(|| partial.unwrap_or(heard));
-                }
-                Err(_) if self.connection.is_flushed() => return ConnectionEnd::Reset,
-                Err(_) => return ConnectionEnd::Lost(Loss::ConnectionGone),
-            }
-        }
-    }
-
-    /// Hands on every whole message. `false`: nothing more can be read.
-    fn frames(&self, framer: &mut Framer, now: Instant) -> bool {
-        while let Some(frame) = framer.next() {
-            match frame {
-                Frame::Message(bytes) => self.worker.borrow_mut().message(now, self.arrival(), &bytes),
-                Frame::Ping => self.connection.write(Bytes::from_static(b"\r\n"), None, now),
-                Frame::Broken(fault, bytes) => {
-                    self.worker.borrow_mut().broken(now, self.arrival(), &bytes, fault);
-                    self.connection.close();
-                    return false;
-                }
-            }
-            if !self.connection.is_open() {
-                return false;
-            }
-        }
-        true
-    }
-
-    /// How its messages arrive.
-    fn arrival(&self) -> Arrival {
-        let Connection { id, listener, peer, .. } = &**self.connection;
-        Arrival { listener: listener.get(), from: *peer, local: self.local, connection: Some(*id), shown: self.shown }
-    }
-
-    /// When the first of the limits is reached.
-    fn due(&self, heard: Instant, partial: Option<Instant>, stuck: Option<Instant>) -> Instant {
-        let slow = partial.map(|since| since + self.bounds.partial);
-        let stalled = stuck.map(|since| since + self.bounds.partial);
-        [slow, stalled].into_iter().flatten().fold(heard + self.bounds.idle, Instant::min)
-    }
-
-    /// Which limit is reached, if one is.
-    fn expiry(&self, now: Instant, heard: Instant, partial: Option<Instant>, stuck: Option<Instant>) -> Option<ConnectionEnd> {
-        let over = |since: Option<Instant>| since.is_some_and(|since| since + self.bounds.partial <= now);
-        match () {
-            () if over(stuck) => Some(ConnectionEnd::Lost(Loss::Stalled)),
-            () if over(partial) => Some(ConnectionEnd::Lost(Loss::Partial)),
-            () => (heard + self.bounds.idle <= now).then_some(ConnectionEnd::Orderly),
-        }
-    }
-
-    /// Says that nothing more will come and waits for the peer to agree: closing with octets unread would reset the
-    /// connection and could take the last answer with it.
-    async fn linger(&mut self) {
-        if let Some(writer) = self.connection.writer.get() {
-            let stream: &TcpStream = writer.as_ref();
-            if let Some(session) = &self.connection.session {
-                session.borrow_mut().close(stream);
-            }
-            let _ = SockRef::from(stream).shutdown(Shutdown::Write);
-        }
-        let mut buffer = [0; 2048];
-        let drain = async {
-            let mut octets = 0;
-            while let Ok(read @ 1..) = self.reader.read(&mut buffer).await {
-                octets += read;
-                if octets > LINGER_OCTETS {
-                    break;
-                }
-            }
-        };
-        // Whatever comes of it, the connection is closed next.
-        let _ = timeout(LINGER, drain).await;
-    }
-}
-
-async fn read(connection: &Connection, reader: &mut OwnedReadHalf, framer: &mut Framer) -> io::Result<usize> {
-    let buffer = framer.buffer();
-    buffer.reserve(READ);
-    let Some(session) = &connection.session else { return reader.read_buf(buffer).await };
-    loop {
-        let read = session.borrow_mut().read(reader.as_ref(), buffer)?;
-        if let Some(octets) = read {
-            return Ok(octets);
-        }
-        // What reading asks to be said (a key update) is said at the next turn of whoever reads: none waits for it.
-        reader.readable().await?;
-    }
-}
-
-async fn writable(connection: &Connection) {
-    match connection.writer.get() {
-        Some(writer) => drop(writer.writable().await),
-        None => std::future::pending().await,
-    }
-}
-
-async fn expired(sleep: &mut Pin<Box<Sleep>>) {
-    sleep.as_mut().await;
 }

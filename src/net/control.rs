@@ -27,7 +27,7 @@ pub(super) enum ControlOrder {
     /// Another configuration, ready but for what its names resolve to: put it into effect; then hand back what was in force, or say
     /// why nothing has changed.
     Reload(Box<Reload>, Admin, oneshot::Sender<Result<Box<Reload>, String>>),
-    /// End.
+    /// End: the admin endpoint is closed and the thread returns.
     Stop,
 }
 

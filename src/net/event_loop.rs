@@ -39,7 +39,7 @@ const CLOSE: Duration = Duration::from_secs(1);
 /// What other threads tell the worker.
 #[derive(Debug)]
 pub(super) enum WorkerCommand {
-    /// Names resolve otherwise.
+    /// The names of the configuration resolve to other servers.
     Names(Arc<Resolved>),
     /// What a next hop that was asked for resolves to, and how long that holds.
     Answer { next_hop: NextHop, servers: Vec<Server>, hold: Duration },
@@ -49,7 +49,7 @@ pub(super) enum WorkerCommand {
     Reload(Box<Reload>, oneshot::Sender<Result<Box<Reload>, String>>),
     /// Finish what is open and end.
     Drain(Drain),
-    /// WorkerEnd now.
+    /// End now, whatever is open.
     Stop,
 }
 

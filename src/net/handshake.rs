@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::connection::Connection;
-use super::tls::Step;
+use super::tls::HandshakeStep;
 use super::worker::Worker;
 use crate::core::io::ConnectionId;
 use crate::telemetry::{Handshake, Loss};
@@ -53,10 +53,10 @@ pub(super) async fn shake(connection: &Connection, socket: &TcpStream, within: D
             }
             let (step, writes) = connection.shake(socket);
             match step {
-                Step::Done => return Ended { how: Handshake::Done, why: None },
-                Step::Gone => return Ended { how: Handshake::Gone, why: None },
-                Step::Failed(error) => return Ended { how: meaning(&error), why: Some(error) },
-                Step::Waits => {}
+                HandshakeStep::Done => return Ended { how: Handshake::Done, why: None },
+                HandshakeStep::Gone => return Ended { how: Handshake::Gone, why: None },
+                HandshakeStep::Failed(error) => return Ended { how: meaning(&error), why: Some(error) },
+                HandshakeStep::Waits => {}
             }
             tokio::select! {
                 // An error shows at the next step.

@@ -14,6 +14,7 @@
 
 mod activation;
 mod connection;
+mod connection_task;
 mod control;
 mod daemon;
 mod event_loop;

@@ -18,7 +18,8 @@ use tokio::sync::Notify;
 use tokio::task::spawn_local;
 use tracing::debug;
 
-use super::connection::{Connection, Made, serve};
+use super::connection::{Connection, Made};
+use super::connection_task::serve;
 use super::handshake::Shaking;
 use super::sockets::{Accepting, ListenerCell, Opened};
 use super::tls::Session;
@@ -82,9 +83,9 @@ impl Streams {
         region: RegionId,
         transport: Transport,
         addr: SocketAddr,
-        server: Option<&Arc<str>>,
+        tls_name: Option<&Arc<str>>,
     ) -> Option<Rc<Connection>> {
-        let place = (region, transport, addr, server.cloned());
+        let place = (region, transport, addr, tls_name.cloned());
         self.by_peer.get(&place).filter(|connection| connection.is_open()).cloned()
     }
 
@@ -103,11 +104,16 @@ impl Streams {
     /// Another configuration: the same connections under its numbers.
     pub(super) fn renumber(&mut self, config: &Config, change: &Change) {
         let newest: Vec<_> = self.by_peer.drain().map(|(_, connection)| connection).collect();
-        for connection in self.by_id.values() {
-            let listener = change.in_use(connection.listener.get());
+        self.by_id.retain(|_, connection| {
+            let Some(listener) = change.listener(connection.listener.get()) else {
+                // Its listener is in no configuration any more: nothing may come or go by it.
+                connection.close();
+                return false;
+            };
             connection.listener.set(listener);
             connection.region.set(config.listener(listener).region);
-        }
+            true
+        });
         // Where two regions have become one, either connection will do.
         self.by_peer.extend(newest.into_iter().map(|connection| (leads(&connection), connection)));
     }
@@ -164,7 +170,7 @@ impl Streams {
 }
 
 fn leads(connection: &Connection) -> Towards {
-    (connection.region.get(), connection.transport, connection.peer, connection.server.clone())
+    (connection.region.get(), connection.transport, connection.peer, connection.tls_name.clone())
 }
 
 /// Starts accepting for a listener.
@@ -197,7 +203,7 @@ async fn accept(worker: Rc<RefCell<Worker>>, id: ListenerCell, listener: TcpList
                 continue;
             }
             let (most, handshakes) = (limits.write_queue, limits.handshakes);
-            let made = Made { listener: id, region, transport, peer, accepted: true, server: None, session, most };
+            let made = Made { listener: id, region, transport, peer, accepted: true, tls_name: None, session, most };
             worker.recorder.handles().connection(region, transport, true);
             let connection = worker.streams.add(made);
             if transport == Transport::Tls {
@@ -232,7 +238,12 @@ async fn room(worker: &Rc<RefCell<Worker>>, id: &ListenerCell) {
 
 /// Opens a connection; what is written to it meanwhile waits. `server` is the name that is to be proven over TLS, the address without
 /// one. `None`: too many are open, or there is nothing to verify a server by.
-pub(super) fn connect(worker: &mut Worker, listener: ListenerId, to: Fenced, server: Option<Arc<str>>) -> Option<Rc<Connection>> {
+pub(super) fn connect(
+    worker: &mut Worker,
+    listener: ListenerId,
+    to: Fenced,
+    tls_name: Option<Arc<str>>,
+) -> Option<Rc<Connection>> {
     let me = worker.me.upgrade()?;
     let config = &worker.config;
     if worker.streams.opened >= config.limits.connections {
@@ -242,13 +253,13 @@ pub(super) fn connect(worker: &mut Worker, listener: ListenerId, to: Fenced, ser
     let session = match of.transport {
         Transport::Tls => {
             let settings = config.region(of.region).tls.as_ref()?.client.as_ref()?;
-            Some(Session::opened(settings, server.as_deref(), to.addr().ip())?)
+            Some(Session::opened(settings, tls_name.as_deref(), to.addr().ip())?)
         }
         Transport::Udp | Transport::Tcp => None,
     };
     let Listener { region, transport, .. } = *of;
     let (peer, most) = (to.addr(), config.limits.write_queue);
-    let made = Made { listener, region, transport, peer, accepted: false, server, session, most };
+    let made = Made { listener, region, transport, peer, accepted: false, tls_name, session, most };
     let connection = worker.streams.add(made);
     worker.recorder.handles().connection(region, transport, true);
     let patience = Patience { connect: config.limits.connect, delivery: config.timers.try_for };

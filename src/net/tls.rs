@@ -30,7 +30,7 @@ impl fmt::Debug for Session {
 }
 
 /// How far a handshake came.
-pub(crate) enum Step {
+pub(crate) enum HandshakeStep {
     /// It is done.
     Done,
     /// The peer has its turn.
@@ -48,8 +48,8 @@ impl Session {
     }
 
     /// Of whoever calls: the other side must prove this name, or without one its address.
-    pub(crate) fn opened(config: &Arc<ClientConfig>, server: Option<&str>, addr: IpAddr) -> Option<Self> {
-        let name = match server {
+    pub(crate) fn opened(config: &Arc<ClientConfig>, tls_name: Option<&str>, addr: IpAddr) -> Option<Self> {
+        let name = match tls_name {
             Some(name) => ServerName::try_from(name.to_owned()).ok()?,
             None => ServerName::from(addr),
         };
@@ -67,27 +67,27 @@ impl Session {
     }
 
     /// Goes on with the handshake as far as the socket allows.
-    pub(crate) fn shake(&mut self, socket: &TcpStream) -> Step {
+    pub(crate) fn shake(&mut self, socket: &TcpStream) -> HandshakeStep {
         for _ in 0..RECORDS {
             match self.send(socket) {
-                Ok(()) if !self.tls.is_handshaking() => return Step::Done,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Step::Waits,
-                Err(_) => return Step::Gone,
+                Ok(()) if !self.tls.is_handshaking() => return HandshakeStep::Done,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return HandshakeStep::Waits,
+                Err(_) => return HandshakeStep::Gone,
                 Ok(()) => {}
             }
             match self.tls.read_tls(&mut Socket(socket)) {
-                Ok(0) => return Step::Gone,
+                Ok(0) => return HandshakeStep::Gone,
                 Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Step::Waits,
-                Err(_) => return Step::Gone,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return HandshakeStep::Waits,
+                Err(_) => return HandshakeStep::Gone,
             }
             if let Err(error) = self.tls.process_new_packets() {
                 // The peer is told why, if it takes that at once.
                 let _ = self.send(socket);
-                return Step::Failed(error);
+                return HandshakeStep::Failed(error);
             }
         }
-        Step::Waits
+        HandshakeStep::Waits
     }
 
     /// Sends what is encrypted already. `WouldBlock`: not all of it.

@@ -18,7 +18,7 @@ struct Splice {
 }
 
 impl Edit {
-    /// Forgets all splices.
+    /// Forgets all splices; the memory is kept for the next message.
     pub fn clear(&mut self) {
         self.splices.clear();
         self.text.clear();
@@ -40,7 +40,7 @@ impl Edit {
         self.splice(at..at, parts);
     }
 
-    /// Removes a range.
+    /// Removes a range of octets of the message.
     pub fn remove(&mut self, from: Range<usize>) {
         self.splice(from, &[]);
     }

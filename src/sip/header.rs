@@ -33,7 +33,7 @@ pub enum Name {
 /// One header row. Ranges are offsets into the message's buffer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Header {
-    /// Which header.
+    /// The header's name, whether it was written long or compact.
     pub name: Name,
     /// The whole row, from the name's first octet to the end of its last CRLF (folded lines included).
     pub row: Range<usize>,

@@ -11,21 +11,21 @@ use super::{Method, Name};
 /// A valid request: parse, don't validate. Slices are of the message's bytes.
 #[derive(Clone, Debug)]
 pub struct Request<'a> {
-    /// The method.
+    /// The method; [`Method::Other`] for one that has no variant.
     pub method: Method,
     /// The method's token, for methods that have no variant.
     pub token: &'a [u8],
     /// The Request-URI as written.
     pub uri_text: &'a [u8],
-    /// The Request-URI.
+    /// The Request-URI, read; it has no headers (RFC 3261 19.1.1).
     pub uri: Uri<'a>,
-    /// The topmost Via.
+    /// The topmost Via value: who sent the request here (RFC 3261 18.2.1).
     pub via: Via<'a>,
     /// The From tag; empty if there is none (RFC 2543 clients).
     pub from_tag: &'a [u8],
     /// The To tag, if any: then the request is inside a dialog.
     pub to_tag: Option<&'a [u8]>,
-    /// The Call-ID.
+    /// The Call-ID as written, without white space around it; never empty.
     pub call_id: &'a [u8],
     /// The `CSeq` number, below 2^31.
     pub cseq: u32,

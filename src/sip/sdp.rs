@@ -39,9 +39,9 @@ pub enum SdpObjection {
 
 /// Longest session description, in octets.
 pub const MAX_BODY: usize = 16 * 1024;
-/// Most streams.
+/// Most streams (`m=` lines) of a session description; with more it is unreadable.
 pub const MAX_STREAMS: usize = 64;
-/// Most lines.
+/// Most lines of a session description; with more it is unreadable.
 pub const MAX_LINES: usize = 2000;
 
 /// Asks `inside` about every address that media could go to; the first that is outside, or anything that cannot be checked, is

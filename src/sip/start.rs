@@ -10,12 +10,12 @@ use super::header::is_token;
 use super::number::decimal;
 use super::scan::MAX_URI;
 
-/// The start line.
+/// A start line (RFC 3261 7.1, 7.2). Ranges are octets of the message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Start {
-    /// A request line.
+    /// A request line: method, Request-URI, `SIP/2.0`.
     Request {
-        /// The method.
+        /// The method; [`Method::Other`] for one that has no variant.
         method: Method,
         /// Where the method's token is.
         token: Range<usize>,
@@ -24,7 +24,7 @@ pub enum Start {
     },
     /// A status line; `code` is 100 to 699.
     Response {
-        /// The status code.
+        /// The status code, 100 to 699.
         code: u16,
     },
 }

@@ -30,7 +30,7 @@ pub enum Host<'a> {
 /// A parsed URI. Slices point into the text it was parsed from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Uri<'a> {
-    /// The scheme.
+    /// The scheme, compared without case.
     pub scheme: Scheme,
     /// What stands before the `@`, if there is one (with any password); for `tel:` the number with its parameters.
     pub user: Option<&'a [u8]>,
@@ -51,7 +51,7 @@ pub struct Uri<'a> {
 pub enum UriFault {
     /// A well-formed scheme that is none of ours: 416.
     Scheme,
-    /// Anything else: 400.
+    /// It cannot be read; answered 400.
     Syntax,
 }
 

@@ -25,11 +25,11 @@ pub struct Via<'a> {
     pub span: Range<usize>,
     /// The transport's token, as written: `UDP`, `TCP`, `TLS`, anything.
     pub transport: &'a [u8],
-    /// sent-by, as written.
+    /// The sent-by as written: host, and port if there is one (RFC 3261 18.1.1).
     pub sent_by: &'a [u8],
-    /// sent-by host.
+    /// The host of sent-by.
     pub host: Host<'a>,
-    /// sent-by port, if written.
+    /// The port of sent-by, if one was written.
     pub port: Option<u16>,
     /// The branch parameter's value.
     pub branch: Option<&'a [u8]>,
@@ -40,7 +40,7 @@ pub struct Via<'a> {
 }
 
 impl<'a> Via<'a> {
-    /// The topmost value.
+    /// Reads the topmost value of a message. `Err`: [`Fault::Via`]; there is none, or it cannot be read.
     pub fn top(message: &Message<'a>) -> Result<Self, Fault> {
         let item = list::items(message, Name::Via).next().ok_or(Fault::Via)?;
         // It stands in the first row: one without a value above it is no Via, and an edit of "the first row" would miss the value.

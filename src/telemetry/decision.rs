@@ -10,7 +10,7 @@ use tracing::field::{DisplayValue, display};
 use tracing::{Level, enabled};
 
 use super::log::{Escaped, Limit, Redacted};
-use super::recorder::Seen;
+use super::seen::Seen;
 use crate::config::Config;
 use crate::core::io::{Destination, Note, Output, Send, Verdict};
 use crate::reason::Reason;

@@ -26,7 +26,7 @@ impl Handshake {
     pub const ALL: [Self; 8] =
         [Self::Done, Self::Plain, Self::Certificate, Self::Refused, Self::Slow, Self::Gone, Self::GivenUp, Self::Failed];
 
-    /// The metric label.
+    /// The value of the label `result`.
     pub const fn label(self) -> &'static str {
         match self {
             Self::Done => "done",

@@ -17,11 +17,11 @@ const LONGEST: usize = 65_507;
 /// What a packet says of a message, beside its bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct Envelope {
-    /// How it travelled.
+    /// The transport that carried it; what is inside TLS is shown as TCP.
     pub transport: Transport,
-    /// Whence.
+    /// The address that sent it.
     pub from: SocketAddr,
-    /// Whither.
+    /// The address that it was sent to.
     pub to: SocketAddr,
     /// When it came or went.
     pub at: SystemTime,

@@ -1,4 +1,4 @@
-//! The copies: copies of messages on their way to the region's collector. A bounded queue that nobody waits for; what has no room
+//! Copies of messages on their way to the region's collector. A bounded queue that nobody waits for; what has no room
 //! is counted and gone. It knows no socket: `net` sends what it holds.
 
 use std::net::SocketAddr;
@@ -34,7 +34,7 @@ impl Copied {
     /// All, for metric tables.
     pub const ALL: [Self; 3] = [Self::Sent, Self::Full, Self::Failed];
 
-    /// The metric label.
+    /// The value of the label `result`.
     pub const fn label(self) -> &'static str {
         match self {
             Self::Sent => "sent",
@@ -44,7 +44,7 @@ impl Copied {
     }
 }
 
-/// The worker's end.
+/// The worker's end of the queue: takes copies, never waits.
 #[derive(Debug)]
 pub struct HepQueue {
     queue: mpsc::Sender<Waiting>,
@@ -52,7 +52,7 @@ pub struct HepQueue {
     full: Counter,
 }
 
-/// The other end.
+/// The other thread's end: hands out packets, and counts what becomes of them.
 #[derive(Debug)]
 pub struct HepReceiver {
     queue: mpsc::Receiver<Waiting>,

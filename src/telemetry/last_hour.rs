@@ -38,11 +38,11 @@ struct Seen {
 pub struct Minute {
     /// How many minutes ago it began, counted in whole ones; 0 is the present one.
     pub ago: u64,
-    /// Accepted.
+    /// Requests that were accepted.
     pub accepted: u64,
-    /// Refused.
+    /// Requests that were refused.
     pub refused: u64,
-    /// Let pass in shadow mode.
+    /// Requests that passed in shadow mode and would be refused without it.
     pub shadow: u64,
 }
 
@@ -51,11 +51,11 @@ pub struct Minute {
 pub struct Summary {
     /// The minutes in which anything was decided, the oldest first.
     pub minutes: Vec<Minute>,
-    /// Region, verdict, reason.
+    /// Decisions by region, verdict and reason.
     pub verdicts: Vec<([Box<str>; 3], u64)>,
-    /// Region, project, verdict (`refuse` or `shadow`), reason.
+    /// Decisions by region, project, verdict (`refuse` or `shadow`) and reason.
     pub refused: Vec<([Box<str>; 4], u64)>,
-    /// Region, project, trunk.
+    /// Repeats of refused calls by region, project and trunk.
     pub repeats: Vec<([Box<str>; 3], u64)>,
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tracing_subscriber::fmt::MakeWriter;
 
-/// LogWriter that wait.
+/// Lines that wait.
 const LINES: usize = 4096;
 /// How long the end waits for the last lines to be written: whoever reads them may have stopped.
 const FLUSH: Duration = Duration::from_secs(1);

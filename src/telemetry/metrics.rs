@@ -67,7 +67,7 @@ impl Metrics {
         self.recorder.upkeep();
     }
 
-    /// `ringfence_config_reloads_total{result}`.
+    /// The counter `ringfence_config_reloads_total{result}`.
     pub fn reloads(&self, ok: bool) -> Counter {
         self.counter("ringfence_config_reloads_total", vec![("result", if ok { "ok" } else { "failed" }.into())])
     }
@@ -99,22 +99,22 @@ impl Metrics {
         });
     }
 
-    /// `ringfence_hep_packets_total{result}`.
+    /// The counter `ringfence_hep_packets_total{result}`.
     pub fn hep(&self, result: &'static str) -> Counter {
         self.counter("ringfence_hep_packets_total", vec![("result", result.into())])
     }
 
-    /// `ringfence_dns_lookups_total{type,result}`.
+    /// The counter `ringfence_dns_lookups_total{type,result}`.
     pub fn lookups(&self, kind: &'static str, result: &'static str) -> Counter {
         self.counter("ringfence_dns_lookups_total", vec![("type", kind.into()), ("result", result.into())])
     }
 
-    /// `ringfence_dns_outside_total{region}`.
+    /// The counter `ringfence_dns_outside_total{region}`.
     pub fn outside(&self, region: &str) -> Counter {
         self.counter("ringfence_dns_outside_total", vec![("region", region.to_owned().into())])
     }
 
-    /// `ringfence_dns_stale_seconds{region}`.
+    /// The gauge `ringfence_dns_stale_seconds{region}`, in seconds.
     pub fn stale(&self, region: &str) -> Gauge {
         self.gauge("ringfence_dns_stale_seconds", vec![("region", region.to_owned().into())])
     }

@@ -9,23 +9,16 @@ use std::time::Instant;
 use tracing::{info, warn};
 
 use super::decision::Decisions;
-use super::handles::{Direction, Handles};
+use super::handles::Handles;
 use super::handshake::Handshake;
 use super::hep_queue::HepQueue;
+use super::labels::Direction;
 use super::log::Limit;
 use super::loss::Loss;
 use super::metrics::Metrics;
+use super::seen::Seen;
 use crate::config::{Config, RegionId, Transport};
-use crate::core::io::{Arrival, DropCause, Failure, Health, Note, Outcome, Output};
-
-/// The message that an input brought, at hand while its outputs are carried out.
-#[derive(Clone, Copy, Debug)]
-pub struct Seen<'a> {
-    /// How it came.
-    pub arrival: Arrival,
-    /// What came.
-    pub bytes: &'a [u8],
-}
+use crate::core::io::{DropCause, Failure, Health, Note, Outcome, Output};
 
 /// Counts and logs for one worker.
 #[derive(Debug)]
@@ -41,7 +34,7 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// For one configuration.
+    /// Counts and logs by the names of `config`; copies of messages go to `copies`.
     pub fn new(metrics: Arc<Metrics>, config: Arc<Config>, copies: HepQueue) -> Self {
         let handles = Handles::new(metrics, Arc::clone(&config));
         let losses = [const { Limit::new() }; Loss::ALL.len()];

@@ -13,7 +13,7 @@ use super::{Identity, Roots, Unfit, VERSIONS, provider};
 /// Which certificates are asked of clients.
 #[derive(Clone, Debug)]
 pub enum Clients {
-    /// None.
+    /// Clients are not asked for a certificate.
     Unasked,
     /// One of these roots', if any; a wrong one is worse than none.
     Optional(Roots),

@@ -4,8 +4,9 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use super::{Decision, Explained, Target};
+use super::explained::{Decision, Explained, Target};
 use crate::cli::color::{Colors, Tint};
+use crate::cli::printable::{first_line, plain};
 use crate::cli::resolve::Outcome;
 use crate::core::rules::trace::{Comparison, Mark};
 use crate::reason::{Class, Reason};
@@ -84,12 +85,6 @@ fn named(reason: Reason) -> String {
     format!("{} {reason}", reason.id())
 }
 
-/// The start line, fit for a terminal.
-pub(in crate::cli) fn first_line(bytes: &[u8]) -> String {
-    let line = bytes.split(|&octet| matches!(octet, b'\r' | b'\n')).next().unwrap_or_default();
-    plain(line)
-}
-
 fn indented(bytes: &[u8]) -> String {
     let lines = bytes.split(|&octet| octet == b'\n').map(|line| plain(line.trim_ascii_end()));
     let mut lines: Vec<String> = lines.map(|line| format!("  {line}")).collect();
@@ -97,11 +92,6 @@ fn indented(bytes: &[u8]) -> String {
         lines.pop();
     }
     lines.join("\n") + "\n"
-}
-
-/// Text from a message, without what would move a terminal's cursor.
-pub(in crate::cli) fn plain(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
 /// The region that serves the call at this target, if the request says it.

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{Probed, Story, Tried};
+use super::exchange::Story;
+use super::probed::{Probed, Tried};
 use crate::cli::color::{Colors, Tint};
-use crate::cli::explain::print::{first_line, plain};
+use crate::cli::printable::{first_line, plain};
 use crate::cli::trace;
 use crate::reason::{Class, Reason};
 use crate::sip::{Message, Name};

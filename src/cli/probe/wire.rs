@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UdpSocket};
 
 use crate::config::Transport;
-use crate::net::tls::{Session, Step};
+use crate::net::tls::{HandshakeStep, Session};
 use crate::sip::frame::{Frame, Framer};
 
 /// Most octets of one message.
@@ -136,11 +136,11 @@ fn framed(framer: &mut Framer) -> io::Result<Option<Vec<u8>>> {
 async fn shake(stream: &TcpStream, session: &mut Session) -> io::Result<()> {
     loop {
         match session.shake(stream) {
-            Step::Done => return Ok(()),
-            Step::Gone => return Err(io::ErrorKind::UnexpectedEof.into()),
-            Step::Failed(error) => return Err(io::Error::other(error)),
-            Step::Waits if session.wants_write() => stream.writable().await?,
-            Step::Waits => stream.readable().await?,
+            HandshakeStep::Done => return Ok(()),
+            HandshakeStep::Gone => return Err(io::ErrorKind::UnexpectedEof.into()),
+            HandshakeStep::Failed(error) => return Err(io::Error::other(error)),
+            HandshakeStep::Waits if session.wants_write() => stream.writable().await?,
+            HandshakeStep::Waits => stream.readable().await?,
         }
     }
 }

@@ -15,11 +15,12 @@ use crate::core::forwarding::plan::HEAD;
 use crate::core::forwarding::rewrite;
 use crate::core::io::{Attempt, Destination, Output, Peer, Send, Verdict};
 use crate::core::routing::egress::{Egress, address_key};
-use crate::core::routing::region_failover::{Step, Tries};
+use crate::core::routing::region_failover::{NextStep, Tries};
 use crate::core::routing::route_token::Token;
 use crate::core::routing::target::TargetSet;
 use crate::core::rules::case::Case;
-use crate::core::transaction::{CallFacts, Client, Transaction, attempt};
+use crate::core::transaction::client::Client;
+use crate::core::transaction::forwarded::{CallFacts, Transaction, attempt};
 use crate::reason::Reason;
 use crate::sip::{Message, Method, Name, Request, Start, uri};
 
@@ -31,10 +32,10 @@ impl Context<'_> {
         case: &Case<'_, '_>,
         (slot, serial): (u32, u64),
         call: &CallFacts,
-        first: Step,
+        first: NextStep,
         targets: &TargetSet,
     ) -> (Client, (usize, usize)) {
-        let Step { egress, moves } = first;
+        let NextStep { egress, moves } = first;
         if moves {
             self.verdict(call.region, (call.project, call.trunk), Verdict::Accept, Reason::Failover);
         }

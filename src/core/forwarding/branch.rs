@@ -7,14 +7,12 @@ use crate::core::keys::{read_hex, write_hex};
 
 /// The magic cookie (RFC 3261 8.1.1.7).
 const COOKIE: &[u8] = b"z9hG4bK";
-/// Cookie, shard, slot, nonce, loop_hash.
+/// Cookie, shard, slot, nonce, loop hash.
 const LENGTH: usize = 7 + 1 + 8 + 16 + 8;
 /// The slot of a branch without a transaction: a 2xx ACK, which is forwarded statelessly.
 pub(crate) const NO_SLOT: u32 = u32::MAX;
-/// The slot of a probe's branch.
-pub(crate) const PROBE_SLOT: u32 = u32::MAX - 1;
-/// The slot of a BYE of our own. No transaction has this place or one above it.
-pub(crate) const BYE_SLOT: u32 = u32::MAX - 2;
+/// The slot of a request of our own. No transaction has this slot or one above it.
+pub(crate) const OWN_SLOT: u32 = u32::MAX - 1;
 
 /// A branch that we made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

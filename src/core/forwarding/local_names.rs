@@ -13,7 +13,7 @@ pub(crate) struct LocalNames {
 }
 
 impl LocalNames {
-    /// LocalNames every listener that has a name of its own: an advertised one, or the address that it is bound to.
+    /// Names every listener that has a name of its own: an advertised one, or the address that it is bound to.
     pub(crate) fn of(config: &Config) -> Self {
         let name = |listener: &crate::config::Listener| {
             let port = listener.addr.port();

@@ -2,11 +2,11 @@
 
 use crate::config::ListenerId;
 use crate::core::io::Note;
-use crate::core::routing::region_failover::{Step, Tries};
+use crate::core::routing::region_failover::{NextStep, Tries};
 use crate::core::routing::target::TargetSet;
 use crate::core::rules::case::Case;
 use crate::core::stop::Stop;
-use crate::core::transaction::CallFacts;
+use crate::core::transaction::forwarded::CallFacts;
 use crate::core::view::View;
 use crate::reason::Reason;
 use crate::sip::edit::Edit;
@@ -21,7 +21,7 @@ const ROW: usize = 100;
 pub(crate) struct Plan {
     pub(crate) call: CallFacts,
     /// The way out of the first attempt.
-    pub(crate) first: Step,
+    pub(crate) first: NextStep,
     /// Where it may go if that fails.
     pub(crate) targets: TargetSet,
     /// What would have refused it, if its project were not in shadow mode.
@@ -45,7 +45,7 @@ impl View<'_> {
         prefer: ListenerId,
         targets: &mut TargetSet,
         edit: &Edit,
-    ) -> Option<Step> {
+    ) -> Option<NextStep> {
         let row = if call.serving.is_some() { ROW } else { 0 };
         let length = edit.length(case.message.bytes().len()) + HEAD + row;
         let tries = Tries { call_id: case.request.call_id, serial, made: 0 };

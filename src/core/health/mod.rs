@@ -11,8 +11,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::config::{self, Config, ListenerId, RegionId};
-use crate::core::health::options_ping::Probe;
+use crate::config::{self, Config, RegionId};
 use crate::core::io::{Failure, Health, Note, Output, TargetStatus};
 use crate::core::routing::place::Place;
 use crate::core::routing::srv_order::Dice;
@@ -70,7 +69,10 @@ pub(crate) struct Entry {
     told: Instant,
     /// Whether it asked to be left alone until then.
     asked: bool,
-    pub(crate) probe: Option<Probe>,
+    /// When it was pinged last.
+    pub(crate) pinged: Option<Instant>,
+    /// Whether that ping waits for an answer.
+    pub(crate) waits: bool,
     /// When the next probe is due.
     pub(crate) next: Option<Instant>,
     /// What stands for it in [`Healths::due`].
@@ -107,7 +109,8 @@ impl Entry {
             trial: now,
             told: now,
             asked: false,
-            probe: None,
+            pinged: None,
+            waits: false,
             next: None,
             armed: None,
         }
@@ -116,11 +119,10 @@ impl Entry {
     /// When it wants something.
     fn deadline(&self, rise: Duration) -> Option<Instant> {
         let risen = (self.state == Health::Rising).then(|| self.since + rise);
-        let probe = self.probe.as_ref().and_then(Probe::deadline);
-        [risen, probe, self.next].into_iter().flatten().min()
+        [risen, self.next].into_iter().flatten().min()
     }
 
-    /// A trial begins, by a call or a probe, and has `time`; should it never be heard of again, the next one comes all the same.
+    /// A trial begins, by a call or a probe, and has `time`; if it is never heard of again, the next one comes all the same.
     pub(crate) fn begin_trial(&mut self, now: Instant, time: Duration) {
         self.trial = now + self.wait.max(time);
         self.asked = false;
@@ -156,11 +158,6 @@ impl Healths {
             TargetStatus { region, addr, transport, state, since, heard, failure, relay: false }
         };
         self.entries.iter().filter(|entry| entry.from.is_some()).map(status).collect()
-    }
-
-    /// The listeners that probes leave by.
-    pub(crate) fn listeners(&self) -> impl Iterator<Item = ListenerId> {
-        self.entries.iter().filter_map(|entry| entry.probe.as_ref()).map(|probe| probe.listener)
     }
 
     /// How a target stands; chance decides for one that is rising.
@@ -258,9 +255,7 @@ impl Healths {
             return;
         }
         // While it is down each trial counts once. Where probes are the trials, a call that went there for want of others is none.
-        if entry.state == Health::Down
-            && (sent < entry.told || probed && entry.probe.as_ref().is_none_or(|probe| probe.sent != sent))
-        {
+        if entry.state == Health::Down && (sent < entry.told || probed && entry.pinged != Some(sent)) {
             return;
         }
         entry.failure = Some(failure);
@@ -339,5 +334,50 @@ impl Healths {
 
     fn find(&self, place: Place) -> Option<&Entry> {
         self.entries.get(*self.places.get(&place)?)
+    }
+
+    /// A target that wants something now.
+    pub(crate) fn next_due(&self, now: Instant) -> Option<usize> {
+        self.due.first().filter(|&&(when, _)| when <= now).map(|&(_, at)| at)
+    }
+
+    /// A ping of a target was answered; `provisional`: it is there, and what it thinks of calls is still to come.
+    pub(crate) fn ping_answered(&mut self, now: Instant, place: Place, sent: Instant, provisional: bool, out: &mut Vec<Output>) {
+        self.alive(now, place, sent, out);
+        if !provisional {
+            self.ping_ended(now, place, sent);
+        }
+    }
+
+    /// A ping of a target came to nothing.
+    pub(crate) fn ping_failed(&mut self, now: Instant, place: Place, sent: Instant, failure: Failure, out: &mut Vec<Output>) {
+        self.failed(now, place, sent, failure, out);
+        self.ping_ended(now, place, sent);
+    }
+
+    /// Nothing more is waited for of this ping; the next one comes in its time.
+    pub(crate) fn ping_ended(&mut self, now: Instant, place: Place, sent: Instant) {
+        let interval = self.interval();
+        let Some(&at) = self.places.get(&place) else { return };
+        if let Some(entry) = self.entries.get_mut(at).filter(|entry| entry.waits && entry.pinged == Some(sent)) {
+            entry.waits = false;
+            let next = if entry.state == Health::Down { entry.trial } else { sent + interval };
+            entry.next = Some(next.max(now));
+        }
+        self.arm(at);
+    }
+
+    /// A ping that can be answered no more: its listener is gone.
+    pub(crate) fn ping_gone(&mut self, now: Instant, place: Place) {
+        let pinged = self.places.get(&place).and_then(|&at| self.entries.get(at)?.pinged);
+        if let Some(sent) = pinged {
+            self.ping_ended(now, place, sent);
+        }
+    }
+
+    /// The time to the next ping: up to a fifth more or less than configured, so that no server is asked by all at once.
+    pub(crate) fn interval(&self) -> Duration {
+        let interval = self.rules.interval.unwrap_or(Duration::from_secs(3600));
+        interval * (800 + self.dice.below(401)) / 1000
     }
 }

@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 use crate::config::{Config, Hop, RegionId, Transport};
 use crate::core::health::{Entry, Healths};
 use crate::core::io::Health;
-use crate::core::reload::renumber::Moved;
 use crate::core::routing::place::Place;
 use crate::dns::Resolved;
 use crate::fence::Fence;
@@ -21,20 +20,15 @@ const MOST: usize = 1024;
 const FIRST_PROBES: Duration = Duration::from_secs(1);
 
 impl Healths {
-    /// LocalNames resolve otherwise: what is named still keeps what is known of it.
+    /// Names resolve otherwise: what is named still keeps what is known of it.
     pub(crate) fn retarget(&mut self, now: Instant, config: &Config, targets: &Resolved) {
         self.rebuild(now, config, targets);
     }
 
     /// Another configuration: what it names too keeps what is known of it.
-    pub(crate) fn reconfigure(&mut self, now: Instant, config: &Config, targets: &Resolved, moved: &Moved) {
+    pub(crate) fn reconfigure(&mut self, now: Instant, config: &Config, targets: &Resolved) {
         self.rules.clone_from(&config.health);
         self.try_for = config.timers.try_for;
-        for entry in &mut self.entries {
-            if let Some(probe) = &mut entry.probe {
-                probe.listener = moved.listener_in_use(probe.listener);
-            }
-        }
         self.rebuild(now, config, targets);
     }
 
@@ -43,7 +37,7 @@ impl Healths {
         self.resting = true;
         for at in 0..self.entries.len() {
             if let Some(entry) = self.entries.get_mut(at) {
-                (entry.probe, entry.next) = (None, None);
+                (entry.waits, entry.next) = (false, None);
             }
             self.arm(at);
         }
@@ -108,8 +102,8 @@ impl Healths {
         let after = Duration::from_millis(self.dice.below(u32::try_from(most.as_millis()).unwrap_or(u32::MAX)).into());
         if let Some(entry) = self.entries.get_mut(at) {
             if !probed {
-                (entry.probe, entry.next) = (None, None);
-            } else if entry.next.is_none() && entry.probe.as_ref().is_none_or(|probe| !probe.is_open()) {
+                (entry.waits, entry.next) = (false, None);
+            } else if entry.next.is_none() && !entry.waits {
                 entry.next = Some(now + after);
             }
         }

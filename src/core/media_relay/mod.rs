@@ -13,8 +13,8 @@ use crate::core::rules::case::Case;
 use crate::core::rules::refusal::Refusal;
 use crate::core::rules::sides::Speaker;
 use crate::core::rules::trace::{Test, Trace};
-use crate::core::stop::{Pending, Stop};
-use crate::core::transaction::{CallFacts, CallRelay};
+use crate::core::stop::{Pending, RelayWait, Stop};
+use crate::core::transaction::forwarded::{CallFacts, CallRelay};
 use crate::core::view::View;
 use crate::fence::Fence;
 use crate::reason::Reason;
@@ -22,6 +22,7 @@ use crate::sip::request::cseq;
 use crate::sip::response::is_reliable;
 use crate::sip::{Message, Method, Name, Response, body};
 
+mod answers;
 pub(crate) mod pool;
 pub(crate) mod release;
 
@@ -190,7 +191,7 @@ impl View<'_> {
         let command = RelayBody::Session { call_id, from_tag, to_tag, sdp };
         let call = Some(CallKey(self.keys.waiting(leg.call_id)));
         let exchange = RelayRequestId { call, relay: relay.addr(), ask: verb, cookie };
-        Err(Stop::Waits(Pending::Relay(Box::new(RelayRequest { relay, exchange, command }), tried)))
+        Err(Stop::Waits(Pending::Relay(Box::new(RelayWait { request: RelayRequest { relay, exchange, command }, tried }))))
     }
 
     /// A description that no relay can take the place of.

@@ -12,32 +12,29 @@ use bytes::Bytes;
 use crate::config::{self, Config, MAX_RELAYS, RegionId, Transport};
 use crate::core::health::FIRST_TRIAL;
 use crate::core::io::{
-    Failure, Health, Note, Output, RelayBody, RelayOutcome, RelayReply, RelayRequest, RelayRequestId, RelayVerb, TargetStatus,
-    Unanswered,
+    Failure, Health, Note, Output, RelayOutcome, RelayReply, RelayRequestId, RelayVerb, TargetStatus, Unanswered,
 };
-use crate::core::relay_request::{RelayAnswer, RelayList};
-use crate::core::rules::trace::Trace;
-use crate::core::state::Core;
-use crate::fence::{Fence, Networks};
+use crate::core::relay_request::RelayList;
+use crate::fence::Networks;
 use crate::sip::sdp;
 
 /// All relays.
 #[derive(Debug)]
 pub(crate) struct Relays {
-    rules: config::Health,
-    entries: Vec<RelayState>,
+    pub(crate) rules: config::Health,
+    pub(crate) entries: Vec<RelayState>,
     /// When the next ping is due.
-    due: Option<Instant>,
+    pub(crate) due: Option<Instant>,
     /// No pings any more: the daemon ends.
     resting: bool,
     /// Questions that were numbered so far.
-    numbered: u64,
+    pub(crate) numbered: u64,
 }
 
 #[derive(Debug)]
-struct RelayState {
-    region: RegionId,
-    addr: SocketAddr,
+pub(crate) struct RelayState {
+    pub(crate) region: RegionId,
+    pub(crate) addr: SocketAddr,
     up: bool,
     since: Instant,
     heard: Option<Instant>,
@@ -45,7 +42,7 @@ struct RelayState {
     /// How long after a failed ping the next one comes.
     wait: Duration,
     /// When the next ping is due; `None`: one is under way, or none is wanted.
-    next: Option<Instant>,
+    pub(crate) next: Option<Instant>,
 }
 
 impl Relays {
@@ -122,7 +119,7 @@ impl Relays {
     }
 
     /// A question has come to its end. Returns the description that goes on, if the relay gave one that is inside.
-    fn ended(
+    pub(crate) fn ended(
         &mut self,
         now: Instant,
         config: &Config,
@@ -168,7 +165,7 @@ impl Relays {
         sdp
     }
 
-    fn arm(&mut self) {
+    pub(crate) fn arm(&mut self) {
         let due = self.entries.iter().filter_map(|entry| entry.next).min();
         self.due = due.filter(|_| !self.resting);
     }
@@ -196,41 +193,5 @@ impl RelayState {
             return;
         }
         self.next = Some(now + self.wait);
-    }
-}
-
-impl Core {
-    /// A relay has answered, or has not: the message that has waited for it goes on, and then those behind it.
-    pub(crate) fn relayed(
-        &mut self,
-        now: Instant,
-        exchange: RelayRequestId,
-        reply: &Result<RelayReply, Unanswered>,
-        trace: &Trace,
-        out: &mut Vec<Output>,
-    ) {
-        let sdp = self.relays.ended(now, &self.config, exchange, reply, out);
-        let Some((call, mut tried)) = self.waiting.of_relay(&exchange) else { return };
-        // There is room for all of a region; if a reload has changed them, the last one is asked twice.
-        let _ = tried.try_push(exchange.relay);
-        let answer = RelayAnswer { cookie: exchange.cookie, relay: exchange.relay, sdp, tried };
-        self.resume(now, call, Some(answer), trace, out);
-    }
-
-    /// Pings what is due.
-    pub(crate) fn ping_relays(&mut self, now: Instant, out: &mut Vec<Output>) {
-        let Self { relays, config, keys, .. } = self;
-        if relays.due.is_none_or(|due| due > now) {
-            return;
-        }
-        for entry in relays.entries.iter_mut().filter(|entry| entry.next.is_some_and(|next| next <= now)) {
-            entry.next = None;
-            let Ok(relay) = Fence::of_region(&config.region(entry.region).networks).admit(entry.addr) else { continue };
-            relays.numbered += 1;
-            let cookie = keys.exchange(&[RelayVerb::Ping.label().as_bytes(), &relays.numbered.to_le_bytes()]);
-            let exchange = RelayRequestId { call: None, relay: entry.addr, ask: RelayVerb::Ping, cookie };
-            out.push(Output::Relay(RelayRequest { relay, exchange, command: RelayBody::Ping }));
-        }
-        relays.arm();
     }
 }

@@ -6,7 +6,7 @@ use crate::config::{ProjectId, RegionId, TrunkId};
 use crate::core::context::Context;
 use crate::core::io::{Output, RelayBody, RelayRequest, RelayRequestId, RelayVerb};
 use crate::core::relay_request::RelayList;
-use crate::core::transaction::Transaction;
+use crate::core::transaction::forwarded::Transaction;
 use crate::fence::Fence;
 use crate::sip::{Message, Name};
 

@@ -1,4 +1,4 @@
-//! LocalNames that only dialogs know: what the shell found out about them, for a while and within a bound.
+//! Names that only dialogs know: what the shell found out about them, for a while and within a bound.
 //!
 //! What is remembered is no destination: the fence judges every address at every use.
 
@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use crate::config::NextHop;
 use crate::core::keys::Keys;
 use crate::core::memory::recent::Recent;
-use crate::core::routing::target::MAX_ATTEMPTS;
+use crate::core::routing::place::MAX_ATTEMPTS;
 use crate::dns::Server;
 
-/// LocalNames remembered; beyond: those asked for longest ago are forgotten, and asked for again.
+/// Names remembered; beyond: those asked for longest ago are forgotten, and asked for again.
 const NAMES: usize = 1024;
 /// Servers remembered of one name: as many as a resolution can have.
 const SERVERS: usize = 32;
@@ -20,18 +20,18 @@ const LONGEST: Duration = Duration::from_secs(60);
 /// The longest time that it holds that there is no server: a name that could not be resolved may be in order again.
 const LONGEST_NOTHING: Duration = Duration::from_secs(5);
 
-/// The next hop of a request is a name of which nothing is known: it is to be asked for, and the request to be handed in again.
+/// The next hop of a request is a name of which nothing is known: it has to be looked up, and the request waits for that.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct UnknownName(pub(crate) NextHop);
 
 /// The answers by keyed hash of the next hop.
 #[derive(Debug)]
 pub(crate) struct NameCache {
-    answers: Recent<Answer>,
+    answers: Recent<KnownName>,
 }
 
 #[derive(Debug)]
-struct Answer {
+struct KnownName {
     until: Instant,
     servers: Box<[Server]>,
 }
@@ -50,7 +50,7 @@ impl NameCache {
         }
         let longest = if servers.is_empty() { LONGEST_NOTHING } else { LONGEST };
         let until = now + hold.clamp(SHORTEST, longest);
-        self.answers.put(now, keys.name(next_hop), Answer { until, servers: servers.into() });
+        self.answers.put(now, keys.name(next_hop), KnownName { until, servers: servers.into() });
     }
 
     /// A next hop's servers, sorted by rank, if its answer still holds.

@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use crate::config::{Config, ListenerId, Needed};
 use crate::core::forwarding::local_names::LocalNames;
-use crate::core::io::{Arrival, Output};
+use crate::core::io::{Note, Output};
 use crate::core::keys::Keys;
 use crate::core::memory::recent::Recent;
 use crate::core::memory::refused_calls::RefusedCall;
@@ -61,16 +61,6 @@ impl Change {
     pub fn listener(&self, id: ListenerId) -> Option<ListenerId> {
         self.moved.listener(id)
     }
-
-    /// The new number of a listener that is in use.
-    pub fn in_use(&self, id: ListenerId) -> ListenerId {
-        self.moved.listener_in_use(id)
-    }
-
-    /// An arrival under the new numbers; its listener must be in use.
-    pub fn arrival(&self, arrival: Arrival) -> Arrival {
-        Arrival { listener: self.in_use(arrival.listener), ..arrival }
-    }
 }
 
 impl Core {
@@ -81,16 +71,15 @@ impl Core {
         if !regions.iter().any(|region| region.leaving) && !listeners.iter().any(|listener| listener.leaving) {
             return needed;
         }
-        for transaction in self.table.iter() {
+        for transaction in self.table.forwarded.iter() {
             needed.regions.push(transaction.call.region);
             needed.regions.extend(transaction.call.serving.as_ref().map(|serving| serving.region));
             needed.listeners.push(transaction.server.peer.listener());
             let clients = std::iter::once(&transaction.client).chain(&transaction.earlier);
             needed.listeners.extend(clients.map(|client| client.egress.listener));
         }
-        needed.listeners.extend(self.byes.listeners());
+        needed.listeners.extend(self.table.own.listeners());
         needed.listeners.extend(self.waiting.listeners());
-        needed.listeners.extend(self.health.listeners());
         needed.regions.retain(|&id| self.config.region(id).leaving);
         needed.listeners.retain(|&id| self.config.listener(id).leaving);
         needed.regions.extend(needed.listeners.iter().map(|&id| self.config.listener(id).region));
@@ -103,21 +92,29 @@ impl Core {
 
     /// Whether an open transaction came by a listener, or goes out by it.
     pub fn is_needed(&self, id: ListenerId) -> bool {
-        let clients = |transaction: &crate::core::transaction::Transaction| {
+        let clients = |transaction: &crate::core::transaction::forwarded::Transaction| {
             transaction.client.egress.listener == id || transaction.earlier.iter().any(|client| client.egress.listener == id)
         };
-        self.table.iter().any(|transaction| transaction.server.peer.listener() == id || clients(transaction))
-            || self.byes.listeners().chain(self.waiting.listeners()).any(|listener| listener == id)
+        self.table.forwarded.iter().any(|transaction| transaction.server.peer.listener() == id || clients(transaction))
+            || self.table.own.listeners().chain(self.waiting.listeners()).any(|listener| listener == id)
     }
 
-    /// Another configuration: open transactions go on under its numbers, what was remembered under the old rules is forgotten.
-    /// `change` holds afterwards what was in force before.
+    /// Another configuration: open transactions go on under its numbers, what was remembered under the old rules is forgotten. What
+    /// has no place there is ended, for nothing may go to a place that nobody names. `change` holds afterwards what was in force before.
     pub fn reconfigure(&mut self, now: Instant, change: &mut Change, out: &mut Vec<Output>) {
         let Change { config, resolved, keys, tokens, local_names, refused_calls, moved } = change;
-        for (_, transaction) in self.table.iter_mut() {
-            moved.renumber(transaction);
+        let mut gone = Vec::new();
+        for (slot, transaction) in self.table.forwarded.iter_mut() {
+            if moved.renumber(transaction).is_none() {
+                gone.push(slot);
+            }
         }
-        self.byes.renumber(moved);
+        for transaction in gone.into_iter().filter_map(|slot| self.table.forwarded.remove(slot)) {
+            // Its region may have no number any more; it is counted under the one that it had.
+            let (region, invite) = (transaction.call.region, transaction.is_invite());
+            out.push(Output::Note(Note::Transactions { region, invite, opened: false }));
+        }
+        let lost = self.table.own.renumber(|id| moved.listener(id));
         self.waiting.renumber(|id| moved.listener(id));
         std::mem::swap(&mut self.keys, keys);
         std::mem::swap(&mut self.tokens, tokens);
@@ -127,8 +124,12 @@ impl Core {
         std::mem::swap(&mut self.resolved, resolved);
         self.refused_in_dialog.bound(self.config.limits.repeats);
         self.rate_limit.bound(self.config.limits.sources);
-        self.health.reconfigure(now, &self.config, &self.resolved, moved);
+        self.health.reconfigure(now, &self.config, &self.resolved);
+        for place in lost {
+            self.health.ping_gone(now, place);
+        }
         self.relays.reconfigure(now, &self.config);
         self.hurry(now, out);
+        self.arm_others();
     }
 }

@@ -1,15 +1,14 @@
 //! From the numbers of one configuration to those of the next.
 //!
 //! Ids are places in a snapshot and mean nothing in another. What outlives a reload is renumbered by name, a listener by its
-//! transport and address. A project or trunk that has no place in the new snapshot belongs to nobody. A region or listener in use
-//! always has one: the new snapshot keeps those that are leaving ([`Config::succeeding`]).
+//! transport and address. A call whose project or trunk has no place in the new snapshot belongs to nobody. A region or listener in
+//! use has one, since the new snapshot keeps those that are leaving ([`Config::succeeding`]); if it has none, what used it is ended.
 
 use std::collections::HashMap;
 use std::hash::Hash;
 
 use crate::config::{Config, ListenerId, ProjectId, RegionId, Trunk, TrunkId};
-use crate::core::io::{Destination, Peer, Send};
-use crate::core::transaction::{CallFacts, Transaction};
+use crate::core::transaction::forwarded::{CallFacts, Transaction};
 
 /// Where everything of the old configuration is in the new one, by its old number.
 #[derive(Debug)]
@@ -50,45 +49,23 @@ impl Moved {
         self.regions.get(usize::from(id.0)).copied().flatten()
     }
 
-    /// The place of a listener that is in use.
-    pub(crate) fn listener_in_use(&self, id: ListenerId) -> ListenerId {
-        let place = self.listener(id);
-        debug_assert!(place.is_some(), "{id:?} is in use");
-        place.unwrap_or(ListenerId(0))
-    }
-
-    fn region_in_use(&self, id: RegionId) -> RegionId {
-        let place = self.region(id);
-        debug_assert!(place.is_some(), "{id:?} is in use");
-        place.unwrap_or(RegionId(0))
-    }
-
-    /// Gives a transaction its new numbers.
-    pub(crate) fn renumber(&self, transaction: &mut Transaction) {
+    /// Gives a transaction its new numbers. `None`: its region, its listener or that of an attempt has no place any more, and so the
+    /// transaction has none.
+    pub(crate) fn renumber(&self, transaction: &mut Transaction) -> Option<()> {
         let Transaction { call, server, client, earlier, .. } = transaction;
         let CallFacts { region, project, trunk, serving, .. } = call;
-        *region = self.region_in_use(*region);
+        let (moved, listener) = (self.region(*region)?, self.listener(server.peer.listener())?);
         if let Some(serving) = serving {
-            serving.region = self.region_in_use(serving.region);
+            serving.region = self.region(serving.region)?;
         }
+        for client in std::iter::once(client).chain(earlier) {
+            client.egress.listener = self.listener(client.egress.listener)?;
+        }
+        *region = moved;
+        server.peer = server.peer.at(listener);
         *project = project.and_then(|ProjectId(at)| self.projects.get(at as usize).copied().flatten());
         *trunk = trunk.and_then(|TrunkId(at)| self.trunks.get(at as usize).copied().flatten());
-        self.renumber_peer(&mut server.peer);
-        for client in std::iter::once(client).chain(earlier) {
-            client.egress.listener = self.listener_in_use(client.egress.listener);
-        }
-    }
-
-    /// Gives something that may be sent again its new number.
-    pub(crate) fn renumber_send(&self, send: &mut Send) {
-        send.listener = self.listener_in_use(send.listener);
-        if let Destination::Peer(peer) = &mut send.to {
-            self.renumber_peer(peer);
-        }
-    }
-
-    fn renumber_peer(&self, peer: &mut Peer) {
-        *peer = peer.at(self.listener_in_use(peer.listener()));
+        Some(())
     }
 }
 

@@ -6,13 +6,14 @@ use crate::core::io::{DropCause, Note, Outcome, Output, Verdict};
 use crate::core::routing::route_set::RouteSet;
 use crate::core::routing::target::{Found, TargetSet};
 use crate::core::rules::case::Case;
-use crate::core::rules::media::{Judged, Part, Ruling};
+use crate::core::rules::media::{Judgement, Part, Ruling};
 use crate::core::rules::refusal::{self, Refusal};
 use crate::core::rules::sides::{Speaker, dialog_fence, speaker_in_dialog};
 use crate::core::rules::trace::Test;
 use crate::core::state::Core;
 use crate::core::stop::{Pending, Stop};
-use crate::core::teardown::leg::{Ending, Leg};
+use crate::core::teardown::bye::Ending;
+use crate::core::teardown::leg::Leg;
 use crate::reason::Reason;
 use crate::sip::{Method, Name};
 
@@ -30,7 +31,7 @@ struct AckPlan<'a> {
 impl Core {
     /// An ACK has arrived.
     pub(crate) fn ack(&mut self, case: &Case<'_, '_>, out: &mut Vec<Output>) -> Result<Outcome, Pending> {
-        if let Some(slot) = self.table.find(case.key) {
+        if let Some(slot) = self.table.forwarded.find(case.key) {
             let (context, table) = self.split(case.now, out);
             let timers = &context.config.timers;
             if table.get_mut(slot).is_some_and(|transaction| transaction.server.acknowledged(case.now, timers)) {
@@ -93,7 +94,7 @@ impl Core {
             return Err(dropped("a next hop that is not inside"));
         };
         let speaker = speaker_in_dialog(&self.config, case, route.vouched);
-        let Judged { ruling, note: media } = speaker.judge(&self.config, case.message, Method::Ack, Part::Answer, case.trace);
+        let Judgement { ruling, note: media } = speaker.judge(&self.config, case.message, Method::Ack, Part::Answer, case.trace);
         let foreign = match ruling {
             Ruling::Pass => None,
             Ruling::Shadow(reason) => Some(reason),

@@ -9,7 +9,7 @@ use crate::core::keys::Hex;
 use crate::core::rules::case::Case;
 use crate::core::rules::refusal::{self, Refusal};
 use crate::core::rules::trace::{Test, Trace};
-use crate::core::transaction::Transaction;
+use crate::core::transaction::forwarded::Transaction;
 use crate::reason::Reason;
 use crate::sip::address::Address;
 use crate::sip::reply::LocalResponse;

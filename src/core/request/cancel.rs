@@ -12,7 +12,7 @@ use crate::sip::Name;
 impl Core {
     /// A CANCEL has arrived.
     pub(crate) fn cancel(&mut self, case: &Case<'_, '_>, out: &mut Vec<Output>) -> Outcome {
-        let slot = self.table.find(case.key);
+        let slot = self.table.forwarded.find(case.key);
         let (mut context, table) = self.split(case.now, out);
         let transaction = slot.and_then(|slot| table.get_mut(slot)).filter(|transaction| {
             // A party that guesses a branch cannot cancel from elsewhere.

@@ -10,13 +10,13 @@ use crate::core::io::Note;
 use crate::core::routing::route_set::{self, RouteSet};
 use crate::core::routing::target::{self, Found, Order};
 use crate::core::rules::case::Case;
-use crate::core::rules::media::{Judged, Part, Ruling};
+use crate::core::rules::media::{Judgement, Part, Ruling};
 use crate::core::rules::refusal::{Refusal, shown};
 use crate::core::rules::sides::{asking_side, dialog_fence, speaker_in_dialog};
 use crate::core::rules::trace::{Failed, Test, around, trunk_name};
 use crate::core::state::Core;
 use crate::core::stop::{Pending, Stop};
-use crate::core::transaction::CallFacts;
+use crate::core::transaction::forwarded::CallFacts;
 use crate::fence::Fence;
 use crate::reason::Reason;
 use crate::sip::edit::Edit;
@@ -50,7 +50,7 @@ impl Core {
         unfit(case)?;
         let found = self.dialog_targets(case, &route, fence)?;
         let speaker = speaker_in_dialog(config, case, route.vouched);
-        let Judged { ruling, note } = speaker.judge(config, case.message, case.request.method, Part::Offer, case.trace);
+        let Judgement { ruling, note } = speaker.judge(config, case.message, case.request.method, Part::Offer, case.trace);
         *media = note;
         let foreign = match ruling {
             Ruling::Pass => None,
@@ -94,15 +94,13 @@ impl Core {
             loop_hash: self.loop_hash(case.message, case.request),
             since: case.now,
         };
-        let (serial, prefer) = (self.table.next_serial(), side.unwrap_or(case.arrival.listener));
-        match view.first_egress(case, &mut call, serial, prefer, &mut targets, edit) {
-            Some(first) => Ok(Plan { call, first, targets, shadow }),
-            None => {
-                let detail = "no listener reaches the next hop".to_owned();
-                let row = case.trace.fail(Test::Targets, || ("next hop".to_owned(), detail.clone()));
-                Err(refusal(row, Reason::TargetsDown, detail).into())
-            }
+        let (serial, prefer) = (self.table.forwarded.next_serial(), side.unwrap_or(case.arrival.listener));
+        if let Some(first) = view.first_egress(case, &mut call, serial, prefer, &mut targets, edit) {
+            return Ok(Plan { call, first, targets, shadow });
         }
+        let detail = "no listener reaches the next hop".to_owned();
+        let row = case.trace.fail(Test::Targets, || ("next hop".to_owned(), detail.clone()));
+        Err(refusal(row, Reason::TargetsDown, detail).into())
     }
 
     /// What is inside for the side of the dialog that a request comes from.
@@ -116,17 +114,12 @@ impl Core {
             let sets: Vec<_> = [servers, &trunk.networks].into_iter().chain(outbound).collect();
             (format!("source {ip}"), format!("the two sides of the dialog: {}", around(ip, &sets)))
         };
-        match dialog_fence(config, case, route) {
-            Some(fence) => {
-                case.trace.pass(Test::Dialog, says);
-                Ok(fence)
-            }
-            None => {
-                let row = case.trace.fail(Test::Dialog, says);
-                let whose = (Some(trunk.project), Some(route.vouched.trunk));
-                Err(Refusal::new(row, Reason::UnknownSource, "").of(whose.0, whose.1))
-            }
-        }
+        let Some(fence) = dialog_fence(config, case, route) else {
+            let row = case.trace.fail(Test::Dialog, says);
+            return Err(Refusal::new(row, Reason::UnknownSource, "").of(Some(trunk.project), Some(route.vouched.trunk)));
+        };
+        case.trace.pass(Test::Dialog, says);
+        Ok(fence)
     }
 
     /// The addresses of the next hop. `Err`: they hang on a name that is not known.
@@ -150,6 +143,6 @@ impl Core {
     /// up (RFC 7339 5.10), so a quarter more is held for them.
     fn is_crammed(&self) -> bool {
         let most = self.config.limits.transactions;
-        self.table.len() >= most.saturating_add(most / 4).saturating_add(16) || self.table.vacancy().is_none()
+        self.table.forwarded.len() >= most.saturating_add(most / 4).saturating_add(16) || self.table.forwarded.vacancy().is_none()
     }
 }

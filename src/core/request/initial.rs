@@ -17,7 +17,7 @@ use crate::core::rules::sides::{Side, Source};
 use crate::core::rules::trace::Test;
 use crate::core::state::Core;
 use crate::core::stop::Stop;
-use crate::core::transaction::CallFacts;
+use crate::core::transaction::forwarded::CallFacts;
 use crate::fence::Fence;
 use crate::reason::Reason;
 use crate::sip::edit::Edit;
@@ -61,7 +61,7 @@ impl Core {
                 case.trace.pass(Test::Request, || {
                     ("OPTIONS of the bare endpoint".to_owned(), "about us: no project is asked for".to_owned())
                 });
-                return Err(self.ping(case).into());
+                return Err(self.options(case).into());
             }
             Err(refusal) => return Err(refusal.into()),
         };
@@ -109,19 +109,17 @@ impl Core {
             loop_hash: self.loop_hash(case.message, case.request),
             since: case.now,
         };
-        let (serial, prefer) = (self.table.next_serial(), case.arrival.listener);
-        match view.first_egress(case, &mut call, serial, prefer, &mut targets, edit) {
-            Some(first) => Ok(Plan { call, first, targets, shadow }),
-            None => {
-                let (reason, detail) = if nothing {
-                    (Reason::NoTarget, "next hop resolves to nothing")
-                } else {
-                    (Reason::TargetsDown, "no listener reaches any target")
-                };
-                let row = case.trace.fail(Test::Targets, || ("next hop".to_owned(), format!("{detail}: {reason}")));
-                Err(admitted.refuse(row, reason, detail).into())
-            }
+        let (serial, prefer) = (self.table.forwarded.next_serial(), case.arrival.listener);
+        if let Some(first) = view.first_egress(case, &mut call, serial, prefer, &mut targets, edit) {
+            return Ok(Plan { call, first, targets, shadow });
         }
+        let (reason, detail) = if nothing {
+            (Reason::NoTarget, "next hop resolves to nothing")
+        } else {
+            (Reason::TargetsDown, "no listener reaches any target")
+        };
+        let row = case.trace.fail(Test::Targets, || ("next hop".to_owned(), format!("{detail}: {reason}")));
+        Err(admitted.refuse(row, reason, detail).into())
     }
 
     /// What is not forwarded although it may pass: what is asked of us, what no proxy may forward, what there is no room for.
@@ -129,7 +127,7 @@ impl Core {
         let region = self.config.region(case.region());
         let method = case.request.method;
         if method == Method::Options {
-            return Err(self.ping(case).into());
+            return Err(self.options(case).into());
         }
         if method == Method::Register && !region.register || method == Method::Publish && !region.publish {
             let row = case
@@ -163,7 +161,7 @@ impl Core {
     /// Where a new request goes first: the region's servers, or the trunk that it goes out by.
     fn first_targets(&self, case: &Case<'_, '_>, outbound: Option<&Outbound>, secure: bool) -> Found {
         let region = self.config.region(case.region());
-        let chance = self.keys.choice(&self.table.next_serial().to_le_bytes());
+        let chance = self.keys.choice(&self.table.forwarded.next_serial().to_le_bytes());
         let order = Order::new(&self.health, case.now, chance).traced(case.trace);
         let (hops, fence) = match outbound {
             Some(outbound) => (std::slice::from_ref(&outbound.hop), Fence::of_outbound(&outbound.networks)),
@@ -172,8 +170,8 @@ impl Core {
         target::find(&self.config, &self.resolved, hops, secure, fence, order)
     }
 
-    /// OPTIONS about ourselves: answered without state.
-    fn ping(&self, case: &Case<'_, '_>) -> Answer {
+    /// An OPTIONS about ourselves: answered without state.
+    fn options(&self, case: &Case<'_, '_>) -> Answer {
         if self.draining || case.listener.leaving || !self.resolved.all_known() {
             let row = case.trace.fail(Test::Capacity, || ("OPTIONS".to_owned(), "a daemon that is ready".to_owned()));
             return Answer::failed(row, 503, "Service Unavailable");
@@ -194,14 +192,14 @@ impl Core {
 
     /// Whether there is no room for another call.
     fn is_full(&self) -> bool {
-        self.table.len() >= self.config.limits.transactions || self.table.vacancy().is_none()
+        self.table.forwarded.len() >= self.config.limits.transactions || self.table.forwarded.vacancy().is_none()
     }
 
     /// The row of a full table.
     pub(crate) fn no_room(&self, case: &Case<'_, '_>) -> crate::core::rules::trace::Failed {
         case.trace.fail(Test::Capacity, || {
             let most = self.config.limits.transactions;
-            (format!("{} open transactions", self.table.len()), format!("`transactions` = {most}"))
+            (format!("{} open transactions", self.table.forwarded.len()), format!("`transactions` = {most}"))
         })
     }
 }

@@ -10,13 +10,14 @@ use crate::core::forwarding::plan::{Decision, Plan};
 use crate::core::io::{Arrival, DropCause, Note, Outcome, Output, Peer, Verdict};
 use crate::core::memory::rate_limit::Pace;
 use crate::core::relay_request::RelayAnswer;
-use crate::core::rules::case::Case;
+use crate::core::rules::case::{Case, Gate};
 use crate::core::rules::refusal::Answer;
 use crate::core::rules::sides::Source;
 use crate::core::rules::trace::{Test, Trace};
 use crate::core::state::Core;
 use crate::core::stop::{Pending, Stop};
-use crate::core::transaction::{Server, Transaction};
+use crate::core::transaction::forwarded::Transaction;
+use crate::core::transaction::server::Server;
 use crate::reason::Reason;
 use crate::sip::{Fault, Message, Method, Name, Request, via};
 use std::time::Instant;
@@ -84,14 +85,14 @@ impl Core {
             Method::Ack => self.ack(&case, out),
             Method::Cancel => Ok(self.cancel(&case, out)),
             _ => {
-                if let Some(slot) = self.table.find(case.key) {
+                if let Some(slot) = self.table.forwarded.find(case.key) {
                     return Ok(self.again(&case, slot, out));
                 }
                 if !passed && arrival.connection.is_none() && self.leaving_to.is_some_and(|until| now < until) {
                     trace.fail(Test::Capacity, || ("this process".to_owned(), "its successor takes new requests".to_owned()));
                     return Ok(Outcome::Dropped(DropCause::Successor));
                 }
-                let gate = if request.to_tag.is_some() || passed { Ok(Default::default()) } else { self.gate(&case) };
+                let gate = if request.to_tag.is_some() || passed { Ok(Gate::default()) } else { self.gate(&case) };
                 let mut edit = std::mem::take(&mut self.work.edit);
                 let decision = match gate {
                     Err(cause) => Decision { media: None, result: Err(Stop::Dropped(cause)) },
@@ -125,11 +126,11 @@ impl Core {
     /// Opens a transaction and sends the first attempt; an INVITE is told 100.
     fn forward(&mut self, case: &Case<'_, '_>, plan: Plan, out: &mut Vec<Output>) -> Outcome {
         let Plan { call, first, targets, shadow } = plan;
-        let Some(slot) = self.table.vacancy() else { return Outcome::Dropped(DropCause::Behind) };
-        let serial = self.table.next_serial();
+        let Some(slot) = self.table.forwarded.vacancy() else { return Outcome::Dropped(DropCause::Behind) };
+        let serial = self.table.forwarded.next_serial();
         let invite = call.method == Method::Invite;
         let whose = (call.project, call.trunk);
-        let (mut context, table) = self.split(case.now, out);
+        let (mut context, _) = self.split(case.now, out);
         let at = context.out.len();
         let (client, own_rows) = context.start(case, (slot, serial), &call, first, &targets);
         let initial = case.request.to_tag.is_none();
@@ -154,7 +155,7 @@ impl Core {
         if let Some((verdict, reason)) = shadow.map(|reason| (Verdict::Shadow, reason)).or(accepted) {
             context.verdict(call.region, whose, verdict, reason);
         }
-        table.insert(Transaction::new(call, server, client, own_rows, targets));
+        self.table.insert(Transaction::new(call, server, client, own_rows, targets));
         Outcome::Forwarded
     }
 

@@ -13,15 +13,16 @@ use crate::core::forwarding::media_swap::MediaSwap;
 use crate::core::io::{DropCause, Note, Outcome, Output, Verdict};
 use crate::core::memory::refused_calls::RefusedCall;
 use crate::core::relay_request::RelayAnswer;
-use crate::core::response::Reception;
+use crate::core::response::reception::Reception;
 use crate::core::routing::egress::Egress;
-use crate::core::rules::media::{Judged, Part, Ruling};
+use crate::core::rules::media::{Judgement, Part, Ruling};
 use crate::core::rules::refusal::{self, Refusal};
 use crate::core::rules::sides::{Speaker, region_of};
 use crate::core::rules::trace::{Test, Trace};
 use crate::core::stop::{Pending, Stop};
-use crate::core::teardown::leg::{Ending, Leg};
-use crate::core::transaction::{CallFacts, Transaction};
+use crate::core::teardown::bye::Ending;
+use crate::core::teardown::leg::Leg;
+use crate::core::transaction::forwarded::{CallFacts, Transaction};
 use crate::reason::{Class, Reason};
 use crate::sip::list;
 use crate::sip::request::cseq;
@@ -40,7 +41,7 @@ pub(crate) struct Blocked {
 #[derive(Default)]
 pub(crate) struct AnswerMedia {
     /// `None`: not judged yet, for its call goes through no relay.
-    judged: Option<Judged>,
+    judged: Option<Judgement>,
     swap: MediaSwap,
 }
 
@@ -97,11 +98,11 @@ impl Context<'_> {
         egress: Egress,
         message: &Message<'_>,
         media: AnswerMedia,
-    ) -> Result<MediaSwap, Blocked> {
+    ) -> Result<MediaSwap, Box<Blocked>> {
         let called = transaction.call.region;
         let speaker = self.answerer(transaction, egress.to.addr().ip());
         let AnswerMedia { judged, swap } = media;
-        let Judged { ruling, note } = judged
+        let Judgement { ruling, note } = judged
             .unwrap_or_else(|| speaker.judge(self.config, message, transaction.call.method, Part::Answer, &Trace::closed()));
         self.out.extend(note.map(Output::Note));
         if let (MediaSwap::At(relay, ..), Some(call_relay)) = (&swap, &mut transaction.call.call_relay) {
@@ -118,7 +119,7 @@ impl Context<'_> {
                     self.verdict(called, (speaker.project, speaker.trunk), Verdict::Shadow, reason);
                 }
             }
-            Ruling::Foreign(refusal) => return Err(Blocked { refusal, egress, speaker }),
+            Ruling::Foreign(refusal) => return Err(Box::new(Blocked { refusal, egress, speaker })),
         }
         Ok(swap)
     }

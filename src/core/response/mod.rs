@@ -8,29 +8,25 @@ use bytes::Bytes;
 
 use crate::config::RegionId;
 use crate::core::context::Context;
-use crate::core::forwarding::branch::{BYE_SLOT, Branch, PROBE_SLOT};
+use crate::core::forwarding::branch::{Branch, OWN_SLOT};
 use crate::core::forwarding::media_swap::MediaSwap;
 use crate::core::forwarding::rewrite;
 use crate::core::io::{Note, Outcome, Output};
 use crate::core::relay_request::RelayAnswer;
 use crate::core::response::blocked::AnswerMedia;
+use crate::core::response::reception::Reception;
 use crate::core::rules::sides::region_of;
 use crate::core::state::Core;
 use crate::core::stop::Pending;
-use crate::core::transaction::Transaction;
 use crate::core::transaction::client::Heard;
+use crate::core::transaction::forwarded::Transaction;
+use crate::core::transaction::own_request::OwnKind;
 use crate::fence::Fenced;
 use crate::sip::response::retry_after;
 use crate::sip::{Fault, Message, Method, Name, Response, list};
 
 pub(crate) mod blocked;
-
-/// A response at hand, and the attempt that it belongs to.
-pub(crate) struct Reception<'c, 'a> {
-    pub(crate) branch: Branch,
-    pub(crate) message: &'c Message<'a>,
-    pub(crate) response: &'c Response<'a>,
-}
+pub(crate) mod reception;
 
 impl Core {
     /// A response has arrived. `Err`: it waits for a relay, and nothing has been said or changed yet.
@@ -47,11 +43,8 @@ impl Core {
         };
         let branch = response.via.branch.and_then(Branch::read).filter(|branch| branch.shard == self.shard);
         let Some(branch) = branch else { return Ok(Outcome::Stray) };
-        if branch.slot == PROBE_SLOT {
-            return Ok(self.probed(now, branch.nonce, message, &response, out));
-        }
-        if branch.slot == BYE_SLOT {
-            return Ok(self.parted(branch.nonce, &response));
+        if branch.slot == OWN_SLOT {
+            return Ok(self.own_answered(now, branch.nonce, message, &response, out));
         }
         let reception = Reception { branch, message, response: &response };
         let (mut context, table) = self.split(now, out);
@@ -67,6 +60,36 @@ impl Core {
         let outcome = context.heard(transaction, &reception, media);
         self.settle(branch.slot, out);
         Ok(outcome)
+    }
+}
+
+impl Core {
+    /// A response to a request of our own: it ends the repetitions, and a ping's tells of the server.
+    fn own_answered(
+        &mut self,
+        now: Instant,
+        nonce: u64,
+        message: &Message<'_>,
+        response: &Response<'_>,
+        out: &mut Vec<Output>,
+    ) -> Outcome {
+        let Some(request) = self.table.own.get_mut(nonce) else { return Outcome::Stray };
+        let (kind, sent, open) = (request.kind, request.sent, request.is_open());
+        let method = if kind == OwnKind::Bye { Method::Bye } else { Method::Options };
+        if response.method != method {
+            return Outcome::Stray;
+        }
+        if response.code >= 200 {
+            self.table.own.close(nonce, now, &self.config.timers);
+        } else if matches!(kind, OwnKind::Ping(_)) {
+            request.provisional();
+        }
+        if let OwnKind::Ping(place) = kind
+            && open
+        {
+            self.ping_answered(now, (place, sent), message, response, out);
+        }
+        Outcome::Absorbed
     }
 }
 
@@ -158,7 +181,7 @@ impl Context<'_> {
             return Outcome::Stray;
         }
         let judged = match self.judged(transaction, egress.clone(), message, media) {
-            Ok(_) if transaction.refused => Err(self.too_late(transaction, egress)),
+            Ok(_) if transaction.refused => Err(Box::new(self.too_late(transaction, egress))),
             judged => judged,
         };
         let swap = match judged {

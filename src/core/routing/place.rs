@@ -6,3 +6,6 @@ use crate::config::Transport;
 
 /// What a target is told apart by.
 pub(crate) type Place = (SocketAddr, Transport);
+
+/// Most attempts for one request: a caller does not wait for more.
+pub(crate) const MAX_ATTEMPTS: usize = 8;

@@ -6,11 +6,12 @@
 use crate::config::{ListenerId, RegionId};
 use crate::core::health::Standing;
 use crate::core::routing::egress::Egress;
+use crate::core::routing::place::MAX_ATTEMPTS;
 use crate::core::routing::route_token::Vouched;
 use crate::core::routing::serving::Serving;
 use crate::core::routing::srv_order::Dice;
-use crate::core::routing::target::{self, Found, MAX_ATTEMPTS, Order, Target, TargetSet};
-use crate::core::transaction::CallFacts;
+use crate::core::routing::target::{self, Found, Order, Target, TargetSet};
+use crate::core::transaction::forwarded::CallFacts;
 use crate::core::view::View;
 use crate::fence::Fence;
 
@@ -24,7 +25,7 @@ pub(crate) struct Tries<'a> {
 }
 
 /// The way out of the next attempt.
-pub(crate) struct Step {
+pub(crate) struct NextStep {
     pub(crate) egress: Egress,
     /// Whether the call has just moved to another region.
     pub(crate) moves: bool,
@@ -40,10 +41,10 @@ impl View<'_> {
         prefer: ListenerId,
         length: usize,
         targets: &mut TargetSet,
-    ) -> Option<Step> {
+    ) -> Option<NextStep> {
         self.put_aside(call, targets);
         match self.choose(call.region, prefer, length, targets) {
-            Some(egress) => Some(Step { egress, moves: false }),
+            Some(egress) => Some(NextStep { egress, moves: false }),
             None => self.move_on(call, tries, prefer, length, targets),
         }
     }
@@ -90,7 +91,7 @@ impl View<'_> {
         prefer: ListenerId,
         length: usize,
         targets: &mut TargetSet,
-    ) -> Option<Step> {
+    ) -> Option<NextStep> {
         let left = MAX_ATTEMPTS.checked_sub(tries.made).filter(|&left| left > 0)?;
         let mut serving = call.serving.take()?;
         let step = loop {
@@ -114,7 +115,7 @@ impl View<'_> {
                 call.token = token;
             }
             let before = std::mem::replace(&mut serving.region, region);
-            break Some(Step { egress, moves: before == call.region && region != before });
+            break Some(NextStep { egress, moves: before == call.region && region != before });
         };
         call.serving = Some(serving);
         step

@@ -39,7 +39,7 @@ pub(crate) struct Tokens {
 }
 
 impl Tokens {
-    /// LocalNames every trunk in every region that is served, or was a moment ago, with each region that may serve it. What may not serve has no name: a token that
+    /// Names every trunk in every region that is served, or was a moment ago, with each region that may serve it. What may not serve has no name: a token that
     /// was signed before a project was pinned is worth nothing afterwards. A relay has its own place: a call goes on when it is gone.
     pub(crate) fn of(config: &Config, keys: &Keys) -> Self {
         let (mut vouched, mut names, mut relays) = (HashMap::new(), HashMap::new(), HashMap::new());

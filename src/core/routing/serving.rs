@@ -3,7 +3,8 @@
 use std::fmt::Write;
 
 use crate::config::{Config, Hop, ProjectId, RegionId, TrunkId};
-use crate::core::routing::target::{MAX_ATTEMPTS, Target, TargetSet};
+use crate::core::routing::place::MAX_ATTEMPTS;
+use crate::core::routing::target::{Target, TargetSet};
 use crate::dns::Resolved;
 use crate::reason::Reason;
 

@@ -101,9 +101,9 @@ mod tests {
     /// How often each is first in ten thousand.
     fn firsts(servers: &[Server]) -> Vec<u32> {
         let mut counts = vec![0; servers.len()];
-        let mut dice = Dice::new(7);
+        let dice = Dice::new(7);
         for _ in 0..10_000 {
-            counts[order(servers, &mut dice)[0]] += 1;
+            counts[order(servers, &dice)[0]] += 1;
         }
         counts
     }
@@ -118,17 +118,17 @@ mod tests {
 
     #[test]
     fn the_rest_is_weighted_too() {
-        let (servers, mut dice) = (servers(&[(0, 10), (0, 20), (0, 70)]), Dice::new(7));
-        let orders: Vec<_> = (0..10_000).map(|_| order(&servers, &mut dice)).filter(|order| order[0] == 2).collect();
+        let (servers, dice) = (servers(&[(0, 10), (0, 20), (0, 70)]), Dice::new(7));
+        let orders: Vec<_> = (0..10_000).map(|_| order(&servers, &dice)).filter(|order| order[0] == 2).collect();
         let second = orders.iter().filter(|order| order[1] == 1).count() * 100 / orders.len();
         assert!((63..=69).contains(&second), "of two, weights 10 and 20: {second} %");
     }
 
     #[test]
     fn ranks_are_never_mixed_and_nothing_is_lost() {
-        let (servers, mut dice) = (servers(&[(0, 1), (0, 60000), (1, 0), (2, 5), (2, 0), (2, 5)]), Dice::new(1));
+        let (servers, dice) = (servers(&[(0, 1), (0, 60000), (1, 0), (2, 5), (2, 0), (2, 5)]), Dice::new(1));
         for _ in 0..1000 {
-            let mut order = order(&servers, &mut dice);
+            let mut order = order(&servers, &dice);
             assert!(order.iter().map(|&at| servers[at].rank).is_sorted());
             order.sort_unstable();
             assert_eq!(order, [0, 1, 2, 3, 4, 5]);

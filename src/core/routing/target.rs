@@ -10,16 +10,13 @@ use arrayvec::ArrayVec;
 use crate::config::{Config, Hop, NameId, NextHop, Transport};
 use crate::core::health::{Healths, Standing};
 use crate::core::memory::name_cache::UnknownName;
-use crate::core::routing::place::Place;
+use crate::core::routing::place::{MAX_ATTEMPTS, Place};
 use crate::core::routing::srv_order::{self, Dice};
 use crate::core::rules::trace::{Mark, Test, Trace, around};
 use crate::core::view::View;
 use crate::dns::{Resolved, Server};
 use crate::fence::{Fence, Fenced};
 use crate::sip::uri::{Host, Scheme, Uri};
-
-/// Most attempts for one request: a caller does not wait for more.
-pub(crate) const MAX_ATTEMPTS: usize = 8;
 
 /// One address to try.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,7 +7,7 @@
 use crate::config::{Config, Endpoint, Listener, Mode, ProjectId, RegionId, TrunkId};
 use crate::core::io::{Arrival, Note};
 use crate::core::rules::case::Case;
-use crate::core::rules::media::{Judged, Part, Ruling};
+use crate::core::rules::media::{Judgement, Part, Ruling};
 use crate::core::rules::refusal::{Refusal, shown};
 use crate::core::rules::sides::{Side, Source, Speaker};
 use crate::core::rules::trace::{Failed, Test, around, trunk_name};
@@ -36,12 +36,9 @@ impl Admitted {
     }
 
     /// What an objection comes to: a refusal, unless the project is in shadow mode. Then the first one is remembered.
-    fn object(&mut self, objection: Result<(), Failed>, reason: Reason, detail: String) -> Result<(), Refusal> {
+    fn object(self, objection: Result<(), Failed>, reason: Reason, detail: String) -> Result<Self, Refusal> {
         match objection {
-            Ok(()) => {
-                self.shadow.get_or_insert(reason);
-                Ok(())
-            }
+            Ok(()) => Ok(Self { shadow: self.shadow.or(Some(reason)), ..self }),
             Err(row) => Err(self.refuse(row, reason, detail)),
         }
     }
@@ -69,7 +66,7 @@ pub(crate) fn admit(
         } else {
             let objection = trace.object(watches, Test::Project, says);
             let detail = format!("source {ip} is outside region {}", region.name);
-            admitted.object(objection, Reason::ForeignSource, detail)?;
+            admitted = admitted.object(objection, Reason::ForeignSource, detail)?;
         }
     }
     let pin = || {
@@ -82,14 +79,14 @@ pub(crate) fn admit(
             let objection = trace.object(watches, Test::Pin, pin);
             let names: Vec<&str> = regions.iter().map(|&id| config.region(id).name.as_str()).collect();
             let detail = format!("project {} is pinned to {}, not {}", rules.name, names.join(" "), region.name);
-            admitted.object(objection, Reason::PinnedElsewhere, detail)?;
+            admitted = admitted.object(objection, Reason::PinnedElsewhere, detail)?;
         }
         _ => trace.pass(Test::Pin, pin),
     }
     let side = if admitted.outbound { Side::Servers } else { Side::Trunk };
     let (called, serving) = (listener.region, listener.region);
     let speaker = Speaker { side, called, serving, project: Some(admitted.project), trunk: Some(admitted.trunk) };
-    let Judged { ruling, note } = speaker.judge(config, message, request.method, Part::Offer, trace);
+    let Judgement { ruling, note } = speaker.judge(config, message, request.method, Part::Offer, trace);
     *media = note;
     match ruling {
         Ruling::Pass => {}
@@ -147,13 +144,11 @@ impl Judge<'_, '_, '_> {
             Endpoint::Region(region) => {
                 let known = || format!("region {}, without a project", self.region(region));
                 let elsewhere = self.elsewhere(region);
-                match self.only_project() {
-                    Some(project) => self.inbound(project, elsewhere, known),
-                    None => {
-                        self.at_home(None, elsewhere, known)?;
-                        Err(self.nobodys())
-                    }
+                if let Some(project) = self.only_project() {
+                    return self.inbound(project, elsewhere, known);
                 }
+                self.at_home(None, elsewhere, known)?;
+                Err(self.nobodys())
             }
             Endpoint::Project(region, project) => {
                 let known = || format!("project {} at region {}", self.config.project(project).name, self.region(region));

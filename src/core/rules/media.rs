@@ -36,7 +36,7 @@ pub(crate) enum Ruling {
 
 /// What a message says of media, and what is decided of that.
 #[derive(Debug)]
-pub(crate) struct Judged {
+pub(crate) struct Judgement {
     pub(crate) ruling: Ruling,
     /// What is to be counted; `None`: the message was not read for media.
     pub(crate) note: Option<Note>,
@@ -44,15 +44,15 @@ pub(crate) struct Judged {
 
 impl Speaker {
     /// Judges what a message says of media. `method`: the request's, or that of the request that is answered.
-    pub(crate) fn judge(&self, config: &Config, message: &Message<'_>, method: Method, part: Part, trace: &Trace) -> Judged {
+    pub(crate) fn judge(&self, config: &Config, message: &Message<'_>, method: Method, part: Part, trace: &Trace) -> Judgement {
         let rules = self.project.map(|project| config.project(project));
         if rules.is_some_and(|rules| rules.media == Media::Off) {
             trace.note(Test::Media, Mark::Skipped, || ("not read".to_owned(), "media = \"off\"".to_owned()));
-            return Judged { ruling: Ruling::Pass, note: None };
+            return Judgement { ruling: Ruling::Pass, note: None };
         }
         let negotiates = matches!(method, Method::Invite | Method::Ack | Method::Prack | Method::Update);
         if message.body().is_empty() && !negotiates {
-            return Judged { ruling: Ruling::Pass, note: None };
+            return Judgement { ruling: Ruling::Pass, note: None };
         }
         let (region, trunk) = match self.side {
             Side::Trunk => (self.called, self.trunk.map(|trunk| config.trunk(trunk))),
@@ -76,7 +76,7 @@ impl Speaker {
                 if spoken == Spoken::None {
                     trace.pass(Test::Media, || ("no session description".to_owned(), "nothing to compare".to_owned()));
                 }
-                Judged { ruling: Ruling::Pass, note: note(spoken) }
+                Judgement { ruling: Ruling::Pass, note: note(spoken) }
             }
             Err((reason, detail)) => {
                 let spoken = if reason == Reason::UnreadableMedia { Spoken::Unreadable } else { Spoken::Outside };
@@ -95,7 +95,7 @@ impl Speaker {
                     Ok(()) => Ruling::Shadow(reason),
                     Err(row) => Ruling::Foreign(Refusal::new(row, reason, detail).of(self.project, self.trunk).of_media()),
                 };
-                Judged { ruling, note: note(spoken) }
+                Judgement { ruling, note: note(spoken) }
             }
         }
     }

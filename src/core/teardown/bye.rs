@@ -1,128 +1,121 @@
-//! BYEs of our own: each repeated until it is answered or its time is over (RFC 3261 17.1.2).
+//! Our own ACK and BYE: a leg is ended as a telephone ends it (RFC 3261 13.2.2.4, 15), once.
 //!
-//! Nobody asked for them, so there is nobody to tell: an answer only ends the repetitions. What was said of a leg is remembered as
-//! long as whatever led to it may be repeated, so that one leg gets one BYE.
+//! The fence judges every next hop. No dialog is remembered: what a message at hand does not say, the nearest thing that it says
+//! stands for.
 
-use std::collections::{BTreeSet, HashMap};
-use std::time::Instant;
+use bytes::Bytes;
 
-use crate::config::{ListenerId, Timers};
-use crate::core::io::{Destination, Outcome, Output, Send};
-use crate::core::reload::renumber::Moved;
-use crate::core::state::Core;
-use crate::core::transaction::timer::Resend;
-use crate::sip::{Method, Response};
+use crate::config::{ListenerId, RegionId};
+use crate::core::context::Context;
+use crate::core::forwarding::branch::{Branch, NO_SLOT, OWN_SLOT};
+use crate::core::forwarding::local_names::OwnRows;
+use crate::core::io::Peer;
+use crate::core::routing::egress::Egress;
+use crate::core::routing::route_token;
+use crate::core::routing::target::{self, Found, Order};
+use crate::core::teardown::leg::{Leg, uri_of};
+use crate::core::transaction::own_request::{OwnKind, OwnRequest};
+use crate::fence::Fence;
+use crate::sip::Method;
+use crate::sip::uri::{self, Uri};
 
-/// Legs remembered. Beyond: each BYE is sent once, and again whenever what led to it comes again.
-const MOST: usize = 1024;
-
-/// All of one core, by the nonce in their branch.
-#[derive(Debug, Default)]
-pub(crate) struct Byes {
-    legs: HashMap<u64, OwnBye>,
-    due: BTreeSet<(Instant, u64)>,
-    /// Those that wait for an answer.
-    open: usize,
+/// Why, and as whom it is said.
+#[derive(Clone, Copy)]
+pub(crate) struct Ending<'a> {
+    pub(crate) region: RegionId,
+    /// Whoever sent the request at hand: what our Via is called depends on which address that was sent to.
+    pub(crate) peer: Peer,
+    pub(crate) fence: Fence<'a>,
+    /// The rows that explain it.
+    pub(crate) rows: &'a [u8],
 }
 
-#[derive(Debug)]
-struct OwnBye {
-    send: Send,
-    /// `None`: over a stream, or answered.
-    resend: Option<Resend>,
-    open: bool,
-    until: Instant,
-}
-
-impl OwnBye {
-    fn deadline(&self) -> Instant {
-        self.resend.map_or(self.until, |resend| resend.at.min(self.until))
-    }
-}
-
-impl Byes {
-    /// Whether a leg was ended a moment ago.
-    pub(crate) fn knows(&self, nonce: u64) -> bool {
-        self.legs.contains_key(&nonce)
+impl Context<'_> {
+    /// Acknowledges an answer in place of the party that asked: without a transaction, the same bytes each time that it comes.
+    pub(crate) fn send_ack(&mut self, leg: &Leg<'_>, ending: Ending<'_>, near: &Egress) {
+        let near = self.towards(leg, ending, near);
+        let nonce = self.keys.branch(&[b"ACK", leg.call_id, leg.from, leg.to, &leg.cseq.to_le_bytes()]);
+        let via = self.via(ending, near.listener, Branch { shard: self.shard, slot: NO_SLOT, nonce, loop_hash: 0 });
+        let bytes = write(leg, Method::Ack, leg.cseq, &via, b"");
+        self.send(&near, bytes.into(), None);
     }
 
-    /// A BYE is being sent for the first time.
-    pub(crate) fn begin(&mut self, now: Instant, nonce: u64, send: &Send, timers: &Timers) {
-        if self.legs.len() >= MOST || self.knows(nonce) {
-            return;
+    /// Ends a leg by BYE, once; `false`: it was ended before.
+    pub(crate) fn send_bye(&mut self, leg: &Leg<'_>, ending: Ending<'_>, near: &Egress) -> bool {
+        let nonce = self.keys.branch(&[b"BYE", leg.call_id, leg.from, leg.to]);
+        if self.own.knows(nonce) {
+            return false;
         }
-        let resend = (!send.transport.reliable()).then(|| Resend::after(now, timers));
-        let bye = OwnBye { send: send.clone(), resend, open: true, until: now + timers.t1 * 64 };
-        self.due.insert((bye.deadline(), nonce));
-        self.legs.insert(nonce, bye);
-        self.open += 1;
-    }
-
-    /// An answer has come; `false` if it is to none of these.
-    fn answered(&mut self, nonce: u64, code: u16) -> bool {
-        let Some(bye) = self.legs.get_mut(&nonce) else { return false };
-        if code >= 200 && bye.open {
-            self.due.remove(&(bye.deadline(), nonce));
-            (bye.open, bye.resend) = (false, None);
-            self.due.insert((bye.until, nonce));
-            self.open -= 1;
-        }
+        let egress = self.towards(leg, ending, near);
+        let via = self.via(ending, egress.listener, Branch { shard: self.shard, slot: OWN_SLOT, nonce, loop_hash: 0 });
+        let bytes: Bytes = write(leg, Method::Bye, leg.last, &via, ending.rows).into();
+        self.send(&egress, bytes.clone(), None);
+        let (now, timers) = (self.now, &self.config.timers);
+        self.own.begin(nonce, OwnRequest::new(OwnKind::Bye, egress, bytes, now, now + timers.t1 * 64, timers));
         true
     }
 
-    /// Repeats what is due, forgets what is over.
-    pub(crate) fn expire(&mut self, now: Instant, timers: &Timers, out: &mut Vec<Output>) {
-        while let Some((_, nonce)) = self.due.first().copied().filter(|&(at, _)| at <= now) {
-            self.due.pop_first();
-            let Some(bye) = self.legs.get_mut(&nonce) else { continue };
-            if bye.until <= now {
-                self.open -= usize::from(bye.open);
-                self.legs.remove(&nonce);
-                continue;
-            }
-            if let Some(resend) = &mut bye.resend {
-                resend.double(timers.t2);
-                out.push(Output::Send(bye.send.clone()));
-            }
-            self.due.insert((bye.deadline(), nonce));
-        }
+    /// A leg's own next hop (8.1.2), as far as it is inside and known without a look-up; else the one at hand.
+    fn towards(&self, leg: &Leg<'_>, ending: Ending<'_>, near: &Egress) -> Egress {
+        let next = leg.routes.first().map_or_else(|| Uri::parse(&leg.uri).ok(), |route| uri_of(route));
+        let view = self.view();
+        let order = Order::new(view.health, view.now, view.keys.choice(leg.call_id));
+        let secure = uri::is_sips(&leg.uri);
+        let found = next.map(|next| target::find_uri(&next, secure, view, ending.fence, order));
+        let Some(Ok(Found::Inside(mut targets))) = found else { return near.clone() };
+        view.choose(ending.region, near.listener, 0, &mut targets).unwrap_or_else(|| near.clone())
     }
 
-    /// When something is due next.
-    pub(crate) fn deadline(&self) -> Option<Instant> {
-        self.due.first().map(|&(at, _)| at)
+    /// The peer of a request as a place for requests, if the fence of its side says so.
+    pub(crate) fn egress_to(&self, peer: &Peer, fence: Fence<'_>) -> Option<Egress> {
+        let to = fence.admit(peer.addr()).ok()?;
+        let transport = self.config.listener(peer.listener()).transport;
+        Some(Egress { to, transport, listener: peer.listener(), tls_name: None })
     }
 
-    /// The listeners that they are sent from, and that asked for them.
-    pub(crate) fn listeners(&self) -> impl Iterator<Item = ListenerId> {
-        self.legs.values().flat_map(|OwnBye { send, .. }| {
-            let asked = match send.to {
-                Destination::Peer(peer) => peer.listener(),
-                Destination::Fenced(_) => send.listener,
-            };
-            [send.listener, asked]
-        })
+    fn via(&self, ending: Ending<'_>, leaves: ListenerId, branch: Branch) -> Vec<u8> {
+        let (arrived, called) = (ending.peer.listener(), ending.peer.local().ip());
+        let own = OwnRows { config: self.config, names: self.local_names, arrived, called, leaves, secure: false };
+        let mut via = Vec::with_capacity(128);
+        own.write(branch, None, &mut via);
+        via
     }
 
-    /// Another configuration: the same legs under its numbers.
-    pub(crate) fn renumber(&mut self, moved: &Moved) {
-        for bye in self.legs.values_mut() {
-            moved.renumber_send(&mut bye.send);
-        }
-    }
-
-    /// How many wait for an answer.
-    pub(crate) fn open(&self) -> usize {
-        self.open
+    /// Whether a URI is a Record-Route of ours in this call.
+    pub(crate) fn is_ours(&self, region: RegionId, uri: &Uri<'_>, call_id: &[u8]) -> bool {
+        let value = uri.param(route_token::PARAM).flatten();
+        value.is_some_and(|value| self.tokens.verify(self.keys, region, value, call_id).is_some())
     }
 }
 
-impl Core {
-    /// A response to a BYE of ours, if it is that.
-    pub(crate) fn parted(&mut self, nonce: u64, response: &Response<'_>) -> Outcome {
-        if response.method == Method::Bye && self.byes.answered(nonce, response.code) {
-            return Outcome::Absorbed;
-        }
-        Outcome::Stray
+/// The bytes of a request in a leg.
+fn write(leg: &Leg<'_>, method: Method, cseq: u32, via: &[u8], rows: &[u8]) -> Vec<u8> {
+    let (token, number) = (method.token().as_bytes(), cseq.to_string());
+    let mut out = Vec::with_capacity(1024);
+    for part in [token, b" ", &leg.uri, b" SIP/2.0\r\n", via] {
+        out.extend_from_slice(part);
     }
+    for route in &leg.routes {
+        for part in [b"Route: ", *route, b"\r\n"] {
+            out.extend_from_slice(part);
+        }
+    }
+    for part in [
+        b"From: ",
+        leg.from,
+        b"\r\nTo: ",
+        leg.to,
+        b"\r\nCall-ID: ",
+        leg.call_id,
+        b"\r\nCSeq: ",
+        number.as_bytes(),
+        b" ",
+        token,
+        b"\r\nMax-Forwards: 70\r\n",
+        rows,
+        b"Content-Length: 0\r\n\r\n",
+    ] {
+        out.extend_from_slice(part);
+    }
+    out
 }

@@ -1,25 +1,17 @@
-//! Ending a leg as a telephone does (RFC 3261 13.2.2.4, 15): the ACK and the BYE, made of the message at hand.
+//! One leg of a call as a message at hand shows it: what our own ACK and BYE in it must carry (RFC 3261 12.2.1.1).
 //!
 //! No dialog is remembered. Where a message does not say what a dialog would, the nearest thing that it says is taken; the fence
 //! judges every next hop all the same.
 
 use std::net::SocketAddr;
 
-use crate::config::{ListenerId, RegionId, Transport};
-use crate::core::context::Context;
-use crate::core::forwarding::branch::{BYE_SLOT, Branch, NO_SLOT};
-use crate::core::forwarding::local_names::OwnRows;
-use crate::core::io::{Destination, Output, Peer, Send};
-use crate::core::routing::egress::Egress;
+use crate::config::Transport;
 use crate::core::routing::route_set::RouteSet;
-use crate::core::routing::route_token;
-use crate::core::routing::target::{self, Found, Order};
 use crate::core::rules::case::Case;
-use crate::fence::Fence;
 use crate::sip::address::Address;
 use crate::sip::list;
-use crate::sip::uri::{self, Uri};
-use crate::sip::{Message, Method, Name};
+use crate::sip::uri::Uri;
+use crate::sip::{Message, Name};
 
 /// How far a BYE's number is beyond the last one that was seen: what was sent since, PRACK or UPDATE, must be below.
 const STEP: u32 = 1 << 16;
@@ -39,17 +31,6 @@ pub(crate) struct Leg<'a> {
     pub(crate) cseq: u32,
     /// The number of a BYE.
     pub(crate) last: u32,
-}
-
-/// Why, and as whom it is said.
-#[derive(Clone, Copy)]
-pub(crate) struct Ending<'a> {
-    pub(crate) region: RegionId,
-    /// Whoever sent the request at hand: what our Via is called depends on which address that was sent to.
-    pub(crate) peer: Peer,
-    pub(crate) fence: Fence<'a>,
-    /// The rows that explain it.
-    pub(crate) rows: &'a [u8],
 }
 
 impl<'a> Leg<'a> {
@@ -109,96 +90,6 @@ impl<'a> Leg<'a> {
             last: LAST,
         })
     }
-
-    fn write(&self, method: Method, cseq: u32, via: &[u8], rows: &[u8]) -> Vec<u8> {
-        let (token, number) = (method.token().as_bytes(), cseq.to_string());
-        let mut out = Vec::with_capacity(1024);
-        for part in [token, b" ", &self.uri, b" SIP/2.0\r\n", via] {
-            out.extend_from_slice(part);
-        }
-        for route in &self.routes {
-            for part in [b"Route: ", *route, b"\r\n"] {
-                out.extend_from_slice(part);
-            }
-        }
-        for part in [
-            b"From: ",
-            self.from,
-            b"\r\nTo: ",
-            self.to,
-            b"\r\nCall-ID: ",
-            self.call_id,
-            b"\r\nCSeq: ",
-            number.as_bytes(),
-            b" ",
-            token,
-            b"\r\nMax-Forwards: 70\r\n",
-            rows,
-            b"Content-Length: 0\r\n\r\n",
-        ] {
-            out.extend_from_slice(part);
-        }
-        out
-    }
-}
-
-impl Context<'_> {
-    /// Acknowledges an answer in place of the party that asked: without a transaction, the same bytes each time that it comes.
-    pub(crate) fn send_ack(&mut self, leg: &Leg<'_>, ending: Ending<'_>, near: &Egress) {
-        let near = self.towards(leg, ending, near);
-        let nonce = self.keys.branch(&[b"ACK", leg.call_id, leg.from, leg.to, &leg.cseq.to_le_bytes()]);
-        let via = self.via(ending, near.listener, Branch { shard: self.shard, slot: NO_SLOT, nonce, loop_hash: 0 });
-        let bytes = leg.write(Method::Ack, leg.cseq, &via, b"");
-        self.send(&near, bytes.into(), None);
-    }
-
-    /// Ends a leg by BYE, once; `false`: it was ended before.
-    pub(crate) fn send_bye(&mut self, leg: &Leg<'_>, ending: Ending<'_>, near: &Egress) -> bool {
-        let nonce = self.keys.branch(&[b"BYE", leg.call_id, leg.from, leg.to]);
-        if self.byes.knows(nonce) {
-            return false;
-        }
-        let near = self.towards(leg, ending, near);
-        let via = self.via(ending, near.listener, Branch { shard: self.shard, slot: BYE_SLOT, nonce, loop_hash: 0 });
-        let bytes = leg.write(Method::Bye, leg.last, &via, ending.rows).into();
-        let (to, transport, listener) = (Destination::Fenced(near.to), near.transport, near.listener);
-        let send = Send { to, transport, tls_name: near.tls_name, listener, local: None, bytes, attempt: None };
-        self.byes.begin(self.now, nonce, &send, &self.config.timers);
-        self.out.push(Output::Send(send));
-        true
-    }
-
-    /// A leg's own next hop (8.1.2), as far as it is inside and known without a look-up; else the one at hand.
-    fn towards(&self, leg: &Leg<'_>, ending: Ending<'_>, near: &Egress) -> Egress {
-        let next = leg.routes.first().map_or_else(|| Uri::parse(&leg.uri).ok(), |route| uri_of(route));
-        let view = self.view();
-        let order = Order::new(view.health, view.now, view.keys.choice(leg.call_id));
-        let secure = uri::is_sips(&leg.uri);
-        let found = next.map(|next| target::find_uri(&next, secure, view, ending.fence, order));
-        let Some(Ok(Found::Inside(mut targets))) = found else { return near.clone() };
-        view.choose(ending.region, near.listener, 0, &mut targets).unwrap_or_else(|| near.clone())
-    }
-
-    /// The peer of a request as a place for requests, if the fence of its side says so.
-    pub(crate) fn egress_to(&self, peer: &Peer, fence: Fence<'_>) -> Option<Egress> {
-        let to = fence.admit(peer.addr()).ok()?;
-        let transport = self.config.listener(peer.listener()).transport;
-        Some(Egress { to, transport, listener: peer.listener(), tls_name: None })
-    }
-
-    fn via(&self, ending: Ending<'_>, leaves: ListenerId, branch: Branch) -> Vec<u8> {
-        let (arrived, called) = (ending.peer.listener(), ending.peer.local().ip());
-        let own = OwnRows { config: self.config, names: self.local_names, arrived, called, leaves, secure: false };
-        let mut via = Vec::with_capacity(128);
-        own.write(branch, None, &mut via);
-        via
-    }
-
-    /// Whether a URI is a Record-Route of ours in this call.
-    pub(crate) fn is_ours(&self, region: RegionId, uri: &Uri<'_>, call_id: &[u8]) -> bool {
-        let value = uri.param(route_token::PARAM).flatten();
-        value.is_some_and(|value| self.tokens.verify(self.keys, region, value, call_id).is_some())
-    }
 }
 
 fn values<'a>(message: &Message<'a>, name: Name) -> Vec<&'a [u8]> {
@@ -212,6 +103,7 @@ fn contact<'a>(message: &Message<'a>) -> Option<&'a [u8]> {
     Uri::parse(uri).ok().filter(|uri| uri.headers.is_empty()).map(|_| uri)
 }
 
-fn uri_of(value: &[u8]) -> Option<Uri<'_>> {
+/// The URI of a Route or Record-Route value.
+pub(crate) fn uri_of(value: &[u8]) -> Option<Uri<'_>> {
     Uri::parse(Address::parse(value)?.uri).ok()
 }

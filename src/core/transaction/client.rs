@@ -10,7 +10,7 @@ use bytes::Bytes;
 use crate::config::Timers;
 use crate::core::routing::egress::Egress;
 use crate::core::routing::place::Place;
-use crate::core::transaction::timer::Resend;
+use crate::core::transaction::timer::{Fired, Resend, Timer};
 
 /// One attempt at one target.
 #[derive(Debug)]
@@ -50,27 +50,10 @@ enum ClientState {
 enum Cancel {
     /// Not asked for.
     No,
-    /// RelayOutcome for before any provisional response: sent after the first (9.1). Holds Reason rows to be copied.
+    /// Asked for before any provisional response: sent after the first (9.1). Holds Reason rows to be copied.
     Wanted(Bytes),
     /// Sent; if nothing final has come by then, the attempt is over (9.1: 64*T1).
     Sent { bytes: Bytes, resend: Option<Resend>, until: Instant },
-}
-
-/// What a timer asks for.
-#[derive(Debug)]
-pub(crate) enum ClientDue {
-    /// Nothing.
-    Nothing,
-    /// Send these bytes again.
-    Resend(Bytes),
-    /// Nothing ever came back (timer B or F).
-    TimedOut,
-    /// It rang too long (timer C).
-    RangOut,
-    /// A CANCEL was not followed by a final response.
-    CancelIgnored,
-    /// The time for repetitions is over: forget it.
-    Ended,
 }
 
 /// What a response means for the attempt.
@@ -262,25 +245,31 @@ impl Client {
     }
 
     /// What is due now.
-    pub(crate) fn due(&mut self, now: Instant, timers: &Timers) -> ClientDue {
+    pub(crate) fn due(&mut self, now: Instant, timers: &Timers) -> Option<Fired> {
         if let Cancel::Sent { bytes, resend, until } = &mut self.cancel {
             if *until <= now {
-                return ClientDue::CancelIgnored;
+                return Some(Timer::CancelIgnored.fired());
             }
             if let Some(resend) = resend.as_mut().filter(|resend| resend.at <= now) {
                 resend.double(timers.t2);
-                return ClientDue::Resend(bytes.clone());
+                return Some(Timer::E.repeats(bytes.clone()));
             }
         }
         match &mut self.state {
-            ClientState::Calling { until, .. } if *until <= now => ClientDue::TimedOut,
+            ClientState::Calling { until, .. } if *until <= now => {
+                if self.invite {
+                    Some(Timer::B.fired())
+                } else {
+                    Some(Timer::F.fired())
+                }
+            }
             ClientState::Proceeding { until, .. } if *until <= now => {
                 if self.invite {
                     // Not again: from here the CANCEL's own time counts.
                     *until = now + timers.c;
-                    ClientDue::RangOut
+                    Some(Timer::C.fired())
                 } else {
-                    ClientDue::TimedOut
+                    Some(Timer::F.fired())
                 }
             }
             ClientState::Calling { resend: Some(resend), .. } | ClientState::Proceeding { resend: Some(resend), .. }
@@ -288,17 +277,24 @@ impl Client {
             {
                 // Timer A doubles without a cap, timer E up to T2.
                 resend.double(if self.invite { timers.t1 * 64 } else { timers.t2 });
-                ClientDue::Resend(self.request.clone())
+                {
+                    let timer = if self.invite { Timer::A } else { Timer::E };
+                    Some(timer.repeats(self.request.clone()))
+                }
             }
-            ClientState::Accepted { until } | ClientState::Completed { until } if *until <= now => {
+            ClientState::Accepted { until } if *until <= now => {
                 self.state = ClientState::Ended;
-                ClientDue::Ended
+                Some(Timer::M.fired())
+            }
+            ClientState::Completed { until } if *until <= now => {
+                self.state = ClientState::Ended;
+                Some(if self.invite { Timer::D } else { Timer::K }.fired())
             }
             ClientState::Calling { .. }
             | ClientState::Proceeding { .. }
             | ClientState::Accepted { .. }
             | ClientState::Completed { .. }
-            | ClientState::Ended => ClientDue::Nothing,
+            | ClientState::Ended => None,
         }
     }
 }

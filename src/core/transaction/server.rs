@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use crate::config::{Timers, Transport};
 use crate::core::io::Peer;
-use crate::core::transaction::timer::Resend;
+use crate::core::transaction::timer::{Fired, Resend, Timer};
 
 /// The side of a transaction that faces whoever asked.
 #[derive(Debug)]
@@ -36,19 +36,6 @@ enum ServerState {
     /// The ACK has come: timer I.
     Confirmed { until: Instant },
     /// Over.
-    Ended,
-}
-
-/// What a timer asks for.
-#[derive(Debug)]
-pub(crate) enum ServerDue {
-    /// Nothing.
-    Nothing,
-    /// Send the last response again.
-    Resend(Bytes),
-    /// Send a 100 to a non-INVITE.
-    Trying,
-    /// An INVITE's final response was never acknowledged (timer H), or the time for repetitions is over: forget it.
     Ended,
 }
 
@@ -131,23 +118,29 @@ impl Server {
     }
 
     /// What is due now.
-    pub(crate) fn due(&mut self, now: Instant, timers: &Timers) -> ServerDue {
+    pub(crate) fn due(&mut self, now: Instant, timers: &Timers) -> Option<Fired> {
         match &mut self.state {
             ServerState::Proceeding { trying } if trying.is_some_and(|at| at <= now) => {
                 *trying = None;
-                ServerDue::Trying
+                Some(Timer::Trying.fired())
             }
             ServerState::Accepted { until } | ServerState::Confirmed { until } | ServerState::Completed { until, .. }
                 if *until <= now =>
             {
+                let timer = match self.state {
+                    ServerState::Accepted { .. } => Timer::L,
+                    ServerState::Confirmed { .. } => Timer::I,
+                    _ if self.invite => Timer::H,
+                    _ => Timer::J,
+                };
                 self.state = ServerState::Ended;
-                ServerDue::Ended
+                Some(timer.fired())
             }
             ServerState::Completed { resend: Some(resend), .. } if resend.at <= now => {
                 resend.double(timers.t2);
-                self.last.clone().map_or(ServerDue::Nothing, ServerDue::Resend)
+                self.last.clone().map(|bytes| Timer::G.repeats(bytes))
             }
-            _ => ServerDue::Nothing,
+            _ => None,
         }
     }
 }

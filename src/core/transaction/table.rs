@@ -1,56 +1,68 @@
-//! The table of open transactions: by place (responses), by key (requests), by time.
+//! The table of transactions: forwarded requests by slot (responses) and by key (requests), own requests by nonce, all of them by time.
+//!
+//! Its wheel is the one clock of the core: it wakes the health of targets and the media relays too.
 
 use std::collections::HashMap;
 use std::time::Instant;
 
-use crate::core::forwarding::branch::BYE_SLOT;
-use crate::core::keys::Keyed;
-use crate::core::transaction::Transaction;
-use crate::core::transaction::timer::{Wake, Wheel};
 use slab::Slab;
 
-/// All open transactions of one core.
+use crate::config::Timers;
+use crate::core::forwarding::branch::OWN_SLOT;
+use crate::core::keys::Keyed;
+use crate::core::transaction::forwarded::Transaction;
+use crate::core::transaction::own_request::{OwnDue, OwnRequests};
+use crate::core::transaction::timer::{Wake, Wheel};
+
+/// All of one core.
 #[derive(Debug)]
 pub(crate) struct Table {
-    transactions: Slab<Box<Transaction>>,
-    places: HashMap<u128, u32, Keyed>,
+    pub(crate) forwarded: Forwarded,
+    pub(crate) own: OwnRequests,
     wheel: Wheel,
-    serial: u64,
     due: Vec<Wake>,
+    /// When the wheel wakes health and relays.
+    health: Option<Instant>,
+    relays: Option<Instant>,
 }
 
-impl Table {
-    pub(crate) fn new(now: Instant) -> Self {
-        Self { transactions: Slab::new(), places: HashMap::default(), wheel: Wheel::new(now), serial: 0, due: Vec::new() }
-    }
+/// The forwarded requests.
+#[derive(Debug, Default)]
+pub(crate) struct Forwarded {
+    transactions: Slab<Box<Transaction>>,
+    slots: HashMap<u128, u32, Keyed>,
+    serial: u64,
+}
 
+/// What wants something now.
+pub(crate) enum Due {
+    /// The forwarded request in this slot.
+    Forwarded(u32),
+    /// A request of our own.
+    Own(OwnDue),
+    /// The health of targets.
+    Health,
+    /// The media relays.
+    Relays,
+}
+
+impl Forwarded {
     /// How many are open.
     pub(crate) fn len(&self) -> usize {
         self.transactions.len()
     }
 
-    /// The place that the next transaction will have; `None` if there are as many as a branch can name.
+    /// The slot that the next one will have; `None` if there are as many as a branch can name.
     pub(crate) fn vacancy(&self) -> Option<u32> {
-        u32::try_from(self.transactions.vacant_key()).ok().filter(|&slot| slot < BYE_SLOT)
+        u32::try_from(self.transactions.vacant_key()).ok().filter(|&slot| slot < OWN_SLOT)
     }
 
-    /// The serial number that the next transaction will have.
+    /// The serial number that the next one will have.
     pub(crate) fn next_serial(&self) -> u64 {
         self.serial
     }
 
-    /// Takes in a transaction; it gets the place that [`Table::vacancy`] named.
-    pub(crate) fn insert(&mut self, mut transaction: Transaction) -> Option<u32> {
-        let slot = self.vacancy()?;
-        transaction.serial = self.serial;
-        self.serial += 1;
-        self.places.insert(transaction.server.key, slot);
-        self.transactions.insert(Box::new(transaction));
-        self.arm(slot);
-        Some(slot)
-    }
-
-    /// The transaction in a place.
+    /// The transaction in a slot.
     pub(crate) fn get_mut(&mut self, slot: u32) -> Option<&mut Transaction> {
         self.transactions.get_mut(slot as usize).map(Box::as_mut)
     }
@@ -60,30 +72,65 @@ impl Table {
         self.transactions.iter().map(|(_, transaction)| transaction.as_ref())
     }
 
-    /// All transactions with their places.
+    /// All transactions with their slots.
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (u32, &mut Transaction)> {
         self.transactions.iter_mut().filter_map(|(slot, transaction)| Some((u32::try_from(slot).ok()?, transaction.as_mut())))
     }
 
-    /// The place of a request's transaction.
+    /// The slot of a request's transaction.
     pub(crate) fn find(&self, key: u128) -> Option<u32> {
-        self.places.get(&key).copied()
+        self.slots.get(&key).copied()
     }
 
-    /// Sets the wheel for the transaction's next timer, or forgets the transaction if it has none. Call it after every change.
+    /// Takes a transaction out, whatever it waits for.
+    pub(crate) fn remove(&mut self, slot: u32) -> Option<Box<Transaction>> {
+        let transaction = self.transactions.try_remove(slot as usize)?;
+        self.slots.remove(&transaction.server.key);
+        Some(transaction)
+    }
+}
+
+impl Table {
+    pub(crate) fn new(now: Instant) -> Self {
+        let (forwarded, own, due) = Default::default();
+        Self { forwarded, own, wheel: Wheel::new(now), due, health: None, relays: None }
+    }
+
+    /// Takes in a transaction; it gets the slot that [`Forwarded::vacancy`] named.
+    pub(crate) fn insert(&mut self, mut transaction: Transaction) -> Option<u32> {
+        let slot = self.forwarded.vacancy()?;
+        transaction.serial = self.forwarded.serial;
+        self.forwarded.serial += 1;
+        self.forwarded.slots.insert(transaction.server.key, slot);
+        self.forwarded.transactions.insert(Box::new(transaction));
+        self.arm(slot);
+        Some(slot)
+    }
+
+    /// Sets the wheel for a transaction's next timer, or forgets the transaction if it has none. Call it after every change.
     pub(crate) fn arm(&mut self, slot: u32) -> Option<Box<Transaction>> {
-        let transaction = self.transactions.get_mut(slot as usize)?;
-        let Some(deadline) = transaction.deadline() else {
-            self.places.remove(&transaction.server.key);
-            return Some(self.transactions.remove(slot as usize));
-        };
+        let transaction = self.forwarded.get_mut(slot)?;
+        let Some(deadline) = transaction.deadline() else { return self.forwarded.remove(slot) };
         // A later deadline needs nothing: the wake-up that is set finds nothing due and sets the next.
         if transaction.armed.is_none_or(|armed| deadline < armed) {
-            transaction.armed = Some(self.wheel.set(deadline, Wake { slot, serial: transaction.serial }));
+            transaction.armed = Some(self.wheel.set(deadline, Wake::Forwarded { slot, serial: transaction.serial }));
         }
         #[cfg(debug_assertions)]
         transaction.check();
         None
+    }
+
+    /// Sets the wheel for own requests, for health and for relays, which say when they want something. Call it after every input.
+    pub(crate) fn arm_others(&mut self, health: Option<Instant>, relays: Option<Instant>) {
+        let wheel = &mut self.wheel;
+        self.own.arm(|nonce, at| wheel.set(at, Wake::Own(nonce)));
+        for (armed, deadline, wake) in [(&mut self.health, health, Wake::Health), (&mut self.relays, relays, Wake::Relays)] {
+            if let Some(deadline) = deadline
+                && armed.is_none_or(|armed| deadline < armed)
+            {
+                *armed = Some(wheel.set(deadline, wake));
+            }
+        }
     }
 
     /// When the first timer fires.
@@ -91,19 +138,35 @@ impl Table {
         self.wheel.deadline()
     }
 
-    /// The next transaction with something due, if any.
-    pub(crate) fn next_due(&mut self, now: Instant) -> Option<u32> {
+    /// The next that wants something, if any.
+    pub(crate) fn next_due(&mut self, now: Instant, timers: &Timers) -> Option<Due> {
         loop {
             if self.due.is_empty() {
                 self.wheel.due(now, &mut self.due);
             }
-            let wake = self.due.pop()?;
-            let Some(transaction) = self.transactions.get_mut(wake.slot as usize) else { continue };
-            if transaction.serial != wake.serial || transaction.armed.is_none_or(|armed| armed > now) {
-                continue;
+            match self.due.pop()? {
+                Wake::Forwarded { slot, serial } => {
+                    let Some(transaction) = self.forwarded.get_mut(slot) else { continue };
+                    if transaction.serial != serial || transaction.armed.is_none_or(|armed| armed > now) {
+                        continue;
+                    }
+                    transaction.armed = None;
+                    return Some(Due::Forwarded(slot));
+                }
+                Wake::Own(nonce) => {
+                    if let Some(due) = self.own.wake(nonce, now, timers) {
+                        return Some(Due::Own(due));
+                    }
+                }
+                Wake::Health => {
+                    self.health = None;
+                    return Some(Due::Health);
+                }
+                Wake::Relays => {
+                    self.relays = None;
+                    return Some(Due::Relays);
+                }
             }
-            transaction.armed = None;
-            return Some(wake.slot);
         }
     }
 }

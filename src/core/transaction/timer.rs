@@ -1,9 +1,11 @@
-//! When each transaction wants to be woken: a wheel of slots, one entry a transaction and wake-up.
+//! The timers, and when what waits for one wants to be woken: one wheel of slots for all of a core.
 //!
 //! Most SIP timers are stopped before they fire, so nothing is ever removed from the wheel: an entry that fires asks its
 //! transaction what is really due and is set again for the next thing. Inserting costs a push; precision is one slot.
 
 use std::time::{Duration, Instant};
+
+use bytes::Bytes;
 
 use crate::config::Timers;
 
@@ -34,13 +36,77 @@ impl Resend {
     }
 }
 
-/// A wake-up that is due: the place of the transaction and its serial number, by which a successor in the same place is told apart.
+/// The timers of RFC 3261 17 (table 4), RFC 6026 and a proxy's own, by their letters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Wake {
-    /// The place in the table.
-    pub(crate) slot: u32,
-    /// The transaction's serial number.
-    pub(crate) serial: u64,
+pub(crate) enum Timer {
+    /// An INVITE over UDP is sent again: after T1, then after twice the time each (17.1.1.2).
+    A,
+    /// Nothing has come back to an INVITE: 64*T1 (17.1.1.2).
+    B,
+    /// An INVITE has rung too long: `timers.c`, above 3 minutes (16.6 step 11). It is cancelled.
+    C,
+    /// Repetitions of the final response to an INVITE are acknowledged until then: 64*T1, 0 on a stream (17.1.1.2).
+    D,
+    /// Another request over UDP is sent again: after T1, then after twice the time up to T2 (17.1.2.2).
+    E,
+    /// Nothing final has come back to another request: 64*T1 (17.1.2.2).
+    F,
+    /// Our final response to an INVITE over UDP is sent again: after T1, then after twice the time up to T2 (17.2.1).
+    G,
+    /// Our final response to an INVITE was not acknowledged: 64*T1 (17.2.1).
+    H,
+    /// Repetitions of that ACK are absorbed until then: T4, 0 on a stream (17.2.1).
+    I,
+    /// Repetitions of another request are answered until then: 64*T1, 0 on a stream (17.2.2).
+    J,
+    /// Repetitions of the response to another request are absorbed until then: T4, 0 on a stream (17.1.2.2).
+    K,
+    /// Repetitions of an INVITE that was answered 2xx are absorbed until then: 64*T1 (RFC 6026 7.1).
+    L,
+    /// More 2xx responses to an INVITE pass until then: 64*T1 (RFC 6026 7.2).
+    M,
+    /// Another request gets a 100 when its sender's timer E has grown to T2: 7*T1 (RFC 4320 4.1).
+    Trying,
+    /// A CANCEL was followed by no final response: 64*T1 (9.1).
+    CancelIgnored,
+}
+
+/// A timer has fired, and with it what is sent again.
+#[derive(Debug)]
+pub(crate) struct Fired {
+    pub(crate) timer: Timer,
+    /// The bytes that are sent again; empty if the timer repeats nothing.
+    pub(crate) again: Bytes,
+}
+
+impl Timer {
+    /// It has fired, and repeats nothing.
+    pub(crate) const fn fired(self) -> Fired {
+        Fired { timer: self, again: Bytes::new() }
+    }
+
+    /// It has fired, and repeats this.
+    pub(crate) const fn repeats(self, again: Bytes) -> Fired {
+        Fired { timer: self, again }
+    }
+}
+
+/// What the wheel wakes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wake {
+    /// A forwarded request, by its slot in the table and the serial number that tells it from its successor there.
+    Forwarded {
+        /// The slot.
+        slot: u32,
+        /// The serial number.
+        serial: u64,
+    },
+    /// A request of our own, by its nonce.
+    Own(u64),
+    /// The health of targets: a ping is due, or one has risen.
+    Health,
+    /// The media relays: a ping is due.
+    Relays,
 }
 
 /// All wake-ups of one core.
@@ -147,7 +213,7 @@ mod tests {
         let mut wheel = Wheel::new(start);
         let mut expected: Vec<u64> = (0..5000).map(|at| at * 37 % 60_000).collect();
         for &millis in &expected {
-            wheel.set(start + Duration::from_millis(millis), Wake { slot: 0, serial: millis });
+            wheel.set(start + Duration::from_millis(millis), Wake::Own(millis));
         }
         expected.sort_unstable();
         let mut fired = Vec::new();
@@ -156,9 +222,10 @@ mod tests {
             wheel.due(now, &mut due);
             assert!(!due.is_empty());
             for wake in due {
-                let at = start + Duration::from_millis(wake.serial);
+                let Wake::Own(millis) = wake else { panic!("{wake:?}") };
+                let at = start + Duration::from_millis(millis);
                 assert!(at <= now && now < at + TICK, "{wake:?}");
-                fired.push(wake.serial);
+                fired.push(millis);
             }
         }
         fired.sort_unstable();
@@ -169,7 +236,7 @@ mod tests {
     fn beyond_the_turn_is_woken_at_its_end() {
         let start = Instant::now();
         let mut wheel = Wheel::new(start);
-        let really = wheel.set(start + Duration::from_secs(185), Wake { slot: 0, serial: 0 });
+        let really = wheel.set(start + Duration::from_secs(185), Wake::Health);
         assert!(really < start + Duration::from_secs(66) && really > start + Duration::from_secs(65));
         assert_eq!(wheel.deadline(), Some(really));
     }
@@ -181,6 +248,6 @@ mod tests {
         let later = start + Duration::from_secs(3600);
         wheel.due(later, &mut Vec::new());
         let at = later + Duration::from_secs(32);
-        assert!(wheel.set(at, Wake { slot: 0, serial: 0 }) >= at);
+        assert!(wheel.set(at, Wake::Health) >= at);
     }
 }

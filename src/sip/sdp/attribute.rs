@@ -8,7 +8,7 @@ use crate::sip::number::decimal;
 use crate::sip::uri::{Host, host_port};
 
 /// What `judge` says of a place, with the line that it stands in.
-type Judged = Result<(), SdpObjection>;
+type PlaceVerdict = Result<(), SdpObjection>;
 
 /// An attribute, as far as attributes are told apart.
 pub(super) struct Attribute<'a> {
@@ -34,7 +34,7 @@ impl<'a> Attribute<'a> {
     }
 
     /// Asks about every place that the attribute names.
-    pub(super) fn places(&self, judge: &impl Fn(&'static str, MediaPlace) -> Judged) -> Judged {
+    pub(super) fn places(&self, judge: &impl Fn(&'static str, MediaPlace) -> PlaceVerdict) -> PlaceVerdict {
         // 5939 3.4.1: an attribute behind its number, to be used if both sides can.
         if self.is(b"acap") {
             let Self { name, value } = Self::of(self.value);
@@ -44,8 +44,8 @@ impl<'a> Attribute<'a> {
         self.plain_places(judge)
     }
 
-    fn plain_places(&self, judge: &impl Fn(&'static str, MediaPlace) -> Judged) -> Judged {
-        let (field, read): (_, Option<Judged>) = match self.name.len() {
+    fn plain_places(&self, judge: &impl Fn(&'static str, MediaPlace) -> PlaceVerdict) -> PlaceVerdict {
+        let (field, read): (_, Option<PlaceVerdict>) = match self.name.len() {
             4 if self.is(b"rtcp") => ("a=rtcp", rtcp(self.value, judge)),
             4 if self.is(b"path") => ("a=path", path(self.value, judge)),
             9 if self.is(b"candidate") => ("a=candidate", candidate(self.value, judge)),
@@ -71,7 +71,7 @@ fn words(value: &[u8]) -> Option<impl Iterator<Item = &[u8]>> {
 }
 
 /// RFC 3605 2.1: the port, and the address if it is another.
-fn rtcp(value: &[u8], judge: &impl Fn(&'static str, MediaPlace) -> Judged) -> Option<Judged> {
+fn rtcp(value: &[u8], judge: &impl Fn(&'static str, MediaPlace) -> PlaceVerdict) -> Option<PlaceVerdict> {
     let value = value.trim_ascii_end();
     let space = memchr(b' ', value).unwrap_or(value.len());
     let (number, rest) = value.split_at_checked(space)?;
@@ -84,7 +84,7 @@ fn rtcp(value: &[u8], judge: &impl Fn(&'static str, MediaPlace) -> Judged) -> Op
 
 /// RFC 8839 5.1: foundation, component, transport, priority, address, port, `typ`, type, and more in pairs. RFC 6544 4.5: the
 /// same for TCP.
-fn candidate(value: &[u8], judge: &impl Fn(&'static str, MediaPlace) -> Judged) -> Option<Judged> {
+fn candidate(value: &[u8], judge: &impl Fn(&'static str, MediaPlace) -> PlaceVerdict) -> Option<PlaceVerdict> {
     let mut words = words(value)?;
     let (_foundation, component, _transport, priority) = (words.next()?, words.next()?, words.next()?, words.next()?);
     let (address, number, typ, _type) = (words.next()?, words.next()?, words.next()?, words.next()?);
@@ -104,7 +104,7 @@ fn candidate(value: &[u8], judge: &impl Fn(&'static str, MediaPlace) -> Judged) 
 }
 
 /// RFC 8839 5.2: component, address, port, again and again.
-fn remote_candidates(value: &[u8], judge: &impl Fn(&'static str, MediaPlace) -> Judged) -> Option<Judged> {
+fn remote_candidates(value: &[u8], judge: &impl Fn(&'static str, MediaPlace) -> PlaceVerdict) -> Option<PlaceVerdict> {
     let mut words = words(value)?;
     let mut verdict = Ok(());
     while let (Ok(()), Some(component)) = (&verdict, words.next()) {
@@ -116,7 +116,7 @@ fn remote_candidates(value: &[u8], judge: &impl Fn(&'static str, MediaPlace) -> 
 }
 
 /// RFC 4570 3: ` incl IN IP4 destination source …`. The destination is judged, and who may send; who may not send is nobody.
-fn source_filter(value: &[u8], judge: &impl Fn(&'static str, MediaPlace) -> Judged) -> Option<Judged> {
+fn source_filter(value: &[u8], judge: &impl Fn(&'static str, MediaPlace) -> PlaceVerdict) -> Option<PlaceVerdict> {
     let mut words = words(value.strip_prefix(b" ").unwrap_or(value))?;
     let (mode, b"IN", b"IP4" | b"IP6" | b"*", destination) = (words.next()?, words.next()?, words.next()?, words.next()?) else {
         return None;
@@ -136,7 +136,7 @@ fn source_filter(value: &[u8], judge: &impl Fn(&'static str, MediaPlace) -> Judg
 }
 
 /// RFC 4975 8.2: MSRP URIs, relays first.
-fn path(value: &[u8], judge: &impl Fn(&'static str, MediaPlace) -> Judged) -> Option<Judged> {
+fn path(value: &[u8], judge: &impl Fn(&'static str, MediaPlace) -> PlaceVerdict) -> Option<PlaceVerdict> {
     let mut verdict = Ok(());
     let mut uris = words(value)?;
     while let (Ok(()), Some(uri)) = (&verdict, uris.next()) {
@@ -157,7 +157,7 @@ fn path(value: &[u8], judge: &impl Fn(&'static str, MediaPlace) -> Judged) -> Op
 }
 
 /// Any other attribute: what stands behind `IP4` or `IP6` is an address (RFC 6947 `altc`, RFC 7006 `ccap`, RFC 6284 and others).
-fn other(value: &[u8], judge: &impl Fn(&'static str, MediaPlace) -> Judged) -> Option<Judged> {
+fn other(value: &[u8], judge: &impl Fn(&'static str, MediaPlace) -> PlaceVerdict) -> Option<PlaceVerdict> {
     for at in memchr_iter(b'I', value) {
         let Some((family, rest)) = value.get(at..).and_then(|text| text.split_at_checked(3)) else { break };
         let alone = at.checked_sub(1).is_none_or(|before| value.get(before).is_some_and(u8::is_ascii_whitespace));

@@ -1,0 +1,84 @@
+//! Limits, timers, health, DNS and the route key, as the snapshot holds them. What each may be is in `bounds`.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// How names are resolved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dns {
+    /// Servers to ask over UDP and TCP; empty: the system's.
+    pub servers: Vec<SocketAddr>,
+    /// How long an expired answer may serve while DNS is down.
+    pub stale: Duration,
+}
+
+/// Every bound, with its behaviour when reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Open transactions; beyond: 160. Requests inside dialogs get a quarter more, so that calls can end while new ones are refused.
+    pub transactions: usize,
+    /// New requests of one source a second; beyond: 160, beyond twice as many: dropped. `None`: no bound for trunks and servers.
+    pub per_source: Option<u32>,
+    /// Sources whose rate is remembered; beyond: the longest unseen is forgotten.
+    pub sources: usize,
+    /// Refused calls remembered to recognise repeats; beyond: the oldest is forgotten.
+    pub repeats: usize,
+    /// Open stream connections; beyond: not accepted.
+    pub connections: usize,
+    /// Open stream connections of one source address; beyond: closed at once.
+    pub connections_per_source: usize,
+    /// Octets waiting to be written to one connection; beyond: the connection is closed.
+    pub write_queue: usize,
+    /// Octets of one message on a stream; beyond: 513 and close.
+    pub message: usize,
+    /// How long a stream connection may be silent.
+    pub idle: Duration,
+    /// How long a message may take to arrive whole on a stream.
+    pub partial: Duration,
+    /// How long connecting to an upstream may take.
+    pub connect: Duration,
+    /// TLS handshakes with clients under way; beyond: the oldest is given up.
+    pub handshakes: usize,
+    /// How long a TLS handshake may take.
+    pub handshake: Duration,
+}
+
+/// RFC 3261 timers (17.1.1.1, appendix A).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Timers {
+    /// T1, the estimated round-trip time: the first retransmission follows after it.
+    pub t1: Duration,
+    /// Longest interval between retransmissions of a non-INVITE request and of an INVITE response.
+    pub t2: Duration,
+    /// How long a message stays in the network.
+    pub t4: Duration,
+    /// How long a forwarded INVITE may ring without a response (timer C, more than 3 minutes by 16.6 step 11).
+    pub c: Duration,
+    /// How long a draining daemon waits for its transactions.
+    pub drain: Duration,
+    /// How long an attempt may stay without any response while there is another target.
+    pub try_for: Duration,
+}
+
+/// How the health of targets is kept (`[health]`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Health {
+    /// The time between two OPTIONS to a target that is up; `None`: none are sent, calls alone tell.
+    pub interval: Option<Duration>,
+    /// Failures in a row that take a target out although something of it was heard meanwhile. Silence takes it out at once.
+    pub fall: u32,
+    /// The longest time between two trials of a target that is down; the first is a second, and each is twice the one before.
+    pub back_off: Duration,
+    /// The time over which a target that is back gets its full share of calls.
+    pub rise: Duration,
+}
+
+/// The key that signs route tokens.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(pub [u8; 16]);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret(..)")
+    }
+}

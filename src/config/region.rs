@@ -1,0 +1,80 @@
+//! A region and its listeners, as the snapshot holds them.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use super::ids::{ListenerId, RegionId};
+use super::next_hop::Hop;
+use super::transport::Transport;
+use crate::fence::{Fenced, Networks};
+use crate::tls::Certificate;
+
+/// Most media relays of a region.
+pub const MAX_RELAYS: usize = 16;
+
+/// A region (`[region.*]`): the networks, servers and listeners that calls must not leave.
+#[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a different thing that the operator said")]
+pub struct Region {
+    /// The operator's name for it, as in metric labels.
+    pub name: String,
+    /// Its hostname, lower case.
+    pub hostname: String,
+    /// Whether this daemon listens for it.
+    pub served: bool,
+    /// Whether it was served by the snapshot before and is not by this one: what is open there may end, no call begins.
+    pub leaving: bool,
+    /// The networks inside it.
+    pub networks: Networks,
+    /// Its servers, in the order to be tried.
+    pub upstream: Vec<Hop>,
+    /// Regions for failover of unpinned projects, nearest first.
+    pub nearest: Vec<RegionId>,
+    /// Where its media relays are told what to do (rtpengine's ng protocol over UDP); all inside it, at most [`MAX_RELAYS`].
+    pub relays: Vec<SocketAddr>,
+    /// What Via and Record-Route carry instead of the listener's address: an IP address (IPv6 without brackets) or a name.
+    pub advertise: Option<String>,
+    /// Whether REGISTER is forwarded instead of refused with 405 (`methods`).
+    pub register: bool,
+    /// Whether PUBLISH is forwarded instead of refused with 405 (`methods`).
+    pub publish: bool,
+    /// Its listeners, in the order of the file; empty if it is not served here.
+    pub listeners: Vec<ListenerId>,
+    /// Its certificate, and whom it believes.
+    pub tls: Option<Tls>,
+    /// Who gets a copy of its messages.
+    pub collector: Option<Collector>,
+}
+
+/// A region's certificate, and whom it believes (`[region.*.tls]`).
+#[derive(Clone, Debug)]
+pub struct Tls {
+    /// What its certificate says.
+    pub certificate: Certificate,
+    /// For connections that are accepted; they choose among the certificates of all served regions.
+    pub server: Arc<rustls::ServerConfig>,
+    /// For connections that are opened; `None`: no roots are known, so none can be.
+    pub client: Option<Arc<rustls::ClientConfig>>,
+}
+
+/// Who gets a copy of a region's messages (`[hep]`): somebody inside that region.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Collector {
+    /// Its address, which the region's fence has passed.
+    pub to: Fenced,
+    /// The number by which it knows this daemon.
+    pub node: u32,
+}
+
+/// A socket to bind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listener {
+    /// The region whose calls arrive there.
+    pub region: RegionId,
+    /// The transport that it takes messages over.
+    pub transport: Transport,
+    /// The address and port to bind; may be a wildcard address.
+    pub addr: SocketAddr,
+    /// Whether only the snapshot before named it: it takes no new calls.
+    pub leaving: bool,
+}

@@ -1,0 +1,85 @@
+//! The snapshot itself: everything that the daemon was told, checked. Holds and looks up; checks nothing any more.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use super::caller_table::CallerTable;
+use super::endpoint::Endpoints;
+use super::error::Mistake;
+use super::ids::{ListenerId, NameId, ProjectId, RegionId, TrunkId};
+use super::limits::{Dns, Health, Limits, Secret, Timers};
+use super::next_hop::NextHop;
+use super::project::{Project, Trunk};
+use super::region::{Listener, Region};
+use crate::reason::Profile;
+
+/// Everything the daemon was told, checked.
+#[derive(Debug)]
+pub struct Config {
+    /// SHA-256 of the files as read, in hex: which configuration this is.
+    pub digest: String,
+    /// The files read, the main one first.
+    pub files: Vec<PathBuf>,
+    /// All regions of the file, served here or not.
+    pub regions: Vec<Region>,
+    /// All projects, in the order of the files.
+    pub projects: Vec<Project>,
+    /// All trunks of all projects.
+    pub trunks: Vec<Trunk>,
+    /// The sockets of the served regions.
+    pub listeners: Vec<Listener>,
+    /// Every next hop with a name, without duplicates.
+    pub names: Vec<NextHop>,
+    /// Host names to endpoints.
+    pub endpoints: Endpoints,
+    /// Source addresses to trunks.
+    pub caller_table: CallerTable,
+    /// The answer profile where no trunk is known.
+    pub reject: Profile,
+    /// `/metrics`, `/healthz`, `/readyz`, `/status`.
+    pub admin: Option<SocketAddr>,
+    /// How names are resolved.
+    pub dns: Dns,
+    /// How much there may be of everything, and how long it may take (`[limits]`).
+    pub limits: Limits,
+    /// The timers of RFC 3261, and our own beside them (`[timers]`).
+    pub timers: Timers,
+    /// How the health of targets is kept.
+    pub health: Health,
+    /// Signs route tokens. `None`: made at start, so dialogs do not survive a restart and cannot be shared by nodes.
+    pub secret: Option<Secret>,
+    /// What is allowed and yet probably not meant, in the order of the files.
+    pub warnings: Vec<Mistake>,
+}
+
+impl Config {
+    /// The region of an id.
+    #[expect(clippy::indexing_slicing, reason = "ids are made by load alone, for this snapshot")]
+    pub fn region(&self, id: RegionId) -> &Region {
+        &self.regions[usize::from(id.0)]
+    }
+
+    /// The project of an id.
+    #[expect(clippy::indexing_slicing, reason = "ids are made by load alone, for this snapshot")]
+    pub fn project(&self, id: ProjectId) -> &Project {
+        &self.projects[id.0 as usize]
+    }
+
+    /// The trunk of an id.
+    #[expect(clippy::indexing_slicing, reason = "ids are made by load alone, for this snapshot")]
+    pub fn trunk(&self, id: TrunkId) -> &Trunk {
+        &self.trunks[id.0 as usize]
+    }
+
+    /// The host of a next hop's name.
+    #[expect(clippy::indexing_slicing, reason = "ids are made by load alone, for this snapshot")]
+    pub fn name(&self, id: NameId) -> &str {
+        &self.names[id.0 as usize].host
+    }
+
+    /// The listener of an id.
+    #[expect(clippy::indexing_slicing, reason = "ids are made by load alone, for this snapshot")]
+    pub fn listener(&self, id: ListenerId) -> &Listener {
+        &self.listeners[usize::from(id.0)]
+    }
+}

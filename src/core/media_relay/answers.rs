@@ -1,0 +1,45 @@
+//! What a relay's answer sets going, and the pings that ask relays whether they are there.
+
+use std::time::Instant;
+
+use crate::core::io::{Output, RelayBody, RelayReply, RelayRequest, RelayRequestId, RelayVerb, Unanswered};
+use crate::core::relay_request::RelayAnswer;
+use crate::core::rules::trace::Trace;
+use crate::core::state::Core;
+use crate::fence::Fence;
+
+impl Core {
+    /// A relay has answered, or has not: the message that has waited for it goes on, and then those behind it.
+    pub(crate) fn relayed(
+        &mut self,
+        now: Instant,
+        exchange: RelayRequestId,
+        reply: &Result<RelayReply, Unanswered>,
+        trace: &Trace,
+        out: &mut Vec<Output>,
+    ) {
+        let sdp = self.relays.ended(now, &self.config, exchange, reply, out);
+        let Some((call, mut tried)) = self.waiting.of_relay(&exchange) else { return };
+        // There is room for all of a region; if a reload has changed them, the last one is asked twice.
+        let _ = tried.try_push(exchange.relay);
+        let answer = RelayAnswer { cookie: exchange.cookie, relay: exchange.relay, sdp, tried };
+        self.resume(now, call, Some(answer), trace, out);
+    }
+
+    /// Pings what is due.
+    pub(crate) fn ping_relays(&mut self, now: Instant, out: &mut Vec<Output>) {
+        let Self { relays, config, keys, .. } = self;
+        if relays.due.is_none_or(|due| due > now) {
+            return;
+        }
+        for entry in relays.entries.iter_mut().filter(|entry| entry.next.is_some_and(|next| next <= now)) {
+            entry.next = None;
+            let Ok(relay) = Fence::of_region(&config.region(entry.region).networks).admit(entry.addr) else { continue };
+            relays.numbered += 1;
+            let cookie = keys.exchange(&[RelayVerb::Ping.label().as_bytes(), &relays.numbered.to_le_bytes()]);
+            let exchange = RelayRequestId { call: None, relay: entry.addr, ask: RelayVerb::Ping, cookie };
+            out.push(Output::Relay(RelayRequest { relay, exchange, command: RelayBody::Ping }));
+        }
+        relays.arm();
+    }
+}

@@ -1,0 +1,11 @@
+//! The response at hand, for the steps of its handling. Holds it; does nothing.
+
+use crate::core::forwarding::branch::Branch;
+use crate::sip::{Message, Response};
+
+/// A response at hand, and the attempt that it belongs to.
+pub(crate) struct Reception<'c, 'a> {
+    pub(crate) branch: Branch,
+    pub(crate) message: &'c Message<'a>,
+    pub(crate) response: &'c Response<'a>,
+}
