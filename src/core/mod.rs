@@ -88,6 +88,8 @@ impl Core {
             }
             Input::Relayed { exchange, reply } => self.relayed(now, exchange, &reply, trace, out),
             Input::EndWaiting => {
+                // Nor does the next relay, or what waits behind, begin to wait.
+                self.waiting.close();
                 let (names, relays) = self.waiting.all();
                 for next_hop in names {
                     self.take_in(now, Input::LookedUp { next_hop, servers: Vec::new(), hold: Duration::ZERO }, trace, out);

@@ -20,3 +20,4 @@ mod selection;
 mod simulation;
 mod site;
 mod timers;
+mod waiting;

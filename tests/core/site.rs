@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use ringfence::config::{Config, ListenerId, NextHop, Transport, parse};
 use ringfence::core::io::{
     Arrival, Attempt, ConnectionId, Destination, Input, Note, Outcome, Output, RelayReply, RelayRequest, RelayRequestId,
@@ -168,6 +169,8 @@ pub(crate) struct Site {
     pub(crate) questions: Vec<RelayRequest>,
     /// Messages that have waited and were handled.
     pub(crate) resumed: usize,
+    /// How each message ended since a test emptied this; what came again of it if it has waited.
+    pub(crate) handled: Vec<(Option<Bytes>, Outcome)>,
     out: Vec<Output>,
 }
 
@@ -183,8 +186,8 @@ impl Site {
         }
         let start = Instant::now();
         let core = Core::new(Arc::clone(&config), Arc::new(targets), [7; 16], 0, start);
-        let (notes, log, zone, mute, asked, questions, resumed, out) = Default::default();
-        Self { core, config, start, now: start, notes, log, zone, mute, asked, relay: None, questions, resumed, out }
+        let (notes, log, zone, mute, asked, questions, resumed, handled, out) = Default::default();
+        Self { core, config, start, now: start, notes, log, zone, mute, asked, relay: None, questions, resumed, handled, out }
     }
 
     pub(crate) fn usual() -> Self {
@@ -233,7 +236,7 @@ impl Site {
 
     /// What left, and what follows from what was asked.
     fn follow(&mut self) -> Vec<Sent> {
-        let (mut sent, mut next) = (Vec::new(), Vec::new());
+        let (mut sent, mut next, mut held) = (Vec::new(), Vec::new(), None);
         for output in std::mem::take(&mut self.out) {
             match output {
                 Output::Send(send) => {
@@ -246,7 +249,12 @@ impl Site {
                     let tls_name = send.tls_name.as_deref().map(str::to_owned);
                     sent.push(Sent { at, to, transport: send.transport, connection, attempt: send.attempt, tls_name, bytes });
                 }
-                Output::Note(note) => self.notes.push(note),
+                Output::Note(note) => {
+                    if let Note::Arrived { outcome, .. } = note {
+                        self.handled.push((held.take(), outcome));
+                    }
+                    self.notes.push(note);
+                }
                 Output::Close(_) => {}
                 Output::LookUp(next_hop) => {
                     self.asked.push(next_hop.clone());
@@ -260,9 +268,13 @@ impl Site {
                     next.extend(reply.map(|reply| Input::Relayed { exchange: request.exchange, reply }));
                     self.questions.push(request);
                 }
-                Output::Resumed { .. } => self.resumed += 1,
+                Output::Resumed { bytes, .. } => {
+                    self.resumed += 1;
+                    assert!(held.replace(bytes).is_none(), "what follows is about this message, to its end");
+                }
             }
         }
+        assert!(held.is_none(), "a message that goes on ends");
         self.log.extend(sent.iter().cloned());
         for input in next {
             sent.extend(self.input(input));
