@@ -17,6 +17,7 @@ mod reload;
 mod rows;
 mod secure;
 mod selection;
+mod sides;
 mod simulation;
 mod site;
 mod timers;
