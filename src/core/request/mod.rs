@@ -1,6 +1,6 @@
 //! What happens to a request that arrives: matched, decided, answered, refused or forwarded.
 //!
-//! What is decided is decided by reading alone (`decide_…`), and then carried out as it stands.
+//! A decision only reads (`decide_…`). Another step carries it out unchanged.
 
 use std::net::IpAddr;
 
@@ -29,22 +29,22 @@ mod in_dialog;
 mod initial;
 mod refuse;
 
-/// Requests a second to which a source that is nobody is answered 403; beyond, nothing is said.
+/// Requests a second of strangers at one address that are answered 403. Any more get no answer.
 const STRANGER_RATE: u32 = 20;
 
-/// How a request comes to be handled.
+/// A request that is to be handled, with what is known of it.
 pub(crate) struct Coming<'c> {
     pub(crate) now: Instant,
     pub(crate) arrival: &'c Arrival,
-    /// Whether it has waited since it came, and passed the gate then.
+    /// Whether it passed the gate earlier and has waited since.
     pub(crate) passed: bool,
-    /// What a relay said, if it has waited for one.
+    /// The relay's answer, if it has waited for one.
     pub(crate) relay_answer: Option<&'c RelayAnswer>,
     pub(crate) trace: &'c Trace,
 }
 
 impl Core {
-    /// A request has arrived. `Err`: what becomes of it depends on something else, and nothing has been said or changed yet.
+    /// Handles a request. `Err`: the request has to wait, and nothing has been said or changed yet.
     pub(crate) fn request(
         &mut self,
         coming: &Coming<'_>,
@@ -110,7 +110,7 @@ impl Core {
         }
     }
 
-    /// Does what was decided.
+    /// Carries out a decision.
     fn carry_out(&mut self, case: &Case<'_, '_>, decision: Decision, out: &mut Vec<Output>) -> Result<Outcome, Pending> {
         let Decision { media, result } = decision;
         if let Err(Stop::Waits(pending)) = result {
@@ -123,7 +123,7 @@ impl Core {
         }
     }
 
-    /// Opens a transaction and sends the first attempt; an INVITE is told 100.
+    /// Opens a transaction and sends the first attempt. An INVITE is answered 100.
     fn forward(&mut self, case: &Case<'_, '_>, plan: Plan, out: &mut Vec<Output>) -> Outcome {
         let Plan { call, first, targets, shadow } = plan;
         let Some(slot) = self.table.forwarded.vacancy() else { return Outcome::Dropped(DropCause::Behind) };
@@ -159,20 +159,20 @@ impl Core {
         Outcome::Forwarded
     }
 
-    /// Whether an address is inside one of a region's nearest regions. That alone does not make it known.
+    /// Whether an address is inside one of a region's nearest regions. A source there is still a stranger.
     fn is_near(&self, region: RegionId, ip: IpAddr) -> bool {
         self.config.region(region).nearest.iter().any(|&near| self.config.region(near).networks.contains(ip))
     }
 
-    /// Whether a request comes from a server of the region that serves its dialog, as our own token says. For new requests no server
-    /// but the called region's is one.
+    /// Whether our own token says that a request comes from a server of the region that serves its dialog. A new request has no
+    /// token: for it only the called region's servers count.
     fn serves(&self, case: &Case<'_, '_>) -> bool {
         let from = case.arrival.from.ip();
         case.request.to_tag.is_some()
             && self.route_set(case).is_some_and(|route| self.config.region(route.vouched.serving).networks.contains(from))
     }
 
-    /// Answers a request that could not be understood, if that is possible: never an ACK.
+    /// Answers a request that could not be read, if that is possible. An ACK gets no answer.
     #[expect(clippy::too_many_arguments, reason = "the request is not there to bundle them in")]
     pub(crate) fn malformed(
         &mut self,
@@ -192,7 +192,7 @@ impl Core {
         Outcome::Malformed(fault)
     }
 
-    /// Nobody that is known: 403 and not a word more, whatever was asked; silence for an ACK and for a flood.
+    /// Answers a stranger: 403 without any explanation, for any request. An ACK and a flood get no answer.
     fn stranger(&mut self, coming: &Coming<'_>, peer: &Peer, message: &Message<'_>, ack: bool, out: &mut Vec<Output>) -> Outcome {
         let &Coming { now, arrival, trace, .. } = coming;
         let region = self.config.listener(arrival.listener).region;
@@ -214,8 +214,8 @@ impl Core {
         Outcome::Refused(reason)
     }
 
-    /// The identity of a request: branch, sent-by and method, or for clients of RFC 2543 everything that stays the same (17.2.3).
-    /// An ACK has its INVITE's, a CANCEL is looked up by its INVITE's.
+    /// The identity of a request: branch, sent-by and method. For clients of RFC 2543: everything that stays the same (17.2.3).
+    /// An ACK has its INVITE's identity, and a CANCEL is found by its INVITE's.
     fn key_of(&self, message: &Message<'_>, request: &Request<'_>, method: Method) -> u128 {
         let method = match method {
             Method::Ack | Method::Cancel | Method::Invite => Method::Invite.token().as_bytes(),
@@ -244,7 +244,7 @@ impl Core {
         }
     }
 
-    /// What makes a request the same when it comes back: all that routing looks at, and nothing that a hop adds.
+    /// The loop hash of a request: all that routing looks at, and nothing that a hop adds.
     fn loop_hash(&self, message: &Message<'_>, request: &Request<'_>) -> u32 {
         let route = message.first(Name::Route).map(|header| message.value(header)).unwrap_or_default();
         self.keys.loop_hash(&[
@@ -258,8 +258,8 @@ impl Core {
         ])
     }
 
-    /// Whether a request has come back with the same routing (RFC 3261 16.3 step 4, RFC 5393 4.2): only our own hash proves that. It is
-    /// computed only if some Via could be ours.
+    /// Whether a request has come back with the same routing (RFC 3261 16.3 step 4, RFC 5393 4.2). Only our own hash proves that.
+    /// It is computed only if some Via could be ours.
     fn is_looped(&self, message: &Message<'_>, request: &Request<'_>) -> bool {
         let branches = request.via.branch.into_iter().chain(via::branches_below(message));
         let mut ours = branches.filter_map(Branch::read).peekable();
@@ -270,7 +270,7 @@ impl Core {
         ours.any(|branch| branch.loop_hash == loop_hash)
     }
 
-    /// A request that is being served already.
+    /// Handles a request that has a transaction already.
     fn again(&mut self, case: &Case<'_, '_>, slot: u32, out: &mut Vec<Output>) -> Outcome {
         let (mut context, table) = self.split(case.now, out);
         if let Some(transaction) = table.get_mut(slot) {
