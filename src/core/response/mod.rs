@@ -1,6 +1,6 @@
-//! What happens to a response that arrives: matched to its attempt, relayed, acted upon or dropped.
+//! What happens to a response that arrives: it is matched to its attempt, then forwarded, acted upon or dropped.
 //!
-//! A response that belongs to no attempt of ours goes nowhere (RFC 6026 7.3), wherever its Via points.
+//! A response that belongs to no attempt of ours goes nowhere (RFC 6026 7.3), whatever its Via says.
 
 use std::time::Instant;
 
@@ -29,7 +29,7 @@ pub(crate) mod blocked;
 pub(crate) mod reception;
 
 impl Core {
-    /// A response has arrived. `Err`: it waits for a relay, and nothing has been said or changed yet.
+    /// Handles a response. `Err`: it waits for a relay, and nothing has been said or changed yet.
     pub(crate) fn response(
         &mut self,
         now: Instant,
@@ -64,7 +64,8 @@ impl Core {
 }
 
 impl Core {
-    /// A response to a request of our own: it ends the repetitions, and a ping's tells of the server.
+    /// Handles a response to an own request: it ends the retransmission, and the response to a ping says something of the
+    /// server's health.
     fn own_answered(
         &mut self,
         now: Instant,
@@ -127,7 +128,7 @@ impl Context<'_> {
         }
     }
 
-    /// A target has answered for the first time. Trunks are no servers of the region.
+    /// Notes a target's first answer. A trunk is no server of the region, so it does not count.
     fn first_heard(&mut self, called: RegionId, to: Fenced, sent: Instant) {
         // Whose server it is, which is not the called region's if the call has moved.
         let region = region_of(self.config, called, to.addr().ip());
@@ -160,7 +161,8 @@ impl Context<'_> {
         Outcome::Relayed
     }
 
-    /// A provisional response to an attempt that was left: its target has the request after all, and is not to ring.
+    /// Handles a provisional response to an attempt that was left. Its target has the request after all and must not ring, so it
+    /// is cancelled.
     fn late(&mut self, branch: Branch, transaction: &mut Transaction) -> Outcome {
         let timers = &self.config.timers;
         if let Some(client) = transaction.by_nonce(branch.nonce)
@@ -256,7 +258,7 @@ impl Context<'_> {
         outcome
     }
 
-    /// An attempt that was left has answered after all: the present one is not needed.
+    /// Ends the present attempt, because one that was left has answered after all.
     pub(crate) fn dismiss(&mut self, slot: u32, transaction: &mut Transaction) {
         if transaction.client.is_unheard() {
             transaction.client.leave(self.now, &self.config.timers);
@@ -265,7 +267,7 @@ impl Context<'_> {
         }
     }
 
-    /// Sends a response on to the party that asked.
+    /// Sends a response back to the asker.
     fn relay(&mut self, transaction: &mut Transaction, message: &Message<'_>, swap: &MediaSwap, code: u16) -> Bytes {
         rewrite::response(message, swap, transaction.server.transport.reliable(), &mut self.work.edit);
         let bytes = self.work.apply(message.bytes());
