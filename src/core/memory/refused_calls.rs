@@ -1,4 +1,4 @@
-//! What was refused lately: calls, to recognise one that comes again, and requests whose ACK is still to come.
+//! What was refused lately: calls, to recognise one that comes again, and requests whose ACK has not come yet.
 //!
 //! A refusal keeps no transaction. This is all that is remembered of it, for a minute and within a bound.
 
@@ -6,25 +6,25 @@ use crate::config::{ProjectId, TrunkId};
 use crate::core::rules::refusal::Refusal;
 use crate::reason::Reason;
 
-/// What a call was told, so that it is told the same again: the carrier retries although it was told not to.
+/// The answer to a refused call. If the carrier retries all the same, the call gets the same answer again.
 #[derive(Clone, Debug)]
 pub(crate) struct RefusedCall {
     /// The status code.
     pub(crate) code: u16,
-    /// Why.
+    /// The reason of the refusal.
     pub(crate) reason: Reason,
-    /// Whose call, if known.
+    /// The project of the call, if known.
     pub(crate) project: Option<ProjectId>,
-    /// Whose call, if known.
+    /// The trunk of the call, if known.
     pub(crate) trunk: Option<TrunkId>,
     /// The rows that explain it.
     pub(crate) rows: Box<[u8]>,
-    /// The request that was told: its branch, sent-by and `CSeq`. The same again is a retransmission, not a repeat.
+    /// A hash of the refused request: its branch, sent-by and `CSeq`. The same request again is a retransmission, not a repeat.
     pub(crate) request: u128,
 }
 
 impl RefusedCall {
-    /// What a refusal comes to on the wire: its code and the rows that explain it, for this request.
+    /// Keeps a refusal of this request, with its code and the rows that explain it.
     pub(crate) fn of(refusal: &Refusal, code: u16, rows: Vec<u8>, request: u128) -> Self {
         let &Refusal { reason, project, trunk, .. } = refusal;
         Self { code, reason, project, trunk, rows: rows.into_boxed_slice(), request }
