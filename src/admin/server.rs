@@ -71,7 +71,7 @@ impl Default for Connections {
 }
 
 impl Connections {
-    /// Waits for the answers that are being sent, after accepting has ended. Does not wait longer for a peer that does not read.
+    /// Waits until every answer is sent, for a second at most. Call it after accepting has ended.
     pub(crate) async fn end(&self) {
         self.ending.send_replace(true);
         let all = u32::try_from(CONNECTIONS).unwrap_or(u32::MAX);
