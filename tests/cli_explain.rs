@@ -274,3 +274,32 @@ fn what_cannot_be_asked_is_said() {
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     assert!(!output.stdout.contains(&0x1b), "no colour but on a terminal");
 }
+
+#[test]
+fn the_last_row_is_of_the_test_that_refused() {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let names = ["eu.sip.example.com", "*.eu.sip.example.com"].map(str::to_owned);
+    let certificate = rcgen::CertificateParams::new(names).unwrap().self_signed(&key).unwrap();
+    let (certificate, key) = (write("rows.pem", &certificate.pem()), write("rows.key", &key.serialize_pem()));
+    let tls = format!("tls = {{ certificate = \"{}\", key = \"{}\" }}\nnearest ", certificate.display(), key.display());
+    let config =
+        CONFIG.replace("nearest ", &tls).replace("\"tcp:192.0.2.1:5060\"", "\"tcp:192.0.2.1:5060\", \"tls:192.0.2.1:5061\"");
+    let call = invite("acme.eu.sip.example.com", "203.0.113.9");
+    // A stream is framed by its Content-Length.
+    let (head, _) = call.split_once("Content-Type").unwrap();
+    let secure = head.replace("SIP/2.0/UDP", "SIP/2.0/TLS") + "Content-Length: 0\n\n";
+    let sni = |host| ["--transport", "tls", "--listener", "eu", "--sni", host];
+    let (found, code) = told(&config, "198.51.100.7:5060", &sni("acme.eu.sip.example.com"), &secure);
+    assert_eq!((code, &found["verdict"]), (0, &json!("accept")), "{found:#}");
+    assert!(marks(&found).iter().all(|mark| mark.ends_with(": pass")), "{found:#}");
+    let routed = call.replace("Contact:", "Route: <sip:192.0.2.1;lr>\nContact:");
+    for (arguments, message, id, last) in [
+        (&sni("acme.us.sip.example.com")[..], secure.as_str(), 112, "host: fail"),
+        (&sni("us.sip.example.com"), &secure, 112, "host: fail"),
+        (EU, &routed, 170, "dialog: fail"),
+    ] {
+        let (found, code) = told(&config, "198.51.100.7:5060", arguments, message);
+        assert_eq!((code, &found["verdict"], &found["reason"]["id"]), (1, &json!("refuse"), &json!(id)), "{found:#}");
+        assert_eq!(marks(&found).last().map(String::as_str), Some(last), "{found:#}");
+    }
+}

@@ -62,6 +62,7 @@ impl Core {
             }
             Input::Broken { arrival, bytes, fault } => {
                 let region = self.config.listener(arrival.listener).region;
+                trace.fail(Test::Request, || (fault.label().to_owned(), fault.sentence().to_owned()));
                 // A party that is not known is not told what was wrong.
                 if let Ok(message) = Message::datagram(bytes) {
                     let ack = matches!(message.start(), Start::Request { method: Method::Ack, .. });
@@ -87,6 +88,8 @@ impl Core {
             }
             Input::Relayed { exchange, reply } => self.relayed(now, exchange, &reply, trace, out),
             Input::EndWaiting => {
+                // Nor does the next relay, or what waits behind, begin to wait.
+                self.waiting.close();
                 let (names, relays) = self.waiting.all();
                 for next_hop in names {
                     self.take_in(now, Input::LookedUp { next_hop, servers: Vec::new(), hold: Duration::ZERO }, trace, out);
@@ -163,12 +166,16 @@ impl Core {
         };
         match result {
             Ok(outcome) => {
+                if let (Some(_), Outcome::Malformed(fault)) = (code, outcome) {
+                    trace.fail(Test::Request, || (fault.label().to_owned(), fault.sentence().to_owned()));
+                }
                 self.arrived(arrival, method, code, outcome, out);
                 None
             }
             Err(Pending::Behind(call)) => {
                 let held = Held { arrival: *arrival, bytes: Bytes::copy_from_slice(bytes), passed: false };
                 if !self.waiting.put_behind(call, held) {
+                    trace.fail(Test::Capacity, || ("messages that wait behind one".to_owned(), "room for one more".to_owned()));
                     self.arrived(arrival, method, code, Outcome::Dropped(DropCause::Behind), out);
                 }
                 None

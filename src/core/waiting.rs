@@ -59,9 +59,16 @@ pub(crate) struct Waiting {
     named: usize,
     /// Messages that wait behind others.
     behind: usize,
+    /// Nothing begins to wait any more.
+    closed: bool,
 }
 
 impl Waiting {
+    /// Ends all waiting: from now on there is no room.
+    pub(crate) fn close(&mut self) {
+        self.closed = true;
+    }
+
     /// The number of calls of which a message waits.
     pub(crate) fn len(&self) -> usize {
         self.calls.len()
@@ -75,12 +82,12 @@ impl Waiting {
 
     /// Whether one more call may wait for this name.
     pub(crate) fn has_room_for_name(&self, next_hop: &NextHop) -> bool {
-        self.named < NAMED && (self.names.len() < NAMES || self.names.contains_key(next_hop))
+        !self.closed && self.named < NAMED && (self.names.len() < NAMES || self.names.contains_key(next_hop))
     }
 
     /// Whether one more call may wait for a relay.
     pub(crate) fn has_room_for_relay(&self) -> bool {
-        self.calls.len().saturating_sub(self.named) < RELAYED
+        !self.closed && self.calls.len().saturating_sub(self.named) < RELAYED
     }
 
     /// Puts a message behind an earlier one of its call. `false`: there is no room.

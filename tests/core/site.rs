@@ -6,11 +6,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use ringfence::config::{Config, ListenerId, NextHop, Transport, parse};
 use ringfence::core::io::{
     Arrival, Attempt, ConnectionId, Destination, Input, Note, Outcome, Output, RelayReply, RelayRequest, RelayRequestId,
     Unanswered,
 };
+use ringfence::core::rules::trace::Comparison;
 use ringfence::core::{Change, Core};
 use ringfence::dns::{Resolved, Server};
 
@@ -167,6 +169,8 @@ pub(crate) struct Site {
     pub(crate) questions: Vec<RelayRequest>,
     /// Messages that have waited and were handled.
     pub(crate) resumed: usize,
+    /// How each message ended since a test emptied this; what came again of it if it has waited.
+    pub(crate) handled: Vec<(Option<Bytes>, Outcome)>,
     out: Vec<Output>,
 }
 
@@ -182,8 +186,8 @@ impl Site {
         }
         let start = Instant::now();
         let core = Core::new(Arc::clone(&config), Arc::new(targets), [7; 16], 0, start);
-        let (notes, log, zone, mute, asked, questions, resumed, out) = Default::default();
-        Self { core, config, start, now: start, notes, log, zone, mute, asked, relay: None, questions, resumed, out }
+        let (notes, log, zone, mute, asked, questions, resumed, handled, out) = Default::default();
+        Self { core, config, start, now: start, notes, log, zone, mute, asked, relay: None, questions, resumed, handled, out }
     }
 
     pub(crate) fn usual() -> Self {
@@ -223,9 +227,16 @@ impl Site {
         self.follow()
     }
 
+    /// The same, and the rows of what was decided.
+    pub(crate) fn explain(&mut self, input: Input<'_>) -> Vec<Comparison> {
+        let rows = self.core.explain(self.now, input, &mut self.out);
+        self.follow();
+        rows
+    }
+
     /// What left, and what follows from what was asked.
     fn follow(&mut self) -> Vec<Sent> {
-        let (mut sent, mut next) = (Vec::new(), Vec::new());
+        let (mut sent, mut next, mut held) = (Vec::new(), Vec::new(), None);
         for output in std::mem::take(&mut self.out) {
             match output {
                 Output::Send(send) => {
@@ -238,7 +249,12 @@ impl Site {
                     let tls_name = send.tls_name.as_deref().map(str::to_owned);
                     sent.push(Sent { at, to, transport: send.transport, connection, attempt: send.attempt, tls_name, bytes });
                 }
-                Output::Note(note) => self.notes.push(note),
+                Output::Note(note) => {
+                    if let Note::Arrived { outcome, .. } = note {
+                        self.handled.push((held.take(), outcome));
+                    }
+                    self.notes.push(note);
+                }
                 Output::Close(_) => {}
                 Output::LookUp(next_hop) => {
                     self.asked.push(next_hop.clone());
@@ -252,9 +268,13 @@ impl Site {
                     next.extend(reply.map(|reply| Input::Relayed { exchange: request.exchange, reply }));
                     self.questions.push(request);
                 }
-                Output::Resumed { .. } => self.resumed += 1,
+                Output::Resumed { bytes, .. } => {
+                    self.resumed += 1;
+                    assert!(held.replace(bytes).is_none(), "what follows is about this message, to its end");
+                }
             }
         }
+        assert!(held.is_none(), "a message that goes on ends");
         self.log.extend(sent.iter().cloned());
         for input in next {
             sent.extend(self.input(input));
@@ -274,14 +294,19 @@ impl Site {
 
     /// A datagram to a listener.
     pub(crate) fn to(&mut self, listener: &str, source: &str, bytes: &[u8]) -> Vec<Sent> {
-        let arrival = Arrival {
+        let arrival = self.arrival(listener, source);
+        self.input(Input::Message { arrival, bytes })
+    }
+
+    /// How a datagram comes to a listener.
+    pub(crate) fn arrival(&self, listener: &str, source: &str) -> Arrival {
+        Arrival {
             listener: self.listener(listener, Transport::Udp),
             from: source.parse().unwrap(),
             local: listener.parse().unwrap(),
             connection: None,
             shown: None,
-        };
-        self.input(Input::Message { arrival, bytes })
+        }
     }
 
     /// A message on a stream to region eu.

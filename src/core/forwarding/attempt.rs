@@ -19,6 +19,7 @@ use crate::core::routing::region_failover::{NextStep, Tries};
 use crate::core::routing::route_token::Token;
 use crate::core::routing::target::TargetSet;
 use crate::core::rules::case::Case;
+use crate::core::rules::ringfence_row;
 use crate::core::transaction::client::Client;
 use crate::core::transaction::forwarded::{CallFacts, Transaction, attempt};
 use crate::reason::Reason;
@@ -45,9 +46,7 @@ impl Context<'_> {
         let nonce = self.nonce(serial, egress.to.addr(), 0);
         let branch = Branch { shard: self.shard, slot, nonce, loop_hash: call.loop_hash };
         let mut rows = self.own_rows(&case.peer, egress.listener, branch, call.token.as_ref(), is_secure(case.message));
-        if let Some(serving) = &call.serving {
-            rows.extend_from_slice(serving.row(self.config, call.region, call.project, call.trunk).as_bytes());
-        }
+        rows.extend_from_slice(ringfence_row::forwarded(self.config, call).unwrap_or_default().as_bytes());
         let at = rewrite::own_rows_place(case.message);
         self.work.edit.insert(at, &[&rows]);
         let at = self.work.edit.place(at);
@@ -116,9 +115,7 @@ impl Context<'_> {
         let branch = Branch { shard: self.shard, slot, nonce, loop_hash: call.loop_hash };
         let secure = message.as_ref().is_some_and(is_secure);
         let mut rows = self.own_rows(&peer, egress.listener, branch, call.token.as_ref(), secure);
-        if let Some(serving) = &call.serving {
-            rows.extend_from_slice(serving.row(self.config, call.region, call.project, call.trunk).as_bytes());
-        }
+        rows.extend_from_slice(ringfence_row::forwarded(self.config, call).unwrap_or_default().as_bytes());
         let (from, to) = transaction.own_rows;
         self.work.edit.clear();
         self.work.edit.splice(from..to, &[&rows]);

@@ -6,7 +6,6 @@ use std::net::SocketAddr;
 
 use crate::core::forwarding::media_swap::MediaSwap;
 use crate::sip::edit::Edit;
-use crate::sip::list::{self, Item};
 use crate::sip::number::decimal;
 use crate::sip::scan::Start;
 use crate::sip::{Message, Method, Name, Request};
@@ -67,23 +66,6 @@ fn decimal_text(value: u8, digits: &mut [u8; 3]) -> &[u8] {
 pub(crate) fn own_rows_place(message: &Message<'_>) -> usize {
     let via = message.first(Name::Via).map_or_else(|| message.head_end(), |header| header.row.start);
     message.first(Name::RecordRoute).map_or(via, |header| header.row.start.min(via))
-}
-
-/// Edits a response on its way back. Our Via is taken off (16.7 step 3), X-Ringfence from outside is removed, and a relay's
-/// description is put in. Nothing else changes.
-pub(crate) fn response(message: &Message<'_>, swap: &MediaSwap, reliable: bool, edit: &mut Edit) {
-    edit.clear();
-    let own: Option<Item> = list::items(message, Name::Via).next();
-    if let Some(own) = own {
-        list::remove(message, &own, edit);
-    }
-    for header in message.all(Name::Ringfence) {
-        edit.remove(header.row.clone());
-    }
-    swap_media(message, swap, edit);
-    if reliable {
-        measure(message, edit);
-    }
 }
 
 /// Writes a request that belongs to a sent one: its CANCEL (9.1), or the ACK of a final response other than 2xx (17.1.1.3). It

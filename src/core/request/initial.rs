@@ -58,6 +58,9 @@ impl Core {
             Ok(admitted) => admitted,
             // A probe of the bare endpoint asks about us, not about a project.
             Err(refusal) if refusal.reason == Reason::UnknownEndpoint && admit::is_ping(config, case.arrival, case.request) => {
+                case.trace.pass(Test::Request, || {
+                    ("OPTIONS of the bare endpoint".to_owned(), "about us: no project is asked for".to_owned())
+                });
                 return Err(self.options(case).into());
             }
             Err(refusal) => return Err(refusal.into()),

@@ -5,7 +5,6 @@
 use std::net::IpAddr;
 
 use crate::config::RegionId;
-use crate::core::forwarding::branch::Branch;
 use crate::core::forwarding::plan::{Decision, Plan};
 use crate::core::io::{Arrival, DropCause, Note, Outcome, Output, Peer, Verdict};
 use crate::core::memory::rate_limit::Pace;
@@ -19,7 +18,7 @@ use crate::core::stop::{Pending, Stop};
 use crate::core::transaction::forwarded::Transaction;
 use crate::core::transaction::server::Server;
 use crate::reason::Reason;
-use crate::sip::{Fault, Message, Method, Name, Request, via};
+use crate::sip::{Fault, Message, Method, Request};
 use std::time::Instant;
 
 mod ack;
@@ -27,6 +26,7 @@ mod answer;
 mod cancel;
 mod in_dialog;
 mod initial;
+mod loop_check;
 mod refuse;
 
 /// Requests a second of strangers at one address that are answered 403. Any more get no answer.
@@ -242,32 +242,6 @@ impl Core {
                 method,
             ]),
         }
-    }
-
-    /// The loop hash of a request: all that routing looks at, and nothing that a hop adds.
-    fn loop_hash(&self, message: &Message<'_>, request: &Request<'_>) -> u32 {
-        let route = message.first(Name::Route).map(|header| message.value(header)).unwrap_or_default();
-        self.keys.loop_hash(&[
-            request.uri_text,
-            route,
-            request.from_tag,
-            request.to_tag.unwrap_or_default(),
-            request.call_id,
-            &request.cseq.to_le_bytes(),
-            request.token,
-        ])
-    }
-
-    /// Whether a request has come back with the same routing (RFC 3261 16.3 step 4, RFC 5393 4.2). Only our own hash proves that.
-    /// It is computed only if some Via could be ours.
-    fn is_looped(&self, message: &Message<'_>, request: &Request<'_>) -> bool {
-        let branches = request.via.branch.into_iter().chain(via::branches_below(message));
-        let mut ours = branches.filter_map(Branch::read).peekable();
-        if ours.peek().is_none() {
-            return false;
-        }
-        let loop_hash = self.loop_hash(message, request);
-        ours.any(|branch| branch.loop_hash == loop_hash)
     }
 
     /// Handles a request that has a transaction already.

@@ -14,6 +14,7 @@ use crate::core::forwarding::rewrite;
 use crate::core::io::{Note, Outcome, Output};
 use crate::core::relay_request::RelayAnswer;
 use crate::core::response::blocked::AnswerMedia;
+use crate::core::response::going_back::going_back;
 use crate::core::response::reception::Reception;
 use crate::core::rules::sides::region_of;
 use crate::core::state::Core;
@@ -26,6 +27,7 @@ use crate::sip::response::retry_after;
 use crate::sip::{Fault, Message, Method, Name, Response, list};
 
 pub(crate) mod blocked;
+pub(crate) mod going_back;
 pub(crate) mod reception;
 
 impl Core {
@@ -269,7 +271,7 @@ impl Context<'_> {
 
     /// Sends a response back to the asker.
     fn relay(&mut self, transaction: &mut Transaction, message: &Message<'_>, swap: &MediaSwap, code: u16) -> Bytes {
-        rewrite::response(message, swap, transaction.server.transport.reliable(), &mut self.work.edit);
+        going_back(message, swap, transaction.server.transport.reliable(), &mut self.work.edit);
         let bytes = self.work.apply(message.bytes());
         let peer = transaction.server.peer;
         self.reply(&peer, bytes.clone());

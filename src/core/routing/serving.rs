@@ -1,8 +1,6 @@
 //! Which region serves a call, and which others may still take it. Reads the configuration anew each time; sends nothing.
 
-use std::fmt::Write;
-
-use crate::config::{Config, Hop, ProjectId, RegionId, TrunkId};
+use crate::config::{Config, Hop, ProjectId, RegionId};
 use crate::core::routing::place::MAX_ATTEMPTS;
 use crate::core::routing::target::{Target, TargetSet};
 use crate::dns::Resolved;
@@ -60,21 +58,5 @@ impl Serving {
         if !self.ahead(config, self.region, Some(project)).is_empty() {
             targets.truncate(HERE);
         }
-    }
-
-    /// The X-Ringfence row of a forwarded request, for the servers.
-    pub(crate) fn row(&self, config: &Config, called: RegionId, project: Option<ProjectId>, trunk: Option<TrunkId>) -> String {
-        let accepted = if self.region == called { Reason::InRegion } else { Reason::Failover };
-        let reason = self.shadow.unwrap_or(accepted);
-        let mut row = format!("X-Ringfence: {}; reason={reason}; region={}", reason.id(), config.region(self.region).name);
-        // Writing to a String does not fail.
-        if let Some(project) = project {
-            let _ = write!(row, "; project={}", config.project(project).name);
-        }
-        if let Some(trunk) = trunk {
-            let _ = write!(row, "; trunk={}", config.trunk(trunk).name);
-        }
-        row.push_str(if self.shadow.is_some() { "; verdict=shadow\r\n" } else { "\r\n" });
-        row
     }
 }

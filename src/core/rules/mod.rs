@@ -4,5 +4,6 @@ pub(crate) mod admit;
 pub(crate) mod case;
 pub(crate) mod media;
 pub(crate) mod refusal;
+pub(crate) mod ringfence_row;
 pub(crate) mod sides;
 pub mod trace;

@@ -3,6 +3,7 @@
 //! No Contact and no Retry-After: nothing in it invites another try.
 
 use crate::config::{Config, ProjectId, RegionId, TrunkId};
+use crate::core::rules::ringfence_row;
 use crate::core::rules::trace::Failed;
 use crate::reason::{Profile, Reason};
 
@@ -85,45 +86,18 @@ pub(crate) fn rows(config: &Config, region: RegionId, refusal: &Refusal) -> Vec<
     if refusal.reason == Reason::UnknownSource {
         return Vec::new();
     }
-    let region = config.region(region);
-    let (id, reason) = (refusal.reason.id().to_string(), refusal.reason.token());
-    [
-        "Reason: Q.850;cause=21;text=\"",
-        reason,
-        "\"\r\nWarning: 399 ",
-        &region.hostname,
-        " \"",
-        &refusal.detail,
-        "\"\r\nX-Ringfence: ",
-        &id,
-        "; reason=",
-        reason,
-        "; region=",
-        &region.name,
-        "\r\n",
-    ]
-    .concat()
-    .into_bytes()
+    let (hostname, reason) = (&config.region(region).hostname, refusal.reason.token());
+    let row = ringfence_row::refused(config, region, refusal.reason);
+    let warning = ["\"\r\nWarning: 399 ", hostname, " \"", &refusal.detail, "\"\r\n"].concat();
+    ["Reason: Q.850;cause=21;text=\"", reason, &warning, &row].concat().into_bytes()
 }
 
 /// The rows of a BYE of ours that ends a leg for the same reason: Reason with SIP's code and with Q.850's (RFC 3326), and
 /// X-Ringfence.
 pub(crate) fn bye_rows(config: &Config, region: RegionId, refusal: &Refusal) -> Vec<u8> {
-    let (id, reason) = (refusal.reason.id().to_string(), refusal.reason.token());
-    let region = &config.region(region).name;
-    [
-        "Reason: SIP;cause=488;text=\"",
-        refusal.reason.phrase(),
-        "\"\r\nReason: Q.850;cause=21;text=\"",
-        reason,
-        "\"\r\nX-Ringfence: ",
-        &id,
-        "; reason=",
-        reason,
-        "; region=",
-        region,
-        "\r\n",
-    ]
-    .concat()
-    .into_bytes()
+    let (phrase, reason) = (refusal.reason.phrase(), refusal.reason.token());
+    let row = ringfence_row::refused(config, region, refusal.reason);
+    ["Reason: SIP;cause=488;text=\"", phrase, "\"\r\nReason: Q.850;cause=21;text=\"", reason, "\"\r\n", &row]
+        .concat()
+        .into_bytes()
 }

@@ -1,0 +1,33 @@
+//! Whether a request has come back to us unchanged (RFC 3261 16.3 step 4, RFC 5393 4.2).
+
+use crate::core::forwarding::branch::Branch;
+use crate::core::state::Core;
+use crate::sip::{Message, Name, Request, via};
+
+impl Core {
+    /// What makes a request the same when it comes back: all that routing looks at, and nothing that a hop adds.
+    pub(crate) fn loop_hash(&self, message: &Message<'_>, request: &Request<'_>) -> u32 {
+        let route = message.first(Name::Route).map(|header| message.value(header)).unwrap_or_default();
+        self.keys.loop_hash(&[
+            request.uri_text,
+            route,
+            request.from_tag,
+            request.to_tag.unwrap_or_default(),
+            request.call_id,
+            &request.cseq.to_le_bytes(),
+            request.token,
+        ])
+    }
+
+    /// Whether a request has come back with the same routing (RFC 3261 16.3 step 4, RFC 5393 4.2): only our own hash proves that. It is
+    /// computed only if some Via could be ours.
+    pub(crate) fn is_looped(&self, message: &Message<'_>, request: &Request<'_>) -> bool {
+        let branches = request.via.branch.into_iter().chain(via::branches_below(message));
+        let mut ours = branches.filter_map(Branch::read).peekable();
+        if ours.peek().is_none() {
+            return false;
+        }
+        let loop_hash = self.loop_hash(message, request);
+        ours.any(|branch| branch.loop_hash == loop_hash)
+    }
+}
