@@ -1,6 +1,6 @@
 //! The commands: what each reads, prints and returns.
 //!
-//! Translates only: arguments to calls, errors to exit codes. Decides nothing about messages.
+//! Only translates: arguments to calls, errors to exit codes. Decides nothing about messages.
 
 use std::path::PathBuf;
 use std::process::ExitCode;

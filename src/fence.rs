@@ -1,8 +1,7 @@
-//! The fence: the only maker of an address that may be sent to.
+//! The fence. Only the fence makes an address that may be sent to.
 //!
-//! A [`Fenced`] address has no public constructor and no public field. It comes out of [`Fence::admit`] alone, and a
-//! transport takes nothing else (beside the peer that a message came from, see [`crate::core::io::Peer`]). A leak is
-//! therefore a compile error:
+//! A [`Fenced`] address has no public constructor and no public field. Only [`Fence::admit`] makes one. A transport takes nothing
+//! else, apart from the peer that a message came from (see [`crate::core::io::Peer`]). So a leak is a compile error:
 //!
 //! ```compile_fail,E0451
 //! use ringfence::fence::Fenced;
@@ -106,8 +105,8 @@ fn within<T: Ord + Copy>(ranges: &[(T, T)], value: T) -> bool {
     after.checked_sub(1).and_then(|at| ranges.get(at)).is_some_and(|&(_, to)| value <= to)
 }
 
-/// The address that is really meant: an IPv4 address mapped into IPv6 (`::ffff:a.b.c.d`) or embedded by the well-known NAT64
-/// prefix (`64:ff9b::/96`, RFC 6052) is judged by the IPv4 address inside, whatever its spelling.
+/// The address that is really meant. An IPv4 address mapped into IPv6 (`::ffff:a.b.c.d`), or embedded by the well-known NAT64
+/// prefix (`64:ff9b::/96`, RFC 6052), is judged by the IPv4 address inside it.
 pub fn canonical(ip: IpAddr) -> IpAddr {
     let IpAddr::V6(v6) = ip else { return ip };
     if let Some(v4) = v6.to_ipv4_mapped() {
@@ -131,12 +130,12 @@ impl Fenced {
     }
 }
 
-/// An address that the fence did not pass, with nothing that a transport takes.
+/// An address that the fence did not pass. No transport takes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0} is outside")]
 pub struct Outside(pub SocketAddr);
 
-/// What is inside, for one decision: the region's networks, and, towards a trunk, that trunk's.
+/// What is inside, for one decision: the region's networks and, for requests to a trunk, that trunk's.
 #[derive(Clone, Copy, Debug)]
 pub struct Fence<'a> {
     region: Option<&'a Networks>,
@@ -145,28 +144,28 @@ pub struct Fence<'a> {
 }
 
 impl<'a> Fence<'a> {
-    /// Towards the region's own servers: its networks and nothing else.
+    /// For requests to the region's own servers: only the region's networks.
     pub fn of_region(networks: &'a Networks) -> Self {
         Self { region: Some(networks), trunk: None, outbound: None }
     }
 
-    /// Towards a trunk inside a dialog: the region's networks, the trunk's, and those that its outbound calls go to.
+    /// For requests to a trunk inside a dialog: the networks of the region, of the trunk, and of its outbound calls.
     pub fn of_dialog(region: &'a Networks, trunk: &'a Networks, outbound: Option<&'a Networks>) -> Self {
         Self { region: Some(region), trunk: Some(trunk), outbound }
     }
 
-    /// Towards a trunk for a new call: the trunk's outbound networks alone.
+    /// For a new call to a trunk: only the trunk's outbound networks.
     pub fn of_outbound(outbound: &'a Networks) -> Self {
         Self { region: None, trunk: None, outbound: Some(outbound) }
     }
 
-    /// The networks that it compares with, to be shown.
+    /// The networks that it compares with, for people to read.
     pub fn networks(&self) -> impl Iterator<Item = &'a Networks> {
         [self.region, self.trunk, self.outbound].into_iter().flatten()
     }
 
-    /// Passes the address if it is inside. Unspecified, multicast and broadcast addresses and port 0 are never a
-    /// destination, whatever the networks say.
+    /// Passes the address if it is inside. Unspecified, multicast and broadcast addresses, and port 0, never pass, even if the
+    /// networks contain them.
     pub fn admit(&self, addr: SocketAddr) -> Result<Fenced, Outside> {
         let ip = canonical(addr.ip());
         let inside = self.networks().any(|set| set.contains(ip));

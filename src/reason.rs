@@ -15,7 +15,7 @@ pub enum Reason {
     Failover = 101,
     /// The Request-URI names another region's endpoint.
     ForeignEndpoint = 110,
-    /// The host, or the project label in front of it, is none of ours.
+    /// The host is none of ours, or the project label in front of it is none of ours.
     UnknownEndpoint = 111,
     /// Our own hostname, but it came in on another region's listener.
     WrongListener = 112,
@@ -31,7 +31,7 @@ pub enum Reason {
     ForeignMediaOffer = 140,
     /// An address in the SDP answer is outside.
     ForeignMediaAnswer = 141,
-    /// Media must be checked and cannot be.
+    /// Media must be checked and cannot be checked.
     UnreadableMedia = 142,
     /// Every resolved address of the next hop is outside.
     ForeignTarget = 150,
@@ -39,9 +39,9 @@ pub enum Reason {
     NoTarget = 151,
     /// Every in-region target failed or timed out.
     TargetsDown = 152,
-    /// Rate or transaction limit.
+    /// A limit on rate or transactions is reached.
     Overloaded = 160,
-    /// The daemon takes no more calls, as it is about to end.
+    /// The daemon takes no more calls, because it is about to end.
     Draining = 161,
     /// An in-dialog request without a valid route token, or a preloaded Route.
     ForgedRoute = 170,
@@ -49,10 +49,10 @@ pub enum Reason {
     ForeignDialogTarget = 171,
 }
 
-/// What a reason asks of whoever is told.
+/// What a reason asks of the sender of the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
-    /// The request passes; nothing is asked.
+    /// The request passes; the sender need not do anything.
     Accepted,
     /// Final: must not be retried anywhere. The code comes from the trunk's profile.
     Policy,
@@ -116,7 +116,7 @@ impl Reason {
         }
     }
 
-    /// What the reason asks of whoever is told.
+    /// What the reason asks of the sender of the request.
     pub const fn class(self) -> Class {
         match self {
             Self::InRegion | Self::Failover => Class::Accepted,
@@ -136,7 +136,7 @@ impl Reason {
         }
     }
 
-    /// The reason phrase of the status line: what a person reading a trace should understand at once.
+    /// The reason phrase of the status line. A person who reads a trace understands it at once.
     pub const fn phrase(self) -> &'static str {
         match self {
             Self::InRegion | Self::Failover => "OK",
@@ -166,7 +166,7 @@ impl fmt::Display for Reason {
     }
 }
 
-/// Which codes make one kind of carrier stop, and which make it try a sibling.
+/// The codes that make one kind of carrier stop, and those that make it try a sibling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Profile {
     /// The final answer to a policy refusal of an INVITE.
@@ -192,8 +192,8 @@ impl Profile {
     /// The names that [`Profile::named`] knows.
     pub const NAMES: [&'static str; 6] = ["generic", "twilio", "telnyx", "thinktel", "teams", "3cx"];
 
-    /// The status code of a refusal. A policy refusal of anything but an INVITE is always 403: a 6xx there would speak for
-    /// the user everywhere, and no carrier hunts on it.
+    /// The status code of a refusal. A policy refusal of anything but an INVITE is always 403: a 6xx would speak for the user
+    /// everywhere, and no carrier tries another route for these requests.
     pub const fn code(self, reason: Reason, invite: bool) -> u16 {
         match reason.class() {
             Class::Accepted => 200,

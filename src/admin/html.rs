@@ -1,9 +1,9 @@
-//! The parts that the page is made of: tables, lists, states, durations. They know no field of `/status`.
+//! The parts of the page: tables, lists, states, durations. They know no field of `/status`.
 
 use maud::{Markup, Render, html};
 use serde_json::Value;
 
-/// How something stands; a word and a sign always say it too.
+/// How good a state is. A word and a sign always say it too, not only the colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Tone {
     /// As it should be.
@@ -36,7 +36,7 @@ impl Tone {
 pub(super) struct Cell(Markup);
 
 impl Cell {
-    /// Anything that can be shown in a line. One element, so that a narrow page can set it beside its heading.
+    /// A cell with anything that fits into a line. It is one element, so that a narrow page can set it beside its heading.
     pub(super) fn of(content: impl Render) -> Self {
         Self(html! { span { (content) } })
     }
@@ -58,13 +58,13 @@ impl Cell {
     }
 }
 
-/// A sign that nobody reads aloud, and the word.
+/// A state: a sign, which screen readers skip, and the word.
 pub(super) fn state(tone: Tone, word: &str) -> Markup {
     html! { span class={ "state " (tone.class()) } { span aria-hidden="true" { (tone.sign()) " " } (word) } }
 }
 
-/// A table of so many rows at most, and how many more there are: those left out here, and `beyond`. Nothing if it has no row. A
-/// heading that begins with `#` is of numbers. On a narrow page each row becomes a block; the roles stay.
+/// A table of at most this many rows, and how many more there are: those left out here, and `beyond`. Without rows it is empty. A
+/// heading that begins with `#` stands above numbers. On a narrow page each row becomes a block, and the roles stay.
 pub(super) fn table(
     caption: &str,
     headings: &[&str],
@@ -102,7 +102,7 @@ pub(super) fn table(
     }
 }
 
-/// The texts of an array, one a line.
+/// The texts of an array, one in each line.
 pub(super) fn list(values: &Value, most: usize) -> Markup {
     let more = rows(values).count().saturating_sub(most);
     html! {
@@ -115,7 +115,7 @@ pub(super) fn list(values: &Value, most: usize) -> Markup {
     }
 }
 
-/// The elements of an array; none of anything else.
+/// The elements of an array. Any other value has none.
 pub(super) fn rows(value: &Value) -> std::slice::Iter<'_, Value> {
     value.as_array().map(Vec::as_slice).unwrap_or_default().iter()
 }
@@ -129,7 +129,7 @@ pub(super) fn text(value: &Value) -> String {
     }
 }
 
-/// A number with its thousands apart.
+/// A number with its thousands separated.
 pub(super) fn count(number: u64) -> String {
     let digits = number.to_string();
     let mut out = String::new();
@@ -143,7 +143,7 @@ pub(super) fn count(number: u64) -> String {
     out
 }
 
-/// Seconds as people say them: the two largest units.
+/// Seconds in words: the two largest units.
 pub(super) fn ago(seconds: &Value) -> String {
     let Some(seconds) = seconds.as_u64() else { return "–".to_owned() };
     let units = [(86_400, "d"), (3600, "h"), (60, "min"), (1, "s")];

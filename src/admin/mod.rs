@@ -9,8 +9,8 @@
 //! | `/status` | JSON: the last hour's verdicts, regions, targets and why they are down, names and what they resolve to |
 //! | `/drain` | by POST: 202; no more calls are taken, and the daemon ends once the open ones have their answer |
 //!
-//! Any other path is 404; any method but GET and HEAD, or for `/drain` but POST, is 405. Connections are few and short: a scraper that is slow, or never
-//! reads, costs itself.
+//! Any other path is answered 404. Any method but GET and HEAD, or but POST for `/drain`, is answered 405. Connections are few
+//! and short. A slow scraper delays only itself.
 
 mod html;
 mod page;

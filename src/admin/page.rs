@@ -1,7 +1,7 @@
-//! `/`: the object of `/status` as a page for people. Renders that object and knows nothing else, so that both say the same.
+//! `/`: the object of `/status` as a page for people. It is made from that object alone, so that both say the same.
 //!
-//! No script, and nothing from elsewhere: one style sheet, allowed by its hash. `maud` escapes every value. Long lists are cut
-//! here; `/status` has them whole.
+//! No script, and nothing from other hosts. The one style sheet is allowed by its hash. `maud` escapes every value. Long lists
+//! are cut here; `/status` has them whole.
 
 use std::sync::LazyLock;
 
@@ -15,19 +15,19 @@ use sha2::{Digest as _, Sha256};
 use super::html::{Cell, Tone, ago, count, list, rows, state, table, text};
 use crate::telemetry::last_hour::MINUTES;
 
-/// The query of a page that loads itself again.
+/// The query string of a page that reloads itself.
 pub(super) const REFRESH: &str = "refresh";
-/// How often it does, in seconds.
+/// The time between two reloads, in seconds.
 const SECONDS: u64 = 15;
-/// Rows of one table, and networks of one region, that are shown.
+/// Most rows of one table, and most networks of one region, that are shown.
 const SHOWN: usize = 40;
 
-/// In seconds.
+/// One day, in seconds.
 const DAY: u64 = 86_400;
 
 const STYLE: &str = include_str!("page.css");
 
-/// What a browser may do with the page.
+/// The Content-Security-Policy: what a browser may do with the page.
 pub(super) static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
     let style = BASE64_STANDARD.encode(Sha256::digest(STYLE));
     let policy = format!(
@@ -152,7 +152,7 @@ fn hour(hour: &Value) -> Markup {
     }
 }
 
-/// Accepted above the line, refused and shadowed below it, minute by minute.
+/// A chart minute by minute: accepted above the line, refused and shadowed below it.
 fn chart(hour: &Value) -> Markup {
     let minutes: Vec<(u64, u64, u64)> = rows(&hour["minutes"])
         .map(|minute| {
@@ -211,7 +211,7 @@ fn of_region(region: &Value) -> Markup {
     }
 }
 
-/// Servers and how they stand; what takes no calls comes first.
+/// A table of servers with their health. Those that take no calls come first.
 fn targets(caption: &str, targets: &Value) -> Markup {
     let mut targets: Vec<&Value> = rows(targets).collect();
     targets.sort_by_key(|target| ["down", "rising"].iter().position(|state| target["state"] == *state).unwrap_or(usize::MAX));
@@ -233,7 +233,7 @@ fn targets(caption: &str, targets: &Value) -> Markup {
     table(caption, &["Address", "State", "Since", "Last heard", "Last failure"], cells, SHOWN, 0)
 }
 
-/// For whom a region's certificate speaks, and how long it will.
+/// The names in a region's certificate, and how long it is valid.
 fn certificate(tls: &Value) -> Markup {
     let Some(left) = tls["ends_in_seconds"].as_u64() else { return html! {} };
     let tone = match left / DAY {
@@ -254,7 +254,7 @@ fn certificate(tls: &Value) -> Markup {
     }
 }
 
-/// Regions that are known and not served here.
+/// Regions that are in the configuration but not served here.
 fn known(status: &Value) -> Markup {
     let others = rows(&status["regions"]).filter(|region| region["served"] != true).map(|region| {
         let targets = rows(&region["targets"]);

@@ -1,4 +1,4 @@
-//! Readiness: latches that open one by one. Ready is when all are open and nobody drains.
+//! Readiness: latches that open one by one. The daemon is ready if all are open and it does not drain.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 /// What the daemon waits for before it takes calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Latch {
-    /// Every listener is bound and read from.
+    /// Every listener is bound, and the worker reads from it.
     Listeners,
     /// Every configured name has had an answer.
     Names,
@@ -19,7 +19,7 @@ pub enum Latch {
 pub struct Ready {
     state: Mutex<State>,
     changed: Condvar,
-    /// The same for tasks, which must not block.
+    /// The same for tasks, which must not block a thread.
     told: Notify,
 }
 
@@ -31,7 +31,7 @@ struct State {
     phase: Phase,
 }
 
-/// A daemon goes through these once.
+/// The phases of a daemon, each once and in this order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 enum Phase {
     #[default]
@@ -64,28 +64,28 @@ impl Ready {
         self.tell();
     }
 
-    /// Not ready again, ever.
+    /// Ends readiness for good.
     pub fn drain(&self) {
         self.lock().asked = true;
         self.enter(Phase::Draining);
     }
 
-    /// A thread is gone.
+    /// Notes that a thread has ended.
     pub fn end(&self) {
         self.enter(Phase::Ended);
     }
 
-    /// Whether it takes no more calls because it is about to end.
+    /// Whether the daemon takes no more calls because it is about to end.
     pub(crate) fn is_draining(&self) -> bool {
         self.lock().phase > Phase::Serving
     }
 
-    /// What is missing; empty: ready.
+    /// The latches that are closed. Empty: ready.
     pub fn missing(&self) -> Vec<&'static str> {
         self.lock().missing()
     }
 
-    /// Waits, so long at most, until the daemon is ready; `false` if it will not be.
+    /// Waits until the daemon is ready, for `within` at most. `false`: it is not ready by then, or never will be.
     pub fn wait(&self, within: Duration) -> bool {
         let end = Instant::now() + within;
         let mut state = self.lock();
@@ -101,17 +101,17 @@ impl Ready {
         }
     }
 
-    /// Waits until the listeners are read from.
+    /// Waits until the worker reads from the listeners.
     pub(crate) async fn listening(&self) {
         self.until(|state| state.listeners).await;
     }
 
-    /// Waits until no more calls are to be taken.
+    /// Waits until the daemon takes no more calls.
     pub(crate) async fn draining(&self) {
         self.until(|state| state.phase > Phase::Serving).await;
     }
 
-    /// Whether it was told to take no more calls, however far it has come since.
+    /// Whether somebody has told the daemon to drain, even if it has gone on since.
     pub(crate) fn was_asked_to_drain(&self) -> bool {
         self.lock().asked
     }
@@ -126,7 +126,7 @@ impl Ready {
         }
     }
 
-    /// Waits until a thread is gone, without a runtime.
+    /// Waits until a thread has ended. Needs no runtime.
     pub(crate) fn wait_for_end(&self) {
         let mut state = self.lock();
         while state.phase < Phase::Ended {

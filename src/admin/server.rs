@@ -34,16 +34,16 @@ const CONNECTIONS: usize = 32;
 const HEADER: Duration = Duration::from_secs(2);
 /// How long a connection may last, whatever its peer does.
 const CONNECTION: Duration = Duration::from_secs(30);
-/// How long the last answers may take to leave, at the end.
+/// How long the last answers may take to be sent, at the end.
 const END: Duration = Duration::from_secs(1);
-/// Octets of a header section.
+/// Most octets of a header section.
 const HEADER_OCTETS: usize = 16 * 1024;
-/// How often the last hour is brought up to date while nobody asks.
+/// How often the last hour is updated while nobody asks for it.
 const MINUTE: Duration = Duration::from_secs(60);
 /// The pause after the system refused to accept.
 const REFUSED: Duration = Duration::from_millis(100);
 
-/// Where the answers come from.
+/// All that the answers are made from.
 #[derive(Debug)]
 pub(crate) struct Sources {
     pub(crate) metrics: Arc<Metrics>,
@@ -51,16 +51,16 @@ pub(crate) struct Sources {
     pub(crate) worker: WorkerHandle,
     pub(crate) control_handle: ControlHandle,
     pub(crate) started: Instant,
-    /// Held for moments, by the tasks of this thread alone.
+    /// Locked for moments only, by tasks of this thread alone.
     pub(crate) hour: Mutex<LastHour>,
     pub(crate) connections: Connections,
 }
 
-/// The connections that are served.
+/// The connections that are open now.
 #[derive(Debug)]
 pub(crate) struct Connections {
     places: Arc<Semaphore>,
-    /// Whether they are to end after the answer at hand.
+    /// Whether they have to end after the present answer.
     ending: watch::Sender<bool>,
 }
 
@@ -71,7 +71,7 @@ impl Default for Connections {
 }
 
 impl Connections {
-    /// Lets every answer that is being given leave, once nothing is accepted any more; whoever does not read by then does not count.
+    /// Waits until every answer is sent, for a second at most. Call it after accepting has ended.
     pub(crate) async fn end(&self) {
         self.ending.send_replace(true);
         let all = u32::try_from(CONNECTIONS).unwrap_or(u32::MAX);
@@ -99,7 +99,7 @@ async fn accept(listener: TcpListener, sources: Arc<Sources>) {
     }
 }
 
-/// Keeps the last hour for ever.
+/// Updates the last hour, for ever.
 async fn look(sources: Arc<Sources>) {
     let mut minutes = tokio::time::interval(MINUTE);
     minutes.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -174,7 +174,7 @@ async fn answer<B>(request: &Request<B>, sources: &Sources) -> Response<Full<Byt
 }
 
 impl Sources {
-    /// The exposition. What the worker does not say in time is left out: a gauge that is not true would be worse than none.
+    /// The exposition. A value that the worker does not give in time is left out, because a wrong gauge would be worse than none.
     async fn metrics(&self) -> String {
         let standing = self.worker.targets().await;
         self.metrics.ready(self.ready.missing().is_empty());
@@ -198,7 +198,7 @@ impl Sources {
         Some(status::status(&known, targets.as_deref(), own, Now::read()))
     }
 
-    /// The last hour, brought up to date.
+    /// The sums of the last hour, updated now.
     fn hour(&self) -> Summary {
         let exposition = self.metrics.render();
         // Counts cannot be left half changed: they are added up before they are kept.
@@ -209,7 +209,7 @@ impl Sources {
     }
 }
 
-/// The page, which may load nothing, run nothing, be framed nowhere, and is kept nowhere.
+/// The answer with the page. Its headers forbid loading, scripts, framing and caching.
 fn html(body: String) -> Response<Full<Bytes>> {
     let mut response = typed("text/html; charset=utf-8", body);
     let headers = response.headers_mut();

@@ -1,4 +1,4 @@
-//! `/status`: what the daemon knows of itself, as one JSON object. Only renders; whoever calls has asked the other threads.
+//! `/status`: what the daemon knows of itself, as one JSON object. Only renders; the caller has asked the other threads.
 
 use std::time::{Duration, Instant};
 
@@ -15,10 +15,10 @@ use crate::reason::Reason;
 use crate::telemetry::last_hour::{Minute, Summary};
 use crate::tls::Certificate;
 
-/// Rows of refused projects, and of repeating trunks.
+/// Most rows of refused projects, and of trunks with repeats.
 const ROWS: usize = 20;
 
-/// What only the admin endpoint's own thread knows.
+/// What only the thread of the admin endpoint knows.
 #[derive(Clone, Copy)]
 pub(super) struct Own<'a> {
     pub(super) ready: &'a Ready,
@@ -26,7 +26,7 @@ pub(super) struct Own<'a> {
     pub(super) hour: &'a Summary,
 }
 
-/// The whole object. `targets`: `None` if the worker did not say how they stand.
+/// The whole object. `targets`: `None` if the worker did not give their health.
 pub(super) fn status(known: &Known, targets: Option<&[TargetStatus]>, own: Own<'_>, now: Now) -> Value {
     let Known { config, names, loaded } = known;
     let Own { ready, started, hour: last } = own;
@@ -151,7 +151,7 @@ fn name(config: &Config, name: &NameStatus) -> Value {
     })
 }
 
-/// The fewest networks that are the same set.
+/// The fewest networks that make up this set.
 fn networks(networks: &Networks) -> Vec<String> {
     networks.nets().map(|net| net.to_string()).collect()
 }

@@ -1,4 +1,4 @@
-//! Moments as people and machines read them: how long ago, and when (RFC 3339, UTC).
+//! Moments for people and machines: how long ago, and when (RFC 3339, UTC).
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -12,24 +12,24 @@ pub(super) struct Now {
 }
 
 impl Now {
-    /// Now.
+    /// Reads both clocks.
     pub(super) fn read() -> Self {
         Self { steady: Instant::now(), wall: SystemTime::now() }
     }
 
-    /// How long ago that was.
+    /// The time since that moment.
     pub(super) fn since(&self, then: Instant) -> Duration {
         self.steady.saturating_duration_since(then)
     }
 
-    /// When that was, to the second.
+    /// That moment, to the second.
     pub(super) fn at(&self, then: Instant) -> String {
         let wall = self.wall.checked_sub(self.since(then)).unwrap_or(SystemTime::UNIX_EPOCH);
         on(wall)
     }
 }
 
-/// That moment, to the second.
+/// That wall-clock time, to the second.
 pub(super) fn on(moment: SystemTime) -> String {
     rfc3339(moment.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs())
 }

@@ -1,4 +1,4 @@
-//! What the endpoints ask the other threads: bounded in number and in time, and never on a message's path.
+//! The admin endpoint's questions to other threads. They are bounded in number and in time, and never delay a message.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,56 +9,56 @@ use crate::config::Config;
 use crate::core::io::TargetStatus;
 use crate::dns::NameStatus;
 
-/// How long the worker's loop may take to turn.
+/// How long the worker's loop may take for one turn.
 const TURN: Duration = Duration::from_secs(1);
-/// Questions that wait for the same thread; whoever asks waits beyond.
+/// Most questions that wait for one thread. If there are more, their senders wait.
 const QUEUE: usize = 64;
 
-/// A question to the worker, which answers as its loop goes round.
+/// A question to the worker, which answers it in the next turn of its loop.
 #[derive(Debug)]
 pub(crate) enum Question {
-    /// Whether the loop turns.
+    /// Does the loop turn?
     Turns(oneshot::Sender<()>),
-    /// How the targets stand.
+    /// How healthy are the targets?
     Targets(oneshot::Sender<Standing>),
     /// Take no more calls from now on, and end once the open ones have their answer.
     Drain(oneshot::Sender<()>),
 }
 
-/// How the targets stand.
+/// The health of the targets.
 #[derive(Debug)]
 pub(crate) struct Standing {
-    /// The configuration by whose numbers they are told.
+    /// The configuration whose ids are used.
     pub(crate) config: Arc<Config>,
-    /// Each of them.
+    /// The status of each target.
     pub(crate) targets: Vec<TargetStatus>,
 }
 
-/// Asks the worker.
+/// The endpoint's end of the channel to the worker.
 #[derive(Clone, Debug)]
 pub(crate) struct WorkerHandle(mpsc::Sender<Question>);
 
-/// The worker's ear.
+/// The worker's end of the channel.
 pub(crate) type Questions = mpsc::Receiver<Question>;
 
 impl WorkerHandle {
-    /// Asks, and what is to hear it.
+    /// Makes both ends of the channel.
     pub(crate) fn new() -> (Self, Questions) {
         let (questions, asked) = mpsc::channel(QUEUE);
         (Self(questions), asked)
     }
 
-    /// Whether its loop turns.
+    /// Whether the worker's loop turns.
     pub(crate) async fn turns(&self) -> bool {
         self.ask(Question::Turns).await.is_some()
     }
 
-    /// How the targets stand; `None` if it does not say so in time.
+    /// The health of the targets. `None`: the worker does not answer in time.
     pub(crate) async fn targets(&self) -> Option<Standing> {
         self.ask(Question::Targets).await
     }
 
-    /// Has it drain. Should it not hear that, it has ended or will be ended.
+    /// Tells the worker to drain. If it does not hear that, it has ended or will end anyway.
     pub(crate) async fn drain(&self) {
         let _ = self.ask(Question::Drain).await;
     }
@@ -78,27 +78,27 @@ impl WorkerHandle {
 pub(crate) struct Known {
     /// The configuration in force.
     pub(crate) config: Arc<Config>,
-    /// Since when it is.
+    /// When it came into force.
     pub(crate) loaded: Instant,
-    /// What its names resolve to.
+    /// How its names are resolved.
     pub(crate) names: Vec<NameStatus>,
 }
 
-/// Asks the thread beside the worker.
+/// The endpoint's end of the channel to the thread beside the worker.
 #[derive(Clone, Debug)]
 pub(crate) struct ControlHandle(mpsc::Sender<oneshot::Sender<Known>>);
 
-/// Its ear.
+/// That thread's end of the channel.
 pub(crate) type ControlQuestions = mpsc::Receiver<oneshot::Sender<Known>>;
 
 impl ControlHandle {
-    /// Asks, and what is to hear it.
+    /// Makes both ends of the channel.
     pub(crate) fn new() -> (Self, ControlQuestions) {
         let (questions, asked) = mpsc::channel(QUEUE);
         (Self(questions), asked)
     }
 
-    /// What it knows; `None` if it has ended. No limit in time: it serves the endpoints itself.
+    /// What that thread knows. `None`: it has ended. There is no time limit, because that thread serves the endpoints itself.
     pub(crate) async fn known(&self) -> Option<Known> {
         let (answer, answered) = oneshot::channel();
         self.0.send(answer).await.ok()?;

@@ -1,4 +1,4 @@
-//! `ringfence check`: what a configuration means, or what is wrong with it; with `--online`, also with what its names resolve to.
+//! `ringfence check`: what a configuration means, or which mistakes it has. With `--online`, also what its names resolve to.
 
 use std::fmt::Write as _;
 use std::io::{IsTerminal as _, Write as _};
@@ -17,7 +17,7 @@ use crate::config::{self, Config, Media, Mode, Region};
 /// Most projects that are listed one by one.
 const LISTED: usize = 50;
 
-/// Loads the file and says what came of it. Mistakes go to standard error, or all into one JSON object on standard output.
+/// Loads the file and prints the result. Mistakes go to standard error, or all into one JSON object on standard output.
 pub(super) fn check(path: &Path, online: bool, json: bool) -> u8 {
     let result = config::load(path).map(Arc::new);
     let names = match &result {

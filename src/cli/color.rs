@@ -1,8 +1,8 @@
-//! Colour, on a terminal alone.
+//! Colour, only on a terminal.
 
 use std::fmt;
 
-/// Whether to colour.
+/// Whether text is coloured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Colors {
     on: bool,

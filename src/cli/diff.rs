@@ -1,4 +1,4 @@
-//! `ringfence check --diff`: what becoming another configuration would change, in words. Compares two snapshots; changes nothing.
+//! `ringfence check --diff`: what a reload would change, in words. Compares two snapshots; changes nothing.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -14,7 +14,7 @@ use super::mistakes;
 use super::output::print;
 use crate::config;
 
-/// Something differs.
+/// The exit code if something differs.
 const DIFFERS: u8 = 3;
 
 /// One field that differs.
@@ -40,7 +40,7 @@ impl Change {
     }
 }
 
-/// Says what differs between two configurations.
+/// Prints the differences between two configurations. Returns the exit code.
 pub(super) fn diff(old: &Path, new: &Path, json: bool) -> u8 {
     let mut both = Vec::with_capacity(2);
     for path in [old, new] {

@@ -2,15 +2,15 @@
 
 use crate::config::ConfigError;
 
-/// Everything went as it should.
+/// Success.
 pub(super) const OK: u8 = 0;
-/// Something did not go as it should: a call of the demonstration, a name that was looked up.
+/// Failure: a call of the demonstration, or the look-up of a name, did not go as it should.
 pub(super) const FAILED: u8 = 1;
-/// The arguments are wrong, as clap says it.
+/// The arguments are wrong. It is clap's own code.
 pub(super) const WRONG: u8 = 2;
 /// The configuration file cannot be read (`EX_NOINPUT` of sysexits.h).
 pub(super) const NO_INPUT: u8 = 66;
-/// What the configuration asks for is not to be had, for example a port (`EX_UNAVAILABLE`).
+/// Something that the configuration needs is unavailable: a port is taken, or no name server answers (`EX_UNAVAILABLE`).
 pub(super) const UNAVAILABLE: u8 = 69;
 /// The configuration has mistakes (`EX_CONFIG`).
 pub(super) const CONFIG: u8 = 78;

@@ -1,7 +1,7 @@
 //! `ringfence explain`: what would happen to a message, and why. Sends nothing.
 //!
-//! The message is handed to the daemon's own core, as if it had just come in, and what the core puts out is told. Judges nothing
-//! itself.
+//! The message is handed to the daemon's own core as if it had just arrived. The command prints the core's outputs. It judges
+//! nothing itself.
 
 use std::io::{IsTerminal as _, Read as _};
 use std::path::{Path, PathBuf};
@@ -35,7 +35,7 @@ mod explained;
 mod paste;
 mod print;
 
-/// Most octets that are read.
+/// Most octets of a message that are read.
 const MOST: u64 = 1 << 20;
 
 /// More targets than any call tries.
@@ -80,7 +80,7 @@ fn read(path: &Path) -> std::io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// One run of a fresh core over the message.
+/// One run of a new core over the message.
 struct Run {
     core: Core,
     now: Instant,
@@ -104,7 +104,7 @@ impl Run {
         run
     }
 
-    /// If the media would be led through a relay: on as if that had taken it. No relay is asked here.
+    /// If the media would go through a relay: goes on as if a relay had taken it. No relay is asked here.
     fn lead(&mut self) {
         let [Output::Relay(RelayRequest { exchange, command: RelayBody::Session { .. }, .. })] = &self.out[..] else { return };
         let (exchange, relay) = (*exchange, exchange.relay);
@@ -172,7 +172,7 @@ fn explained(config: Arc<Config>, arrival: Arrival, message: Pasted, offline: bo
     Ok(told(config, arrival, message, run, names, missing))
 }
 
-/// Whether another answer of DNS could have made another outcome.
+/// Whether another answer of DNS could have changed the outcome.
 fn depends_on_names(outcome: Option<Outcome>) -> bool {
     let by_target = [Reason::NoTarget, Reason::TargetsDown, Reason::ForeignTarget];
     matches!(outcome, Some(Outcome::Forwarded))
@@ -184,7 +184,7 @@ fn failed(config: &Config, resolved: &Resolved) -> Option<String> {
     failed.then(|| format!("what {} resolves to: DNS failed", resolved.written))
 }
 
-/// Every name known, with these servers; the others with none.
+/// All names, known: these with their servers, the others with none.
 fn known(config: &Config, servers: &[(NameId, Vec<Server>)]) -> dns::Resolved {
     let mut targets = dns::Resolved::unknown(config.names.len());
     for id in (0..).map(NameId).take(config.names.len()) {
@@ -196,8 +196,8 @@ fn known(config: &Config, servers: &[(NameId, Vec<Server>)]) -> dns::Resolved {
     targets
 }
 
-/// The names that the targets of a new request may hang on: of the trunk that it goes out by, or else of the region and of those
-/// that may serve its calls. Too many do no harm: the core chooses.
+/// The names that the targets of a new request may depend on: those of the trunk that it goes out by, or else those of the region
+/// and of the regions that may serve its calls. Too many do no harm, because the core chooses.
 fn needed(config: &Config, arrival: Arrival, bytes: &[u8]) -> Vec<NameId> {
     let region = config.listener(arrival.listener).region;
     let outbound = match endpoint(config, bytes) {
@@ -265,7 +265,7 @@ fn told(
     Explained { config, arrival, message, comparisons: run.comparisons, decision, answer, targets, otherwise, names }
 }
 
-/// What leaves: to a target, with the attempt there; and to whoever sent the message, the last of it.
+/// Reads what would be sent: the messages to targets, with the last attempt, and the last answer to the sender.
 fn sent(out: &[Output], targets: &mut Vec<Target>, answer: &mut Option<Bytes>) -> Option<Attempt> {
     let mut attempt = None;
     for output in out {

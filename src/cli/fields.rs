@@ -1,4 +1,4 @@
-//! What a configuration says, field by field, so that two can be compared. Every field of the snapshot that a file sets is here.
+//! All that a configuration says, field by field, so that two can be compared. Every field that a file sets is here.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
@@ -10,7 +10,7 @@ use crate::fence::Networks;
 use crate::reason::Profile;
 use crate::tls::Certificate;
 
-/// What a thing is, in the order in which things are told.
+/// The kind of a thing, in the order in which kinds are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Kind {
     Setting,
@@ -20,7 +20,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    /// As in the text and in JSON.
+    /// The word in the text and in JSON.
     pub(super) const fn label(self) -> &'static str {
         match self {
             Self::Setting => "setting",
@@ -31,16 +31,16 @@ impl Kind {
     }
 }
 
-/// What a field says.
+/// The value of a field.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Said {
-    /// One value; or several whose order counts.
+    /// One value, or several whose order matters.
     One(String),
-    /// Values whose order does not count.
+    /// Values whose order does not matter.
     Set(BTreeSet<String>),
 }
 
-/// Everything that a configuration says: what of, and field by field.
+/// All that a configuration says: things by kind and name, each with its fields.
 pub(super) type Things = BTreeMap<(Kind, String), Vec<(&'static str, Said)>>;
 
 /// Everything that a configuration says. Two things of one kind have the same fields in the same order.
@@ -255,7 +255,7 @@ fn settings(config: &Config) -> Vec<(&'static str, String)> {
     all
 }
 
-/// What tells one key from another, and tells nothing of the key.
+/// A text that tells one key from another but reveals nothing of the key.
 fn key_name(key: &[u8; 16]) -> String {
     let digest = Sha256::new().chain_update(b"ringfence key name").chain_update(key).finalize();
     let name = digest.iter().take(4).fold(0_u32, |name, &octet| name << 8 | u32::from(octet));

@@ -1,12 +1,12 @@
 //! Examples and exit codes of the commands: in `--help`, and in the manual.
 
-/// What is said of a command beside its arguments.
+/// The help for a command, beside its arguments.
 pub(super) struct Help {
-    /// The command's name; empty: of the program.
+    /// The command's name. Empty: the program itself.
     pub(super) command: &'static str,
-    /// What is wanted, and the line that does it.
+    /// Examples: the task, and the command line for it.
     pub(super) examples: &'static [(&'static str, &'static str)],
-    /// Exit codes, and when.
+    /// Exit codes, each with its meaning.
     pub(super) codes: &'static [(u8, &'static str)],
 }
 
@@ -147,17 +147,17 @@ pub(super) const DEMO: Help = Help {
     codes: &[(0, "every call ended as expected"), (1, "a call did not end as expected"), WRONG],
 };
 
-/// Every command's.
+/// The help for every command.
 pub(super) const ALL: [&Help; 9] = [&RUN, &CHECK, &RESOLVE, &EXPLAIN, &PROBE, &ZONE, &DEMO, &COMPLETIONS, &MAN];
 
 impl Help {
-    /// What ends `-h`.
+    /// The end of `-h`.
     pub(super) fn codes(&self) -> String {
         let lines = self.codes.iter().map(|(code, when)| format!("\n  {code:>2}  {when}"));
         std::iter::once("Exit codes:".to_owned()).chain(lines).collect()
     }
 
-    /// What ends `--help`.
+    /// The end of `--help`.
     pub(super) fn long(&self) -> String {
         let lines = self.examples.iter().map(|(what, line)| format!("\n  {what}:\n      {line}"));
         let examples: String = std::iter::once("Examples:".to_owned()).chain(lines).collect();

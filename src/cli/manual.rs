@@ -1,4 +1,4 @@
-//! `ringfence man` and `ringfence completions`: written from the arguments, so that they cannot say anything else.
+//! `ringfence man` and `ringfence completions`. Both are made from the arguments, so they always agree with them.
 
 use std::io;
 use std::path::Path;
@@ -39,7 +39,7 @@ pub(super) fn manual(folder: Option<&Path>) -> u8 {
     }
 }
 
-/// File names and pages: the program's, then each command's.
+/// The file name and the text of each page: the program's page, then each command's.
 fn pages() -> io::Result<Vec<(String, Vec<u8>)>> {
     let mut program = Arguments::command().disable_help_subcommand(true);
     program.build();

@@ -8,7 +8,7 @@ use super::color::{Colors, Tint};
 use super::{exit, output};
 use crate::config::{ConfigError, Mistake};
 
-/// Says why a configuration cannot be used: on standard error, or as one JSON object on standard output. Returns the exit code.
+/// Prints why a configuration cannot be used: on standard error, or as one JSON object on standard output. Returns the exit code.
 pub(super) fn refuse(error: &ConfigError, json: bool) -> u8 {
     if json {
         output::print(&format!("{}\n", error_json(error)));

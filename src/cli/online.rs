@@ -1,4 +1,4 @@
-//! `ringfence check --online`: every name of a configuration resolved, and what is wrong with what it resolves to.
+//! `ringfence check --online`: resolves every name of a configuration, and reports what is wrong with the results.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -12,10 +12,10 @@ use super::trace;
 use crate::config::{Config, Written};
 use crate::dns::Lookup;
 
-/// Names that are resolved at a time; each asks a few questions beside each other.
+/// Names that are resolved at a time. Each asks a few questions in parallel.
 const AT_ONCE: usize = 16;
 
-/// Every name of a configuration, resolved, in its order; the exit code if there are no name servers.
+/// Resolves every name of a configuration, in order. `Err`: the exit code, because there are no name servers.
 pub(super) fn resolve_all(config: &Arc<Config>) -> Result<Vec<Resolved>, u8> {
     if config.names.is_empty() {
         return Ok(Vec::new());
@@ -40,12 +40,12 @@ async fn all(config: &Arc<Config>, lookup: &Lookup) -> Vec<Resolved> {
     resolved.into_iter().map(|(_, of)| of).collect()
 }
 
-/// Whether nothing is outside for anyone, and there is something.
+/// Whether every name has an address, and no address is outside for any use.
 pub(super) fn all_fine(config: &Config, resolved: &[Resolved]) -> bool {
     resolved.iter().all(|of| of.outcome(config) == Outcome::Inside)
 }
 
-/// A line for each name, and one for each of its uses that something is outside of.
+/// A line for each name, and a line for each of its uses for which an address is outside.
 pub(super) fn text(config: &Config, resolved: &[Resolved], colors: Colors) -> String {
     let mut out = String::new();
     for of in resolved {
@@ -72,7 +72,7 @@ pub(super) fn text(config: &Config, resolved: &[Resolved], colors: Colors) -> St
     out
 }
 
-/// The same for machines.
+/// The same as JSON, for machines.
 pub(super) fn json(config: &Config, resolved: &[Resolved]) -> Value {
     let name = |of: &Resolved| {
         let uses = of.uses.iter().map(|&whose| {

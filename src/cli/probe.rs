@@ -1,6 +1,6 @@
-//! `ringfence probe`: calls an endpoint as a carrier would, and tells what comes back.
+//! `ringfence probe`: calls an endpoint as a carrier would, and prints its answers.
 //!
-//! A command of its own, not the daemon: it sends to whatever its user names, with sockets of its own.
+//! It is a command of its own, not the daemon. It sends to any address that its user names, with its own sockets.
 
 use std::io::IsTerminal as _;
 use std::net::SocketAddr;
@@ -28,31 +28,31 @@ mod wire;
 use exchange::Story;
 use probed::{Probed, Tried};
 
-/// 2xx, or a call that rang.
+/// Exit code: a 2xx came, or the call rang.
 const ANSWERED: u8 = 0;
-/// Another final answer.
+/// Exit code: another final answer came.
 const REFUSED: u8 = 1;
-/// None.
+/// Exit code: no answer came.
 const SILENT: u8 = 2;
 
 /// Most addresses that are tried.
 const MOST: usize = 8;
 
-/// What is to be called.
+/// The endpoint to call.
 struct Callee {
-    /// As it stands in the start line.
+    /// The URI as it stands in the start line.
     uri: String,
     place: Place,
     transport: Option<Transport>,
 }
 
-/// Where it is.
+/// The endpoint's address or name.
 enum Place {
     Address(SocketAddr),
     Name(NextHop),
 }
 
-/// Calls an endpoint and prints what came of it.
+/// Calls an endpoint and prints the result.
 pub(super) fn probe(options: &ProbeOptions) -> u8 {
     let config = match options.config.as_deref().map(config::load) {
         None => None,
@@ -148,7 +148,7 @@ async fn called(options: &ProbeOptions, config: Option<Config>, callee: Callee) 
     Ok(probed)
 }
 
-/// How endpoints are verified by the certificates of a file.
+/// The TLS settings that trust the certificates in a file.
 fn believed(file: &std::path::Path) -> Result<Arc<ClientConfig>, String> {
     let text = std::fs::read(file).map_err(|error| format!("{}: {error}", file.display()))?;
     let settings = Roots::read(&text).and_then(|roots| tls::client(None, &roots));

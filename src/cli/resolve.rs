@@ -1,4 +1,5 @@
-//! `ringfence resolve`: the way from a name to its servers, what of it is inside, and in which order calls would try it.
+//! `ringfence resolve`: the steps from a name to its servers, which addresses are inside, and in which order calls would try
+//! them.
 
 use std::fmt::Write as _;
 use std::io::IsTerminal as _;
@@ -15,15 +16,15 @@ use super::{mistakes, trace};
 use crate::config::{self, Config, Transport, Use, Written};
 use crate::dns::{Lookup, ResolverError, Server, Step};
 
-/// What a hop comes to, for everyone who sends there. The discriminant is the exit code.
+/// The result for a hop and all its senders. The discriminant is the exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(super) enum Outcome {
-    /// Every address is inside for everyone who sends there.
+    /// Every address is inside for every sender.
     Inside = OK,
-    /// Some address is outside for someone.
+    /// Some address is outside for some sender.
     SomeOutside = 1,
-    /// No address is inside for anyone.
+    /// No address is inside for any sender.
     Outside = 3,
     /// There is no address.
     Nothing = 4,
@@ -32,7 +33,7 @@ pub(super) enum Outcome {
 }
 
 impl Outcome {
-    /// As in JSON.
+    /// The word in JSON.
     pub(super) const fn label(self) -> &'static str {
         match self {
             Self::Inside => "inside",
@@ -44,31 +45,31 @@ impl Outcome {
     }
 }
 
-/// A hop resolved, and who sends there.
+/// A resolved hop, with its senders.
 pub(super) struct Resolved {
     pub(super) written: Written,
     pub(super) uses: Vec<Use>,
     pub(super) servers: Vec<Server>,
     pub(super) steps: Vec<Step>,
-    /// How long that holds; `None`: for ever.
+    /// How long the result holds. `None`: for ever.
     ttl: Option<Duration>,
     failed: bool,
 }
 
-/// What an address is.
+/// An address, with the judgement of each sender's fence.
 struct Judged {
-    /// The regions around it, and the trunks that may send to it.
+    /// The regions that contain it, and the trunks that may send to it.
     inside: Vec<Use>,
-    /// Those who send to the hop and may not send to it.
+    /// The senders to this hop that may not send to this address.
     outside: Vec<Use>,
 }
 
 /// A server that calls would try.
 struct Choice<'r> {
     server: &'r Server,
-    /// Its share of the calls that come to its rank, in percent.
+    /// Its share of the calls for its rank, in percent.
     share: f64,
-    /// Those of its addresses that would be tried, in order.
+    /// Its addresses that would be tried, in order.
     addresses: Vec<SocketAddr>,
 }
 
@@ -96,12 +97,12 @@ impl Resolved {
         Judged { inside: regions.chain(trunks).collect(), outside: outside.collect() }
     }
 
-    /// Whether the address may be sent to by that use; without one, whether it is inside any region.
+    /// Whether this use may send to the address. Without a use: whether the address is inside any region.
     fn passes(config: &Config, of: Option<Use>, addr: SocketAddr) -> bool {
         of.map_or_else(|| !config.regions_of(addr).is_empty(), |of| config.inside(of, addr))
     }
 
-    /// Everyone who sends there; if that is nobody, nobody in particular.
+    /// The senders to this hop. If there are none: one `None`.
     fn senders(&self) -> Vec<Option<Use>> {
         if self.uses.is_empty() { vec![None] } else { self.uses.iter().copied().map(Some).collect() }
     }
@@ -110,7 +111,7 @@ impl Resolved {
         self.servers.iter().flat_map(|server| server.addresses.iter().copied())
     }
 
-    /// What it comes to.
+    /// The result for all senders.
     pub(super) fn outcome(&self, config: &Config) -> Outcome {
         if self.addresses().next().is_none() {
             return if self.failed { Outcome::Failed } else { Outcome::Nothing };
@@ -129,7 +130,8 @@ impl Resolved {
         self.addresses().filter(|&addr| !config.inside(of, addr)).collect()
     }
 
-    /// What that use's calls would try: of the servers with an address inside that a listener leads to, rank by rank.
+    /// The servers that calls of this use would try, rank by rank: those with an address that is inside and that a listener can
+    /// reach.
     fn order(&self, config: &Config, of: Option<Use>) -> Vec<Choice<'_>> {
         let is_tried = |server: &Server, addr: SocketAddr| {
             Self::passes(config, of, addr) && of.is_none_or(|of| config.leaves(of, server.transport, addr))
@@ -150,7 +152,7 @@ impl Resolved {
         tried.into_iter().zip(shares).map(|((server, addresses), share)| Choice { server, share, addresses }).collect()
     }
 
-    /// The addresses that are inside for that use, and that none of its listeners leads to.
+    /// The addresses that are inside for this use but that none of its listeners can reach.
     fn without_listener(&self, config: &Config, of: Option<Use>) -> Vec<SocketAddr> {
         let Some(of) = of else { return Vec::new() };
         let addresses = self.servers.iter().flat_map(|server| server.addresses.iter().map(|&addr| (server.transport, addr)));
@@ -159,7 +161,7 @@ impl Resolved {
     }
 }
 
-/// Resolves a hop and says what came of it.
+/// Resolves a hop and prints the result.
 pub(super) fn resolve(path: &Path, written: Written, json: bool) -> u8 {
     let config = match config::load(path) {
         Ok(config) => config,
@@ -178,7 +180,7 @@ pub(super) fn resolve(path: &Path, written: Written, json: bool) -> u8 {
     resolved.outcome(&config) as u8
 }
 
-/// Gives a task the name servers of a configuration; the exit code if there are none.
+/// Runs a task with the name servers of a configuration. `Err`: the exit code, because there are none.
 pub(super) fn online<T>(config: &Config, task: impl AsyncFnOnce(Lookup) -> T) -> Result<T, u8> {
     asynchronously(async || {
         let lookup = Lookup::new(&config.dns).map_err(|error: ResolverError| unavailable(&error))?;
@@ -192,7 +194,7 @@ pub(super) fn asynchronously<T>(task: impl AsyncFnOnce() -> Result<T, u8>) -> Re
     runtime.map_err(|error| unavailable(&error))?.block_on(task())
 }
 
-/// Says what is not to be had, and returns the exit code for that.
+/// Prints what is unavailable, and returns the exit code for that.
 pub(super) fn unavailable(error: &dyn std::error::Error) -> u8 {
     complain(&error.to_string(), UNAVAILABLE)
 }

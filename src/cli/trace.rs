@@ -1,4 +1,4 @@
-//! The steps of a resolution as a tree for people, or as JSON. Draws; what an address means is told by whoever calls.
+//! The steps of a resolution, as a tree for people or as JSON. Only draws; the caller says what an address means.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -8,13 +8,13 @@ use serde_json::{Value, json};
 use super::color::{Colors, Tint};
 use crate::dns::{Data, Record, Seen, Step, StepResult, Why};
 
-/// A line and what stands below it.
+/// A line, with the lines below it.
 struct Branch {
     text: String,
     below: Vec<Self>,
 }
 
-/// Draws steps. `mark` says what is to be said of an address.
+/// Draws the steps. `mark` returns the remark for an address.
 pub(super) fn tree(steps: &[Step], colors: Colors, mark: &dyn Fn(IpAddr) -> String) -> String {
     let branches: Vec<Branch> = steps.iter().map(|step| of_step(step, colors, mark)).collect();
     let mut out = String::new();
@@ -59,7 +59,7 @@ fn of_record(seen: &Seen, colors: Colors, mark: &dyn Fn(IpAddr) -> String) -> Br
     Branch { text, below: seen.steps.iter().map(|step| of_step(step, colors, mark)).collect() }
 }
 
-/// As in a zone file, the TTL in front.
+/// A record as in a zone file, with the TTL in front.
 fn shown(record: &Record) -> String {
     let data = match &record.data {
         Data::Naptr(naptr) => format!(
@@ -97,7 +97,7 @@ pub(super) fn failure(steps: &[Step]) -> Option<String> {
     })
 }
 
-/// The same steps for machines.
+/// The same steps as JSON, for machines.
 pub(super) fn json(steps: &[Step]) -> Value {
     steps.iter().map(step_json).collect()
 }

@@ -14,7 +14,7 @@ use super::mistakes;
 use super::output::{print, shown};
 use crate::config::{self, Config, ListenerId, Region, Transport};
 
-/// What a whole zone needs beside the records.
+/// What a complete zone needs, beside the records.
 pub(super) struct Apex<'a> {
     /// The zone's name.
     pub(super) zone: &'a str,
@@ -22,7 +22,7 @@ pub(super) struct Apex<'a> {
     pub(super) servers: &'a [String],
 }
 
-/// Where a transport is reached.
+/// The host and port at which a transport is reached.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Place {
     transport: Transport,
@@ -34,7 +34,7 @@ struct Place {
 #[derive(Debug, Default)]
 struct Records {
     lines: Vec<(String, String)>,
-    /// What could not be written, for a person.
+    /// Records that could not be written, and why, for a person to read.
     missing: Vec<String>,
 }
 
@@ -66,8 +66,9 @@ pub(super) fn zone(path: &Path, ttl: u32, apex: Option<&Apex<'_>>) -> u8 {
     if records.missing.is_empty() { OK } else { FAILED }
 }
 
-/// The NAPTR services field and the SRV name in front of the host (RFC 3263 4.1, 4.2), and the place among the transports: what
-/// protects more comes first. The order is one for all: who follows RFC 3403 4.1 tries no other.
+/// The NAPTR services field, and the SRV name in front of the host (RFC 3263 4.1, 4.2). The number is the order among the
+/// transports: the more secure one comes first. All transports have one NAPTR order, because a client that follows RFC 3403 4.1
+/// tries no other.
 const fn service(transport: Transport) -> (u16, &'static str, &'static str) {
     match transport {
         Transport::Tls => (10, "SIPS+D2T", "_sips._tcp"),
@@ -81,7 +82,7 @@ impl Records {
         self.lines.push((owner.to_owned(), data));
     }
 
-    /// A region's records; where its transports are, and its addresses.
+    /// Writes a region's records. Returns the places of its transports, and its addresses.
     fn region(&mut self, config: &Config, region: &Region) -> (BTreeSet<Place>, BTreeSet<IpAddr>) {
         let listeners: Vec<(ListenerId, Option<IpAddr>)> =
             region.listeners.iter().map(|&id| (id, self.address(config, region, id))).collect();
@@ -130,7 +131,7 @@ impl Records {
         (places, addresses)
     }
 
-    /// The address that a listener is reached at from outside.
+    /// The address at which a listener is reached from outside.
     fn address(&mut self, config: &Config, region: &Region, id: ListenerId) -> Option<IpAddr> {
         let listener = config.listener(id);
         let advertised = region.advertise.as_deref();
@@ -172,15 +173,15 @@ impl Records {
         }
     }
 
-    /// The endpoints of all projects. One wildcard stands for every name below, so it can carry no SRV: that could not tell
-    /// transports apart.
+    /// Writes the records of all projects' endpoints. One wildcard stands for all names below. It can have no SRV records,
+    /// because these could not tell transports apart.
     fn wildcard(&mut self, under: &str, places: &BTreeSet<Place>, addresses: &BTreeSet<IpAddr>) {
         let owner = format!("*.{under}");
         self.naptr(&owner, under, places);
         self.addresses(&owner, addresses);
     }
 
-    /// Leaves out what is not in this zone.
+    /// Removes the records that are not in this zone.
     fn keep(&mut self, zone: &str) {
         let is_in = |owner: &str| owner == zone || owner.strip_suffix(zone).is_some_and(|front| front.ends_with('.'));
         let (kept, others): (Vec<_>, Vec<_>) = std::mem::take(&mut self.lines).into_iter().partition(|(owner, _)| is_in(owner));
@@ -209,7 +210,7 @@ impl Records {
     }
 }
 
-/// A label for an address that is no project's.
+/// A label for an address, different from every project's label.
 fn free_label(config: &Config, ip: IpAddr) -> String {
     let mut label = format!("at-{}", ip.to_string().replace(['.', ':'], "-")).trim_end_matches('-').to_owned();
     while config.endpoints.project(&label).is_some() {

@@ -1,4 +1,4 @@
-//! Limits and timers: defaults, and what each may be.
+//! Limits and timers: their defaults, and the values that each may have.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -9,15 +9,15 @@ use super::report::{Placed, Read, Report, good};
 use super::value::written;
 use crate::sip::scan::MAX_MESSAGE;
 
-/// Where `[admin]` listens if it does not say.
+/// The address on which `[admin]` listens if it names none.
 pub(super) const ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9090);
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
-/// Longest that an expired DNS answer may serve.
+/// The longest time that an expired DNS answer may serve.
 const STALEST: Duration = Duration::from_secs(7 * 24 * 3600);
-/// What a message of 64 KiB is written as; what is taken is [`MAX_MESSAGE`].
+/// 64 KiB, as an operator writes it. The longest message that is accepted is [`MAX_MESSAGE`].
 const MESSAGE: u64 = 64 << 10;
-/// A queue must take the longest message.
+/// The bounds of a write queue, in octets: it must take the longest message.
 const QUEUE: std::ops::RangeInclusive<u64> = MESSAGE..=(1 << 30);
 
 /// The timers, with RFC 3261's defaults.

@@ -1,7 +1,7 @@
-//! What the values mean together: regions, projects and trunks with their references resolved.
+//! Regions, projects and trunks, made from the values of the files, with their references resolved.
 //!
-//! Every rule that is broken is reported; where something is already reported, a stand-in takes its place so that the rest
-//! can be checked. `load` throws the result away if anything was reported.
+//! Every broken rule is reported. A value that is reported already is replaced by a stand-in, so that the rest can be checked.
+//! `load` throws the result away if anything was reported.
 
 use std::path::Path;
 use std::time::SystemTime;
@@ -21,7 +21,7 @@ mod names;
 mod projects;
 mod regions;
 
-/// What the snapshot is made of.
+/// The parts of the snapshot.
 #[derive(Debug, Default)]
 pub(super) struct Built {
     pub(super) regions: Vec<Region>,
@@ -30,7 +30,7 @@ pub(super) struct Built {
     pub(super) listeners: Vec<Listener>,
     pub(super) names: Vec<NextHop>,
     pub(super) endpoints: Endpoints,
-    /// The certificates' files as read, in the order of the regions.
+    /// The contents of the certificate files, in the order of the regions.
     pub(super) certificates: Vec<Vec<u8>>,
 }
 

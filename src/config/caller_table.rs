@@ -68,7 +68,7 @@ impl CallerTable {
         Self { ranges, named: HashMap::new() }
     }
 
-    /// Adds the names of certificates, one of which each of the trunks must prove.
+    /// Adds trunks with the certificate names of which each must prove one.
     #[must_use]
     pub fn certified<'a>(mut self, trunks: impl IntoIterator<Item = (TrunkId, &'a [String])>) -> Self {
         for (trunk, names) in trunks {
@@ -84,12 +84,12 @@ impl CallerTable {
         self.named.contains_key(&name)
     }
 
-    /// The trunks that name it.
+    /// The trunks that this name belongs to.
     pub(super) fn by_name(&self, name: Option<Name>) -> &[TrunkId] {
         name.and_then(|name| self.named.get(&name)).map(Vec::as_slice).unwrap_or_default()
     }
 
-    /// The trunks, of all projects, that signal from this address, whatever they must prove beside.
+    /// The trunks, of all projects, that signal from this address. Certificates are not looked at.
     pub fn trunks(&self, ip: IpAddr) -> &[TrunkId] {
         let ip = canonical(ip);
         let next = self.ranges.partition_point(|range| range.from <= ip);

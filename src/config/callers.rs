@@ -6,7 +6,7 @@ use super::ids::{RegionId, TrunkId};
 use super::snapshot::Config;
 use crate::tls::Shown;
 
-/// The trunks that somebody is: by address, by what a certificate proved, or by both where a trunk asks for both.
+/// The trunks that a sender may be: by its address, by a name in its certificate, or by both if a trunk asks for both.
 #[derive(Clone, Copy, Debug)]
 pub struct Callers<'a> {
     config: &'a Config,
@@ -19,7 +19,7 @@ impl<'a> Callers<'a> {
         Self { config, from: config.caller_table.trunks(ip), shown }
     }
 
-    /// Each of them. Those known by address come first.
+    /// Each trunk. Those known by address come first.
     pub fn iter(self) -> impl Iterator<Item = TrunkId> + 'a {
         let Self { config, from, shown } = self;
         let proven = move |trunk: TrunkId| Self::names(config, shown).any(|trunks| trunks.contains(&trunk));
@@ -28,7 +28,7 @@ impl<'a> Callers<'a> {
         there.chain(anywhere)
     }
 
-    /// Whether it is none.
+    /// Whether there is no trunk.
     pub fn is_empty(self) -> bool {
         self.iter().next().is_none()
     }
@@ -39,12 +39,12 @@ impl<'a> Callers<'a> {
 }
 
 impl Config {
-    /// The trunks that speak from this address, having shown this.
+    /// The trunks that may speak from this address with this certificate.
     pub fn callers<'a>(&'a self, ip: IpAddr, shown: Option<&'a Shown>) -> Callers<'a> {
         Callers::new(self, ip, shown)
     }
 
-    /// Whether any server or trunk of the daemon's could speak from this address, having shown this.
+    /// Whether any server or trunk could speak from this address with this certificate.
     pub fn knows(&self, region: RegionId, ip: IpAddr, shown: Option<&Shown>) -> bool {
         self.region(region).networks.contains(ip) || !self.callers(ip, shown).is_empty()
     }

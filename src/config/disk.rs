@@ -1,15 +1,15 @@
-//! Reads one whole file of a bounded length. Says what went wrong; knows no meaning.
+//! Reads one whole file of a bounded length. Says what went wrong; does not know what the text means.
 
 use std::io::Read as _;
 use std::path::Path;
 
-/// A file's text, which must be UTF-8. `Err`: what is wrong, without the path.
+/// A file's text, which must be UTF-8. `Err`: the error, without the path.
 pub(super) fn text(path: &Path, longest: u64) -> Result<String, String> {
     let bytes = octets(path, longest)?;
     String::from_utf8(bytes).map_err(|error| format!("not UTF-8 at octet {}", error.utf8_error().valid_up_to()))
 }
 
-/// A file's octets. `Err`: what is wrong, without the path.
+/// A file's octets. `Err`: the error, without the path.
 pub(super) fn octets(path: &Path, longest: u64) -> Result<Vec<u8>, String> {
     let cannot = |error: std::io::Error| format!("cannot be read: {error}");
     // Anything but a file (a pipe, a device) could block or never end.

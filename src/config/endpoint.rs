@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 use super::ids::{ProjectId, RegionId, TrunkId};
 
-/// What a host name is.
+/// What a host name stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Endpoint {
     /// A region's bare hostname: the source names the project.
@@ -17,7 +17,7 @@ pub enum Endpoint {
     Trunk(RegionId, TrunkId),
     /// `<project>.<global hostname>`: any region may serve it.
     Global(ProjectId),
-    /// None of ours, or a label in front that is no project (or trunk) of ours.
+    /// None of ours, or one of ours with a label in front that is no project (or trunk) of ours.
     Unknown,
 }
 
@@ -64,7 +64,8 @@ impl Endpoints {
         self.projects.get(label.as_bytes()).copied()
     }
 
-    /// What a host name from the wire is. Case does not count (RFC 3261 19.1.4), nor does one trailing dot.
+    /// What a host name from the wire stands for. Upper and lower case are the same (RFC 3261 19.1.4), and one trailing dot is
+    /// ignored.
     pub fn find(&self, host: &[u8]) -> Endpoint {
         let host = host.strip_suffix(b".").unwrap_or(host);
         let mut lower = [0_u8; LONGEST];

@@ -1,6 +1,6 @@
-//! What is wrong with a configuration: where, the offending text, and what would be right.
+//! Mistakes in a configuration: the place, the offending text, and what would be right.
 //!
-//! Only describes and draws; finds nothing and prints nothing.
+//! Only describes and draws mistakes; finds and prints none.
 
 use std::fmt::{self, Write as _};
 use std::path::PathBuf;
@@ -14,11 +14,11 @@ pub struct Mistake {
     pub line: usize,
     /// Column in characters, from 1; 0 if the file as a whole is meant.
     pub column: usize,
-    /// The offending text as written (a string with its quotes); empty where something is missing.
+    /// The offending text as written (a string with its quotes). Empty if something is missing.
     pub text: String,
-    /// What is wrong with it.
+    /// The mistake, in words.
     pub wrong: String,
-    /// What would be right.
+    /// What would be right, in words.
     pub right: String,
     /// The line that it stands in.
     pub excerpt: String,
@@ -52,7 +52,7 @@ impl fmt::Display for Mistake {
     }
 }
 
-/// A terminal must not obey what a file holds.
+/// Replaces a character of a file that a terminal would obey.
 fn harmless(c: char) -> char {
     match c {
         '\t' => ' ',
@@ -61,7 +61,7 @@ fn harmless(c: char) -> char {
     }
 }
 
-/// Everything that is wrong with a configuration, in the order of the files.
+/// All mistakes of a configuration, in the order of the files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError {
     /// The mistakes, in the order of the files; at least one, at most 100.

@@ -12,7 +12,7 @@ use super::transport::Transport;
 use super::value::Method;
 use crate::reason::Profile;
 
-/// What only the main file may say.
+/// The values that only the main file may have.
 #[derive(Debug)]
 pub(super) struct Main {
     pub(super) serve: Read<Vec<Placed<String>>>,
@@ -128,7 +128,7 @@ pub(super) struct Trunk {
     pub(super) reject: Read<Placed<Profile>>,
 }
 
-/// Regions and projects, from whichever file.
+/// Regions and projects, from any file.
 #[derive(Debug, Default)]
 pub(super) struct Parts {
     pub(super) regions: Vec<Region>,

@@ -1,5 +1,5 @@
-//! `[hep]`: collectors of copies of messages. SIP messages are personal data, so that a collector must stand inside a region that is
-//! served here, and gets the messages of that region alone.
+//! `[hep]`: collectors of copies of messages. SIP messages are personal data. So a collector must stand inside a served region,
+//! and gets the messages of that region alone.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -36,7 +36,7 @@ fn server_of(text: &str) -> Result<SocketAddr, Wrong> {
     }
 }
 
-/// The collector of each region: for a served one that which is inside it.
+/// The collector of each region. A served region has the one that is inside it.
 pub(super) fn collectors(hep: Option<&Hep>, regions: &[ReadRegion<'_>], report: &mut Report) -> Vec<Option<Collector>> {
     let mut collectors = vec![None; regions.len()];
     let Some(hep) = hep else { return collectors };

@@ -1,6 +1,6 @@
-//! Reads where to send to: an upstream, or a trunk's outbound URI.
+//! Reads a next hop: an upstream, or a trunk's outbound URI.
 //!
-//! Resolves nothing and judges no address; that is the fence's.
+//! Resolves nothing and judges no address; the fence does that.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -30,7 +30,7 @@ pub(super) enum Host {
 }
 
 impl Written {
-    /// The address to send to, if it is written as one.
+    /// Its address and port, if it is written as an address.
     pub(super) fn address(&self) -> Option<SocketAddr> {
         match self.host {
             Host::Address(ip) => {
@@ -40,13 +40,13 @@ impl Written {
         }
     }
 
-    /// The next hop that it is, its host being this name. A `sips:` URI means TLS whatever it says of what carries that.
+    /// The next hop with this name as its host. A `sips:` URI means TLS, whatever its `transport` says.
     pub(super) fn next_hop(&self, host: &str) -> NextHop {
         let transport = if self.secure { None } else { self.transport };
         NextHop { host: host.to_owned(), port: self.port, transport, secure: self.secure }
     }
 
-    /// The transport that the URI means: `sips:` is TLS, whatever carries it.
+    /// The transport that the URI means. For `sips:` it is TLS, whatever its `transport` says.
     pub(super) fn over(&self) -> Option<Transport> {
         if self.secure { Some(Transport::Tls) } else { self.transport }
     }
@@ -56,8 +56,8 @@ const UPSTREAM: &str = "`sip:host[:port][;transport=udp|tcp|tls]`, `sips:host[:p
 const TRANSPORTS: &str = "`transport=udp`, `transport=tcp` or `transport=tls`";
 const URI: &str = "`sip:host[:port][;parameters]` or `sips:…`, for example `sip:acme.pstn.example.com`";
 
-/// An upstream: a SIP URI without a user, or a host with or without a port. No parameter but `transport`: a message goes to
-/// an upstream with its own Request-URI.
+/// Reads an upstream: a SIP URI without a user, or a host with or without a port. `transport` is the only parameter allowed,
+/// because a message goes to an upstream with its own Request-URI.
 pub(super) fn upstream(text: &str) -> Result<Written, Wrong> {
     let (rest, secure) = strip_scheme(text).unwrap_or((text, false));
     let (written, other) = read(text, rest, secure, UPSTREAM)?;
@@ -75,7 +75,7 @@ pub(super) fn uri(text: &str) -> Result<Written, Wrong> {
     }
 }
 
-/// What follows the scheme, and whether that is `sips:`.
+/// The text after the scheme, and whether the scheme is `sips:`.
 fn strip_scheme(text: &str) -> Option<(&str, bool)> {
     let after = |scheme: &str| text.split_at_checked(scheme.len()).filter(|(start, _)| start.eq_ignore_ascii_case(scheme));
     let rest = after("sips:").map(|(_, rest)| (rest, true));
@@ -139,7 +139,7 @@ fn host_and_port(text: &str) -> Option<(Host, Option<u16>)> {
     is_hostname(&lower).then_some((Host::Name(lower), port))
 }
 
-/// What may stand in a URI parameter without an escape, and `%` and `=` (RFC 3261 25.1: paramchar).
+/// Whether an octet may stand in a URI parameter without an escape, or is `%` or `=` (RFC 3261 25.1: paramchar).
 fn is_parameter(c: u8) -> bool {
     c.is_ascii_alphanumeric() || b"-_.!~*'()[]/:&+$%=".contains(&c)
 }

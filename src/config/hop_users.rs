@@ -1,6 +1,6 @@
-//! Who sends to a hop, and what each of them may send to: for the commands and `/status`, which tell people.
+//! Which regions and trunks send to a hop, and where each of them may send. For the commands and `/status`, which tell people.
 //!
-//! Calls do not come by here: they ask the fence for a [`Fenced`](crate::fence::Fenced), and nothing here gives one away.
+//! Calls do not use this: they ask the fence for a [`Fenced`](crate::fence::Fenced), and nothing here gives one away.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -31,7 +31,7 @@ pub enum Written {
 impl FromStr for Written {
     type Err = String;
 
-    /// Reads whatever may stand in `upstream` or in a trunk's `uri`.
+    /// Reads a hop as it may stand in `upstream` or in a trunk's `uri`.
     fn from_str(text: &str) -> Result<Self, String> {
         let written = hop::upstream(text).or_else(|error| hop::uri(text).map_err(|_| error));
         let written = written.map_err(|error| format!("{}; right would be {}", error.wrong, error.right))?;
@@ -75,7 +75,7 @@ fn parameter(transport: Option<Transport>, f: &mut fmt::Formatter<'_>) -> fmt::R
     }
 }
 
-/// Whose next hop something is.
+/// The region or trunk that a next hop belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Use {
     /// A server of this region (`upstream`): calls in go there.
@@ -85,7 +85,7 @@ pub enum Use {
 }
 
 impl Config {
-    /// Whose hop it is: regions first, in the order of the files.
+    /// The uses of a hop: regions first, in the order of the files.
     pub fn uses(&self, written: &Written) -> Vec<Use> {
         let hop = match written {
             Written::Address { addr, transport } => Some(Hop::Address { addr: *addr, transport: *transport }),
@@ -111,8 +111,8 @@ impl Config {
         fence.is_some_and(|fence| fence.admit(addr).is_ok())
     }
 
-    /// Whether calls of that use have a listener to leave by for an address. A region that is not served here has those of whoever
-    /// serves it: nothing is known of them.
+    /// Whether a region's listener can send to an address for calls of that use. A region that is not served here counts as
+    /// having one, because the listeners of the daemon that serves it are not known here.
     pub fn leaves(&self, of: Use, transport: Option<Transport>, addr: SocketAddr) -> bool {
         let fits = |listener: &Listener| {
             listener.transport == transport.unwrap_or(Transport::Udp) && listener.addr.is_ipv4() == addr.is_ipv4()
@@ -124,13 +124,13 @@ impl Config {
         }
     }
 
-    /// The regions that an address is inside of, used for it or not.
+    /// The regions that an address is inside, whether they use it or not.
     pub fn regions_of(&self, addr: SocketAddr) -> Vec<RegionId> {
         let ids = (0..).map(RegionId).take(self.regions.len());
         ids.filter(|&id| self.inside(Use::Region(id), addr)).collect()
     }
 
-    /// How a use is named to people: `region eu`, `trunk twilio-ie of acme`.
+    /// The name of a use, for people: `region eu`, `trunk twilio-ie of acme`.
     pub fn use_label(&self, of: Use) -> String {
         match of {
             Use::Region(id) => format!("region {}", self.region(id).name),

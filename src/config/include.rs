@@ -8,7 +8,7 @@ use super::report::{File, Place, Placed, Report};
 /// Most files that a configuration may have.
 const MOST: usize = 10_000;
 
-/// The files that the patterns name, each once and none that is already read, with the place of the pattern.
+/// The files that the patterns name, each with the place of its pattern. Each file is named once, and none that is already read.
 pub(super) fn files(folder: &Path, patterns: &[Placed<String>], read: &[File], report: &mut Report) -> Vec<(PathBuf, Place)> {
     let mut seen: HashSet<PathBuf> = read.iter().filter_map(|file| file.path.canonicalize().ok()).collect();
     let mut out: Vec<(PathBuf, Place)> = Vec::new();
@@ -63,7 +63,7 @@ fn matches(folder: &Path, pattern: &Placed<String>, report: &mut Report) -> Vec<
     names.into_iter().map(|name| folder.join(&pattern.value).with_file_name(name)).collect()
 }
 
-/// Whether a name matches a pattern in which `*` stands for any octets. Linear but for one remembered star.
+/// Whether a name matches a pattern in which `*` stands for any octets. Linear time, except that the last star is tried again.
 fn glob(pattern: &[u8], name: &[u8]) -> bool {
     let (mut p, mut n) = (0, 0);
     let mut star: Option<(usize, usize)> = None;

@@ -1,13 +1,13 @@
-//! One snapshot after another: what only the former one had, and somebody may still need, stands behind the new one's own.
+//! One snapshot after another. What only the former one had, and something open may still need, stands behind the new one's own.
 //!
-//! An open transaction, a connection or a socket belongs to a region and a listener. When a reload takes these away, they stay
-//! as leaving ones until nothing needs them: no new call comes in by them, but every id that is in use has a meaning.
+//! An open transaction, a connection or a socket belongs to a region and a listener. If a reload takes these away, they stay as
+//! leaving ones until nothing needs them. No new call comes in by them, but every id in use keeps a meaning.
 
 use super::ids::{ListenerId, RegionId};
 use super::region::{Listener, Region};
 use super::snapshot::Config;
 
-/// What is leaving and still needed.
+/// Regions and listeners that are leaving and still needed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Needed {
     /// Regions of open transactions and connections.
@@ -17,8 +17,8 @@ pub struct Needed {
 }
 
 impl Config {
-    /// This snapshot as the one that follows `old`: with what `old` has and this one has not, unless that is leaving already and
-    /// not needed any more. `None`: too much is leaving to be counted.
+    /// This snapshot as the successor of `old`. It also gets what only `old` has, except for what is leaving already and not
+    /// needed any more. `None`: so much is leaving that the ids do not suffice.
     #[must_use]
     pub fn succeeding(mut self, old: &Self, needed: &Needed) -> Option<Self> {
         for (id, listener) in (0..).map(ListenerId).zip(&old.listeners) {
@@ -38,7 +38,7 @@ impl Config {
         Some(self)
     }
 
-    /// The id here of a region of `old`; it is leaving if it was served and is not served here.
+    /// The new id of a region of `old`. The region is leaving if it was served before and is not served now.
     fn adopt(&mut self, old: &Self, id: RegionId) -> Option<RegionId> {
         let region = old.region(id);
         if let Some((at, own)) = (0..).zip(&mut self.regions).find(|(_, other)| other.name == region.name) {
@@ -71,7 +71,7 @@ impl Config {
 }
 
 impl Listener {
-    /// Whether one socket does for both.
+    /// Whether one socket can serve both.
     pub fn is_same_socket(&self, other: &Self) -> bool {
         (self.transport, self.addr) == (other.transport, other.addr)
     }

@@ -1,4 +1,4 @@
-//! Limits, timers, health, DNS and the route key, as the snapshot holds them. What each may be is in `bounds`.
+//! Limits, timers, health, DNS and the route key, as the snapshot holds them. `bounds` says which values they may have.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -12,24 +12,26 @@ pub struct Dns {
     pub stale: Duration,
 }
 
-/// Every bound, with its behaviour when reached.
+/// Every limit, and what happens when it is reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Open transactions; beyond: 160. Requests inside dialogs get a quarter more, so that calls can end while new ones are refused.
+    /// Open transactions. Above: refused (160). Requests inside dialogs get a quarter more, so that calls can end while new ones
+    /// are refused.
     pub transactions: usize,
-    /// New requests of one source a second; beyond: 160, beyond twice as many: dropped. `None`: no bound for trunks and servers.
+    /// New requests of one source a second. Above: refused (160); above twice as many: dropped. `None`: no limit for trunks and
+    /// servers.
     pub per_source: Option<u32>,
-    /// Sources whose rate is remembered; beyond: the longest unseen is forgotten.
+    /// Sources whose rate is remembered. Above: the one not seen for the longest time is forgotten.
     pub sources: usize,
-    /// Refused calls remembered to recognise repeats; beyond: the oldest is forgotten.
+    /// Refused calls remembered to recognise repeats. Above: the oldest is forgotten.
     pub repeats: usize,
-    /// Open stream connections; beyond: not accepted.
+    /// Open stream connections. Above: not accepted.
     pub connections: usize,
-    /// Open stream connections of one source address; beyond: closed at once.
+    /// Open stream connections of one source address. Above: closed at once.
     pub connections_per_source: usize,
-    /// Octets waiting to be written to one connection; beyond: the connection is closed.
+    /// Octets that wait to be written to one connection. Above: the connection is closed.
     pub write_queue: usize,
-    /// Octets of one message on a stream; beyond: 513 and close.
+    /// Octets of one message on a stream. Above: answered 513, and the connection is closed.
     pub message: usize,
     /// How long a stream connection may be silent.
     pub idle: Duration,
@@ -37,7 +39,7 @@ pub struct Limits {
     pub partial: Duration,
     /// How long connecting to an upstream may take.
     pub connect: Duration,
-    /// TLS handshakes with clients under way; beyond: the oldest is given up.
+    /// TLS handshakes with clients under way. Above: the oldest is given up.
     pub handshakes: usize,
     /// How long a TLS handshake may take.
     pub handshake: Duration,
@@ -63,11 +65,11 @@ pub struct Timers {
 /// How the health of targets is kept (`[health]`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Health {
-    /// The time between two OPTIONS to a target that is up; `None`: none are sent, calls alone tell.
+    /// The time between two OPTIONS to a target that is up. `None`: none are sent, and only calls show the health.
     pub interval: Option<Duration>,
-    /// Failures in a row that take a target out although something of it was heard meanwhile. Silence takes it out at once.
+    /// How many failures in a row take a target out if it has answered something in between. Silence takes it out at once.
     pub fall: u32,
-    /// The longest time between two trials of a target that is down; the first is a second, and each is twice the one before.
+    /// The longest time between two trials of a target that is down. The first is a second, and each later one is twice as long.
     pub back_off: Duration,
     /// The time over which a target that is back gets its full share of calls.
     pub rise: Duration,

@@ -1,4 +1,4 @@
-//! From files to the snapshot, or to every mistake at once.
+//! From files to the snapshot, or to all mistakes at once.
 //!
 //! Reads the files and the route key's content; certificates are read by `secure`.
 
@@ -40,7 +40,7 @@ pub fn load(path: &Path) -> Result<Config, ConfigError> {
     }
 }
 
-/// Loads a configuration from a text that includes nothing, as if it were the file `name`.
+/// Loads a configuration from a text, as if it were the file `name`. The text cannot include files.
 pub fn parse(name: &Path, text: &str) -> Result<Config, ConfigError> {
     assemble(File { path: name.to_owned(), text: text.to_owned() }, false, Report::default())
 }
@@ -127,7 +127,7 @@ fn snapshot(main: &Main, parts: &Parts, folder: &Path, files: &[File], report: &
     }
 }
 
-/// The first error of a file alone: what a parser says after it is guesswork.
+/// Reports only the first syntax error of a file, because a parser guesses after that.
 fn syntax(file: usize, errors: &[toml::de::Error], report: &mut Report) {
     let Some(error) = errors.iter().min_by_key(|error| error.span().map(|span| span.start)) else { return };
     let (wrong, right) = match error.message().split_once(", expected ") {
@@ -138,7 +138,7 @@ fn syntax(file: usize, errors: &[toml::de::Error], report: &mut Report) {
     report.mistake(&Place { file, span: Some(error.span().unwrap_or_default()) }, wrong, right);
 }
 
-/// Of the files and of the certificates that they name, so that it changes when one of those does.
+/// The digest of the files and of the certificates that they name: it changes if one of those does.
 fn digest(files: &[File], certificates: &[Vec<u8>]) -> String {
     let mut hash = Sha256::new();
     for file in files {

@@ -1,8 +1,8 @@
-//! The validated snapshot that every part reads. It cannot hold a contradiction: whoever has a [`Config`] may index it
-//! without asking.
+//! The validated snapshot that every part reads. It cannot hold a contradiction: code that has a [`Config`] may index it without
+//! asking.
 //!
-//! [`load`] makes it from the operator's files or says everything that is wrong with them. This module reads files and
-//! nothing else; it never resolves a name and never changes after loading.
+//! [`load`] makes it from the operator's files, or reports all their mistakes. This module reads files and nothing else; it never
+//! resolves a name and never changes after loading.
 
 mod bounds;
 mod build;

@@ -1,23 +1,23 @@
-//! How strictly a project is held to its rules, and its media to theirs.
+//! How strictly the rules of a project, and those of its media, are enforced.
 
 /// Whether refusals are carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     /// Calls that the rules refuse are refused.
     Enforce,
-    /// Decide, count, log, refuse nothing.
+    /// Calls are decided, counted and logged; no call is refused.
     Shadow,
 }
 
-/// What is done about media addresses.
+/// How media addresses are treated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Media {
     /// Session descriptions are not read.
     Off,
-    /// Read, counted, logged, let through.
+    /// Session descriptions are read, counted and logged; no message is refused for them.
     Warn,
     /// A message whose media would go outside is refused.
     Enforce,
-    /// The same, and what passes is led through a relay of the called region.
+    /// The same, and the media of a call that passes goes through a relay of the called region.
     Relay,
 }

@@ -1,4 +1,4 @@
-//! Where something may be sent to before anybody has resolved or judged it: an address or a name.
+//! A next hop before it is resolved or judged: an address or a name.
 
 use std::net::SocketAddr;
 
@@ -6,21 +6,21 @@ use super::ids::NameId;
 use super::transport::Transport;
 use super::value;
 
-/// A place to send to that is not an address yet, or is one that the fence has still to pass.
+/// A next hop: a name, or an address that the fence has not passed yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hop {
     /// Written as an address.
     Address {
         /// The IP address and port to send to.
         addr: SocketAddr,
-        /// How. `None`: UDP, or TCP for large requests (RFC 3261 18.1.1).
+        /// The transport. `None`: UDP, or TCP for large requests (RFC 3261 18.1.1).
         transport: Option<Transport>,
     },
-    /// Written as a name: its servers stand in the targets.
+    /// Written as a name. Its servers stand among the resolved ones.
     Name(NameId),
 }
 
-/// A next hop with a name: what RFC 3263 4 starts from.
+/// A next hop with a name, from which the procedure of RFC 3263 4 starts.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct NextHop {
     /// The host name, lower case, without a dot at the end.
@@ -29,13 +29,13 @@ pub struct NextHop {
     pub port: Option<u16>,
     /// The transport written, if any: then there is no NAPTR look-up.
     pub transport: Option<Transport>,
-    /// Whether it is a `sips:` URI's: nothing but TLS will do.
+    /// Whether it belongs to a `sips:` URI: then only TLS may be used.
     pub secure: bool,
 }
 
 impl NextHop {
-    /// The next hop of a host name that somebody sent; `None` if it is none: letters, digits and hyphens in labels, as hosts have
-    /// them, and no address in disguise.
+    /// The next hop for a host name from the wire. `None`: the text is no host name (labels of letters, digits and hyphens), or
+    /// it is an address in another form.
     pub fn of_host(host: &[u8], port: Option<u16>, transport: Option<Transport>, secure: bool) -> Option<Self> {
         let host = std::str::from_utf8(host.strip_suffix(b".").unwrap_or(host)).ok()?.to_ascii_lowercase();
         (value::is_hostname(&host) && !host.contains('_')).then_some(Self { host, port, transport, secure })

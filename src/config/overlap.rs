@@ -1,4 +1,4 @@
-//! What may not overlap: the networks of two regions, and names that would mean two endpoints.
+//! Things that may not overlap: the networks of two regions, and names that would mean two endpoints.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -20,7 +20,8 @@ struct Owned<'p> {
     region: &'p str,
 }
 
-/// Networks nest or are disjoint, so that in order of their first address each one's owner is on the stack of those open.
+/// Reports overlaps. Networks nest or are disjoint, so in the order of their first addresses every network around one is on the
+/// stack.
 fn networks(parts: &file::Parts, report: &mut Report) {
     let mut all: Vec<Owned<'_>> = Vec::new();
     for region in &parts.regions {

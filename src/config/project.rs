@@ -15,11 +15,11 @@ pub struct Project {
     pub pin: Option<Vec<RegionId>>,
     /// Whether refusals are carried out.
     pub mode: Mode,
-    /// What is done about media addresses.
+    /// How media addresses are treated.
     pub media: Media,
     /// Whether sources must be inside the region too (`source = "in-region"`).
     pub source_in_region: bool,
-    /// The answer profile where no trunk is known.
+    /// The answer profile if no trunk is known.
     pub reject: Profile,
     /// Its trunks, in the order of the files.
     pub trunks: Vec<TrunkId>,
@@ -32,26 +32,27 @@ pub struct Trunk {
     pub name: String,
     /// The project that it belongs to.
     pub project: ProjectId,
-    /// Where it signals from; empty: its certificate alone says who it is.
+    /// The networks that it signals from. Empty: only its certificate says who it is.
     pub networks: Networks,
-    /// Names of which its client certificate must have one, lower case; empty: none is needed. With `networks` both must hold.
+    /// The certificate names, lower case, of which it must prove one. Empty: no certificate is needed. If `networks` is set too,
+    /// both must match.
     pub certificates: Vec<String>,
-    /// Where its RTP comes from, on top of the region's networks.
+    /// The networks of its RTP, in addition to the region's networks.
     pub media: Networks,
-    /// Where its outbound calls go.
+    /// The target of its outbound calls.
     pub outbound: Option<Outbound>,
-    /// Where requests inside its calls may go beside `networks`: those that `outbound_networks` names.
+    /// Where requests inside its calls may go, beside `networks`: the networks of `outbound_networks`.
     pub reach: Networks,
-    /// What makes it stop.
+    /// The answer profile that makes this carrier stop.
     pub reject: Profile,
 }
 
-/// Where a trunk's outbound calls go.
+/// The target of a trunk's outbound calls.
 #[derive(Debug)]
 pub struct Outbound {
-    /// Where calls out are sent: the carrier's address or name.
+    /// The carrier's address or name, to which calls out are sent.
     pub hop: Hop,
-    /// What follows the user part in the Request-URI sent, whose scheme is the call's: `host[:port][;parameters]` of the configured URI.
+    /// The part of the Request-URI after the user, from the configured URI: `host[:port][;parameters]`. The scheme is the call's.
     pub hostpart: String,
     /// The only addresses that the hop may resolve to.
     pub networks: Networks,

@@ -1,6 +1,6 @@
-//! Reads the files' tables into their shape, field by field; unknown keys are refused.
+//! Reads the files' tables into their shape, field by field. Unknown keys are refused.
 //!
-//! Reads each value for itself. What values mean together is checked in `build`.
+//! Reads each value by itself. `build` checks what values mean together.
 
 use std::time::Duration;
 
@@ -257,7 +257,7 @@ fn tables<'a>(table: &mut Table<'a>, key: &'static str, report: &mut Report) -> 
     all.take_all().into_iter().filter_map(|value| value.table(report).ok().map(|table| (value, table))).collect()
 }
 
-/// A table's name. A wrong one is reported and kept, so that what refers to it is not reported too.
+/// Reads a table's name. A wrong name is reported and kept, so that references to it are not reported too.
 fn checked_name(value: &Value<'_>, report: &mut Report, read: fn(&str) -> Result<String, Wrong>) -> Placed<String> {
     let mut name = value.key();
     match read(&name.value) {

@@ -10,7 +10,7 @@ use super::spelling::nearest;
 /// The regions by name.
 pub(super) type RegionIds<'p> = HashMap<&'p str, RegionId>;
 
-/// A region as read, with what `serve` says of it.
+/// A region as read from the files, and whether `serve` names it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ReadRegion<'p> {
     pub(super) file: &'p file::Region,
@@ -25,7 +25,7 @@ pub(super) fn regions<'p>(main: &Main, parts: &'p Parts, ids: &RegionIds<'p>, re
     regions.map(|(file, id)| ReadRegion { file, served: served.contains(&id) }).collect()
 }
 
-/// The ids of all regions; one that is defined twice is reported.
+/// The ids of all regions. A region that is defined twice is reported.
 pub(super) fn region_ids<'p>(parts: &'p Parts, report: &mut Report) -> RegionIds<'p> {
     let mut ids = HashMap::new();
     for (region, id) in parts.regions.iter().zip(0..) {

@@ -22,17 +22,18 @@ pub struct Region {
     pub hostname: String,
     /// Whether this daemon listens for it.
     pub served: bool,
-    /// Whether it was served by the snapshot before and is not by this one: what is open there may end, no call begins.
+    /// Whether the snapshot before served it and this one does not. Open calls there may end, and no new call begins.
     pub leaving: bool,
     /// The networks inside it.
     pub networks: Networks,
     /// Its servers, in the order to be tried.
     pub upstream: Vec<Hop>,
-    /// Regions for failover of unpinned projects, nearest first.
+    /// The regions for failover of unpinned projects, nearest first.
     pub nearest: Vec<RegionId>,
-    /// Where its media relays are told what to do (rtpengine's ng protocol over UDP); all inside it, at most [`MAX_RELAYS`].
+    /// The control addresses of its media relays (rtpengine's ng protocol over UDP). All are inside it, and there are at most
+    /// [`MAX_RELAYS`].
     pub relays: Vec<SocketAddr>,
-    /// What Via and Record-Route carry instead of the listener's address: an IP address (IPv6 without brackets) or a name.
+    /// The host in Via and Record-Route, instead of the listener's address: an IP address (IPv6 without brackets) or a name.
     pub advertise: Option<String>,
     /// Whether REGISTER is forwarded instead of refused with 405 (`methods`).
     pub register: bool,
@@ -40,24 +41,24 @@ pub struct Region {
     pub publish: bool,
     /// Its listeners, in the order of the file; empty if it is not served here.
     pub listeners: Vec<ListenerId>,
-    /// Its certificate, and whom it believes.
+    /// Its certificate, and the roots that it trusts.
     pub tls: Option<Tls>,
-    /// Who gets a copy of its messages.
+    /// The receiver of copies of its messages.
     pub collector: Option<Collector>,
 }
 
-/// A region's certificate, and whom it believes (`[region.*.tls]`).
+/// A region's certificate, and the roots that it trusts (`[region.*.tls]`).
 #[derive(Clone, Debug)]
 pub struct Tls {
     /// What its certificate says.
     pub certificate: Certificate,
-    /// For connections that are accepted; they choose among the certificates of all served regions.
+    /// For accepted connections. They choose among the certificates of all served regions.
     pub server: Arc<rustls::ServerConfig>,
-    /// For connections that are opened; `None`: no roots are known, so none can be.
+    /// For connections that we open. `None`: no roots are known, so we cannot open any.
     pub client: Option<Arc<rustls::ClientConfig>>,
 }
 
-/// Who gets a copy of a region's messages (`[hep]`): somebody inside that region.
+/// The receiver of copies of a region's messages (`[hep]`). It stands inside that region.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Collector {
     /// Its address, which the region's fence has passed.
@@ -75,6 +76,6 @@ pub struct Listener {
     pub transport: Transport,
     /// The address and port to bind; may be a wildcard address.
     pub addr: SocketAddr,
-    /// Whether only the snapshot before named it: it takes no new calls.
+    /// Whether only the snapshot before named it. Then it takes no new calls.
     pub leaving: bool,
 }

@@ -1,6 +1,6 @@
 //! Collects mistakes and warnings with their places while a configuration is read.
 //!
-//! A place is an offset into a file; lines and columns are counted only for what is reported.
+//! A place is an offset into a file. Lines and columns are counted only for a place that is reported.
 
 use std::ops::Range;
 use std::path::PathBuf;
@@ -14,12 +14,12 @@ pub(super) struct File {
     pub(super) text: String,
 }
 
-/// Where something stands.
+/// A place in the files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Place {
     /// Index of the file, the main one being 0.
     pub(super) file: usize,
-    /// Octets of it. `None`: the file as a whole.
+    /// The range of octets. `None`: the file as a whole.
     pub(super) span: Option<Range<usize>>,
 }
 
@@ -30,7 +30,7 @@ pub(super) struct Placed<T> {
     pub(super) place: Place,
 }
 
-/// Why a text is not a value, and what would be one.
+/// Why a text is no valid value, and what would be one.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Wrong {
     pub(super) wrong: String,
@@ -43,31 +43,31 @@ impl Wrong {
     }
 }
 
-/// What was absent, good, or is already reported.
+/// The value, if it is valid. `None`: it was absent. `Err`: it is wrong, and reported already.
 pub(super) type Read<T> = Result<Option<T>, Reported>;
 
 /// A value was there but wrong, and the report says so.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Reported;
 
-/// A value that was given and good.
+/// The value, if it was given and is valid.
 pub(super) fn good<T>(read: &Read<T>) -> Option<&T> {
     read.as_ref().ok().and_then(Option::as_ref)
 }
 
-/// The values that were given and good, without their places.
+/// The values that were given and are valid, without their places.
 pub(super) fn values<T: Copy, C: FromIterator<T>>(read: &Read<Vec<Placed<T>>>) -> C {
     good(read).into_iter().flatten().map(|placed| placed.value).collect()
 }
 
-/// What was found.
+/// The mistakes and warnings so far.
 #[derive(Debug, Default)]
 pub(super) struct Report {
     mistakes: Vec<(Place, Wrong)>,
     warnings: Vec<(Place, Wrong)>,
 }
 
-/// Most mistakes that are reported; a file with more is not the file that was meant.
+/// Most mistakes that are reported. A file with more is probably the wrong file.
 const MOST: usize = 100;
 
 impl Report {

@@ -1,6 +1,6 @@
-//! Certificates and keys: read, checked against the regions that they are for, and made into what connections are secured by.
+//! Certificates and keys: they are read, checked against their regions, and made into TLS settings.
 //!
-//! Says of a key that it is wrong, never what it is.
+//! A report says that a key is wrong, but never shows the key.
 
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -15,25 +15,25 @@ use crate::tls::{self, Clients, Identity, Roots};
 
 /// Most octets of one file of certificates, or of a key.
 const LONGEST: u64 = 4 << 20;
-/// A certificate that ends sooner than this is warned of.
+/// A certificate that ends within this time gets a warning.
 const SOON: Duration = Duration::from_secs(30 * 24 * 3600);
 
-/// What a region's files hold.
+/// The content of a region's files.
 struct Held {
     identity: Identity,
     clients: Clients,
     roots: Option<Roots>,
 }
 
-/// What the regions' files are made into.
+/// The TLS settings of all regions.
 pub(super) struct Secured {
-    /// For each region, by its number.
+    /// The settings of each region, by its number.
     pub(super) tls: Vec<Option<Tls>>,
-    /// The certificates' files as read, in the order of the regions.
+    /// The contents of the certificate files, in the order of the regions.
     pub(super) files: Vec<Vec<u8>>,
 }
 
-/// Reads what the regions name, and checks what needs it.
+/// Reads the files that the regions name, and checks everything that needs them.
 pub(super) fn read(
     regions: &[ReadRegion<'_>],
     projects: &[Project],
@@ -66,7 +66,7 @@ fn served((region, held): (&ReadRegion<'_>, &Option<Held>)) -> Option<(String, I
     Some((hostname(region.file).to_owned(), held.identity.clone()))
 }
 
-/// A region's hostname; empty if it has none, which is reported where regions are built.
+/// A region's hostname. Empty if it has none; that is reported where regions are built.
 fn hostname(region: &file::Region) -> &str {
     good(&region.hostname).map(|hostname| hostname.value.as_str()).unwrap_or_default()
 }
@@ -164,7 +164,7 @@ impl Reading<'_> {
     }
 }
 
-/// What needs something of the regions' certificates that is not there.
+/// Reports everything that needs a certificate or a root that its region does not have.
 fn uses(regions: &[ReadRegion<'_>], projects: &[Project], held: &[Option<Held>], report: &mut Report) {
     let missing = "the certificates that servers' are signed by";
     for (ReadRegion { file, .. }, held) in regions.iter().zip(held) {

@@ -1,4 +1,4 @@
-//! The snapshot itself: everything that the daemon was told, checked. Holds and looks up; checks nothing any more.
+//! The snapshot itself: the whole configuration, checked. Holds and looks up; checks nothing.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -13,10 +13,10 @@ use super::project::{Project, Trunk};
 use super::region::{Listener, Region};
 use crate::reason::Profile;
 
-/// Everything the daemon was told, checked.
+/// The whole configuration, checked.
 #[derive(Debug)]
 pub struct Config {
-    /// SHA-256 of the files as read, in hex: which configuration this is.
+    /// SHA-256 of the files as read, in hex. It tells configurations apart.
     pub digest: String,
     /// The files read, the main one first.
     pub files: Vec<PathBuf>,
@@ -34,21 +34,22 @@ pub struct Config {
     pub endpoints: Endpoints,
     /// Source addresses to trunks.
     pub caller_table: CallerTable,
-    /// The answer profile where no trunk is known.
+    /// The answer profile if no trunk is known.
     pub reject: Profile,
-    /// `/metrics`, `/healthz`, `/readyz`, `/status`.
+    /// The address for `/metrics`, `/healthz`, `/readyz` and `/status`.
     pub admin: Option<SocketAddr>,
     /// How names are resolved.
     pub dns: Dns,
-    /// How much there may be of everything, and how long it may take (`[limits]`).
+    /// How many there may be of everything, and how long it may take (`[limits]`).
     pub limits: Limits,
-    /// The timers of RFC 3261, and our own beside them (`[timers]`).
+    /// The timers of RFC 3261, and our own (`[timers]`).
     pub timers: Timers,
     /// How the health of targets is kept.
     pub health: Health,
-    /// Signs route tokens. `None`: made at start, so dialogs do not survive a restart and cannot be shared by nodes.
+    /// The key that signs route tokens. `None`: one is made at start, so dialogs do not survive a restart and nodes cannot share
+    /// them.
     pub secret: Option<Secret>,
-    /// What is allowed and yet probably not meant, in the order of the files.
+    /// Things that are allowed but probably not meant, in the order of the files.
     pub warnings: Vec<Mistake>,
 }
 

@@ -1,6 +1,6 @@
-//! The name that was probably meant: one that is a slip of the pen away. Knows no keys.
+//! The name that the operator probably meant: one that differs by a slip. Does not know the keys.
 
-/// The candidate that was probably meant: at most a third of it is different.
+/// The candidate that was probably meant: it differs in at most a third of its octets.
 pub(super) fn nearest<'c>(text: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
     // A text much longer than any name is no slip of the pen, and must not cost a quadratic comparison.
     if text.len() > 64 {

@@ -1,6 +1,6 @@
-//! Reads one TOML table key by key: whatever was never asked for is an unknown key.
+//! Reads one TOML table key by key. A key that nobody asks for is unknown, and reported.
 //!
-//! Knows types and places; knows no meaning.
+//! Knows types and places, but not what keys mean.
 
 use std::ops::RangeInclusive;
 
@@ -14,7 +14,7 @@ use super::value;
 /// A table being read.
 #[derive(Debug)]
 pub(super) struct Table<'a> {
-    /// Where its name stands, for what is missing in it.
+    /// The place of its name. A missing key is reported there.
     pub(super) place: Place,
     file: usize,
     name: String,
@@ -60,14 +60,14 @@ impl<'a> Table<'a> {
         Self { place, file, name, entries, known: Vec::new() }
     }
 
-    /// The value of a key, which is thereby known.
+    /// Takes out the value of a key. The key then counts as known.
     pub(super) fn take(&mut self, key: &'static str) -> Option<Value<'a>> {
         self.known.push(key);
         let at = self.entries.iter().position(|entry| entry.key == key)?;
         self.take_at(at)
     }
 
-    /// Every value, whatever its key.
+    /// Takes out all values, with any key.
     pub(super) fn take_all(&mut self) -> Vec<Value<'a>> {
         (0..self.entries.len()).filter_map(|at| self.take_at(at)).collect()
     }
@@ -94,7 +94,7 @@ impl<'a> Table<'a> {
         }
     }
 
-    /// Whatever was not asked for is unknown.
+    /// Reports every key that was not asked for.
     pub(super) fn close(self, report: &mut Report) {
         let place = if self.name.is_empty() { "at the top of the file".to_owned() } else { format!("in [{}]", self.name) };
         for entry in self.entries.iter().filter(|entry| !entry.taken) {
@@ -124,7 +124,7 @@ impl<'a> Value<'a> {
         self.content.is_table()
     }
 
-    /// As a table.
+    /// Reads it as a table.
     pub(super) fn table(&self, report: &mut Report) -> Result<Table<'a>, Reported> {
         match self.content.as_table() {
             Some(table) => Ok(Table::open(self.key_place.clone(), self.path.clone(), table)),
@@ -132,7 +132,7 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// As a string that `read` understands.
+    /// Reads it as a string that `read` understands.
     pub(super) fn string<T>(&self, report: &mut Report, read: impl Fn(&str) -> Result<T, Wrong>) -> Result<Placed<T>, Reported> {
         let Some(text) = self.content.as_str() else {
             let right = read("").map_or_else(|wrong| wrong.right, |_| "a text in quotes".to_owned());
@@ -141,7 +141,7 @@ impl<'a> Value<'a> {
         understood(text, &self.place, report, read)
     }
 
-    /// As an array of strings that `read` understands.
+    /// Reads it as an array of strings that `read` understands.
     pub(super) fn strings<T>(
         &self,
         report: &mut Report,
@@ -165,7 +165,7 @@ impl<'a> Value<'a> {
         bad.map_or(Ok(out), Err)
     }
 
-    /// As one string or an array of strings that `read` understands.
+    /// Reads it as one string or an array of strings that `read` understands.
     pub(super) fn one_or_more<T>(
         &self,
         report: &mut Report,
@@ -174,7 +174,7 @@ impl<'a> Value<'a> {
         if self.content.is_array() { self.strings(report, read) } else { self.string(report, read).map(|one| vec![one]) }
     }
 
-    /// As a whole number within bounds.
+    /// Reads it as a whole number within bounds.
     pub(super) fn number(&self, report: &mut Report, bounds: RangeInclusive<u64>) -> Result<Placed<u64>, Reported> {
         let right = format!("a whole number from {} to {}", bounds.start(), bounds.end());
         let Some(integer) = self.content.as_integer() else { return Err(self.not("a number", &right, report)) };
@@ -184,7 +184,7 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// As octets: a whole number, or a string with a unit.
+    /// Reads it as octets: a whole number, or a string with a unit.
     pub(super) fn size(&self, report: &mut Report) -> Result<Placed<u64>, Reported> {
         if self.content.is_integer() { self.number(report, 0..=u64::MAX) } else { self.string(report, value::size) }
     }

@@ -1,13 +1,13 @@
-//! What carries SIP messages: UDP, TCP, TLS. Names and defaults alone; sends nothing.
+//! The transports of SIP messages: UDP, TCP, TLS. Only names and defaults; sends nothing.
 
-/// How a message travels.
+/// The transport of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Transport {
     /// One datagram, one message.
     Udp,
     /// A stream framed by Content-Length.
     Tcp,
-    /// The same within TLS.
+    /// A stream framed by Content-Length, within TLS.
     Tls,
 }
 
@@ -33,17 +33,17 @@ impl Transport {
         }
     }
 
-    /// Whether the transport delivers or says that it did not: no retransmission timers (RFC 3261 17).
+    /// Whether the transport delivers, or reports that it could not. Then no retransmission timers are needed (RFC 3261 17).
     pub const fn reliable(self) -> bool {
         matches!(self, Self::Tcp | Self::Tls)
     }
 
-    /// The port of a hop that names none (RFC 3261 19.1.2).
+    /// The port of a hop without one (RFC 3261 19.1.2).
     pub const fn port(self) -> u16 {
         if matches!(self, Self::Tls) { 5061 } else { 5060 }
     }
 
-    /// The parameter of a `sip:` URI that names it; UDP goes without saying.
+    /// The parameter that names it in a `sip:` URI. Empty for UDP, the default.
     pub const fn parameter(self) -> &'static str {
         match self {
             Self::Udp => "",

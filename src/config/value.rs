@@ -1,4 +1,4 @@
-//! From one text of a file to one value, or to what is wrong with it and what would be right.
+//! From one text of a file to one value, or to the mistake and what would be right.
 //!
 //! Knows nothing of keys, places or other values.
 
@@ -51,7 +51,7 @@ pub(super) fn hostname(text: &str) -> Result<String, Wrong> {
     if is_hostname(&lower) { Ok(lower) } else { Err(Wrong::new(format!("`{text}` is no host name"), right)) }
 }
 
-/// Whether the text, in lower case, is a host name that is no address in disguise.
+/// Whether the text, in lower case, is a host name and not an address in another form.
 pub(super) fn is_hostname(text: &str) -> bool {
     let numeric = |label: &str| label.bytes().all(|c| c.is_ascii_digit());
     text.len() <= 253 && text.split('.').all(is_label) && !text.rsplit('.').next().is_some_and(numeric)
@@ -139,7 +139,7 @@ pub(super) fn literal(text: &str) -> Option<(IpAddr, Option<u16>)> {
     }
 }
 
-/// Refuses what an address may not be anywhere: port 0, a scope, IPv4 spelt as IPv6.
+/// Refuses an address that is never allowed: port 0, a scope, or IPv4 written as IPv6.
 pub(super) fn plain(addr: SocketAddr, right: &str) -> Result<SocketAddr, Wrong> {
     if addr.port() == 0 {
         return Err(Wrong::new("port 0 is no port", "a port from 1 to 65535"));
@@ -164,7 +164,7 @@ pub(super) fn client_auth(text: &str) -> Result<bool, Wrong> {
     }
 }
 
-/// What Via may carry: an address, IPv6 without brackets, or a host name.
+/// The host for Via: an address, IPv6 without brackets, or a host name.
 pub(super) fn advertise(text: &str) -> Result<String, Wrong> {
     let right = "an address (IPv6 without brackets) or a host name, without a port";
     match IpAddr::from_str(text) {
@@ -177,7 +177,7 @@ pub(super) fn advertise(text: &str) -> Result<String, Wrong> {
     }
 }
 
-/// Longest duration that is taken: beyond, it is surely a slip, and sums could overflow.
+/// The longest duration accepted. A longer one is surely a slip, and sums could overflow.
 const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
 /// A whole number and a unit: `500ms`, `4s`, `10m`, `1h`, `730d`.
@@ -200,7 +200,7 @@ pub(super) fn duration(text: &str) -> Result<Duration, Wrong> {
         .ok_or_else(|| Wrong::new(format!("`{text}` is too long"), "at most `36500d`"))
 }
 
-/// How a duration is written, in the largest unit that fits.
+/// Writes a duration in the largest unit that fits.
 pub(super) fn written(duration: Duration) -> String {
     let millis = duration.as_millis();
     for (unit, size) in [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000)] {
@@ -244,7 +244,7 @@ pub(super) fn method(text: &str) -> Result<Method, Wrong> {
     }
 }
 
-/// What `methods` may list: what is refused with 405 otherwise.
+/// The methods that `methods` may list. A method of these that is not listed is refused with 405.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Method {
     Register,
@@ -261,7 +261,7 @@ pub(super) fn media(text: &str) -> Result<Media, Wrong> {
     one_of(text, &[("off", Media::Off), ("warn", Media::Warn), ("enforce", Media::Enforce), ("relay", Media::Relay)])
 }
 
-/// `udp:10.20.0.5:2223`: where a media relay listens for commands. An address, since it decides where media goes.
+/// `udp:10.20.0.5:2223`: where a media relay listens for commands. A name is not allowed, because it decides where media goes.
 pub(super) fn relay(text: &str) -> Result<SocketAddr, Wrong> {
     const RIGHT: &str = "`udp:address:port`, for example `udp:10.20.0.5:2223`";
     let wrong = || Wrong::new(format!("`{text}` is no media relay"), RIGHT);
@@ -274,7 +274,7 @@ pub(super) fn source(text: &str) -> Result<bool, Wrong> {
     one_of(text, &[("any", false), ("in-region", true)])
 }
 
-/// A published profile.
+/// The name of a published profile.
 pub(super) fn profile(text: &str) -> Result<Profile, Wrong> {
     Profile::named(text).ok_or_else(|| {
         let known = Profile::NAMES.join("`, `");
@@ -293,7 +293,7 @@ fn one_of<T: Copy>(text: &str, choices: &[(&str, T)]) -> Result<T, Wrong> {
     })
 }
 
-/// Any text, as it stands.
+/// Any text, unchanged.
 pub(super) fn text(text: &str) -> Result<String, Wrong> {
     if text.is_empty() { Err(Wrong::new("an empty text", "a text in quotes")) } else { Ok(text.to_owned()) }
 }

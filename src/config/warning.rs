@@ -1,11 +1,12 @@
-//! What is allowed and yet probably not meant.
+//! Things that are allowed but probably not meant.
 
 use super::file;
 use super::overlap::{huge, overlap};
 use super::report::{Place, Placed, Read, Report, good};
 use crate::reason::Profile;
 
-/// Reports what deserves a second look. (An unpinned project and a short timer C are reported where they are read.)
+/// Reports things that the operator should look at again. (`build` reports an unpinned project, and `bounds`
+/// a short timer C.)
 pub(super) fn check(main: &file::Main, parts: &file::Parts, report: &mut Report) {
     if matches!(main.secret, Ok(None)) {
         let wrong = "no [secret]: route tokens are signed with a key made at start";
@@ -33,7 +34,7 @@ pub(super) fn check(main: &file::Main, parts: &file::Parts, report: &mut Report)
     }
 }
 
-/// A pinned project's trunk that lists addresses of a region outside the pin opens the fence to that region.
+/// Warns of a pinned project's trunk that lists addresses of a region outside the pin: they open the fence to that region.
 fn elsewhere(project: &file::Project, net: &Placed<ipnet::IpNet>, parts: &file::Parts, report: &mut Report) {
     let Some(pin) = good(&project.pin) else { return };
     for region in &parts.regions {

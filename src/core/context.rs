@@ -21,7 +21,7 @@ use crate::dns::Resolved;
 use crate::reason::Reason;
 use crate::sip::edit::Edit;
 
-/// Everything that a step may read, and where it writes.
+/// All that a step may read, and where it writes.
 pub(crate) struct Context<'a> {
     pub(crate) now: Instant,
     pub(crate) config: &'a Config,
@@ -30,7 +30,7 @@ pub(crate) struct Context<'a> {
     pub(crate) keys: &'a Keys,
     pub(crate) local_names: &'a LocalNames,
     pub(crate) shard: u8,
-    /// Targets that took no stream lately: they get large requests in datagrams at once.
+    /// Targets that took no stream in the last minute: a large request to one goes in a datagram at once.
     pub(crate) no_stream: &'a mut Recent<()>,
     pub(crate) health: &'a mut Healths,
     /// Names that only dialogs know.
@@ -45,7 +45,7 @@ pub(crate) struct Context<'a> {
 }
 
 impl Context<'_> {
-    /// The same, to be read alone.
+    /// The read-only part of this context.
     pub(crate) fn view(&self) -> View<'_> {
         let Self { now, config, resolved, tokens, keys, name_cache, waiting, .. } = *self;
         View {
@@ -74,7 +74,7 @@ impl Context<'_> {
     }
 }
 
-/// Memory reused from message to message.
+/// Buffers reused from message to message.
 #[derive(Debug, Default)]
 pub(crate) struct Work {
     pub(crate) edit: Edit,

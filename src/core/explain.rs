@@ -11,7 +11,7 @@ use crate::sip::request::cseq;
 use crate::sip::{Message, Method, Start};
 
 impl Core {
-    /// The same as [`Core::handle`] with this input, and the rows of what was decided.
+    /// Like [`Core::handle`] with this input; also returns the rows of each test.
     pub fn explain(&mut self, now: Instant, input: Input<'_>, out: &mut Vec<Output>) -> Vec<Comparison> {
         let trace = Trace::open();
         if let Input::Message { arrival, bytes } = &input
@@ -24,8 +24,8 @@ impl Core {
         trace.into_rows()
     }
 
-    /// A response belongs to a transaction, which is not here. Its media can be judged all the same, by what the source tells of its
-    /// side.
+    /// Explains a response. Its transaction is not here, but its media can be judged: the source tells which side of the call it
+    /// is.
     fn explain_answer(&self, arrival: &Arrival, message: &Message<'_>, trace: &Trace) {
         let (config, from) = (&self.config, arrival.from.ip());
         let called = config.listener(arrival.listener).region;

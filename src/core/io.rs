@@ -1,8 +1,8 @@
-//! The whole contract between the core and its shell, on one page: what may happen, and what may follow.
+//! The whole contract between the core and its shell, on one page: what the shell may hand in, and what the core may ask for.
 //!
 //! The shell hands in an [`Input`] with the time, then carries out every [`Output`] in order before the next input. A transport
 //! takes a [`Destination`]: an address that the fence passed, or the peer that a message came from. A [`Peer`] cannot be made
-//! from an address either; only the core makes one, of the arrival that it was handed:
+//! from an address either: only the core makes one, from the arrival of a message:
 //!
 //! ```compile_fail,E0451
 //! use ringfence::core::io::Peer;
@@ -42,7 +42,7 @@ pub struct Arrival {
     pub local: SocketAddr,
     /// The connection, for streams.
     pub connection: Option<ConnectionId>,
-    /// What the other side asked for and proved as the connection began, if it is a TLS connection that we accepted.
+    /// For a TLS connection that we accepted: the name (SNI) that the client asked for, and the names that it proved.
     pub shown: Option<Shown>,
 }
 
@@ -51,50 +51,51 @@ pub struct Arrival {
 pub enum Input<'a> {
     /// A datagram, or one framed message of a stream.
     Message {
-        /// How it came.
+        /// Where the message came from, and to which listener.
         arrival: Arrival,
-        /// What came.
+        /// The message, whole.
         bytes: &'a [u8],
     },
-    /// A stream that cannot be framed any further. Answered if it can be, then closed.
+    /// A stream on which the next message cannot be found any more. The message is answered if possible, then the stream is
+    /// closed.
     Broken {
-        /// How it came.
+        /// Where the message came from, and to which listener.
         arrival: Arrival,
-        /// What came of the message.
+        /// The part of the message that arrived.
         bytes: &'a [u8],
-        /// What is wrong with it.
+        /// The syntax error.
         fault: Fault,
     },
-    /// What was sent for this attempt did not get there: refused connection, ICMP, full queue, time-out of the connect.
+    /// An attempt did not reach its target: connection refused, ICMP error, full queue, or time-out of the connect.
     Failed(Attempt),
     /// The deadline of `Core::deadline` has come.
     Timeout,
-    /// Names resolve otherwise from now on.
+    /// The names of the configuration have new servers or addresses.
     Resolved(Arc<Resolved>),
-    /// What was asked for by [`Output::LookUp`].
+    /// The answer to an [`Output::LookUp`].
     LookedUp {
-        /// What was asked for.
+        /// The next hop of the question.
         next_hop: NextHop,
-        /// Its servers, sorted by rank; empty: it has none, or that could not be found out in time.
+        /// Its servers, sorted by rank. Empty: it has none, or none was found in time.
         servers: Vec<Server>,
-        /// How long that holds: at least a second, at most a minute, without servers at most five seconds.
+        /// How long the answer holds: 1 s to 60 s, or 5 s at most if there are no servers.
         hold: Duration,
     },
-    /// What came of an [`Output::Relay`]. If a message waits for it, that comes next, and then whatever waits behind it, in order.
+    /// The answer to an [`Output::Relay`]. If a message waits for it, that message goes on, and then those behind it, in order.
     Relayed {
-        /// Which question.
+        /// The number of the question.
         exchange: RelayRequestId,
-        /// What the relay said, or why it said nothing.
+        /// What the relay said, or why no answer came.
         reply: Result<RelayReply, Unanswered>,
     },
-    /// Nothing more is looked up or asked: what waits for a name is decided as if it resolved to nothing, what waits for a relay as if
-    /// none answered.
+    /// Ends all waiting. A message that waits for a name is decided as if the name resolved to nothing. One that waits for a
+    /// relay is decided as if no relay answered.
     EndWaiting,
     /// Refuse new calls with 161 from now on.
     Drain {
-        /// Whether another process takes the sockets over: requests in datagrams that would open a transaction are left to it, as if
-        /// they had not been read yet, for their senders repeat them. After `timers.try_for` they are refused all the same: a
-        /// carrier takes longer silence for an outage.
+        /// Whether another process takes over the sockets. If so, a request in a datagram that would open a transaction is left
+        /// to it, as if not read yet: its sender retransmits it. After `timers.try_for` such a request is refused all the same,
+        /// because a carrier takes a longer silence for an outage.
         successor: bool,
     },
 }
@@ -112,15 +113,15 @@ pub enum Output {
     Close(ConnectionId),
     /// Count this, and log it.
     Note(Note),
-    /// Look up a name, and hand in [`Input::LookedUp`], whatever comes of it. A message waits for that; nothing has been said of it.
+    /// Look up a name, then hand in [`Input::LookedUp`] in any case. A message waits for it and has no outcome yet.
     LookUp(NextHop),
-    /// Ask a relay, and hand in [`Input::Relayed`], whatever comes of it.
+    /// Ask a relay, then hand in [`Input::Relayed`] in any case.
     Relay(RelayRequest),
-    /// What follows is about this message, which has waited since it came.
+    /// The outputs that follow are about this message, which has waited since it came.
     Resumed {
-        /// How it came.
+        /// Where it came from, and to which listener.
         arrival: Arrival,
-        /// What came.
+        /// The message, whole.
         bytes: Bytes,
     },
 }
@@ -128,32 +129,32 @@ pub enum Output {
 /// Bytes and where they go.
 #[derive(Clone, Debug)]
 pub struct Send {
-    /// Where.
+    /// The address to send to.
     pub to: Destination,
-    /// How. For a peer: as it came.
+    /// The transport. For a peer: the one that its message came by.
     pub transport: Transport,
-    /// Over TLS, for a fenced address: the name that the server must prove. `None`: its address.
+    /// Over TLS, for a fenced address: the name that the server must prove. `None`: the server must prove its address.
     pub tls_name: Option<Arc<str>>,
     /// The listener whose socket sends a datagram, and whose region a connection is opened for.
     pub listener: ListenerId,
     /// The source address to send a datagram from, where the socket is bound to a wildcard address.
     pub local: Option<std::net::IpAddr>,
-    /// What.
+    /// The message, whole.
     pub bytes: Bytes,
-    /// Whom to tell by [`Input::Failed`] if it does not get there.
+    /// The attempt to name in [`Input::Failed`] if the bytes cannot be delivered.
     pub attempt: Option<Attempt>,
 }
 
-/// All that a transport takes.
+/// The only kinds of address that a transport takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Destination {
-    /// Whoever sent the message that is answered.
+    /// The sender of the message that is answered.
     Peer(Peer),
     /// An address that the fence passed.
     Fenced(Fenced),
 }
 
-/// The source of a message that arrived; answers go there and nowhere else (not to what Via names).
+/// The source of a message that arrived. Answers go there and nowhere else, not to the address in Via.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Peer {
     listener: ListenerId,
@@ -168,7 +169,7 @@ impl Peer {
         Self { listener: arrival.listener, addr: arrival.from, local: arrival.local, connection: arrival.connection }
     }
 
-    /// The same peer, whose listener has another number now.
+    /// The same peer after a reload that renumbered its listener.
     pub(crate) fn at(self, listener: ListenerId) -> Self {
         Self { listener, ..self }
     }
@@ -188,7 +189,7 @@ impl Peer {
         self.listener
     }
 
-    /// Its connection, for streams. If that is gone the answer is dropped: nobody is dialled back (standards TR-08).
+    /// Its connection, for streams. If that is closed the answer is dropped: we never connect back (standards TR-08).
     pub fn connection(&self) -> Option<ConnectionId> {
         self.connection
     }

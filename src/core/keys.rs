@@ -1,7 +1,7 @@
-//! Keyed hashes: what strangers must not be able to forge, guess or make collide.
+//! Keyed hashes: values that a stranger must not be able to forge, guess or make collide.
 //!
-//! Two keys: the operator's secret, the same on every node of a region (route tokens, To-tags, loop detection), and a seed made
-//! at start (table keys, branches). SipHash-2-4 is a PRF for short inputs, which is all that a tag needs to be.
+//! There are two keys. The operator's secret is the same on every node of a region (route tokens, To-tags, loop detection). The
+//! seed is made at start (table keys, branches). SipHash-2-4 is a PRF for short inputs, which is all that a tag needs.
 
 use std::hash::{BuildHasherDefault, Hasher};
 use std::net::{IpAddr, SocketAddr};
@@ -13,7 +13,7 @@ use siphasher::sip128::{Hasher128, SipHasher24 as SipHasher24x128};
 
 use crate::config::{NextHop, Transport};
 
-/// What a hash is for; stands first in every input, so that one purpose's output is worthless for another.
+/// The purpose of a hash. It stands first in every input, so that a hash made for one purpose is worthless for another.
 #[derive(Clone, Copy)]
 #[repr(u8)]
 enum Purpose {
@@ -44,7 +44,7 @@ impl Keys {
         Self { secret, seed }
     }
 
-    /// The keys of a configuration: its secret's, and for what no other node needs the seed's.
+    /// The keys of a configuration. Hashes that other nodes need use its secret, all others the seed.
     pub(crate) fn of(config: &Config, seed: [u8; 16]) -> Self {
         Self::new(config.secret.as_ref().map_or(seed, |secret| secret.0), seed)
     }
@@ -59,13 +59,13 @@ impl Keys {
         hash64(&self.seed, Purpose::Branch, parts)
     }
 
-    /// What makes a request come back the same (RFC 3261 16.6 step 8, RFC 5393 4.2).
+    /// The hash that shows that a request has come back unchanged (RFC 3261 16.6 step 8, RFC 5393 4.2).
     #[expect(clippy::cast_possible_truncation, reason = "half of a hash is a hash")]
     pub(crate) fn loop_hash(&self, parts: &[&[u8]]) -> u32 {
         hash64(&self.secret, Purpose::Loop, parts) as u32
     }
 
-    /// The To-tag of our own answers: the same for every repetition, on every node.
+    /// The To-tag of our own answers: the same for every retransmission, on every node.
     pub(crate) fn to_tag(&self, call_id: &[u8], from_tag: &[u8]) -> Hex {
         Hex::of(hash64(&self.secret, Purpose::ToTag, &[call_id, from_tag]))
     }
@@ -75,13 +75,14 @@ impl Keys {
         hash64(&self.secret, Purpose::Route, parts)
     }
 
-    /// The name in route tokens of a trunk, for calls to one region that are served by the same or another.
+    /// A trunk's name in route tokens, for calls to the region `called` that the region `serving` serves.
     pub(crate) fn trunk(&self, called: &str, serving: &str, project: &str, trunk: &str) -> u64 {
         let parts = [called.as_bytes(), serving.as_bytes(), project.as_bytes(), trunk.as_bytes()];
         hash64(&self.secret, Purpose::Trunk, &parts)
     }
 
-    /// A relay's tag in route tokens, never 0. Two that share one are taken for each other, which costs a call one more question.
+    /// A relay's tag in route tokens, never 0. If two relays share a tag, a call may ask the wrong one first, which costs one
+    /// more question.
     pub(crate) fn relay(&self, addr: SocketAddr) -> u16 {
         let port = addr.port().to_le_bytes();
         let hash = match addr.ip() {
@@ -92,39 +93,40 @@ impl Keys {
         u16::from_le_bytes([low, high]).max(1)
     }
 
-    /// A question to a relay: the same for the same message, so that its repetition gets the same answer.
+    /// The number of a question to a relay. A retransmitted message gives the same number, so that the relay gives the same
+    /// answer.
     pub(crate) fn exchange(&self, parts: &[&[u8]]) -> u128 {
         hash128(&self.seed, Purpose::RelayRequestId, parts)
     }
 
-    /// All messages of one call.
+    /// The key of a call, by its Call-ID.
     pub(crate) fn waiting(&self, call_id: &[u8]) -> u128 {
         hash128(&self.seed, Purpose::Waiting, &[call_id])
     }
 
-    /// One sending of a call: a retransmission has the same.
+    /// The key of one request of a call. A retransmission has the same.
     pub(crate) fn instance(&self, key: u128, cseq: u32) -> u128 {
         self.table(&[&key.to_le_bytes(), &cseq.to_le_bytes()])
     }
 
-    /// A call, to recognise it when it comes again.
+    /// The key of a call that may come again.
     pub(crate) fn call(&self, call_id: &[u8], from_tag: &[u8]) -> u128 {
         hash128(&self.seed, Purpose::Call, &[call_id, from_tag])
     }
 
-    /// A next hop that was asked for.
+    /// The key of a next hop that was looked up.
     pub(crate) fn name(&self, next_hop: &NextHop) -> u128 {
         let port = next_hop.port.unwrap_or(0).to_le_bytes();
         let transport = if next_hop.secure { "sips" } else { next_hop.transport.map_or("", Transport::token) };
         hash128(&self.seed, Purpose::Name, &[next_hop.host.as_bytes(), &port, transport.as_bytes()])
     }
 
-    /// Chance for what is chosen: the same for the same thing.
+    /// A number that stands for chance in a choice. The same input gives the same number.
     pub(crate) fn choice(&self, of: &[u8]) -> u64 {
         hash64(&self.seed, Purpose::Choice, &[of])
     }
 
-    /// What nobody can know of the probe with this number; `part` tells its branch, Call-ID and tag apart.
+    /// An unguessable number for the ping with this number. `part` separates its branch, Call-ID and tag.
     pub(crate) fn probe(&self, number: u64, part: u8) -> u64 {
         hash64(&self.seed, Purpose::Probe, &[&number.to_le_bytes(), &[part]])
     }
@@ -151,10 +153,10 @@ fn absorb(hasher: &mut impl Hasher, purpose: Purpose, parts: &[&[u8]]) {
     }
 }
 
-/// For maps by a keyed hash: hashing it again would protect nothing.
+/// A hasher for maps whose key is a keyed hash already: hashing again would protect nothing.
 pub(crate) type Keyed = BuildHasherDefault<Half>;
 
-/// Takes half of a keyed hash for its hash.
+/// Uses half of a keyed hash as the hash.
 #[derive(Debug, Default)]
 pub(crate) struct Half(u64);
 
@@ -197,7 +199,7 @@ impl Hex {
     }
 }
 
-/// Writes the low digits of a value, as many as there is room for.
+/// Writes the low digits of a value, as many as `digits` has room for.
 pub(crate) fn write_hex(value: u64, digits: &mut [u8]) {
     for (digit, place) in digits.iter_mut().rev().zip(0_u32..16) {
         let nibble = value.wrapping_shr(place * 4).to_le_bytes()[0] & 0xf;
@@ -205,8 +207,8 @@ pub(crate) fn write_hex(value: u64, digits: &mut [u8]) {
     }
 }
 
-/// Reads lower-case hexadecimal digits, at most sixteen. One value has one spelling: upper case is refused, so that no altered
-/// token reads as the original.
+/// Reads at most sixteen lower-case hexadecimal digits. Upper case is refused: each value has one spelling, so no altered token
+/// reads as the original.
 pub(crate) fn read_hex(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() || digits.len() > 16 {
         return None;

@@ -1,4 +1,4 @@
-//! The pure heart: an event and the time in, actions out.
+//! The pure heart: takes an event and the time, and returns actions.
 //!
 //! No socket, clock, thread, task, file, random source, metrics call or log in here. After each input the outputs are drained
 //! before the next one (see [`io`]).
@@ -50,7 +50,7 @@ impl Core {
         self.take_in(now, input, &Trace::closed(), out);
     }
 
-    /// The same, with the rows of what is decided.
+    /// Does the same, and writes the rows of each test.
     pub(crate) fn take_in(&mut self, now: Instant, input: Input<'_>, trace: &Trace, out: &mut Vec<Output>) {
         match input {
             Input::Message { arrival, bytes } => {
@@ -115,28 +115,28 @@ impl Core {
         self.table.deadline()
     }
 
-    /// Open transactions, BYEs of our own among them while nobody has answered them, and calls that wait for a name or a relay.
+    /// Counts open transactions, calls that wait for a name or a relay, and BYEs of ours that nobody has answered yet.
     pub fn transactions(&self) -> usize {
         self.table.forwarded.len() + self.table.own.open_byes() + self.waiting.len()
     }
 
-    /// Whether every name of the configuration has had an answer.
+    /// Whether every name of the configuration has been looked up with an answer.
     pub fn all_known(&self) -> bool {
         self.resolved.all_known()
     }
 
-    /// Whether nobody waits for anything that only this core can say or do: every request has its final answer, every refused
-    /// INVITE its ACK, every attempt its end. What is left then only absorbs repetitions.
+    /// Whether nobody waits for this core any more: every request has its final answer, every refused INVITE its ACK, and every
+    /// attempt its end. Such a core only absorbs repetitions.
     pub fn is_settled(&self) -> bool {
         self.table.own.open_byes() == 0 && self.waiting.len() == 0 && self.table.forwarded.iter().all(Transaction::is_settled)
     }
 
-    /// The servers of the served regions and of their nearest, and the relays, as they stand.
+    /// The health of the relays, and of the servers of the served regions and of their nearest.
     pub fn status(&self, _now: Instant) -> Vec<io::TargetStatus> {
         self.health.status().into_iter().chain(self.relays.status()).collect()
     }
 
-    /// Handles one message. What it waits for, if it does: then nothing has been said of it, and nothing has changed.
+    /// Handles one message. `Some`: it has to wait for this, and nothing has been said or changed yet.
     fn message(
         &mut self,
         now: Instant,
@@ -187,7 +187,7 @@ impl Core {
         }
     }
 
-    /// The first of these messages of a call waits, the others behind it.
+    /// Lets the first of these messages of a call wait, and the others behind it.
     fn wait(&mut self, call: CallKey, pending: Pending, messages: VecDeque<Held>, out: &mut Vec<Output>) {
         let ask = self.waiting.begin(call, &pending, messages);
         out.extend(match pending {
@@ -197,8 +197,8 @@ impl Core {
         });
     }
 
-    /// What a call has waited for is known: its messages are handled in the order in which they came, until one of them has to wait
-    /// again.
+    /// Goes on with a call, because what it has waited for is known. Its messages are handled in the order in which they came,
+    /// until one of them has to wait again.
     pub(crate) fn resume(
         &mut self,
         now: Instant,
@@ -229,12 +229,12 @@ impl Core {
     }
 }
 
-/// How a message comes to be handled.
+/// What is known of a message beside its bytes, as it is handled.
 #[derive(Clone, Copy)]
 struct Come<'c> {
     arrival: &'c Arrival,
-    /// Whether it has waited since it came, and passed the gate then.
+    /// Whether it passed the gate earlier and has waited since.
     passed: bool,
-    /// What a relay said, if it has waited for one.
+    /// The relay's answer, if it has waited for one.
     answer: Option<&'c RelayAnswer>,
 }

@@ -1,4 +1,4 @@
-//! What is counted and logged: closed lists, and ids of the configuration in force. Nothing follows from a note.
+//! What is counted and logged: closed lists, and ids of the configuration in force. A note changes nothing.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -11,62 +11,62 @@ use crate::sip::{Fault, Method};
 /// Something to be counted and logged. Ids are of the configuration in force.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Note {
-    /// A message arrived and ended so. The last note of each message.
+    /// A message arrived and had this outcome. It is the last note of each message.
     Arrived {
         /// The listener's region.
         region: RegionId,
-        /// How it came.
+        /// The transport by which the message came.
         transport: Transport,
-        /// The method of a request that could be read that far.
+        /// The method, if it is a request that could be read so far.
         method: Option<Method>,
-        /// The code of a response that could be read that far.
+        /// The status code, if it is a response that could be read so far.
         code: Option<u16>,
         /// What became of it.
         outcome: Outcome,
     },
     /// A verdict on a request.
     Verdict {
-        /// The region.
+        /// The region whose listener was called.
         region: RegionId,
-        /// The project, where one is known.
+        /// The project, if one is known.
         project: Option<ProjectId>,
-        /// The trunk, where one is known.
+        /// The trunk, if one is known.
         trunk: Option<TrunkId>,
-        /// What was decided.
+        /// The verdict.
         verdict: Verdict,
-        /// Why.
+        /// The reason.
         reason: Reason,
     },
-    /// A call came again after a final refusal: the carrier retries.
+    /// A call came again after a final refusal, because the carrier retries.
     Repeat {
-        /// The region.
+        /// The region whose listener was called.
         region: RegionId,
-        /// The project, where one is known.
+        /// The project, if one is known.
         project: Option<ProjectId>,
-        /// The trunk, where one is known.
+        /// The trunk, if one is known.
         trunk: Option<TrunkId>,
     },
     /// A response left: relayed or made here.
     Responded {
-        /// The region.
+        /// The region whose listener was called.
         region: RegionId,
-        /// Whether it came from a next hop (otherwise it was made here).
+        /// Whether it came from a next hop. Otherwise we made it.
         relayed: bool,
-        /// Its code.
+        /// Its status code.
         code: u16,
     },
-    /// The first response above 100 to an INVITE came so long after it.
+    /// The first response above 100 to an INVITE.
     Setup {
-        /// The region.
+        /// The region whose listener was called.
         region: RegionId,
-        /// INVITE to that response.
+        /// The time from the INVITE to that response.
         after: Duration,
     },
-    /// A server of the region gave its first response to a request, so long after it was sent there.
+    /// The first response of one of the region's servers to a request.
     Answered {
         /// The region.
         region: RegionId,
-        /// The first sending to that response.
+        /// The time from the first sending to that response.
         after: Duration,
     },
     /// A target's health has changed.
@@ -75,7 +75,7 @@ pub enum Note {
         region: RegionId,
         /// Its address.
         addr: SocketAddr,
-        /// How it is reached.
+        /// The transport by which calls reach it.
         transport: Transport,
         /// Whether calls go there from now on.
         state: Health,
@@ -86,18 +86,18 @@ pub enum Note {
     Media {
         /// The region that was called.
         region: RegionId,
-        /// To which side it was to go.
+        /// The side that the message was to go to.
         direction: Direction,
-        /// What it says.
+        /// What the message says of its media.
         spoken: Spoken,
     },
     /// A relay was asked something.
     RelayAsked {
         /// The region whose relay it is.
         region: RegionId,
-        /// What.
+        /// The command.
         verb: RelayVerb,
-        /// How that ended.
+        /// How the question ended.
         result: RelayOutcome,
     },
     /// A relay's health has changed.
@@ -106,21 +106,21 @@ pub enum Note {
         region: RegionId,
         /// Its address.
         addr: SocketAddr,
-        /// What failed, if it went down; `None`: it is up.
+        /// The failure, if it went down. `None`: it is up.
         failure: Option<Failure>,
     },
-    /// The first offer of a new call was led through a relay.
+    /// The first offer of a new call went through a relay.
     MediaRelayed {
         /// The region that was called.
         region: RegionId,
     },
     /// A transaction was opened or released.
     Transactions {
-        /// The region.
+        /// The region whose listener was called.
         region: RegionId,
-        /// Whether it is an INVITE's.
+        /// Whether it is an INVITE transaction.
         invite: bool,
-        /// Opened or released.
+        /// `true`: opened. `false`: released.
         opened: bool,
     },
 }
@@ -128,11 +128,11 @@ pub enum Note {
 /// What was decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It may pass.
+    /// The request may pass.
     Accept,
-    /// It may not.
+    /// The request is refused.
     Refuse,
-    /// It may not, but the project is in shadow mode (or `media = "warn"`): it passed.
+    /// A rule refuses the request, but the project is in shadow mode (or has `media = "warn"`), so the request passed.
     Shadow,
 }
 
@@ -150,7 +150,7 @@ impl Verdict {
     }
 }
 
-/// To which side of a call a message was to go.
+/// The side of a call that a message was to go to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
     /// To the region's servers.
@@ -172,16 +172,16 @@ impl Direction {
     }
 }
 
-/// What a message says of where media is to go.
+/// Where a message wants its media.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Spoken {
-    /// Nothing.
+    /// The message names no media address.
     None,
-    /// All of it inside.
+    /// All media addresses are inside.
     Inside,
-    /// Some of it outside.
+    /// At least one media address is outside.
     Outside,
-    /// Something that cannot be checked.
+    /// The message holds something that cannot be checked.
     Unreadable,
 }
 
@@ -200,22 +200,22 @@ impl Spoken {
     }
 }
 
-/// A target or a relay as it stands: what `/status`, `ringfence_upstream_up` and `ringfence_relay_up` show.
+/// The health of one target or relay, as `/status`, `ringfence_upstream_up` and `ringfence_relay_up` show it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TargetStatus {
     /// The region whose server it is.
     pub region: RegionId,
-    /// Its address. Passed by that region's fence when it was learnt.
+    /// Its address. That region's fence passed it when it was learnt.
     pub addr: SocketAddr,
-    /// How it is reached.
+    /// The transport by which it is reached.
     pub transport: Transport,
     /// Whether calls go there.
     pub state: Health,
-    /// Since when.
+    /// When it came into this state.
     pub since: Instant,
-    /// When anything was heard of it last.
+    /// When it last answered.
     pub heard: Option<Instant>,
-    /// What failed last, if anything did.
+    /// The last failure, if there was one.
     pub failure: Option<Failure>,
     /// Whether it is a media relay: no SIP goes there.
     pub relay: bool,
@@ -224,7 +224,7 @@ pub struct TargetStatus {
 /// Whether calls go to a target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Health {
-    /// Nothing speaks against it.
+    /// Calls go there.
     Up,
     /// It was down and gets its share of calls little by little.
     Rising,
@@ -233,7 +233,7 @@ pub enum Health {
 }
 
 impl Health {
-    /// As in `/status` and the log.
+    /// The word in `/status` and the log.
     pub const fn label(self) -> &'static str {
         match self {
             Self::Up => "up",
@@ -248,14 +248,14 @@ impl Health {
 pub enum Failure {
     /// Nothing came back in time.
     Silent,
-    /// The transport or ICMP said that nothing gets there.
+    /// The transport or ICMP reported that it cannot be reached.
     Unreachable,
     /// It answered 503, or 408 to OPTIONS.
     Unavailable,
 }
 
 impl Failure {
-    /// As in `/status` and the log.
+    /// The word in `/status` and the log.
     pub const fn label(self) -> &'static str {
         match self {
             Self::Silent => "silent",
@@ -272,17 +272,17 @@ pub enum Outcome {
     Forwarded,
     /// A request was answered here, without refusing a call: OPTIONS, CANCEL, 405, 483 …
     Answered(u16),
-    /// A message was refused for this reason: it went no further, and whoever can be told was told.
+    /// A message was refused for this reason: it went no further, and its sender was told if possible.
     Refused(Reason),
     /// A response went back to where its request came from.
     Relayed,
-    /// Taken in without a word: a retransmission, an ACK for our own answer, a 100, a response that ends a CANCEL.
+    /// Ends here without an answer: a retransmission, an ACK for our own answer, a 100, or a response that ends a CANCEL.
     Absorbed,
-    /// Understood, but nobody waits for it: a stray response or ACK.
+    /// A stray response or ACK: it was read, but no transaction waits for it.
     Stray,
-    /// Not understood. Requests are answered where they can be.
+    /// It could not be read. A request is answered if possible.
     Malformed(Fault),
-    /// Thrown away without a word.
+    /// Thrown away without an answer.
     Dropped(DropCause),
 }
 
@@ -302,7 +302,7 @@ impl Outcome {
     }
 }
 
-/// Why a message was thrown away without a word.
+/// Why a message was thrown away without an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DropCause {
     /// Its source sends too much (`per_source`).
@@ -311,11 +311,11 @@ pub enum DropCause {
     AckTarget,
     /// A keep-alive or something shorter than any message.
     Empty,
-    /// A provisional response whose media is outside, cannot be read or cannot be led through a relay, and that nobody waits for.
+    /// A provisional response that nobody waits for, with media that is outside, cannot be read or cannot go through a relay.
     Media,
-    /// Too many messages wait for relays: whoever sent it will send it again.
+    /// Too many messages wait already. The sender will retransmit it.
     Behind,
-    /// A request left to the process that takes the sockets over: it gets the repetition.
+    /// A request that is left to the process that takes over the sockets: that process gets the retransmission.
     Successor,
 }
 

@@ -1,4 +1,4 @@
-//! What the core asks media relays, and what comes of it. A question goes to an address that the fence has passed.
+//! What the core asks media relays, and how they answer. A question goes only to an address that the fence has passed.
 
 use std::net::SocketAddr;
 
@@ -8,44 +8,44 @@ use bytes::Bytes;
 use crate::config::MAX_RELAYS;
 use crate::fence::Fenced;
 
-/// A call, as far as messages may not overtake each other: all that has one Call-ID.
+/// The key of a call whose messages may not overtake each other: a hash of the Call-ID.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct CallKey(pub(crate) u128);
 
 /// A question to a media relay (rtpengine's ng protocol).
 #[derive(Clone, Debug)]
 pub struct RelayRequest {
-    /// Where it goes: the fence of the relay's region has passed it.
+    /// The relay to ask. Its region's fence has passed the address.
     pub relay: Fenced,
-    /// What its answer is known by.
+    /// The id that the answer brings back.
     pub exchange: RelayRequestId,
-    /// What is asked.
+    /// The command and its content.
     pub command: RelayBody,
 }
 
 /// Names a question to a relay. The same message asks the same question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RelayRequestId {
-    /// The call whose message waits for the answer; `None`: none does.
+    /// The call whose message waits for the answer. `None`: no message waits.
     pub call: Option<CallKey>,
-    /// Which relay.
+    /// The address of the relay.
     pub relay: SocketAddr,
-    /// What is asked.
+    /// The command.
     pub ask: RelayVerb,
-    /// The question's number. Nobody can guess it.
+    /// The question's number, which nobody can guess.
     pub cookie: u128,
 }
 
-/// What a relay can be asked.
+/// The commands to a relay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RelayVerb {
-    /// To take an offer.
+    /// Take an offer.
     Offer,
-    /// To take the answer to an offer.
+    /// Take the answer to an offer.
     Answer,
-    /// To forget a call.
+    /// Forget a call.
     Delete,
-    /// Whether it is there.
+    /// Say whether you are there.
     Ping,
 }
 
@@ -64,14 +64,14 @@ impl RelayVerb {
     }
 }
 
-/// A question's content.
+/// The content of a question.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RelayBody {
     /// An offer or an answer.
     Session {
         /// The relay's name for the call.
         call_id: Vec<u8>,
-        /// The tag of whoever made the offer.
+        /// The tag of the party that made the offer.
         from_tag: Vec<u8>,
         /// The tag of the other side, if it has one yet.
         to_tag: Option<Vec<u8>>,
@@ -83,40 +83,40 @@ pub enum RelayBody {
         /// The relay's name for the call.
         call_id: Vec<u8>,
     },
-    /// Nothing but the question.
+    /// A ping, without content.
     Ping,
 }
 
-/// What a relay said.
+/// The answer of a relay.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RelayReply {
-    /// That it was done; with the session description to be sent on, if it was asked for one.
+    /// The relay did it. Holds the new session description, if the command asks for one.
     Done(Option<Bytes>),
-    /// That it was not done.
+    /// The relay did not do it.
     Refused,
 }
 
-/// Why a relay has not answered.
+/// Why a question to a relay has no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unanswered {
-    /// Nothing that can be read came back in time.
+    /// No answer that can be read came in time.
     Silent,
-    /// ICMP or the transport said that nothing gets there.
+    /// ICMP or the transport reported that it cannot be reached.
     Unreachable,
-    /// It was not asked: the daemon ends.
+    /// The question was not sent, because the daemon ends.
     Unasked,
 }
 
 /// How a question to a relay ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RelayOutcome {
-    /// Well.
+    /// The relay did it.
     Ok,
     /// The relay refused.
     Error,
-    /// No answer.
+    /// No answer came.
     Timeout,
-    /// It answered with an address outside the region, or with what cannot be read.
+    /// The answer has an address outside the region, or cannot be read.
     Outside,
 }
 
@@ -138,14 +138,14 @@ impl RelayOutcome {
 /// Relays of one region, in the order to be asked.
 pub(crate) type RelayList = ArrayVec<SocketAddr, MAX_RELAYS>;
 
-/// What came of a question, for the message that has waited for it.
+/// The result of a question, for the message that has waited for it.
 #[derive(Debug)]
 pub(crate) struct RelayAnswer {
     /// The question's number.
     pub(crate) cookie: u128,
     /// The relay that was asked.
     pub(crate) relay: SocketAddr,
-    /// The description that goes on instead. `None`: that relay failed.
+    /// The description that replaces the message's own. `None`: that relay failed.
     pub(crate) sdp: Option<Bytes>,
     /// The relays that have failed the message so far.
     pub(crate) tried: RelayList,

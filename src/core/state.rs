@@ -1,4 +1,4 @@
-//! All that one core holds between two events. What may be done with it stands in the folders beside this file.
+//! All that one core holds between two events. The folders beside this file say what may be done with it.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -20,14 +20,14 @@ use crate::core::view::View;
 use crate::core::waiting::Waiting;
 use crate::dns::Resolved;
 
-/// Targets remembered for taking no stream.
+/// Targets remembered because they took no stream.
 const STREAMLESS: usize = 1024;
 
 /// One shard of the proxy: its transactions, timers and bounded memories.
 #[derive(Debug)]
 pub struct Core {
     pub(crate) config: Arc<Config>,
-    /// What the names of the configuration resolve to.
+    /// The servers that the configuration's names resolve to.
     pub(crate) resolved: Arc<Resolved>,
     pub(crate) keys: Keys,
     pub(crate) tokens: Tokens,
@@ -36,25 +36,25 @@ pub struct Core {
     pub(crate) table: Table,
     /// Calls refused for good.
     pub(crate) refused_calls: Recent<RefusedCall>,
-    /// INVITEs refused inside a dialog: their ACK looks like that of a 2xx.
+    /// INVITEs refused inside a dialog, because their ACK looks like that of a 2xx.
     pub(crate) refused_in_dialog: Recent<()>,
     pub(crate) rate_limit: RateLimit,
-    /// Names that only dialogs know.
+    /// The answers for names that only dialogs know.
     pub(crate) name_cache: NameCache,
-    /// Targets that took no stream.
+    /// Targets that took no stream in the last minute.
     pub(crate) no_stream: Recent<()>,
     pub(crate) health: Healths,
     pub(crate) relays: Relays,
     /// Messages that wait for a name or a relay.
     pub(crate) waiting: Waiting,
     pub(crate) draining: bool,
-    /// Until when new requests are left to whoever takes the sockets over.
+    /// Until when new requests are left to the process that takes over the sockets.
     pub(crate) leaving_to: Option<Instant>,
     pub(crate) work: Work,
 }
 
 impl Core {
-    /// A core with nothing in it. `seed` keys its hashes and branches; `shard` (0 to 35) stands in its branches.
+    /// A core with nothing in it. `seed` keys its hashes and branches. `shard` (0 to 35) stands in its branches.
     pub fn new(config: Arc<Config>, resolved: Arc<Resolved>, seed: [u8; 16], shard: u8, now: Instant) -> Self {
         let keys = Keys::of(&config, seed);
         let mut health = Healths::new(&config, keys.choice(b"health"));
@@ -84,7 +84,7 @@ impl Core {
         core
     }
 
-    /// The parts that a step needs, apart from the table.
+    /// The parts that a step needs, and the table of forwarded requests apart from them.
     pub(crate) fn split<'a>(&'a mut self, now: Instant, out: &'a mut Vec<Output>) -> (Context<'a>, &'a mut Forwarded) {
         let Self { config, resolved, tokens, keys, local_names, shard, no_stream, health, work, table, .. } = self;
         let Self { name_cache, refused_calls, relays, waiting, .. } = self;

@@ -1,4 +1,4 @@
-//! Why a message goes no further, for now or for good. Only says so: [`super::request`] and [`super::response`] act on it.
+//! Why a message goes no further, for now or for good. Only says so; [`super::request`] and [`super::response`] act on it.
 
 use crate::config::NextHop;
 use crate::core::io::{CallKey, DropCause, RelayRequest};
@@ -13,11 +13,11 @@ pub(crate) enum Stop {
     Refused(Refusal),
     /// It is answered here.
     Answered(Answer),
-    /// It belongs to a call that was refused for good a moment ago, and is told the same.
+    /// It belongs to a call that was refused for good in the last minute, and gets the same answer.
     RefusedBefore(Box<RefusedCall>),
-    /// It is thrown away without a word.
+    /// It is thrown away without an answer.
     Dropped(DropCause),
-    /// What becomes of it depends on something that is not known yet.
+    /// It cannot be decided yet, because something is not known yet.
     Waits(Pending),
 }
 
@@ -36,11 +36,11 @@ impl From<Answer> for Stop {
 /// What a message waits for.
 #[derive(Debug)]
 pub(crate) enum Pending {
-    /// What a name resolves to.
+    /// The servers of this name.
     Name(NextHop),
     /// An earlier message of its call.
     Behind(CallKey),
-    /// What a relay says.
+    /// The answer of a media relay.
     Relay(Box<RelayWait>),
 }
 

@@ -1,4 +1,4 @@
-//! What happens when a timer fires, or when something that was sent did not get there.
+//! What happens when a timer fires, or when something that we sent could not be delivered.
 
 use std::time::Instant;
 
@@ -36,12 +36,12 @@ impl Core {
         }
     }
 
-    /// Sets the one clock for what is no forwarded request.
+    /// Sets the wheel for own requests, for health and for relays.
     pub(crate) fn arm_others(&mut self) {
         self.table.arm_others(self.health.deadline(), self.relays.deadline());
     }
 
-    /// A transport error (RFC 3261 17.1.4, 16.9): as if the target had answered 503.
+    /// Handles a transport error (RFC 3261 17.1.4, 16.9) as if the target had answered 503.
     pub(crate) fn failed(&mut self, now: Instant, failed: Attempt, out: &mut Vec<Output>) {
         let Ok(slot) = u32::try_from(failed.0 >> 32) else { return };
         if slot == OWN_SLOT {
@@ -57,7 +57,7 @@ impl Core {
         self.settle(slot, out);
     }
 
-    /// A request of our own did not get there.
+    /// Handles an own request that could not be delivered.
     fn own_failed(&mut self, now: Instant, failed: Attempt, out: &mut Vec<Output>) {
         if let Some((nonce, place, sent)) = self.table.own.ping_of(failed) {
             self.table.own.close(nonce, now, &self.config.timers);
@@ -65,8 +65,9 @@ impl Core {
         }
     }
 
-    /// What waits for a target that has gone down goes on elsewhere: not all at once, and without another word to that target. What
-    /// has no other keeps trying. The one scan of the table, for an event as rare as that.
+    /// Moves the attempts that wait for a target that has gone down to other targets: not all at once, and with no further
+    /// message to that target. A request that has no other target keeps trying. This scans the whole table, but the event is
+    /// rare.
     pub(crate) fn hurry(&mut self, now: Instant, out: &mut Vec<Output>) {
         while let Some(place) = self.health.fallen() {
             let mut concerned = Vec::new();
@@ -130,8 +131,8 @@ impl Context<'_> {
         }
     }
 
-    /// The present attempt came to nothing: the next one, or the answer that there is none. `reported` by the transport, otherwise
-    /// nothing came back in time.
+    /// Ends the present attempt, which failed. Starts the next one, or answers that there is none. `reported`: the transport
+    /// reported the failure; otherwise nothing came back in time.
     fn gone(&mut self, slot: u32, transaction: &mut Transaction, reported: bool) {
         let client = &mut transaction.client;
         let sent = client.request.clone();
@@ -168,7 +169,7 @@ impl Context<'_> {
         self.all_down(transaction, &sent, "every server of the region failed or timed out");
     }
 
-    /// A CANCEL was followed by nothing (9.1): the attempt counts as over.
+    /// Ends an attempt because no final response has followed its CANCEL (9.1).
     fn abandon(&mut self, transaction: &mut Transaction) {
         let sent = transaction.client.request.clone();
         transaction.client.give_up();
@@ -184,7 +185,7 @@ impl Context<'_> {
 }
 
 impl Core {
-    /// After every change of a transaction: its next timer is set, or it is forgotten.
+    /// Sets a transaction's next timer, or forgets the transaction if it has none. Call it after every change.
     pub(crate) fn settle(&mut self, slot: u32, out: &mut Vec<Output>) {
         if let Some(gone) = self.table.arm(slot) {
             out.push(Output::Note(Note::Transactions { region: gone.call.region, invite: gone.is_invite(), opened: false }));

@@ -1,4 +1,4 @@
-//! What a decision may read. It is copied about freely: nothing can be written through it.
+//! What a decision may read. It can be copied freely, because nothing can be written through it.
 
 use std::time::Instant;
 
@@ -19,12 +19,12 @@ pub(crate) struct View<'a> {
     pub(crate) config: &'a Config,
     /// What the configuration's names resolve to.
     pub(crate) resolved: &'a Resolved,
-    /// What names resolve to that only dialogs know.
+    /// The answers for names that only dialogs know.
     pub(crate) name_cache: &'a NameCache,
     pub(crate) keys: &'a Keys,
     pub(crate) tokens: &'a Tokens,
     pub(crate) health: &'a Healths,
-    /// Targets that took no stream lately: they get large requests in datagrams at once.
+    /// Targets that took no stream in the last minute: a large request to one goes in a datagram at once.
     pub(crate) no_stream: &'a Recent<()>,
     pub(crate) relays: &'a Relays,
     pub(crate) waiting: &'a Waiting,

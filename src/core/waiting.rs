@@ -1,8 +1,8 @@
-//! Messages that wait for a name or for a media relay, by call and in order. Only keeps them: what becomes of a message is decided
-//! when it is judged anew, once what it waits for is known.
+//! Messages that wait for a name or for a media relay, by call and in order. Only keeps them. The core judges a message anew as
+//! soon as the answer that it waits for is known.
 //!
-//! While a message of a call waits, the later ones of that call wait behind it, so that none overtakes another (RFC 3261 18 gives no
-//! order; telephones rely on it). What is kept is bounded here and nowhere else.
+//! While a message of a call waits, the later ones of that call wait behind it, so that none overtakes another. RFC 3261 18 gives
+//! no order, but telephones rely on it. The bounds of all waiting stand here and nowhere else.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -14,13 +14,14 @@ use crate::core::keys::{Keyed, Keys};
 use crate::core::relay_request::RelayList;
 use crate::core::stop::Pending;
 
-/// Names that are looked up at a time. Beyond: a next hop counts as one that resolves to nothing (151).
+/// Names that are looked up at a time. Beyond that, a next hop counts as one that resolves to nothing (151).
 const NAMES: usize = 64;
-/// Calls that wait for names at a time. Beyond: the same.
+/// Calls that wait for names at a time. Beyond that, the same.
 const NAMED: usize = 256;
-/// Calls that wait for a relay at a time. Beyond: a call is refused as if there were no relay (152).
+/// Calls that wait for a relay at a time. Beyond that, a call is refused as if there were no relay (152).
 const RELAYED: usize = 512;
-/// Messages that wait behind others, of all calls and of one. Beyond: they are dropped, and their senders repeat them.
+/// Messages that wait behind others: of all calls, and of one call. Beyond that they are dropped, and their senders retransmit
+/// them.
 const BEHIND: usize = 512;
 const BEHIND_ONE: usize = 16;
 
@@ -29,11 +30,11 @@ const BEHIND_ONE: usize = 16;
 pub(crate) struct Held {
     pub(crate) arrival: Arrival,
     pub(crate) bytes: Bytes,
-    /// Whether it has passed the gate: its source's rate and a drain were looked at when it came.
+    /// Whether it has passed the gate, which looked at its source's rate and at a drain when it came.
     pub(crate) passed: bool,
 }
 
-/// A call one of whose messages waits.
+/// A call of which a message waits.
 #[derive(Debug)]
 struct WaitingCall {
     cause: WaitCause,
@@ -48,7 +49,7 @@ enum WaitCause {
     Relay(Box<(RelayRequestId, RelayList)>),
 }
 
-/// All of one core.
+/// All waiting messages of one core.
 #[derive(Debug, Default)]
 pub(crate) struct Waiting {
     calls: HashMap<u128, WaitingCall, Keyed>,
@@ -63,17 +64,17 @@ pub(crate) struct Waiting {
 }
 
 impl Waiting {
-    /// From now on there is no room to wait.
+    /// Ends all waiting: from now on there is no room.
     pub(crate) fn close(&mut self) {
         self.closed = true;
     }
 
-    /// Calls one of whose messages waits.
+    /// The number of calls of which a message waits.
     pub(crate) fn len(&self) -> usize {
         self.calls.len()
     }
 
-    /// The call of a message, if an earlier one of it waits. Mostly none does at all.
+    /// The key of a message's call, if an earlier message of that call waits. Mostly no message waits at all.
     pub(crate) fn holds(&self, keys: &Keys, call_id: &[u8]) -> Option<CallKey> {
         let key = (!self.calls.is_empty()).then(|| keys.waiting(call_id))?;
         self.calls.contains_key(&key).then_some(CallKey(key))
@@ -89,7 +90,7 @@ impl Waiting {
         !self.closed && self.calls.len().saturating_sub(self.named) < RELAYED
     }
 
-    /// A message waits behind an earlier one of its call; `false`: there is no room.
+    /// Puts a message behind an earlier one of its call. `false`: there is no room.
     pub(crate) fn put_behind(&mut self, call: CallKey, held: Held) -> bool {
         let room = self.behind < BEHIND;
         let Some(waiting) = self.calls.get_mut(&call.0).filter(|waiting| room && waiting.messages.len() <= BEHIND_ONE) else {
@@ -100,8 +101,8 @@ impl Waiting {
         true
     }
 
-    /// The first of these messages of a call begins to wait, the others behind it. Whether a name has to be looked up for it: not if
-    /// that is under way.
+    /// Lets the first of these messages of a call wait, and the others behind it. Returns whether a name has to be looked up for
+    /// it. `false` if that look-up is under way already.
     pub(crate) fn begin(&mut self, call: CallKey, pending: &Pending, messages: VecDeque<Held>) -> bool {
         let (cause, ask) = match pending {
             Pending::Name(next_hop) => {
@@ -120,13 +121,13 @@ impl Waiting {
         ask
     }
 
-    /// The calls that have waited for a name, in the order in which they came. What they still hold is [taken](Self::take) call by
-    /// call.
+    /// The calls that have waited for a name, in the order in which they came. Their messages are then [taken](Self::take) call
+    /// by call.
     pub(crate) fn of_name(&mut self, next_hop: &NextHop) -> Vec<CallKey> {
         self.names.remove(next_hop).unwrap_or_default()
     }
 
-    /// Whether a call waits for this answer of a relay; the relays that have failed it before.
+    /// The call that waits for this answer of a relay, if there is one, and the relays that have failed its message before.
     pub(crate) fn of_relay(&self, id: &RelayRequestId) -> Option<(CallKey, RelayList)> {
         let call = id.call?;
         match &self.calls.get(&call.0)?.cause {
@@ -135,7 +136,7 @@ impl Waiting {
         }
     }
 
-    /// The messages of a call, the one that has waited first.
+    /// Takes out the messages of a call. The one that has waited is first.
     pub(crate) fn take(&mut self, call: CallKey) -> VecDeque<Held> {
         let Some(WaitingCall { cause, messages }) = self.calls.remove(&call.0) else { return VecDeque::new() };
         if matches!(cause, WaitCause::Name) {
@@ -145,7 +146,7 @@ impl Waiting {
         messages
     }
 
-    /// The names and the relay questions that are waited for.
+    /// The names and the relay questions that messages wait for.
     pub(crate) fn all(&self) -> (Vec<NextHop>, Vec<RelayRequestId>) {
         let relays = self.calls.values().filter_map(|waiting| match &waiting.cause {
             WaitCause::Relay(waits) => Some(waits.0),
@@ -159,7 +160,7 @@ impl Waiting {
         self.calls.values().flat_map(|waiting| &waiting.messages).map(|held| held.arrival.listener)
     }
 
-    /// Another configuration: the same messages under its numbers. A message whose listener is gone is forgotten.
+    /// Takes in another configuration, with other numbers of listeners. A message whose listener is gone is forgotten.
     pub(crate) fn renumber(&mut self, listener: impl Fn(ListenerId) -> Option<ListenerId>) {
         for waiting in self.calls.values_mut() {
             let before = waiting.messages.len();

@@ -1,20 +1,20 @@
-//! How long an answer holds, when to ask again, and what to do when nobody answers. Pure: time comes in as an argument.
+//! How long an answer holds, when to ask again, and what to do if no name server answers. Pure: the time comes in as an argument.
 
 use std::time::{Duration, Instant};
 
 use super::record::{LookupFailure, RecordSet};
 use super::walk::Known;
 
-/// The shortest wait between two look-ups of a question, whatever the TTL.
+/// The shortest time between two look-ups of a question, whatever the TTL.
 const SHORTEST: Duration = Duration::from_secs(1);
-/// The longest.
+/// The longest time between two look-ups of a question.
 pub(super) const LONGEST: Duration = Duration::from_secs(3600);
-/// "No such name" and "no such record" hold no longer than this, whatever the zone says: a new server must come into use.
+/// How long "no such name" and "no such record" hold at most, whatever the zone says, so that a new server is soon used.
 pub(super) const NEGATIVE: Duration = Duration::from_secs(30);
-/// The longest wait after failures.
+/// The longest time between a failed look-up and the next one.
 const BACK_OFF: Duration = Duration::from_secs(30);
 
-/// What a look-up came to.
+/// The result of a look-up.
 pub(super) type Found = Result<RecordSet, LookupFailure>;
 
 /// What is known of one question, and how well.
@@ -36,12 +36,12 @@ enum State {
 }
 
 impl Answer {
-    /// Nothing known; due at once.
+    /// No answer is known, and a look-up is due at once.
     pub(super) fn unknown(now: Instant) -> Self {
         Self { state: State::Never, learnt: now, expires: now, due: Some(now), failures: 0, failed: None }
     }
 
-    /// What a walk may know of it.
+    /// What a walk may know of the answer.
     pub(super) fn known(&self) -> Known<'_> {
         match &self.state {
             State::Never => Known::Never(self.failures, self.failed.map(|(failure, _)| failure)),
@@ -50,34 +50,34 @@ impl Answer {
         }
     }
 
-    /// When to look it up next; `None` while a look-up is under way.
+    /// When to look it up next. `None`: a look-up is under way.
     pub(super) fn due(&self) -> Option<Instant> {
         self.due
     }
 
-    /// A look-up is under way.
+    /// Notes that a look-up is under way.
     pub(super) fn asked(&mut self) {
         self.due = None;
     }
 
-    /// A look-up is lost with whoever made it: due at once.
+    /// Notes that a look-up was lost with the task that made it: due at once.
     pub(super) fn again(&mut self, now: Instant) {
         self.due.get_or_insert(now);
     }
 
-    /// There is a reason not to wait after a failure: due at once, unless a look-up is under way.
+    /// Makes a look-up due at once, although the last one has failed, unless one is under way.
     pub(super) fn hurry(&mut self, now: Instant) {
         if self.failures > 0 {
             self.due = self.due.map(|due| due.min(now));
         }
     }
 
-    /// Since when what serves was not confirmed: its age; `None`: nothing serves.
+    /// How long ago the answer in use was last confirmed. `None`: no answer is in use.
     pub(super) fn age(&self, now: Instant) -> Option<Duration> {
         self.serves().then(|| now.saturating_duration_since(self.learnt))
     }
 
-    /// How far what serves is beyond its TTL because look-ups fail.
+    /// How far the answer in use is beyond its TTL because look-ups fail.
     pub(super) fn stale(&self, now: Instant) -> Option<Duration> {
         (self.failures > 0 && self.serves() && now > self.expires).then(|| now.saturating_duration_since(self.expires))
     }
@@ -91,7 +91,7 @@ impl Answer {
         matches!(&self.state, State::Answered(set) if set.serves())
     }
 
-    /// Takes in what a look-up came to. `stale`: how long an expired answer may serve while there is no other.
+    /// Takes in the result of a look-up. `stale`: how long an expired answer may serve while there is no other.
     pub(super) fn take(&mut self, now: Instant, found: Found, stale: Duration) {
         let set = match found {
             Ok(set) => set,

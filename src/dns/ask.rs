@@ -1,7 +1,8 @@
-//! Asks name servers one question, and reads the answer. The only part that speaks DNS.
+//! Asks name servers one question and reads the answer. No other file speaks DNS.
 //!
-//! The servers are asked one after the other, the one that answered last first. hickory keeps nothing: no cache, no hosts file,
-//! no search list. Only records that belong to the question, through the aliases of the same answer, are taken from it.
+//! The servers are asked one after the other, beginning with the one that answered last. hickory keeps nothing: no cache, no
+//! hosts file, no search list. A record is used only if it belongs to the question, directly or by the aliases of the same
+//! answer.
 
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -25,11 +26,11 @@ use crate::config::Dns;
 /// How long one server has for an answer, and how often each is asked.
 const TIMEOUT: Duration = Duration::from_secs(2);
 const ROUNDS: usize = 2;
-/// One look-up ends by then, whatever the servers do.
+/// The time after which one look-up ends in any case.
 const WHOLE: Duration = Duration::from_secs(10);
-/// What fits into one datagram on any path.
+/// The size that fits into one datagram on any path, in octets.
 const PAYLOAD: u16 = 1232;
-/// NAPTR records of one answer; the best are kept.
+/// Most NAPTR records of one answer. If there are more, the best are kept.
 const RULES: usize = 64;
 
 /// The system's resolver configuration cannot be used.
@@ -39,7 +40,7 @@ pub struct ResolverError(String);
 
 /// The name servers of a configuration.
 pub(super) struct NameServers {
-    /// Each on its own: an error of one must not end the question, as it does within a pool.
+    /// One pool for each server: in a common pool the error of one server would end the question.
     servers: Vec<NameServerPool<TokioRuntimeProvider>>,
     /// The one that answered last.
     first: AtomicUsize,
@@ -130,7 +131,7 @@ async fn ask_one(server: &NameServerPool<TokioRuntimeProvider>, name: Name, ques
     }
 }
 
-/// Only "no such name" and "no such record" are answers; any other error says nothing about the name.
+/// Reads "no such name" and "no such record" as answers. Any other error says nothing about the name.
 fn negative(error: &NetError) -> Result<End, LookupFailure> {
     match error {
         NetError::Dns(DnsError::NoRecordsFound(none)) => {
@@ -162,7 +163,7 @@ fn failed(code: ResponseCode) -> LookupFailure {
     }
 }
 
-/// What the answers say of the question, from alias to alias. `none`: what the server says of the end if nothing stands there.
+/// Reads the answers to the question, from alias to alias. `none`: what the server says if no record stands at the end.
 fn read(question: &Question, answers: &[rr::Record], none: Option<End>) -> Found {
     let mut aliases: Vec<Alias> = Vec::new();
     let mut at = question.name.clone();
@@ -191,8 +192,8 @@ fn read(question: &Question, answers: &[rr::Record], none: Option<End>) -> Found
     }
 }
 
-/// Of too many records, those that are tried first; among equals always the same ones, whichever way the server turns its
-/// answers. The order of the answer stays.
+/// Keeps those of too many records that are tried first. Among equals it keeps always the same ones, even if the server rotates
+/// its answers. The order of the answer stays.
 fn keep_best(records: &mut Vec<Record>) {
     let most = match records.first().map(|record| &record.data) {
         Some(Data::Naptr(_)) => RULES,
@@ -210,7 +211,7 @@ fn keep_best(records: &mut Vec<Record>) {
     records.extend(all.iter().filter(|record| best.remove(&place(record))).cloned());
 }
 
-/// Where a record stands among others of its type.
+/// The rank of a record among others of its type.
 fn place(record: &Record) -> (u16, u16, &str, &str, Option<IpAddr>) {
     match &record.data {
         Data::Naptr(naptr) => (naptr.order, naptr.preference, &naptr.services, &naptr.replacement, None),

@@ -1,4 +1,4 @@
-//! The records that the configured names need: each question once, whoever needs it, and no longer than somebody does. Pure.
+//! The records that the configured names need: each question once, and only as long as some name needs it. Pure.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
@@ -8,9 +8,9 @@ use super::record::{LookupFailure, Question};
 use super::walk::{GIVE_UP, Known};
 use crate::config::NameId;
 
-/// Questions beside those that every name of the configuration brings by itself. What does not fit counts as failed.
+/// Most questions beyond those that every configured name has by itself. Further ones count as failed.
 const MORE: usize = 4096;
-/// What a name brings by itself: NAPTR, SRV twice, A, AAAA, and as many again for one server.
+/// The questions that a name has by itself: NAPTR, SRV twice, A, AAAA, and as many again for one server.
 const OF_ONE: usize = 8;
 
 /// Questions and their answers.
@@ -28,7 +28,7 @@ struct Entry {
 }
 
 impl Cache {
-    /// For so many names.
+    /// A cache for this many names.
     pub(super) fn new(names: usize) -> Self {
         Self { entries: HashMap::new(), most: MORE.saturating_add(names.saturating_mul(OF_ONE)) }
     }
@@ -42,7 +42,7 @@ impl Cache {
         }
     }
 
-    /// A name needs these questions now, and needed those before. What nobody needs any more is dropped.
+    /// Takes in which questions a name needs now, and which it needed before. A question that no name needs any more is dropped.
     pub(super) fn need(&mut self, id: NameId, before: &BTreeSet<Question>, now_needed: &BTreeSet<Question>, now: Instant) {
         for question in before.difference(now_needed) {
             if let Some(entry) = self.entries.get_mut(question) {
@@ -57,7 +57,7 @@ impl Cache {
         }
     }
 
-    /// Takes over what another cache knows of a name's questions; what was under way there is asked again.
+    /// Takes over the answers to a name's questions from another cache. A question that was under way there is asked again.
     pub(super) fn inherit(&mut self, id: NameId, questions: &BTreeSet<Question>, from: &Self, now: Instant) {
         for question in questions {
             let Some(known) = from.entries.get(question) else { continue };
@@ -79,7 +79,7 @@ impl Cache {
         }
     }
 
-    /// Takes in what a look-up came to; the names that it concerns. None if nobody needs it any more.
+    /// Takes in the result of a look-up. Returns the names that need it: none if nobody needs it any more.
     pub(super) fn take(&mut self, question: &Question, found: Found, now: Instant, stale: Duration) -> BTreeSet<NameId> {
         match self.entries.get_mut(question) {
             Some(entry) => {
@@ -90,7 +90,7 @@ impl Cache {
         }
     }
 
-    /// The questions that are due, at most so many, which count as asked from now on; and when the next one is due.
+    /// Takes out the questions that are due, at most `room`, and counts them as under way. Also returns when the next one is due.
     pub(super) fn due(&mut self, now: Instant, room: usize) -> (Vec<Question>, Option<Instant>) {
         let (mut due_now, mut next): (Vec<Question>, Option<Instant>) = (Vec::new(), None);
         for (question, entry) in &mut self.entries {
@@ -108,26 +108,26 @@ impl Cache {
         (due_now, next)
     }
 
-    /// Every look-up under way is lost.
+    /// Notes that all look-ups under way are lost.
     pub(super) fn again(&mut self, now: Instant) {
         for entry in self.entries.values_mut() {
             entry.answer.again(now);
         }
     }
 
-    /// A failed question is to be asked at once.
+    /// Makes a failed question due at once.
     pub(super) fn hurry(&mut self, question: &Question, now: Instant) {
         if let Some(entry) = self.entries.get_mut(question) {
             entry.answer.hurry(now);
         }
     }
 
-    /// The answer to a question, if somebody needs it.
+    /// The answer to a question, if some name needs it.
     pub(super) fn answer(&self, question: &Question) -> Option<&Answer> {
         self.entries.get(question).map(|entry| &entry.answer)
     }
 
-    /// Whether anything stale serves.
+    /// Whether any answer in use is stale.
     pub(super) fn is_stale(&self, now: Instant) -> bool {
         self.entries.values().any(|entry| entry.answer.stale(now).is_some())
     }

@@ -1,4 +1,4 @@
-//! Resolves one next hop at once: for the commands, and for names that only a dialog knows. Nothing is remembered.
+//! Resolves one next hop at once: for the commands, and for names that only a dialog knows. Remembers nothing.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,11 +16,11 @@ use crate::config::{Dns, NextHop};
 
 /// How long one resolution may take as a whole.
 const WHOLE: Duration = Duration::from_secs(10);
-/// Questions asked for one resolution; the rest count as failed.
+/// Most questions for one resolution. Further ones count as failed.
 const QUESTIONS: usize = 64;
 
-/// Resolves next hops, each on its own; many at once. Cheap to clone. Needs a tokio runtime with I/O and time, and always the
-/// same one.
+/// Resolves next hops: each by itself, many at a time. It is cheap to clone. It needs a tokio runtime with I/O and time, and
+/// always the same one.
 #[derive(Clone, Debug)]
 pub struct Lookup {
     servers: Arc<NameServers>,
@@ -30,23 +30,23 @@ pub struct Lookup {
 /// What a next hop resolves to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resolution {
-    /// Its servers, sorted by rank. Not judged by any fence yet.
+    /// Its servers, sorted by rank. No fence has judged them yet.
     pub servers: Vec<Server>,
-    /// How long that holds: the least of all answers that led there, an hour at most; zero if there was none.
+    /// How long that holds: the shortest time of all answers that led there, an hour at most; zero if there was none.
     pub ttl: Duration,
-    /// How it came about.
+    /// The steps of the resolution.
     pub trace: Trace,
-    /// There are no servers, and that is not certain: a question that mattered was not answered.
+    /// There are no servers, but that is not certain: an important question was not answered.
     pub failed: bool,
 }
 
 impl Lookup {
-    /// For the name servers of a configuration.
+    /// A look-up that asks the name servers of a configuration.
     pub fn new(dns: &Dns) -> Result<Self, ResolverError> {
         Ok(Self { servers: Arc::new(NameServers::new(dns)?), within: WHOLE })
     }
 
-    /// The same with another bound on the time that one resolution may take; what is known by then is the result.
+    /// The same with another limit on the time of one resolution. What is known by then is the result.
     #[must_use]
     pub fn within(mut self, within: Duration) -> Self {
         self.within = within;
@@ -96,7 +96,7 @@ impl Asking<'_> {
         walk.questions.iter().filter(|&question| !self.found.contains_key(question)).cloned().collect()
     }
 
-    /// Asks all at once, within the time and the number that are left.
+    /// Asks all these questions at once, within the time and the number that are left.
     async fn ask(&mut self, questions: Vec<Question>) {
         let mut lookups = JoinSet::new();
         for question in questions {

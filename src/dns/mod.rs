@@ -1,7 +1,7 @@
-//! Names to addresses, away from the calls.
+//! Resolves names to addresses, apart from the handling of calls.
 //!
-//! A resolver task keeps a snapshot of every configured name fresh and hands it to the core; a call reads the snapshot and never
-//! waits. An address from here is not inside anything yet: the fence decides that at every use.
+//! A resolver task keeps a snapshot of every configured name fresh and hands it to the core. A call reads the snapshot and never
+//! waits for it. An address from here is not inside yet: the fence judges it at every use.
 
 use std::net::SocketAddr;
 
@@ -24,17 +24,17 @@ pub use record::{Alias, Data, LookupFailure, Naptr, Question, Record, RecordType
 pub use resolver::{NameStatus, Resolver};
 pub use trace::{Seen, Step, StepResult, Trace, Unused, Why};
 
-/// One server of a next hop: an SRV record, or the name itself where there is none.
+/// One server of a next hop: an SRV record, or the name itself if there is none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Server {
-    /// Servers of a lower rank are all tried before those of a higher one (NAPTR order and preference, then SRV priority). Not the
-    /// records' numbers: 0, 1, 2 …
+    /// All servers of a lower rank are tried before those of a higher one (NAPTR order and preference, then SRV priority). Ranks
+    /// are not the records' numbers, but 0, 1, 2 …
     pub rank: u16,
     /// Its share among the servers of its rank (RFC 2782).
     pub weight: u16,
-    /// How. `None`: UDP, or TCP for large requests (RFC 3261 18.1.1).
+    /// The transport. `None`: UDP, or TCP for large requests (RFC 3261 18.1.1).
     pub transport: Option<Transport>,
-    /// Its addresses, in the order to be tried. Not judged by any fence yet.
+    /// Its addresses, in the order to be tried. No fence has judged them yet.
     pub addresses: Vec<SocketAddr>,
 }
 
@@ -45,7 +45,7 @@ pub struct Resolved {
 }
 
 impl Resolved {
-    /// Nothing known yet of `names` names.
+    /// A snapshot in which none of `names` names is known.
     pub fn unknown(names: usize) -> Self {
         Self { answers: vec![None; names] }
     }
@@ -62,7 +62,7 @@ impl Resolved {
         self.answers.get(name.0 as usize).and_then(Option::as_deref).unwrap_or_default()
     }
 
-    /// Whether a name has an answer that holds: if not, that it has no servers says nothing.
+    /// Whether a name has an answer that holds. If not, an empty list of its servers means nothing.
     pub fn is_known(&self, name: NameId) -> bool {
         self.answers.get(name.0 as usize).is_some_and(Option::is_some)
     }

@@ -4,30 +4,31 @@ use super::record::{Data, Naptr, Record, is_name};
 use super::trace::Unused;
 use crate::config::Transport;
 
-/// Records of one answer that are used; the rest are not.
+/// Most records of one answer that are used.
 pub(super) const USED: usize = 16;
 
-/// A record and what is made of it.
+/// A record, and the decision about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Choice {
     /// The record.
     pub(super) record: Record,
-    /// Where it leads, or why nowhere.
+    /// The way that it gives, or why it is not used.
     pub(super) way: Result<Way, Unused>,
 }
 
 /// Where a usable record leads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Way {
-    /// Ways of a lower group are all gone before those of a higher one. Not the record's preference: 0, 1, 2 …
+    /// All ways of a lower group come before those of a higher one. Groups are not the record's preference, but 0, 1, 2 …
     pub(super) group: usize,
-    /// The transport that its service means.
+    /// The transport of its service field.
     pub(super) transport: Transport,
     /// The name of the SRV records.
     pub(super) name: String,
 }
 
-/// Sorts records by order and preference, and says of each whether it is used. `secure`: for a `sips:` URI, which only TLS serves.
+/// Sorts records by order and preference, and says of each whether it is used. `secure`: for a `sips:` URI, for which only TLS is
+/// used.
 pub(super) fn choose(records: &[Record], secure: bool) -> Vec<Choice> {
     let mut sorted: Vec<(&Naptr, &Record)> = records.iter().filter_map(naptr).collect();
     sorted.sort_by_key(|(naptr, _)| (naptr.order, naptr.preference));

@@ -1,5 +1,5 @@
-//! Tells of addresses that names resolve to and that no fence will pass: counted, and logged, each when it appears. Judges
-//! nothing for calls; the fence does that at every use.
+//! Counts and logs addresses that names resolve to and that no fence will pass, each when it first appears. Judges nothing for
+//! calls: the fence does that at every use.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
@@ -11,13 +11,13 @@ use crate::config::{Config, Hop, NameId, NextHop, Region, RegionId};
 use crate::fence::Networks;
 use crate::telemetry::Metrics;
 
-/// Lines of log for one change of one name; the rest is counted.
+/// Most log lines for one change of one name. The rest is only counted.
 const LINES: usize = 8;
 
-/// Addresses outside, with the name of the region that they are told for: what was told already.
+/// The addresses outside that are reported already, each with the name of its region.
 pub(super) type Told = BTreeSet<(String, IpAddr)>;
 
-/// The regions of a configuration for which calls go to a name, and where its addresses may be for each.
+/// The regions whose calls go to a name, each with the networks in which the name's addresses may be.
 pub(super) fn uses(config: &Config, id: NameId) -> impl Iterator<Item = (&Region, &Networks)> {
     let here = move |hop: &Hop| *hop == Hop::Name(id);
     let regions = in_use(config).map(|id| config.region(id));
@@ -34,7 +34,7 @@ pub(super) fn uses(config: &Config, id: NameId) -> impl Iterator<Item = (&Region
     upstream.chain(trunks.flatten())
 }
 
-/// The regions served here, and those that stand in for them.
+/// The regions served here, and those that their calls may move to.
 pub(super) fn in_use(config: &Config) -> impl Iterator<Item = RegionId> {
     let nearest = served(config).flat_map(|id| config.region(id).nearest.iter().copied());
     served(config).chain(nearest).collect::<BTreeSet<_>>().into_iter()
@@ -44,8 +44,8 @@ fn served(config: &Config) -> impl Iterator<Item = RegionId> {
     (0..).map(RegionId).zip(&config.regions).filter(|(_, region)| region.served).map(|(id, _)| id)
 }
 
-/// Tells what of a name's servers is outside and was not told yet. `told` becomes what is outside now, so that what comes
-/// back is told again.
+/// Reports the addresses of a name's servers that are outside and not reported yet. `told` becomes the set that is outside now,
+/// so that an address that comes back is reported again.
 pub(super) fn tell(config: &Config, metrics: &Metrics, id: NameId, next_hop: &NextHop, servers: &[Server], told: &mut Told) {
     let mut now = Told::new();
     let mut lines = 0;

@@ -1,7 +1,7 @@
-//! Questions and records, as plain data: what is asked of a name server, and what may come back that means anything here.
+//! Questions and records as plain data: what we ask a name server, and what we use of its answers.
 //!
-//! Texts are of the wire: names are lower case and without a dot at the end, and whatever is not printable is escaped. No address
-//! from here is inside anything.
+//! Texts come from the wire: names are lower case and without a dot at the end, and anything not printable is escaped. No address
+//! from here is inside yet.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -10,9 +10,9 @@ use std::time::Duration;
 /// The record types that RFC 3263 needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum RecordType {
-    /// Which transports a domain prefers (RFC 3403).
+    /// Transports that a domain prefers (RFC 3403).
     Naptr,
-    /// Which servers a service has (RFC 2782).
+    /// Servers of a service (RFC 2782).
     Srv,
     /// IPv4 addresses.
     A,
@@ -23,7 +23,7 @@ pub enum RecordType {
 impl RecordType {
     /// All of them.
     pub const ALL: [Self; 4] = [Self::Naptr, Self::Srv, Self::A, Self::Aaaa];
-    /// Those of addresses, in the order in which the families are tried.
+    /// The types that hold addresses, in the order in which the families are tried.
     pub const ADDRESSES: [Self; 2] = [Self::A, Self::Aaaa];
 
     /// As in zone files and metric labels.
@@ -43,7 +43,7 @@ impl fmt::Display for RecordType {
     }
 }
 
-/// What is asked of a name server.
+/// A question to a name server.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Question {
     /// The name, lower case, without a dot at the end.
@@ -67,23 +67,23 @@ pub struct Record {
     pub data: Data,
 }
 
-/// What a record says.
+/// The content of a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Data {
-    /// Of a NAPTR record: a transport that the domain offers.
+    /// NAPTR: a transport that the domain offers.
     Naptr(Naptr),
-    /// Of an SRV record: a server of a service.
+    /// SRV: a server of a service.
     Srv(Srv),
-    /// Of an A or AAAA record: an address of a server.
+    /// A or AAAA: an address of a server.
     Address(IpAddr),
 }
 
 /// A NAPTR record (RFC 3403 4.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Naptr {
-    /// Only the lowest order with a usable record counts.
+    /// The order. Only the lowest order with a usable record counts.
     pub order: u16,
-    /// Of records of one order, the lower ones are tried first.
+    /// The preference. Among records of one order, lower ones are tried first.
     pub preference: u16,
     /// `s`: an SRV look-up follows.
     pub flags: String,
@@ -100,11 +100,11 @@ pub struct Naptr {
 pub struct Srv {
     /// Records with a lower priority are tried first.
     pub priority: u16,
-    /// The share among the records of a priority.
+    /// Its share among the records of this priority.
     pub weight: u16,
     /// The server's port; a record with port 0 is not used.
     pub port: u16,
-    /// The server's name; `.`: the service is decidedly not there.
+    /// The server's name. `.`: the domain says that it does not offer the service.
     pub target: String,
 }
 
@@ -113,28 +113,28 @@ pub struct Srv {
 pub struct Alias {
     /// The name that was asked for, lower case.
     pub name: String,
-    /// What it stands for.
+    /// The name that it points to.
     pub target: String,
-    /// How long that holds.
+    /// How long it holds.
     pub ttl: Duration,
 }
 
 /// Why there is no answer to a question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LookupFailure {
-    /// No name server said anything in time.
+    /// No name server answered in time.
     Silent,
     /// The name server refused to answer (REFUSED).
     Refused,
     /// The name server could not find an answer (SERVFAIL).
     ServerFailed,
-    /// Another code that is no answer: NOTIMP, FORMERR …
+    /// The name server answered with another error code: NOTIMP, FORMERR …
     Code,
     /// No name server could be reached.
     Unreachable,
-    /// What came back is no answer to the question: broken, forged, cut off, an endless chain of aliases.
+    /// The answer does not fit the question: broken, forged, cut off, or an endless chain of aliases.
     Garbled,
-    /// Not asked: the bound on questions was reached.
+    /// The question was not asked, because there were too many.
     TooMany,
 }
 
@@ -155,9 +155,9 @@ impl fmt::Display for LookupFailure {
 /// An answer to a question.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct RecordSet {
-    /// The aliases on the way.
+    /// The aliases on the way, in order.
     pub(super) aliases: Vec<Alias>,
-    /// What stands at their end.
+    /// What stands at the end of the aliases.
     pub(super) end: End,
 }
 
@@ -166,16 +166,16 @@ pub(super) struct RecordSet {
 pub(super) enum End {
     /// Records of the type asked for; at least one.
     Records(Vec<Record>),
-    /// No such name; and how long that holds, if the zone says so.
+    /// There is no such name. Holds how long that is valid, if the zone says so.
     NoName(Option<Duration>),
-    /// The name has no such record; and how long that holds, if the zone says so.
+    /// The name has no such record. Holds how long that is valid, if the zone says so.
     NoRecord(Option<Duration>),
-    /// The answer ends with an alias: what it stands for is another question.
+    /// The answer ends with an alias. The alias's target is another question.
     Alias,
 }
 
 impl RecordSet {
-    /// How long the answer holds: the least of all that it is made of. "None" holds no longer than `negative`.
+    /// How long the answer holds: the shortest time of all its parts. An answer without records holds no longer than `negative`.
     pub(super) fn ttl(&self, negative: Duration) -> Duration {
         let end = match &self.end {
             End::Records(records) => records.iter().map(|record| record.ttl).min(),
@@ -185,13 +185,13 @@ impl RecordSet {
         self.aliases.iter().map(|alias| alias.ttl).chain(end).min().unwrap_or(negative)
     }
 
-    /// Whether there is something in it that calls use.
+    /// Whether the answer has anything that calls use.
     pub(super) fn serves(&self) -> bool {
         matches!(self.end, End::Records(_) | End::Alias)
     }
 }
 
-/// Whether a text from the wire can be asked for: labels of letters, digits, `-` and `_`, and no address in disguise.
+/// Whether a text from the wire can be looked up: labels of letters, digits, `-` and `_`, and not an address in another form.
 pub(super) fn is_name(text: &str) -> bool {
     let label = |label: &str| {
         (1..=63).contains(&label.len()) && label.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-' || c == b'_')

@@ -1,7 +1,7 @@
-//! The task that keeps the snapshot fresh.
+//! The task that keeps the snapshot of resolved names fresh.
 //!
-//! Look-ups run beside each other, away from the calls. Each answer sends the names that need it on their walk again; what a
-//! walk needs is looked up and kept fresh. What a name resolves to is not judged here: the fence judges at every use.
+//! Look-ups run in parallel, apart from calls. After each answer, every name that needs it is walked again. All questions that a
+//! walk needs are looked up and kept fresh. Nothing here judges addresses: the fence does that at every use.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -22,9 +22,9 @@ use crate::telemetry::Metrics;
 
 /// Look-ups under way at a time.
 const AT_ONCE: usize = 64;
-/// How long what served goes on at least while what shall follow it is looked up, however short `[dns] stale` is.
+/// The least time that old servers stay in use while their successors are looked up, even if `[dns] stale` is shorter.
 const GRACE: Duration = Duration::from_secs(10);
-/// How often the gauge follows while anything stale serves.
+/// How often the gauge is set while any answer in use is stale.
 const TELL_STALE: Duration = Duration::from_secs(1);
 
 /// Keeps the configured names resolved.
@@ -38,37 +38,37 @@ pub struct Resolver {
     stale: bool,
 }
 
-/// What is known of one name of the configuration.
+/// One name of the configuration.
 #[derive(Clone, Debug, Default)]
 struct Name {
-    /// What its walk needs.
+    /// The questions that its walk needs.
     questions: BTreeSet<Question>,
-    /// What its walk came to when it last came to an end.
+    /// The servers that its last complete walk found.
     servers: Option<Vec<Server>>,
-    /// Since when it has not come to an end any more.
+    /// Since when no walk of it has been complete.
     unfinished: Option<Instant>,
-    /// Since when what nobody answered is asked once more, before it counts as "no such record".
+    /// Since when its unanswered questions are being asked once more, before they count as "no such record".
     doubted: Option<Instant>,
-    /// It counts as "no such record", and that was logged.
+    /// Whether questions count as "no such record" for lack of an answer, and that was logged.
     given_up: bool,
-    /// What was told of addresses outside.
+    /// The addresses outside that are reported already.
     told: Told,
 }
 
-/// What is known of a name of the configuration, for people to read.
+/// How one name of the configuration is resolved now, for people to read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NameStatus {
     /// The name, as the configuration has it.
     pub next_hop: NextHop,
-    /// Whether it has been resolved, be it to nothing.
+    /// Whether it has been resolved, even if it has no servers.
     pub known: bool,
-    /// How long ago the oldest of the answers that its servers come from was given; `None`: there is none.
+    /// The age of the oldest answer that its servers come from. `None`: there is none.
     pub age: Option<Duration>,
-    /// How far the oldest of them is beyond its TTL because there is no newer one; `None`: all are fresh.
+    /// How far the oldest of these answers is beyond its TTL because there is no newer one. `None`: all are fresh.
     pub stale: Option<Duration>,
-    /// Of its questions whose last look-up failed, the one that failed last, and why.
+    /// The question whose look-up failed last, and why, if its last look-up did fail.
     pub failure: Option<(Question, LookupFailure)>,
-    /// Its servers, sorted by rank. Not judged by any fence yet.
+    /// Its servers, sorted by rank. No fence has judged them yet.
     pub servers: Vec<Server>,
 }
 
@@ -79,14 +79,14 @@ impl std::fmt::Debug for Resolver {
 }
 
 impl Resolver {
-    /// For the names of a configuration; nothing is asked before [`Resolver::changed`].
+    /// A resolver for the names of a configuration. It asks nothing before [`Resolver::changed`].
     pub fn new(config: Arc<Config>, metrics: Arc<Metrics>) -> Result<Self, ResolverError> {
         let names = config.names.iter().map(|_| Name::default()).collect();
         let cache = Cache::new(config.names.len());
         Self::with(config, metrics, cache, names)
     }
 
-    /// For another configuration; what is known of names in both is kept.
+    /// A resolver for another configuration. The answers for names in both are kept.
     pub fn replaced(&self, config: Arc<Config>) -> Result<Self, ResolverError> {
         for region in outside::in_use(&self.config).map(|id| self.config.region(id)) {
             // It may not be in use any more.
@@ -126,7 +126,7 @@ impl Resolver {
         Ok(resolver)
     }
 
-    /// What is known now.
+    /// The servers that are known now.
     pub fn targets(&self) -> Resolved {
         let mut targets = Resolved::unknown(self.names.len());
         for (id, name) in (0..).map(NameId).zip(&self.names) {
@@ -137,7 +137,7 @@ impl Resolver {
         targets
     }
 
-    /// What is known of each name, and how well.
+    /// How each name is resolved now.
     pub fn status(&self) -> Vec<NameStatus> {
         let now = Instant::now();
         let status = |(next_hop, name): (&NextHop, &Name)| {
@@ -155,7 +155,7 @@ impl Resolver {
         self.config.names.iter().zip(&self.names).map(status).collect()
     }
 
-    /// Looks names up as they come due, until what is known has changed. Nothing is lost if it is not awaited to the end.
+    /// Looks names up when they are due, until a result has changed. The future may be dropped at any time; nothing is lost.
     pub async fn changed(&mut self) -> Resolved {
         loop {
             let next = self.ask();
@@ -194,7 +194,7 @@ impl Resolver {
         }
     }
 
-    /// Starts the look-ups that are due; returns when there is something to do next.
+    /// Starts the look-ups that are due. Returns when the next one is due.
     fn ask(&mut self) -> Option<Instant> {
         let servers = self.servers.as_ref()?;
         let now = Instant::now();
@@ -219,7 +219,7 @@ impl Resolver {
         next
     }
 
-    /// Walks from a name with what is known; whether its servers are others now.
+    /// Walks from a name with what is known. Returns whether its servers have changed.
     fn walk(&mut self, id: NameId, now: Instant) -> bool {
         let (Some(next_hop), Some(name)) = (self.config.names.get(id.0 as usize), self.names.get_mut(id.0 as usize)) else {
             return false;
@@ -253,7 +253,7 @@ impl Resolver {
         outside::tell(&self.config, &self.metrics, id, next_hop, servers, &mut name.told);
     }
 
-    /// How stale each region's names are.
+    /// Sets the gauge of how stale each region's names are.
     fn tell_stale(&self, now: Instant) {
         let mut oldest: HashMap<&str, Duration> = HashMap::new();
         for (id, name) in (0..).map(NameId).zip(&self.names) {
@@ -272,7 +272,7 @@ impl Resolver {
 }
 
 impl Name {
-    /// What of a walk is to serve from now on; `None`: what served before.
+    /// The servers to use after a walk. `None`: the former ones stay.
     fn accept(&mut self, walk: &Walk, cache: &mut Cache, now: Instant, stale: Duration) -> Option<Vec<Server>> {
         let certain = walk.given_up.is_empty() || self.given_up;
         let finished = walk.servers.as_ref().filter(|_| certain || self.confirmed(walk, cache, now));
@@ -289,8 +289,9 @@ impl Name {
         (now.saturating_duration_since(since) >= stale.max(GRACE)).then(|| walk.servers.clone().unwrap_or_default())
     }
 
-    /// Whether those that nobody ever answered have failed once more since the others were answered. When name servers come
-    /// back after all of them were gone, the way that the domain wants must not lose against the one that answered first.
+    /// Whether the questions that never had an answer have failed once more since the others were answered. If all name servers
+    /// were gone and come back, the transport that the domain prefers must not lose only because another question was answered
+    /// first.
     fn confirmed(&mut self, walk: &Walk, cache: &mut Cache, now: Instant) -> bool {
         // While there are servers that the domain itself named, guessing can wait.
         if self.servers.as_ref().is_some_and(|servers| !servers.is_empty()) {

@@ -1,4 +1,4 @@
-//! The way from a next hop to its servers, step by step: what was asked, what was found, what was used and why not. Plain data
+//! The steps from a next hop to its servers: what was asked, what was found, and which records were used or why not. Plain data
 //! for people and machines to read; decides nothing.
 
 use std::fmt;
@@ -7,42 +7,42 @@ use std::time::Duration;
 use super::record::{Alias, LookupFailure, Question, Record};
 use crate::config::NextHop;
 
-/// The steps of one resolution, a tree.
+/// The steps of one resolution, as a tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trace {
     /// The next hop whose servers were looked up.
     pub next_hop: NextHop,
-    /// The first steps, in order; [`Step::why`] says what led to each. What follows from a record stands below it.
+    /// The first steps, in order. [`Step::why`] says why each was made. Steps that follow from a record stand below that record.
     pub steps: Vec<Step>,
 }
 
-/// One question and what came of it.
+/// One question and its result.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
-    /// Why it was asked.
+    /// Why the question was asked.
     pub why: Why,
     /// The name and record type that were asked for.
     pub question: Question,
     /// The CNAMEs on the way, in order.
     pub aliases: Vec<Alias>,
-    /// What was found at their end.
+    /// The result at their end.
     pub result: StepResult,
 }
 
 /// Why a question was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Why {
-    /// Neither port nor transport is written: the domain may say which transports it prefers (RFC 3263 4.1).
+    /// Neither port nor transport is written. The domain may say which transports it prefers (RFC 3263 4.1).
     Neither,
-    /// The transport is written, the port is not: the servers for it (RFC 3263 4.2).
+    /// The transport is written, the port is not. Asks for the servers of that transport (RFC 3263 4.2).
     TransportWritten,
-    /// The port is written: no NAPTR, no SRV (RFC 3263 4.2).
+    /// The port is written, so there is no NAPTR and no SRV (RFC 3263 4.2).
     PortWritten,
-    /// No NAPTR record is usable: the servers for each transport spoken here (RFC 3263 4.1).
+    /// No NAPTR record is usable. Asks for the servers of each transport that we speak (RFC 3263 4.1).
     NoNaptr,
-    /// There is no SRV record: the name itself, at port 5060 (RFC 3263 4.2).
+    /// There is no SRV record. Uses the name itself, at port 5060 (RFC 3263 4.2).
     NoSrv,
-    /// The record above says so.
+    /// The record above names it.
     Record,
 }
 
@@ -59,20 +59,20 @@ impl fmt::Display for Why {
     }
 }
 
-/// What came of a question.
+/// The result of a question.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StepResult {
     /// Records, in the order in which they are used.
     Records(Vec<Seen>),
-    /// No such name; and how long that holds, if the zone says so.
+    /// There is no such name. Holds how long that is valid, if the zone says so.
     NoName(Option<Duration>),
-    /// The name has no such record; and how long that holds, if the zone says so.
+    /// The name has no such record. Holds how long that is valid, if the zone says so.
     NoRecord(Option<Duration>),
     /// There is no answer.
     Failed(LookupFailure),
-    /// The answer is so old that it may not serve any more, and there is no other.
+    /// The answer is too old to be used, and there is no other.
     Expired,
-    /// Not answered yet.
+    /// The answer has not come yet.
     Waiting,
 }
 
@@ -81,7 +81,7 @@ pub enum StepResult {
 pub struct Seen {
     /// The record as it was answered.
     pub record: Record,
-    /// Why it is not used; `None`: it is.
+    /// Why it is not used. `None`: it is used.
     pub unused: Option<Unused>,
     /// The steps that follow from it: SRV from NAPTR, A and AAAA from SRV.
     pub steps: Vec<Step>,
@@ -90,29 +90,29 @@ pub struct Seen {
 /// Why a record is not used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unused {
-    /// NAPTR: another order comes first (RFC 3403 4.1).
+    /// NAPTR: a record of another order comes first (RFC 3403 4.1).
     LaterOrder,
-    /// NAPTR: a transport that is not spoken here (SCTP, WebSocket).
+    /// NAPTR: a transport that we do not speak (SCTP, WebSocket).
     NotSpoken,
     /// NAPTR: TLS, for a `sip:` URI.
     Unasked,
     /// NAPTR: no TLS, for a `sips:` URI.
     Insecure,
-    /// NAPTR: another service, or a transport that is not known.
+    /// NAPTR: another service, or an unknown transport.
     Service,
     /// NAPTR: flags other than `s`.
     Flags,
-    /// NAPTR: a regular expression where SIP has none.
+    /// NAPTR: it has a regular expression, which SIP does not use.
     Regexp,
-    /// The name in it is broken, or is an address.
+    /// The name in it is not valid, or is an address.
     BadName,
-    /// SRV: target `.`: the service is decidedly not there (RFC 2782).
+    /// SRV: target `.`, so the domain does not offer the service (RFC 2782).
     NoService,
     /// SRV: port 0.
     NoPort,
-    /// The same stands there already.
+    /// Another record says the same.
     Duplicate,
-    /// The bound was reached.
+    /// There are too many records.
     TooMany,
 }
 

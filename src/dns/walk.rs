@@ -1,8 +1,8 @@
-//! From a next hop to its servers (RFC 3263 4.1 and 4.2, RFC 2782), over what is known of the records. Pure: asks nobody, knows
-//! no time.
+//! From a next hop to its servers (RFC 3263 4.1 and 4.2, RFC 2782), by the answers that are known. Pure: asks no server and does
+//! not know the time.
 //!
-//! A walk goes as far as what is known allows. It names every question that matters, so that those without an answer can be
-//! asked at once, and is walked again when an answer comes. Whatever the records say, it ends within its bounds.
+//! A walk goes as far as the known answers allow. It names every question that matters, so that unanswered ones can be asked at
+//! once. It is walked again when an answer comes. It ends within its bounds, whatever the records say.
 
 use std::collections::{BTreeSet, HashSet};
 use std::net::{IpAddr, SocketAddr};
@@ -12,37 +12,37 @@ use super::trace::{Seen, Step, StepResult, Trace, Unused, Why};
 use super::{Server, naptr};
 use crate::config::{NextHop, Transport};
 
-/// Servers of a next hop; the rest are not looked at.
+/// Most servers of a next hop. Further ones are ignored.
 pub(super) const SERVERS: usize = 32;
-/// Addresses of a server; the rest are not used.
+/// Most addresses of a server. Further ones are ignored.
 pub(super) const ADDRESSES: usize = 32;
-/// Aliases followed from one name.
+/// Most aliases followed from one name.
 pub(super) const ALIASES: usize = 8;
-/// Questions that one walk may need.
+/// Most questions of one walk.
 pub(super) const QUESTIONS: usize = 128;
-/// NAPTR and SRV look-ups that failed so often, without an answer ever, count as "no such record": some name servers fail for
+/// After this many failures without any answer, a NAPTR or SRV question counts as "no such record": some name servers fail for
 /// these types alone.
 pub(super) const GIVE_UP: u32 = 3;
 
-/// What is known of a question.
+/// What is known of the answer to a question.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Known<'k> {
     /// The answer, fresh or stale.
     Answer(&'k RecordSet),
-    /// There was one, too old to serve.
+    /// There was an answer, but it is too old to be used.
     Expired,
-    /// There was never one, and so many look-ups have failed, the last of them so.
+    /// There has never been an answer. Holds how many look-ups have failed, and how the last one failed.
     Never(u32, Option<LookupFailure>),
 }
 
-/// How far a walk came.
+/// The result of a walk, complete or not.
 #[derive(Clone, Debug)]
 pub(super) struct Walk {
     /// Every question that matters, answered or not.
     pub(super) questions: BTreeSet<Question>,
-    /// The servers, sorted by rank. `None`: that cannot be said yet.
+    /// The servers, sorted by rank. `None`: not known yet.
     pub(super) servers: Option<Vec<Server>>,
-    /// Questions that count as "no such record" because nobody ever answered them.
+    /// Questions that count as "no such record" because no server ever answered them.
     pub(super) given_up: Vec<Question>,
     /// The steps.
     pub(super) trace: Trace,
@@ -75,7 +75,7 @@ pub(super) fn walk<'k>(next_hop: &NextHop, known: impl Fn(&Question) -> Known<'k
     walker.finish(Trace { next_hop: next_hop.clone(), steps })
 }
 
-/// Where a server stands among the others, and how it is reached.
+/// The rank of a server, and how it is reached.
 #[derive(Clone, Copy)]
 struct Place {
     group: usize,
@@ -84,13 +84,13 @@ struct Place {
     transport: Option<Transport>,
 }
 
-/// What a question came to.
+/// The result of a question, for the walk.
 enum Level {
     /// Records of the type.
     Records(Vec<Record>),
-    /// Certainly none, or given up.
+    /// There are certainly no records, or the question was given up.
     Nothing,
-    /// None that may be used, and nothing else may be used in their place.
+    /// There are records, but none may be used, and nothing may be used instead.
     Dead,
     /// Not known yet.
     Waiting,
@@ -101,18 +101,18 @@ struct Walker<F> {
     questions: BTreeSet<Question>,
     given_up: Vec<Question>,
     servers: Vec<(Place, Vec<SocketAddr>)>,
-    /// What stands in a rank already.
+    /// The servers that a rank has already.
     taken: HashSet<(usize, u16, SocketAddr, Option<Transport>)>,
     /// Servers looked at, with or without addresses.
     targets: usize,
-    /// Every step is known, as far as it must be.
+    /// Whether all the steps that matter are known.
     settled: bool,
-    /// A question whose answer could bring a server has none.
+    /// Whether a question without an answer could still bring a server.
     doubt: bool,
 }
 
 impl<'k, F: Fn(&Question) -> Known<'k>> Walker<F> {
-    /// RFC 3263 4.1 with neither port nor transport.
+    /// Handles a next hop with neither port nor transport (RFC 3263 4.1).
     fn domain(&mut self, host: &str, secure: bool) -> Vec<Step> {
         let (mut step, level) = self.ask(host, RecordType::Naptr, Why::Neither);
         let records = match level {
@@ -148,7 +148,7 @@ impl<'k, F: Fn(&Question) -> Known<'k>> Walker<F> {
         steps
     }
 
-    /// The servers for each of some transports; where there are none, the name itself.
+    /// The servers for each of these transports. If there are none, the name itself.
     fn services(&mut self, transports: &[Transport], host: &str, why: Why, fall_back: Option<Transport>) -> Vec<Step> {
         let (mut steps, mut found) = (Vec::new(), false);
         for (group, &transport) in transports.iter().enumerate() {
@@ -167,7 +167,7 @@ impl<'k, F: Fn(&Question) -> Known<'k>> Walker<F> {
         self.addresses(host, port, Place { group: 0, priority: 0, weight: 0, transport }, Why::NoSrv)
     }
 
-    /// The SRV records of a name; and whether there are any, or could be.
+    /// The SRV records of a name. Also returns whether there are any, or could be.
     fn service(&mut self, name: &str, group: usize, transport: Transport, why: Why) -> (Step, bool) {
         let (mut step, level) = self.ask(name, RecordType::Srv, why);
         let records = match level {
@@ -199,7 +199,7 @@ impl<'k, F: Fn(&Question) -> Known<'k>> Walker<F> {
         (step, true)
     }
 
-    /// The addresses of one server, in the order of the families and of the answers (RFC 7984: one after the other).
+    /// The addresses of one server: by family, then in the order of the answers (RFC 7984: one after the other).
     fn addresses(&mut self, name: &str, port: u16, place: Place, why: Why) -> Vec<Step> {
         let (mut steps, mut addresses, mut waits) = (Vec::new(), Vec::new(), false);
         for kind in RecordType::ADDRESSES {
@@ -237,7 +237,7 @@ impl<'k, F: Fn(&Question) -> Known<'k>> Walker<F> {
         steps
     }
 
-    /// One question, through its aliases.
+    /// The result of one question, through its aliases.
     fn ask(&mut self, name: &str, kind: RecordType, why: Why) -> (Step, Level) {
         let question = Question { name: name.to_owned(), kind };
         let mut step = Step { why, question: question.clone(), aliases: Vec::new(), result: StepResult::Waiting };

@@ -1,7 +1,8 @@
-//! Sockets that systemd bound and passed (`LISTEN_FDS`). They outlive the process: what comes while there is none waits in them.
+//! Sockets that systemd bound and passed to us (`LISTEN_FDS`). They outlive the process: packets that come while no process runs
+//! wait in them.
 //!
-//! They are matched to listeners by transport and address, and kept as long as the process lives: whoever passed them keeps them
-//! too, so nobody could bind such an address anew.
+//! They are matched to listeners by transport and address. We keep them as long as the process lives. systemd keeps them too, so
+//! nobody could bind such an address again.
 
 use std::io;
 use std::net::SocketAddr;
@@ -14,13 +15,12 @@ use super::sockets::Bound;
 use super::udp;
 use crate::config::{Config, Listener, Transport};
 
-/// What was passed.
+/// The passed sockets, each with its address.
 #[derive(Debug, Default)]
 pub(super) struct Activation(Vec<(SocketAddr, Bound)>);
 
 impl Activation {
-    /// Takes what the environment says was passed to this process. Call it once, before there are threads: it changes the
-    /// environment.
+    /// Takes the sockets that the environment names. Call it once, before there are threads, because it changes the environment.
     pub(super) fn take() -> Self {
         let mut passed = ListenFd::from_env();
         let mut sockets = Vec::new();
@@ -34,7 +34,7 @@ impl Activation {
         Self(sockets)
     }
 
-    /// Whether any was passed.
+    /// Whether systemd passed any socket.
     pub(super) fn any(&self) -> bool {
         !self.0.is_empty()
     }
@@ -57,7 +57,7 @@ impl Activation {
         Ok(None)
     }
 
-    /// Says which passed sockets belong to no listener, and which listeners had to be bound although others were passed.
+    /// Logs which passed sockets belong to no listener, and which listeners had to be bound although others were passed.
     pub(super) fn compare(&self, config: &Config) {
         if !self.any() {
             return;

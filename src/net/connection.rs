@@ -1,4 +1,5 @@
-//! One stream connection as the others see it: a bounded queue out, written as far as the system takes it. Waits for nothing.
+//! One stream connection, for the code outside its task: a bounded queue of bytes to write, written as far as the system takes
+//! it. Never waits.
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::VecDeque;
@@ -17,21 +18,21 @@ use crate::config::{ListenerId, RegionId, Transport};
 use crate::core::io::{Attempt, ConnectionId};
 use crate::telemetry::Loss;
 
-/// Attempts remembered of which nothing has been heard.
+/// Most attempts remembered that have had no response.
 const UNHEARD: usize = 64;
 
 /// A connection, shared by the table and its task.
 #[derive(Debug)]
 pub(super) struct Connection {
     pub(super) id: ConnectionId,
-    /// In the configuration in force.
+    /// The region, as the configuration in force numbers it.
     pub(super) region: Cell<RegionId>,
-    /// Likewise.
+    /// The listener, as the configuration in force numbers it.
     pub(super) listener: Cell<ListenerId>,
     pub(super) peer: SocketAddr,
     pub(super) accepted: bool,
     pub(super) transport: Transport,
-    /// The name that the server proved, or is to prove, on a TLS connection that we opened by one.
+    /// The name that the server has proved or must prove, if we opened a TLS connection by a name.
     pub(super) tls_name: Option<Arc<str>>,
     pub(super) session: Option<RefCell<Session>>,
     pub(super) writer: OnceCell<OwnedWriteHalf>,
@@ -44,9 +45,9 @@ pub(super) struct Connection {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ConnectionState {
     Open,
-    /// Write what is queued, then close.
+    /// Write what is queued, then close the connection.
     Closing,
-    /// Close now: this was lost.
+    /// Close the connection now, for this reason.
     Broken(Loss),
 }
 
@@ -54,13 +55,13 @@ pub(super) enum ConnectionState {
 pub(super) struct WriteQueue {
     chunks: VecDeque<(Bytes, Option<Attempt>)>,
     octets: usize,
-    /// Since when the peer has not taken anything.
+    /// Since when the peer has taken no bytes.
     pub(super) stuck: Option<Instant>,
-    /// Attempts written since something was last heard: if the connection ends, they may never have been read.
+    /// Attempts written since the peer last sent anything. If the connection ends, the peer may never have read them.
     pub(super) unheard: VecDeque<Attempt>,
 }
 
-/// What a connection is made as.
+/// How a connection is made.
 pub(super) struct Made {
     pub(super) listener: ListenerId,
     pub(super) region: RegionId,
@@ -68,9 +69,9 @@ pub(super) struct Made {
     pub(super) peer: SocketAddr,
     pub(super) accepted: bool,
     pub(super) tls_name: Option<Arc<str>>,
-    /// For TLS.
+    /// The TLS session, for TLS.
     pub(super) session: Option<Session>,
-    /// Octets that may wait to be written.
+    /// Most octets that may wait to be written.
     pub(super) most: usize,
 }
 
@@ -83,7 +84,8 @@ impl Connection {
         Self { id, region, listener, peer, accepted, transport, tls_name, session, writer, queue, state, wake, most }
     }
 
-    /// Writes what the system takes at once and queues the rest. Never waits; beyond the limit the connection is given up.
+    /// Writes what the system takes at once and queues the rest. Never waits. If the queue is too long, the connection is given
+    /// up.
     pub(super) fn write(&self, bytes: Bytes, attempt: Option<Attempt>, now: Instant) {
         let mut queue = self.queue.borrow_mut();
         queue.octets += bytes.len();
@@ -99,7 +101,7 @@ impl Connection {
         }
     }
 
-    /// Closes once everything queued is written.
+    /// Closes the connection as soon as everything queued is written.
     pub(super) fn close(&self) {
         if self.state.get() == ConnectionState::Open {
             self.state.set(ConnectionState::Closing);
@@ -107,7 +109,7 @@ impl Connection {
         }
     }
 
-    /// Its address on this side, once it is connected.
+    /// Our own address on it, as soon as it is connected.
     pub(super) fn local(&self) -> Option<SocketAddr> {
         self.writer.get().and_then(|writer| writer.local_addr().ok())
     }
@@ -168,7 +170,7 @@ impl Connection {
         }
     }
 
-    /// Goes on with the handshake; and whether something waits to be written for it.
+    /// Goes on with the handshake. Also returns whether bytes of it wait to be written.
     pub(super) fn shake(&self, socket: &TcpStream) -> (HandshakeStep, bool) {
         let Some(session) = &self.session else { return (HandshakeStep::Done, false) };
         let mut session = session.borrow_mut();
@@ -181,7 +183,7 @@ impl Connection {
         self.wake.notified().await;
     }
 
-    /// The attempts that the peer cannot be shown to have received.
+    /// The attempts that the peer may not have received.
     pub(super) fn undelivered(&self) -> Vec<Attempt> {
         let queue = &mut *self.queue.borrow_mut();
         queue.octets = 0;

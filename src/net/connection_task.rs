@@ -1,6 +1,6 @@
-//! The task of one stream connection: reads and frames messages, writes what is queued, and closes by a limit.
+//! The task of one stream connection: reads and frames messages, writes what is queued, and closes the connection at a limit.
 //!
-//! A slow, stalled or silent (idle) peer costs its own connection and nothing else: every wait in here ends by a limit.
+//! A slow, stalled or silent peer costs its own connection and nothing else, because every wait in here ends by a limit.
 
 use std::cell::RefCell;
 use std::io;
@@ -25,11 +25,11 @@ use crate::sip::frame::{Frame, Framer};
 use crate::telemetry::{Handshake, Loss};
 use crate::tls::Shown;
 
-/// Read at once.
+/// Octets read at once.
 const READ: usize = 16 * 1024;
 /// How long a closing connection waits for its peer to close too, so that the last answer is not lost to a reset.
 const LINGER: Duration = Duration::from_secs(1);
-/// Octets that a closing connection still takes, and throws away.
+/// Most octets that a closing connection still reads and throws away.
 const LINGER_OCTETS: usize = 256 * 1024;
 /// The limits of one connection, as they were when it was opened.
 struct Bounds {
@@ -47,7 +47,7 @@ impl Bounds {
     }
 }
 
-/// Reads and writes until the end, then leaves the table; what was not delivered is told to the core.
+/// Reads and writes until the end, then leaves the table. The core is told which attempts were not delivered.
 pub(super) async fn serve(worker: Rc<RefCell<Worker>>, connection: Rc<Connection>, stream: TcpStream) {
     let bounds = {
         let worker = worker.borrow();
@@ -82,11 +82,11 @@ pub(super) async fn serve(worker: Rc<RefCell<Worker>>, connection: Rc<Connection
 
 /// How a connection ends.
 enum ConnectionEnd {
-    /// Everything is written: the peer is told that no more comes.
+    /// Everything is written. The peer is told that no more comes.
     Orderly,
     /// A limit was reached.
     Lost(Loss),
-    /// The peer is gone, and nothing was on the way to it.
+    /// The peer is gone, and no bytes were on the way to it.
     Reset,
 }
 
@@ -154,7 +154,7 @@ impl Served<'_> {
         }
     }
 
-    /// Hands on every whole message. `false`: nothing more can be read.
+    /// Hands on every whole message. `false`: no more can be read.
     fn frames(&self, framer: &mut Framer, now: Instant) -> bool {
         while let Some(frame) = framer.next() {
             match frame {
@@ -173,7 +173,7 @@ impl Served<'_> {
         true
     }
 
-    /// How its messages arrive.
+    /// The arrival of its messages.
     fn arrival(&self) -> Arrival {
         let Connection { id, listener, peer, .. } = &**self.connection;
         Arrival { listener: listener.get(), from: *peer, local: self.local, connection: Some(*id), shown: self.shown }
@@ -186,7 +186,7 @@ impl Served<'_> {
         [slow, stalled].into_iter().flatten().fold(heard + self.bounds.idle, Instant::min)
     }
 
-    /// Which limit is reached, if one is.
+    /// How the connection ends, if a limit is reached now.
     fn expiry(&self, now: Instant, heard: Instant, partial: Option<Instant>, stuck: Option<Instant>) -> Option<ConnectionEnd> {
         let over = |since: Option<Instant>| since.is_some_and(|since| since + self.bounds.partial <= now);
         match () {
@@ -196,8 +196,8 @@ impl Served<'_> {
         }
     }
 
-    /// Says that nothing more will come and waits for the peer to agree: closing with octets unread would reset the
-    /// connection and could take the last answer with it.
+    /// Tells the peer that no more comes, and waits until the peer closes too. Closing with octets unread would reset the
+    /// connection, and the last answer could be lost.
     async fn linger(&mut self) {
         if let Some(writer) = self.connection.writer.get() {
             let stream: &TcpStream = writer.as_ref();

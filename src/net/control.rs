@@ -1,4 +1,4 @@
-//! The thread beside the worker: names, admin endpoint, upkeep, changes of configuration. Never touches a message.
+//! The thread beside the worker: names, admin endpoint, upkeep of metrics, reloads. Never touches a message.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,44 +21,44 @@ const UPKEEP: Duration = Duration::from_secs(5);
 /// How long a new configuration waits for its new names before it takes effect without them.
 const NAMES: Duration = Duration::from_secs(3);
 
-/// What the thread is asked to do.
+/// An order to this thread.
 #[derive(Debug)]
 pub(super) enum ControlOrder {
-    /// Another configuration, ready but for what its names resolve to: put it into effect; then hand back what was in force, or say
-    /// why nothing has changed.
+    /// Put another configuration into effect. Everything but its resolved names is ready. Hand back the former one, or say why
+    /// nothing has changed.
     Reload(Box<Reload>, Admin, oneshot::Sender<Result<Box<Reload>, String>>),
-    /// End: the admin endpoint is closed and the thread returns.
+    /// End: close the admin endpoint and return.
     Stop,
 }
 
-/// What becomes of the admin endpoint.
+/// What happens to the admin endpoint at a reload.
 #[derive(Debug)]
 pub(super) enum Admin {
     /// It stays where it is.
     Same,
-    /// It moves there, or ends.
+    /// It moves to this listener, or ends.
     At(Option<std::net::TcpListener>),
 }
 
-/// What the thread works with.
+/// All that this thread works with.
 pub(super) struct Control {
     pub(super) config: Arc<Config>,
-    /// Since when it is in force.
+    /// When the configuration came into force.
     pub(super) loaded: Instant,
     pub(super) resolver: Resolver,
     pub(super) metrics: Arc<Metrics>,
     pub(super) admin: Option<std::net::TcpListener>,
     pub(super) sources: Arc<Sources>,
-    /// Who asks what is known here.
+    /// Questions from the admin endpoint.
     pub(super) asked: ControlQuestions,
     pub(super) worker: mpsc::Sender<WorkerCommand>,
-    /// Copies of messages for collectors; taken once.
+    /// Copies of messages for collectors. Taken out once.
     pub(super) queued: Option<HepReceiver>,
     pub(super) orders: mpsc::Receiver<ControlOrder>,
 }
 
 impl Control {
-    /// Runs on this thread until it is told to end. `wanted` are names that only dialogs know.
+    /// Runs on this thread until told to end. `wanted`: names that only dialogs know, to be looked up.
     pub(super) fn work(self, wanted: mpsc::Receiver<NextHop>) -> std::io::Result<()> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
         runtime.block_on(self.run(wanted))
@@ -103,7 +103,7 @@ impl Control {
         }
     }
 
-    /// Serves the admin endpoint there and nowhere else; requests under way are still answered.
+    /// Serves the admin endpoint on this listener and nowhere else. Requests under way are still answered.
     fn serve(&self, serving: &mut JoinSet<()>, listener: Option<std::net::TcpListener>) -> std::io::Result<()> {
         serving.abort_all();
         if let Some(listener) = listener {
@@ -151,7 +151,7 @@ impl Control {
     }
 }
 
-/// How names are asked for that only dialogs know; `None`: not at all.
+/// How to look up names that only dialogs know. `None`: they cannot be looked up.
 fn of_servers(dns: &Dns) -> Option<Lookup> {
     let lookup = Lookup::new(dns).map(|lookup| lookup.within(name_lookups::WAIT));
     lookup.inspect_err(|error| warn!(%error, "names inside dialogs will not be resolved")).ok()

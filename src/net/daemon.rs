@@ -1,4 +1,4 @@
-//! A running daemon: its sockets bound, its threads started, and a handle to wait for it, change it and stop it.
+//! A running daemon: its sockets are bound and its threads started. The handle waits for it, changes it and stops it.
 
 use std::io::{self, Read};
 use std::net::{SocketAddr, TcpListener};
@@ -23,18 +23,18 @@ use crate::core::Change;
 use crate::dns::{Resolver, ResolverError};
 use crate::telemetry::{Handles, Metrics, hep_queue};
 
-/// Orders that wait for a busy thread. Senders wait beyond; no message passes here.
+/// Orders that wait for a busy thread. If there are more, their senders wait; no message passes here.
 const QUEUE: usize = 64;
 
-/// Why the daemon does not run, or ran no longer.
+/// Why the daemon does not start, or has ended.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// A socket cannot be had.
+    /// A socket is unavailable.
     #[error("cannot listen on {what}: {error}")]
     Bind {
-        /// Which: `udp:127.0.0.1:5060 of region eu`, `admin 127.0.0.1:9090`.
+        /// The socket: `udp:127.0.0.1:5060 of region eu`, `admin 127.0.0.1:9090`.
         what: String,
-        /// What the system says.
+        /// The error of the system.
         error: io::Error,
     },
     /// Names cannot be resolved at all.
@@ -43,12 +43,12 @@ pub enum RunError {
     /// The system denied a thread, a runtime, randomness or a signal.
     #[error("cannot start: {0}")]
     System(#[from] io::Error),
-    /// A thread ended that should not have.
+    /// A thread ended unexpectedly.
     #[error("the {0} thread has ended unexpectedly")]
     Ended(&'static str),
 }
 
-/// A running daemon. Dropped, it ends at once; [`Daemon::stop`] lets it finish.
+/// A running daemon. If dropped, it ends at once; [`Daemon::stop`] lets it finish.
 #[derive(Debug)]
 pub struct Daemon {
     config: Arc<Config>,
@@ -61,7 +61,7 @@ pub struct Daemon {
     asker: WorkerHandle,
     commands: mpsc::Sender<WorkerCommand>,
     orders: mpsc::Sender<ControlOrder>,
-    /// None where the worker has its caller's thread.
+    /// `None`: the worker runs on its caller's thread.
     worker: Option<JoinHandle<io::Result<()>>>,
     control: Option<JoinHandle<io::Result<()>>>,
 }
@@ -139,17 +139,18 @@ impl Daemon {
         Ok((daemon, start))
     }
 
-    /// Waits, so long at most, until the daemon takes calls; `false` if it does not by then.
+    /// Waits until the daemon takes calls, for `within` at most. `false`: it does not take them by then.
     pub fn ready(&self, within: Duration) -> bool {
         self.ready.wait(within)
     }
 
-    /// What keeps it from being ready; empty if it is.
+    /// The latches that are not open yet. Empty: the daemon is ready.
     pub fn missing(&self) -> Vec<&'static str> {
         self.ready.missing()
     }
 
-    /// The addresses bound, in the order of [`Config::listeners`] and then those that are leaving: they differ where the configuration says port 0.
+    /// The addresses bound: in the order of [`Config::listeners`], then those that are leaving. They differ from the
+    /// configuration if that says port 0.
     pub fn listeners(&self) -> &[SocketAddr] {
         &self.listeners
     }
@@ -159,28 +160,29 @@ impl Daemon {
         self.admin
     }
 
-    /// The metrics, as `/metrics` shows them, but for `ringfence_upstream_up`: that is asked of the worker at each scrape.
+    /// The metrics, as `/metrics` shows them, but without `ringfence_upstream_up`: only the worker knows that, and is asked at
+    /// each scrape.
     pub fn metrics(&self) -> String {
         self.metrics.render()
     }
 
-    /// Its readiness, to be awaited.
+    /// Its readiness, for tasks that wait for it.
     pub(super) fn readiness(&self) -> Arc<Ready> {
         Arc::clone(&self.ready)
     }
 
-    /// Asks its worker, for example whether its loop turns.
+    /// A handle to ask its worker questions, for example whether its loop turns.
     pub(super) fn asker(&self) -> WorkerHandle {
         self.asker.clone()
     }
 
-    /// Its worker, to be told to end at once.
+    /// The channel for commands to its worker, for example to end at once.
     pub(super) fn commands(&self) -> mpsc::Sender<WorkerCommand> {
         self.commands.clone()
     }
 
-    /// Puts another configuration into effect, or says why nothing has changed. Counted. Returns how long messages had to wait for
-    /// it. Blocks until then: not for tasks.
+    /// Puts another configuration into effect, or says why nothing has changed, and counts the reload. Returns how long messages
+    /// had to wait for it. Blocks until then, so tasks must not call it.
     pub fn reload(&mut self, config: Config) -> Result<Duration, String> {
         let result = self.replace(config);
         self.reloaded(result.is_ok());
@@ -192,7 +194,7 @@ impl Daemon {
         self.metrics.reloads(ok).increment(1);
     }
 
-    /// Everything that takes its time happens here: binding, building, and dropping what was in force before.
+    /// Does everything that takes time: binding, building, and dropping the former configuration.
     fn replace(&mut self, config: Config) -> Result<Duration, String> {
         let gone = || "a thread has ended".to_owned();
         let (answer, in_use) = oneshot::channel();
@@ -245,13 +247,14 @@ impl Daemon {
         Ok((Admin::At(admin), addr))
     }
 
-    /// Takes no more calls, lets open transactions finish (`timers.drain` at most), and ends. Blocks until then: not for tasks.
+    /// Takes no more calls, lets open transactions finish (`timers.drain` at most), and ends. Blocks until then, so tasks must
+    /// not call it.
     pub fn stop(self) -> Result<(), RunError> {
         self.end(Drain::Last)
     }
 
-    /// The same. Where systemd passed the sockets, another process takes them over with what waits there, unless that was not to
-    /// be.
+    /// Does the same. If systemd passed the sockets, another process takes them over with the packets that wait there, unless the
+    /// daemon was told otherwise.
     pub(super) fn hand_over(self) -> Result<(), RunError> {
         let drain = if self.activation.any() { Drain::HandOver } else { Drain::Last };
         self.end(drain)

@@ -1,7 +1,7 @@
-//! The worker's loop: what wakes it, and in which order it turns to what.
+//! The worker's loop: what wakes it, and in which order it does its work.
 //!
-//! Sockets, clock and orders are polled by one task, each with a bound on what it may take at a time, so that a flood on one
-//! starves neither the others nor the end.
+//! One task polls sockets, clock and orders. Each may take only a bounded amount at a time, so that a flood on one does not stop
+//! the others or the end of the daemon.
 
 use std::cell::RefCell;
 use std::io;
@@ -27,33 +27,33 @@ use crate::core::io::{Arrival, Input};
 use crate::dns::{Resolved, Server};
 use crate::telemetry::{HepQueue, Metrics, Recorder};
 
-/// Full batches taken from one socket before the other sockets and the clock have their turn.
+/// Full batches read from one socket before the other sockets and the clock get their turn.
 const BATCHES: usize = 8;
 
-/// How often it is looked whether what is leaving has left, and whether the sockets can be handed over.
+/// How often the loop checks whether leaving sockets can be closed, and whether the sockets can be handed over.
 const CHORES: Duration = Duration::from_millis(50);
 
-/// How long the last answers may take to leave, at the end.
+/// How long the last answers may take to be sent, at the end.
 const CLOSE: Duration = Duration::from_secs(1);
 
-/// What other threads tell the worker.
+/// A command from another thread to the worker.
 #[derive(Debug)]
 pub(super) enum WorkerCommand {
     /// The names of the configuration resolve to other servers.
     Names(Arc<Resolved>),
-    /// What a next hop that was asked for resolves to, and how long that holds.
+    /// A next hop that was looked up, with its servers and how long they hold.
     Answer { next_hop: NextHop, servers: Vec<Server>, hold: Duration },
-    /// Say what a successor of the configuration in force has to know.
+    /// Say what the successor of this configuration must know.
     InUse(oneshot::Sender<InUse>),
-    /// Another configuration. What was in force before goes back, or why nothing has changed.
+    /// Put another configuration into effect. Send back the former one, or why nothing has changed.
     Reload(Box<Reload>, oneshot::Sender<Result<Box<Reload>, String>>),
-    /// Finish what is open and end.
+    /// Finish what is open, then end.
     Drain(Drain),
-    /// End now, whatever is open.
+    /// End now, even if something is open.
     Stop,
 }
 
-/// What a worker starts with.
+/// All that a worker starts with.
 pub(super) struct WorkerStart {
     pub(super) config: Arc<Config>,
     pub(super) targets: Arc<Resolved>,
@@ -62,11 +62,11 @@ pub(super) struct WorkerStart {
     pub(super) bound: Vec<(ListenerId, Bound)>,
     pub(super) ready: Arc<Ready>,
     pub(super) commands: mpsc::Receiver<WorkerCommand>,
-    /// Where names are asked for that only dialogs know.
+    /// The channel for look-ups of names that only dialogs know.
     pub(super) lookups: mpsc::Sender<NextHop>,
-    /// Where copies of messages go.
+    /// The queue for copies of messages.
     pub(super) copies: HepQueue,
-    /// What the endpoints ask.
+    /// Questions of the admin endpoint.
     pub(super) questions: Questions,
 }
 
@@ -77,7 +77,7 @@ pub(super) fn work(start: WorkerStart) -> io::Result<()> {
     tokio::task::LocalSet::new().block_on(&runtime, run(start))
 }
 
-/// Says that the worker is gone, however it went.
+/// Tells the others that the worker is gone, for any reason.
 struct WorkerEnd(Arc<Ready>);
 
 impl Drop for WorkerEnd {
@@ -120,7 +120,7 @@ async fn run(start: WorkerStart) -> io::Result<()> {
     Ok(())
 }
 
-/// A socket that is read from, as long as it is open.
+/// A socket that is read while it is open.
 struct Loop {
     socket: Rc<Udp>,
     receiving: std::pin::Pin<Box<dyn Future<Output = ()>>>,
@@ -132,7 +132,7 @@ impl Loop {
     }
 }
 
-/// Takes datagrams from one socket for ever.
+/// Reads datagrams from one socket for ever.
 async fn receive(worker: Rc<RefCell<Worker>>, socket: Rc<Udp>) {
     let mut batch = Batch::new(&socket);
     loop {
@@ -146,7 +146,7 @@ async fn receive(worker: Rc<RefCell<Worker>>, socket: Rc<Udp>) {
     }
 }
 
-/// Takes what is there, up to a bound. Whether the queue is empty now.
+/// Reads waiting datagrams, up to a bound. Returns whether the queue is empty now.
 fn take(worker: &RefCell<Worker>, socket: &Udp, batch: &mut Batch, ready: &mut AsyncFdReadyGuard<'_, UdpSocket>) -> bool {
     let mut worker = worker.borrow_mut();
     let listener = socket.listener.get();
@@ -199,7 +199,7 @@ async fn tick(worker: Rc<RefCell<Worker>>) {
     }
 }
 
-/// Does what other threads ask, until the end.
+/// Carries out the commands of other threads, until the end.
 async fn obey(worker: Rc<RefCell<Worker>>, mut commands: mpsc::Receiver<WorkerCommand>, mut questions: Questions) {
     let drained = Rc::clone(&worker.borrow().drained);
     let mut end = None;

@@ -1,4 +1,4 @@
-//! TLS handshakes: each ends, by success or by a limit, and at the cost of its own connection alone.
+//! TLS handshakes. Each ends by success or by a limit, and only its own connection pays for it.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -14,7 +14,7 @@ use super::worker::Worker;
 use crate::core::io::ConnectionId;
 use crate::telemetry::{Handshake, Loss};
 
-/// Characters of an error that are told.
+/// Most characters of an error that are logged.
 const LONGEST: usize = 256;
 
 /// The handshakes of clients that are under way, the oldest first.
@@ -22,7 +22,8 @@ const LONGEST: usize = 256;
 pub(super) struct Shaking(BTreeMap<ConnectionId, Rc<Connection>>);
 
 impl Shaking {
-    /// Another one begins. Beyond the most the oldest is given up: whoever means it is done in a moment, whoever stalls is not.
+    /// Begins another one. If there are too many, the oldest is given up: an honest handshake takes a moment, a stalled one is
+    /// the oldest.
     pub(super) fn begin(&mut self, connection: &Rc<Connection>, most: usize) {
         while self.0.len() >= most
             && let Some((_, oldest)) = self.0.pop_first()
@@ -32,7 +33,7 @@ impl Shaking {
         self.0.insert(connection.id, Rc::clone(connection));
     }
 
-    /// One has ended, however.
+    /// Notes that one has ended, for any reason.
     pub(super) fn end(&mut self, id: ConnectionId) {
         self.0.remove(&id);
     }
@@ -44,7 +45,7 @@ pub(super) struct Ended {
     why: Option<Error>,
 }
 
-/// Goes through with a handshake within so much time.
+/// Carries out a handshake, for `within` at most.
 pub(super) async fn shake(connection: &Connection, socket: &TcpStream, within: Duration) -> Ended {
     let shaking = async {
         loop {
@@ -69,7 +70,7 @@ pub(super) async fn shake(connection: &Connection, socket: &TcpStream, within: D
     timeout(within, shaking).await.unwrap_or(Ended { how: Handshake::Slow, why: None })
 }
 
-/// An error for a log line: what the other side shows of itself is in there, and may not forge or fill lines.
+/// An error, fit for a log line. It holds text of the other side, which may neither forge nor fill lines.
 fn told(error: &Error) -> String {
     let plain = |c: char| if c.is_ascii_graphic() || c == ' ' { c } else { '?' };
     error.to_string().chars().filter(|&c| c != '"').take(LONGEST).map(plain).collect()
@@ -92,7 +93,7 @@ fn meaning(error: &Error) -> Handshake {
 }
 
 impl Worker {
-    /// A handshake has ended: counted, and told of.
+    /// Counts and logs the end of a handshake.
     pub(super) fn shaken(&mut self, now: Instant, connection: &Connection, ended: &Ended) {
         self.streams.shaking.end(connection.id);
         let why = ended.why.as_ref().map(told);

@@ -1,4 +1,5 @@
-//! Sends copies of messages as HEP packets, each to a collector that the fence has passed. One datagram each, never twice, never waiting.
+//! Sends copies of messages as HEP packets, each to a collector that the fence has passed: one datagram each, never twice, never
+//! waiting.
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};

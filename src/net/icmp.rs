@@ -1,22 +1,22 @@
-//! Which attempt an ICMP error is about.
+//! Finds the attempt that an ICMP error is about.
 //!
-//! Remembers the heads of the last datagrams to each of the last addresses. An error counts only if it quotes the head of one
-//! of them: a forged error would have to know a branch that it never saw.
+//! Remembers the heads of the last datagrams to each of the last addresses. An error counts only if it quotes one of these heads:
+//! to forge an error, a stranger would have to know a branch that the stranger never saw.
 
 use std::net::SocketAddr;
 
 use crate::core::io::Attempt;
 
-/// Addresses remembered; beyond: the longest remembered is forgotten, and its errors are met by the timers.
+/// Addresses remembered. Beyond that, the oldest is forgotten, and only timers notice its failures.
 const ADDRESSES: usize = 64;
 /// Datagrams remembered for each address.
 const DATAGRAMS: usize = 32;
-/// Octets remembered of each: enough for a start line and the branch.
+/// Octets remembered of each datagram: enough for a start line and the branch.
 const HEAD: usize = 256;
-/// An error must quote at least so many octets.
+/// The least octets that an error must quote.
 const LEAST: usize = 64;
 
-/// What was sent to whom.
+/// The last datagrams, by address.
 #[derive(Debug, Default)]
 pub(super) struct SentDatagrams {
     addresses: Vec<(SocketAddr, Ring)>,
@@ -53,7 +53,7 @@ impl Datagram {
 }
 
 impl SentDatagrams {
-    /// A datagram was sent for an attempt.
+    /// Remembers a datagram that was sent for an attempt.
     pub(super) fn remember(&mut self, to: SocketAddr, attempt: Attempt, bytes: &[u8]) {
         let datagram = Datagram::of(attempt, bytes);
         if let Some((_, ring)) = self.addresses.iter_mut().find(|(addr, _)| *addr == to) {
@@ -64,7 +64,7 @@ impl SentDatagrams {
         }
     }
 
-    /// The attempt whose datagram an error quotes; each once.
+    /// The attempt whose datagram an error quotes. Each datagram is found only once.
     pub(super) fn failed(&mut self, to: SocketAddr, quote: &[u8]) -> Option<Attempt> {
         let (_, ring) = self.addresses.iter_mut().find(|(addr, _)| *addr == to)?;
         let datagram = ring.datagrams.iter_mut().find(|datagram| datagram.is_quoted_by(quote))?;
@@ -73,7 +73,7 @@ impl SentDatagrams {
     }
 }
 
-/// Adds an item, in the place of the oldest once there are `most`.
+/// Adds an item. If there are `most` already, it replaces the oldest.
 fn replace<T>(items: &mut Vec<T>, next: &mut usize, most: usize, item: T) {
     if items.len() < most {
         items.push(item);

@@ -1,7 +1,7 @@
 //! The thin shell: sockets, threads, signals. It feeds the core and carries out what the core says; it decides nothing.
 //!
-//! An address is not a destination. What is sent goes where an [`Output`](crate::core::io::Output) says, and that names a
-//! fenced address or the peer of a message, never a bare one:
+//! An address is not a destination. Bytes go only where an [`Output`](crate::core::io::Output) says. That names a fenced address
+//! or the peer of a message, never a bare address:
 //!
 //! ```compile_fail,E0308
 //! use ringfence::core::io::Destination;
@@ -9,8 +9,8 @@
 //! let outside = Destination::Fenced(addr);
 //! ```
 //!
-//! Two threads: one takes, decides and sends messages (`worker`); the other does what may take its time: names, metrics,
-//! health. They talk by channels that neither waits on.
+//! There are two threads. One reads, decides and sends messages (`worker`). The other does what may take time: names, metrics,
+//! health. They talk by channels on which neither waits.
 
 mod activation;
 mod connection;

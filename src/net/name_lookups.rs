@@ -1,5 +1,5 @@
-//! Look-ups of names that only dialogs know. They run on the thread beside the message thread, which waits for none of them. What
-//! waits for a name, and what becomes of it, is the core's.
+//! Look-ups of names that only dialogs know. They run on the thread beside the message thread, which does not wait for them. The
+//! core decides what waits for a name, and what happens to it.
 
 use std::time::Duration;
 
@@ -9,14 +9,14 @@ use super::event_loop::WorkerCommand;
 use crate::config::NextHop;
 use crate::dns::{Lookup, Server};
 
-/// Look-ups on their way to the other thread. The core has no more names under way.
+/// Look-ups on their way to the other thread. The core has no more names under way than these.
 pub(super) const NAMES: usize = 64;
-/// How long a name may take: less than the caller's patience with a request that it has to repeat.
+/// How long a name may take. It is less than the time for which a caller retransmits its request.
 pub(super) const WAIT: Duration = Duration::from_secs(2);
 /// How long it holds that a name has no servers, or could not be resolved.
 const NOTHING: Duration = Duration::from_secs(5);
 
-/// Answers questions for ever, each on its own: a slow name keeps no other waiting.
+/// Answers questions for ever, each in its own task, so that a slow name delays no other.
 pub(super) async fn answer(
     mut questions: mpsc::Receiver<NextHop>,
     lookup: watch::Receiver<Option<Lookup>>,

@@ -1,4 +1,4 @@
-//! What systemd is told. Without systemd nothing happens.
+//! What we tell systemd. Without systemd nothing happens.
 
 use std::time::Duration;
 
@@ -7,12 +7,12 @@ use tracing::debug;
 
 use crate::admin::WorkerHandle;
 
-/// Calls are taken.
+/// Says that calls are taken.
 pub(super) fn ready() {
     tell(&[NotifyState::Ready, NotifyState::Status("serving")]);
 }
 
-/// The configuration is being read again.
+/// Says that the configuration is being read again.
 pub(super) fn reloading() {
     match NotifyState::monotonic_usec_now() {
         Ok(now) => tell(&[NotifyState::Reloading, now]),
@@ -20,12 +20,13 @@ pub(super) fn reloading() {
     }
 }
 
-/// Finishing what is open.
+/// Says that the daemon finishes what is open.
 pub(super) fn stopping() {
     tell(&[NotifyState::Stopping, NotifyState::Status("draining")]);
 }
 
-/// Tells the watchdog, where one is set, that the worker's loop turns; for ever. Silent while it does not.
+/// Tells the watchdog, if there is one, that the worker's loop turns. Runs for ever, and says nothing while the loop does not
+/// turn.
 pub(super) async fn watch(worker: WorkerHandle) {
     let Some(limit) = sd_notify::watchdog_enabled().filter(|limit| !limit.is_zero()) else { return };
     let mut due = tokio::time::interval((limit / 3).max(Duration::from_millis(1)));

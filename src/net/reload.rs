@@ -1,5 +1,5 @@
-//! How a worker takes in another configuration: between two messages, by exchange. What takes its time has been made before and is
-//! dropped afterwards, both elsewhere.
+//! How a worker takes in another configuration: between two messages, by exchange. Everything that takes time is made before and
+//! dropped afterwards, on another thread.
 
 use std::io;
 use std::rc::Rc;
@@ -14,18 +14,18 @@ use crate::config::{ListenerId, Needed};
 use crate::core::Change;
 use crate::telemetry::Handles;
 
-/// Another configuration, ready to take effect; afterwards, what was in force before.
+/// Another configuration, ready to take effect. After the exchange it holds the former one.
 #[derive(Debug)]
 pub(super) struct Reload {
     pub(super) change: Change,
     pub(super) handles: Handles,
-    /// The sockets that its listeners lack.
+    /// The new sockets that its listeners need.
     pub(super) bound: Vec<(ListenerId, Bound)>,
     /// How long the exchange kept the worker from its messages.
     pub(super) took: Duration,
 }
 
-/// What a successor of the configuration in force has to know.
+/// What the successor of the configuration in force must know.
 #[derive(Debug)]
 pub(super) struct InUse {
     pub(super) needed: Needed,
@@ -34,7 +34,7 @@ pub(super) struct InUse {
 }
 
 impl Worker {
-    /// What is in use.
+    /// The regions and listeners in use.
     pub(super) fn in_use(&self) -> InUse {
         let mut needed = self.core.needed();
         needed.listeners.extend(self.sockets.leaving().map(|(id, _)| id));
@@ -89,12 +89,12 @@ impl Worker {
         Ok(reload)
     }
 
-    /// Whether anything is to be looked after from time to time.
+    /// Whether there is anything to check from time to time.
     pub(super) fn has_chores(&self) -> bool {
         self.drain == Some(Drain::HandOver) || self.sockets.leaving().next().is_some()
     }
 
-    /// Closes what has left: nothing waits for it any more, or its time is over.
+    /// Closes sockets and connections that are leaving, if nothing waits for them any more or their time is over.
     pub(super) fn sweep(&mut self, now: Instant) {
         let leaving: Vec<_> = self.sockets.leaving().collect();
         for (id, end) in leaving {

@@ -1,8 +1,9 @@
 //! The daemon as a process: signals, systemd, exit.
 //!
-//! SIGTERM and SIGINT drain, a second one ends at once; SIGHUP reloads. `POST /drain` drains too; a signal after it changes
-//! nothing, a second one ends at once. SIGTERM leaves the sockets that systemd passed to the next process, with what waits there;
-//! SIGINT and `POST /drain` do not: nobody is said to come.
+//! SIGTERM and SIGINT drain; a second signal ends the daemon at once. SIGHUP reloads. `POST /drain` drains too: a signal after it
+//! changes nothing, and a second one ends the daemon at once. After SIGTERM, the next process gets the sockets that systemd
+//! passed, with the packets that wait there. After SIGINT and `POST /drain` it does not, because nobody has said that a next
+//! process comes.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -43,7 +44,7 @@ struct EndSignals {
 }
 
 impl EndSignals {
-    /// Waits for the next one; whether it is the one by which a successor is announced.
+    /// Waits for the next signal. Returns whether it is the one that announces a successor.
     async fn recv(&mut self) -> bool {
         tokio::select! {
             _ = self.terminate.recv() => true,
@@ -98,7 +99,7 @@ impl Signals {
     }
 }
 
-/// Loads the configuration again. A mistake changes nothing.
+/// Loads the configuration again. If it has a mistake, nothing changes.
 async fn reloaded(mut daemon: Daemon, path: PathBuf) -> Result<Daemon, RunError> {
     notify::reloading();
     let reload = move || {

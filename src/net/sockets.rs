@@ -1,7 +1,7 @@
-//! The sockets of the listeners: bound, read from, exchanged at a reload, closed once nothing needs them any more.
+//! The sockets of the listeners: bound, read, exchanged at a reload, and closed as soon as nothing needs them.
 //!
-//! A socket outlives its listener: one that a reload took away still takes the answers to what was sent by it, and what was asked
-//! by it is still answered there.
+//! A socket outlives its listener. If a reload takes the listener away, the socket still reads the answers to what was sent by
+//! it, and still sends the answers to requests that came by it.
 
 use std::cell::Cell;
 use std::io;
@@ -23,7 +23,7 @@ pub(super) enum Bound {
 }
 
 impl Bound {
-    /// Binds what a listener says.
+    /// Binds the address of a listener.
     pub(super) fn to(listener: &Listener) -> io::Result<Self> {
         match listener.transport {
             Transport::Udp => udp::bind(listener.addr).map(Self::Udp),
@@ -31,7 +31,7 @@ impl Bound {
         }
     }
 
-    /// Where it is bound.
+    /// The address to which it is bound.
     pub(super) fn addr(&self) -> io::Result<SocketAddr> {
         match self {
             Self::Udp(socket) => socket.local_addr(),
@@ -40,7 +40,7 @@ impl Bound {
     }
 }
 
-/// The number of a listener, for whoever outlives a reload.
+/// The number of a listener, kept up to date for tasks that outlive a reload.
 pub(super) type ListenerCell = Rc<Cell<ListenerId>>;
 
 /// One listener's socket.
@@ -52,13 +52,13 @@ pub(super) enum Opened {
 }
 
 impl Opened {
-    /// Whether it takes what comes.
+    /// Whether it still takes packets or connections.
     fn is_open(&self) -> bool {
         !matches!(self, Self::Closed)
     }
 }
 
-/// An accepting task; dropped, it stops and the listening socket closes.
+/// An accepting task. If dropped, it stops and the listening socket closes.
 #[derive(Debug)]
 pub(super) struct Accepting {
     pub(super) listener: ListenerCell,
@@ -74,7 +74,7 @@ impl Drop for Accepting {
 #[derive(Debug)]
 struct Slot {
     socket: Opened,
-    /// Of one that is leaving: when it is closed, whoever needs it.
+    /// For one that is leaving: when it is closed even if something needs it.
     until: Option<Instant>,
 }
 
@@ -82,7 +82,7 @@ struct Slot {
 #[derive(Debug, Default)]
 pub(super) struct Sockets {
     slots: Vec<Slot>,
-    /// Those that nobody reads from yet.
+    /// Sockets that no task reads yet.
     fresh: Vec<Rc<Udp>>,
 }
 
@@ -100,23 +100,23 @@ impl Sockets {
         (0..).map(ListenerId).zip(&self.slots).filter(|(_, slot)| slot.socket.is_open()).map(|(id, _)| id)
     }
 
-    /// Those that are leaving and have not left, each with its end.
+    /// The listeners that are leaving and still open, each with its end.
     pub(super) fn leaving(&self) -> impl Iterator<Item = (ListenerId, Instant)> {
         (0..).map(ListenerId).zip(&self.slots).filter_map(|(id, slot)| Some((id, slot.until?)))
     }
 
-    /// Datagram sockets that are to be read from now on.
+    /// Takes out the datagram sockets that have to be read from now on.
     pub(super) fn fresh(&mut self) -> Vec<Rc<Udp>> {
         std::mem::take(&mut self.fresh)
     }
 
-    /// Whether there are any.
+    /// Whether any socket is not read yet.
     pub(super) fn has_fresh(&self) -> bool {
         !self.fresh.is_empty()
     }
 
-    /// Takes new sockets in and gives those that were there their new numbers. `listeners` are those of the configuration that
-    /// takes effect; one that is leaving does so until `end`. `Err`, and nothing has changed: a listener would be without a socket.
+    /// Takes in new sockets and gives the others their new numbers. `listeners`: those of the new configuration; a leaving one
+    /// stays until `end`. `Err`: a listener would have no socket, so nothing has changed.
     pub(super) fn exchange(
         &mut self,
         listeners: &[Listener],
@@ -177,7 +177,7 @@ impl Sockets {
         }
     }
 
-    /// Takes no more datagrams: what still comes waits in the sockets.
+    /// Reads no more datagrams: what still comes waits in the sockets.
     pub(super) fn stop_reading(&self) {
         for slot in &self.slots {
             if let Opened::Udp(socket) = &slot.socket {

@@ -1,7 +1,7 @@
-//! Stream connections: accepting them, opening them towards fenced addresses, finding them again.
+//! Stream connections: accepts them, opens them to fenced addresses, and finds them again.
 //!
-//! A connection is opened to a [`Fenced`] address and to nothing else; an answer goes down the connection that its request
-//! came by or nowhere (RFC 3261 18.2.2 without the dialling back, standards TR-08).
+//! A connection is opened only to a [`Fenced`] address. An answer goes by the connection of its request or is dropped: we never
+//! connect back, unlike RFC 3261 18.2.2 (standards TR-08).
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -30,9 +30,9 @@ use crate::core::io::ConnectionId;
 use crate::fence::Fenced;
 use crate::telemetry::Loss;
 
-/// Connections that the kernel keeps for us until they are accepted.
+/// Connections that the kernel keeps until we accept them.
 const BACKLOG: i32 = 1024;
-/// The pause after the system refused to accept: it is out of descriptors or memory, and asking again at once would spin.
+/// The pause after the system refused to accept. It lacks descriptors or memory, and asking again at once would spin.
 const REFUSED: Duration = Duration::from_millis(100);
 
 /// Binds a listener, outside any runtime.
@@ -50,24 +50,24 @@ pub(super) fn bind(addr: SocketAddr) -> io::Result<std::net::TcpListener> {
     Ok(socket.into())
 }
 
-/// What a connection is found again by: a request never rides on one that was verified for another name, or for another region
-/// (RFC 5923 8.1). One that was accepted has no name.
+/// The key by which a connection is found again. A request never uses a connection that was verified for another name, or that
+/// belongs to another region (RFC 5923 8.1). An accepted connection has no name.
 type Towards = (RegionId, Transport, SocketAddr, Option<Arc<str>>);
 
 /// All open connections.
 #[derive(Debug, Default)]
 pub(super) struct Streams {
     by_id: HashMap<ConnectionId, Rc<Connection>>,
-    /// The newest open connection to each place: whoever opened it.
+    /// The newest open connection to each place, accepted or opened.
     by_peer: HashMap<Towards, Rc<Connection>>,
     /// Handshakes with clients.
     pub(super) shaking: Shaking,
-    /// Accepted connections of each source.
+    /// The number of accepted connections of each source.
     sources: HashMap<IpAddr, usize>,
     accepted: usize,
     opened: usize,
     last: u64,
-    /// A connection has gone.
+    /// Notified if a connection has gone.
     room: Rc<Notify>,
 }
 
@@ -77,7 +77,7 @@ impl Streams {
         self.by_id.get(&id).filter(|connection| connection.is_open()).cloned()
     }
 
-    /// An open connection to exactly this address, whose server proved this name if it is TLS.
+    /// An open connection to exactly this address. For TLS: one whose server proved this name.
     pub(super) fn towards(
         &self,
         region: RegionId,
@@ -89,19 +89,19 @@ impl Streams {
         self.by_peer.get(&place).filter(|connection| connection.is_open()).cloned()
     }
 
-    /// Writes what is queued and closes.
+    /// Closes a connection after writing what is queued.
     pub(super) fn close(&self, id: ConnectionId) {
         if let Some(connection) = self.by_id.get(&id) {
             connection.close();
         }
     }
 
-    /// All that are not gone yet.
+    /// All connections that are not gone yet.
     pub(super) fn all(&self) -> impl Iterator<Item = &Rc<Connection>> {
         self.by_id.values()
     }
 
-    /// Another configuration: the same connections under its numbers.
+    /// Takes in another configuration, with other numbers for the same connections.
     pub(super) fn renumber(&mut self, config: &Config, change: &Change) {
         let newest: Vec<_> = self.by_peer.drain().map(|(_, connection)| connection).collect();
         self.by_id.retain(|_, connection| {
@@ -118,7 +118,7 @@ impl Streams {
         self.by_peer.extend(newest.into_iter().map(|connection| (leads(&connection), connection)));
     }
 
-    /// Closes every connection once everything queued is written; returns when all are gone.
+    /// Closes every connection after writing what is queued. Returns when all are gone.
     pub(super) async fn close_all(worker: &RefCell<Worker>) {
         loop {
             let changed = Rc::clone(&worker.borrow().streams.room);
@@ -215,7 +215,7 @@ async fn accept(worker: Rc<RefCell<Worker>>, id: ListenerCell, listener: TcpList
     }
 }
 
-/// Waits until another connection may be accepted.
+/// Waits until one more connection may be accepted.
 async fn room(worker: &Rc<RefCell<Worker>>, id: &ListenerCell) {
     let mut told = false;
     loop {
@@ -236,8 +236,8 @@ async fn room(worker: &Rc<RefCell<Worker>>, id: &ListenerCell) {
     }
 }
 
-/// Opens a connection; what is written to it meanwhile waits. `server` is the name that is to be proven over TLS, the address without
-/// one. `None`: too many are open, or there is nothing to verify a server by.
+/// Opens a connection. Bytes written to it meanwhile wait. `server`: the name to prove over TLS; without it, the address must be
+/// proved. `None`: too many are open, or no roots are known to verify a server by.
 pub(super) fn connect(
     worker: &mut Worker,
     listener: ListenerId,
@@ -267,15 +267,15 @@ pub(super) fn connect(
     Some(connection)
 }
 
-/// What an outgoing connection has time for.
+/// How long the steps of an outgoing connection may take.
 struct Patience {
     connect: Duration,
-    /// A host that is gone says nothing: what it does not acknowledge for so long ends the connection (RFC 5482), so that the next
-    /// request or probe opens another.
+    /// How long sent bytes may stay unacknowledged before the connection ends (RFC 5482). A host that is gone sends nothing; the
+    /// next request or ping then opens another connection.
     delivery: Duration,
 }
 
-/// Connects from the listener's own address where it has one: the far side admits us by it.
+/// Connects from the listener's own address if it has one, because the other side admits us by that address.
 async fn open(worker: Rc<RefCell<Worker>>, connection: Rc<Connection>, from: IpAddr, patience: Patience, to: Fenced) {
     let connecting = async {
         let socket = if to.addr().is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
@@ -296,7 +296,7 @@ async fn open(worker: Rc<RefCell<Worker>>, connection: Rc<Connection>, from: IpA
 }
 
 impl Worker {
-    /// A connection has ended: it leaves the table, and what it did not deliver has failed.
+    /// Notes that a connection has ended: it leaves the table, and the attempts that it did not deliver have failed.
     pub(super) fn gone(&mut self, now: Instant, connection: &Connection) {
         self.streams.remove(connection);
         self.streams.shaking.end(connection.id);

@@ -1,4 +1,4 @@
-//! TLS on one connection: between the octets of a socket and those of messages. Never waits, and decides nothing.
+//! TLS on one connection: encrypts messages for the socket, and decrypts what the socket reads. Never waits, and decides nothing.
 
 use std::fmt;
 use std::io::{self, Read, Write};
@@ -13,13 +13,13 @@ use tokio::net::TcpStream;
 use crate::config::{Config, Endpoint};
 use crate::tls::{Certificate, Name, Shown};
 
-/// Records taken from a socket at once, before others have their turn.
+/// Most records read from a socket before others get their turn.
 const RECORDS: usize = 16;
 
 /// One side of a TLS connection.
 pub(crate) struct Session {
     tls: Connection,
-    /// Octets of the message at hand that are encrypted, and not all sent.
+    /// Octets of the message at hand that are encrypted but not all sent.
     sealed: usize,
 }
 
@@ -29,25 +29,25 @@ impl fmt::Debug for Session {
     }
 }
 
-/// How far a handshake came.
+/// The state of a handshake after a step.
 pub(crate) enum HandshakeStep {
     /// It is done.
     Done,
-    /// The peer has its turn.
+    /// We wait for the peer.
     Waits,
     /// The peer went away.
     Gone,
-    /// It cannot be done.
+    /// It failed.
     Failed(rustls::Error),
 }
 
 impl Session {
-    /// Of whoever is called.
+    /// A session for a connection that we accepted.
     pub(crate) fn accepted(config: &Arc<ServerConfig>) -> Option<Self> {
         ServerConnection::new(Arc::clone(config)).ok().map(|tls| Self { tls: tls.into(), sealed: 0 })
     }
 
-    /// Of whoever calls: the other side must prove this name, or without one its address.
+    /// A session for a connection that we opened. The other side must prove this name, or its address if there is no name.
     pub(crate) fn opened(config: &Arc<ClientConfig>, tls_name: Option<&str>, addr: IpAddr) -> Option<Self> {
         let name = match tls_name {
             Some(name) => ServerName::try_from(name.to_owned()).ok()?,
@@ -56,12 +56,12 @@ impl Session {
         ClientConnection::new(Arc::clone(config), name).ok().map(|tls| Self { tls: tls.into(), sealed: 0 })
     }
 
-    /// Whether nothing can be said yet.
+    /// Whether the handshake is not done yet, so that no message can be sent.
     pub(crate) fn is_handshaking(&self) -> bool {
         self.tls.is_handshaking()
     }
 
-    /// Whether something waits for the socket.
+    /// Whether encrypted octets wait to be sent.
     pub(crate) fn wants_write(&self) -> bool {
         self.tls.wants_write()
     }
@@ -90,7 +90,7 @@ impl Session {
         HandshakeStep::Waits
     }
 
-    /// Sends what is encrypted already. `WouldBlock`: not all of it.
+    /// Sends octets that are encrypted already. `WouldBlock`: some are left.
     pub(crate) fn send(&mut self, socket: &TcpStream) -> io::Result<()> {
         while self.tls.wants_write() {
             self.tls.write_tls(&mut Socket(socket))?;
@@ -98,7 +98,7 @@ impl Session {
         Ok(())
     }
 
-    /// Encrypts and sends; how many octets the system has taken. `WouldBlock`: to be called again, with the same octets.
+    /// Encrypts and sends. Returns how many octets the system has taken. `WouldBlock`: call it again with the same octets.
     pub(crate) fn write(&mut self, socket: &TcpStream, octets: &[u8]) -> io::Result<usize> {
         self.send(socket)?;
         if self.sealed == 0 {
@@ -108,7 +108,7 @@ impl Session {
         Ok(std::mem::take(&mut self.sealed))
     }
 
-    /// Takes in what has arrived. `Some(0)`: nothing more will come; `None`: nothing has.
+    /// Reads what has arrived. `Some(0)`: no more will come. `None`: nothing has arrived yet.
     pub(crate) fn read(&mut self, socket: &TcpStream, into: &mut BytesMut) -> io::Result<Option<usize>> {
         let mut octets = [0; 4096];
         for _ in 0..RECORDS {
@@ -135,13 +135,13 @@ impl Session {
         Ok(None)
     }
 
-    /// Says that nothing more will come.
+    /// Tells the peer that no more will come.
     pub(crate) fn close(&mut self, socket: &TcpStream) {
         self.tls.send_close_notify();
         let _ = self.send(socket);
     }
 
-    /// What the client asked for and proved.
+    /// The name that the client asked for (SNI), and the names that its certificate proved.
     pub(crate) fn shown(&self, config: &Config) -> Shown {
         let asked = match &self.tls {
             Connection::Server(server) => server.server_name(),
@@ -156,7 +156,7 @@ impl Session {
     }
 }
 
-/// The socket, as far as it takes and gives without waiting.
+/// The socket, for reads and writes that do not wait.
 struct Socket<'a>(&'a TcpStream);
 
 impl Read for Socket<'_> {

@@ -1,7 +1,7 @@
-//! UDP sockets: batches in, single datagrams out, never waiting.
+//! UDP sockets: datagrams are read in batches and sent one by one. Never waits.
 //!
-//! The sends in here take bare addresses; they are private to `net`, and [`super::worker`] calls them with the address of a
-//! [`Destination`](crate::core::io::Destination) alone. Fragmentation is never forbidden: an INVITE with a large body must
+//! The sends in here take bare addresses. They are private to `net`, and only [`super::worker`] calls them, with the address of a
+//! [`Destination`](crate::core::io::Destination). Fragmentation is never forbidden, because an INVITE with a large body must
 //! still get through.
 
 use std::cell::Cell;
@@ -22,22 +22,22 @@ use tracing::debug;
 
 use crate::config::ListenerId;
 
-/// Datagrams taken by one system call. When the worker keeps up, batches stay near one; under a flood larger ones gain little.
+/// Datagrams read by one system call. If the worker keeps up, most batches have one. Under a flood, larger batches gain little.
 pub(super) const SLOTS: usize = 8;
 
 /// The largest datagram.
 const DATAGRAM: usize = 65_535;
 
-/// Asked of the system for each direction: under a burst the kernel's queue is where calls are lost.
+/// The buffer size that we ask of the system for each direction, in octets: in a burst, calls are lost in the kernel's queue.
 const BUFFER: usize = 4 << 20;
 
-/// Octets of a datagram that an ICMP error is asked to quote; an error that quotes less proves nothing.
+/// Octets of a datagram that an ICMP error should quote. An error that quotes less proves nothing.
 const QUOTE: usize = 512;
 
-/// Errors taken from a socket's error queue at a time.
+/// Errors read from a socket's error queue at a time.
 const ERRORS: usize = 64;
 
-/// Binds a socket, outside any runtime so that the error can be told to whoever starts the daemon.
+/// Binds a socket. This needs no runtime, so that the operator who starts the daemon sees the error.
 pub(super) fn bind(addr: SocketAddr) -> io::Result<UdpSocket> {
     let socket = Socket::new(Domain::for_address(addr), Type::DGRAM, Some(Protocol::UDP))?;
     if addr.is_ipv6() {
@@ -47,7 +47,7 @@ pub(super) fn bind(addr: SocketAddr) -> io::Result<UdpSocket> {
     prepare(socket.into(), addr)
 }
 
-/// Sets the options that receiving and sending rely on.
+/// Sets the options that receiving and sending need.
 pub(super) fn prepare(socket: UdpSocket, addr: SocketAddr) -> io::Result<UdpSocket> {
     let socket = Socket::from(socket);
     socket.set_nonblocking(true)?;
@@ -73,13 +73,13 @@ pub(super) fn prepare(socket: UdpSocket, addr: SocketAddr) -> io::Result<UdpSock
 pub(super) struct Udp {
     fd: AsyncFd<UdpSocket>,
     bound: SocketAddr,
-    /// Its listener, in the configuration in force.
+    /// Its listener, as the configuration in force numbers it.
     pub(super) listener: Cell<ListenerId>,
     /// Whether a loop reads from it.
     pub(super) is_read: Cell<bool>,
 }
 
-/// Where datagrams are received into. One for each socket.
+/// The buffers for received datagrams. One for each socket.
 pub(super) struct Batch {
     buffer: Box<[u8]>,
     headers: MultiHeaders<SockaddrStorage>,
@@ -112,8 +112,8 @@ impl Udp {
         self.fd.ready(Interest::READABLE | Interest::ERROR).await
     }
 
-    /// Takes up to [`SLOTS`] datagrams: source, the address that was called, what came. Fewer than that: the queue was empty
-    /// at that moment, and no further call is needed to learn it.
+    /// Reads up to [`SLOTS`] datagrams: the source, the address that was called, and the bytes. If there are fewer, the queue was
+    /// empty at that moment, and no further call is needed.
     pub(super) fn receive(&self, batch: &mut Batch, mut each: impl FnMut(SocketAddr, SocketAddr, &[u8])) -> io::Result<usize> {
         let mut slots = batch.buffer.chunks_exact_mut(DATAGRAM);
         let mut iovs: [[IoSliceMut<'_>; 1]; SLOTS] = std::array::from_fn(|_| [IoSliceMut::new(slots.next().unwrap_or_default())]);
@@ -133,7 +133,7 @@ impl Udp {
         Ok(count)
     }
 
-    /// Sends one datagram, from `local` where the socket is bound to a wildcard address. Never waits.
+    /// Sends one datagram. It leaves from `local` if the socket is bound to a wildcard address. Never waits.
     pub(super) fn send(&self, to: SocketAddr, local: Option<IpAddr>, bytes: &[u8]) -> io::Result<()> {
         match self.try_send(to, local, bytes) {
             // The system hands out a pending error of an earlier datagram to whoever comes next. That one was not ours: its
@@ -165,7 +165,7 @@ impl Udp {
         Ok(())
     }
 
-    /// Takes what ICMP said of datagrams sent: where each was going, and as much of it as was quoted.
+    /// Reads ICMP errors about datagrams that we sent: the address of each datagram, and the part of it that the error quotes.
     pub(super) fn errors(&self, mut each: impl FnMut(SocketAddr, &[u8])) {
         for _ in 0..ERRORS {
             let mut quote = [0_u8; QUOTE];
@@ -193,7 +193,7 @@ fn pending(error: &io::Error) -> bool {
         })
 }
 
-/// Whether an error says that a datagram did not get there. "Too large" does not: the next one will be fragmented.
+/// Whether an error says that a datagram was not delivered. "Too large" does not: the next one will be fragmented.
 fn unreachable(cmsg: &ControlMessageOwned) -> bool {
     let (ControlMessageOwned::Ipv4RecvErr(error, _) | ControlMessageOwned::Ipv6RecvErr(error, _)) = cmsg else { return false };
     i32::try_from(error.ee_errno).is_ok_and(|code| {

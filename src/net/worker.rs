@@ -1,7 +1,7 @@
-//! One thread's share of the proxy: feeds the core, carries out what it says, in order, before the next input.
+//! One thread's share of the proxy. It feeds the core and carries out the core's outputs, in order, before the next input.
 //!
-//! Everything that a message needs happens on this thread: no lock, no queue between sockets and core, no wait for names or
-//! disk. This is the only place where a [`Destination`] becomes an address.
+//! All work for a message happens on this thread. There is no lock, no queue between sockets and core, and no wait for names or
+//! disk. Only here does a [`Destination`] become an address.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -33,7 +33,7 @@ pub(super) struct Worker {
     pub(super) config: Arc<Config>,
     pub(super) recorder: Recorder,
     pub(super) streams: Streams,
-    /// For tasks that are started on its behalf.
+    /// For tasks that this worker starts.
     pub(super) me: Weak<RefCell<Self>>,
     pub(super) core: Core,
     pub(super) sockets: Sockets,
@@ -51,9 +51,9 @@ pub(super) struct Worker {
 /// How a worker ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Drain {
-    /// Nobody comes after it here: new calls go to a sibling.
+    /// No process takes over here: new calls are refused, so that carriers try a sibling.
     Last,
-    /// Another process takes its datagram sockets over, and with them what waits there.
+    /// Another process takes over its datagram sockets, with the packets that wait in them.
     HandOver,
 }
 
@@ -61,7 +61,7 @@ pub(super) enum Drain {
 #[derive(Debug, Default)]
 pub(super) struct Clock {
     pub(super) armed: Cell<Option<Instant>>,
-    /// What is armed has become earlier.
+    /// Notified if the next deadline has become earlier.
     pub(super) earlier: Notify,
 }
 
@@ -80,19 +80,19 @@ impl Worker {
         Self { config, recorder, streams, me, core, sockets, sent, lookups, rtpengine, out, failed, clock, drain, drained, ready }
     }
 
-    /// A message came.
+    /// Hands the core a message.
     pub(super) fn message(&mut self, now: Instant, arrival: Arrival, bytes: &[u8]) {
         self.received(&arrival, bytes);
         self.feed(now, Input::Message { arrival, bytes }, Some(&Seen { arrival, bytes }));
     }
 
-    /// A stream broke in the middle of a message.
+    /// Hands the core a stream that cannot be framed any further.
     pub(super) fn broken(&mut self, now: Instant, arrival: Arrival, bytes: &[u8], fault: crate::sip::Fault) {
         self.received(&arrival, bytes);
         self.feed(now, Input::Broken { arrival, bytes, fault }, Some(&Seen { arrival, bytes }));
     }
 
-    /// What was sent for these attempts did not get there.
+    /// Tells the core that these attempts did not reach their targets.
     pub(super) fn failed(&mut self, now: Instant, attempts: impl IntoIterator<Item = Attempt>) {
         for attempt in attempts {
             self.feed(now, Input::Failed(attempt), None);
@@ -110,7 +110,7 @@ impl Worker {
         self.follow(now, seen);
     }
 
-    /// Carries out what the core said, and what follows from that.
+    /// Carries out the core's outputs, and everything that follows from them.
     pub(super) fn follow(&mut self, now: Instant, seen: Option<&Seen<'_>>) {
         self.carry_out(now, seen);
         while !self.out.is_empty() {
@@ -126,7 +126,7 @@ impl Worker {
         }
     }
 
-    /// Carries out what stands in `out`: what is about the message at hand, then what is about each message that was resumed.
+    /// Carries out the outputs in `out`: those about the message at hand, then those about each resumed message.
     fn carry_out(&mut self, now: Instant, seen: Option<&Seen<'_>>) {
         let mut out = std::mem::take(&mut self.out);
         let resumed = |out: &[Output]| out.iter().position(|output| matches!(output, Output::Resumed { .. }));
@@ -163,7 +163,7 @@ impl Worker {
         }
     }
 
-    /// Asks the thread beside this one for a name. If that has ended, the name has no servers.
+    /// Asks the thread beside this one to look up a name. If that thread has ended, the name has no servers.
     fn look_up(&mut self, now: Instant, next_hop: NextHop) {
         if let Err(error) = self.lookups.try_send(next_hop) {
             let next_hop = match error {
@@ -231,21 +231,21 @@ impl Worker {
         }
     }
 
-    /// Counts a loss; the attempt that it concerns fails after the outputs at hand.
+    /// Counts a loss. The attempt that it concerns, if any, fails after the outputs at hand.
     pub(super) fn lost(&mut self, now: Instant, listener: ListenerId, loss: Loss, peer: SocketAddr, attempt: Option<Attempt>) {
         let region = self.config.listener(listener).region;
         self.recorder.lost(region, loss, peer, now);
         self.failed.extend(attempt);
     }
 
-    /// Hands the core what ICMP said.
+    /// Hands the core the ICMP errors of a socket.
     pub(super) fn unreachable(&mut self, socket: &Udp) {
         let mut failed = Vec::new();
         socket.errors(|to, quote| failed.extend(self.sent.failed(to, quote)));
         self.failed(Instant::now(), failed);
     }
 
-    /// Hands the core its deadline if that has come: after a batch it costs no wake-up.
+    /// Hands the core its deadline if that has come. After a batch of messages this costs no wake-up.
     pub(super) fn catch_up(&mut self) {
         if let Some(deadline) = self.core.deadline() {
             let now = Instant::now();
@@ -255,7 +255,7 @@ impl Worker {
         }
     }
 
-    /// Sees to it that the clock goes off for the core's deadline. Timers of one moment share a wake-up: they may come late by
+    /// Sets the clock for the core's deadline. Timers that are close together share a wake-up, so one may be late by
     /// [`Worker::grain`].
     pub(super) fn arm(&self) {
         let Some(deadline) = self.core.deadline() else { return };
@@ -267,7 +267,7 @@ impl Worker {
         }
     }
 
-    /// A fiftieth of T1: 10 ms by default.
+    /// How late a timer may be: a fiftieth of T1, 10 ms by default.
     fn grain(&self) -> Duration {
         self.config.timers.t1 / 50
     }
@@ -277,17 +277,17 @@ impl Worker {
         self.aimed();
     }
 
-    /// The core has other addresses of names.
+    /// Notes that names of the core have other addresses.
     pub(super) fn aimed(&self) {
         self.ready.set(Latch::Names, self.core.all_known());
     }
 
-    /// How the targets stand.
+    /// The health of the targets.
     pub(super) fn status(&self, now: Instant) -> Standing {
         Standing { config: Arc::clone(&self.config), targets: self.core.status(now) }
     }
 
-    /// Takes no more calls. Told again, nothing changes.
+    /// Takes no more calls. A second call changes nothing.
     pub(super) fn drain(&mut self, now: Instant, drain: Drain) {
         if self.drain.is_none() {
             self.drain = Some(drain);
@@ -296,7 +296,7 @@ impl Worker {
         }
     }
 
-    /// Whether it hands its sockets over, and nobody waits any more for what only it can say.
+    /// Whether it hands its sockets over, and nobody waits for this process any more.
     pub(super) fn may_hand_over(&self) -> bool {
         self.drain == Some(Drain::HandOver) && self.core.is_settled()
     }

@@ -1,7 +1,7 @@
-//! The decision log: a line for each verdict, to be found by its Call-ID.
+//! The decision log: one line for each verdict. An operator finds it by the Call-ID.
 //!
-//! Refusals, and what passes in shadow mode, are written at info; what is accepted at debug. Lines are limited for each reason, so
-//! that strangers' cannot crowd out a carrier's; each says how many of its reason were left out before it.
+//! Refusals and shadow verdicts are logged at info, accepted requests at debug. The lines of each reason are limited, so that
+//! strangers cannot crowd out a carrier's lines. A line says how many of its reason were left out before it.
 
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -17,10 +17,10 @@ use crate::reason::Reason;
 use crate::sip::address::Address;
 use crate::sip::{Message, Name, Start};
 
-/// What a filter names to choose these lines: `RUST_LOG=info,ringfence::decision=debug`.
+/// The target of these lines in a filter: `RUST_LOG=info,ringfence::decision=debug`.
 const TARGET: &str = "ringfence::decision";
 
-/// Lines of one reason in a second.
+/// Most lines of one reason in a second.
 const LINES: u32 = 200;
 
 /// The limits of the log.
@@ -36,7 +36,7 @@ impl Decisions {
         Self { limits: Reason::ALL.map(|reason| Limit::of(lines(reason))) }
     }
 
-    /// Writes the verdicts among what the core said of one input.
+    /// Writes the verdicts in the core's outputs of one input.
     pub(super) fn write(&mut self, config: &Config, out: &[Output], seen: Option<&Seen<'_>>, now: Instant) {
         for (at, output) in out.iter().enumerate() {
             let Output::Note(Note::Verdict { region, project, trunk, verdict, reason }) = *output else { continue };
@@ -90,16 +90,17 @@ fn redacted(uri: &[u8]) -> DisplayValue<Redacted<'_>> {
     display(Redacted(uri))
 }
 
-/// What left because of a verdict.
+/// What was sent because of a verdict.
 struct Sent<'a> {
-    /// To whoever asked.
+    /// The answer to the asker.
     answer: Option<&'a Send>,
-    /// To the next hop.
+    /// The request to the next hop.
     forward: Option<&'a Send>,
 }
 
 impl<'a> Sent<'a> {
-    /// The core says what it sends first and why after; only that a call moves to another region is said before it does.
+    /// Finds what belongs to a verdict. The core first says what it sends and then why. Only the note that a call moves to
+    /// another region comes before the sending.
     fn of(out: &'a [Output], at: usize, verdict: Verdict, reason: Reason) -> Self {
         let (before, after) = out.split_at_checked(at).unwrap_or_default();
         let send = |output: &'a Output| if let Output::Send(send) = output { Some(send) } else { None };
@@ -116,7 +117,7 @@ impl<'a> Sent<'a> {
         self.answer.or(self.forward)
     }
 
-    /// Who asked, as the answer has it.
+    /// The asker's address, to which the answer goes.
     fn asker(&self) -> Option<SocketAddr> {
         match self.answer?.to {
             Destination::Peer(peer) => Some(peer.addr()),
@@ -124,7 +125,7 @@ impl<'a> Sent<'a> {
         }
     }
 
-    /// `udp:10.20.0.5:5060`.
+    /// The address of the next hop: `udp:10.20.0.5:5060`.
     fn target(&self) -> Option<String> {
         let send = self.forward?;
         let Destination::Fenced(to) = send.to else { return None };
@@ -139,7 +140,7 @@ impl<'a> Sent<'a> {
     }
 }
 
-/// What a message says of the call that it belongs to.
+/// The parts of a message that name its call.
 #[derive(Default)]
 struct Said<'a> {
     is_request: bool,
@@ -181,7 +182,7 @@ mod tests {
     const REFUSALS: &str = include_str!("../../docs/refusals.md");
     const OBSERVING: &str = include_str!("../../docs/observing.md");
 
-    /// What stands on a page after a mark.
+    /// The text on a page after a mark.
     fn block(page: &'static str, mark: &str) -> &'static str {
         let (_, rest) = page.split_once(mark).unwrap();
         rest.split_once("```").unwrap().1.split_once('\n').unwrap().1.split_once("```").unwrap().0
@@ -189,7 +190,7 @@ mod tests {
 
     const TRUNK: &str = "54.171.127.193:5060";
 
-    /// What is logged, as JSON or text, when this request comes to the example's daemon so many times.
+    /// What is logged, as JSON or text, if this request comes to the example's daemon this many times.
     fn logged(from: &str, request: &[u8], times: usize, json: bool) -> String {
         let text = block(CONFIGURATION, "<!-- example -->").split_once("[secret]").unwrap().0;
         let config = Arc::new(crate::config::parse(Path::new("ringfence.toml"), text).unwrap());

@@ -1,7 +1,7 @@
 //! The handles by which messages are counted.
 //!
-//! Registered when a configuration takes effect and indexed by closed enums, so that counting is an atomic addition. A series
-//! with many labels is registered when it first counts; those that an alert may be built on stand at 0 before.
+//! They are registered when a configuration takes effect and indexed by closed enums, so that counting is an atomic addition. A
+//! series with many labels is registered when it first counts. A series that an alert may use stands at 0 before that.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -32,7 +32,7 @@ pub struct Handles {
 }
 
 impl Handles {
-    /// Registers what a configuration can count. The series of an earlier configuration go on where the labels are the same.
+    /// Registers what a configuration can count. A series of an earlier configuration continues if its labels are the same.
     pub fn new(metrics: Arc<Metrics>, config: Arc<Config>) -> Self {
         let regions = config.regions.iter().map(|region| RegionHandles::new(&metrics, region)).collect();
         let decision = metrics.histogram("ringfence_decision_seconds", Vec::new());
@@ -42,7 +42,7 @@ impl Handles {
         handles
     }
 
-    /// The verdicts that an alert may be built on stand at 0 before they happen.
+    /// Sets the verdicts that an alert may use to 0 before they happen.
     fn start_at_zero(&mut self) {
         let served: Vec<RegionId> =
             (0..).zip(&self.config.regions).filter(|(_, region)| region.served).map(|(id, _)| RegionId(id)).collect();
@@ -70,7 +70,7 @@ impl Handles {
         }
     }
 
-    /// What a message that arrived ended as.
+    /// Counts the outcome of a message that arrived.
     pub fn arrived(&mut self, id: RegionId, transport: Transport, method: Option<Method>, code: Option<u16>, outcome: Outcome) {
         if let Some(code) = code {
             self.response(id, Direction::In, code);
@@ -154,7 +154,7 @@ impl Handles {
         }
     }
 
-    /// Records how long a server took to say anything, in `ringfence_upstream_seconds{region}`.
+    /// Records the time to a server's first response, in `ringfence_upstream_seconds{region}`.
     pub fn answered(&self, region: RegionId, after: Duration) {
         if let Some(region) = self.region(region) {
             region.answered.record(after);
@@ -184,21 +184,21 @@ impl Handles {
         }
     }
 
-    /// Adds a transaction to the gauge `ringfence_transactions{region,kind}`, or takes it out.
+    /// Adds a transaction to the gauge `ringfence_transactions{region,kind}`, or removes it.
     pub fn transaction(&self, region: RegionId, invite: bool, opened: bool) {
         let Some(region) = self.region(region) else { return };
         let [other, of_invite] = &region.transactions;
         step(if invite { of_invite } else { other }, opened);
     }
 
-    /// Adds a connection to the gauge `ringfence_connections{region,transport}`, or takes it out.
+    /// Adds a connection to the gauge `ringfence_connections{region,transport}`, or removes it.
     pub fn connection(&self, region: RegionId, transport: Transport, opened: bool) {
         if let Some(region) = self.region(region) {
             step(&region.carried(transport).connections, opened);
         }
     }
 
-    /// `ringfence_dropped_total{region,cause}`, for what the shell threw away.
+    /// Counts what the shell threw away, in `ringfence_dropped_total{region,cause}`.
     pub fn lost(&self, region: RegionId, loss: Loss) {
         if let Some(counter) = self.region(region).and_then(|region| region.losses.get(loss as usize)) {
             counter.increment(1);

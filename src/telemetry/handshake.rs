@@ -7,15 +7,15 @@ pub enum Handshake {
     Done,
     /// The other side did not speak TLS.
     Plain,
-    /// The other side's certificate is missing, not believed, or not for the name that was asked for.
+    /// The other side's certificate is missing, not trusted, or not for the name that was asked for.
     Certificate,
-    /// The other side does not take our certificate, or wants one.
+    /// The other side does not accept our certificate, or asks for one that we do not have.
     Refused,
     /// It took longer than `limits.handshake`.
     Slow,
     /// The other side went away.
     Gone,
-    /// Given up for newer ones (`limits.handshakes`), or as the daemon ended.
+    /// We gave it up, for newer ones (`limits.handshakes`) or because the daemon ended.
     GivenUp,
     /// Anything else: no version or cipher in common, broken records.
     Failed,

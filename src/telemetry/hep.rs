@@ -1,6 +1,7 @@
 //! A copy of a message as a HEP v3 packet (Homer Encapsulation Protocol): the bytes alone, no queue and no socket.
 //!
-//! A packet is `HEP3`, its length, and chunks: vendor (0), type, length with these six octets, value; numbers in network order.
+//! A packet is `HEP3`, its length, and chunks. A chunk is vendor (0), type, length (including these six octets), value. Numbers
+//! are in network order.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, SystemTime};
@@ -8,28 +9,28 @@ use std::time::{Duration, SystemTime};
 use crate::config::Transport;
 use crate::sip::{Message, Name};
 
-/// What every packet begins with.
+/// The first octets of every packet.
 pub const MAGIC: &[u8] = b"HEP3";
 
 /// The longest packet that a datagram carries over IPv4: 65535 less the IP and UDP headers.
 const LONGEST: usize = 65_507;
 
-/// What a packet says of a message, beside its bytes.
+/// What a packet says of a message, beside the message's bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct Envelope {
-    /// The transport that carried it; what is inside TLS is shown as TCP.
+    /// The transport that carried it. A message inside TLS is marked as TCP.
     pub transport: Transport,
     /// The address that sent it.
     pub from: SocketAddr,
     /// The address that it was sent to.
     pub to: SocketAddr,
-    /// When it came or went.
+    /// When it was received or sent.
     pub at: SystemTime,
     /// Which node saw it (`[hep] node`).
     pub node: u32,
 }
 
-/// Writes the packet over what is in `out`. `false`: it would not fit into a datagram.
+/// Writes the packet into `out`, replacing its content. `false`: it does not fit into a datagram.
 pub fn write(envelope: &Envelope, message: &[u8], out: &mut Vec<u8>) -> bool {
     out.clear();
     out.extend_from_slice(MAGIC);
@@ -69,13 +70,13 @@ pub fn write(envelope: &Envelope, message: &[u8], out: &mut Vec<u8>) -> bool {
     length.is_some()
 }
 
-/// What ties the messages of a call together. A message that is not understood has none.
+/// The Call-ID, which ties the messages of a call together. A message that cannot be read has none.
 fn call_id(message: &[u8]) -> Option<&[u8]> {
     let message = Message::datagram(message).ok()?;
     message.first(Name::CallId).map(|header| message.value(header))
 }
 
-/// `false`: longer than a chunk can be.
+/// Appends a chunk. `false`: the value is longer than a chunk can be.
 fn chunk(out: &mut Vec<u8>, kind: u16, value: &[u8]) -> bool {
     let Some(length) = u16::try_from(value.len()).ok().and_then(|length| length.checked_add(6)) else { return false };
     out.extend_from_slice(&[0, 0]);

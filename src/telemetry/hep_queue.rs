@@ -1,5 +1,5 @@
-//! Copies of messages on their way to the region's collector. A bounded queue that nobody waits for; what has no room
-//! is counted and gone. It knows no socket: `net` sends what it holds.
+//! Copies of messages on their way to the region's collector. The queue is bounded and nobody waits for it: a copy for which
+//! there is no room is counted and lost. It knows no socket: `net` sends the copies.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,12 +14,12 @@ use super::metrics::Metrics;
 use crate::config::{Collector, Transport};
 use crate::fence::Fenced;
 
-/// Messages that wait at most.
+/// Most messages that wait.
 const MESSAGES: usize = 4096;
-/// Octets that wait at most: the thread that sends them may be rendering a page.
+/// Most octets that wait, because the thread that sends them may be busy rendering a page.
 const OCTETS: usize = 8 << 20;
 
-/// What becomes of a copy.
+/// The result for one copy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Copied {
     /// Handed to the system. UDP does not say whether it arrived.
@@ -44,7 +44,7 @@ impl Copied {
     }
 }
 
-/// The worker's end of the queue: takes copies, never waits.
+/// The worker's end of the queue: accepts copies and never waits.
 #[derive(Debug)]
 pub struct HepQueue {
     queue: mpsc::Sender<Waiting>,
@@ -52,7 +52,7 @@ pub struct HepQueue {
     full: Counter,
 }
 
-/// The other thread's end: hands out packets, and counts what becomes of them.
+/// The other thread's end: hands out packets and counts their results.
 #[derive(Debug)]
 pub struct HepReceiver {
     queue: mpsc::Receiver<Waiting>,
@@ -68,7 +68,7 @@ struct Waiting {
     message: Box<[u8]>,
 }
 
-/// A queue with nothing in it.
+/// An empty queue.
 pub fn hep_queue(metrics: &Metrics) -> (HepQueue, HepReceiver) {
     let [sent, full, failed] = Copied::ALL.map(|result| metrics.hep(result.label()));
     for counter in [&sent, &full, &failed] {
@@ -100,7 +100,7 @@ impl HepQueue {
 }
 
 impl HepReceiver {
-    /// Writes the next packet into `packet` and says where it goes; `None`: no more will come.
+    /// Writes the next packet into `packet` and returns its destination. `None`: no more will come.
     pub async fn next(&mut self, packet: &mut Vec<u8>) -> Option<Fenced> {
         loop {
             let Waiting { to, envelope, message } = self.queue.recv().await?;
@@ -112,7 +112,7 @@ impl HepReceiver {
         }
     }
 
-    /// Counts what became of the packet.
+    /// Counts the result of the packet.
     pub fn done(&self, sent: bool) {
         if sent { &self.sent } else { &self.failed }.increment(1);
     }

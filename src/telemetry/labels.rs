@@ -1,4 +1,4 @@
-//! The labels of what is counted by index: outcomes, status codes, directions.
+//! The labels of everything that is counted by index: outcomes, status codes, directions.
 
 use metrics::SharedString;
 
@@ -8,7 +8,7 @@ use crate::core::io::Outcome;
 pub(super) const OUTCOMES: [&str; 8] =
     ["forwarded", "answered", "refused", "relayed", "absorbed", "stray", "malformed", "dropped"];
 
-/// The place of an outcome's label.
+/// The index of an outcome's label.
 pub(super) const fn outcome_index(outcome: Outcome) -> usize {
     match outcome {
         Outcome::Forwarded => 0,
@@ -28,13 +28,13 @@ pub(super) const CODES: [u16; 73] = [
     413, 414, 415, 416, 417, 420, 421, 422, 423, 424, 425, 428, 429, 430, 433, 436, 437, 438, 439, 440, 469, 470, 480, 481, 482,
     483, 484, 485, 486, 487, 488, 489, 491, 493, 494, 500, 501, 502, 503, 504, 505, 513, 580, 600, 603, 604, 606, 607,
 ];
-/// Those that stand at 0 before they happen: what is made here, and what every call meets.
+/// Codes that stand at 0 before they happen: those of our own answers, and those that every call meets.
 pub(super) const COMMON: [u16; 23] =
     [100, 180, 183, 200, 202, 400, 403, 404, 405, 408, 416, 480, 481, 483, 486, 487, 488, 500, 503, 505, 513, 600, 603];
-/// What any other code is counted under.
+/// The labels of all other codes.
 pub(super) const CLASSES: [&str; 6] = ["1xx", "2xx", "3xx", "4xx", "5xx", "6xx"];
 
-/// Where a code's counter stands among [`CODES`] and the classes behind them.
+/// The index of a code's counter: in [`CODES`], or among the classes behind them.
 pub(super) fn code_index(code: u16) -> usize {
     CODES.binary_search(&code).unwrap_or_else(|_| CODES.len() + usize::from((code / 100).clamp(1, 6) - 1))
 }
@@ -47,12 +47,12 @@ pub(super) fn code_label(index: usize) -> SharedString {
     }
 }
 
-/// Which way a response went.
+/// The direction of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
     /// Received from a next hop.
     In,
-    /// Sent to whoever asked: relayed or made here.
+    /// Sent to the asker: forwarded, or made here.
     Out,
 }
 

@@ -1,7 +1,7 @@
-//! The last hour by the minute, read from what the metrics count anyway: nothing on a message's path.
+//! The last hour, minute by minute. It is read from the metrics, so it costs nothing while messages are handled.
 //!
-//! Bounded: sixty minutes, each with sums by region, verdict and reason (complete), and with the largest rows by project and by
-//! trunk (256 of each at most; what is smaller in that minute is in the sums alone).
+//! It is bounded: sixty minutes. Each has complete sums by region, verdict and reason, and the largest rows by project and by
+//! trunk (256 of each at most). Smaller rows of that minute are only in the sums.
 
 use std::cmp::Reverse;
 use std::collections::{HashMap, VecDeque};
@@ -12,44 +12,44 @@ pub const MINUTES: u64 = 60;
 /// Rows by project, and by trunk, that one minute keeps.
 const ROWS: usize = 256;
 
-/// Counts under some labels.
+/// Counts by labels.
 type Counts<const N: usize> = HashMap<[Box<str>; N], u64>;
 
 /// The last hour of one daemon.
 #[derive(Debug, Default)]
 pub struct LastHour {
-    /// What had been counted when it was looked at last.
+    /// The counts at the last look.
     before: Seen,
     minutes: VecDeque<(u64, Seen)>,
 }
 
 #[derive(Debug, Default)]
 struct Seen {
-    /// Region, verdict, reason.
+    /// By region, verdict, reason.
     verdicts: Counts<3>,
-    /// Region, project, verdict, reason; of accepted requests nothing.
+    /// By region, project, verdict, reason; accepted requests are left out.
     refused: Counts<4>,
-    /// Region, project, trunk.
+    /// By region, project, trunk.
     repeats: Counts<3>,
 }
 
 /// The decisions of one minute.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Minute {
-    /// How many minutes ago it began, counted in whole ones; 0 is the present one.
+    /// How many whole minutes ago it began. 0 is the present minute.
     pub ago: u64,
     /// Requests that were accepted.
     pub accepted: u64,
     /// Requests that were refused.
     pub refused: u64,
-    /// Requests that passed in shadow mode and would be refused without it.
+    /// Requests that passed only because their project is in shadow mode.
     pub shadow: u64,
 }
 
-/// The hour summed up, the largest first.
+/// The sums of the hour, the largest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
-    /// The minutes in which anything was decided, the oldest first.
+    /// The minutes with at least one decision, the oldest first.
     pub minutes: Vec<Minute>,
     /// Decisions by region, verdict and reason.
     pub verdicts: Vec<([Box<str>; 3], u64)>,
@@ -60,7 +60,8 @@ pub struct Summary {
 }
 
 impl LastHour {
-    /// Takes in an exposition; what is new in it happened in the present minute. `elapsed` since the daemon started.
+    /// Takes in an exposition. What has been added since the last one counts for the present minute. `elapsed`: the time since
+    /// the daemon started.
     pub fn look(&mut self, elapsed: Duration, exposition: &str) {
         let number = minute(elapsed);
         let seen = Seen::read(exposition);
@@ -78,7 +79,7 @@ impl LastHour {
         self.before = seen;
     }
 
-    /// The hour up to now.
+    /// The sums of the hour up to now.
     pub fn summary(&self, elapsed: Duration) -> Summary {
         let present = minute(elapsed);
         let (mut verdicts, mut refused, mut repeats) = (Counts::new(), Counts::new(), Counts::new());
@@ -113,7 +114,7 @@ fn minute(elapsed: Duration) -> u64 {
 }
 
 impl Seen {
-    /// What an exposition counts, without what stands at 0.
+    /// The counts of an exposition, without those at 0.
     fn read(exposition: &str) -> Self {
         let mut seen = Self::default();
         for line in exposition.lines() {
@@ -132,20 +133,20 @@ impl Seen {
     }
 }
 
-/// Labels and value of a line of this metric; `None` at 0.
+/// The labels and the value of a line, if it is of this metric and not 0.
 fn series<'l>(line: &'l str, metric: &str) -> Option<(&'l str, u64)> {
     let (labels, count) = line.strip_prefix(metric)?.strip_prefix('{')?.split_once("} ")?;
     count.parse().ok().filter(|&count| count > 0).map(|count| (labels, count))
 }
 
-/// One label's value. Ours are names of the configuration and tokens: no quote and no backslash is in them.
+/// The value of one label. Our values are names of the configuration and tokens, which have no quote and no backslash.
 fn label(labels: &str, key: &str) -> Box<str> {
     let named = labels.split(',').find_map(|label| label.strip_prefix(key)?.strip_prefix("=\"")?.strip_suffix('"'));
     named.unwrap_or_default().into()
 }
 
-/// Adds what has come since `before`. A reload may take series away, so that a sum is less than it was: what came since the last
-/// look, a minute at most, is then not told from what went.
+/// Adds what has been counted since `before`. If a reload removes series, a sum may be less than it was. Then the counts since
+/// the last look, a minute at most, are lost.
 fn add<const N: usize>(sums: &mut Counts<N>, now: &Counts<N>, before: &Counts<N>) {
     for (key, count) in now {
         let new = count.saturating_sub(before.get(key).copied().unwrap_or_default());

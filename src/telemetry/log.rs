@@ -1,7 +1,7 @@
-//! How log lines look, how many there may be, and what may stand in them.
+//! The form of log lines, how many there may be, and which text may stand in them.
 //!
-//! Whatever a stranger can trigger is limited in rate; whatever a stranger wrote is escaped; user parts (names and numbers of
-//! people) are shown to whoever asks for them alone.
+//! Lines that a stranger can cause are limited in rate. Text that a stranger wrote is escaped. User parts (names and numbers of
+//! people) are shown only if the operator asks for them.
 
 use std::fmt;
 use std::io::{self, IsTerminal};
@@ -13,8 +13,8 @@ use tracing_subscriber::filter::LevelFilter;
 
 use super::log_writer::{self, Flush};
 
-/// Starts logging to stderr: text on a terminal, JSON otherwise; `RUST_LOG` filters, `info` if it is not set. Keep what it returns
-/// until the process ends. Does nothing if the process logs already.
+/// Starts logging to stderr: text on a terminal, otherwise JSON. `RUST_LOG` filters; the default is `info`. Keep the returned
+/// value until the process ends. Does nothing if the process logs already.
 pub fn start() -> io::Result<Flush> {
     let filter = EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).from_env_lossy();
     let terminal = io::stderr().is_terminal();
@@ -25,16 +25,17 @@ pub fn start() -> io::Result<Flush> {
     Ok(flush)
 }
 
-/// What a filter names so that user parts are shown whole: `RUST_LOG=info,ringfence::numbers=debug`.
+/// The target that a filter names to show user parts whole: `RUST_LOG=info,ringfence::numbers=debug`.
 const NUMBERS: &str = "ringfence::numbers";
 
-/// Text from the wire, made harmless for a terminal and a line of log: control characters, line ends and what is not ASCII are
-/// escaped, and spaces too, so that no field can look like two. It is cut after [`Escaped::LONGEST`] octets.
+/// Text from the wire, made harmless for a terminal and a log line. Control characters, line ends and everything that is not
+/// ASCII are escaped. Spaces are escaped too, so that one field cannot look like two. The text is cut after [`Escaped::LONGEST`]
+/// octets.
 #[derive(Clone, Copy)]
 pub struct Escaped<'a>(pub &'a [u8]);
 
 impl Escaped<'_> {
-    /// Octets shown at most.
+    /// Most octets shown.
     pub const LONGEST: usize = 256;
 }
 
@@ -51,8 +52,8 @@ impl fmt::Display for Escaped<'_> {
     }
 }
 
-/// A URI from the wire, escaped. Of an international number its first three digits are shown, which hold its country; of any other
-/// user part nothing. A filter that names `ringfence::numbers` at debug shows all.
+/// A URI from the wire, escaped. Only the first three digits of an international number are shown, which tell its country. No
+/// other user part is shown. A filter with `ringfence::numbers` at debug shows everything.
 #[derive(Clone, Copy)]
 pub struct Redacted<'a>(pub &'a [u8]);
 
@@ -79,7 +80,7 @@ impl Redacted<'_> {
     }
 }
 
-/// The first three digits of an international number, with the plus. Nothing of anything shorter or else.
+/// The plus and the first three digits of an international number. Empty for anything shorter or different.
 fn country(user: &[u8]) -> &[u8] {
     match user {
         [b'+', digits @ ..] if digits.iter().take_while(|digit| digit.is_ascii_digit()).count() > 5 => {
@@ -95,7 +96,7 @@ impl fmt::Display for Redacted<'_> {
     }
 }
 
-/// So many lines of one kind a second; then a count of those that were suppressed.
+/// A limit on the lines of one kind in a second. It counts the lines that were left out.
 #[derive(Debug)]
 pub struct Limit {
     window: Option<Instant>,
@@ -111,21 +112,21 @@ impl Default for Limit {
 }
 
 impl Limit {
-    /// Lines of one kind in one second, where nothing else is said.
+    /// The limit for lines of one kind that have none of their own, in one second.
     pub const LINES: u32 = 5;
     const WINDOW: Duration = Duration::from_secs(1);
 
-    /// A limit with nothing used up.
+    /// A limit of which nothing is used.
     pub const fn new() -> Self {
         Self::of(Self::LINES)
     }
 
-    /// So many lines in one second.
+    /// A limit of `most` lines in one second.
     pub const fn of(most: u32) -> Self {
         Self { window: None, most, lines: 0, suppressed: 0 }
     }
 
-    /// Whether a line may be written now: `Some(suppressed)` says how many were not since the last one.
+    /// Whether a line may be written now. `Some(suppressed)`: it may, and this many were left out since the last one.
     pub fn allow(&mut self, now: Instant) -> Option<u64> {
         if self.window.is_none_or(|start| now.saturating_duration_since(start) >= Self::WINDOW) {
             self.window = Some(now);

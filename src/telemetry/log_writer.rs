@@ -1,5 +1,5 @@
-//! Log lines on their way to standard error: a bounded queue and a thread that writes, so that nobody waits for whoever reads
-//! them. A line that has no room is gone; how many are is written when there is room again.
+//! Log lines on their way to standard error: a bounded queue, and a thread that writes. Logging never blocks. If the reader is
+//! too slow, lines are lost, and a later line says how many.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -9,25 +9,25 @@ use std::time::Duration;
 
 use tracing_subscriber::fmt::MakeWriter;
 
-/// Lines that wait.
+/// Most lines that wait.
 const LINES: usize = 4096;
-/// How long the end waits for the last lines to be written: whoever reads them may have stopped.
+/// How long the process waits at its end for the last lines to be written, because their reader may have stopped.
 const FLUSH: Duration = Duration::from_secs(1);
 
 enum Item {
     Line(Box<[u8]>),
-    /// Everything before this has been written.
+    /// Reports that everything before this has been written.
     Flush(SyncSender<()>),
 }
 
-/// Takes lines.
+/// Accepts log lines.
 #[derive(Clone)]
 pub(super) struct LogWriter {
     queue: SyncSender<Item>,
     lost: Arc<AtomicU64>,
 }
 
-/// Dropped, it waits until what was logged is written.
+/// If dropped, it waits until everything logged so far is written.
 #[must_use = "dropped at once it waits for nothing"]
 #[derive(Debug)]
 pub struct Flush(SyncSender<Item>);
@@ -48,7 +48,7 @@ impl std::fmt::Debug for Item {
     }
 }
 
-/// A queue that is written to `out` by a thread of its own. `json`: what it says itself is JSON.
+/// A queue with a thread that writes it to `out`. `json`: the thread's own lines are JSON.
 pub(super) fn start(out: impl Write + Send + 'static, json: bool) -> io::Result<(LogWriter, Flush)> {
     let (queue, taken) = sync_channel(LINES);
     let lost = Arc::new(AtomicU64::new(0));
@@ -104,7 +104,7 @@ mod tests {
 
     use super::*;
 
-    /// Writes nothing until it may.
+    /// A writer that writes nothing until it is released.
     struct Held(Arc<Mutex<Vec<u8>>>);
 
     impl Write for Held {

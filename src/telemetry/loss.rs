@@ -1,6 +1,6 @@
-//! The closed list of what the shell throws away without a word.
+//! The closed list of what the shell throws away without an answer.
 
-/// What the shell itself threw away, or had to close.
+/// What the shell itself threw away or closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Loss {
     /// The socket's send buffer was full.
@@ -9,9 +9,9 @@ pub enum Loss {
     Unsendable,
     /// The connection that an answer belongs to is gone.
     ConnectionGone,
-    /// A connection's write queue is over `limits.write_queue`: closed.
+    /// More than `limits.write_queue` waits to be written to a connection: it was closed.
     WriteQueue,
-    /// A connection's peer does not read: closed.
+    /// A connection's peer does not read: it was closed.
     Stalled,
     /// A message did not arrive whole within `limits.partial`: its connection was closed.
     Partial,
@@ -19,7 +19,7 @@ pub enum Loss {
     Connections,
     /// As many connections of one source as `limits.connections_per_source` are open: closed at once.
     SourceConnections,
-    /// A next hop could not be connected to.
+    /// A connection to a next hop could not be opened.
     Connect,
 }
 

@@ -1,7 +1,7 @@
 //! The registry: every metric's name, help and buckets, and the exposition.
 //!
-//! What is counted once in a while is counted here; what a message counts has [`Handles`](super::Handles). A series goes when no
-//! configuration names its labels any more, and only then: a handle that outlived its series would count into nothing.
+//! Rare events are counted here; what each message counts has [`Handles`](super::Handles). A series is removed only if no
+//! configuration names its labels any more, because a handle that outlives its series counts into nothing.
 
 use std::collections::HashSet;
 
@@ -11,7 +11,7 @@ use metrics_process::Collector;
 use super::registry::Registry;
 use crate::config::Config;
 
-/// A decision is microseconds; a server says 100 within milliseconds, or is in trouble; a setup is a human being picking up.
+/// A decision takes microseconds. A healthy server sends 100 within milliseconds. A setup lasts until a person answers.
 const DECISION: [f64; 10] = [5e-6, 10e-6, 20e-6, 50e-6, 100e-6, 200e-6, 500e-6, 1e-3, 5e-3, 50e-3];
 const UPSTREAM: [f64; 11] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0];
 const SETUP: [f64; 11] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
@@ -34,7 +34,7 @@ impl Default for Metrics {
     }
 }
 
-/// The label where no project or trunk is known.
+/// The label if no project or trunk is known.
 pub(super) const NONE: &str = "none";
 
 pub(super) type Labels = Vec<(&'static str, SharedString)>;
@@ -72,18 +72,18 @@ impl Metrics {
         self.counter("ringfence_config_reloads_total", vec![("result", if ok { "ok" } else { "failed" }.into())])
     }
 
-    /// `ringfence_ready`: what `/readyz` would say.
+    /// Sets `ringfence_ready`, which says the same as `/readyz`.
     pub fn ready(&self, ready: bool) {
         self.gauge("ringfence_ready", Vec::new()).set(if ready { 1.0 } else { 0.0 });
     }
 
-    /// `ringfence_config_info{digest}`: 1 for the configuration in force, 0 for the one before.
+    /// Sets `ringfence_config_info{digest}`: 1 for the configuration in force, 0 for the one before.
     pub fn config(&self, digest: &str, in_force: bool) {
         let labels = vec![("digest", SharedString::from(digest.to_owned()))];
         self.gauge("ringfence_config_info", labels).set(if in_force { 1.0 } else { 0.0 });
     }
 
-    /// Takes out the series of what a configuration does not name any more, but for the digest of the one before.
+    /// Removes the series that the configuration does not name any more, except the digest of the one before.
     pub fn keep(&self, config: &Config, before: &Config) {
         let regions: HashSet<&str> = config.regions.iter().map(|region| region.name.as_str()).collect();
         let projects: HashSet<&str> = config.projects.iter().map(|project| project.name.as_str()).collect();
@@ -136,7 +136,7 @@ fn made(labels: Labels) -> Vec<Label> {
     labels.into_iter().map(|(key, value)| Label::new(key, value)).collect()
 }
 
-/// Of the histograms here; there is no other.
+/// The buckets of our histograms; there are no others.
 fn buckets(name: &str) -> &'static [f64] {
     match name {
         "ringfence_decision_seconds" => &DECISION,

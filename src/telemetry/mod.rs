@@ -1,7 +1,7 @@
 //! Metrics and logs: what happened, for machines and for people.
 //!
-//! Counts and writes what it is told; decides nothing, and never waits. Label values come from the configuration or from closed
-//! enums alone, never from the wire.
+//! Counts and writes what it is told; decides nothing, and never waits. Label values come only from the configuration and from
+//! closed enums, never from the wire.
 
 pub mod certificates;
 mod decision;

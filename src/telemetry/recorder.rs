@@ -1,6 +1,6 @@
-//! Notes to counters and log lines, once for each.
+//! Turns notes into counters and log lines: each note once.
 //!
-//! What a log line needs of a message is read from its bytes only when somebody reads that level.
+//! The message's bytes are read for a log line only if that level is logged.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -34,7 +34,7 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// Counts and logs by the names of `config`; copies of messages go to `copies`.
+    /// A recorder that uses the names of `config`. Copies of messages go to `copies`.
     pub fn new(metrics: Arc<Metrics>, config: Arc<Config>, copies: HepQueue) -> Self {
         let handles = Handles::new(metrics, Arc::clone(&config));
         let losses = [const { Limit::new() }; Loss::ALL.len()];
@@ -42,19 +42,19 @@ impl Recorder {
         Self { config, handles, malformed, flood, losses, handshakes: Default::default(), decisions, copies }
     }
 
-    /// Another configuration holds from now on. Its handles are taken by exchange: they are as many as its projects, so making them
-    /// and dropping those before takes its time.
+    /// Takes in another configuration. Its handles are exchanged for the former ones: there are as many as projects, so making
+    /// and dropping them takes time and happens elsewhere.
     pub fn configure(&mut self, config: &Arc<Config>, handles: &mut Handles) {
         self.config = Arc::clone(config);
         std::mem::swap(&mut self.handles, handles);
     }
 
-    /// The handles, for what is no note.
+    /// The handles, to count what is no note.
     pub fn handles(&self) -> &Handles {
         &self.handles
     }
 
-    /// Counts and logs what the core says.
+    /// Counts and logs a note of the core.
     pub fn note(&mut self, note: &Note, seen: Option<&Seen<'_>>, now: Instant) {
         match *note {
             Note::Arrived { region, transport, method, code, outcome } => {
@@ -98,19 +98,19 @@ impl Recorder {
         }
     }
 
-    /// Logs the verdicts among what the core said of one input.
+    /// Logs the verdicts in the core's outputs of one input.
     pub fn decided(&mut self, out: &[Output], seen: Option<&Seen<'_>>, now: Instant) {
         self.decisions.write(&self.config, out, seen, now);
     }
 
-    /// Copies a message that came or went for the region's collector, if it has one.
+    /// Copies a message that was received or sent to the region's collector, if there is one.
     pub fn copy(&self, region: RegionId, transport: Transport, from: SocketAddr, to: SocketAddr, bytes: &[u8]) {
         if let Some(collector) = &self.config.region(region).collector {
             self.copies.copy(collector, transport, from, to, bytes);
         }
     }
 
-    /// Counts what the shell itself threw away, and warns of it. `peer` is whom it concerns.
+    /// Counts and logs what the shell itself threw away. `peer`: the address that it concerns.
     pub fn lost(&mut self, region: RegionId, loss: Loss, peer: SocketAddr, now: Instant) {
         self.handles.lost(region, loss);
         if let Some(suppressed) = self.losses.get_mut(loss as usize).and_then(|limit| limit.allow(now)) {
@@ -118,8 +118,7 @@ impl Recorder {
         }
     }
 
-    /// Counts a TLS handshake, with a server (`outward`) or of a client, and tells of one that failed, and why, in printable
-    /// ASCII.
+    /// Counts a TLS handshake, with a server (`outward`) or of a client. If it failed, logs the reason in printable ASCII.
     pub fn handshake(
         &mut self,
         region: RegionId,
@@ -172,7 +171,7 @@ impl Recorder {
     }
 }
 
-/// Anomalies that share a limit.
+/// Kinds of anomaly, each with one limit for its log lines.
 #[derive(Clone, Copy)]
 enum Anomaly {
     Malformed,

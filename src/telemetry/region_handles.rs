@@ -1,4 +1,4 @@
-//! The handles of one region: all but those with a label for each project, trunk or fault.
+//! The handles of one region, without those that have a label for each project, trunk or fault.
 
 use metrics::{Counter, Gauge, Histogram, SharedString};
 
@@ -15,21 +15,21 @@ use crate::sip::Method;
 pub(super) struct RegionHandles {
     pub(super) name: SharedString,
     pub(super) transports: [Carried; Transport::ALL.len()],
-    /// In and out; registered when first used, for most codes never occur.
+    /// In and out. They are registered when first used, because most codes never occur.
     pub(super) responses: [Vec<Option<Counter>>; 2],
     pub(super) setup: Histogram,
     pub(super) answered: Histogram,
     pub(super) transactions: [Gauge; 2],
     pub(super) drops: [Counter; DropCause::ALL.len()],
     pub(super) losses: [Counter; Loss::ALL.len()],
-    /// Of clients, and with servers.
+    /// With clients, and with servers.
     pub(super) handshakes: [[Counter; Handshake::ALL.len()]; 2],
     pub(super) media: [[Counter; Spoken::ALL.len()]; io::Direction::ALL.len()],
     pub(super) asked: [[Counter; RelayOutcome::ALL.len()]; RelayVerb::ALL.len()],
     pub(super) anchored: Counter,
 }
 
-/// What is counted for each transport.
+/// The counters of one transport.
 #[derive(Debug)]
 pub(super) struct Carried {
     pub(super) received: Counter,
@@ -39,7 +39,7 @@ pub(super) struct Carried {
 }
 
 impl RegionHandles {
-    /// The handles of a region; of one that is not served, handles that count nothing.
+    /// The handles of a region. If it is not served, they count nothing.
     pub(super) fn new(metrics: &Metrics, region: &Region) -> Self {
         let (name, relayed) = (SharedString::from(region.name.clone()), !region.relays.is_empty());
         let served = region.served || region.leaving;
@@ -82,7 +82,7 @@ impl RegionHandles {
         Self { name, transports, responses, setup, answered, transactions, drops, losses, handshakes, media, asked, anchored }
     }
 
-    /// What is counted for a transport.
+    /// The counters of a transport.
     pub(super) fn carried(&self, transport: Transport) -> &Carried {
         let [udp, tcp, tls] = &self.transports;
         match transport {

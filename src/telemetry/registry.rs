@@ -1,5 +1,5 @@
-//! The series: what is registered, what it counts, how it reads. Series can be taken out again, so that names which a reload took
-//! away do not pile up; what still holds a handle to such a series counts into nothing.
+//! The series: which are registered, their values, and their text. Series can be removed, so that names which a reload took away
+//! do not pile up. A handle to a removed series counts into nothing.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
@@ -15,20 +15,20 @@ use metrics_util::storage::Histogram as Distribution;
 pub(super) struct Registry {
     series: metrics_util::registry::Registry<Key, AtomicStorage>,
     help: Mutex<HashMap<String, SharedString>>,
-    /// What was taken out of the histograms' buffers so far.
+    /// The samples taken out of the histograms' buffers so far.
     distributions: Mutex<HashMap<Key, Distribution>>,
     /// The buckets of a histogram, by its name.
     buckets: fn(&str) -> &'static [f64],
 }
 
 impl Registry {
-    /// Nothing is registered.
+    /// An empty registry.
     pub(super) fn new(buckets: fn(&str) -> &'static [f64]) -> Self {
         let series = metrics_util::registry::Registry::new(AtomicStorage);
         Self { series, help: Mutex::default(), distributions: Mutex::default(), buckets }
     }
 
-    /// Takes out the series that a predicate on their labels does not want kept.
+    /// Removes the series for whose labels `keep` is false.
     pub(super) fn retain(&self, keep: impl Fn(&Key) -> bool) {
         self.series.retain_counters(|key, _| keep(key));
         self.series.retain_gauges(|key, _| keep(key));
@@ -50,7 +50,7 @@ impl Registry {
         });
     }
 
-    /// The exposition: metrics in the order of their names.
+    /// The exposition, with metrics in the order of their names.
     pub(super) fn render(&self) -> String {
         self.upkeep();
         let mut metrics: BTreeMap<String, (&'static str, String)> = BTreeMap::new();
@@ -100,7 +100,7 @@ impl Registry {
     }
 }
 
-/// Maps are whole between two calls, whoever panicked.
+/// Locks a map even if a thread has panicked, because maps are whole between two calls.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

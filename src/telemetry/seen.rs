@@ -1,4 +1,4 @@
-//! The message at hand, for lines that tell something of it.
+//! The message at hand, for log lines that quote it.
 
 use crate::core::io::Arrival;
 

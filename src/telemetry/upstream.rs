@@ -1,7 +1,8 @@
-//! `ringfence_upstream_up` and `ringfence_relay_up`: written at each scrape from how the targets stand then, so that a target that is gone has no series.
+//! `ringfence_upstream_up` and `ringfence_relay_up`: written at each scrape from the health of the targets, so that a target that
+//! is gone has no series.
 //!
-//! The registry cannot do that: what was registered there stays. As many series as targets, which the core bounds; their labels
-//! are names of the configuration and addresses that a fence has passed.
+//! The registry cannot do that, because a registered series stays. There are as many series as targets, which the core bounds.
+//! Their labels are names of the configuration and addresses that a fence has passed.
 
 use std::fmt::Write as _;
 

@@ -1,4 +1,4 @@
-//! How a message to be explained would have come in: its listener, its source, the address that it called. Judges nothing else.
+//! How a message to be explained would arrive: its listener, its source, and the address that it called. Judges nothing else.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -7,7 +7,7 @@ use crate::config::{Config, Endpoint, Listener, ListenerId, Transport};
 use crate::core::io::{Arrival, ConnectionId};
 use crate::tls::{Name, Shown};
 
-/// How the message would come in: by the listener that is asked for, or by the only one that it can be.
+/// The arrival at the listener that the operator asks for, or at the only one that fits.
 pub(super) fn arrival(config: &Config, options: &ExplainOptions) -> Result<Arrival, String> {
     let from = options.source;
     let written = |listener: &Listener| format!("{}:{}", listener.transport.token(), listener.addr);
@@ -45,7 +45,7 @@ pub(super) fn arrival(config: &Config, options: &ExplainOptions) -> Result<Arriv
     Ok(Arrival { listener: id, from, local, connection, shown })
 }
 
-/// The address that was called. Of a wildcard listener nobody here knows it; what it advertises will do.
+/// The address that was called. For a wildcard listener it is not known here, so the advertised address is used.
 fn called(config: &Config, listener: &Listener, from: SocketAddr) -> IpAddr {
     let advertised = config.region(listener.region).advertise.as_deref().and_then(|host| host.parse::<IpAddr>().ok());
     if listener.addr.ip().is_unspecified() {

@@ -1,4 +1,4 @@
-//! What is to be told of an explained message. Holds; draws nothing.
+//! The result of explaining a message. Holds it; draws nothing.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -12,50 +12,50 @@ use crate::core::io::Arrival;
 use crate::core::rules::trace::Comparison;
 use crate::reason::Reason;
 
-/// It would pass.
+/// Exit code: the message would pass.
 const ACCEPTED: u8 = 0;
-/// It would be refused.
+/// Exit code: the message would be refused.
 const REFUSED: u8 = 1;
 /// That depends on something that is not known here.
 pub(super) const CANNOT_TELL: u8 = 2;
 
-/// What is decided.
+/// The decision about the message.
 #[derive(Debug)]
 pub(super) enum Decision {
-    /// It passes, or is answered well. What the project's rules would have refused it for, if it only watches.
+    /// It passes, or gets a success answer. In shadow mode `reason` is what would have refused it.
     Accepted { reason: Option<Reason>, shadow: bool },
-    /// It does not. Without a reason: the answer says it.
+    /// It does not pass. Without a reason, the answer says why.
     Refused { reason: Option<Reason>, why: String },
-    /// What it depends on.
+    /// Not known. Holds what it depends on.
     Unknown(String),
 }
 
-/// A place that the message would be sent to.
+/// A target that the message would be sent to.
 pub(super) struct Target {
     pub(super) addr: SocketAddr,
     pub(super) transport: Transport,
     pub(super) bytes: Bytes,
 }
 
-/// All that is to be told.
+/// The whole result.
 pub(super) struct Explained {
     pub(super) config: Arc<Config>,
     pub(super) arrival: Arrival,
     pub(super) message: Pasted,
     pub(super) comparisons: Vec<Comparison>,
     pub(super) decision: Decision,
-    /// What whoever sent it is told at once.
+    /// The answer that the sender gets at once.
     pub(super) answer: Option<Bytes>,
-    /// In the order to be tried.
+    /// The targets, in the order to be tried.
     pub(super) targets: Vec<Target>,
-    /// What whoever sent it is told if no target takes it.
+    /// The answer that the sender gets if no target takes the message.
     pub(super) otherwise: Option<Bytes>,
     /// The names on the way to the targets.
     pub(super) names: Vec<Resolved>,
 }
 
 impl Explained {
-    /// The listener that it would have come by.
+    /// The listener that the message would come to.
     pub(super) fn listener(&self) -> &Listener {
         self.config.listener(self.arrival.listener)
     }

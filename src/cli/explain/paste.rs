@@ -1,19 +1,19 @@
-//! A message as it was on the wire, out of a file: as it came, or out of a log, an e-mail, a packet capture's text.
+//! Finds the message in a pasted text: as it was on the wire, or in a log, an e-mail, or the text of a packet capture.
 //!
-//! What is whole is left as it is, with its mistakes. Otherwise each repair is told. Judges nothing that a message says.
+//! A complete message stays as it is, with its mistakes. Otherwise every repair is reported. Does not judge the message.
 
 #[cfg(test)]
 mod tests;
 
-/// A message, and what had to be done to have one.
+/// A message, and the repairs that were needed to find it.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Pasted {
     pub(super) bytes: Vec<u8>,
-    /// What was repaired, for a person.
+    /// The repairs, for a person to read.
     pub(super) repairs: Vec<String>,
 }
 
-/// Method names that junk may stand directly in front of, as `tcpdump -A` prints it.
+/// Method names. Junk may stand directly in front of one, as `tcpdump -A` prints it.
 const METHODS: [&str; 14] = [
     "INVITE",
     "ACK",
@@ -31,12 +31,12 @@ const METHODS: [&str; 14] = [
     "PUBLISH",
 ];
 
-/// The message in a text; `None` if it has no start line.
+/// The message in a text. `None`: the text has no start line.
 pub(super) fn pasted(input: &[u8]) -> Option<Pasted> {
     whole(input).or_else(|| out_of_text(input))
 }
 
-/// A message as it was on the wire: a start line first, CRLF in all of its head, an empty line after it.
+/// A message as it was on the wire: it begins with a start line, its head has only CRLF, and an empty line follows the head.
 fn whole(input: &[u8]) -> Option<Pasted> {
     let end = find(input, b"\r\n\r\n")?;
     let head = input.get(..end)?;
@@ -124,18 +124,18 @@ fn out_of_text(input: &[u8]) -> Option<Pasted> {
     Some(Pasted { bytes, repairs })
 }
 
-/// What stands in front of every line.
+/// What stands in front of every line and is cut off.
 #[derive(Clone, Copy)]
 enum Cut<'t> {
     Nothing,
-    /// The same white space.
+    /// This white space.
     Indentation(&'t [u8]),
-    /// So many octets: the timestamps of a log.
+    /// This many octets: the timestamps of a log.
     Columns(usize),
 }
 
 impl<'t> Cut<'t> {
-    /// By what stands in front of the start line, and by the line after it.
+    /// Finds it from the text in front of the start line, and from the next line.
     fn of(prefix: &'t [u8], next: &[u8]) -> Self {
         if prefix.is_empty() {
             return Self::Nothing;
@@ -156,7 +156,7 @@ impl<'t> Cut<'t> {
     }
 }
 
-/// The body in what follows the head, and whether something that is not of it follows.
+/// The body in the lines after the head, and whether other text follows it.
 fn body(rows: &[&[u8]], after: &[&[u8]]) -> (Vec<u8>, bool) {
     let stated = rows.iter().find_map(|row| content_length(row));
     let kind = rows.iter().find_map(|row| value(row, b"content-type", b"c"));
@@ -191,7 +191,7 @@ fn body(rows: &[&[u8]], after: &[&[u8]]) -> (Vec<u8>, bool) {
     (body, left)
 }
 
-/// Where in a line a start line begins (RFC 3261 7.1, 7.2).
+/// The position in a line at which a start line begins (RFC 3261 7.1, 7.2).
 fn start_in(line: &[u8]) -> Option<usize> {
     let version = find(line, b"SIP/2.0")?;
     let behind = line.get(version + 7..)?;
@@ -219,7 +219,7 @@ fn is_empty(line: &[u8]) -> bool {
     line.iter().all(u8::is_ascii_whitespace) || line == b"."
 }
 
-/// A header's line, or one that goes on with it.
+/// Whether a line is a header row, or continues one.
 fn is_row(line: &[u8]) -> bool {
     matches!(line.first(), Some(b' ' | b'\t')) || is_header(line)
 }

@@ -1,4 +1,4 @@
-//! What `ringfence explain` found, for people and for machines. Only draws.
+//! Prints the result of `ringfence explain`, for people and for machines. Only draws.
 
 use std::fmt::Write as _;
 
@@ -11,7 +11,7 @@ use crate::cli::resolve::Outcome;
 use crate::core::rules::trace::{Comparison, Mark};
 use crate::reason::{Class, Reason};
 
-/// For people.
+/// The result as text, for people.
 pub(super) fn as_text(explained: &Explained, colors: Colors) -> String {
     let mut out = String::new();
     let listener = explained.listener();
@@ -101,7 +101,7 @@ fn serving(explained: &Explained, target: &Target) -> String {
     if names.is_empty() { String::new() } else { format!("  region {}", names.join(", ")) }
 }
 
-/// For machines. What stands there stays there; more may come.
+/// The result as JSON, for machines. Later versions may add fields, but remove none.
 pub(super) fn as_json(explained: &Explained) -> Value {
     let listener = explained.listener();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();

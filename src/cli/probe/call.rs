@@ -1,4 +1,4 @@
-//! The probe's requests, written out, and what of an answer belongs to them. Sends nothing.
+//! The requests of a probe as bytes, and the parts of an answer that they need. Sends nothing.
 
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::net::SocketAddr;
@@ -9,9 +9,9 @@ use crate::sip::request::cseq;
 use crate::sip::via::Via;
 use crate::sip::{Message, Name, Start, list};
 
-/// One call, or one OPTIONS: what all its requests have in common.
+/// One call, or one OPTIONS: the values that all its requests share.
 pub(super) struct Call {
-    /// The Request-URI, fit for a start line.
+    /// The Request-URI, as in a start line.
     pub(super) uri: String,
     pub(super) transport: Transport,
     pub(super) local: SocketAddr,
@@ -20,7 +20,7 @@ pub(super) struct Call {
     branch: String,
 }
 
-/// What the requests after a 2xx are led by (RFC 3261 12.1.2).
+/// The parts of a 2xx that later requests need (RFC 3261 12.1.2).
 pub(super) struct Dialog {
     to: String,
     uri: String,
@@ -28,20 +28,20 @@ pub(super) struct Dialog {
 }
 
 impl Call {
-    /// A call with identifiers that nobody else has.
+    /// A call with new, unique identifiers.
     pub(super) fn new(uri: String, transport: Transport, local: SocketAddr) -> Self {
         // Keys of the hash are random, and others each time.
         let unique = || format!("{:016x}", RandomState::new().build_hasher().finish());
         Self { uri, transport, local, id: unique(), tag: unique(), branch: unique() }
     }
 
-    /// A request outside any dialog, or with the same branch an ACK or a CANCEL of it.
+    /// A request outside any dialog. An ACK or a CANCEL of it has the same branch.
     pub(super) fn request(&self, method: &str, cseq: u32, to: Option<&str>) -> Vec<u8> {
         let to = to.map_or_else(|| format!("<{}>", self.uri), str::to_owned);
         self.write(method, cseq, &self.branch, &self.uri, &to, &[])
     }
 
-    /// The ACK of a 2xx, and the BYE: each is a transaction of its own.
+    /// The ACK of a 2xx, or the BYE. Each is a transaction of its own.
     pub(super) fn inside(&self, dialog: &Dialog, method: &str, cseq: u32) -> Vec<u8> {
         let branch = format!("{}{method}", self.branch);
         self.write(method, cseq, &branch, &dialog.uri, &dialog.to, &dialog.routes)
@@ -63,7 +63,7 @@ impl Call {
         .into_bytes()
     }
 
-    /// The code of a response, and the method that it answers; `None` if it is not ours.
+    /// The status code of a response, and the method that it answers. `None`: it does not answer this call.
     pub(super) fn answered<'a>(&self, message: &Message<'a>) -> Option<(u16, &'a [u8])> {
         let Start::Response { code } = *message.start() else { return None };
         let id = message.first(Name::CallId).map(|header| message.value(header))?;
@@ -75,7 +75,7 @@ impl Call {
 }
 
 impl Dialog {
-    /// The dialog that a 2xx makes; `None` if it says not where its sender is.
+    /// The dialog that a 2xx makes. `None`: the 2xx has no usable Contact.
     pub(super) fn of(answer: &Message<'_>) -> Option<Self> {
         let contact = list::items(answer, Name::Contact).next()?;
         let uri = Address::parse(answer.slice(&contact.span))?.uri;

@@ -1,4 +1,4 @@
-//! One call over one wire: repeated by RFC 3261's timers, cancelled when it rings, acknowledged, ended. Bounded in time.
+//! One call over one wire: retransmitted by RFC 3261's timers, cancelled if it rings, acknowledged, and ended. Bounded in time.
 
 use std::io;
 use std::time::Duration;
@@ -10,30 +10,30 @@ use super::wire::Wire;
 use crate::config::Transport;
 use crate::sip::Message;
 
-/// RFC 3261 17.1.1.1.
+/// The timer T1 (RFC 3261 17.1.1.1).
 const T1: Duration = Duration::from_millis(500);
 const T2: Duration = Duration::from_secs(4);
 /// How long a cancelled or answered call may take to end.
 const ENDING: Duration = Duration::from_secs(5);
 
-/// What came of it.
+/// The result of one call.
 #[derive(Debug, Default)]
 pub(super) struct Story {
     /// How often the request was sent.
     pub(super) sent: u32,
-    /// Provisional answers, each once, with the time after the first sending.
+    /// Provisional answers, each once, with the time since the first sending.
     pub(super) provisional: Vec<(u16, Duration)>,
-    /// The final answer, and its time.
+    /// The final answer: status code, bytes, and the time since the first sending.
     pub(super) answer: Option<(u16, Vec<u8>, Duration)>,
     /// Whether we cancelled it.
     pub(super) cancelled: bool,
-    /// What our BYE was answered, if a call came of it: 0 for nothing.
+    /// The status code of the answer to our BYE, if there was a call. 0: no answer.
     pub(super) ended: Option<u16>,
-    /// What the wire said, if it broke.
+    /// The error of the wire, if it broke.
     pub(super) broken: Option<String>,
 }
 
-/// What is repeated until it is answered.
+/// A request that is retransmitted until it is answered.
 struct Again {
     bytes: Vec<u8>,
     interval: Duration,
@@ -50,7 +50,7 @@ struct Exchange<'c> {
     story: Story,
 }
 
-/// Sends a request and follows it to its end. `within`: how long to wait for its final answer, or, for an INVITE, for ringing.
+/// Sends a request and follows it to its end. `within`: how long to wait for its final answer or, for an INVITE, for ringing.
 pub(super) async fn exchange(call: &Call, wire: Wire, invite: bool, within: Duration) -> Story {
     let start = Instant::now();
     let mut exchange = Exchange { call, invite, wire, start, until: start + within, again: None, story: Story::default() };
@@ -95,7 +95,7 @@ impl Exchange<'_> {
         Ok(())
     }
 
-    /// The next message; `None` when the time is over. Repeats what is due meanwhile.
+    /// The next message. `None`: the time is over. Meanwhile, retransmits what is due.
     async fn next(&mut self) -> io::Result<Option<Vec<u8>>> {
         loop {
             let wake = self.again.as_ref().map_or(self.until, |again| again.at.min(self.until));
@@ -136,7 +136,7 @@ impl Exchange<'_> {
         Ok(())
     }
 
-    /// Cancels, once; whether it did.
+    /// Cancels the call, once. Returns whether it did.
     async fn cancel(&mut self) -> io::Result<bool> {
         if !self.invite || self.story.cancelled || self.again.is_some() {
             return Ok(false);
@@ -147,7 +147,7 @@ impl Exchange<'_> {
         Ok(true)
     }
 
-    /// Acknowledges the final answer of an INVITE, and ends the call if it is one.
+    /// Acknowledges the final answer to an INVITE. If that is a 2xx, ends the call.
     async fn finish(&mut self, code: u16, answer: &Message<'_>) -> io::Result<()> {
         if code >= 300 {
             return self.wire.send(&self.call.request("ACK", 1, to_of(answer).as_deref())).await;

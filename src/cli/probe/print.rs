@@ -1,4 +1,4 @@
-//! What `ringfence probe` found, for people and for machines. Only draws.
+//! Prints the result of `ringfence probe`, for people and for machines. Only draws.
 
 use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
@@ -14,7 +14,7 @@ use crate::cli::trace;
 use crate::reason::{Class, Reason};
 use crate::sip::{Message, Name};
 
-/// For people.
+/// The result as text, for people.
 pub(super) fn as_text(probed: &Probed, colors: Colors) -> String {
     let mut out = String::new();
     let method = if probed.invite { "INVITE" } else { "OPTIONS" };
@@ -72,14 +72,14 @@ fn milliseconds(time: Duration) -> String {
     format!("{} ms", time.as_millis())
 }
 
-/// The regions around an address, if there is a configuration to say so.
+/// The regions that contain an address. `None`: there is no configuration.
 fn region(probed: &Probed, addr: SocketAddr) -> Option<String> {
     let config = probed.config.as_ref()?;
     let names: Vec<_> = config.regions_of(addr).into_iter().map(|id| config.region(id).name.as_str()).collect();
     Some(if names.is_empty() { "outside every region".to_owned() } else { format!("inside region {}", names.join(", ")) })
 }
 
-/// The rows of an answer that explain it, by name.
+/// The header rows with this name in an answer.
 fn rows(message: &Message<'_>, name: &str) -> Vec<String> {
     let rows = message.headers().iter().filter(|header| {
         let row = message.slice(&header.row);
@@ -89,7 +89,7 @@ fn rows(message: &Message<'_>, name: &str) -> Vec<String> {
     rows.map(|header| plain(message.value(header))).collect()
 }
 
-/// The reason in an X-Ringfence of ours, and the region that gave it.
+/// The reason in an X-Ringfence row of ours, and the region that gave it.
 fn ringfence(message: &Message<'_>) -> Option<(Reason, Option<String>)> {
     let value = message.first(Name::Ringfence).map(|header| plain(message.value(header)))?;
     let mut parts = value.split(';').map(str::trim);
@@ -98,7 +98,7 @@ fn ringfence(message: &Message<'_>) -> Option<(Reason, Option<String>)> {
     Some((reason, parts.find_map(|part| part.strip_prefix("region=")).map(str::to_owned)))
 }
 
-/// What an answer says of its reasons, in words.
+/// The reasons in an answer, in words.
 fn words(bytes: &[u8]) -> Vec<String> {
     let Ok(message) = Message::datagram(bytes) else { return Vec::new() };
     let mut words = Vec::new();
@@ -121,7 +121,7 @@ fn words(bytes: &[u8]) -> Vec<String> {
     words
 }
 
-/// For machines. What stands there stays there; more may come.
+/// The result as JSON, for machines. Later versions may add fields, but remove none.
 pub(super) fn as_json(probed: &Probed) -> Value {
     let answer = |(code, bytes, after): &(u16, Vec<u8>, Duration)| {
         let message = Message::datagram(bytes).ok();

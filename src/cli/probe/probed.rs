@@ -1,4 +1,4 @@
-//! What is to be told of an endpoint that was called. Holds; draws nothing.
+//! The result of calling an endpoint. Holds it; draws nothing.
 
 use std::net::SocketAddr;
 
@@ -10,30 +10,30 @@ use crate::dns::Step;
 pub(super) struct Tried {
     pub(super) addr: SocketAddr,
     pub(super) transport: Transport,
-    /// What came of it; `None`: it is outside, and nothing was sent.
+    /// The result. `None`: the address is outside, and nothing was sent.
     pub(super) story: Option<Story>,
 }
 
-/// All that is to be told.
+/// The whole result.
 pub(super) struct Probed {
     pub(super) uri: String,
     pub(super) invite: bool,
     pub(super) config: Option<Config>,
     /// How the name was resolved.
     pub(super) steps: Vec<Step>,
-    /// The name could not be resolved, and that is not certain.
+    /// Whether the name has no servers only because a look-up failed.
     pub(super) failed: bool,
-    /// In their order; the last one is what counts.
+    /// The addresses in the order tried. The last one decides.
     pub(super) tried: Vec<Tried>,
 }
 
 impl Probed {
-    /// What came of the last address that anything was sent to.
+    /// The result for the last address to which anything was sent.
     pub(super) fn story(&self) -> Option<&Story> {
         self.tried.iter().rev().find_map(|tried| tried.story.as_ref())
     }
 
-    /// Whether it takes calls, as far as a probe can see; `None`: it said nothing final.
+    /// Whether the endpoint takes calls, as far as a probe can see. `None`: it sent no final answer.
     pub(super) fn takes(&self) -> Option<bool> {
         let story = self.story()?;
         let (code, ..) = story.answer.as_ref()?;

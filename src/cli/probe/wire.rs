@@ -1,6 +1,7 @@
-//! The probe's own sockets: whole messages to one address and back.
+//! The probe's own sockets: send whole messages to one address, and read its answers.
 //!
-//! A probe is a telephone, not the daemon: it calls whomever its user names, so it has no fence. The daemon never comes by here.
+//! A probe is a telephone, not the daemon. It calls the address that its user names, so it has no fence. The daemon never uses
+//! this.
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -17,9 +18,9 @@ use crate::sip::frame::{Frame, Framer};
 /// Most octets of one message.
 const LARGEST: usize = 65_535;
 
-/// A way to one address.
+/// A socket to one address.
 pub(super) enum Wire {
-    /// Connected, so that ICMP errors come back.
+    /// Connected, so that ICMP errors are reported.
     Udp(UdpSocket),
     Tcp {
         stream: TcpStream,
@@ -33,7 +34,7 @@ pub(super) enum Wire {
     },
 }
 
-/// How a server is verified: by which settings, and as whom; by its address if nobody is named.
+/// How to verify a server: the TLS settings, and the name to prove. Without a name, the server must prove its address.
 #[derive(Clone, Copy)]
 pub(super) struct Verified<'a> {
     pub(super) settings: &'a Arc<ClientConfig>,
@@ -41,7 +42,7 @@ pub(super) struct Verified<'a> {
 }
 
 impl Wire {
-    /// Opens it. For a stream that takes as long as connecting takes, and the handshake.
+    /// Opens it. For a stream, this waits until the connection and the handshake are done.
     pub(super) async fn open(transport: Transport, to: SocketAddr, verified: Option<Verified<'_>>) -> io::Result<Self> {
         match transport {
             Transport::Udp => {
@@ -90,7 +91,7 @@ impl Wire {
         }
     }
 
-    /// The next message; loses nothing if it is given up before one is there.
+    /// The next message. If the future is dropped early, no octet is lost.
     pub(super) async fn receive(&mut self) -> io::Result<Vec<u8>> {
         match self {
             Self::Udp(socket) => {
@@ -121,7 +122,7 @@ impl Wire {
     }
 }
 
-/// The next whole message that is there.
+/// The next whole message in the framer, if there is one.
 fn framed(framer: &mut Framer) -> io::Result<Option<Vec<u8>>> {
     loop {
         match framer.next() {

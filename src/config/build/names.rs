@@ -1,4 +1,4 @@
-//! Next hops with a name, each once: what the resolver keeps fresh.
+//! Next hops with a name, each once. The resolver keeps them fresh.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -15,7 +15,7 @@ pub(in crate::config) struct Names {
 }
 
 impl Names {
-    /// The hop of a written one.
+    /// The hop for one that an operator wrote.
     pub(in crate::config) fn hop(&mut self, written: &Written) -> Hop {
         match (&written.host, written.address()) {
             (Host::Name(host), _) => Hop::Name(self.id(written.next_hop(host))),

@@ -14,7 +14,7 @@ use crate::config::report::{Place, Placed, Read, Report, good, values};
 use crate::fence::{Fence, Networks};
 use crate::reason::Profile;
 
-/// What projects are made with, beside what was read of each.
+/// What is needed to make projects, beside their own values.
 pub(in crate::config) struct Context<'c> {
     pub(in crate::config) ids: &'c RegionIds<'c>,
     pub(in crate::config) regions: &'c [Region],
@@ -24,7 +24,7 @@ pub(in crate::config) struct Context<'c> {
     pub(in crate::config) trunks: Vec<Trunk>,
 }
 
-/// The projects. `reject`: the profile of one that names none.
+/// Makes the projects. `reject`: the profile of a project that names none.
 pub(in crate::config) fn projects(
     parts: &Parts,
     reject: Profile,
@@ -43,7 +43,7 @@ pub(in crate::config) fn projects(
     out
 }
 
-/// A project whose media is to go through a relay needs one in every region served here that its calls may use.
+/// Reports a project whose media needs a relay that is missing: every served region that its calls may use needs one.
 fn needs_relays(project: &file::Project, pin: Option<&[RegionId]>, regions: &[Region], report: &mut Report) {
     let Some(media) = good(&project.media).filter(|media| media.value == Media::Relay) else { return };
     for (region, id) in regions.iter().zip(0..) {

@@ -1,4 +1,4 @@
-//! Regions and their listeners, each whole: its certificate and its collector are known before it is made.
+//! Regions and their listeners. Each region is made once, when its certificate and its collector are known.
 
 use std::net::SocketAddr;
 
@@ -12,14 +12,14 @@ use crate::config::transport::Transport;
 use crate::config::value::Method;
 use crate::fence::{Fence, Networks};
 
-/// What regions are made with, beside what was read of each.
+/// What is needed to make regions, beside their own values.
 struct Context<'c> {
     ids: &'c RegionIds<'c>,
     names: &'c mut Names,
     listeners: Vec<Listener>,
 }
 
-/// The regions, each with what is its own of `secured` and `collectors`, and the listeners of those that are served.
+/// Makes the regions, each with its part of `secured` and `collectors`, and the listeners of the served ones.
 pub(in crate::config) fn regions(
     read: &[ReadRegion<'_>],
     ids: &RegionIds<'_>,

@@ -1,6 +1,6 @@
-//! One attempt after the other: starting, and going on to the next target.
+//! The attempts of a request: starting the first one, and going on to the next target.
 //!
-//! Serial and inside the region alone: the targets were fenced when they were found, and each attempt has a branch of its own.
+//! Attempts are serial and stay inside the region. Each target was fenced when it was found, and each attempt has its own branch.
 
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -26,8 +26,8 @@ use crate::reason::Reason;
 use crate::sip::{Message, Method, Name, Request, Start, uri};
 
 impl Context<'_> {
-    /// Forwards a request by the first attempt of its plan. The pending edit holds what does not depend on the way out. Returns the
-    /// attempt, and where our own rows stand in it.
+    /// Forwards a request by the first attempt of its plan. The pending edit holds all changes that do not depend on the egress.
+    /// Returns the attempt and the place of our own rows in it.
     pub(crate) fn start(
         &mut self,
         case: &Case<'_, '_>,
@@ -56,7 +56,8 @@ impl Context<'_> {
         (self.launch(egress, slot, nonce, bytes, call.method, until), (at, at + rows.len()))
     }
 
-    /// Forwards without a transaction: the ACK of a 2xx. The branch is the same for the same ACK. `None`: no target can be reached.
+    /// Forwards the ACK of a 2xx, without a transaction. The same ACK always gets the same branch. `None`: no target can be
+    /// reached.
     pub(crate) fn pass_on(
         &mut self,
         message: &Message<'_>,
@@ -81,7 +82,7 @@ impl Context<'_> {
         Some(())
     }
 
-    /// Tries the next target of a transaction, with the bytes of the attempt before; `false` if there is none, or no time.
+    /// Tries the next target of a transaction. `sent`: the bytes of the attempt before. `false`: no target or no time is left.
     pub(crate) fn next(&mut self, slot: u32, transaction: &mut Transaction, sent: &Bytes) -> bool {
         let since = transaction.call.since;
         // In less than T1 nobody would be asked twice.
@@ -147,20 +148,20 @@ impl Context<'_> {
         Client::new(nonce, egress, bytes, method == Method::Invite, until, self.now, &self.config.timers)
     }
 
-    /// How long an attempt may stay without any response: as long as is left of the request's time if it is the last, else
-    /// `try_for` at most (RFC 3263 4.3 leaves the time to the client).
+    /// The time that an attempt may stay without any response. The last attempt has all the time that is left of the request's,
+    /// any other one `try_for` at most (RFC 3263 4.3 leaves the time to the client).
     fn until(&self, since: Instant, method: Method, last: bool) -> Instant {
         let budget = self.budget(since, method);
         if last { budget } else { budget.min(self.now + self.config.timers.try_for) }
     }
 
-    /// When all attempts must have come to an end. An INVITE's caller has its answer a little before its own timer B; to anything
-    /// else nothing is answered then (RFC 4320 4.2).
+    /// When all attempts must have ended. For an INVITE this is a little before the caller's own timer B, so that the caller
+    /// still gets an answer. Any other request gets no answer then (RFC 4320 4.2).
     fn budget(&self, since: Instant, method: Method) -> Instant {
         since + self.config.timers.t1 * if method == Method::Invite { 60 } else { 64 }
     }
 
-    /// Sends by a way out.
+    /// Sends bytes by an egress.
     pub(crate) fn send(&mut self, egress: &Egress, bytes: Bytes, attempt: Option<Attempt>) {
         let &Egress { to, transport, listener, ref tls_name } = egress;
         let to = Destination::Fenced(to);
@@ -168,7 +169,7 @@ impl Context<'_> {
         self.out.push(Output::Send(Send { to, transport, tls_name, listener, local: None, bytes, attempt }));
     }
 
-    /// Sends something again, or something that goes where an attempt went.
+    /// Sends bytes again to the target of an attempt, or sends something else there.
     pub(crate) fn send_along(&mut self, slot: u32, client: &Client, bytes: Bytes) {
         let name = client.is_open().then(|| attempt(slot, client.nonce));
         self.send(&client.egress, bytes, name);
@@ -185,7 +186,7 @@ impl Context<'_> {
     }
 }
 
-/// Whether a request is for a `sips:` URI. What we write into it does not change that.
+/// Whether a request is for a `sips:` URI, before our own changes to it.
 fn is_secure(message: &Message<'_>) -> bool {
     matches!(message.start(), Start::Request { uri, .. } if uri::is_sips(message.slice(uri)))
 }

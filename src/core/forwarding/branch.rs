@@ -1,13 +1,13 @@
-//! Our branch parameter: magic cookie, shard, place in the table, an unguessable nonce, and what detects loops.
+//! Our branch parameter: magic cookie, shard, slot in the table, an unguessable nonce, and a loop hash.
 //!
-//! A response finds its transaction by the place and proves by the nonce that it was really asked for; nothing is hashed to match
-//! it. The shard stands in it so that several workers can pass on what is not theirs.
+//! The slot finds the transaction of a response. The nonce proves that the response belongs to a request of ours. No hash is
+//! computed to match a response. The shard lets a worker pass on a response that belongs to another worker.
 
 use crate::core::keys::{read_hex, write_hex};
 
 /// The magic cookie (RFC 3261 8.1.1.7).
 const COOKIE: &[u8] = b"z9hG4bK";
-/// Cookie, shard, slot, nonce, loop hash.
+/// Length in bytes: cookie, shard, slot, nonce, loop hash.
 const LENGTH: usize = 7 + 1 + 8 + 16 + 8;
 /// The slot of a branch without a transaction: a 2xx ACK, which is forwarded statelessly.
 pub(crate) const NO_SLOT: u32 = u32::MAX;
@@ -19,11 +19,11 @@ pub(crate) const OWN_SLOT: u32 = u32::MAX - 1;
 pub(crate) struct Branch {
     /// Which worker made it, 0 to 35.
     pub(crate) shard: u8,
-    /// The transaction's place.
+    /// The transaction's slot in the table.
     pub(crate) slot: u32,
-    /// What nobody else can know.
+    /// A random number that nobody else can know.
     pub(crate) nonce: u64,
-    /// The request's routing, hashed: the same when it comes back unchanged.
+    /// A hash of what routes the request. It is the same if the request comes back unchanged.
     pub(crate) loop_hash: u32,
 }
 

@@ -1,4 +1,4 @@
-//! What our listeners call themselves in Via and Record-Route, and which one a request leaves by.
+//! What our listeners call themselves in Via and Record-Route, and which listener a request leaves by.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -33,8 +33,8 @@ impl LocalNames {
         Self { fixed: config.listeners.iter().map(name).collect() }
     }
 
-    /// The name of a listener. One bound to a wildcard address is called by the address that was called, or by its region's
-    /// hostname if that is of the other family.
+    /// Writes the name of a listener. A listener bound to a wildcard address is named by the address that was called. If that
+    /// address is of the other family, the name is the region's hostname.
     pub(crate) fn write(&self, config: &Config, id: ListenerId, called: IpAddr, out: &mut Vec<u8>) {
         if let Some(name) = self.fixed.get(usize::from(id.0)).and_then(Option::as_deref) {
             return out.extend_from_slice(name);
@@ -49,7 +49,7 @@ impl LocalNames {
         out.extend_from_slice(text.as_bytes());
     }
 
-    /// The listener of a region that is called so.
+    /// The listener of a region that has this name.
     pub(crate) fn find(&self, config: &Config, region: RegionId, hostport: &[u8], transport: Transport) -> Option<ListenerId> {
         config.region(region).listeners.iter().copied().find(|&id| {
             config.listener(id).transport == transport
@@ -62,23 +62,23 @@ impl LocalNames {
     }
 }
 
-/// Who is called what in one attempt.
+/// The names of the two listeners of one attempt.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct OwnRows<'a> {
     pub(crate) config: &'a Config,
     pub(crate) names: &'a LocalNames,
-    /// The listener that was called, and by which address.
+    /// The listener that the request came to, and the address that was called.
     pub(crate) arrived: ListenerId,
     pub(crate) called: IpAddr,
     /// The listener to leave by.
     pub(crate) leaves: ListenerId,
-    /// Whether the request goes on to a `sips:` URI: then our Record-Route is one (RFC 3261 16.6 step 4).
+    /// Whether the request goes on to a `sips:` URI: then our Record-Route is a `sips:` URI too (RFC 3261 16.6 step 4).
     pub(crate) secure: bool,
 }
 
 impl OwnRows<'_> {
-    /// Our Via, and our Record-Route if there is a token: one value, or two where the sides differ in transport or family (RFC 5658,
-    /// RFC 6157 3.1.1); the upper one faces the next hop.
+    /// Writes our Via, and our Record-Route if there is a token. The Record-Route has one value, or two if the sides differ in
+    /// transport or family (RFC 5658, RFC 6157 3.1.1). The upper value faces the next hop.
     pub(crate) fn write(&self, branch: Branch, token: Option<&Token>, out: &mut Vec<u8>) {
         let leaves = self.config.listener(self.leaves);
         out.extend_from_slice(b"Via: SIP/2.0/");

@@ -1,4 +1,4 @@
-//! What goes on in place of a session description that a media relay took. Says what; [`super::rewrite`] writes it.
+//! What replaces a session description that a media relay took. Only says what; [`super::rewrite`] writes it.
 
 use std::net::SocketAddr;
 use std::ops::Range;
@@ -7,20 +7,20 @@ use bytes::Bytes;
 
 use crate::reason::Reason;
 
-/// What goes on instead of what was said.
+/// What happens to the session description of a message.
 #[derive(Debug, Default)]
 pub(crate) enum MediaSwap {
-    /// It goes on as it is: it says nothing of media, or its media goes through no relay.
+    /// It stays as it is: it says nothing of media, or its media goes through no relay.
     #[default]
     Not,
-    /// Through this relay, with this description in that place.
+    /// The media goes through this relay. The description (last) replaces the bytes in this range.
     At(SocketAddr, Range<usize>, Bytes),
-    /// It would go nowhere, but its project is in shadow mode.
+    /// A rule refuses the message, but its project is in shadow mode.
     Shadow(Reason),
 }
 
 impl MediaSwap {
-    /// What would have refused the message, if its project were not in shadow mode.
+    /// The reason for which the message would have been refused if its project were not in shadow mode.
     pub(crate) fn shadow(&self) -> Option<Reason> {
         if let Self::Shadow(reason) = self { Some(*reason) } else { None }
     }

@@ -1,4 +1,4 @@
-//! What leaves for a next hop: its bytes, its branch, one attempt after the other. Decides nothing about who may call.
+//! What leaves for a next hop: its bytes, its branch, and the attempts one after the other. Decides nothing about who may call.
 
 pub(crate) mod attempt;
 pub(crate) mod branch;

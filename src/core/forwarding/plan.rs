@@ -1,4 +1,5 @@
-//! What is to be forwarded, and how: decided by reading alone, then carried out as it stands. `explain` prints the same plan.
+//! What is forwarded, and how. A decision makes the plan by reading alone; another step carries it out unchanged. `explain`
+//! prints the same plan.
 
 use crate::config::ListenerId;
 use crate::core::io::Note;
@@ -11,32 +12,32 @@ use crate::core::view::View;
 use crate::reason::Reason;
 use crate::sip::edit::Edit;
 
-/// What our Via and Record-Route add to a request, about.
+/// The bytes that our Via and Record-Route add to a request, about.
 pub(crate) const HEAD: usize = 200;
 
-/// What our X-Ringfence adds to a new request, about.
+/// The bytes that our X-Ringfence adds to a new request, about.
 const ROW: usize = 100;
 
-/// A request that goes on. What changes in it, but for our own rows, stands in the [`Edit`] that was handed in.
+/// A request that goes on. All changes to it, except our own rows, stand in the [`Edit`] that was handed in.
 pub(crate) struct Plan {
     pub(crate) call: CallFacts,
-    /// The way out of the first attempt.
+    /// The egress of the first attempt.
     pub(crate) first: NextStep,
-    /// Where it may go if that fails.
+    /// The targets to try if that fails.
     pub(crate) targets: TargetSet,
-    /// What would have refused it, if its project were not in shadow mode.
+    /// The reason for which it would have been refused if its project were not in shadow mode.
     pub(crate) shadow: Option<Reason>,
 }
 
-/// What was decided about a request.
+/// What is decided about a request.
 pub(crate) struct Decision {
-    /// What is to be counted of what it says of media. Not while it waits: then it is judged once more.
+    /// What to count of the request's media. `None` while the request waits, because its media is then judged again.
     pub(crate) media: Option<Note>,
     pub(crate) result: Result<Plan, Stop>,
 }
 
 impl View<'_> {
-    /// The way out of a request's first attempt. The edit holds what changes whatever the way.
+    /// The egress of a request's first attempt. The edit holds the changes that do not depend on the egress.
     pub(crate) fn first_egress(
         &self,
         case: &Case<'_, '_>,

@@ -1,6 +1,6 @@
-//! The bytes of a forwarded request and of what a proxy makes itself for an attempt: CANCEL, ACK, the next attempt.
+//! The bytes of a forwarded request, and of what a proxy makes itself for an attempt: CANCEL, ACK, the next attempt.
 //!
-//! Everything is a splice over received bytes; the body is never touched (RFC 3261 16.6 step 1), but for a relay's description.
+//! Everything is a splice over received bytes. The body changes only if a relay's description replaces it (RFC 3261 16.6 step 1).
 
 use std::net::SocketAddr;
 
@@ -39,8 +39,8 @@ pub(crate) fn measure(message: &Message<'_>, edit: &mut Edit) {
     }
 }
 
-/// Puts a relay's session description into the place of what came, and its length into Content-Length. The one place where a body
-/// changes; where there is no Content-Length the datagram's end tells, or [`measure`].
+/// Puts a relay's session description in the place of the one that came, and its length into Content-Length. A body changes
+/// nowhere else. If there is no Content-Length, the end of the datagram tells the length, or [`measure`] adds one.
 pub(crate) fn swap_media(message: &Message<'_>, swap: &MediaSwap, edit: &mut Edit) {
     let MediaSwap::At(_, place, sdp) = swap else { return };
     edit.splice(place.clone(), &[sdp]);
@@ -62,14 +62,14 @@ fn decimal_text(value: u8, digits: &mut [u8; 3]) -> &[u8] {
     digits.get(blank..).unwrap_or_default()
 }
 
-/// Where our rows go: before the first Via, and before the first Record-Route should that stand higher (16.6 step 4).
+/// Where our rows go: before the first Via, or before the first Record-Route if that stands higher (16.6 step 4).
 pub(crate) fn own_rows_place(message: &Message<'_>) -> usize {
     let via = message.first(Name::Via).map_or_else(|| message.head_end(), |header| header.row.start);
     message.first(Name::RecordRoute).map_or(via, |header| header.row.start.min(via))
 }
 
-/// A request that belongs to one that was sent: a CANCEL (9.1) or the ACK of a final response that is not 2xx (17.1.1.3). The same
-/// Request-URI, topmost Via, Route, From, Call-ID and `CSeq` number; To is the response's for an ACK.
+/// Writes a request that belongs to a sent one: its CANCEL (9.1), or the ACK of a final response other than 2xx (17.1.1.3). It
+/// has the same Request-URI, topmost Via, Route, From, Call-ID and `CSeq` number. An ACK has the To of the response.
 pub(crate) fn companion(sent: &[u8], method: Method, to: Option<&[u8]>, rows: &[u8], out: &mut Vec<u8>) -> Option<()> {
     let message = Message::datagram(sent).ok()?;
     let Start::Request { uri, .. } = message.start() else { return None };

@@ -1,8 +1,8 @@
 //! What is known of each target: whether calls go there, and when it is tried again.
 //!
-//! Only keeps states by what it is told; what is sent, calls and probes alike, is made elsewhere. Kept for each address and
-//! transport, never for a name: what one address does says nothing of another behind the same name. Who is watched stands in
-//! [`crate::core::health::watched`]; whoever is not counts as up, always.
+//! Only keeps states, by what it is told; calls and pings are sent elsewhere. Health is kept for each address and transport,
+//! never for a name: one address says nothing of another one behind the same name. [`crate::core::health::watched`] says which
+//! targets are watched. A target that is not watched always counts as up.
 
 pub(crate) mod options_ping;
 mod watched;
@@ -16,9 +16,9 @@ use crate::core::io::{Failure, Health, Note, Output, TargetStatus};
 use crate::core::routing::place::Place;
 use crate::core::routing::srv_order::Dice;
 
-/// The first trial of a target that went down comes so long after.
+/// The time between a target going down and its first trial.
 pub(crate) const FIRST_TRIAL: Duration = Duration::from_secs(1);
-/// The longest that a server may ask to be left alone (`Retry-After`).
+/// The longest time that a server may ask us not to send to it (`Retry-After`).
 const LONGEST_LEAVE: Duration = Duration::from_secs(300);
 /// The least share of its calls that a rising target gets, in percent.
 const LEAST_SHARE: u32 = 10;
@@ -27,17 +27,17 @@ const LEAST_SHARE: u32 = 10;
 #[derive(Debug)]
 pub(crate) struct Healths {
     pub(crate) rules: config::Health,
-    /// How long an answer is waited for.
+    /// How long we wait for an answer.
     pub(crate) try_for: Duration,
     pub(crate) entries: Vec<Entry>,
     pub(crate) places: HashMap<Place, usize>,
-    /// How many are not up. None: nothing needs to be looked up to choose.
+    /// How many targets are not up. If none, the order of targets needs no look-up of health.
     pub(crate) unwell: usize,
-    /// When which entry wants something.
+    /// The time at which each entry next wants something, with the entry's index.
     pub(crate) due: BTreeSet<(Instant, usize)>,
-    /// Targets that went down because nothing gets there: what is under way to them is to go on elsewhere.
+    /// Targets that went down because they cannot be reached: the attempts to them have to go on elsewhere.
     fallen: Vec<Place>,
-    /// No probes any more: the daemon ends.
+    /// Whether pings have ended, because the daemon ends.
     pub(crate) resting: bool,
     /// Spreads probes in time.
     pub(crate) dice: Dice,
@@ -49,11 +49,11 @@ pub(crate) struct Healths {
 #[derive(Debug)]
 pub(crate) struct Entry {
     pub(crate) place: Place,
-    /// The name that it must prove, over TLS: the first one's that it was found by.
+    /// Over TLS: the name that the target must prove. If several names lead to it, the first one.
     pub(crate) tls_name: Option<Arc<str>>,
-    /// Whose server it is; for a trunk's: a region whose calls go there.
+    /// The region whose server it is. For a trunk: a region whose calls go there.
     pub(crate) region: RegionId,
-    /// The served region that probes leave from; `None`: a trunk's, which is never probed.
+    /// The served region that pings leave from. `None`: it is a trunk's target, which is never pinged.
     pub(crate) from: Option<RegionId>,
     pub(crate) state: Health,
     pub(crate) since: Instant,
@@ -61,21 +61,21 @@ pub(crate) struct Entry {
     pub(crate) failure: Option<Failure>,
     /// Failures in a row.
     failures: u32,
-    /// How long after a failed trial the next one comes.
+    /// The time between a failed trial and the next one.
     wait: Duration,
     /// When it may be tried again, while it is down.
     pub(crate) trial: Instant,
-    /// The last failure that counted, while it is down: what was sent earlier tells nothing more.
+    /// While it is down: the time of the last failure that counted. A result of anything sent earlier is ignored.
     told: Instant,
-    /// Whether it asked to be left alone until then.
+    /// Whether it asked by `Retry-After` to be left alone until the trial.
     asked: bool,
     /// When it was pinged last.
     pub(crate) pinged: Option<Instant>,
-    /// Whether that ping waits for an answer.
+    /// Whether that ping still waits for an answer.
     pub(crate) waits: bool,
     /// When the next probe is due.
     pub(crate) next: Option<Instant>,
-    /// What stands for it in [`Healths::due`].
+    /// The time under which it stands in [`Healths::due`].
     pub(crate) armed: Option<Instant>,
 }
 
@@ -84,11 +84,11 @@ pub(crate) struct Entry {
 pub(crate) enum Standing {
     /// It is tried in its turn.
     Fit,
-    /// It is tried after those that are.
+    /// It is tried after the fit ones.
     Behind,
     /// It is down, and one call may find out whether it still is.
     Trial,
-    /// It is tried only if there is no other; its trial is due then.
+    /// It is tried only if there is no other target. Its trial is due at this time.
     Down(Instant),
 }
 
@@ -122,7 +122,7 @@ impl Entry {
         [risen, self.next].into_iter().flatten().min()
     }
 
-    /// A trial begins, by a call or a probe, and has `time`; if it is never heard of again, the next one comes all the same.
+    /// Begins a trial, by a call or a ping, that may take `time`. If nothing comes of it, the next trial comes all the same.
     pub(crate) fn begin_trial(&mut self, now: Instant, time: Duration) {
         self.trial = now + self.wait.max(time);
         self.asked = false;
@@ -130,7 +130,7 @@ impl Entry {
 }
 
 impl Healths {
-    /// Nobody watched yet.
+    /// Watches nothing yet.
     pub(crate) fn new(config: &Config, seed: u64) -> Self {
         Self {
             rules: config.health.clone(),
@@ -146,12 +146,12 @@ impl Healths {
         }
     }
 
-    /// When something is to be done.
+    /// When the first entry wants something.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         self.due.first().map(|&(at, _)| at)
     }
 
-    /// The servers of regions as they stand.
+    /// The health of the regions' servers.
     pub(crate) fn status(&self) -> Vec<TargetStatus> {
         let status = |entry: &Entry| {
             let &Entry { place: (addr, transport), region, state, since, heard, failure, .. } = entry;
@@ -160,7 +160,7 @@ impl Healths {
         self.entries.iter().filter(|entry| entry.from.is_some()).map(status).collect()
     }
 
-    /// How a target stands; chance decides for one that is rising.
+    /// How a target stands in the order. If it is rising, chance decides.
     pub(crate) fn standing(&self, now: Instant, place: Place, dice: &Dice) -> Standing {
         if self.unwell == 0 {
             return Standing::Fit;
@@ -183,7 +183,8 @@ impl Healths {
         self.unwell > 0 && self.find(place).is_some_and(|entry| entry.state == Health::Down)
     }
 
-    /// A call is being sent there. If the target is down and its time has come, this is the trial, and no other call is.
+    /// Notes that a call is being sent there. If the target is down and its trial is due, this call is the trial, and no other
+    /// call is.
     pub(crate) fn launched(&mut self, now: Instant, place: Place) {
         if self.unwell == 0 {
             return;
@@ -216,7 +217,8 @@ impl Healths {
         self.turn(now, at, state, out);
     }
 
-    /// It answered what was sent at `sent` with 503 (a probe: or with 408), and may have said for how long (RFC 3261 21.5.4).
+    /// Notes a 503 to what was sent at `sent` (for a ping also a 408). The server may have said for how long (`Retry-After`; RFC
+    /// 3261 21.5.4).
     pub(crate) fn unavailable(
         &mut self,
         now: Instant,
@@ -244,7 +246,7 @@ impl Healths {
         self.turn(now, at, Health::Down, out);
     }
 
-    /// What was sent to it at `sent` came to nothing.
+    /// Notes that what was sent at `sent` had no success.
     pub(crate) fn failed(&mut self, now: Instant, place: Place, sent: Instant, failure: Failure, out: &mut Vec<Output>) {
         let Some(&at) = self.places.get(&place) else { return };
         let (longest, fall) = (self.rules.back_off, self.rules.fall);
@@ -289,7 +291,7 @@ impl Healths {
         self.turn(now, at, Health::Down, out);
     }
 
-    /// A target that has been rising long enough is up.
+    /// Sets a target up if it has been rising long enough.
     pub(crate) fn risen(&mut self, now: Instant, at: usize, out: &mut Vec<Output>) {
         let rise = self.rules.rise;
         if self.entries.get(at).is_some_and(|entry| entry.state == Health::Rising && entry.since + rise <= now) {
@@ -297,7 +299,7 @@ impl Healths {
         }
     }
 
-    /// A target that went down because nothing gets there, once.
+    /// Takes out one target that went down because it cannot be reached.
     pub(crate) fn fallen(&mut self) -> Option<Place> {
         self.fallen.pop()
     }
@@ -327,7 +329,7 @@ impl Healths {
         self.due.extend(deadline.map(|deadline| (deadline, at)));
     }
 
-    /// Whether probes, not calls, find out whether it is back.
+    /// Whether pings, not calls, find out if a down target is back.
     pub(crate) fn is_probed(&self, entry: &Entry) -> bool {
         entry.from.is_some() && self.rules.interval.is_some() && !self.resting
     }
@@ -341,7 +343,7 @@ impl Healths {
         self.due.first().filter(|&&(when, _)| when <= now).map(|&(_, at)| at)
     }
 
-    /// A ping of a target was answered; `provisional`: it is there, and what it thinks of calls is still to come.
+    /// Notes the answer to a ping. `provisional`: the target is there; whether it takes calls will be known later.
     pub(crate) fn ping_answered(&mut self, now: Instant, place: Place, sent: Instant, provisional: bool, out: &mut Vec<Output>) {
         self.alive(now, place, sent, out);
         if !provisional {
@@ -349,13 +351,13 @@ impl Healths {
         }
     }
 
-    /// A ping of a target came to nothing.
+    /// Notes that a ping of a target failed.
     pub(crate) fn ping_failed(&mut self, now: Instant, place: Place, sent: Instant, failure: Failure, out: &mut Vec<Output>) {
         self.failed(now, place, sent, failure, out);
         self.ping_ended(now, place, sent);
     }
 
-    /// Nothing more is waited for of this ping; the next one comes in its time.
+    /// Ends a ping: nothing more will come of it. The next ping comes in its time.
     pub(crate) fn ping_ended(&mut self, now: Instant, place: Place, sent: Instant) {
         let interval = self.interval();
         let Some(&at) = self.places.get(&place) else { return };
@@ -367,7 +369,7 @@ impl Healths {
         self.arm(at);
     }
 
-    /// A ping that can be answered no more: its listener is gone.
+    /// Ends a ping that can no longer be answered, because its listener is gone.
     pub(crate) fn ping_gone(&mut self, now: Instant, place: Place) {
         let pinged = self.places.get(&place).and_then(|&at| self.entries.get(at)?.pinged);
         if let Some(sent) = pinged {
@@ -375,7 +377,7 @@ impl Healths {
         }
     }
 
-    /// The time to the next ping: up to a fifth more or less than configured, so that no server is asked by all at once.
+    /// The time to the next ping: up to a fifth more or less than configured, so that not all nodes ask a server at once.
     pub(crate) fn interval(&self) -> Duration {
         let interval = self.rules.interval.unwrap_or(Duration::from_secs(3600));
         interval * (800 + self.dice.below(401)) / 1000

@@ -1,7 +1,7 @@
-//! OPTIONS by which we ask a region's servers whether they are there (RFC 3261 11), and what their answers mean.
+//! Pings by OPTIONS: we ask a region's servers whether they are there (RFC 3261 11), and read what their answers mean.
 //!
-//! One request of our own over the transport that calls use, from the listener that they leave by. The fence judges its target each
-//! time one is begun.
+//! A ping is an own request. It uses the transport and the listener that calls to the target use. The fence judges the target
+//! each time that a ping begins.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Instant;
@@ -22,7 +22,7 @@ use crate::sip::response::retry_after;
 use crate::sip::{Message, Response};
 
 impl Core {
-    /// Does what the targets' clocks ask for.
+    /// Does what is due for the targets: pings, and the end of rising.
     pub(crate) fn tend(&mut self, now: Instant, out: &mut Vec<Output>) {
         while let Some(at) = self.health.next_due(now) {
             self.health.risen(now, at, out);
@@ -34,7 +34,7 @@ impl Core {
         }
     }
 
-    /// What the answer to a ping of ours means.
+    /// Reads what the answer to a ping says of the server.
     pub(crate) fn ping_answered(
         &mut self,
         now: Instant,
@@ -53,7 +53,7 @@ impl Core {
         }
     }
 
-    /// Begins a ping of a target, if it is still inside and some listener reaches it.
+    /// Begins a ping of a target, if the target is still inside and a listener reaches it.
     fn ping(&mut self, now: Instant, at: usize) -> Option<Send> {
         self.health.probes += 1;
         let (number, time, interval) = (self.health.probes, self.health.try_for, self.health.interval());

@@ -1,7 +1,8 @@
-//! Whose health is watched: the servers of the served regions and of their nearest, and where trunks' calls go out.
+//! Which targets' health is watched: the servers of the served regions and of their nearest, and the targets of calls out by
+//! trunks.
 //!
-//! Follows the snapshot. An address is watched only if the fence of whoever it belongs to passes it: what is outside has no
-//! health, and gets no probe.
+//! Follows the snapshot. An address is watched only if its own region's or trunk's fence passes it. An address outside has no
+//! health and gets no ping.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
@@ -13,26 +14,26 @@ use crate::core::routing::place::Place;
 use crate::dns::Resolved;
 use crate::fence::Fence;
 
-/// Targets watched; whatever there is beyond counts as up, always.
+/// Most targets watched. Any further target always counts as up.
 const MOST: usize = 1024;
 
-/// First probes of targets that appear together are spread over so long.
+/// The time over which the first pings are spread, if many targets appear together.
 const FIRST_PROBES: Duration = Duration::from_secs(1);
 
 impl Healths {
-    /// Names resolve otherwise: what is named still keeps what is known of it.
+    /// Takes in new results of name resolution. Targets that are still named keep their health.
     pub(crate) fn retarget(&mut self, now: Instant, config: &Config, targets: &Resolved) {
         self.rebuild(now, config, targets);
     }
 
-    /// Another configuration: what it names too keeps what is known of it.
+    /// Takes in another configuration. Targets that it names too keep their health.
     pub(crate) fn reconfigure(&mut self, now: Instant, config: &Config, targets: &Resolved) {
         self.rules.clone_from(&config.health);
         self.try_for = config.timers.try_for;
         self.rebuild(now, config, targets);
     }
 
-    /// The daemon ends: it asks nobody any more how they are.
+    /// Ends all pings, because the daemon ends.
     pub(crate) fn rest(&mut self) {
         self.resting = true;
         for at in 0..self.entries.len() {
@@ -43,7 +44,7 @@ impl Healths {
         }
     }
 
-    /// Watches what is named now.
+    /// Watches the targets that are named now.
     fn rebuild(&mut self, now: Instant, config: &Config, targets: &Resolved) {
         let before = std::mem::take(&mut self.entries);
         let mut known: HashMap<Place, Entry> = before.into_iter().map(|entry| (entry.place, entry)).collect();
@@ -119,7 +120,7 @@ struct Watched<'a> {
     fence: Fence<'a>,
 }
 
-/// All hops to be watched. An address that stands in several is the first one's.
+/// All hops to be watched. If an address stands in several, it belongs to the first.
 fn watched(config: &Config) -> impl Iterator<Item = Watched<'_>> {
     let served = || (0..).map(RegionId).zip(&config.regions).filter(|(_, region)| region.served);
     let own = served().map(|(id, _)| (id, id));

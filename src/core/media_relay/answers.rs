@@ -1,4 +1,4 @@
-//! What a relay's answer sets going, and the pings that ask relays whether they are there.
+//! What follows from a relay's answer, and the pings that ask relays whether they are there.
 
 use std::time::Instant;
 
@@ -9,7 +9,7 @@ use crate::core::state::Core;
 use crate::fence::Fence;
 
 impl Core {
-    /// A relay has answered, or has not: the message that has waited for it goes on, and then those behind it.
+    /// Takes in a relay's answer, or that there is none. The message that has waited for it goes on, and then those behind it.
     pub(crate) fn relayed(
         &mut self,
         now: Instant,
@@ -26,7 +26,7 @@ impl Core {
         self.resume(now, call, Some(answer), trace, out);
     }
 
-    /// Pings what is due.
+    /// Sends the pings that are due.
     pub(crate) fn ping_relays(&mut self, now: Instant, out: &mut Vec<Output>) {
         let Self { relays, config, keys, .. } = self;
         if relays.due.is_none_or(|due| due > now) {

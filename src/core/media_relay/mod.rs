@@ -1,7 +1,8 @@
-//! Leading media through a relay: which message is an offer, which an answer, which relay takes it, and what then goes on instead.
+//! Media through a relay: which message is an offer, which an answer, which relay takes it, and what then replaces its
+//! description.
 //!
-//! No dialog is remembered: the request's method, or what the open transaction knows of its request, tells. A message with a session
-//! description waits for a relay's answer; what the relay gives back is judged in [`pool`]. Nothing is sent here.
+//! No dialog is remembered: the request's method, or the open transaction, says what a message is. A message with a session
+//! description waits for a relay's answer, which [`pool`] judges. Nothing is sent here.
 
 use std::net::SocketAddr;
 
@@ -26,12 +27,12 @@ mod answers;
 pub(crate) mod pool;
 pub(crate) mod release;
 
-/// What a session description is to the relay, with the tags of the party that made the offer and of the other one.
+/// What a session description is to the relay. Holds the tag of the party that made the offer, then the tag of the other party.
 #[derive(Clone, Copy, Debug)]
 enum OfferAnswer<'a> {
     Offer(&'a [u8], Option<&'a [u8]>),
     Answer(&'a [u8], &'a [u8]),
-    /// Nothing that a relay could take.
+    /// Neither an offer nor an answer that a relay could take.
     Neither,
 }
 
@@ -54,7 +55,7 @@ struct RelayLeg<'a, 'm> {
     op: OfferAnswer<'a>,
     candidates: Candidates,
     message: &'a Message<'m>,
-    /// What a relay said, if the message has waited for one.
+    /// The relay's answer, if the message has waited for one.
     answer: Option<&'a RelayAnswer>,
     trace: &'a Trace,
 }
@@ -65,8 +66,8 @@ impl View<'_> {
         project.is_some_and(|project| self.config.project(project).media == Media::Relay)
     }
 
-    /// A request that may pass: its offer goes through a relay if it has one, and there is a relay for what will be answered.
-    /// `relay`: the one that its dialog has.
+    /// Decides about a request that may pass. If it has an offer, a relay takes it; if not, there must be a relay for the offer
+    /// in the response. `relay`: the relay that its dialog has.
     pub(crate) fn relay_offer(
         &self,
         case: &Case<'_, '_>,
@@ -113,7 +114,7 @@ impl View<'_> {
         }
     }
 
-    /// An answer that may pass and goes on: through the relay that has its offer.
+    /// Decides about an answer that may pass and goes on: the relay that has its offer takes it.
     pub(crate) fn relay_answer(
         &self,
         call: &CallFacts,
@@ -141,7 +142,7 @@ impl View<'_> {
         self.swap(&RelayLeg { called, project, trunk, call_id, cseq, op, candidates, message, answer, trace })
     }
 
-    /// The ACK of a 2xx: if it says something of media, that is the answer.
+    /// Decides about the ACK of a 2xx: its session description, if it has one, is the answer.
     pub(crate) fn relay_ack(&self, case: &Case<'_, '_>, speaker: Speaker, relay: Option<SocketAddr>) -> Result<MediaSwap, Stop> {
         let Speaker { called, project, trunk, .. } = speaker;
         if !self.relays_media(project) {
@@ -156,7 +157,7 @@ impl View<'_> {
         self.swap(&RelayLeg { called, project, trunk, call_id, cseq, op, candidates, message, answer, trace })
     }
 
-    /// What goes on in place of a message's description.
+    /// The media swap for a message.
     fn swap(&self, leg: &RelayLeg<'_, '_>) -> Result<MediaSwap, Stop> {
         let place = match body::only_description(leg.message) {
             Ok(None) => return Ok(MediaSwap::Not),
@@ -194,7 +195,7 @@ impl View<'_> {
         Err(Stop::Waits(Pending::Relay(Box::new(RelayWait { request: RelayRequest { relay, exchange, command }, tried }))))
     }
 
-    /// A description that no relay can take the place of.
+    /// Decides about a description that no relay can replace.
     fn unfit(&self, leg: &RelayLeg<'_, '_>) -> Result<MediaSwap, Stop> {
         let watches = leg.project.is_some_and(|project| self.config.project(project).mode == Mode::Shadow);
         let detail = "SDP that cannot be led through a media relay here";
@@ -213,7 +214,7 @@ impl View<'_> {
         }
     }
 
-    /// No relay takes the call.
+    /// The refusal if no relay takes the call.
     fn no_relay(&self, leg: &RelayLeg<'_, '_>) -> Refusal {
         let of = self.config.region(leg.called);
         let relays: Vec<String> = of.relays.iter().map(|addr| format!("udp:{addr}")).collect();
@@ -222,7 +223,7 @@ impl View<'_> {
         Refusal::new(row, Reason::TargetsDown, detail).of(leg.project, leg.trunk).of_media()
     }
 
-    /// What the relay knows a call by: no trunk can name another's.
+    /// The relay's name for a call. It includes project and trunk, so that no trunk can name another's call.
     pub(crate) fn relay_name(&self, project: Option<ProjectId>, trunk: Option<TrunkId>, call_id: &[u8]) -> Vec<u8> {
         let project = project.map(|id| self.config.project(id).name.as_str()).unwrap_or_default();
         let trunk = trunk.map(|id| self.config.trunk(id).name.as_str()).unwrap_or_default();

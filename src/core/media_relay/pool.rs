@@ -1,7 +1,7 @@
 //! The media relays of the served regions: which are there, and how they stand.
 //!
-//! A relay that does not answer is down at once; pings find out when it is back. Here is only what is known: who is asked what is
-//! decided in [`crate::core::media_relay`], and sent by the shell.
+//! A relay that does not answer is down at once; pings find out when it is back. This file only keeps what is known.
+//! [`crate::core::media_relay`] decides which relay is asked, and the shell sends the question.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -25,9 +25,9 @@ pub(crate) struct Relays {
     pub(crate) entries: Vec<RelayState>,
     /// When the next ping is due.
     pub(crate) due: Option<Instant>,
-    /// No pings any more: the daemon ends.
+    /// Whether pings have ended, because the daemon ends.
     resting: bool,
-    /// Questions that were numbered so far.
+    /// The number of questions so far.
     pub(crate) numbered: u64,
 }
 
@@ -39,7 +39,7 @@ pub(crate) struct RelayState {
     since: Instant,
     heard: Option<Instant>,
     failure: Option<Failure>,
-    /// How long after a failed ping the next one comes.
+    /// The time between a failed ping and the next one.
     wait: Duration,
     /// When the next ping is due; `None`: one is under way, or none is wanted.
     pub(crate) next: Option<Instant>,
@@ -53,7 +53,7 @@ impl Relays {
         relays
     }
 
-    /// Another configuration: what is named still keeps what is known of it.
+    /// Takes in another configuration. Relays that it names too keep what is known of them.
     pub(crate) fn reconfigure(&mut self, now: Instant, config: &Config) {
         self.rules.clone_from(&config.health);
         let mut before: HashMap<SocketAddr, RelayState> = self.entries.drain(..).map(|entry| (entry.addr, entry)).collect();
@@ -74,7 +74,7 @@ impl Relays {
         self.arm();
     }
 
-    /// The daemon ends: nobody is asked any more how they are.
+    /// Ends all pings, because the daemon ends.
     pub(crate) fn rest(&mut self) {
         self.resting = true;
         self.arm();
@@ -85,7 +85,8 @@ impl Relays {
         self.due
     }
 
-    /// The relays of a region that are up: `first` before the others, and those from a place on that chance decides.
+    /// The relays of a region that are up, in the order to be asked: `first`, then the others, beginning at one that `chance`
+    /// selects.
     pub(crate) fn up(&self, region: RegionId, chance: u64, first: Option<SocketAddr>) -> RelayList {
         let of_region = self.entries.iter().filter(|entry| entry.region == region && entry.up);
         let mut choice: RelayList = of_region.map(|entry| entry.addr).take(MAX_RELAYS).collect();
@@ -103,7 +104,7 @@ impl Relays {
         self.entries.iter().any(|entry| entry.addr == addr && entry.up)
     }
 
-    /// Tells one question from all others that are alike.
+    /// A number that tells one question from others with the same content.
     pub(crate) fn next_number(&mut self) -> [u8; 8] {
         self.numbered += 1;
         self.numbered.to_le_bytes()
@@ -118,7 +119,7 @@ impl Relays {
         })
     }
 
-    /// A question has come to its end. Returns the description that goes on, if the relay gave one that is inside.
+    /// Takes in the end of a question. Returns the description that replaces the one sent, if the relay gave one that is inside.
     pub(crate) fn ended(
         &mut self,
         now: Instant,
@@ -172,7 +173,7 @@ impl Relays {
 }
 
 impl RelayState {
-    /// Whatever it said: it is there.
+    /// Notes that the relay has answered, so it is there.
     fn answered(&mut self, now: Instant, out: &mut Vec<Output>) {
         self.heard = Some(now);
         if !self.up {
@@ -181,7 +182,7 @@ impl RelayState {
         }
     }
 
-    /// It said nothing: it is down, and asked again a second later, then half as often each time.
+    /// Notes that the relay has not answered: it is down. It is pinged a second later, and after each failure the time doubles.
     fn failed(&mut self, now: Instant, failure: Failure, ask: RelayVerb, back_off: Duration, out: &mut Vec<Output>) {
         self.failure = Some(failure);
         if self.up {

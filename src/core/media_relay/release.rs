@@ -1,4 +1,5 @@
-//! Telling a relay that a call is over. Nothing depends on its answer: what a relay hears nothing of any more it forgets by itself.
+//! Telling a relay that a call is over. Nothing depends on its answer: a relay forgets a call by itself if it hears nothing more
+//! of it.
 
 use std::net::SocketAddr;
 
@@ -11,7 +12,8 @@ use crate::fence::Fence;
 use crate::sip::{Message, Name};
 
 impl Context<'_> {
-    /// A call is over: its relay is told, or, if that is down, all that are up, since one of them may have it now.
+    /// Tells a call's relay that the call is over. If that relay is down, all relays that are up are told, because one of them
+    /// may have the call now.
     pub(crate) fn release(
         &mut self,
         called: RegionId,
@@ -30,7 +32,7 @@ impl Context<'_> {
         }
     }
 
-    /// The same for a transaction's call, if it has a relay.
+    /// Does the same for a transaction's call, if that has a relay.
     pub(crate) fn release_call(&mut self, transaction: &mut Transaction, message: &Message<'_>) {
         let Some(call_relay) = transaction.call.call_relay.as_mut().filter(|relay| !relay.released) else { return };
         call_relay.released = true;

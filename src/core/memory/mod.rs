@@ -1,4 +1,4 @@
-//! What is remembered from message to message, each within a bound. Remembers only; what follows from it is decided elsewhere.
+//! What is remembered from message to message, each within a bound. Only remembers; what follows from it is decided elsewhere.
 
 pub(crate) mod name_cache;
 pub(crate) mod rate_limit;

@@ -1,6 +1,6 @@
-//! Names that only dialogs know: what the shell found out about them, for a while and within a bound.
+//! Names that only dialogs know: the answers that the shell found for them, for a while and within a bound.
 //!
-//! What is remembered is no destination: the fence judges every address at every use.
+//! A remembered answer is no destination: the fence judges every address at every use.
 
 use std::time::{Duration, Instant};
 
@@ -10,17 +10,17 @@ use crate::core::memory::recent::Recent;
 use crate::core::routing::place::MAX_ATTEMPTS;
 use crate::dns::Server;
 
-/// Names remembered; beyond: those asked for longest ago are forgotten, and asked for again.
+/// Names remembered. Beyond that, the names that were looked up longest ago are forgotten, and looked up again if needed.
 const NAMES: usize = 1024;
-/// Servers remembered of one name: as many as a resolution can have.
+/// Servers remembered for one name: as many as a resolution can have.
 const SERVERS: usize = 32;
-/// The shortest and longest time that an answer holds. The longest is how long [`Recent`] remembers anything.
+/// The bounds of the time that an answer holds. The longest is how long [`Recent`] remembers anything.
 const SHORTEST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(60);
-/// The longest time that it holds that there is no server: a name that could not be resolved may be in order again.
+/// The longest time that an empty answer holds, because the name may resolve again soon.
 const LONGEST_NOTHING: Duration = Duration::from_secs(5);
 
-/// The next hop of a request is a name of which nothing is known: it has to be looked up, and the request waits for that.
+/// The next hop of a request is a name without a known answer. The request waits until the name is looked up.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct UnknownName(pub(crate) NextHop);
 
@@ -41,7 +41,7 @@ impl NameCache {
         Self { answers: Recent::new(NAMES) }
     }
 
-    /// Remembers what a next hop resolves to; no servers: nothing, or nothing that could be found out.
+    /// Remembers the servers of a next hop. None: it has none, or they could not be found.
     pub(crate) fn put(&mut self, now: Instant, keys: &Keys, next_hop: &NextHop, mut servers: Vec<Server>, hold: Duration) {
         servers.truncate(SERVERS);
         for server in &mut servers {
@@ -53,7 +53,7 @@ impl NameCache {
         self.answers.put(now, keys.name(next_hop), KnownName { until, servers: servers.into() });
     }
 
-    /// A next hop's servers, sorted by rank, if its answer still holds.
+    /// A next hop's servers, sorted by rank. `None`: no answer is known that still holds.
     pub(crate) fn get(&self, now: Instant, keys: &Keys, next_hop: &NextHop) -> Option<&[Server]> {
         let answer = self.answers.get(now, keys.name(next_hop)).filter(|answer| now < answer.until)?;
         Some(&answer.servers)

@@ -1,7 +1,7 @@
-//! How much each source may send. Bounded memory; the clock comes in.
+//! How much each source may send. The memory is bounded, and the caller passes the time in.
 //!
-//! Within the rate: served. As much again: told so, which makes a carrier try a sibling. Beyond that: dropped without a word,
-//! because answering a flood feeds it.
+//! Requests within the rate are served. As many again are answered 503, so that a carrier tries a sibling. Any more are dropped
+//! without an answer, because answers feed a flood.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -12,15 +12,16 @@ use crate::fence::canonical;
 /// What to do with one more request of a source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Pace {
-    /// Within the rate.
+    /// Within the rate: serve it.
     Within,
-    /// Above the rate: say so.
+    /// Above the rate: refuse it.
     Over,
-    /// Far above the rate: say nothing.
+    /// Far above the rate: drop it without an answer.
     Flood,
 }
 
-/// The sources seen lately. Two generations: when the young one is full it becomes the old one, and what was old is forgotten.
+/// The sources seen lately, in two generations. If the young one is full it becomes the old one, and the former old one is
+/// forgotten.
 #[derive(Debug)]
 pub(crate) struct RateLimit {
     young: HashMap<IpAddr, Pair>,
@@ -28,14 +29,14 @@ pub(crate) struct RateLimit {
     half: usize,
 }
 
-/// When the next request would be exactly on time, for those served and for those told (a leaky bucket each, as GCRA).
+/// When the next request would be exactly on time: for served requests, and for refused ones (a leaky bucket each, as GCRA).
 #[derive(Clone, Copy, Debug)]
 struct Pair {
     served: Instant,
     told: Instant,
 }
 
-/// How far ahead of its time a source may be: a second's worth of requests at once.
+/// How far ahead of its time a source may be: it may send a second's worth of requests at once.
 const BURST: Duration = Duration::from_secs(1);
 
 impl RateLimit {
@@ -44,12 +45,12 @@ impl RateLimit {
         Self { young: HashMap::new(), old: HashMap::new(), half: (sources / 2).max(1) }
     }
 
-    /// Remembers up to `sources` sources from now on; whatever is remembered stays until there is no room for it.
+    /// Remembers up to `sources` sources from now on. A source that is remembered stays until its room is needed.
     pub(crate) fn bound(&mut self, sources: usize) {
         self.half = (sources / 2).max(1);
     }
 
-    /// One more request from `ip`, which may send `rate` a second.
+    /// Judges one more request from `ip`, which may send `rate` requests a second.
     pub(crate) fn pace(&mut self, now: Instant, ip: IpAddr, rate: u32) -> Pace {
         let ip = canonical(ip);
         let interval = Duration::from_secs(1) / rate.max(1);

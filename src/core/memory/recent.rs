@@ -1,4 +1,4 @@
-//! A bounded memory of the last minute. Forgets by age and, when full, what is oldest.
+//! A bounded memory of the last minute. Forgets by age and, if full, the oldest things.
 
 use crate::core::keys::Keyed;
 use std::collections::HashMap;
@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 /// How long anything is remembered.
 const KEEP: Duration = Duration::from_secs(60);
 
-/// A bounded memory of the last minute, by keyed hash. Two generations: when the younger one is full the older one is forgotten.
+/// A bounded memory of the last minute, by keyed hash, in two generations. If the younger one is full, the older one is
+/// forgotten.
 #[derive(Debug)]
 pub(crate) struct Recent<T> {
     young: HashMap<u128, (Instant, T), Keyed>,
@@ -16,7 +17,7 @@ pub(crate) struct Recent<T> {
 }
 
 impl<T> Recent<T> {
-    /// Remembers up to `most` things.
+    /// A memory of up to `most` things.
     pub(crate) fn new(most: usize) -> Self {
         Self { young: HashMap::default(), old: HashMap::default(), half: (most / 2).max(1) }
     }
@@ -27,7 +28,7 @@ impl<T> Recent<T> {
         (now.saturating_duration_since(*at) < KEEP).then_some(thing)
     }
 
-    /// Remembers something.
+    /// Remembers a thing under a key.
     pub(crate) fn put(&mut self, now: Instant, key: u128, thing: T) {
         if self.young.len() >= self.half && !self.young.contains_key(&key) {
             self.old = std::mem::take(&mut self.young);
@@ -35,7 +36,7 @@ impl<T> Recent<T> {
         self.young.insert(key, (now, thing));
     }
 
-    /// Remembers up to `most` things from now on; whatever is remembered stays until there is no room for it.
+    /// Remembers up to `most` things from now on. A thing that is remembered stays until its room is needed.
     pub(crate) fn bound(&mut self, most: usize) {
         self.half = (most / 2).max(1);
     }

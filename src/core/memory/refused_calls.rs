@@ -1,4 +1,4 @@
-//! What was refused lately: calls, to recognise one that comes again, and requests whose ACK is still to come.
+//! What was refused lately: calls, to recognise one that comes again, and requests whose ACK has not come yet.
 //!
 //! A refusal keeps no transaction. This is all that is remembered of it, for a minute and within a bound.
 
@@ -8,22 +8,22 @@ use crate::config::{Config, ProjectId, TrunkId};
 use crate::core::rules::refusal::Refusal;
 use crate::reason::Reason;
 
-/// What a call was told, so that it is told the same again: the carrier retries although it was told not to.
+/// The answer to a refused call. If the carrier retries all the same, the call gets the same answer again.
 #[derive(Clone, Debug)]
 pub(crate) struct RefusedCall {
     /// The status code.
     pub(crate) code: u16,
-    /// Why.
+    /// The reason of the refusal.
     pub(crate) reason: Reason,
-    /// Whose call, if known.
+    /// The project of the call, if known.
     pub(crate) project: Option<ProjectId>,
-    /// Whose call, if known.
+    /// The trunk of the call, if known.
     pub(crate) trunk: Option<TrunkId>,
     /// The address that it came from. Another trunk is not told what this one was told.
     pub(crate) source: IpAddr,
     /// The rows that explain it.
     pub(crate) rows: Box<[u8]>,
-    /// The request that was told: its branch, sent-by and `CSeq`. The same again is a retransmission, not a repeat.
+    /// A hash of the refused request: its branch, sent-by and `CSeq`. The same request again is a retransmission, not a repeat.
     pub(crate) request: u128,
 }
 

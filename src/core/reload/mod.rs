@@ -1,7 +1,7 @@
 //! Another configuration, with all that the core makes of one.
 //!
-//! It is made away from the messages, for its tables are as large as the configuration, and taken in by exchange: what was in force
-//! before is handed back, to be dropped away from the messages too.
+//! It is made outside the event loop, because its tables are as large as the configuration. Taking it in is an exchange: the old
+//! one is handed back and dropped outside the event loop too.
 
 pub(crate) mod renumber;
 
@@ -19,7 +19,7 @@ use crate::core::routing::route_token::Tokens;
 use crate::core::state::Core;
 use crate::dns::Resolved;
 
-/// What is exchanged.
+/// A configuration and its tables, ready to be exchanged.
 #[derive(Debug)]
 pub struct Change {
     config: Arc<Config>,
@@ -32,8 +32,8 @@ pub struct Change {
 }
 
 impl Change {
-    /// From `old`, which must be in force when this is taken in, to its successor (see [`Config::succeeding`]); `seed` as in
-    /// [`Core::new`]. None of its names is known yet.
+    /// Makes the change from `old` to `new`. `old` must be the one in force when the change is taken in, and `new` must be its
+    /// successor (see [`Config::succeeding`]). `seed` as in [`Core::new`]. None of the names is resolved yet.
     pub fn between(old: &Config, new: Arc<Config>, seed: [u8; 16]) -> Self {
         let keys = Keys::of(&new, seed);
         Self {
@@ -47,7 +47,7 @@ impl Change {
         }
     }
 
-    /// What its names resolve to.
+    /// Sets what the names of the new configuration resolve to.
     pub fn aim(&mut self, targets: Arc<Resolved>) {
         self.resolved = targets;
     }
@@ -57,14 +57,14 @@ impl Change {
         &self.config
     }
 
-    /// The new number of a listener; `None`: nothing needs it any more.
+    /// The new number of a listener. `None`: nothing needs that listener any more.
     pub fn listener(&self, id: ListenerId) -> Option<ListenerId> {
         self.moved.listener(id)
     }
 }
 
 impl Core {
-    /// What is leaving and still needed by something that is open.
+    /// The regions and listeners that are leaving and that something open still needs.
     pub fn needed(&self) -> Needed {
         let mut needed = Needed::default();
         let (regions, listeners) = (&self.config.regions, &self.config.listeners);
@@ -90,7 +90,7 @@ impl Core {
         needed
     }
 
-    /// Whether an open transaction came by a listener, or goes out by it.
+    /// Whether an open transaction came by this listener, or goes out by it.
     pub fn is_needed(&self, id: ListenerId) -> bool {
         let clients = |transaction: &crate::core::transaction::forwarded::Transaction| {
             transaction.client.egress.listener == id || transaction.earlier.iter().any(|client| client.egress.listener == id)
@@ -99,8 +99,9 @@ impl Core {
             || self.table.own.listeners().chain(self.waiting.listeners()).any(|listener| listener == id)
     }
 
-    /// Another configuration: open transactions go on under its numbers, what was remembered under the old rules is forgotten. What
-    /// has no place there is ended, for nothing may go to a place that nobody names. `change` holds afterwards what was in force before.
+    /// Takes in another configuration. Open transactions go on under its numbers. What was remembered under the old rules is
+    /// forgotten. A transaction without a place in the new configuration is ended, because nothing names its target any more.
+    /// Afterwards `change` holds what was in force before.
     pub fn reconfigure(&mut self, now: Instant, change: &mut Change, out: &mut Vec<Output>) {
         let Change { config, resolved, keys, tokens, local_names, refused_calls, moved } = change;
         let mut gone = Vec::new();

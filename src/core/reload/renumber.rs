@@ -1,8 +1,9 @@
 //! From the numbers of one configuration to those of the next.
 //!
-//! Ids are places in a snapshot and mean nothing in another. What outlives a reload is renumbered by name, a listener by its
-//! transport and address. A call whose project or trunk has no place in the new snapshot belongs to nobody. A region or listener in
-//! use has one, since the new snapshot keeps those that are leaving ([`Config::succeeding`]); if it has none, what used it is ended.
+//! An id is an index into one snapshot and means nothing in another. Things that outlive a reload are renumbered by name, a
+//! listener by its transport and address. A call whose project or trunk is missing in the new snapshot belongs to nobody. A
+//! region or listener in use is not missing, because the new snapshot keeps those that are leaving ([`Config::succeeding`]). If
+//! one is missing all the same, everything that used it is ended.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -10,7 +11,7 @@ use std::hash::Hash;
 use crate::config::{Config, ListenerId, ProjectId, RegionId, Trunk, TrunkId};
 use crate::core::transaction::forwarded::{CallFacts, Transaction};
 
-/// Where everything of the old configuration is in the new one, by its old number.
+/// The new number of everything in the old configuration, by its old number.
 #[derive(Debug)]
 pub(crate) struct Moved {
     regions: Vec<Option<RegionId>>,
@@ -20,7 +21,7 @@ pub(crate) struct Moved {
 }
 
 impl Moved {
-    /// Compares by name: a trunk by its project's and its own.
+    /// Compares the names. A trunk is compared by its project's name and its own.
     pub(crate) fn between(old: &Config, new: &Config) -> Self {
         fn trunks(config: &Config) -> impl Iterator<Item = (&str, &str)> {
             config.trunks.iter().map(|trunk: &Trunk| (config.project(trunk.project).name.as_str(), trunk.name.as_str()))
@@ -39,18 +40,18 @@ impl Moved {
         }
     }
 
-    /// The place of a listener, if it has one.
+    /// The new number of a listener, if it has one.
     pub(crate) fn listener(&self, id: ListenerId) -> Option<ListenerId> {
         self.listeners.get(usize::from(id.0)).copied().flatten()
     }
 
-    /// The place of a region, if it has one.
+    /// The new number of a region, if it has one.
     pub(crate) fn region(&self, id: RegionId) -> Option<RegionId> {
         self.regions.get(usize::from(id.0)).copied().flatten()
     }
 
-    /// Gives a transaction its new numbers. `None`: its region, its listener or that of an attempt has no place any more, and so the
-    /// transaction has none.
+    /// Gives a transaction its new numbers. `None`: its region, its listener or the listener of an attempt is missing, so the
+    /// transaction must end.
     pub(crate) fn renumber(&self, transaction: &mut Transaction) -> Option<()> {
         let Transaction { call, server, client, earlier, .. } = transaction;
         let CallFacts { region, project, trunk, serving, .. } = call;

@@ -1,4 +1,4 @@
-//! An ACK: for our own final answer it is absorbed; for a 2xx it goes on end to end, without a transaction (RFC 3261 16.11).
+//! An ACK. For our own final response it is absorbed. For a 2xx it is forwarded without a transaction (RFC 3261 16.11).
 
 use crate::core::forwarding::media_swap::MediaSwap;
 use crate::core::forwarding::rewrite;
@@ -23,13 +23,13 @@ struct AckPlan<'a> {
     targets: TargetSet,
     speaker: Speaker,
     media: Option<Note>,
-    /// `Err`: its answer is outside, or finds no relay: it goes no further, and the call is ended.
+    /// `Err`: its media is outside, or no relay takes it. The ACK goes no further, and the call is ended.
     swap: Result<MediaSwap, Refusal>,
     shadow: Option<Reason>,
 }
 
 impl Core {
-    /// An ACK has arrived.
+    /// Handles an ACK.
     pub(crate) fn ack(&mut self, case: &Case<'_, '_>, out: &mut Vec<Output>) -> Result<Outcome, Pending> {
         if let Some(slot) = self.table.forwarded.find(case.key) {
             let (context, table) = self.split(case.now, out);
@@ -72,7 +72,7 @@ impl Core {
         })
     }
 
-    /// Decides about the ACK of a 2xx; `None`: no token of ours leads it.
+    /// Decides about the ACK of a 2xx. `None`: the request has no token of ours.
     fn decide_ack<'a>(&self, case: &Case<'_, 'a>) -> Result<Option<AckPlan<'a>>, Stop> {
         let Some(route) = self.route_set(case) else {
             case.trace.fail(Test::Dialog, || {
@@ -111,7 +111,7 @@ impl Core {
         Ok(Some(AckPlan { route, targets, speaker, media, swap, shadow }))
     }
 
-    /// The callee gets an ACK without the answer, and both sides a BYE.
+    /// Ends the call of an ACK: the callee gets an ACK without the answer, and both sides get a BYE.
     fn end_both(
         &mut self,
         case: &Case<'_, '_>,

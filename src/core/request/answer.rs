@@ -1,4 +1,4 @@
-//! What is answered here: from a request's own bytes, to the peer that sent it.
+//! Answers of ours to a request: made from the request's own bytes, and sent to its peer.
 
 use bytes::Bytes;
 
@@ -30,7 +30,7 @@ impl Context<'_> {
         }));
     }
 
-    /// Answers a request from its own bytes; `None` if it cannot be answered.
+    /// Answers a request from its own bytes. `None`: it cannot be answered.
     pub(crate) fn answer(
         &mut self,
         message: &Message<'_>,
@@ -54,7 +54,7 @@ impl Context<'_> {
         Some(self.answered(peer, region, code))
     }
 
-    /// The same for a request that has been read.
+    /// Does the same for a request that has been read.
     pub(crate) fn answer_request(&mut self, case: &Case<'_, '_>, code: u16, phrase: &str, rows: &[u8]) -> Option<Bytes> {
         let tag = (code > 100).then(|| self.keys.to_tag(case.request.call_id, case.request.from_tag));
         let Work { edit, buffer, .. } = &mut *self.work;
@@ -74,7 +74,7 @@ impl Context<'_> {
         bytes
     }
 
-    /// Answers a transaction finally by ourselves. `sent` are the bytes of an attempt: they hold all that an answer needs.
+    /// Sends our own final answer of a transaction. `sent`: the bytes of an attempt, which hold all that an answer needs.
     pub(crate) fn conclude(&mut self, transaction: &mut Transaction, sent: &Bytes, code: u16, phrase: &str, rows: &[u8]) {
         let (from, to) = transaction.own_rows;
         let mut original = Vec::with_capacity(sent.len());
@@ -94,7 +94,7 @@ impl Context<'_> {
         }
     }
 
-    /// Every target failed: the capacity answer (152).
+    /// Answers that every target has failed: the capacity answer (152).
     pub(crate) fn all_down(&mut self, transaction: &mut Transaction, sent: &Bytes, detail: &str) {
         let row = Trace::closed().fail(Test::Targets, || (detail.to_owned(), "a server that answers".to_owned()));
         let whose = (transaction.call.project, transaction.call.trunk);

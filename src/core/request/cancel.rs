@@ -1,4 +1,5 @@
-//! A CANCEL: answered here, hop by hop; each attempt is cancelled once something came back from it (RFC 3261 9.1, 16.10).
+//! A CANCEL. It is answered here, hop by hop. Each attempt is cancelled as soon as a provisional response has come from it (RFC
+//! 3261 9.1, 16.10).
 
 use bytes::Bytes;
 
@@ -10,7 +11,7 @@ use crate::core::state::Core;
 use crate::sip::Name;
 
 impl Core {
-    /// A CANCEL has arrived.
+    /// Handles a CANCEL.
     pub(crate) fn cancel(&mut self, case: &Case<'_, '_>, out: &mut Vec<Output>) -> Outcome {
         let slot = self.table.forwarded.find(case.key);
         let (mut context, table) = self.split(case.now, out);

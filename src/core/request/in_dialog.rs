@@ -1,6 +1,6 @@
-//! A request inside a dialog: led by the token that we signed, judged by the fence at every hop.
+//! A request inside a dialog. The token that we signed says where it goes, and the fence judges every hop.
 //!
-//! Nothing is remembered of the dialog; what is needed stands in the token.
+//! No dialog is remembered: the token holds all that is needed.
 
 use super::initial::{no_tls, unfit};
 use crate::config::Transport;
@@ -22,7 +22,7 @@ use crate::reason::Reason;
 use crate::sip::edit::Edit;
 
 impl Core {
-    /// Decides. `edit` takes up what changes in the request.
+    /// Decides about a request inside a dialog. `edit` takes up the changes.
     pub(crate) fn decide_in_dialog(&self, case: &Case<'_, '_>, edit: &mut Edit) -> Decision {
         let mut media = None;
         let result = self.plan_in_dialog(case, &mut media, edit);
@@ -103,7 +103,7 @@ impl Core {
         Err(refusal(row, Reason::TargetsDown, detail).into())
     }
 
-    /// What is inside for the side of the dialog that a request comes from.
+    /// The fence for the side of the dialog that a request comes from.
     fn side_of(&self, case: &Case<'_, '_>, route: &RouteSet<'_>) -> Result<Fence<'_>, Refusal> {
         let config = &*self.config;
         let trunk = config.trunk(route.vouched.trunk);
@@ -122,7 +122,7 @@ impl Core {
         Ok(fence)
     }
 
-    /// The addresses of the next hop. `Err`: they hang on a name that is not known.
+    /// The addresses of the next hop. `Err`: they depend on a name that has to be looked up.
     pub(crate) fn dialog_targets(&self, case: &Case<'_, '_>, route: &RouteSet<'_>, fence: Fence<'_>) -> Result<Found, Stop> {
         // By the call: an ACK and its repetitions choose alike among the servers of a name.
         let order = Order::new(&self.health, case.now, self.keys.choice(case.request.call_id)).traced(case.trace);
@@ -139,8 +139,8 @@ impl Core {
         route_set::read(&self.keys, &self.tokens, case.region(), case.message, case.request)
     }
 
-    /// Whether there is no room even for a request inside a dialog: a flood of new calls must not keep those from ending that are
-    /// up (RFC 7339 5.10), so a quarter more is held for them.
+    /// Whether there is no room even for a request inside a dialog. A quarter more is kept for these, so that a flood of new
+    /// calls does not stop calls from ending (RFC 7339 5.10).
     fn is_crammed(&self) -> bool {
         let most = self.config.limits.transactions;
         self.table.forwarded.len() >= most.saturating_add(most / 4).saturating_add(16) || self.table.forwarded.vacancy().is_none()

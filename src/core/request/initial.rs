@@ -1,6 +1,6 @@
 //! A request outside any dialog: what is decided about it.
 //!
-//! What the request alone decides keeps no state; only what is forwarded opens a transaction.
+//! A request that is answered or refused keeps no state. Only a forwarded one opens a transaction.
 
 use crate::config::{Outbound, Transport};
 use crate::core::forwarding::plan::{Decision, Plan};
@@ -25,11 +25,11 @@ use crate::sip::list;
 use crate::sip::uri::Scheme;
 use crate::sip::{Method, Name};
 
-/// What we answer OPTIONS and 405 with.
+/// The Allow row of our answers to OPTIONS and of 405.
 const ALLOW: &[u8] = b"Allow: INVITE, ACK, BYE, CANCEL, PRACK, UPDATE, INFO, REFER, NOTIFY, SUBSCRIBE, MESSAGE, OPTIONS\r\n";
 
 impl Core {
-    /// What is found at the door, before anything is decided: the rate of its source, and whether new calls are taken.
+    /// The gate, before anything is decided: the rate of the source, and whether the daemon takes new calls.
     pub(crate) fn gate(&mut self, case: &Case<'_, '_>) -> Result<Gate, DropCause> {
         let source = Source::of(&self.config, case.region(), case.arrival);
         let rate = self.config.limits.per_source.filter(|_| !source.trunks.is_empty());
@@ -43,7 +43,7 @@ impl Core {
         Ok(Gate { over_rate: rate.filter(|_| pace == Pace::Over), draining: self.draining || case.listener.leaving })
     }
 
-    /// Decides. `edit` takes up what changes in the request.
+    /// Decides about a new request. `edit` takes up the changes.
     pub(crate) fn decide_initial(&self, case: &Case<'_, '_>, gate: Gate, edit: &mut Edit) -> Decision {
         let mut media = None;
         let result = self.plan_initial(case, gate, &mut media, edit);
@@ -122,7 +122,7 @@ impl Core {
         Err(admitted.refuse(row, reason, detail).into())
     }
 
-    /// What is not forwarded although it may pass: what is asked of us, what no proxy may forward, what there is no room for.
+    /// Stops a request that may pass but is not forwarded: it asks us, no proxy may forward it, or there is no room.
     fn closed(&self, case: &Case<'_, '_>, gate: Gate, admitted: &Admitted) -> Result<(), Stop> {
         let region = self.config.region(case.region());
         let method = case.request.method;
@@ -158,7 +158,7 @@ impl Core {
         Ok(())
     }
 
-    /// Where a new request goes first: the region's servers, or the trunk that it goes out by.
+    /// The first targets of a new request: the region's servers, or the trunk that it goes out by.
     fn first_targets(&self, case: &Case<'_, '_>, outbound: Option<&Outbound>, secure: bool) -> Found {
         let region = self.config.region(case.region());
         let chance = self.keys.choice(&self.table.forwarded.next_serial().to_le_bytes());
@@ -170,7 +170,7 @@ impl Core {
         target::find(&self.config, &self.resolved, hops, secure, fence, order)
     }
 
-    /// An OPTIONS about ourselves: answered without state.
+    /// The answer to an OPTIONS about ourselves, made without state.
     fn options(&self, case: &Case<'_, '_>) -> Answer {
         if self.draining || case.listener.leaving || !self.resolved.all_known() {
             let row = case.trace.fail(Test::Capacity, || ("OPTIONS".to_owned(), "a daemon that is ready".to_owned()));
@@ -179,7 +179,7 @@ impl Core {
         Answer::ok([ALLOW, b"Accept: application/sdp\r\n"].concat())
     }
 
-    /// Whether an INVITE belongs to a call that was refused for good a moment ago.
+    /// Stops an INVITE of a call that was refused for good in the last minute.
     fn refused_before(&self, case: &Case<'_, '_>) -> Result<(), Stop> {
         if case.request.method != Method::Invite {
             return Ok(());
@@ -199,7 +199,7 @@ impl Core {
         self.table.forwarded.len() >= self.config.limits.transactions || self.table.forwarded.vacancy().is_none()
     }
 
-    /// The row of a full table.
+    /// Writes the row of a full table.
     pub(crate) fn no_room(&self, case: &Case<'_, '_>) -> crate::core::rules::trace::Failed {
         case.trace.fail(Test::Capacity, || {
             let most = self.config.limits.transactions;
@@ -208,7 +208,7 @@ impl Core {
     }
 }
 
-/// What no proxy may forward, whoever asks: 416 (RFC 5630), 483 (16.3 step 3), 440 (RFC 5393 5.3.3), 420 (16.3 step 5).
+/// Stops a request that no proxy may forward: 416 (RFC 5630), 483 (16.3 step 3), 440 (RFC 5393 5.3.3), 420 (16.3 step 5).
 pub(crate) fn unfit(case: &Case<'_, '_>) -> Result<(), Stop> {
     // What asks for TLS on every hop did not have it on the last one.
     if case.request.uri.scheme == Scheme::Sips && case.listener.transport != Transport::Tls {
@@ -236,7 +236,7 @@ pub(crate) fn unfit(case: &Case<'_, '_>) -> Result<(), Stop> {
     Err(Answer::failed(row, 420, "Bad Extension").with(unsupported).into())
 }
 
-/// A `sips:` URI, and a hop that has no TLS.
+/// The answer if a `sips:` URI leads to a hop that has no TLS.
 pub(crate) fn no_tls(case: &Case<'_, '_>) -> Answer {
     let row = case.trace.fail(Test::Request, || ("a sips: URI".to_owned(), "TLS on every hop".to_owned()));
     Answer::failed(row, 416, "Unsupported URI Scheme")
@@ -249,7 +249,7 @@ fn outward(outbound: &Outbound, case: &Case<'_, '_>) -> Vec<u8> {
     [scheme, &user, outbound.hostpart.as_bytes()].concat()
 }
 
-/// Methods that may form a dialog, and those that nobody knows (RFC 3261 16.6 step 4): we stay on their path.
+/// Whether we stay on the path of a method's dialog: methods that may form a dialog, and unknown ones (RFC 3261 16.6 step 4).
 fn records_route(method: Method) -> bool {
     matches!(method, Method::Invite | Method::Subscribe | Method::Refer | Method::Notify | Method::Update | Method::Other)
 }

@@ -5,7 +5,7 @@ use crate::core::state::Core;
 use crate::sip::{Message, Name, Request, via};
 
 impl Core {
-    /// What makes a request the same when it comes back: all that routing looks at, and nothing that a hop adds.
+    /// The loop hash of a request: all that routing looks at, and nothing that a hop adds.
     pub(crate) fn loop_hash(&self, message: &Message<'_>, request: &Request<'_>) -> u32 {
         let route = message.first(Name::Route).map(|header| message.value(header)).unwrap_or_default();
         self.keys.loop_hash(&[
@@ -19,8 +19,8 @@ impl Core {
         ])
     }
 
-    /// Whether a request has come back with the same routing (RFC 3261 16.3 step 4, RFC 5393 4.2): only our own hash proves that. It is
-    /// computed only if some Via could be ours.
+    /// Whether a request has come back with the same routing (RFC 3261 16.3 step 4, RFC 5393 4.2). Only our own hash proves that.
+    /// It is computed only if some Via could be ours.
     pub(crate) fn is_looped(&self, message: &Message<'_>, request: &Request<'_>) -> bool {
         let branches = request.via.branch.into_iter().chain(via::branches_below(message));
         let mut ours = branches.filter_map(Branch::read).peekable();

@@ -1,6 +1,6 @@
 //! What happens to a request that arrives: matched, decided, answered, refused or forwarded.
 //!
-//! What is decided is decided by reading alone (`decide_…`), and then carried out as it stands.
+//! A decision only reads (`decide_…`). Another step carries it out unchanged.
 
 use std::net::IpAddr;
 
@@ -30,22 +30,22 @@ mod initial;
 mod loop_check;
 mod refuse;
 
-/// Requests a second to which a source that is nobody is answered 403; beyond, nothing is said.
+/// Requests a second of strangers at one address that are answered 403. Any more get no answer.
 const STRANGER_RATE: u32 = 20;
 
-/// How a request comes to be handled.
+/// A request that is to be handled, with what is known of it.
 pub(crate) struct Coming<'c> {
     pub(crate) now: Instant,
     pub(crate) arrival: &'c Arrival,
-    /// Whether it has waited since it came, and passed the gate then.
+    /// Whether it passed the gate earlier and has waited since.
     pub(crate) passed: bool,
-    /// What a relay said, if it has waited for one.
+    /// The relay's answer, if it has waited for one.
     pub(crate) relay_answer: Option<&'c RelayAnswer>,
     pub(crate) trace: &'c Trace,
 }
 
 impl Core {
-    /// A request has arrived. `Err`: what becomes of it depends on something else, and nothing has been said or changed yet.
+    /// Handles a request. `Err`: the request has to wait, and nothing has been said or changed yet.
     pub(crate) fn request(
         &mut self,
         coming: &Coming<'_>,
@@ -111,7 +111,7 @@ impl Core {
         }
     }
 
-    /// Does what was decided.
+    /// Carries out a decision.
     fn carry_out(&mut self, case: &Case<'_, '_>, decision: Decision, out: &mut Vec<Output>) -> Result<Outcome, Pending> {
         let Decision { media, result } = decision;
         if let Err(Stop::Waits(pending)) = result {
@@ -124,7 +124,7 @@ impl Core {
         }
     }
 
-    /// Opens a transaction and sends the first attempt; an INVITE is told 100.
+    /// Opens a transaction and sends the first attempt. An INVITE is answered 100.
     fn forward(&mut self, case: &Case<'_, '_>, plan: Plan, out: &mut Vec<Output>) -> Outcome {
         let Plan { call, first, targets, shadow } = plan;
         let Some(slot) = self.table.forwarded.vacancy() else { return Outcome::Dropped(DropCause::Behind) };
@@ -160,20 +160,20 @@ impl Core {
         Outcome::Forwarded
     }
 
-    /// Whether an address is inside one of a region's nearest regions. That alone does not make it known.
+    /// Whether an address is inside one of a region's nearest regions. A source there is still a stranger.
     fn is_near(&self, region: RegionId, ip: IpAddr) -> bool {
         self.config.region(region).nearest.iter().any(|&near| self.config.region(near).networks.contains(ip))
     }
 
-    /// Whether a request comes from a server of the region that serves its dialog, as our own token says. For new requests no server
-    /// but the called region's is one.
+    /// Whether our own token says that a request comes from a server of the region that serves its dialog. A new request has no
+    /// token: for it only the called region's servers count.
     fn serves(&self, case: &Case<'_, '_>) -> bool {
         let from = case.arrival.from.ip();
         case.request.to_tag.is_some()
             && self.route_set(case).is_some_and(|route| self.config.region(route.vouched.serving).networks.contains(from))
     }
 
-    /// Answers a request that could not be understood, if that is possible: never an ACK.
+    /// Answers a request that could not be read, if that is possible. An ACK gets no answer.
     #[expect(clippy::too_many_arguments, reason = "the request is not there to bundle them in")]
     pub(crate) fn malformed(
         &mut self,
@@ -193,7 +193,7 @@ impl Core {
         Outcome::Malformed(fault)
     }
 
-    /// Nobody that is known: 403 and not a word more, whatever was asked; silence for an ACK and for a flood.
+    /// Answers a stranger: 403 without any explanation, for any request. An ACK and a flood get no answer.
     fn stranger(&mut self, coming: &Coming<'_>, peer: &Peer, message: &Message<'_>, ack: bool, out: &mut Vec<Output>) -> Outcome {
         let &Coming { now, arrival, trace, .. } = coming;
         let region = self.config.listener(arrival.listener).region;
@@ -254,7 +254,7 @@ impl Core {
         }
     }
 
-    /// A request that is being served already.
+    /// Handles a request that has a transaction already.
     fn again(&mut self, case: &Case<'_, '_>, slot: u32, out: &mut Vec<Output>) -> Outcome {
         let (mut context, table) = self.split(case.now, out);
         if let Some(transaction) = table.get_mut(slot) {

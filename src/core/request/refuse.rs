@@ -10,7 +10,7 @@ use crate::reason::Class;
 use crate::sip::Method;
 
 impl Core {
-    /// Does what a stop says. `Err`: the message waits.
+    /// Carries out a stop. `Err`: the message waits.
     pub(crate) fn stop(&mut self, case: &Case<'_, '_>, stop: Stop, out: &mut Vec<Output>) -> Result<Outcome, Pending> {
         match stop {
             Stop::Waits(pending) => Err(pending),
@@ -21,7 +21,7 @@ impl Core {
         }
     }
 
-    /// Says something that is no refusal.
+    /// Sends an answer that is no refusal.
     pub(crate) fn say(&mut self, case: &Case<'_, '_>, answer: &Answer, out: &mut Vec<Output>) -> Outcome {
         self.expect_ack(case);
         let (mut context, _) = self.split(case.now, out);
@@ -29,7 +29,7 @@ impl Core {
         Outcome::Answered(answer.code)
     }
 
-    /// Refuses. What a relay has of the call by now it is to forget.
+    /// Refuses a request. If a relay has taken the call already, it is told to forget the call.
     fn refuse(&mut self, case: &Case<'_, '_>, refusal: &Refusal, out: &mut Vec<Output>) -> Outcome {
         let invite = case.request.method == Method::Invite;
         let in_dialog = case.request.to_tag.is_some();
@@ -52,7 +52,7 @@ impl Core {
         Outcome::Refused(refusal.reason)
     }
 
-    /// An INVITE that was refused for good a moment ago: told the same, without judging again.
+    /// Refuses an INVITE of a call that was refused for good in the last minute: with the same answer, and without judging again.
     fn refuse_again(&mut self, case: &Case<'_, '_>, before: &RefusedCall, out: &mut Vec<Output>) -> Outcome {
         let repeats = before.request != self.instance(case);
         let (mut context, _) = self.split(case.now, out);
@@ -65,14 +65,14 @@ impl Core {
         Outcome::Refused(before.reason)
     }
 
-    /// The ACK of an INVITE that is refused inside a dialog looks like that of a 2xx: its INVITE is remembered.
+    /// Remembers an INVITE that is refused inside a dialog, because its ACK looks like that of a 2xx.
     fn expect_ack(&mut self, case: &Case<'_, '_>) {
         if case.request.method == Method::Invite && case.request.to_tag.is_some() {
             self.refused_in_dialog.put(case.now, case.key, ());
         }
     }
 
-    /// One sending of a call: a retransmission has the same.
+    /// The key of one request of a call. A retransmission has the same.
     fn instance(&self, case: &Case<'_, '_>) -> u128 {
         self.keys.instance(case.key, case.request.cseq)
     }

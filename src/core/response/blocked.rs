@@ -1,7 +1,6 @@
-//! What happens instead where media is outside and no status code can refuse it: in a response, or in an ACK.
+//! What happens if media is outside and no status code can refuse it: in a response, or in an ACK.
 //!
-//! The message goes no further. A call that would come of it is ended on both sides, as a telephone would end it, with what the
-//! messages at hand say.
+//! The message goes no further. The call is ended on both sides, as a telephone would end it, by what the messages at hand say.
 
 use std::net::IpAddr;
 
@@ -29,24 +28,25 @@ use crate::sip::request::cseq;
 use crate::sip::response::{is_provisional, is_reliable};
 use crate::sip::{Message, Method, Name, Request};
 
-/// An answer that goes no further: whose it is, and why.
+/// An answer that goes no further: whose call it belongs to, and why.
 pub(crate) struct Blocked {
     refusal: Refusal,
-    /// By which way it came.
+    /// The egress of the attempt that it answers.
     egress: Egress,
     speaker: Speaker,
 }
 
-/// What is decided of an answer's media before anything follows from the answer.
+/// The judgement of an answer's media, made before the answer has any effect.
 #[derive(Default)]
 pub(crate) struct AnswerMedia {
-    /// `None`: not judged yet, for its call goes through no relay.
+    /// `None`: not judged yet, because its call goes through no relay.
     judged: Option<Judgement>,
     swap: MediaSwap,
 }
 
 impl Context<'_> {
-    /// Decides about an answer's media where that has to come first: its call goes through a relay, and the answer goes on.
+    /// Decides about an answer's media before anything else. This is needed if its call goes through a relay and the answer goes
+    /// on.
     pub(crate) fn decide_answer(
         &self,
         transaction: &mut Transaction,
@@ -91,7 +91,7 @@ impl Context<'_> {
         Ok(AnswerMedia { judged: Some(judged), swap })
     }
 
-    /// What an answer's media comes to, now that it goes on by `egress`: `Err`: it goes no further.
+    /// The media swap for an answer to the attempt that went by `egress`. `Err`: the answer goes no further.
     pub(crate) fn judged(
         &mut self,
         transaction: &mut Transaction,
@@ -136,8 +136,8 @@ impl Context<'_> {
         Speaker { side: asks.other(), called, serving: region_of(self.config, called, from), project, trunk }
     }
 
-    /// A provisional response that goes no further. One that is to be acknowledged (RFC 3262) cannot be left alone: whoever sent it
-    /// waits for a PRACK that only the caller could number. The call is over then, as if it had been answered so.
+    /// Drops a provisional response. A reliable one (RFC 3262) cannot just be dropped: its sender waits for a PRACK that only the
+    /// caller could number. Then the call is ended, as if a 2xx had been blocked.
     pub(crate) fn drop_provisional(
         &mut self,
         slot: u32,
@@ -157,8 +157,8 @@ impl Context<'_> {
         Outcome::Refused(why.refusal.reason)
     }
 
-    /// A 2xx to an INVITE that goes no further: acknowledged and ended for whoever sent it, each time that it comes; refused to
-    /// whoever asked, who had a call before if it was a re-INVITE, and has none now.
+    /// Blocks a 2xx to an INVITE. Its sender gets an ACK and a BYE, each time that the 2xx comes. The asker gets a refusal. If
+    /// the INVITE was a re-INVITE, its call ends.
     pub(crate) fn block_2xx(
         &mut self,
         branch: Branch,
@@ -182,7 +182,7 @@ impl Context<'_> {
         Outcome::Refused(why.refusal.reason)
     }
 
-    /// A final response to anything else that goes no further. Where it would have changed a call, that call is over.
+    /// Blocks a final response to any other request. If that response would have changed a call, the call is ended.
     pub(crate) fn block_final(
         &mut self,
         transaction: &mut Transaction,
@@ -199,7 +199,7 @@ impl Context<'_> {
         Outcome::Refused(why.refusal.reason)
     }
 
-    /// A 2xx of an attempt whose caller has been refused already: as if it were outside itself.
+    /// Blocks a 2xx of an attempt whose caller has been refused already, as if the 2xx itself were outside.
     pub(crate) fn too_late(&self, transaction: &Transaction, egress: Egress) -> Blocked {
         let (project, trunk) = (transaction.call.project, transaction.call.trunk);
         let speaker = self.answerer(transaction, egress.to.addr().ip());
@@ -209,7 +209,7 @@ impl Context<'_> {
         Blocked { refusal, egress, speaker }
     }
 
-    /// The final answer to whoever asked.
+    /// Sends the final answer to the asker.
     fn answer_caller(&mut self, transaction: &mut Transaction, sent: &Bytes, refusal: &Refusal) {
         let invite = transaction.is_invite();
         // For media inside a dialog 488, as for an offer: it says nothing of the dialog itself.
@@ -228,7 +228,7 @@ impl Context<'_> {
         }
     }
 
-    /// A call that was refused for good is told the same when it comes again, without asking anybody.
+    /// Remembers a call that was refused for good: if it comes again it gets the same answer, and nobody is asked.
     fn remember(&mut self, transaction: &Transaction, sent: &Bytes, refusal: &Refusal, code: u16, rows: Vec<u8>) {
         let Ok(message) = Message::datagram(sent) else { return };
         let Ok(request) = Request::read(&message) else { return };
@@ -242,7 +242,7 @@ impl Context<'_> {
         self.refused_calls.put(self.now, self.keys.call(request.call_id, request.from_tag), told);
     }
 
-    /// Ends what an answer would have made: the leg of whoever sent it, and inside a dialog also the other one.
+    /// Ends the leg that an answer would have made, to the sender of the answer. Inside a dialog the other leg is ended too.
     fn tear_down(&mut self, transaction: &mut Transaction, message: &Message<'_>, sent: &Bytes, why: &Blocked) {
         let Some((cseq, _)) = cseq(message) else { return };
         let region = transaction.call.region;

@@ -1,4 +1,4 @@
-//! A response as it goes back to the party that asked: our Via taken off, nothing else touched but what a rule names.
+//! A response on its way back to the asker: our Via is taken off, and little else changes.
 
 use crate::core::forwarding::media_swap::MediaSwap;
 use crate::core::forwarding::rewrite;
@@ -6,8 +6,8 @@ use crate::sip::edit::Edit;
 use crate::sip::list::{self, Item};
 use crate::sip::{Message, Name};
 
-/// A response as it goes back: our Via taken off (16.7 step 3), X-Ringfence from outside taken out, a relay's description put in;
-/// nothing else touched.
+/// Edits a response on its way back. Our Via is taken off (16.7 step 3), X-Ringfence from outside is removed, and a relay's
+/// description is put in. Nothing else changes.
 pub(crate) fn going_back(message: &Message<'_>, swap: &MediaSwap, reliable: bool, edit: &mut Edit) {
     edit.clear();
     let own: Option<Item> = list::items(message, Name::Via).next();

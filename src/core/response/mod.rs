@@ -1,6 +1,6 @@
-//! What happens to a response that arrives: matched to its attempt, relayed, acted upon or dropped.
+//! What happens to a response that arrives: it is matched to its attempt, then forwarded, acted upon or dropped.
 //!
-//! A response that belongs to no attempt of ours goes nowhere (RFC 6026 7.3), wherever its Via points.
+//! A response that belongs to no attempt of ours goes nowhere (RFC 6026 7.3), whatever its Via says.
 
 use std::net::IpAddr;
 use std::time::Instant;
@@ -32,7 +32,7 @@ pub(crate) mod going_back;
 pub(crate) mod reception;
 
 impl Core {
-    /// A response has arrived. `Err`: it waits for a relay, and nothing has been said or changed yet.
+    /// Handles a response. `Err`: it waits for a relay, and nothing has been said or changed yet.
     pub(crate) fn response(
         &mut self,
         now: Instant,
@@ -72,7 +72,8 @@ impl Core {
 }
 
 impl Core {
-    /// A response to a request of our own: it ends the repetitions, and a ping's tells of the server.
+    /// Handles a response to an own request: it ends the retransmission, and the response to a ping says something of the
+    /// server's health.
     fn own_answered(
         &mut self,
         now: Instant,
@@ -140,7 +141,7 @@ impl Context<'_> {
         }
     }
 
-    /// A target has answered for the first time. Trunks are no servers of the region.
+    /// Notes a target's first answer. A trunk is no server of the region, so it does not count.
     fn first_heard(&mut self, called: RegionId, to: Fenced, sent: Instant) {
         // Whose server it is, which is not the called region's if the call has moved.
         let region = region_of(self.config, called, to.addr().ip());
@@ -274,7 +275,7 @@ impl Context<'_> {
         outcome
     }
 
-    /// An attempt that was left has answered after all: the present one is not needed.
+    /// Ends the present attempt, because one that was left has answered after all.
     pub(crate) fn dismiss(&mut self, slot: u32, transaction: &mut Transaction) {
         if transaction.client.is_unheard() {
             transaction.client.leave(self.now, &self.config.timers);
@@ -283,7 +284,7 @@ impl Context<'_> {
         }
     }
 
-    /// Sends a response on to the party that asked.
+    /// Sends a response back to the asker.
     fn relay(&mut self, transaction: &mut Transaction, message: &Message<'_>, swap: &MediaSwap, code: u16) -> Bytes {
         going_back(message, swap, transaction.server.transport.reliable(), &mut self.work.edit);
         let bytes = self.work.apply(message.bytes());

@@ -1,4 +1,4 @@
-//! The response at hand, for the steps of its handling. Holds it; does nothing.
+//! The response at hand, for the steps that handle it. Holds it; does nothing.
 
 use crate::core::forwarding::branch::Branch;
 use crate::sip::{Message, Response};

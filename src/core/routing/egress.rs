@@ -1,5 +1,5 @@
-//! One way out of here: the fenced address, how it is reached, from which listener, and what it must prove. Only names it; nothing
-//! is sent.
+//! One way out: the fenced address, its transport, the listener, and the name that the server must prove. Only names it; sends
+//! nothing.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -10,30 +10,30 @@ use crate::core::routing::target::{Target, TargetSet};
 use crate::core::view::View;
 use crate::fence::Fenced;
 
-/// Requests longer than this go over a stream where the region has one (RFC 3261 18.1.1).
+/// Longer requests go over a stream if the region has one (RFC 3261 18.1.1). In bytes.
 const DATAGRAM: usize = 1300;
 
-/// Where a request goes, and how.
+/// The address that a request goes to, and how it gets there.
 #[derive(Clone, Debug)]
 pub(crate) struct Egress {
     pub(crate) to: Fenced,
     pub(crate) transport: Transport,
     /// The listener that it leaves by.
     pub(crate) listener: ListenerId,
-    /// Over TLS: the name that the server must prove. `None`: its address.
+    /// Over TLS: the name that the server must prove. `None`: it must prove its address.
     pub(crate) tls_name: Option<Arc<str>>,
 }
 
 impl Egress {
-    /// What the health of the other end is kept under.
+    /// The key under which the health of the other end is kept.
     pub(crate) fn place(&self) -> Place {
         (self.to.addr(), self.transport)
     }
 }
 
 impl View<'_> {
-    /// The first of these targets that can be reached, how, and from which listener. It is taken out of the set. A large request for
-    /// a target that leaves the transport open goes by TCP first, and by UDP if that fails.
+    /// The egress to the first of these targets that can be reached. That target is taken out of the set. If a target leaves the
+    /// transport open, a large request goes by TCP first, and by UDP if TCP fails.
     pub(crate) fn choose(&self, region: RegionId, prefer: ListenerId, length: usize, targets: &mut TargetSet) -> Option<Egress> {
         while !targets.is_empty() {
             let target = targets.remove(0);
@@ -57,8 +57,8 @@ impl View<'_> {
     }
 }
 
-/// The listener to leave by: the preferred one if it fits, else the region's first that does; one that is leaving if there is no
-/// other.
+/// The listener to leave by: the preferred one if it fits, else the first one of the region that fits. A listener that is leaving
+/// is used only if there is no other.
 pub(crate) fn leave_by(
     config: &Config,
     region: RegionId,
@@ -75,8 +75,8 @@ pub(crate) fn leave_by(
     fitting.clone().find(stays).or_else(|| fitting.next())
 }
 
-/// A target's address as a key. Two addresses never share one in a family. If two ever did across families, a large request would
-/// only go in datagrams.
+/// A target's address as a key. Two addresses of one family never share a key. If two of different families ever did, the only
+/// effect would be that large requests go in datagrams.
 pub(crate) fn address_key(to: SocketAddr) -> u128 {
     let ip = match to.ip() {
         IpAddr::V4(ip) => u128::from(u32::from(ip)),

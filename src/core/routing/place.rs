@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 
 use crate::config::Transport;
 
-/// What a target is told apart by.
+/// An address with its transport, by which targets are told apart.
 pub(crate) type Place = (SocketAddr, Transport);
 
-/// Most attempts for one request: a caller does not wait for more.
+/// Most attempts for one request, because a caller does not wait for more.
 pub(crate) const MAX_ATTEMPTS: usize = 8;

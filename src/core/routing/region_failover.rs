@@ -1,7 +1,7 @@
-//! Which region's servers take a new call: the called region's, and after those the nearest regions', one after the other.
+//! Which region's servers take a new call: the called region's first, then those of its nearest regions, one after the other.
 //!
-//! Only the call of an unpinned project moves, and only one that comes in. Each region's servers pass that region's fence and no
-//! other. This module chooses regions and their targets; it sends nothing.
+//! Only an incoming call of an unpinned project moves. Each region's servers must pass that region's own fence. This module
+//! chooses regions and their targets; it sends nothing.
 
 use crate::config::{ListenerId, RegionId};
 use crate::core::health::Standing;
@@ -15,7 +15,7 @@ use crate::core::transaction::forwarded::CallFacts;
 use crate::core::view::View;
 use crate::fence::Fence;
 
-/// How far a request has come.
+/// The attempts that a request has made so far.
 #[derive(Clone, Copy)]
 pub(crate) struct Tries<'a> {
     pub(crate) call_id: &'a [u8],
@@ -24,7 +24,7 @@ pub(crate) struct Tries<'a> {
     pub(crate) made: usize,
 }
 
-/// The way out of the next attempt.
+/// The egress of the next attempt.
 pub(crate) struct NextStep {
     pub(crate) egress: Egress,
     /// Whether the call has just moved to another region.
@@ -32,8 +32,8 @@ pub(crate) struct NextStep {
 }
 
 impl View<'_> {
-    /// The way out of the next attempt of a call: in its region, or else in the first of the nearest regions that has a server for
-    /// it. What the call is told of the region, and its token, are that region's from then on.
+    /// The egress of the next attempt of a call: in its region, or else in the first of the nearest regions that has a server for
+    /// it. If the call moves, its X-Ringfence row and its token name the new region from then on.
     pub(crate) fn next_egress(
         &self,
         call: &mut CallFacts,
@@ -49,8 +49,8 @@ impl View<'_> {
         }
     }
 
-    /// The next of the nearest regions that has a server inside which does not look down, and its servers; and how many regions have
-    /// had their turn then.
+    /// The next of the nearest regions that has a server inside which does not look down, with its servers. Also returns how many
+    /// regions have had their turn by then.
     fn next_region(&self, call: &CallFacts, serving: &Serving, serial: u64) -> (usize, Option<(RegionId, TargetSet)>) {
         let mut passed = serving.passed.unwrap_or(0);
         for &region in serving.ahead(self.config, call.region, call.project) {
@@ -66,15 +66,15 @@ impl View<'_> {
         (passed, None)
     }
 
-    /// Whether all of these look down, and none of them is to be tried now for that.
+    /// Whether all of these look down, and none of them has a trial due.
     fn looks_down(&self, targets: &TargetSet) -> bool {
         let dice = Dice::new(0);
         let down = |target: &Target| matches!(self.health.standing(self.now, target.place(), &dice), Standing::Down(_));
         !targets.is_empty() && targets.iter().all(down)
     }
 
-    /// If all that is left of the called region looks down, and another may take the call, one of them is put aside until that has
-    /// failed: the region's failure costs no call more than the first.
+    /// Puts one target aside if all targets left in the called region look down and another region may take the call. It is tried
+    /// again if that region fails too. So the failure of a region costs a call only its first attempt.
     fn put_aside(&self, call: &mut CallFacts, targets: &mut TargetSet) {
         let Some(serving) = call.serving.as_mut().filter(|serving| serving.region == call.region) else { return };
         if !serving.ahead(self.config, call.region, call.project).is_empty() && self.looks_down(targets) {
@@ -83,7 +83,7 @@ impl View<'_> {
         }
     }
 
-    /// The region has no target left: the first one of the nearest regions that has one, if the call may go there.
+    /// Moves a call whose region has no target left to the first of the nearest regions that has one, if the call may go there.
     fn move_on(
         &self,
         call: &mut CallFacts,
@@ -121,13 +121,13 @@ impl View<'_> {
         step
     }
 
-    /// Whether a call may move to another region after so many attempts, or back to a server that was put aside.
+    /// Whether a call may move to another region after `made` attempts, or go back to a server that was put aside.
     pub(crate) fn may_move(&self, call: &CallFacts, serial: u64, made: usize) -> bool {
         let Some(serving) = call.serving.as_ref().filter(|_| made < MAX_ATTEMPTS) else { return false };
         serving.aside.is_some() || serving.passed.is_some() && self.next_region(call, serving, serial).1.is_some()
     }
 
-    /// Whether a request may go on to another target after so many attempts, in its region or in another.
+    /// Whether a request may go on to another target after `made` attempts, in its region or in another.
     pub(crate) fn may_go_on(&self, call: &CallFacts, targets: &TargetSet, serial: u64, made: usize) -> bool {
         !targets.is_empty() || self.may_move(call, serial, made)
     }

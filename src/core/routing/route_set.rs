@@ -1,7 +1,7 @@
 //! The route set of a request inside a dialog: our Route values taken off, and the next hop (RFC 3261 16.4, 16.6 step 6).
 //!
-//! A Route is input. It says where to go only as far as our signed token vouches that this dialog was let through, and the fence
-//! still judges the address.
+//! A Route is input. It says where to go only if our signed token proves that we let this dialog through. The fence still judges
+//! the address.
 
 use arrayvec::ArrayVec;
 
@@ -17,25 +17,25 @@ use crate::sip::{Message, Name, Request};
 /// Most Route values of one request.
 const MAX_ROUTES: usize = 64;
 
-/// Where a request inside a dialog goes.
+/// The path of a request inside a dialog.
 #[derive(Debug)]
 pub(crate) struct RouteSet<'a> {
     /// What the token vouches for: the trunk, and the region whose servers have the call.
     pub(crate) vouched: Vouched,
     /// The URI of the next hop.
     pub(crate) next: Uri<'a>,
-    /// Whether what goes on is for a `sips:` URI: then nothing but TLS will do on the way (RFC 5630 5.3).
+    /// Whether the request goes on to a `sips:` URI: then every hop must use TLS (RFC 5630 5.3).
     pub(crate) secure: bool,
-    /// The host and port in our second Route value, if there are two: the side to leave by.
+    /// The host and port in our second Route value, if there are two: the listener to leave by.
     pub(crate) leave_by: Option<&'a [u8]>,
     removed: ArrayVec<Item, MAX_ROUTES>,
-    /// What becomes the Request-URI, if another.
+    /// The new Request-URI, if it changes.
     request_uri: Option<&'a [u8]>,
-    /// What becomes the last Route: the Request-URI, where the next hop is a strict router.
+    /// The new last Route: the Request-URI, if the next hop is a strict router.
     last_route: Option<&'a [u8]>,
 }
 
-/// Reads it; `None` if no valid token of ours leads it.
+/// Reads the route set. `None`: no valid token of ours leads the request.
 pub(crate) fn read<'a>(
     keys: &Keys,
     tokens: &Tokens,
@@ -94,14 +94,14 @@ pub(crate) fn read<'a>(
 }
 
 impl<'a> RouteSet<'a> {
-    /// The Request-URI and the Route values as they go on.
+    /// The Request-URI and the Route values that the forwarded request has.
     pub(crate) fn ahead(&self, message: &Message<'a>, request: &Request<'a>) -> (&'a [u8], Vec<&'a [u8]>) {
         let left = list::items(message, Name::Route).filter(|item| !self.removed.contains(item));
         let routes = left.map(|item| message.slice(&item.span)).chain(self.last_route).collect();
         (self.request_uri.unwrap_or(request.uri_text), routes)
     }
 
-    /// Changes the Request-URI and the Route rows accordingly.
+    /// Changes the Request-URI and the Route rows to these.
     pub(crate) fn edit(&self, message: &Message<'_>, request_uri: std::ops::Range<usize>, edit: &mut Edit) {
         list::remove_many(message, &self.removed, edit);
         if let Some(uri) = self.request_uri {

@@ -1,7 +1,7 @@
-//! The route token: what a later request in the dialog must bring back, signed, in our Record-Route.
+//! The route token: a signed parameter of our Record-Route that every later request in the dialog must bring back.
 //!
-//! No dialog is remembered. The token names the trunk (and with it the project), the region whose servers have the call and the
-//! relay of its media, and is bound to the Call-ID and the called region; every node that shares the secret can serve it, and
+//! No dialog is remembered. The token names the trunk (and with it the project), the region whose servers have the call, and the
+//! relay of its media. It is bound to the Call-ID and the called region. Every node that shares the secret can read it, and
 //! nobody else can make one.
 
 use std::collections::HashMap;
@@ -10,27 +10,28 @@ use std::net::SocketAddr;
 use crate::config::{Config, RegionId, TrunkId};
 use crate::core::keys::{Keys, read_hex, write_hex};
 
-/// The URI parameter that holds it.
+/// The URI parameter that holds the token.
 pub(crate) const PARAM: &str = "rf";
-/// Version, name, relay, signature.
+/// Its length in characters: version, name, relay, signature.
 pub(crate) const LENGTH: usize = 2 + 16 + 4 + 16;
 const VERSION: &[u8] = b"03";
 
 /// A signed Record-Route parameter.
 pub(crate) type Token = [u8; LENGTH];
 
-/// What a token vouches for.
+/// What a token proves about a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Vouched {
     /// The trunk of the call.
     pub(crate) trunk: TrunkId,
     /// The region whose servers have the call: the called one, or one of its nearest.
     pub(crate) serving: RegionId,
-    /// The called region's relay that has the call's media. `None`: none has, or it is gone from the configuration.
+    /// The called region's relay that has the call's media. `None`: no relay has it, or the configuration does not name that
+    /// relay any more.
     pub(crate) relay: Option<SocketAddr>,
 }
 
-/// All that can be vouched for, by the names that tokens carry.
+/// All trunks, regions and relays that a token can name.
 #[derive(Debug)]
 pub(crate) struct Tokens {
     vouched: HashMap<(RegionId, u64), (TrunkId, RegionId)>,
@@ -39,8 +40,9 @@ pub(crate) struct Tokens {
 }
 
 impl Tokens {
-    /// Names every trunk in every region that is served, or was a moment ago, with each region that may serve it. What may not serve has no name: a token that
-    /// was signed before a project was pinned is worth nothing afterwards. A relay has its own place: a call goes on when it is gone.
+    /// Names every trunk in every region that is served, or was until the last reload, with each region that may serve it. A
+    /// trunk gets no name for a region that may not serve it: so a token that was signed before its project was pinned is worth
+    /// nothing afterwards. The relay has its own part in the token, because a call goes on if its relay is gone.
     pub(crate) fn of(config: &Config, keys: &Keys) -> Self {
         let (mut vouched, mut names, mut relays) = (HashMap::new(), HashMap::new(), HashMap::new());
         for (called, region) in (0..).map(RegionId).zip(&config.regions).filter(|(_, region)| region.served || region.leaving) {
@@ -72,7 +74,7 @@ impl Tokens {
         Some(text)
     }
 
-    /// What a token vouches for, if it is ours, of this region and of this call.
+    /// What a token proves, if we signed it for this region and this call.
     pub(crate) fn verify(&self, keys: &Keys, called: RegionId, token: &[u8], call_id: &[u8]) -> Option<Vouched> {
         let rest = token.strip_prefix(VERSION).filter(|_| token.len() == LENGTH)?;
         let (digits, signature) = rest.split_at_checked(20)?;

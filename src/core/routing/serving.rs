@@ -1,4 +1,4 @@
-//! Which region serves a call, and which may still take it. Reads the configuration anew each time; sends nothing.
+//! Which region serves a call, and which others may still take it. Reads the configuration anew each time; sends nothing.
 
 use crate::config::{Config, Hop, ProjectId, RegionId};
 use crate::core::routing::place::MAX_ATTEMPTS;
@@ -6,27 +6,27 @@ use crate::core::routing::target::{Target, TargetSet};
 use crate::dns::Resolved;
 use crate::reason::Reason;
 
-/// Attempts in the called region, where others may follow: the rest of [`MAX_ATTEMPTS`] is kept for those.
+/// Most attempts in the called region if other regions may follow. The rest of [`MAX_ATTEMPTS`] is kept for those.
 const HERE: usize = MAX_ATTEMPTS - 2;
 
-/// Where a new request is served.
+/// The region that serves a new request.
 #[derive(Clone, Debug)]
 pub(crate) struct Serving {
     /// The region whose servers are tried now.
     pub(crate) region: RegionId,
-    /// How many of the called region's nearest ones have had their turn; `None`: the call does not move.
+    /// How many of the called region's nearest regions have had their turn. `None`: the call does not move.
     pub(crate) passed: Option<usize>,
-    /// A server of the called region that looks down, for when nobody else takes the call.
+    /// A server of the called region that looks down. It is tried if nobody else takes the call.
     pub(crate) aside: Option<Target>,
-    /// What would have refused the call, if its project were not in shadow mode.
+    /// The reason for which the call would have been refused if its project were not in shadow mode.
     pub(crate) shadow: Option<Reason>,
-    /// Whether nothing but TLS will do.
+    /// Whether only TLS may be used.
     pub(crate) secure: bool,
 }
 
 impl Serving {
-    /// At the called region, to begin with. A call out goes to its trunk or nowhere; and while it is not known what the region's
-    /// servers are nobody can say that they are down.
+    /// At first the called region serves a call. A call out goes only to its trunk. If the servers of the called region are not
+    /// known yet, the call does not move, because nobody can say that they are down.
     pub(crate) fn by(
         config: &Config,
         resolved: &Resolved,
@@ -42,8 +42,8 @@ impl Serving {
         Self { region: called, passed: (known && !outbound).then_some(0), aside: None, shadow, secure }
     }
 
-    /// The regions that the call may still go to. Asked anew each time: since the call came in, its project may have been pinned, or
-    /// be gone.
+    /// The regions that the call may still go to. They are looked up anew each time, because a reload may have pinned or removed
+    /// the project.
     pub(crate) fn ahead<'c>(&self, config: &'c Config, called: RegionId, project: Option<ProjectId>) -> &'c [RegionId] {
         match (self.passed, project) {
             (Some(passed), Some(project)) if config.project(project).pin.is_none() => {

@@ -1,7 +1,7 @@
 //! The order in which the servers of a name are tried: RFC 2782 within the ranks of RFC 3263. A pure function of the servers and
 //! of chance.
 //!
-//! Knows neither health nor fence: whoever asks for the order says when it has enough.
+//! Knows neither health nor fence: the code that asks for the order says when it has enough.
 
 use std::cell::Cell;
 use std::ops::ControlFlow;
@@ -10,10 +10,10 @@ use arrayvec::ArrayVec;
 
 use crate::dns::Server;
 
-/// Servers of one rank that are put into an order; what the answer holds beyond is left out.
+/// Most servers of one rank that are put into an order. Further ones are left out.
 const MOST: usize = 64;
 
-/// Chance, spread from one keyed hash: nobody outside can foretell it, and the same hash gives the same order.
+/// Chance, made from one keyed hash: nobody outside can foretell it, and the same hash gives the same order.
 #[derive(Debug)]
 pub(crate) struct Dice(Cell<u64>);
 
@@ -22,7 +22,7 @@ impl Dice {
         Self(Cell::new(hash))
     }
 
-    /// Any number.
+    /// A random number.
     pub(crate) fn roll(&self) -> u32 {
         // A counter with an odd step, then mixed until every bit depends on every bit.
         let mut mixed = self.0.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
@@ -44,7 +44,7 @@ fn scaled(random: u32, bound: u32) -> u32 {
     ((u64::from(random) * u64::from(bound)) >> 32) as u32
 }
 
-/// Hands out the servers, sorted by rank as they come, in the order to be tried, until told to stop.
+/// Hands out the servers in the order to be tried, until told to stop. They come sorted by rank.
 pub(crate) fn in_order<'s>(
     servers: &'s [Server],
     random: &impl Fn() -> u32,
@@ -59,7 +59,7 @@ pub(crate) fn in_order<'s>(
     ControlFlow::Continue(())
 }
 
-/// Which server is next: weighted, those of weight 0 first in the list (RFC 2782).
+/// Selects the next server by weight. Those of weight 0 are first in the list (RFC 2782).
 fn pick(left: &[&Server], random: &impl Fn() -> u32) -> usize {
     if left.len() < 2 {
         return 0;

@@ -1,4 +1,4 @@
-//! From hops to fenced targets, in the order to be tried: as the hops stand, as their records say, and the healthy ones first.
+//! From hops to fenced targets, in the order to be tried: by the order of the hops, by their records, and the healthy ones first.
 
 use std::net::{IpAddr, SocketAddr};
 use std::ops::ControlFlow;
@@ -21,16 +21,16 @@ use crate::sip::uri::{Host, Scheme, Uri};
 /// One address to try.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Target {
-    /// Where.
+    /// The address, passed by the fence.
     pub(crate) fenced: Fenced,
-    /// How. `None`: UDP, or TCP for what is too large for it.
+    /// The transport. `None`: UDP, or TCP for a request that is too large for UDP.
     pub(crate) transport: Option<Transport>,
-    /// Over TLS: the name that was asked for, which the server must prove (RFC 5922 7.3). `None`: its address.
+    /// Over TLS: the name that we asked for, which the server must prove (RFC 5922 7.3). `None`: it must prove its address.
     pub(crate) tls_name: Option<Arc<str>>,
 }
 
 impl Target {
-    /// What its health is kept under. That it takes large requests by a stream does not make it another.
+    /// The key under which its health is kept. It is the same for large requests, though these go by a stream.
     pub(crate) fn place(&self) -> Place {
         (self.fenced.addr(), self.transport.unwrap_or(Transport::Udp))
     }
@@ -39,21 +39,21 @@ impl Target {
 /// Targets in the order to be tried.
 pub(crate) type TargetSet = ArrayVec<Target, MAX_ATTEMPTS>;
 
-/// What a next hop comes to.
+/// What a next hop resolves to.
 #[expect(clippy::large_enum_variant, reason = "moved once, on the stack, on the path of a call: a box would cost more")]
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Found {
     /// At least one address inside.
     Inside(TargetSet),
-    /// Addresses, but all outside; the first of them.
+    /// There are addresses, but all are outside. Holds the first of them.
     Outside(SocketAddr),
-    /// Addresses inside, but none over TLS, and nothing else will do.
+    /// There are addresses inside, but none over TLS, and only TLS may be used.
     Plain,
     /// No address at all.
     Nothing,
 }
 
-/// What decides the order beside the records.
+/// What decides the order, apart from the records.
 #[derive(Debug)]
 pub(crate) struct Order<'a> {
     health: &'a Healths,
@@ -63,19 +63,19 @@ pub(crate) struct Order<'a> {
 }
 
 impl<'a> Order<'a> {
-    /// `hash` is the chance: the same gives the same order.
+    /// `hash` stands for chance: the same hash gives the same order.
     pub(crate) fn new(health: &'a Healths, now: Instant, hash: u64) -> Self {
         Self { health, now, dice: Dice::new(hash), trace: None }
     }
 
-    /// The same, and each address that is judged is written down, if rows are kept.
+    /// The same, with a trace that gets a row for each address.
     pub(crate) fn traced(mut self, trace: &'a Trace) -> Self {
         self.trace = Some(trace);
         self
     }
 }
 
-/// Resolves hops and passes every address through the fence. `secure`: only TLS will do (RFC 5630 5.3).
+/// Resolves hops and judges every address by the fence. `secure`: only TLS may be used (RFC 5630 5.3).
 pub(crate) fn find(
     config: &Config,
     resolved: &Resolved,
@@ -97,8 +97,8 @@ pub(crate) fn find(
     finding.found()
 }
 
-/// Resolves the URI of a next hop inside a dialog: an address, a name of the configuration, or one that was asked for. `secure`:
-/// only TLS will do, as for a `sips:` URI.
+/// Resolves the URI of a next hop inside a dialog: an address, a name of the configuration, or a name in the name cache.
+/// `secure`: only TLS may be used, as for a `sips:` URI.
 pub(crate) fn find_uri(
     uri: &Uri<'_>,
     secure: bool,
@@ -160,15 +160,15 @@ pub(crate) fn find_uri(
 struct Finding<'a> {
     fence: Fence<'a>,
     order: Order<'a>,
-    /// Only TLS will do.
+    /// Only TLS may be used.
     secure: bool,
-    /// Something was inside that is reached otherwise.
+    /// Whether a target inside was left out because it does not use TLS.
     plain: bool,
-    /// Those to be tried first.
+    /// The targets to be tried first.
     inside: TargetSet,
-    /// Those that are back only now, and not chosen yet.
+    /// The targets that are rising and were not chosen yet.
     behind: TargetSet,
-    /// Of those that are down, the one whose trial is due first.
+    /// Of the targets that are down: the one whose trial is due first.
     down: Option<(Instant, Target)>,
     outside: Option<SocketAddr>,
 }
@@ -196,7 +196,7 @@ impl<'a> Finding<'a> {
     }
 }
 
-/// Takes in one address; `Break`: beyond the most attempts nothing would be tried anyway.
+/// Takes in one address. `Break`: there are as many as may be tried.
 fn add(
     finding: &mut Finding<'_>,
     addr: SocketAddr,

@@ -1,7 +1,7 @@
 //! Whether a new request may pass: which project and trunk it belongs to, and what its rules say.
 //!
-//! A pure function of the request, where it came from and the configuration. The order of the tests is the contract's: the source,
-//! the host, the project and its trunk, the pin, the media. (Targets come after, when there is something to forward.) Only the
+//! A pure function of the request, its source and the configuration. The order of the tests is part of the contract: the source,
+//! the host, the project and its trunk, the pin, the media. Targets are found later, if there is something to forward. Only the
 //! Request-URI, the packet's source and the body decide; no other header is believed.
 
 use crate::config::{Config, Endpoint, Listener, Mode, ProjectId, RegionId, TrunkId};
@@ -16,16 +16,16 @@ use crate::sip::uri::{Host, Scheme, Uri};
 use crate::sip::{Method, Request};
 use crate::tls::Name;
 
-/// A request that may pass, so far.
+/// A request that has passed all tests so far.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Admitted {
-    /// Whose.
+    /// The project of the call.
     pub(crate) project: ProjectId,
-    /// By which trunk: the one it came from, or the one it goes out by.
+    /// The trunk of the call: the one it came from, or the one it goes out by.
     pub(crate) trunk: TrunkId,
     /// Whether it goes out by the trunk.
     pub(crate) outbound: bool,
-    /// What would have refused it, if the project were not in shadow mode (or did not only warn about media).
+    /// The reason for which it would have been refused if the project were not in shadow mode (or did not only warn about media).
     pub(crate) shadow: Option<Reason>,
 }
 
@@ -35,7 +35,8 @@ impl Admitted {
         Refusal::new(row, reason, detail).of(Some(self.project), Some(self.trunk))
     }
 
-    /// What an objection comes to: a refusal, unless the project is in shadow mode. Then the first one is remembered.
+    /// Takes in the result of a rule. A broken rule is a refusal, unless the project is in shadow mode. Then the first reason is
+    /// remembered.
     fn object(self, objection: Result<(), Failed>, reason: Reason, detail: String) -> Result<Self, Refusal> {
         match objection {
             Ok(()) => Ok(Self { shadow: self.shadow.or(Some(reason)), ..self }),
@@ -44,8 +45,7 @@ impl Admitted {
     }
 }
 
-/// Judges a new request. The source is known to be somebody. `media`: what is to be counted of what it says of media, if it came
-/// to that test.
+/// Judges a new request whose source is no stranger. `media`: receives what to count of the request's media, if that was judged.
 pub(crate) fn admit(
     config: &Config,
     case: &Case<'_, '_>,
@@ -98,8 +98,8 @@ pub(crate) fn admit(
     Ok(admitted)
 }
 
-/// What the Request-URI names. A tel URI has no host: it stands for the bare region, as its number does not say otherwise. An
-/// address is no endpoint, since the hostname is the pin; only an OPTIONS may ask the very address that it was sent to.
+/// The endpoint that the Request-URI names. A tel URI has no host, so it stands for the region without a project. An address is
+/// no endpoint, because the hostname is the pin. Only an OPTIONS may name the address that it was sent to.
 fn endpoint(config: &Config, listener: &Listener, arrival: &Arrival, request: &Request<'_>) -> Endpoint {
     match (&request.uri, request.uri.host) {
         (Uri { scheme: Scheme::Tel, .. }, _) => Endpoint::Region(listener.region),
@@ -134,16 +134,16 @@ struct Judge<'a, 'c, 'm> {
     source: Source<'a>,
 }
 
-/// The host names an endpoint elsewhere: why that is refused, and the failing value.
+/// The host names an endpoint elsewhere: the reason for a refusal, and the failing value.
 struct Elsewhere {
     reason: Reason,
     detail: String,
-    /// Whether it is TLS that was asked for another one.
+    /// Whether the name in TLS (SNI) names that endpoint, not the host.
     by_sni: bool,
 }
 
 impl Judge<'_, '_, '_> {
-    /// The host, the project and the trunk.
+    /// Judges the host, the project and the trunk.
     fn place(&self, endpoint: Endpoint) -> Result<Admitted, Refusal> {
         let here = self.case.region();
         match endpoint {
@@ -198,7 +198,7 @@ impl Judge<'_, '_, '_> {
         }
     }
 
-    /// A call to a project's endpoint: one of its trunks must signal from the source.
+    /// Judges a call to a project's endpoint: its source must be one of the project's trunks.
     fn inbound(&self, project: ProjectId, elsewhere: Option<Elsewhere>, known: impl Fn() -> String) -> Result<Admitted, Refusal> {
         let trunk = self.source.trunks.iter().find(|&trunk| self.config.trunk(trunk).project == project);
         let shadow = self.at_home(Some((project, trunk)), elsewhere, known)?;
@@ -217,7 +217,8 @@ impl Judge<'_, '_, '_> {
         Ok(Admitted { project, trunk, outbound: false, shadow })
     }
 
-    /// Whether the host names an endpoint of this region. `Ok`: what would have refused it, in shadow mode.
+    /// Judges whether the host names an endpoint of this region. `Ok`: in shadow mode, the reason for which it would have been
+    /// refused.
     fn at_home(
         &self,
         whose: Option<(ProjectId, Option<TrunkId>)>,
@@ -238,7 +239,7 @@ impl Judge<'_, '_, '_> {
         }
     }
 
-    /// The project of the source, if it names exactly one.
+    /// The project of the source, if the source belongs to exactly one.
     fn only_project(&self) -> Option<ProjectId> {
         let mut projects = self.source.trunks.iter().map(|trunk| self.config.trunk(trunk).project);
         let first = projects.next()?;
@@ -256,8 +257,8 @@ impl Judge<'_, '_, '_> {
         Some(Elsewhere { reason, detail, by_sni: false })
     }
 
-    /// The name that was asked for as the TLS connection began (SNI) is another endpoint's: it must be the Request-URI's host, or one
-    /// that this is below, or the region's own (many clients ask for the name of the server that they found).
+    /// The name asked for over TLS (SNI) is another endpoint's: why that is refused. The name must be the host of the
+    /// Request-URI, a parent domain of that host, or the region's hostname, which many clients ask for.
     fn misnamed(&self) -> Option<Elsewhere> {
         let asked = self.case.arrival.shown.and_then(|shown| shown.asked)?;
         let Some(Host::Name(host)) = self.case.request.uri.host else { return None };
@@ -275,7 +276,7 @@ impl Judge<'_, '_, '_> {
         &self.config.region(id).name
     }
 
-    /// Both sides of the test of the host: its value, and what it names.
+    /// Both sides of the host's row: its value, and what the host names.
     fn host(&self, known: &str) -> (String, String) {
         (self.host_value(), format!("{known}; the listener is region {}'s", self.region(self.case.region())))
     }
@@ -294,7 +295,7 @@ impl Judge<'_, '_, '_> {
         }
     }
 
-    /// A bare hostname, and a source that does not say which project it means.
+    /// Refuses a bare hostname if the source does not say which project it means.
     fn nobodys(&self) -> Refusal {
         let source = format!("source {}", self.case.arrival.from.ip());
         let row = self

@@ -1,4 +1,4 @@
-//! The request at hand: what every rule reads. It cannot be written to.
+//! The request at hand, which every rule reads. It cannot be written to.
 
 use std::time::Instant;
 
@@ -20,7 +20,7 @@ pub(crate) struct Case<'c, 'a> {
     pub(crate) key: u128,
     /// What a media relay said, if the request has waited for one.
     pub(crate) relay_answer: Option<&'c RelayAnswer>,
-    /// Where the tests write their rows, if they are asked for.
+    /// Where the tests write their rows, if somebody asked for rows.
     pub(crate) trace: &'c Trace,
 }
 
@@ -30,7 +30,7 @@ impl Case<'_, '_> {
         self.listener.region
     }
 
-    /// Where its Request-URI stands in its bytes.
+    /// The byte range of its Request-URI.
     pub(crate) fn uri_range(&self) -> std::ops::Range<usize> {
         match self.message.start() {
             Start::Request { uri, .. } => uri.clone(),
@@ -39,11 +39,11 @@ impl Case<'_, '_> {
     }
 }
 
-/// What was found at the door, as the request came: a message that has waited since is not asked again.
+/// What the gate found when the request came. If the request has waited since, the gate is not asked again.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Gate {
-    /// Its source sends more than it may: requests a second that it may send.
+    /// Set if its source sends too much: the requests a second that the source may send.
     pub(crate) over_rate: Option<u32>,
-    /// The daemon, or the listener, takes no new calls.
+    /// Whether the daemon, or the listener, takes no new calls.
     pub(crate) draining: bool,
 }

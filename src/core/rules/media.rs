@@ -1,6 +1,6 @@
 //! Whether the media of a message may pass: what is inside for the side that speaks, and how strict its project is.
 //!
-//! It only judges. What follows for the message is decided where the message is handled.
+//! Only judges. The code that handles the message decides what follows.
 
 use std::net::IpAddr;
 
@@ -14,23 +14,23 @@ use crate::reason::Reason;
 use crate::sip::body::{self, Objection};
 use crate::sip::{Message, Method, sdp};
 
-/// What a session description in a message is to whoever gets it.
+/// What a session description in a message is to its receiver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Part {
-    /// A request's, which can be refused.
+    /// It stands in a request, which can be refused.
     Offer,
-    /// A response's or an ACK's.
+    /// It stands in a response or an ACK, which cannot be refused.
     Answer,
 }
 
-/// What is decided.
+/// What is decided about a message's media.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Ruling {
-    /// It may pass.
+    /// The message may pass.
     Pass,
-    /// It may not, but its project is in shadow mode, or only warns about media.
+    /// A rule refuses it, but its project is in shadow mode, or only warns about media.
     Shadow(Reason),
-    /// It may not.
+    /// A rule refuses it.
     Foreign(Refusal),
 }
 
@@ -38,12 +38,12 @@ pub(crate) enum Ruling {
 #[derive(Debug)]
 pub(crate) struct Judgement {
     pub(crate) ruling: Ruling,
-    /// What is to be counted; `None`: the message was not read for media.
+    /// What to count. `None`: the message was not read for media.
     pub(crate) note: Option<Note>,
 }
 
 impl Speaker {
-    /// Judges what a message says of media. `method`: the request's, or that of the request that is answered.
+    /// Judges what a message says of media. `method`: the method of the request, or of the request that is answered.
     pub(crate) fn judge(&self, config: &Config, message: &Message<'_>, method: Method, part: Part, trace: &Trace) -> Judgement {
         let rules = self.project.map(|project| config.project(project));
         if rules.is_some_and(|rules| rules.media == Media::Off) {
@@ -101,7 +101,7 @@ impl Speaker {
     }
 }
 
-/// What a message says of media. Inside are the region's networks and, if the trunk says it, the trunk's media.
+/// Reads what a message says of media. Inside are the region's networks and, if the trunk allows it, the trunk's media.
 fn read(
     region: &Networks,
     trunk: Option<&Trunk>,

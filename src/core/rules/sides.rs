@@ -1,5 +1,5 @@
-//! Who speaks: what a source is to a region, and which side of a call a message comes from. Reads addresses and certificates; decides
-//! nothing.
+//! Who speaks: what a source is to a region, and which side of a call a message comes from. Reads addresses and certificates;
+//! decides nothing.
 
 use std::net::IpAddr;
 
@@ -21,7 +21,7 @@ pub(crate) enum Side {
 }
 
 impl Side {
-    /// Who answers what this side asks.
+    /// The side that answers this side's requests.
     pub(crate) const fn other(self) -> Self {
         match self {
             Self::Trunk => Self::Servers,
@@ -30,42 +30,42 @@ impl Side {
     }
 }
 
-/// Whose call a message belongs to, and which side of it says something.
+/// The call that a message belongs to, and the side that the message comes from.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Speaker {
     pub(crate) side: Side,
-    /// The region that was called: what comes from the trunk is judged by its networks and the trunk's media.
+    /// The region that was called. What comes from the trunk is judged by this region's networks and the trunk's media.
     pub(crate) called: RegionId,
-    /// The region whose servers have the call: what comes from them is judged by its networks alone.
+    /// The region whose servers have the call. What comes from them is judged by this region's networks alone.
     pub(crate) serving: RegionId,
-    /// `None`: gone in a reload. Then nothing but the region's networks is inside.
+    /// `None`: a reload has removed it. Then only the region's networks are inside.
     pub(crate) project: Option<ProjectId>,
     pub(crate) trunk: Option<TrunkId>,
 }
 
-/// Who sent a request, as far as its address and its certificate say.
+/// The sender of a request, as far as its address and its certificate say.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Source<'a> {
-    /// The trunks, of all projects, that it is.
+    /// The trunks, of all projects, that this source may be.
     pub(crate) trunks: Callers<'a>,
     /// Whether it is inside the region: one of its servers.
     pub(crate) server: bool,
 }
 
 impl<'a> Source<'a> {
-    /// What somebody is to a region.
+    /// What the source of this message is to a region.
     pub(crate) fn of(config: &'a Config, region: RegionId, arrival: &'a Arrival) -> Self {
         let ip = arrival.from.ip();
         let trunks = config.callers(ip, arrival.shown.as_ref());
         Self { trunks, server: config.region(region).networks.contains(ip) }
     }
 
-    /// Whether it is nobody: no trunk of any project and no server of the region.
+    /// Whether it is a stranger: no trunk of any project and no server of the region.
     pub(crate) fn is_unknown(&self) -> bool {
         self.trunks.is_empty() && !self.server
     }
 
-    /// Who it is, for a person.
+    /// A name for it, for a person to read.
     pub(crate) fn named(&self, config: &Config) -> String {
         let server = self.server.then(|| "a server of the region".to_owned());
         let trunks = self.trunks.iter().map(|trunk| trunk_name(config, trunk));
@@ -74,14 +74,14 @@ impl<'a> Source<'a> {
     }
 }
 
-/// Which side a request inside a dialog comes from.
+/// The side that a request inside a dialog comes from.
 pub(crate) fn asking_side(config: &Config, case: &Case<'_, '_>, vouched: Vouched) -> Side {
     let servers = config.region(vouched.serving).networks.contains(case.arrival.from.ip());
     if servers { Side::Servers } else { Side::Trunk }
 }
 
-/// Who says something by a request inside a dialog: what comes from the trunk is judged as in the first INVITE, what comes from the
-/// servers by the networks of the region that has the call.
+/// The speaker of a request inside a dialog. What the trunk says is judged as in the first INVITE. What the servers say is judged
+/// by the networks of the region that has the call.
 pub(crate) fn speaker_in_dialog(config: &Config, case: &Case<'_, '_>, vouched: Vouched) -> Speaker {
     Speaker {
         side: asking_side(config, case, vouched),
@@ -92,8 +92,8 @@ pub(crate) fn speaker_in_dialog(config: &Config, case: &Case<'_, '_>, vouched: V
     }
 }
 
-/// What is inside for a request inside a dialog; `None` if it comes from neither of the dialog's sides: the servers of the region
-/// that has the call, and the trunk. From the trunk only that region's networks are inside; from its servers the trunk's as well.
+/// What is inside for a request inside a dialog. A request from the trunk may go only to the networks of the region that has the
+/// call. One from that region's servers may go to the trunk as well. `None`: the request comes from neither side.
 pub(crate) fn dialog_fence<'a>(config: &'a Config, case: &Case<'_, '_>, way: &RouteSet<'_>) -> Option<Fence<'a>> {
     let serving = config.region(way.vouched.serving);
     let trunk = config.trunk(way.vouched.trunk);

@@ -1,8 +1,8 @@
 //! Each test with both of its sides: what the message says, and what the configuration says. Decides nothing.
 //!
-//! A test writes its row where it decides. The row of a failed test is the only way to a [`Failed`], and without one neither a
-//! refusal nor an answer of ours can be made: so nothing is refused without the row that says why. Only `ringfence explain` keeps
-//! rows; on the path of a call no row is kept and no text is made.
+//! A test writes its row where it decides. Only the row of a failed test gives a [`Failed`], and both a refusal and an answer of
+//! ours need one. So nothing is refused without the row that says why. Only `ringfence explain` keeps rows. For a live call no
+//! row is kept and no text is made.
 
 use std::cell::RefCell;
 use std::net::IpAddr;
@@ -10,40 +10,41 @@ use std::net::IpAddr;
 use crate::config::{Config, TrunkId};
 use crate::fence::Networks;
 
-/// Rows kept of one message; what comes after them is not written down.
+/// Most rows kept of one message. Any further row is left out.
 const MOST: usize = 512;
 
-/// Networks or trunks that are named one by one.
+/// Most networks or trunks that a row lists.
 const NAMED: usize = 8;
 
-/// What is compared, in the order of the tests.
+/// A test, in the order in which they are made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Test {
     /// Whether the source is a trunk, a server of the region, or a side of the dialog.
     Source,
-    /// Whether a proxy may forward the request at all: its form (RFC 3261 16.3), its method, its hops, what it requires of us.
+    /// Whether a proxy may forward the request at all: its form (RFC 3261 16.3), its method, its Max-Forwards, and what it
+    /// requires of a proxy.
     Request,
-    /// Inside a dialog: whether our token leads the request, and whether it comes from one of the dialog's sides. Outside: that no
-    /// Route leads it.
+    /// Inside a dialog: whether our token leads the request, and whether the request comes from one of the dialog's sides.
+    /// Outside a dialog: that no Route leads the request.
     Dialog,
-    /// Whether the call was refused for good a moment ago.
+    /// Whether the call was refused for good in the last minute.
     Repeat,
-    /// What the host of the Request-URI names.
+    /// Which endpoint the host of the Request-URI names.
     Host,
-    /// Whether the source is a trunk of the project, or a server where the call goes out.
+    /// Whether the source is a trunk of the project. For a call out: whether it is a server of the region.
     Project,
     /// Whether the project's calls may use the region.
     Pin,
     /// Each address that media could go to.
     Media,
-    /// Whether there is room: the source's rate, the table, a daemon that is not shutting down.
+    /// Whether there is room: the rate of the source, the table, and no drain.
     Capacity,
     /// Each address of the next hop.
     Targets,
 }
 
 impl Test {
-    /// As people and machines read it.
+    /// The name of the test in the output of `ringfence explain`.
     pub const fn label(self) -> &'static str {
         match self {
             Self::Source => "source",
@@ -60,21 +61,21 @@ impl Test {
     }
 }
 
-/// What came of a test.
+/// The result of a test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mark {
-    /// It is as it must be.
+    /// The message meets the rule.
     Pass,
-    /// It is not.
+    /// The message breaks the rule.
     Fail,
-    /// It is not, but the project is in shadow mode, or only warns about media.
+    /// The message breaks the rule, but the project is in shadow mode or only warns about media.
     Shadow,
     /// The configuration asks for no test.
     Skipped,
 }
 
 impl Mark {
-    /// As people and machines read it.
+    /// The name of the result in the output of `ringfence explain`.
     pub const fn label(self) -> &'static str {
         match self {
             Self::Pass => "pass",
@@ -94,34 +95,34 @@ impl Mark {
     }
 }
 
-/// One value of a message, and what it was held against.
+/// One row: a value of the message, and what the configuration says to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Comparison {
     /// Which test.
     pub test: Test,
-    /// What the message says, or where it came from.
+    /// The value in the message, or its source.
     pub value: String,
     /// What the configuration says.
     pub against: String,
-    /// What came of it.
+    /// The result of the test.
     pub mark: Mark,
 }
 
-/// The rows of one message, if they are asked for.
+/// The rows of one message, if somebody asked for them.
 #[derive(Debug)]
 pub(crate) struct Trace(Option<RefCell<Vec<Comparison>>>);
 
-/// The row of a failed test was written. Made by [`Trace::fail`] alone.
+/// Proof that the row of a failed test was written. Only [`Trace::fail`] makes one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Failed(());
 
 impl Trace {
-    /// No row is kept.
+    /// A trace that keeps no rows.
     pub(crate) const fn closed() -> Self {
         Self(None)
     }
 
-    /// Rows are kept.
+    /// A trace that keeps rows.
     pub(crate) fn open() -> Self {
         Self(Some(RefCell::default()))
     }
@@ -131,7 +132,7 @@ impl Trace {
         self.0.map(RefCell::into_inner).unwrap_or_default()
     }
 
-    /// Writes a row down. `say`: value and what it is held against; only called if rows are kept.
+    /// Writes a row. `say` returns the value and what it is compared with; it is called only if rows are kept.
     pub(crate) fn note(&self, test: Test, mark: Mark, say: impl FnOnce() -> (String, String)) {
         // Nothing that says what was compared compares anything itself.
         let Some(Ok(mut rows)) = self.0.as_ref().map(RefCell::try_borrow_mut) else { return };
@@ -141,12 +142,12 @@ impl Trace {
         }
     }
 
-    /// A test that passed.
+    /// Writes the row of a test that passed.
     pub(crate) fn pass(&self, test: Test, say: impl FnOnce() -> (String, String)) {
         self.note(test, Mark::Pass, say);
     }
 
-    /// A test that failed. If the row before says so already, it stands for this one too.
+    /// Writes the row of a test that failed. If the last row says so already, no second row is written.
     pub(crate) fn fail(&self, test: Test, say: impl FnOnce() -> (String, String)) -> Failed {
         let told = self.0.as_ref().is_some_and(|rows| {
             rows.try_borrow().is_ok_and(|rows| rows.last().is_some_and(|row| (row.test, row.mark) == (test, Mark::Fail)))
@@ -157,7 +158,7 @@ impl Trace {
         Failed(())
     }
 
-    /// A rule of a project that the message breaks: `Err`, unless the project is in shadow mode.
+    /// Writes the row of a project's rule that the message breaks. `Err`, unless the project is in shadow mode.
     pub(crate) fn object(&self, watches: bool, test: Test, say: impl FnOnce() -> (String, String)) -> Result<(), Failed> {
         if watches {
             self.note(test, Mark::Shadow, say);
@@ -167,13 +168,13 @@ impl Trace {
     }
 }
 
-/// A trunk, for a person.
+/// A trunk's name, for a person to read.
 pub(crate) fn trunk_name(config: &Config, trunk: TrunkId) -> String {
     let trunk = config.trunk(trunk);
     format!("trunk {} of {}", trunk.name, config.project(trunk.project).name)
 }
 
-/// Sets of networks, for a person: the one around an address, or the first few of all.
+/// Sets of networks, for a person to read: the network around an address, or the first few of all.
 pub(crate) fn around(ip: IpAddr, sets: &[&Networks]) -> String {
     let nets = || sets.iter().flat_map(|set| set.nets());
     let ip = crate::fence::canonical(ip);
@@ -183,7 +184,7 @@ pub(crate) fn around(ip: IpAddr, sets: &[&Networks]) -> String {
     }
 }
 
-/// The first few of a list, for a person.
+/// The first few of a list, for a person to read.
 pub(crate) fn some_of(all: &[String]) -> String {
     let (named, more) = all.split_at_checked(NAMED).unwrap_or((all, &[]));
     let more = if more.is_empty() { "" } else { " and others" };

@@ -1,7 +1,7 @@
 //! Our own ACK and BYE: a leg is ended as a telephone ends it (RFC 3261 13.2.2.4, 15), once.
 //!
-//! The fence judges every next hop. No dialog is remembered: what a message at hand does not say, the nearest thing that it says
-//! stands for.
+//! The fence judges every next hop. No dialog is remembered. If a message at hand lacks something, the nearest thing that it has
+//! is used instead.
 
 use bytes::Bytes;
 
@@ -19,11 +19,11 @@ use crate::fence::Fence;
 use crate::sip::Method;
 use crate::sip::uri::{self, Uri};
 
-/// Why, and as whom it is said.
+/// Why a leg is ended, and who we are in it.
 #[derive(Clone, Copy)]
 pub(crate) struct Ending<'a> {
     pub(crate) region: RegionId,
-    /// Whoever sent the request at hand: what our Via is called depends on which address that was sent to.
+    /// The sender of the request at hand. The name in our Via depends on the address that this sender called.
     pub(crate) peer: Peer,
     pub(crate) fence: Fence<'a>,
     /// The rows that explain it.
@@ -31,7 +31,8 @@ pub(crate) struct Ending<'a> {
 }
 
 impl Context<'_> {
-    /// Acknowledges an answer in place of the party that asked: without a transaction, the same bytes each time that it comes.
+    /// Sends the ACK of an answer in place of the party that asked. There is no transaction: each repetition of the answer gets
+    /// the same bytes.
     pub(crate) fn send_ack(&mut self, leg: &Leg<'_>, ending: Ending<'_>, near: &Egress) {
         let near = self.towards(leg, ending, near);
         let nonce = self.keys.branch(&[b"ACK", leg.call_id, leg.from, leg.to, &leg.cseq.to_le_bytes()]);
@@ -40,7 +41,7 @@ impl Context<'_> {
         self.send(&near, bytes.into(), None);
     }
 
-    /// Ends a leg by BYE, once; `false`: it was ended before.
+    /// Sends the BYE of a leg, once. `false`: it was sent before.
     pub(crate) fn send_bye(&mut self, leg: &Leg<'_>, ending: Ending<'_>, near: &Egress) -> bool {
         let nonce = self.keys.branch(&[b"BYE", leg.call_id, leg.from, leg.to]);
         if self.own.knows(nonce) {
@@ -55,7 +56,7 @@ impl Context<'_> {
         true
     }
 
-    /// A leg's own next hop (8.1.2), as far as it is inside and known without a look-up; else the one at hand.
+    /// The egress to a leg's own next hop (8.1.2), if that is inside and known without a look-up. Otherwise `near`.
     fn towards(&self, leg: &Leg<'_>, ending: Ending<'_>, near: &Egress) -> Egress {
         let next = leg.routes.first().map_or_else(|| Uri::parse(&leg.uri).ok(), |route| uri_of(route));
         let view = self.view();
@@ -66,7 +67,7 @@ impl Context<'_> {
         view.choose(ending.region, near.listener, 0, &mut targets).unwrap_or_else(|| near.clone())
     }
 
-    /// The peer of a request as a place for requests, if the fence of its side says so.
+    /// The egress to the peer of a request, if the fence of its side passes its address.
     pub(crate) fn egress_to(&self, peer: &Peer, fence: Fence<'_>) -> Option<Egress> {
         let to = fence.admit(peer.addr()).ok()?;
         let transport = self.config.listener(peer.listener()).transport;

@@ -1,7 +1,7 @@
 //! One leg of a call as a message at hand shows it: what our own ACK and BYE in it must carry (RFC 3261 12.2.1.1).
 //!
-//! No dialog is remembered. Where a message does not say what a dialog would, the nearest thing that it says is taken; the fence
-//! judges every next hop all the same.
+//! No dialog is remembered. If a message does not say what a dialog would know, the nearest thing that it says is used. The fence
+//! still judges every next hop.
 
 use std::net::SocketAddr;
 
@@ -13,29 +13,30 @@ use crate::sip::list;
 use crate::sip::uri::Uri;
 use crate::sip::{Message, Name};
 
-/// How far a BYE's number is beyond the last one that was seen: what was sent since, PRACK or UPDATE, must be below.
+/// How far the number of our BYE is above the last `CSeq` number seen. A PRACK or UPDATE sent since then must have a lower
+/// number.
 const STEP: u32 = 1 << 16;
-/// The highest `CSeq` number (8.1.1.5): for a side whose own numbers no message at hand shows.
+/// The highest `CSeq` number (8.1.1.5). Used for a side whose own numbers no message at hand shows.
 const LAST: u32 = (1 << 31) - 1;
 
 /// One leg of a call, as a message shows it: what a request inside it must carry (12.2.1.1).
 #[derive(Clone, Debug)]
 pub(crate) struct Leg<'a> {
-    /// The remote target.
+    /// The remote target: the Request-URI to send to.
     pub(crate) uri: Vec<u8>,
     pub(crate) routes: Vec<&'a [u8]>,
     pub(crate) from: &'a [u8],
     pub(crate) to: &'a [u8],
     pub(crate) call_id: &'a [u8],
-    /// The number of the INVITE that an ACK is for.
+    /// The `CSeq` number of the INVITE, for an ACK.
     pub(crate) cseq: u32,
-    /// The number of a BYE.
+    /// The `CSeq` number for a BYE.
     pub(crate) last: u32,
 }
 
 impl<'a> Leg<'a> {
-    /// Towards whoever sent this answer, by the way that a request in the dialog would take from here. `sent` is the request as it
-    /// went there, if it was one inside a dialog and is still at hand: then its Route is the way.
+    /// The leg to the sender of this answer, along the path of a request in the dialog. `sent` is the request as it went there,
+    /// if it was inside the dialog and is still at hand: then its Route is the path.
     pub(crate) fn of_answer(
         answer: &Message<'a>,
         sent: Option<&Message<'a>>,
@@ -61,7 +62,7 @@ impl<'a> Leg<'a> {
         Some(Self { uri, routes, from, to, call_id, cseq, last: cseq.saturating_add(STEP).min(LAST) })
     }
 
-    /// Towards the next hop of a request that is to go this way.
+    /// The leg to the next hop of a request with this route set.
     pub(crate) fn of_route_set(route: &RouteSet<'a>, case: &Case<'_, 'a>) -> Option<Self> {
         let (message, cseq) = (case.message, case.request.cseq);
         let (uri, routes) = route.ahead(message, case.request);
@@ -76,7 +77,7 @@ impl<'a> Leg<'a> {
         })
     }
 
-    /// Towards whoever sent this request, in a dialog whose other side has this tag: `to` is To as the answer or the request has it.
+    /// The leg to the sender of this request. `to`: the To of the answer or the request, with the tag of the dialog's other side.
     pub(crate) fn of_asker(request: &Message<'a>, to: &'a [u8], asker: SocketAddr, transport: Transport) -> Option<Self> {
         let parameter = transport.parameter();
         let uri = contact(request).map_or_else(|| format!("sip:{asker}{parameter}").into_bytes(), <[u8]>::to_vec);

@@ -1,4 +1,4 @@
-//! Ending a call ourselves: the leg as a message shows it, and our ACK and BYE. Ends only what a rule has refused.
+//! Ending a call ourselves: the leg as a message shows it, and our ACK and BYE. Ends only calls that a rule has refused.
 
 pub(crate) mod bye;
 pub(crate) mod leg;

@@ -1,7 +1,7 @@
-//! Client transactions: RFC 3261 17.1 with RFC 6026 (timer M), and what a proxy adds: timer C, the CANCEL of an attempt, and
-//! leaving one that nothing has come back from.
+//! Client transactions: RFC 3261 17.1 with RFC 6026 (timer M). A proxy adds timer C, the CANCEL of an attempt, and leaving an
+//! attempt that nothing has come back from.
 //!
-//! Only the states and their timers. What is sent is made elsewhere and kept here for repetition.
+//! Only the states and their timers. The bytes are made elsewhere and kept here for retransmission.
 
 use std::time::Instant;
 
@@ -17,18 +17,19 @@ use crate::core::transaction::timer::{Fired, Resend, Timer};
 pub(crate) struct Client {
     /// The unguessable part of its branch.
     pub(crate) nonce: u64,
-    /// Where it went, and how. A CANCEL, an ACK and every repetition go there too (RFC 3263 4).
+    /// The egress of the request. A CANCEL, an ACK and every retransmission go there too (RFC 3263 4).
     pub(crate) egress: Egress,
-    /// The request as sent; empty once nothing can ask for it any more.
+    /// The request as sent. Empty as soon as nobody can need it any more.
     pub(crate) request: Bytes,
     /// When it was sent first.
     pub(crate) sent: Instant,
     invite: bool,
-    /// Whether the request has gone on to another target, or is answered: not repeated any more, cancelled should it be heard of.
+    /// Whether the request has gone on to another target, or is answered. Then it is not retransmitted, and it is cancelled if a
+    /// provisional response comes.
     left: bool,
     state: ClientState,
     cancel: Cancel,
-    /// The ACK of a final response that is not 2xx.
+    /// The ACK of a final response other than 2xx.
     ack: Bytes,
 }
 
@@ -42,33 +43,34 @@ enum ClientState {
     Accepted { until: Instant },
     /// A final response has come: its repetitions are absorbed until timer D or K.
     Completed { until: Instant },
-    /// Over.
+    /// The transaction is over.
     Ended,
 }
 
 #[derive(Debug)]
 enum Cancel {
-    /// Not asked for.
+    /// Nobody has asked for a CANCEL.
     No,
-    /// Asked for before any provisional response: sent after the first (9.1). Holds Reason rows to be copied.
+    /// A CANCEL was asked for before any provisional response: it is sent after the first one (9.1). Holds the Reason rows to
+    /// copy.
     Wanted(Bytes),
-    /// Sent; if nothing final has come by then, the attempt is over (9.1: 64*T1).
+    /// The CANCEL was sent. If no final response has come by `until`, the attempt is over (9.1: 64*T1).
     Sent { bytes: Bytes, resend: Option<Resend>, until: Instant },
 }
 
 /// What a response means for the attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Heard {
-    /// News: the first of its kind, or a further 1xx or 2xx.
+    /// The first of its kind, or a further 1xx or 2xx.
     News,
-    /// A repetition of a final response: acknowledge again if it has an ACK, and say nothing.
+    /// A repetition of a final response: send the ACK again if there is one; nothing else follows.
     Again,
-    /// Too late or out of place: say nothing.
+    /// Too late or out of place: ignore it.
     Late,
 }
 
 impl Client {
-    /// A request that is being sent now. Nothing at all must have come back by `until`.
+    /// A request that is being sent now. `until`: when the first response must have come, even a provisional one.
     pub(crate) fn new(
         nonce: u64,
         egress: Egress,
@@ -104,15 +106,16 @@ impl Client {
         self.left
     }
 
-    /// Nothing gets there: it is not repeated, and its time ends at `at` at the latest.
+    /// Notes that the target cannot be reached: no more retransmission, and the attempt ends at `at` at the latest.
     pub(crate) fn hurry(&mut self, at: Instant) {
         if let ClientState::Calling { resend, until } = &mut self.state {
             (*resend, *until) = (None, at.min(*until));
         }
     }
 
-    /// Leaves an attempt that nothing has come back from. Its target may have it all the same, so it stays until timer B or F would
-    /// have ended it: not repeated; an INVITE is cancelled once anything provisional comes (9.1), its final response acknowledged.
+    /// Leaves an attempt that nothing has come back from. Its target may have the request all the same, so the attempt stays
+    /// until timer B or F would have ended it. The request is not retransmitted. An INVITE is cancelled if a provisional response
+    /// comes (9.1), and its final response is acknowledged.
     pub(crate) fn leave(&mut self, now: Instant, timers: &Timers) {
         let end = self.sent + timers.t1 * 64;
         match &mut self.state {
@@ -171,7 +174,7 @@ impl Client {
         }
     }
 
-    /// Any other final response. For an INVITE `ack` is what acknowledges it.
+    /// Any other final response. `ack`: the ACK for it, if the request is an INVITE.
     pub(crate) fn finish(&mut self, now: Instant, timers: &Timers, ack: Bytes) -> Heard {
         match self.state {
             ClientState::Calling { .. } | ClientState::Proceeding { .. } => {
@@ -191,14 +194,14 @@ impl Client {
         }
     }
 
-    /// Gives the attempt up: whatever still comes is late.
+    /// Gives the attempt up: every later response is ignored.
     pub(crate) fn give_up(&mut self) {
         self.state = ClientState::Ended;
         self.cancel = Cancel::No;
         self.request = Bytes::new();
     }
 
-    /// Asks for a CANCEL; `reason` are the Reason rows to copy (RFC 3326 2). Returns them if it can be sent at once.
+    /// Asks for a CANCEL. `reason`: the Reason rows to copy (RFC 3326 2). Returns them if the CANCEL can be sent at once.
     pub(crate) fn want_cancel(&mut self, reason: Bytes) -> Option<Bytes> {
         match (&self.state, &self.cancel) {
             (ClientState::Calling { .. }, Cancel::No | Cancel::Wanted(_)) => {
@@ -210,7 +213,7 @@ impl Client {
         }
     }
 
-    /// The Reason rows of a CANCEL that waits for a provisional response, once that has come.
+    /// The Reason rows of a CANCEL that has waited for a provisional response, as soon as that has come.
     pub(crate) fn take_wanted_cancel(&mut self) -> Option<Bytes> {
         match (&self.state, &mut self.cancel) {
             (ClientState::Proceeding { .. }, Cancel::Wanted(reason)) => Some(std::mem::take(reason)),
@@ -224,7 +227,7 @@ impl Client {
         self.cancel = Cancel::Sent { bytes, resend, until: now + timers.t1 * 64 };
     }
 
-    /// The CANCEL itself was answered: it is not repeated any more.
+    /// Notes the answer to the CANCEL itself: the CANCEL is not retransmitted any more.
     pub(crate) fn cancel_answered(&mut self) {
         if let Cancel::Sent { resend, .. } = &mut self.cancel {
             *resend = None;

@@ -1,7 +1,6 @@
-//! A request that was forwarded: one server side, the attempts on its client side, and what both still need.
+//! A request that was forwarded: its server side, the attempts on its client side, and what both need.
 //!
-//! It is a few timers and the bytes that may have to be sent again. It knows nothing of regions' rules; those were
-//! applied before it was opened.
+//! It is a few timers and the bytes that may have to be sent again. It knows no rules: they were applied before it was opened.
 
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -19,9 +18,9 @@ use crate::sip::Method;
 /// What a transaction knows of the relay of its call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct CallRelay {
-    /// The relay that took the offer, or is to take it.
+    /// The relay that took the offer, or that will take it.
     pub(crate) relay: SocketAddr,
-    /// Whether the request brought the offer: then its answers bring the answer.
+    /// Whether the request held the offer: then its responses hold the answer.
     pub(crate) offered: bool,
     /// Whether the call has been counted as one that goes through a relay.
     pub(crate) counted: bool,
@@ -29,26 +28,26 @@ pub(crate) struct CallRelay {
     pub(crate) released: bool,
 }
 
-/// What is known of the call that a request belongs to. Decided once, before the transaction is opened.
+/// The facts of the call that a request belongs to. They are decided once, before the transaction is opened.
 #[derive(Debug)]
 pub(crate) struct CallFacts {
     /// The region that was called.
     pub(crate) region: RegionId,
-    /// Whose call. `None`: gone in a reload.
+    /// The project of the call. `None`: a reload has removed it.
     pub(crate) project: Option<ProjectId>,
-    /// Whose call. `None`: gone in a reload.
+    /// The trunk of the call. `None`: a reload has removed it.
     pub(crate) trunk: Option<TrunkId>,
-    /// Which side asked; the other one answers.
+    /// The side that sent the request. The other side answers.
     pub(crate) asks: Side,
-    /// Where a new request is served; `None` inside a dialog, where the next hop is given.
+    /// Where a new request is served. `None` inside a dialog, because the next hop is given there.
     pub(crate) serving: Option<Serving>,
     /// The request's method.
     pub(crate) method: Method,
     /// The relay that its media goes through, if any.
     pub(crate) call_relay: Option<CallRelay>,
-    /// What the Record-Route carries, if it gets one.
+    /// The token in our Record-Route, if the request gets one.
     pub(crate) token: Option<Token>,
-    /// What detects loops (RFC 5393 4.2).
+    /// The hash that detects loops (RFC 5393 4.2).
     pub(crate) loop_hash: u32,
     /// When the request came.
     pub(crate) since: Instant,
@@ -61,33 +60,34 @@ impl CallFacts {
     }
 }
 
-/// One request that was forwarded, until nothing can be asked about it any more.
+/// One request that was forwarded. It is kept until no message about it can come any more.
 #[derive(Debug)]
 pub(crate) struct Transaction {
-    /// Tells it from the one that had the same slot before. Given by the table.
+    /// Tells it from the one that had the same slot before. The table gives the number.
     pub(crate) serial: u64,
     pub(crate) call: CallFacts,
-    /// The side of the party that asked.
+    /// The side that faces the party that asked.
     pub(crate) server: Server,
     /// The present attempt.
     pub(crate) client: Client,
-    /// Where the present attempt's own rows stand in what was sent (Via, Record-Route, X-Ringfence): the next attempt has others.
+    /// The byte range of our own rows (Via, Record-Route, X-Ringfence) in what the present attempt sent. The next attempt has
+    /// other rows.
     pub(crate) own_rows: (usize, usize),
-    /// Attempts left or given up: answers may still come.
+    /// Attempts left or given up: a response to one may still come.
     pub(crate) earlier: Vec<Client>,
-    /// Where it may still go, in order.
+    /// The targets that are left, in order.
     pub(crate) targets: TargetSet,
-    /// Whether the first response above 100 is still to be measured.
+    /// Whether the time to the first response above 100 has not been measured yet.
     pub(crate) unmeasured: bool,
     /// Whether the caller has cancelled.
     pub(crate) cancelled: bool,
-    /// Whether its answer was refused: every call that comes of it is ended.
+    /// Whether a rule has refused its answer: then every call that comes of it is ended.
     pub(crate) refused: bool,
     /// When the wheel will wake it first.
     pub(crate) armed: Option<Instant>,
 }
 
-/// Names one attempt of one transaction: the place in the high half, the low half of the nonce in the low one.
+/// Names one attempt of one transaction: the slot in the high half, the low half of the nonce in the low half.
 #[expect(clippy::cast_possible_truncation, reason = "the low half is what is meant")]
 pub(crate) fn attempt(slot: u32, nonce: u64) -> Attempt {
     Attempt(u64::from(slot) << 32 | u64::from(nonce as u32))
@@ -107,7 +107,7 @@ impl Transaction {
         self.call.method == Method::Invite
     }
 
-    /// Whether no call is left once it has ended without success (a BYE: however it has ended).
+    /// Whether no call is left if it ends without success. For a BYE: however it ends.
     pub(crate) fn ends_call(&self) -> bool {
         self.is_invite() && self.call.serving.is_some() || self.call.method == Method::Bye
     }
@@ -126,7 +126,7 @@ impl Transaction {
         self.earlier.iter_mut().find(|client| client.nonce == nonce)
     }
 
-    /// When its next timer fires; `None`: it waits for nothing any more and can be forgotten.
+    /// When its next timer fires. `None`: it waits for nothing and can be forgotten.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let clients = std::iter::once(&self.client).chain(&self.earlier).filter_map(Client::deadline);
         clients.chain(self.server.deadline()).min()

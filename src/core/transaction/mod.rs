@@ -1,7 +1,7 @@
 //! Transactions (RFC 3261 17): requests that were forwarded, requests of our own, and the one wheel that wakes them.
 //!
-//! A transaction is a few timers and the bytes that may have to be sent again. It knows nothing of regions' rules; those were
-//! applied before it was opened.
+//! A transaction is a few timers and the bytes that may have to be sent again. It knows no rules: they were applied before it was
+//! opened.
 
 pub(crate) mod client;
 pub(crate) mod forwarded;

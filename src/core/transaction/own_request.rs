@@ -1,7 +1,9 @@
-//! Requests of our own: OPTIONS that asks a server whether it is there, BYE that ends a leg. One client transaction each (RFC 3261
-//! 17.1.2), with no server side: nobody has asked for it, so an answer only ends its repetitions, or tells of the server's health.
+//! Requests of our own: OPTIONS asks a server whether it is there, BYE ends a leg. Each is a client transaction (RFC 3261 17.1.2)
+//! without a server side, because nobody has asked for it. An answer only ends its retransmission, or says something of the
+//! server's health.
 //!
-//! Only states and timers. What is sent is made elsewhere and kept here for repetition; what an answer means is decided elsewhere.
+//! Only states and timers. The bytes are made elsewhere and kept here for retransmission. What an answer means is decided
+//! elsewhere.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -17,19 +19,19 @@ use crate::core::routing::place::Place;
 use crate::core::transaction::forwarded::attempt;
 use crate::core::transaction::timer::{Resend, Timer};
 
-/// Legs remembered. Beyond: each BYE is sent once, and again whenever what led to it comes again.
+/// Legs remembered. Beyond that, each BYE is sent once, and sent again each time its cause comes again.
 const BYES: usize = 1024;
 
-/// What it is for.
+/// The purpose of an own request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum OwnKind {
-    /// Whether a server is there.
+    /// Asks whether the server at this place is there.
     Ping(Place),
-    /// The end of a leg. Remembered as long as what led to it may be repeated, so that one leg gets one BYE.
+    /// Ends a leg. It is remembered as long as its cause may be repeated, so that one leg gets one BYE.
     Bye,
 }
 
-/// One request.
+/// One own request.
 #[derive(Debug)]
 pub(crate) struct OwnRequest {
     pub(crate) kind: OwnKind,
@@ -38,7 +40,7 @@ pub(crate) struct OwnRequest {
     pub(crate) bytes: Bytes,
     /// When it was sent first.
     pub(crate) sent: Instant,
-    /// Timer E. `None`: over a stream, or something has come back.
+    /// Timer E. `None`: the request went over a stream, or a response has come.
     resend: Option<Resend>,
     /// Timer F while it is open, timer K afterwards.
     until: Instant,
@@ -47,13 +49,13 @@ pub(crate) struct OwnRequest {
 }
 
 impl OwnRequest {
-    /// One that is being sent now. A final response must have come by `until`.
+    /// A request that is being sent now. A final response must have come by `until`.
     pub(crate) fn new(kind: OwnKind, egress: Egress, bytes: Bytes, now: Instant, until: Instant, timers: &Timers) -> Self {
         let resend = (!egress.transport.reliable()).then(|| Resend::after(now, timers));
         Self { kind, egress, bytes, sent: now, resend, until, open: true, armed: None }
     }
 
-    /// Whether a final response is waited for.
+    /// Whether a final response may still come.
     pub(crate) fn is_open(&self) -> bool {
         self.open
     }
@@ -62,12 +64,12 @@ impl OwnRequest {
         self.resend.map_or(self.until, |resend| resend.at.min(self.until))
     }
 
-    /// Something provisional has come: it is there, so nothing is repeated any more.
+    /// Notes a provisional response: the server is there, so nothing is retransmitted any more.
     pub(crate) fn provisional(&mut self) {
         self.resend = None;
     }
 
-    /// A final response has come, or none is waited for any more: repetitions of it are absorbed for a while.
+    /// Ends the wait for a final response, because it has come or its time is over. Repetitions of it are absorbed for a while.
     fn close(&mut self, now: Instant, timers: &Timers) {
         (self.open, self.resend) = (false, None);
         if matches!(self.kind, OwnKind::Ping(_)) {
@@ -75,7 +77,8 @@ impl OwnRequest {
         }
     }
 
-    /// The timer that fires now. Timer E is set again; its cap is T2, or nothing for a ping, whose time is short anyway.
+    /// The timer that fires now. Timer E is set again, with T2 as its cap. For a ping it has no cap, because a ping's time is
+    /// short.
     fn fire(&mut self, now: Instant, timers: &Timers) -> Option<Timer> {
         if self.until <= now {
             return Some(if self.open { Timer::F } else { Timer::K });
@@ -88,28 +91,28 @@ impl OwnRequest {
 
 /// What a timer of an own request asks for.
 pub(crate) enum OwnDue {
-    /// Send it again. A ping has a name by which its failure is told.
+    /// Send the request again. A ping has an attempt, by which the shell reports a failure.
     Resend(Egress, Bytes, Option<Attempt>),
-    /// A ping was not answered in time: the place, and when it was sent.
+    /// A ping was not answered in time: its place, and when it was sent.
     Silent(Place, Instant),
 }
 
-/// All of one core, by the nonce in their branch.
+/// All own requests of one core, by the nonce in their branch.
 #[derive(Debug, Default)]
 pub(crate) struct OwnRequests {
     all: HashMap<u64, OwnRequest, Keyed>,
     byes: usize,
-    /// Those that the wheel does not know of yet.
+    /// Requests that the wheel does not know yet.
     fresh: Vec<u64>,
 }
 
 impl OwnRequests {
-    /// Whether a request with this nonce was sent a moment ago.
+    /// Whether a request with this nonce was sent lately.
     pub(crate) fn knows(&self, nonce: u64) -> bool {
         self.all.contains_key(&nonce)
     }
 
-    /// Takes in one that is being sent. A BYE for which there is no room is sent once.
+    /// Takes in a request that is being sent. If there is no room for a BYE, it is sent only once.
     pub(crate) fn begin(&mut self, nonce: u64, request: OwnRequest) {
         if self.knows(nonce) || request.kind == OwnKind::Bye && self.byes >= BYES {
             return;
@@ -128,12 +131,12 @@ impl OwnRequests {
         self.all.iter().find_map(is)
     }
 
-    /// The one with this nonce.
+    /// The request with this nonce.
     pub(crate) fn get_mut(&mut self, nonce: u64) -> Option<&mut OwnRequest> {
         self.all.get_mut(&nonce)
     }
 
-    /// A final response has come to it, or it did not get there. Only the first time does it tell anything.
+    /// Notes that a final response has come to it, or that it could not be delivered. Only the first call has an effect.
     pub(crate) fn close(&mut self, nonce: u64, now: Instant, timers: &Timers) {
         if let Some(request) = self.all.get_mut(&nonce).filter(|request| request.open) {
             request.close(now, timers);
@@ -142,7 +145,7 @@ impl OwnRequests {
         }
     }
 
-    /// Those to be armed: nonce and deadline. The wheel tells when it will really wake them.
+    /// Sets the wheel for new requests: `set` takes nonce and deadline, and returns when the wheel will really wake them.
     pub(crate) fn arm(&mut self, mut set: impl FnMut(u64, Instant) -> Instant) {
         while let Some(nonce) = self.fresh.pop() {
             let Some(request) = self.all.get_mut(&nonce) else { continue };
@@ -153,7 +156,7 @@ impl OwnRequests {
         }
     }
 
-    /// The wheel wakes one of them.
+    /// Handles a wake-up of one of them by the wheel.
     pub(crate) fn wake(&mut self, nonce: u64, now: Instant, timers: &Timers) -> Option<OwnDue> {
         let request = self.all.get_mut(&nonce)?;
         request.armed = None;
@@ -189,7 +192,7 @@ impl OwnRequests {
         self.all.values().filter(|request| request.open && request.kind == OwnKind::Bye).count()
     }
 
-    /// No more pings: the daemon ends.
+    /// Ends all pings, because the daemon ends.
     pub(crate) fn end_pings(&mut self) {
         self.all.retain(|_, request| request.kind == OwnKind::Bye);
     }
@@ -199,8 +202,8 @@ impl OwnRequests {
         self.all.values().map(|request| request.egress.listener)
     }
 
-    /// Another configuration: the same requests by its numbers of listeners. Returns the places of pings that have no listener any
-    /// more: they and BYEs like them are ended.
+    /// Takes in another configuration, with other numbers of listeners. A request whose listener is gone is ended. Returns the
+    /// places of the pings among those.
     pub(crate) fn renumber(&mut self, listener: impl Fn(ListenerId) -> Option<ListenerId>) -> Vec<Place> {
         let mut gone = Vec::new();
         for (&nonce, request) in &mut self.all {

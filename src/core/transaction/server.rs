@@ -10,18 +10,18 @@ use crate::config::{Timers, Transport};
 use crate::core::io::Peer;
 use crate::core::transaction::timer::{Fired, Resend, Timer};
 
-/// The side of a transaction that faces whoever asked.
+/// The side of a transaction that faces the sender of the request.
 #[derive(Debug)]
 pub(crate) struct Server {
-    /// Where in the table of keys (17.2.3).
+    /// The key in the table (17.2.3).
     pub(crate) key: u128,
-    /// Who asked.
+    /// The peer that sent the request.
     pub(crate) peer: Peer,
-    /// How.
+    /// The transport by which the request came.
     pub(crate) transport: Transport,
     invite: bool,
     state: ServerState,
-    /// The last response, for retransmissions.
+    /// The last response, to send again for a retransmitted request.
     last: Option<Bytes>,
 }
 
@@ -35,7 +35,7 @@ enum ServerState {
     Completed { resend: Option<Resend>, until: Instant },
     /// The ACK has come: timer I.
     Confirmed { until: Instant },
-    /// Over.
+    /// The transaction is over.
     Ended,
 }
 
@@ -93,13 +93,14 @@ impl Server {
         }
     }
 
-    /// Nothing will be answered any more (RFC 4320 4.2: a non-INVITE that timed out): repetitions are absorbed a while.
+    /// Ends the wait for a final response: nothing will be answered (RFC 4320 4.2: a non-INVITE that timed out). Repetitions are
+    /// absorbed for a while.
     pub(crate) fn forget(&mut self, now: Instant, timers: &Timers) {
         self.last = None;
         self.state = ServerState::Completed { resend: None, until: now + timers.t4 };
     }
 
-    /// What a retransmission of the request is answered with, if with anything.
+    /// The response to send again for a retransmission of the request, if there is one.
     pub(crate) fn again(&self) -> Option<&Bytes> {
         match self.state {
             ServerState::Proceeding { .. } | ServerState::Completed { .. } => self.last.as_ref(),

@@ -1,6 +1,7 @@
-//! The table of transactions: forwarded requests by slot (responses) and by key (requests), own requests by nonce, all of them by time.
+//! The table of transactions. Forwarded requests are found by slot (responses) and by key (requests), own requests by nonce, and
+//! all of them by time.
 //!
-//! Its wheel is the one clock of the core: it wakes the health of targets and the media relays too.
+//! Its wheel is the one clock of the core: it also wakes the health of targets and the media relays.
 
 use std::collections::HashMap;
 use std::time::Instant;
@@ -14,7 +15,7 @@ use crate::core::transaction::forwarded::Transaction;
 use crate::core::transaction::own_request::{OwnDue, OwnRequests};
 use crate::core::transaction::timer::{Wake, Wheel};
 
-/// All of one core.
+/// All transactions of one core.
 #[derive(Debug)]
 pub(crate) struct Table {
     pub(crate) forwarded: Forwarded,
@@ -34,7 +35,7 @@ pub(crate) struct Forwarded {
     serial: u64,
 }
 
-/// What wants something now.
+/// What is due now.
 pub(crate) enum Due {
     /// The forwarded request in this slot.
     Forwarded(u32),
@@ -52,7 +53,7 @@ impl Forwarded {
         self.transactions.len()
     }
 
-    /// The slot that the next one will have; `None` if there are as many as a branch can name.
+    /// The slot that the next one will have. `None`: there are as many as a branch can name.
     pub(crate) fn vacancy(&self) -> Option<u32> {
         u32::try_from(self.transactions.vacant_key()).ok().filter(|&slot| slot < OWN_SLOT)
     }
@@ -82,7 +83,7 @@ impl Forwarded {
         self.slots.get(&key).copied()
     }
 
-    /// Takes a transaction out, whatever it waits for.
+    /// Takes a transaction out, even if it still waits for something.
     pub(crate) fn remove(&mut self, slot: u32) -> Option<Box<Transaction>> {
         let transaction = self.transactions.try_remove(slot as usize)?;
         self.slots.remove(&transaction.server.key);
@@ -120,7 +121,7 @@ impl Table {
         None
     }
 
-    /// Sets the wheel for own requests, for health and for relays, which say when they want something. Call it after every input.
+    /// Sets the wheel for own requests, for health and for relays, at the times that these ask for. Call it after every input.
     pub(crate) fn arm_others(&mut self, health: Option<Instant>, relays: Option<Instant>) {
         let wheel = &mut self.wheel;
         self.own.arm(|nonce, at| wheel.set(at, Wake::Own(nonce)));
@@ -138,7 +139,7 @@ impl Table {
         self.wheel.deadline()
     }
 
-    /// The next that wants something, if any.
+    /// Takes out the next thing that is due, if any.
     pub(crate) fn next_due(&mut self, now: Instant, timers: &Timers) -> Option<Due> {
         loop {
             if self.due.is_empty() {

@@ -1,7 +1,7 @@
-//! The timers, and when what waits for one wants to be woken: one wheel of slots for all of a core.
+//! The timers of RFC 3261, and one wheel that wakes everything that waits for one.
 //!
-//! Most SIP timers are stopped before they fire, so nothing is ever removed from the wheel: an entry that fires asks its
-//! transaction what is really due and is set again for the next thing. Inserting costs a push; precision is one slot.
+//! Most SIP timers are stopped before they fire, so nothing is ever removed from the wheel. If an entry fires, its transaction
+//! says what is really due, and the entry is set again for the next timer. Inserting costs a push; the precision is one slot.
 
 use std::time::{Duration, Instant};
 
@@ -11,15 +11,15 @@ use crate::config::Timers;
 
 /// Slots in one turn of the wheel.
 const SLOTS: usize = 16_384;
-/// The width of a slot. 16 384 of them are 65 s; whatever is due later is woken at the end and set again.
+/// The width of a slot. 16 384 slots are 65 s. An entry that is due later is woken at the end and set again.
 const TICK: Duration = Duration::from_millis(4);
 
-/// Something that is sent again and again.
+/// A message that is sent again and again.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Resend {
-    /// When next.
+    /// When it is sent next.
     pub(crate) at: Instant,
-    /// How long after the one before.
+    /// The time since the last sending.
     pub(crate) interval: Duration,
 }
 
@@ -29,7 +29,7 @@ impl Resend {
         Self { at: now + timers.t1, interval: timers.t1 }
     }
 
-    /// The next one, after twice the time but at most `cap`.
+    /// Sets the next sending, after twice the time but at most `cap`.
     pub(crate) fn double(&mut self, cap: Duration) {
         self.interval = (self.interval * 2).min(cap);
         self.at += self.interval;
@@ -71,7 +71,7 @@ pub(crate) enum Timer {
     CancelIgnored,
 }
 
-/// A timer has fired, and with it what is sent again.
+/// A timer that has fired, with the bytes to send again.
 #[derive(Debug)]
 pub(crate) struct Fired {
     pub(crate) timer: Timer,
@@ -80,12 +80,12 @@ pub(crate) struct Fired {
 }
 
 impl Timer {
-    /// It has fired, and repeats nothing.
+    /// Fired, with nothing to send again.
     pub(crate) const fn fired(self) -> Fired {
         Fired { timer: self, again: Bytes::new() }
     }
 
-    /// It has fired, and repeats this.
+    /// Fired, with these bytes to send again.
     pub(crate) const fn repeats(self, again: Bytes) -> Fired {
         Fired { timer: self, again }
     }

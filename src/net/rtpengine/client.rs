@@ -1,7 +1,7 @@
-//! Questions to media relays, and their answers. All on the message thread, none of it blocking.
+//! Questions to media relays, and their answers. All run on the message thread, and none of it blocks.
 //!
-//! Nothing here says what becomes of a message: the core keeps it and decides. A relay's socket is connected, so that
-//! nobody else's datagrams get in, and to an address alone that the fence has passed.
+//! Nothing here says what happens to a message: the core keeps it and decides. A relay's socket is connected, so that it takes no
+//! datagrams from others. It is connected only to an address that the fence has passed.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -21,15 +21,16 @@ use crate::core::io::{Input, RelayBody, RelayReply, RelayRequest, RelayVerb, Una
 use crate::fence::Fenced;
 use crate::net::worker::Worker;
 
-/// How long after each sending of a question the next one follows; after the last it counts as unanswered: 800 ms in all.
+/// The time after each sending of a question. Then it is sent again; after the last time it counts as unanswered: 800 ms in all.
 const SENDINGS: [Duration; 4] =
     [Duration::from_millis(100), Duration::from_millis(100), Duration::from_millis(200), Duration::from_millis(400)];
-/// Questions under way that nobody waits for; beyond: not asked. (Those that messages wait for the core bounds.)
+/// Most questions under way that no message waits for. Further ones are not asked. (The core bounds those that messages wait
+/// for.)
 const UNWAITED: usize = 1024;
 /// The largest datagram.
 const DATAGRAM: usize = 65_535;
 
-/// The sockets towards relays, and the questions under way.
+/// The sockets to relays, and the questions under way.
 #[derive(Debug, Default)]
 pub(in crate::net) struct NgClient {
     links: HashMap<SocketAddr, Link>,
@@ -37,13 +38,14 @@ pub(in crate::net) struct NgClient {
 }
 
 impl NgClient {
-    /// Another configuration: a relay that is in none any more keeps its socket while an answer is awaited, until the next one.
+    /// Takes in another configuration. A relay that is no longer named keeps its socket while an answer is expected, until the
+    /// next reload.
     pub(in crate::net) fn reconfigure(&mut self, change: &Change) {
         let known = |relay: &SocketAddr| change.config().regions.iter().any(|region| region.relays.contains(relay));
         self.links.retain(|relay, link| known(relay) || !link.shared.open.borrow().is_empty());
     }
 
-    /// Asks. The worker is told of the answer, or that there is none.
+    /// Asks a question. The worker gets the answer, or is told that there is none.
     pub(in crate::net) fn ask(&mut self, worker: &Weak<RefCell<Worker>>, request: &RelayRequest) {
         let unwaited = (request.exchange.ask == RelayVerb::Delete).then(|| Rc::clone(&self.unwaited));
         if unwaited.is_some() && Rc::strong_count(&self.unwaited) > UNWAITED {
@@ -112,7 +114,7 @@ impl Link {
         Ok(Self { shared, reader })
     }
 
-    /// Asks, again and again until something comes back.
+    /// Sends a question again and again until an answer comes.
     fn ask(&self, request: &RelayRequest) -> impl Future<Output = Result<RelayReply, Unanswered>> + 'static {
         let (shared, cookie, question) = (Rc::clone(&self.shared), request.exchange.cookie, ng::question(request));
         let (answer, answered) = oneshot::channel();
@@ -157,7 +159,7 @@ impl Shared {
     }
 }
 
-/// Takes answers for ever.
+/// Reads answers for ever.
 async fn read(shared: Rc<Shared>) {
     let mut buffer = vec![0; DATAGRAM];
     loop {

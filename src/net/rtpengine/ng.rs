@@ -1,7 +1,8 @@
-//! rtpengine's ng protocol: one question, one answer, each a datagram of a cookie and a dictionary in bencode. Pure; it sends nothing.
+//! rtpengine's ng protocol. One question and one answer, each a datagram of a cookie and a dictionary in bencode. Pure: sends
+//! nothing.
 //!
-//! An answer is as untrusted as anything else from the wire. It is read without recursion, in the order in which the relay wrote it
-//! (bencode wants keys sorted, rtpengine does not sort them), and nothing but what is asked for is kept.
+//! An answer is as untrusted as everything from the wire. It is read without recursion, in the order in which the relay wrote it:
+//! bencode wants sorted keys, but rtpengine does not sort them. Only the fields that we need are kept.
 
 use bytes::Bytes;
 use memchr::memmem;
@@ -101,7 +102,7 @@ pub fn answer(datagram: &[u8]) -> Option<(u128, RelayReply)> {
     ))
 }
 
-/// A string, and what is behind it.
+/// A string, and the text after it.
 fn string(text: &[u8]) -> Option<(&[u8], &[u8])> {
     let colon = text.iter().take(8).position(|&octet| octet == b':')?;
     let (digits, rest) = text.split_at_checked(colon)?;
@@ -112,7 +113,7 @@ fn string(text: &[u8]) -> Option<(&[u8], &[u8])> {
     rest.get(1..)?.split_at_checked(length)
 }
 
-/// What is behind a value of any kind, however deep.
+/// The text after a value of any kind, at any depth.
 fn skip(mut text: &[u8]) -> Option<&[u8]> {
     let mut depth = 0_usize;
     loop {
