@@ -18,6 +18,7 @@ pub mod list;
 pub mod method;
 mod multipart;
 pub mod number;
+pub mod plain;
 pub mod reply;
 pub mod request;
 pub mod response;
