@@ -11,10 +11,10 @@ use std::ops::Range;
 
 use memchr::memchr;
 
-use super::address::{closes, each_param};
 use super::header::{Name, is_space, is_token, trimmed};
 use super::multipart::{self, LineEnd, Piece};
 use super::number::decimal;
+use super::parameter::{closes, each_param};
 use super::scan::{MAX_MESSAGE, Message};
 use super::sdp::{self, Excerpt, SdpObjection, excerpt};
 use super::transfer::{self, Encoding};

@@ -2,9 +2,10 @@
 
 use std::net::SocketAddr;
 
-use super::address::{Address, param};
+use super::address::Address;
 use super::edit::Edit;
 use super::number::write_decimal;
+use super::parameter::param;
 use super::plain::one_line;
 use super::request::Request;
 use super::scan::Message;
@@ -179,9 +180,9 @@ mod tests {
     #[test]
     fn carries_no_fold_nul_or_odd_line_end() {
         let text = "INVITE sip:a@b SIP/2.0\r\nv: SIP/2.0/UDP c\r\n ;x=\"\\\0\";rport \r\nVia:\n SIP/2.0/UDP\0d\rVia: e\r\n\
-f: \"a\0b\" <sip:x@y>;tag=1\r\n\t\r\nTo: \"\0\" <sip:a@b> \r\n \r\ni: 1\nCSeq: 1\r INVITE\r\n\r\n";
+f: \"a\0b\" <sip:x@y>;tag=1\r\n\t\r\nTo: \"\\\0\" <sip:a@b> \r\n \r\ni: 1\nCSeq: 1\r INVITE\r\n\r\n";
         let expected = "SIP/2.0 400 Why\r\nv: SIP/2.0/UDP c ;x=\"\\ \";rport=7;received=192.0.2.9\r\nVia: SIP/2.0/UDP d Via: e\r\n\
-f: \"a b\" <sip:x@y>;tag=1\r\nTo: \" \" <sip:a@b>;tag=T\r\ni: 1\r\nCSeq: 1 INVITE\r\nX: y\r\nContent-Length: 0\r\n\r\n";
+f: \"a b\" <sip:x@y>;tag=1\r\nTo: \"\\ \" <sip:a@b>;tag=T\r\ni: 1\r\nCSeq: 1 INVITE\r\nX: y\r\nContent-Length: 0\r\n\r\n";
         assert_eq!(reply(text, 400).unwrap(), expected);
     }
 }

@@ -8,7 +8,7 @@ use std::ops::Range;
 use memchr::{memchr, memchr2, memchr3};
 use smallvec::SmallVec;
 
-use super::header::{is_token, trim};
+use super::header::{are_quoted, is_token, trim};
 use super::number::decimal;
 use super::start::start_line;
 use super::{Header, Name};
@@ -127,7 +127,7 @@ impl<'a> Message<'a> {
             }
             if nul {
                 self.plain = false;
-                if !nuls_are_quoted(bytes.get(start..at).unwrap_or_default()) {
+                if !are_quoted(bytes.get(start..at).unwrap_or_default(), |octet| octet == 0) {
                     self.object(Fault::BareLineEnd);
                 }
             }
@@ -290,23 +290,6 @@ fn skip_crlf(mut bytes: &[u8]) -> &[u8] {
         bytes = rest;
     }
     bytes
-}
-
-/// Whether every NUL of a row is a quoted-pair inside a quoted string: the one place where it is legal (RFC 3261 25.1,
-/// RFC 4475 3.1.1.2).
-#[cold]
-fn nuls_are_quoted(row: &[u8]) -> bool {
-    let (mut quoted, mut escaped) = (false, false);
-    for &octet in row {
-        match octet {
-            _ if escaped => escaped = false,
-            0 => return false,
-            b'"' => quoted = !quoted,
-            b'\\' => escaped = quoted,
-            _ => {}
-        }
-    }
-    true
 }
 
 #[cfg(test)]
