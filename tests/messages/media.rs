@@ -35,10 +35,16 @@ fn elsewhere(text: &[u8]) -> Option<BTreeSet<IpAddr>> {
     for media in &session.medias {
         let bundled = media.attributes.iter().any(|attribute| attribute.attribute.eq_ignore_ascii_case("bundle-only"));
         if media.port == 0 && !bundled {
+            // Its candidates are taken by some.
+            let named = |attribute: &&Attribute| {
+                attribute.attribute.to_ascii_lowercase().ends_with("candidates")
+                    || attribute.attribute.eq_ignore_ascii_case("candidate")
+            };
+            attributes(&media.attributes.iter().filter(named).cloned().collect::<Vec<_>>(), &mut found);
             continue;
         }
-        let own = media.connections.iter();
-        let connections = own.chain(session.connection.iter().filter(|_| media.connections.is_empty()));
+        // Some take the session's whatever the stream says.
+        let connections = media.connections.iter().chain(&session.connection);
         found.extend(connections.filter_map(|connection| connection.try_address().ok()).map(|address| address.ip));
         attributes(&media.attributes, &mut found);
     }
@@ -52,7 +58,6 @@ fn attributes(attributes: &[Attribute], found: &mut BTreeSet<IpAddr>) {
         match attribute.to_ascii_lowercase().as_str() {
             "candidate" => {
                 let Ok(candidate) = value.parse::<Candidate>() else { continue };
-                found.extend(candidate.rel_addr);
                 if let CandidateAddress::IpAddr(ip) = candidate.address {
                     found.insert(ip);
                 }
