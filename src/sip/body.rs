@@ -109,7 +109,7 @@ fn read<F: Inside>(message: &Message<'_>, inside: F) -> Result<BodyReader<F>, Ob
     }
     match (head.encoding, head.kind) {
         (Encoding::Identity, Some(_)) => match head.kind()? {
-            Kind::Unknown if negotiates(message) => reader.taken_for_description(body)?,
+            Kind::Unknown | Kind::Enclosed if negotiates(message) => reader.taken_for_description(body)?,
             kind => reader.content(kind, body, 0)?,
         },
         (Encoding::Identity, None) => match description(body) {
@@ -183,6 +183,8 @@ enum Kind<'a> {
     Fragment,
     /// With its boundary.
     Multipart(&'a [u8]),
+    /// A message of its own, whose body is its own affair (3261 23.4.1). Only as a part beside others.
+    Enclosed,
     /// Known to be no description to anybody.
     Other,
     /// Whatever its reader takes it for.
@@ -217,6 +219,9 @@ impl<'a> Kind<'a> {
         // What it holds is elsewhere, or in other messages (2046 5.2).
         if is(main, b"message") && (is(sub, b"external-body") || is(sub, b"partial")) {
             return unreadable("Content-Type", essence);
+        }
+        if is(main, b"message") && is(sub, b"sip") {
+            return Ok(Self::Enclosed);
         }
         if !is(main, b"multipart") {
             return Ok(if is_known(main, sub) { Self::Other } else { Self::Unknown });
@@ -319,7 +324,8 @@ impl<F: Inside> BodyReader<F> {
                 self.place = None;
                 self.fragment(content)
             }
-            Kind::Other | Kind::Unknown => self.hidden(content),
+            Kind::Enclosed if depth > 0 && description(content).is_none() => Ok(()),
+            Kind::Enclosed | Kind::Other | Kind::Unknown => self.hidden(content),
         }
     }
 

@@ -236,6 +236,12 @@ fn a_description_around_the_parts() {
             assert!(found.ends_with("192.0.2.1"), "{body}: {found}");
         }
     }
+    let enclosed = format!("--b^^{INSIDE}^--b^Content-Type: message/sip^^INVITE sip:a@b SIP/2.0^^{OUTSIDE}^--b--");
+    mixed(&[
+        (&enclosed, "1"),
+        (&enclosed.replace("INVITE sip:a@b SIP/2.0^^", ""), "c= 192.0.2.1"),
+        (&enclosed.replace("/sip", "/sipfrag"), "c= 192.0.2.1"),
+    ]);
     mixed(&[("This is a multipart message in MIME format.^--b^^x^--b--^the end", "0")]);
 }
 
