@@ -20,6 +20,7 @@ mod multipart;
 pub mod number;
 pub mod parameter;
 pub mod plain;
+mod quick;
 pub mod reply;
 pub mod request;
 pub mod response;

@@ -1,8 +1,8 @@
 //! A request in which everything that the proxy core reads is known to be there and well formed (RFC 3261 16.3 step 1).
 
 use super::Method;
+use super::rows::Rows;
 pub(crate) use super::rows::cseq;
-use super::rows::{self, Rows};
 use super::scan::{Fault, Message, Start};
 use super::uri::{Uri, UriFault};
 use super::via::Via;
@@ -49,8 +49,9 @@ impl<'a> Request<'a> {
         if *method == Method::Other && Method::is_known_otherwise(token) {
             return Err(Fault::Method);
         }
-        let Rows { via, from_tag, from_hides, to_tag, call_id, cseq, method: cseq_token } = Rows::read(message)?;
-        if cseq_token != token {
+        let rows = Rows::read(message)?;
+        let to_tag = rows.to_tag;
+        if rows.method != token {
             return Err(Fault::CSeqMethod);
         }
         // 19.1.1: headers may not stand in a Request-URI; a next hop could take them for the request's. Inside a dialog it is the Contact
@@ -59,11 +60,12 @@ impl<'a> Request<'a> {
             return Err(Fault::Uri);
         }
         // Inside a dialog another reading of From is another dialog.
-        if from_hides && to_tag.is_some() {
+        if rows.from_hides && to_tag.is_some() {
             return Err(Fault::From);
         }
-        let max_forwards = rows::max_forwards(message)?;
-        rows::judge(message, method.has_one_contact())?;
+        let max_forwards = rows.max_forwards()?;
+        rows.lists(method.has_one_contact())?;
+        let Rows { via, from_tag, call_id, cseq, .. } = rows;
         let from_tag = from_tag.unwrap_or_default();
         Ok(Self { method: *method, token, uri_text, uri, via, from_tag, to_tag, call_id, cseq, max_forwards })
     }

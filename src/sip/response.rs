@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::number::decimal;
-use super::rows::{self, Rows};
+use super::rows::Rows;
 use super::scan::{Fault, Message, Start};
 use super::via::Via;
 use super::{Method, Name};
@@ -32,13 +32,14 @@ impl<'a> Response<'a> {
         if let Some(fault) = message.fault() {
             return Err(fault);
         }
-        let Rows { via, from_tag, to_tag, method: token, .. } = Rows::read(message)?;
-        let method = Method::of(token);
+        let rows = Rows::read(message)?;
+        let (token, method) = (rows.method, Method::of(rows.method));
         if method == Method::Other && Method::is_known_otherwise(token) {
             return Err(Fault::CSeq);
         }
         // A redirection may name several.
-        rows::judge(message, *code < 300 && method.has_one_contact())?;
+        rows.lists(*code < 300 && method.has_one_contact())?;
+        let Rows { via, from_tag, to_tag, .. } = rows;
         Ok(Self { code: *code, via, method, token, from_tag: from_tag.unwrap_or_default(), to_tag })
     }
 }

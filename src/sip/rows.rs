@@ -7,14 +7,15 @@ use super::address::Address;
 use super::header::{Header, Name, is_space, is_token, trimmed};
 use super::list;
 use super::number::decimal;
+use super::quick;
 use super::scan::{Fault, Message};
 use super::uri::{self, Scheme, Uri};
 use super::via::Via;
 
-/// Those that are there once.
+/// Those that are there once, and what is to be said of the others.
 #[derive(Clone, Debug)]
 pub(super) struct Rows<'a> {
-    /// The topmost Via.
+    /// The topmost Via. All others have been read too.
     pub(super) via: Via<'a>,
     /// The From tag, if any.
     pub(super) from_tag: Option<&'a [u8]>,
@@ -26,65 +27,128 @@ pub(super) struct Rows<'a> {
     pub(super) cseq: u32,
     /// The method that `CSeq` names.
     pub(super) method: &'a [u8],
+    /// Max-Forwards, unread.
+    max_forwards: Option<&'a [u8]>,
+    contacts: Contacts,
+    /// What is wrong with the first of Route, Record-Route, Contact, Refer-To and Referred-By that is broken.
+    broken: Option<Fault>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Contacts {
+    count: usize,
+    /// One is `*`, which stands for all bindings of a registration, and nowhere else.
+    star: bool,
 }
 
 impl<'a> Rows<'a> {
-    /// Reads them, and every Via.
+    /// Reads them. A fault of the rows that are not there in every message is kept for [`Rows::lists`].
     pub(super) fn read(message: &Message<'a>) -> Result<Self, Fault> {
-        let (mut via, mut from, mut to, mut call_id, mut cseq) = (None, None, None, None, None);
+        let (mut via, mut from, mut to, mut call_id, mut cseq, mut max_forwards) = (None, None, None, None, None, None);
+        let (mut contacts, mut broken) = (Contacts::default(), None);
         for header in message.headers() {
-            match header.name {
+            let fault = match header.name {
                 Name::Via => {
-                    let sound = list::all(message, header, |span| match Via::read(message.bytes(), span) {
-                        Some(read) => {
-                            via.get_or_insert(read);
-                            true
-                        }
-                        None => false,
-                    });
-                    if !sound {
+                    if !vias(message, header, &mut via) {
                         return Err(Fault::Via);
                     }
+                    continue;
                 }
-                Name::From => from = Some(message.value(header)),
-                Name::To => to = Some(message.value(header)),
-                Name::CallId => call_id = Some(message.value(header)),
-                Name::CSeq => cseq = Some(message.value(header)),
-                _ => {}
+                Name::From => {
+                    from = Some(message.value(header));
+                    continue;
+                }
+                Name::To => {
+                    to = Some(message.value(header));
+                    continue;
+                }
+                Name::CallId => {
+                    call_id = Some(message.value(header));
+                    continue;
+                }
+                Name::CSeq => {
+                    cseq = Some(message.value(header));
+                    continue;
+                }
+                Name::MaxForwards => {
+                    max_forwards.get_or_insert_with(|| message.value(header));
+                    continue;
+                }
+                Name::Route | Name::RecordRoute => Fault::Route,
+                Name::Contact => Fault::Contact,
+                Name::ReferTo | Name::ReferredBy => Fault::Refer,
+                _ => continue,
+            };
+            if broken.is_none() && !contacts.judge(message, header, fault) {
+                broken = Some(fault);
             }
         }
         let via = via.ok_or(Fault::Via)?;
-        let from = from.and_then(party).ok_or(Fault::From)?;
-        let from_tag = from.plain_tag().map_err(|_| Fault::From)?;
-        let to = to.and_then(party).filter(|to| !to.hides_semicolon()).ok_or(Fault::To)?;
-        let to_tag = to.plain_tag().map_err(|_| Fault::To)?;
+        let (from_tag, from_hides) = from.and_then(tag).ok_or(Fault::From)?;
+        let (to_tag, _) = to.and_then(tag).filter(|(_, hides)| !hides).ok_or(Fault::To)?;
         let call_id = call_id.filter(|text| is_call_id(text)).ok_or(Fault::CallId)?;
         let (cseq, method) = cseq.and_then(read_cseq).ok_or(Fault::CSeq)?;
-        Ok(Self { via, from_tag, from_hides: from.hides_semicolon(), to_tag, call_id, cseq, method })
+        Ok(Self { via, from_tag, from_hides, to_tag, call_id, cseq, method, max_forwards, contacts, broken })
+    }
+
+    /// What is wrong with the others. `one_contact`: two could lead to two places.
+    pub(super) fn lists(&self, one_contact: bool) -> Result<(), Fault> {
+        if one_contact && (self.contacts.count > 1 || self.contacts.star) {
+            return Err(self.broken.unwrap_or(Fault::Contact));
+        }
+        self.broken.map_or(Ok(()), Err)
+    }
+
+    /// 0 to 255, if it is there.
+    pub(super) fn max_forwards(&self) -> Result<Option<u8>, Fault> {
+        let number = |text| decimal(text, 255).and_then(|number| u8::try_from(number).ok()).ok_or(Fault::MaxForwards);
+        self.max_forwards.map(number).transpose()
     }
 }
 
-/// Judges the rows that may hold lists or be missing. `one_contact`: two Contacts could lead to two places.
-pub(super) fn judge(message: &Message<'_>, one_contact: bool) -> Result<(), Fault> {
-    let mut contacts = 0_usize;
-    for header in message.headers() {
-        let (sound, fault) = match header.name {
-            Name::Route | Name::RecordRoute => (list::all(message, header, |span| is_route(message.slice(&span))), Fault::Route),
-            Name::Contact => {
-                let sound = list::all(message, header, |span| {
-                    contacts = contacts.saturating_add(1);
-                    is_contact(message.slice(&span), one_contact)
-                });
-                (sound && !(one_contact && contacts > 1), Fault::Contact)
-            }
-            Name::ReferTo | Name::ReferredBy => (party(message.value(header)).is_some(), Fault::Refer),
-            _ => continue,
-        };
-        if !sound {
-            return Err(fault);
+impl Contacts {
+    /// Whether a row of a list is sound; Contacts are counted. `fault`: what it would be.
+    fn judge(&mut self, message: &Message<'_>, header: &Header, fault: Fault) -> bool {
+        // Nearly always a row holds one value, in its usual spelling.
+        if quick::name_addr(message.value(header)).is_some() {
+            self.count = self.count.saturating_add(usize::from(header.name == Name::Contact));
+            return true;
+        }
+        match fault {
+            Fault::Route => list::all(message, header, |span| is_route(message.slice(&span))),
+            Fault::Contact => list::all(message, header, |span| {
+                let value = message.slice(&span);
+                let star = value == b"*";
+                self.star |= star;
+                self.count = self.count.saturating_add(1);
+                star || party(value).is_some()
+            }),
+            _ => party(message.value(header)).is_some(),
         }
     }
-    Ok(())
+}
+
+/// Whether all values of a Via row can be read. The first of all is kept.
+fn vias<'a>(message: &Message<'a>, header: &Header, first: &mut Option<Via<'a>>) -> bool {
+    let mut keep = |via: Via<'a>| {
+        if first.is_none() {
+            *first = Some(via);
+        }
+    };
+    if let Some(via) = quick::via(message.bytes(), header.value.clone()) {
+        keep(via);
+        return true;
+    }
+    list::all(message, header, |span| Via::read(message.bytes(), span).map(&mut keep).is_some())
+}
+
+/// The tag of From or To, if there is one and nobody can read another; and whether some could find a `;` in quotes.
+fn tag(text: &[u8]) -> Option<(Option<&[u8]>, bool)> {
+    if let Some(usual) = quick::name_addr(text) {
+        return Some((usual.tag, false));
+    }
+    let address = party(text)?;
+    Some((address.plain_tag().ok()?, address.hides_semicolon()))
 }
 
 /// An address whose URI may have any scheme.
@@ -95,11 +159,6 @@ fn party(text: &[u8]) -> Option<Address<'_>> {
 fn is_route(text: &[u8]) -> bool {
     let uri = Address::route(text).and_then(|address| Uri::parse(address.uri).ok());
     uri.is_some_and(|uri| uri.scheme != Scheme::Tel)
-}
-
-/// `*` stands for all bindings of a registration, and nowhere else.
-fn is_contact(text: &[u8], one: bool) -> bool {
-    text == b"*" && !one || party(text).is_some()
 }
 
 /// 25.1 callid, as far as readers could cut it otherwise: visible ASCII, and nothing that separates values or parameters.
@@ -119,10 +178,4 @@ fn read_cseq(text: &[u8]) -> Option<(u32, &[u8])> {
 /// The number and the method of a message's `CSeq`.
 pub(crate) fn cseq<'a>(message: &Message<'a>) -> Option<(u32, &'a [u8])> {
     read_cseq(message.value(message.first(Name::CSeq)?))
-}
-
-/// The first row of Max-Forwards, read: 0 to 255.
-pub(super) fn max_forwards(message: &Message<'_>) -> Result<Option<u8>, Fault> {
-    let number = |header: &Header| decimal(message.value(header), 255).and_then(|number| u8::try_from(number).ok());
-    message.first(Name::MaxForwards).map(|header| number(header).ok_or(Fault::MaxForwards)).transpose()
 }

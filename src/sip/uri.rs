@@ -6,6 +6,7 @@ use memchr::{memchr, memchr_iter, memchr3, memrchr};
 
 use super::number::{decimal, quad};
 use super::parameter::{closes, each_param, hides_semicolon, param};
+use super::quick;
 
 /// The scheme of a URI.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +59,11 @@ pub enum UriFault {
 impl<'a> Uri<'a> {
     /// Reads a URI that stands alone (no angle brackets, no white space).
     pub fn parse(text: &'a [u8]) -> Result<Self, UriFault> {
+        quick::uri(text).map_or_else(|| Self::parse_any(text), Ok)
+    }
+
+    /// The same for every spelling.
+    pub(super) fn parse_any(text: &'a [u8]) -> Result<Self, UriFault> {
         if text.iter().any(|&octet| ends_uri(octet)) {
             return Err(UriFault::Syntax);
         }

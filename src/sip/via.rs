@@ -11,12 +11,13 @@ use super::header::{are_quoted, has_control, is_control, is_space, is_token, tri
 use super::list;
 use super::number::{write_decimal, write_ip};
 use super::parameter::{are_plain, each_param};
+use super::quick;
 use super::scan::{Fault, Message};
 use super::uri::{Host, host_port};
 use crate::fence::canonical;
 
 /// What a branch of RFC 3261 starts with.
-const COOKIE: &[u8] = b"z9hG4bK";
+pub(super) const COOKIE: &[u8] = b"z9hG4bK";
 
 /// One Via value. Slices and ranges are of the message it was read from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +53,11 @@ impl<'a> Via<'a> {
 
     /// Reads the value at `span`.
     pub(super) fn read(bytes: &'a [u8], span: Range<usize>) -> Option<Self> {
+        quick::via(bytes, span.clone()).or_else(|| Self::read_any(bytes, span))
+    }
+
+    /// The same for every spelling.
+    pub(super) fn read_any(bytes: &'a [u8], span: Range<usize>) -> Option<Self> {
         let text = bytes.get(span.clone())?;
         if has_control(text) && !are_quoted(text, is_control) {
             return None;
