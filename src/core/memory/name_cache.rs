@@ -20,7 +20,7 @@ const LONGEST: Duration = Duration::from_secs(60);
 /// The longest time that it holds that there is no server: a name that could not be resolved may be in order again.
 const LONGEST_NOTHING: Duration = Duration::from_secs(5);
 
-/// The next hop of a request is a name of which nothing is known: it is to be asked for, and the request to be handed in again.
+/// The next hop of a request is a name of which nothing is known: it has to be looked up, and the request waits for that.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct UnknownName(pub(crate) NextHop);
 
