@@ -15,6 +15,7 @@ use sdp_types::{Attribute, Candidate, CandidateAddress, RemoteCandidates, Rtcp, 
 use sdp_types::{SourceFilterAddress, SourceFilterDestination, SourceFilterMode};
 
 use crate::no_panic::{mutate, mutations};
+use crate::readers::{naive_places, places};
 
 /// The addresses that decide: `judge` objects if one of them is outside. (It may ask about others: those of a stream that is off.)
 fn decisive<T, E>(judge: impl Fn(&dyn Fn(IpAddr) -> bool) -> Result<T, E>) -> Result<(T, BTreeSet<IpAddr>), E> {
@@ -276,6 +277,43 @@ proptest! {
             mutate(&mut bytes, at, kind, octet);
         }
         if let (Ok(((), ours)), Some(theirs)) = (decisive(|inside| sdp::judge(&bytes, inside)), elsewhere(&bytes)) {
+            prop_assert!(theirs.is_subset(&ours), "{:?} and {theirs:?} in {}", ours, String::from_utf8_lossy(&bytes));
+        }
+    }
+
+    /// Whatever any reader would send media to was asked about, and would have been refused.
+    #[test]
+    fn whatever_any_reader_takes_was_judged(text in description(), changes in mutations()) {
+        let mut bytes = text.into_bytes();
+        for (at, kind, octet) in changes {
+            mutate(&mut bytes, at, kind, octet);
+        }
+        if let Ok(((), ours)) = decisive(|inside| sdp::judge(&bytes, inside)) {
+            let theirs = places(&bytes);
+            prop_assert!(theirs.is_subset(&ours), "{:?} and {theirs:?} in {}", ours, String::from_utf8_lossy(&bytes));
+        }
+    }
+
+    /// The same for a body of any type, of any version and with anything in front, where a server reads it as a description.
+    #[test]
+    fn whatever_a_body_is_called_it_was_judged(
+        text in description(),
+        kind in select(vec!["application/sdp", "text/plain", "application/octet-stream", "application/json", "x/y", "application/pidf+xml",
+            "message/sipfrag", "application/trickle-ice-sdpfrag", "application/isup"]),
+        method in select(vec!["INVITE", "ACK", "UPDATE", "INFO", "MESSAGE"]),
+        version in select(vec!["v=0", "v=", "v= 0", "v=0 ", "v=99999999999999999999", "V=0", "x"]),
+        before in select(vec!["", "hello\r\n", "\r\n", "<?xml?>\n", "\u{feff}", " "]),
+        changes in mutations(),
+    ) {
+        let mut body = format!("{before}{}", text.replacen("v=0", version, 1)).into_bytes();
+        for (at, kind, octet) in changes.into_iter().take(2) {
+            mutate(&mut body, at, kind, octet);
+        }
+        let mut bytes = format!("{method} sip:a@b SIP/2.0\r\nCSeq: 1 {method}\r\nContent-Type: {kind}\r\n\r\n").into_bytes();
+        bytes.extend(&body);
+        let found = decisive(|inside| body::judge(&Message::datagram(&bytes).unwrap(), inside));
+        if let Ok((_, ours)) = found {
+            let theirs = naive_places(&body);
             prop_assert!(theirs.is_subset(&ours), "{:?} and {theirs:?} in {}", ours, String::from_utf8_lossy(&bytes));
         }
     }

@@ -116,7 +116,7 @@ fn literals(
 }
 
 /// Digits with dots between, or two colons with nothing that no IPv6 address holds.
-fn looks_like_address(word: &[u8]) -> bool {
+pub(super) fn looks_like_address(word: &[u8]) -> bool {
     let dotted = memchr(b'.', word).is_some() && word.iter().all(|&octet| octet.is_ascii_digit() || octet == b'.');
     dotted
         || memchr_iter(b':', word).nth(1).is_some()

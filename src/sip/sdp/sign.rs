@@ -1,7 +1,6 @@
 //! What a session description looks like inside a text that is not called one: the first line from which somebody could read it.
 
-use super::attribute::Attribute;
-use super::place::words;
+use super::attribute::{Attribute, looks_like_address};
 use super::{SdpObjection, unreadable};
 
 /// The text from the first line on that begins like a line of a description which says where media goes.
@@ -28,13 +27,12 @@ fn is_sign(line: &[u8]) -> bool {
     let [kind, b'=', value @ ..] = line else { return false };
     match kind.to_ascii_lowercase() {
         b'v' => value.trim_ascii() == b"0",
-        b'c' => value.split(u8::is_ascii_whitespace).any(|word| {
-            word.eq_ignore_ascii_case(b"IN") || word.eq_ignore_ascii_case(b"IP4") || word.eq_ignore_ascii_case(b"IP6")
-        }),
-        b'm' => words(value).is_some_and(|mut words| {
+        b'c' => split(value).any(|word| is_network(word) || looks_like_address(word)),
+        b'm' => {
+            let mut words = split(value);
             let port = words.nth(1).and_then(|port| port.first().copied());
             port.is_some_and(|digit| digit.is_ascii_digit()) && words.next().is_some()
-        }),
+        }
         // One that names any place, or that cannot be read where it should.
         b'a' => {
             let named = |field, _| -> Result<(), SdpObjection> { unreadable(field, b"") };
@@ -42,4 +40,13 @@ fn is_sign(line: &[u8]) -> bool {
         }
         _ => false,
     }
+}
+
+/// What stands between anything that cannot be seen: nobody knows by what a careless reader separates.
+fn split(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(|octet| !octet.is_ascii_graphic()).filter(|word| !word.is_empty())
+}
+
+fn is_network(word: &[u8]) -> bool {
+    ["IN", "IP4", "IP6"].iter().any(|network| word.eq_ignore_ascii_case(network.as_bytes()))
 }

@@ -206,6 +206,8 @@ fn what_begins_like_a_description() {
         "v=0 \r\no=x",
         "c=IN IP4 x",
         "C= in  ip4",
+        "c=x 192.0.2.1",
+        "c=\u{1}2001:db8::1",
         "m=audio 9 RTP/AVP 0",
         "a=candidate:x",
         "a=alt:1",
@@ -229,6 +231,7 @@ fn what_begins_like_a_description() {
         "Signal=5\r\nDuration=160\r\n",
         "\u{1}\0c=IN IP4 x",
         "c=5",
+        "c=3 x 4.5x",
         "o=- 1 1 IN IP4 192.0.2.1",
     ] {
         assert_eq!(sign(text), None, "{text}");
