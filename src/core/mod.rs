@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use crate::sip::{Message, Method, Name, Start};
+use crate::sip::{Message, Method, Name, Start, plain};
 use io::{Arrival, CallKey, DropCause, Input, Note, Outcome, Output, Peer, Unanswered};
 use relay_request::RelayAnswer;
 use request::Coming;
@@ -150,7 +150,17 @@ impl Core {
             self.arrived(arrival, None, None, Outcome::Dropped(DropCause::Empty), out);
             return None;
         }
-        let scanned = if arrival.connection.is_some() { Message::framed(bytes) } else { Message::datagram(bytes) };
+        let scan = if arrival.connection.is_some() { Message::framed } else { Message::datagram };
+        let mut straight = Vec::new();
+        let mut scanned = scan(bytes);
+        if let Ok(message) = scanned.as_ref()
+            && !message.is_plain()
+            && message.fault().is_none()
+        {
+            // All that is said because of it is made of this: no fold goes on.
+            plain::straighten(message, &mut straight);
+            scanned = scan(&straight);
+        }
         let message = match scanned {
             Ok(message) => message,
             Err(fault) => {

@@ -2,9 +2,10 @@
 
 use std::ops::Range;
 
-use memchr::{memchr, memchr2};
+use memchr::memchr;
 
-use super::header::{is_space, trim, trimmed};
+use super::header::{are_quoted, has_control, is_control, is_space, trim};
+use super::parameter::{are_plain, each_param, hides_semicolon, param, quoted_end};
 
 /// One name-addr or addr-spec with its parameters. Ranges are relative to the text read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,8 +19,12 @@ pub struct Address<'a> {
 }
 
 impl<'a> Address<'a> {
-    /// Reads one value. `None`: unbalanced quotes or brackets, or no URI.
+    /// Reads one value. `None`: unbalanced quotes or brackets, no URI or something behind it, parameters or control characters that
+    /// readers understand differently.
     pub fn parse(text: &'a [u8]) -> Option<Self> {
+        if has_control(text) && !are_quoted(text, is_control) {
+            return None;
+        }
         let start = text.iter().position(|&octet| !is_space(octet))?;
         let after_name = if text.get(start) == Some(&b'"') {
             let end = quoted_end(text, start)?;
@@ -37,24 +42,41 @@ impl<'a> Address<'a> {
         let rest = trim(text, uri_end.checked_add(1)?..text.len());
         let params = match text.get(rest)?.split_first() {
             None => &[][..],
-            Some((b';', params)) => params,
+            Some((b';', params)) if are_plain(params) => params,
             Some(_) => return None,
         };
         let uri_span = uri_start..uri_end;
         // RFC 4475 3.1.2.14: repair or refuse.
-        let uri = text.get(uri_span.clone()).filter(|uri| !uri.is_empty() && !uri.iter().copied().any(is_space))?;
-        closes(params).then_some(Self { uri, uri_span, params })
+        let odd = |&octet: &u8| is_space(octet) || octet == b'<';
+        let uri = text.get(uri_span.clone()).filter(|uri| !uri.is_empty() && !uri.iter().any(odd))?;
+        Some(Self { uri, uri_span, params })
+    }
+
+    /// Reads a value of Route or Record-Route. Some write it without brackets (25.1 wants them): what would be the header's parameters
+    /// is the URI's then, since a Route has none that mean anything.
+    pub fn route(text: &'a [u8]) -> Option<Self> {
+        let address = Self::parse(text)?;
+        if address.params.is_empty() || memchr(b'<', text).is_some() {
+            return Some(address);
+        }
+        let uri_span = address.uri_span.start..text.len();
+        let uri = text.get(uri_span.clone()).filter(|uri| !uri.iter().copied().any(is_space))?;
+        Some(Self { uri, uri_span, params: &[] })
     }
 
     fn bare(text: &'a [u8], start: usize) -> Option<Self> {
         let end = memchr(b';', text).unwrap_or(text.len());
         let uri_span = trim(text, start..end);
         let uri = text.get(uri_span.clone()).filter(|uri| !uri.is_empty())?;
-        if uri.iter().any(|&octet| is_space(octet) || matches!(octet, b'"' | b'>' | b',')) {
+        // 20.10: a comma, question mark or semicolon of a URI has to be in brackets.
+        if uri.iter().any(|&octet| is_space(octet) || matches!(octet, b'"' | b'>' | b',' | b'?')) {
             return None;
         }
-        let params = end.checked_add(1).and_then(|at| text.get(at..)).unwrap_or_default();
-        closes(params).then_some(Self { uri, uri_span, params })
+        let params = end.checked_add(1).and_then(|at| text.get(at..));
+        if params.is_some_and(|params| !are_plain(params)) {
+            return None;
+        }
+        Some(Self { uri, uri_span, params: params.unwrap_or_default() })
     }
 
     /// The `tag` parameter; an empty one is none.
@@ -68,11 +90,16 @@ impl<'a> Address<'a> {
         if self.params.is_empty() {
             return Ok(None);
         }
-        let ends = |octet: &u8| is_space(*octet) || matches!(octet, b',' | b'"' | b'<' | b'>');
+        let ends = |octet: &u8| matches!(octet, b'"' | b'=');
         let mut tags = each_param(self.params).filter(|(_, key, _)| key.eq_ignore_ascii_case(b"tag"));
         let Some((_, _, value)) = tags.next() else { return Ok(None) };
         let tag = value.filter(|tag| !tag.is_empty() && !tag.iter().any(ends)).ok_or(AmbiguousTag)?;
         if tags.next().is_some() { Err(AmbiguousTag) } else { Ok(Some(tag)) }
+    }
+
+    /// Whether some would see a parameter within a quoted string of the parameters.
+    pub(super) fn hides_semicolon(&self) -> bool {
+        hides_semicolon(self.params)
     }
 }
 
@@ -84,73 +111,6 @@ pub(super) struct AmbiguousTag;
 /// or refuse). Beyond ASCII everything passes: deployed stacks send names so.
 fn plain_name(name: &[u8]) -> bool {
     !name.iter().any(|octet| matches!(octet, b',' | b';' | b':' | b'@' | b'"' | b'\\' | b'>'))
-}
-
-/// Whether every quoted string in a parameter list ends.
-pub(super) fn closes(params: &[u8]) -> bool {
-    let mut at = 0;
-    while let Some(quote) = params.get(at..).and_then(|rest| memchr(b'"', rest)) {
-        match quoted_end(params, quote.saturating_add(at)) {
-            Some(end) => at = end,
-            None => return false,
-        }
-    }
-    true
-}
-
-/// The offset behind the quoted string that starts at `start`; `None` if it never ends.
-pub(super) fn quoted_end(text: &[u8], start: usize) -> Option<usize> {
-    let mut at = start.checked_add(1)?;
-    loop {
-        match text.get(at)? {
-            b'"' => return at.checked_add(1),
-            b'\\' => at = at.checked_add(2)?,
-            _ => at = at.checked_add(1)?,
-        }
-    }
-}
-
-/// The value of a parameter in a `;`-separated list, by name without case: `Some(Some(value))`, `Some(None)` for a flag. Quoted
-/// values may hold `;`.
-pub fn param<'a>(params: &'a [u8], name: &str) -> Option<Option<&'a [u8]>> {
-    each_param(params).find_map(|(_, key, value)| key.eq_ignore_ascii_case(name.as_bytes()).then_some(value))
-}
-
-/// The parameters of a `;`-separated list: place, name and value of each.
-pub(super) fn each_param(params: &[u8]) -> impl Iterator<Item = (Range<usize>, &[u8], Option<&[u8]>)> {
-    let mut at = 0;
-    std::iter::from_fn(move || {
-        if at >= params.len() {
-            return None;
-        }
-        let start = at;
-        let mut end = at;
-        while let Some(next) = params.get(end..).and_then(|rest| memchr2(b';', b'"', rest)) {
-            end = end.saturating_add(next);
-            if params.get(end) == Some(&b';') {
-                break;
-            }
-            // An open quote runs to the end: nothing in it can be a parameter.
-            end = quoted_end(params, end).unwrap_or(params.len());
-            if end == params.len() {
-                break;
-            }
-        }
-        if params.get(end) != Some(&b';') {
-            end = params.len();
-        }
-        at = end.saturating_add(1);
-        let span = trim(params, start..end);
-        let text = params.get(span.clone()).unwrap_or_default();
-        let (key, value) = match memchr(b'=', text) {
-            Some(equals) => {
-                let (key, value) = text.split_at_checked(equals).unwrap_or_default();
-                (trimmed(key), Some(trimmed(value.get(1..).unwrap_or_default())))
-            }
-            None => (text, None),
-        };
-        Some((span, key, value))
-    })
 }
 
 #[cfg(test)]
@@ -166,7 +126,8 @@ mod tests {
             (r#""a, <sip:x>;tag=1 \"q" <sip:a@b>;TAG=2"#, "sip:a@b", Some("2")),
             (r#"<sip:a@b>;x=";tag=3";tag=4"#, "sip:a@b", Some("4")),
             ("<sip:a@b>", "sip:a@b", None),
-            ("<sip:a@b>;tag=", "sip:a@b", None),
+            ("\"a\tb \\\u{8}\" <sip:a@b>\t;\ttag=1", "sip:a@b", Some("1")),
+            ("<sip:a@b>;+sip.instance=\"<urn:x;y>\";received=[::1]:9;x=a/b=", "sip:a@b", None),
         ] {
             let address = Address::parse(text.as_bytes()).unwrap_or_else(|| panic!("{text}"));
             assert_eq!(address.uri, uri.as_bytes(), "{text}");
@@ -193,8 +154,55 @@ mod tests {
             "sip:c@d;tag=2 <sip:a@b>",
             "<sip:a@b>;x=\"never closed;tag=1",
             "sip:a@b;x=\"never closed",
+            "<sip:<sip:a@b>;tag=1",
+            "R <<<<sip:a@b>",
+            "<sip:a@b> <sip:c@d>;tag=1",
+            "<sip:a@b>;",
+            "<sip:a@b>;tag=1;",
+            "<sip:a@b>;;tag=1",
+            "<sip:a@b>;tag====1",
+            "<sip:a@b>;tag=a b",
+            "<sip:a@b>;tag=a<b",
+            "<sip:a@b>;x=\"y\"z",
+            "<sip:a@b>;x y",
+            "<sip:a@b>;x=\u{e9}",
+            "<sip:a@b>;x=",
+            "sip:a@b?x=y",
+            "sip:a@b;",
+            "\"a\u{8}b\" <sip:a@b>",
+            "a\u{8} <sip:a@b>",
+            "<sip:a@b>;x=\"\u{7f}\"",
+            "<sip:\u{1b}a@b>",
         ] {
             assert_eq!(Address::parse(text.as_bytes()), None, "{text}");
         }
+    }
+
+    #[test]
+    fn a_route_without_brackets_is_its_uri() {
+        for (text, uri) in [
+            ("<sip:a;lr>;x", "sip:a;lr"),
+            ("sip:a;lr;rf=1", "sip:a;lr;rf=1"),
+            (" sip:a", "sip:a"),
+            ("sip:a;x=\"\"", "sip:a;x=\"\""),
+        ] {
+            assert_eq!(Address::route(text.as_bytes()).unwrap().uri, uri.as_bytes());
+        }
+        for text in ["sip:a ;lr", "sip:a; lr", "sip:a;lr;"] {
+            assert_eq!(Address::route(text.as_bytes()), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_tag_that_others_could_read_otherwise() {
+        let tag = |text: &'static str| Address::parse(text.as_bytes()).unwrap().plain_tag();
+        assert_eq!(tag("<sip:a@b>;x;tag=1"), Ok(Some(&b"1"[..])));
+        assert_eq!(tag("<sip:a@b>;x=tag"), Ok(None));
+        for text in ["<sip:a>;tag", "<sip:a>;tag=\"1\"", "<sip:a>;tag=1;TAG=1", "<sip:a>;tag=1=2", "<sip:a>;tag=1;tag"] {
+            assert_eq!(tag(text), Err(AmbiguousTag), "{text}");
+        }
+        let hides = |text: &str| Address::parse(text.as_bytes()).unwrap().hides_semicolon();
+        assert!(hides("<sip:a>;x=\"a;tag=1\"") && hides("<sip:a>;x=\"a\\\";tag=1\";y"));
+        assert!(!hides("\"a;b\" <sip:a;b>;x=\"a\";y=\"b\""));
     }
 }

@@ -1,7 +1,8 @@
 //! The session descriptions in a message's body (RFC 5621), read only: found wherever a reader could find one, judged by `sdp`.
 //!
-//! What two readers could take apart differently is refused, not repaired. Nothing is kept; only a part in base64 or
-//! quoted-printable is copied, one at a time and bounded.
+//! What a body is called does not matter more than what it could be taken for: servers read the body of an INVITE whatever its type
+//! says. What two readers could take apart differently is refused, not repaired. Nothing is kept; only a part in base64 or
+//! quoted-printable, or one with NULs, is copied, one at a time and bounded.
 
 #[cfg(test)]
 mod tests;
@@ -11,12 +12,14 @@ use std::ops::Range;
 
 use memchr::memchr;
 
-use super::address::{closes, each_param};
+use super::Method;
 use super::header::{Name, is_space, is_token, trimmed};
 use super::multipart::{self, LineEnd, Piece};
 use super::number::decimal;
-use super::scan::{MAX_MESSAGE, Message};
-use super::sdp::{self, Excerpt, SdpObjection, excerpt};
+use super::parameter::{closes, each_param};
+use super::request::cseq;
+use super::scan::{MAX_MESSAGE, Message, Start};
+use super::sdp::{self, Excerpt, Extent, Inside, SdpObjection, excerpt, first_sign};
 use super::transfer::{self, Encoding};
 
 /// Deepest nesting of multiparts.
@@ -53,17 +56,19 @@ impl From<SdpObjection> for Objection {
 
 /// Asks `inside` about every address that media could go to by the message's body.
 ///
-/// Session descriptions are `application/sdp`, in any spelling and in any part of any multipart, and whatever begins like one.
+/// Session descriptions are `application/sdp`, in any spelling and in any part of any multipart, trickle-ICE fragments, and whatever a
+/// line begins like one in. Where a message may carry an offer or an answer, its body is one unless its type is known to be another.
 /// Any other body is not judged. Not readable: a Content-Encoding, S/MIME, an encrypted multipart, a broken or ambiguous
-/// multipart, a body that does not say what it is.
-pub fn judge(message: &Message<'_>, inside: impl Fn(IpAddr) -> bool) -> Result<Checked, Objection> {
+/// multipart, a body elsewhere or in pieces, a body that does not say what it is.
+pub fn judge(message: &Message<'_>, inside: impl Inside) -> Result<Checked, Objection> {
     Ok(read(message, inside)?.checked)
 }
 
 /// Where a message's session description stands, so that another can be put in its place. `Ok(None)`: it says nothing of media.
 /// `Err`: it cannot be replaced: several, unreadable, encoded, of a type that only looks like one, or a part with a length of its own.
 pub fn only_description(message: &Message<'_>) -> Result<Option<Range<usize>>, Irreplaceable> {
-    let BodyReader { checked, place, .. } = read(message, |_| true).map_err(|_| Irreplaceable)?;
+    let anywhere = |_: IpAddr| true;
+    let BodyReader { checked, place, .. } = read(message, anywhere).map_err(|_| Irreplaceable)?;
     let start = message.bytes().as_ptr().addr();
     match (checked.descriptions, place) {
         (0, _) => Ok(None),
@@ -81,7 +86,7 @@ pub fn only_description(message: &Message<'_>) -> Result<Option<Range<usize>>, I
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Irreplaceable;
 
-fn read<F: Fn(IpAddr) -> bool>(message: &Message<'_>, inside: F) -> Result<BodyReader<F>, Objection> {
+fn read<F: Inside>(message: &Message<'_>, inside: F) -> Result<BodyReader<F>, Objection> {
     let body = message.body();
     let mut reader = BodyReader { inside, checked: Checked::default(), parts: 0, place: None };
     if body.is_empty() {
@@ -103,7 +108,10 @@ fn read<F: Fn(IpAddr) -> bool>(message: &Message<'_>, inside: F) -> Result<BodyR
         }
     }
     match (head.encoding, head.kind) {
-        (Encoding::Identity, Some(_)) => reader.content(head.kind()?, body, 0)?,
+        (Encoding::Identity, Some(_)) => match head.kind()? {
+            Kind::Unknown | Kind::Enclosed if negotiates(message) => reader.taken_for_description(body)?,
+            kind => reader.content(kind, body, 0)?,
+        },
         (Encoding::Identity, None) => match description(body) {
             Some(text) => reader.description(text)?,
             None => return unreadable("body without Content-Type", body),
@@ -111,6 +119,16 @@ fn read<F: Fn(IpAddr) -> bool>(message: &Message<'_>, inside: F) -> Result<BodyR
         _ => return unreadable("Content-Transfer-Encoding of a message", b""),
     }
     Ok(reader)
+}
+
+/// Whether a message may carry an offer or an answer (RFC 6337 2).
+fn negotiates(message: &Message<'_>) -> bool {
+    let method = match message.start() {
+        Start::Request { method, .. } => Some(*method),
+        Start::Response { code: ..300 } => cseq(message).map(|(_, token)| Method::of(token)),
+        Start::Response { .. } => None,
+    };
+    matches!(method, Some(Method::Invite | Method::Ack | Method::Prack | Method::Update))
 }
 
 /// What the rows of a message or of a part say about its content.
@@ -152,7 +170,7 @@ impl<'a> Head<'a> {
     fn kind(&self) -> Result<Kind<'a>, Objection> {
         match self.kind {
             Some(value) => Kind::of(value),
-            None => Ok(Kind::Other),
+            None => Ok(Kind::Unknown),
         }
     }
 }
@@ -161,9 +179,16 @@ impl<'a> Head<'a> {
 #[derive(Clone, Copy)]
 enum Kind<'a> {
     Description,
+    /// Candidates that follow a description (RFC 8840).
+    Fragment,
     /// With its boundary.
     Multipart(&'a [u8]),
+    /// A message of its own, whose body is its own affair (3261 23.4.1). Only as a part beside others.
+    Enclosed,
+    /// Known to be no description to anybody.
     Other,
+    /// Whatever its reader takes it for.
+    Unknown,
 }
 
 impl<'a> Kind<'a> {
@@ -186,9 +211,20 @@ impl<'a> Kind<'a> {
             if is(sub, b"pkcs7-mime") || is(sub, b"x-pkcs7-mime") || is(sub, b"cms") {
                 return unreadable("Content-Type", essence);
             }
+            // Whoever began to use it later.
+            if ends_with(sub, b"sdpfrag") {
+                return Ok(Self::Fragment);
+            }
+        }
+        // What it holds is elsewhere, or in other messages (2046 5.2).
+        if is(main, b"message") && (is(sub, b"external-body") || is(sub, b"partial")) {
+            return unreadable("Content-Type", essence);
+        }
+        if is(main, b"message") && is(sub, b"sip") {
+            return Ok(Self::Enclosed);
         }
         if !is(main, b"multipart") {
-            return Ok(Self::Other);
+            return Ok(if is_known(main, sub) { Self::Other } else { Self::Unknown });
         }
         if is(sub, b"encrypted") {
             return unreadable("Content-Type", essence);
@@ -199,6 +235,21 @@ impl<'a> Kind<'a> {
             None => unreadable("boundary", params),
         }
     }
+}
+
+/// Types beside session descriptions that messages carry which negotiate: what no server takes for a description.
+fn is_known(main: &[u8], sub: &[u8]) -> bool {
+    let is = |name: &&str| sub.eq_ignore_ascii_case(name.as_bytes());
+    let applications = ["isup", "qsig", "x-q931", "q931", "dtmf", "dtmf-relay", "x-hotsip-filetransfer+xml", "pkcs7-signature"];
+    ends_with(sub, b"+xml")
+        || main.eq_ignore_ascii_case(b"application") && applications.iter().any(is)
+        || main.eq_ignore_ascii_case(b"message") && is(&"sipfrag")
+        || ["image", "audio", "video"].iter().any(|media| main.eq_ignore_ascii_case(media.as_bytes()))
+}
+
+fn ends_with(text: &[u8], end: &[u8]) -> bool {
+    let at = text.len().checked_sub(end.len());
+    at.and_then(|at| text.get(at..)).is_some_and(|tail| tail.eq_ignore_ascii_case(end))
 }
 
 /// The one boundary that parameters name. `None`: none, several, one in pieces (RFC 2231), or one that readers cut differently.
@@ -249,7 +300,7 @@ struct BodyReader<F> {
     place: Option<Range<usize>>,
 }
 
-impl<F: Fn(IpAddr) -> bool> BodyReader<F> {
+impl<F: Inside> BodyReader<F> {
     fn content(&mut self, kind: Kind<'_>, content: &[u8], depth: usize) -> Result<(), Objection> {
         match kind {
             Kind::Description => {
@@ -269,14 +320,38 @@ impl<F: Fn(IpAddr) -> bool> BodyReader<F> {
                     Piece::Part(part, line_end) => self.part(part, line_end, depth),
                 })
             }
-            Kind::Other => match description(content) {
-                Some(text) => {
-                    self.place = None;
-                    self.description(text)
-                }
-                None => Ok(()),
-            },
+            Kind::Fragment => {
+                self.place = None;
+                self.fragment(content)
+            }
+            Kind::Enclosed if depth > 0 && description(content).is_none() => Ok(()),
+            Kind::Enclosed | Kind::Other | Kind::Unknown => self.hidden(content),
         }
+    }
+
+    /// What is called something else, and read as a description by whoever does not look at its type.
+    fn taken_for_description(&mut self, content: &[u8]) -> Result<(), Objection> {
+        self.place = None;
+        self.description(description(content).unwrap_or(content))
+    }
+
+    /// What is called something else: a description from the first line on that looks like it.
+    fn hidden(&mut self, content: &[u8]) -> Result<(), Objection> {
+        if let Some(text) = description(content) {
+            return self.taken_for_description(text);
+        }
+        if let Some(text) = first_sign(content) {
+            self.place = None;
+            return if text.starts_with(b"v=") { self.description(text) } else { self.fragment(text) };
+        }
+        // In UTF-16 and UTF-32 the octets between are NULs.
+        if memchr(0, content).is_some() {
+            let dense: Vec<u8> = content.iter().copied().filter(|&octet| octet != 0).collect();
+            if first_sign(&dense).is_some() {
+                return unreadable("text in an encoding of its own", b"");
+            }
+        }
+        Ok(())
     }
 
     fn part(&mut self, part: &[u8], line_end: LineEnd, depth: usize) -> Result<(), Objection> {
@@ -313,7 +388,12 @@ impl<F: Fn(IpAddr) -> bool> BodyReader<F> {
 
     fn description(&mut self, text: &[u8]) -> Result<(), Objection> {
         self.checked.descriptions = self.checked.descriptions.saturating_add(1);
-        Ok(sdp::judge(text, &self.inside)?)
+        Ok(sdp::read(text, &self.inside, Extent::Whole)?)
+    }
+
+    fn fragment(&mut self, text: &[u8]) -> Result<(), Objection> {
+        self.checked.descriptions = self.checked.descriptions.saturating_add(1);
+        Ok(sdp::read(text, &self.inside, Extent::Piece)?)
     }
 }
 

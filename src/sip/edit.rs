@@ -45,6 +45,11 @@ impl Edit {
         self.splice(from, &[]);
     }
 
+    /// Whether something is put into the place of this range.
+    pub fn touches(&self, range: &Range<usize>) -> bool {
+        self.splices.iter().any(|splice| splice.from == *range)
+    }
+
     /// How long a message of `length` octets will be when edited.
     pub fn length(&self, length: usize) -> usize {
         let gone: usize = self.splices.iter().map(|splice| splice.from.len()).sum();

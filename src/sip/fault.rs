@@ -47,6 +47,14 @@ pub enum Fault {
     CSeq,
     /// The method in `CSeq` is not the request's.
     CSeqMethod,
+    /// A known method in other letters.
+    Method,
+    /// Route or Record-Route is broken.
+    Route,
+    /// A Contact is broken, or there are two where one can be meant.
+    Contact,
+    /// Refer-To or Referred-By is broken.
+    Refer,
     /// Max-Forwards is not a number up to 255.
     MaxForwards,
     /// The message is too large (513).
@@ -55,7 +63,7 @@ pub enum Fault {
 
 impl Fault {
     /// Every fault, for metric tables.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 28] = [
         Self::NotSip,
         Self::StartLine,
         Self::Version,
@@ -78,6 +86,10 @@ impl Fault {
         Self::CallId,
         Self::CSeq,
         Self::CSeqMethod,
+        Self::Method,
+        Self::Route,
+        Self::Contact,
+        Self::Refer,
         Self::MaxForwards,
         Self::TooLarge,
     ];
@@ -107,6 +119,10 @@ impl Fault {
             Self::CallId => "call-id",
             Self::CSeq => "cseq",
             Self::CSeqMethod => "cseq-method",
+            Self::Method => "method",
+            Self::Route => "route",
+            Self::Contact => "contact",
+            Self::Refer => "refer",
             Self::MaxForwards => "max-forwards",
             Self::TooLarge => "too-large",
         }
@@ -148,6 +164,10 @@ impl Fault {
             Self::CallId => "Bad Call-ID",
             Self::CSeq => "Bad CSeq",
             Self::CSeqMethod => "CSeq Method Differs",
+            Self::Method => "Method In Other Letters",
+            Self::Route => "Bad Route Or Record-Route",
+            Self::Contact => "Bad Contact",
+            Self::Refer => "Bad Refer-To Or Referred-By",
             Self::MaxForwards => "Bad Max-Forwards",
             Self::TooLarge => "Message Too Large",
         }

@@ -8,6 +8,9 @@ use memchr::memmem;
 use super::header::is_token;
 use super::scan::{Fault, MAX_HEAD, Message};
 
+/// Most octets that are skipped between two messages; a double CRLF is none of them. Some send a NUL or a LF to keep a connection.
+const MAX_JUNK: usize = 4096;
+
 /// Cuts a stream into messages. Bounded: more than `limit` octets without a whole message is a fault.
 #[derive(Debug)]
 pub struct Framer {
@@ -19,6 +22,8 @@ pub struct Framer {
     whole: Option<usize>,
     /// Whether the last thing before the front was a single CRLF between messages.
     half_ping: bool,
+    /// Octets skipped since the last message.
+    skipped: usize,
 }
 
 /// What stands at the front of the stream.
@@ -36,7 +41,7 @@ pub enum Frame {
 impl Framer {
     /// A framer for messages up to `limit` octets.
     pub fn new(limit: usize) -> Self {
-        Self { buffer: BytesMut::new(), limit, searched: 0, whole: None, half_ping: false }
+        Self { buffer: BytesMut::new(), limit, searched: 0, whole: None, half_ping: false, skipped: 0 }
     }
 
     /// Where received bytes are to be appended.
@@ -53,18 +58,26 @@ impl Framer {
     #[expect(clippy::should_implement_trait, reason = "an iterator would end; a stream only pauses")]
     pub fn next(&mut self) -> Option<Frame> {
         if self.whole.is_none() {
-            while self.buffer.starts_with(b"\r\n") {
-                self.buffer.advance(2);
-                if std::mem::take(&mut self.half_ping) {
-                    return Some(Frame::Ping);
+            loop {
+                match *self.buffer {
+                    [] | [b'\r'] => return None,
+                    [b'\r', b'\n', ..] => {
+                        self.buffer.advance(2);
+                        if std::mem::take(&mut self.half_ping) {
+                            return Some(Frame::Ping);
+                        }
+                        self.half_ping = true;
+                        continue;
+                    }
+                    [octet, ..] if is_token(octet) => break self.half_ping = false,
+                    [0 | b'\r' | b'\n' | b' ' | b'\t', ..] if self.skipped < MAX_JUNK => {
+                        self.skipped = self.skipped.saturating_add(1);
+                    }
+                    // Nothing that begins so can become SIP: do not wait for the rest of it.
+                    _ => return Some(self.broken(Fault::NotSip)),
                 }
-                self.half_ping = true;
-            }
-            match *self.buffer.first()? {
-                b'\r' if self.buffer.len() == 1 => return None,
-                octet if is_token(octet) => self.half_ping = false,
-                // Nothing that begins so can become SIP: do not wait for the rest of it.
-                _ => return Some(self.broken(Fault::NotSip)),
+                self.buffer.advance(1);
+                self.half_ping = false;
             }
             let from = self.searched.saturating_sub(3);
             let found = self.buffer.get(from..).and_then(|rest| memmem::find(rest, b"\r\n\r\n"));
@@ -85,6 +98,7 @@ impl Framer {
         let whole = self.whole.filter(|&whole| whole <= self.buffer.len())?;
         self.whole = None;
         self.searched = 0;
+        self.skipped = 0;
         Some(Frame::Message(self.buffer.split_to(whole)))
     }
 
@@ -138,6 +152,18 @@ mod tests {
         for at in 0..bytes.len() {
             assert_eq!(frames(&[&bytes[..at], &bytes[at..]]), expected, "split at {at}");
         }
+    }
+
+    #[test]
+    fn what_keeps_a_connection_is_skipped() {
+        let text = format!("\n{ONE}\r\n\0{TWO} \t\r\n\r{ONE}\0\r\n\r\n\n{TWO}");
+        let expected = [ONE, TWO, ONE, "ping", TWO];
+        assert_eq!(frames(&[text.as_bytes()]), expected);
+        assert_eq!(frames(&text.as_bytes().chunks(1).collect::<Vec<_>>()), expected);
+        let junk = |count: usize| "\0".repeat(count) + ONE;
+        assert_eq!(frames(&[(junk(MAX_JUNK) + &junk(MAX_JUNK)).as_bytes()]), [ONE, ONE]);
+        assert_eq!(frames(&[junk(MAX_JUNK + 1).as_bytes()])[0], "not-sip");
+        assert_eq!(frames(&["\r\n\r\n".repeat(MAX_JUNK).as_bytes()]).len(), MAX_JUNK);
     }
 
     #[test]

@@ -26,6 +26,8 @@ pub enum Name {
     Timestamp,
     /// `X-Ringfence`: ours; one that came from outside is removed.
     Ringfence,
+    ReferTo,
+    ReferredBy,
     /// Any other.
     Other,
 }
@@ -58,6 +60,8 @@ impl Name {
             (7, b'c') if folded == const { Folded::known(b"contact") } => return Self::Contact,
             (7, b'c') => (const { Folded::known(b"call-id") }, Self::CallId),
             (9, b't') => (const { Folded::known(b"timestamp") }, Self::Timestamp),
+            (8, b'r') => (const { Folded::known(b"refer-to") }, Self::ReferTo),
+            (11, b'r') if folded == const { Folded::known(b"referred-by") } => return Self::ReferredBy,
             (11, b'x') => (const { Folded::known(b"x-ringfence") }, Self::Ringfence),
             (11, b'm') => (const { Folded::known(b"max-breadth") }, Self::MaxBreadth),
             (11, b'r') => (const { Folded::known(b"retry-after") }, Self::RetryAfter),
@@ -83,13 +87,16 @@ impl Name {
             b"l" | b"L" => Self::ContentLength,
             b"c" | b"C" => Self::ContentType,
             b"e" | b"E" => Self::ContentEncoding,
+            b"r" | b"R" => Self::ReferTo,
+            b"b" | b"B" => Self::ReferredBy,
             _ => Self::Other,
         }
     }
 
     /// Whether a second row of the name makes the message ambiguous (RFC 4475 3.3.8, 3.3.9).
     pub(super) const fn single(self) -> bool {
-        matches!(self, Self::From | Self::To | Self::CallId | Self::CSeq | Self::MaxForwards | Self::ContentLength)
+        use Name::{CSeq, CallId, ContentLength, From, MaxForwards, ReferTo, ReferredBy, To};
+        matches!(self, From | To | CallId | CSeq | MaxForwards | ContentLength | ReferTo | ReferredBy)
     }
 }
 
@@ -153,6 +160,33 @@ pub(super) const fn is_space(octet: u8) -> bool {
     matches!(octet, b' ' | b'\t' | b'\r' | b'\n')
 }
 
+/// Whether an octet is a control character other than white space.
+pub(super) const fn is_control(octet: u8) -> bool {
+    octet.is_ascii_control() && !is_space(octet)
+}
+
+/// Whether a text holds such a character. Without a way out in the middle: so it is a few instructions for many octets.
+pub(super) fn has_control(text: &[u8]) -> bool {
+    text.iter().fold(false, |found, &octet| found | is_control(octet))
+}
+
+/// Whether every octet of a kind is a quoted-pair inside a quoted string: the one place where a control character is legal
+/// (RFC 3261 25.1, RFC 4475 3.1.1.2).
+#[cold]
+pub(super) fn are_quoted(text: &[u8], kind: impl Fn(u8) -> bool) -> bool {
+    let (mut quoted, mut escaped) = (false, false);
+    for &octet in text {
+        match octet {
+            _ if escaped => escaped = false,
+            b'"' => quoted = !quoted,
+            b'\\' => escaped = quoted,
+            octet if kind(octet) => return false,
+            _ => {}
+        }
+    }
+    true
+}
+
 /// A range without the white space at its ends.
 pub(super) fn trim(bytes: &[u8], range: Range<usize>) -> Range<usize> {
     let text = bytes.get(range.clone()).unwrap_or_default();
@@ -181,6 +215,11 @@ mod tests {
             ("l", Name::ContentLength),
             ("x-RINGFENCE", Name::Ringfence),
             ("X-Ringfences", Name::Other),
+            ("refer-To", Name::ReferTo),
+            ("r", Name::ReferTo),
+            ("Referred-by", Name::ReferredBy),
+            ("B", Name::ReferredBy),
+            ("Retry-After", Name::RetryAfter),
             ("", Name::Other),
         ] {
             assert_eq!(Name::of(name.as_bytes()), expected, "{name}");

@@ -4,11 +4,11 @@ use std::ops::Range;
 
 use memchr::memchr3;
 
-use super::Name;
-use super::address::quoted_end;
 use super::edit::Edit;
 use super::header::trim;
+use super::parameter::quoted_end;
 use super::scan::Message;
+use super::{Header, Name};
 
 /// One value of a header, and the row that it stands in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +25,22 @@ pub fn items<'m>(message: &'m Message<'_>, name: Name) -> impl Iterator<Item = I
     rows.flat_map(move |(row, header)| {
         Split { bytes: message.bytes(), rest: header.value.clone() }.map(move |span| Item { row, span })
     })
+}
+
+/// Hands out every value of a row, as a range of the message; `false` as soon as one of them is empty or `each` says so.
+pub(super) fn all(message: &Message<'_>, header: &Header, mut each: impl FnMut(Range<usize>) -> bool) -> bool {
+    let Range { mut start, end } = header.value;
+    loop {
+        let value_end = start.saturating_add(comma(message.slice(&(start..end))));
+        let span = trim(message.bytes(), start..value_end);
+        if span.is_empty() || !each(span) {
+            return false;
+        }
+        if value_end >= end {
+            return true;
+        }
+        start = value_end.saturating_add(1);
+    }
 }
 
 /// The values of one comma-separated text.

@@ -63,6 +63,22 @@ impl Method {
         }
     }
 
+    /// Whether an unknown method is a known one in other letters. It is another method (RFC 3261 7.1), and not to everybody.
+    pub(super) fn is_known_otherwise(token: &[u8]) -> bool {
+        Self::ALL.iter().any(|known| *known != Self::Other && token.eq_ignore_ascii_case(known.token().as_bytes()))
+    }
+
+    /// Whether a request of this method may begin a dialog or change where it leads (RFC 3261 12.1, RFC 3311, RFC 6665): it has one
+    /// Contact then.
+    pub const fn has_one_contact(self) -> bool {
+        matches!(self, Self::Invite | Self::Subscribe | Self::Refer | Self::Notify | Self::Update)
+    }
+
+    /// Whether a request of this method belongs to a dialog or to nothing.
+    pub const fn needs_dialog(self) -> bool {
+        matches!(self, Self::Bye | Self::Prack | Self::Update | Self::Info)
+    }
+
     /// The token; `other` for what is not named here, so that metric labels stay closed.
     pub const fn token(self) -> &'static str {
         match self {

@@ -25,6 +25,7 @@ pub(super) fn split<'a>(
     let mut line_end = None;
     // Where the piece at hand begins, and whether a delimiter stands before it.
     let (mut start, mut within, mut closed) = (0, false, false);
+    let mut parts = 0_usize;
     for at in memchr_iter(b'-', content) {
         if at < start {
             // Within the delimiter before.
@@ -39,15 +40,23 @@ pub(super) fn split<'a>(
         let Some(piece) = content.get(start..delimiter.start) else { return unreadable("delimiter of a multipart", line) };
         match line_end {
             _ if delimiter.closes && !within => return unreadable("multipart without parts", b""),
-            Some(line_end) if within => each(Piece::Part(piece, line_end))?,
+            Some(line_end) if within => {
+                parts = parts.saturating_add(1);
+                each(Piece::Part(piece, line_end))?;
+            }
             _ => each(Piece::Around(piece))?,
         }
         (start, within, closed) = (delimiter.end, true, delimiter.closes);
     }
-    if !closed {
-        return unreadable("multipart without an end", b"");
+    let rest = content.get(start..).unwrap_or_default();
+    match line_end {
+        _ if closed => each(Piece::Around(rest)),
+        _ if !within => unreadable("multipart without parts", b""),
+        // A delimiter with nothing behind it was meant to be the last; else the last part ends with the body.
+        _ if rest.is_empty() && parts > 0 => Ok(()),
+        Some(line_end) => each(Piece::Part(rest, line_end)),
+        None => unreadable("multipart without parts", b""),
     }
-    each(Piece::Around(content.get(start..).unwrap_or_default()))
 }
 
 /// The offset behind two hyphens and the boundary, if they stand at `at`. Case is no difference here: somebody may not see it.
@@ -118,7 +127,7 @@ impl Delimiter {
         let rest = content.get(behind..)?;
         let (rest, closes) = rest.strip_prefix(b"--").map_or((rest, false), |rest| (rest, true));
         let after = LineEnd::leads(rest);
-        if after.is_none() && !(closes && rest.is_empty()) {
+        if after.is_none() && !rest.is_empty() {
             return None;
         }
         let start = at.checked_sub(before.map_or(0, LineEnd::len))?;

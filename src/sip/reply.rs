@@ -2,13 +2,15 @@
 
 use std::net::SocketAddr;
 
-use super::Name;
-use super::address::{Address, param};
+use super::address::Address;
 use super::edit::Edit;
 use super::number::write_decimal;
+use super::parameter::param;
+use super::plain::one_line;
 use super::request::Request;
 use super::scan::Message;
 use super::via::Via;
+use super::{Header, Name};
 
 /// What to answer.
 #[derive(Clone, Copy, Debug)]
@@ -24,16 +26,16 @@ pub struct LocalResponse<'a> {
 }
 
 impl LocalResponse<'_> {
-    /// Appends the response to `out`: status line, all Via rows as they came (the topmost value stamped with `source` as
-    /// [`super::via::Via::stamp`] does), From, To, Call-ID, `CSeq`, a Timestamp for a 100 (8.2.6.1), the extra rows,
-    /// `Content-Length: 0`. Folded and compact rows are copied as they came.
+    /// Appends the response to `out`: status line, all Via rows (the topmost value stamped with `source` as
+    /// [`super::via::Via::stamp`] does, if it can be read), From, To, Call-ID, `CSeq`, a Timestamp for a 100 (8.2.6.1), the extra
+    /// rows, `Content-Length: 0`. Rows are copied as they came, but for folds, NUL and line ends of other kinds: each is a space.
     ///
-    /// Works on messages with a fault as long as those headers can be found; `false` (and nothing written) if one is missing or
-    /// the topmost Via cannot be read: such a request cannot be answered.
+    /// Works on messages with a fault as long as there is a Via and a `CSeq`, by which whoever asked knows its answer; `false` (and
+    /// nothing written) if one is missing: such a request cannot be answered.
     pub fn write(&self, message: &Message<'_>, source: SocketAddr, out: &mut Vec<u8>) -> bool {
-        let Ok(via) = Via::top(message) else { return false };
+        let via = Via::top(message).ok();
         let tagged = message.first(Name::To).is_some_and(|to| has_tag(message.value(to)));
-        self.write_with(message, &via, tagged, source, &mut Edit::default(), out)
+        self.write_with(message, via.as_ref(), tagged, source, &mut Edit::default(), out)
     }
 
     /// The same for a request that has been read: nothing is read twice. `edit` is memory to work with.
@@ -45,52 +47,96 @@ impl LocalResponse<'_> {
         edit: &mut Edit,
         out: &mut Vec<u8>,
     ) -> bool {
-        self.write_with(message, &request.via, request.to_tag.is_some(), source, edit, out)
+        self.write_with(message, Some(&request.via), request.to_tag.is_some(), source, edit, out)
     }
 
     fn write_with(
         &self,
         message: &Message<'_>,
-        via: &Via<'_>,
+        via: Option<&Via<'_>>,
         tagged: bool,
         source: SocketAddr,
         edit: &mut Edit,
         out: &mut Vec<u8>,
     ) -> bool {
-        let rows = [Name::From, Name::To, Name::CallId, Name::CSeq].map(|name| message.first(name));
-        let [Some(from), Some(to), Some(call_id), Some(cseq)] = rows else { return false };
-        // The stamp touches the row of the first Via alone; that row is edited on its own.
-        let Some(top) = message.first(Name::Via) else { return false };
-        edit.clear();
-        via.stamp(source, edit);
+        let (Some(top), Some(cseq)) = (message.first(Name::Via), message.first(Name::CSeq)) else { return false };
         out.extend_from_slice(b"SIP/2.0 ");
         write_decimal(u32::from(self.code), out);
         out.push(b' ');
         out.extend_from_slice(self.phrase.as_bytes());
         out.extend_from_slice(b"\r\n");
-        edit.apply_within(message.bytes(), &top.row, out);
+        // The stamp touches the row of the first Via alone; that row is edited on its own.
+        edit.clear();
+        if let Some(via) = via {
+            via.stamp(source, edit);
+        }
+        if message.is_plain() {
+            edit.apply_within(message.bytes(), &top.row, out);
+        } else {
+            let mut stamped = Vec::with_capacity(top.row.len().saturating_add(64));
+            edit.apply_within(message.bytes(), &top.row, &mut stamped);
+            clean(&stamped, out);
+        }
         edit.clear();
         for other in message.all(Name::Via).skip(1) {
-            out.extend_from_slice(message.slice(&other.row));
+            copy(message, other, out);
         }
-        out.extend_from_slice(message.slice(&from.row));
-        out.extend_from_slice(message.slice(&(to.row.start..to.value.end)));
-        if let Some(tag) = self.to_tag.filter(|_| !tagged) {
-            out.extend_from_slice(b";tag=");
-            out.extend_from_slice(tag.as_bytes());
+        if let Some(from) = message.first(Name::From) {
+            copy(message, from, out);
         }
-        out.extend_from_slice(message.slice(&(to.value.end..to.row.end)));
-        out.extend_from_slice(message.slice(&call_id.row));
-        out.extend_from_slice(message.slice(&cseq.row));
+        if let Some(to) = message.first(Name::To) {
+            self.to(message, to, tagged, out);
+        }
+        if let Some(call_id) = message.first(Name::CallId) {
+            copy(message, call_id, out);
+        }
+        copy(message, cseq, out);
         if self.code == 100 {
             for timestamp in message.all(Name::Timestamp) {
-                out.extend_from_slice(message.slice(&timestamp.row));
+                copy(message, timestamp, out);
             }
         }
         out.extend_from_slice(self.rows);
         out.extend_from_slice(b"Content-Length: 0\r\n\r\n");
         true
     }
+
+    /// To, with the tag where the request has none.
+    fn to(&self, message: &Message<'_>, to: &Header, tagged: bool, out: &mut Vec<u8>) {
+        let Some(tag) = self.to_tag.filter(|_| !tagged) else { return copy(message, to, out) };
+        let untagged = message.slice(&(to.row.start..to.value.end));
+        if message.is_plain() {
+            out.extend_from_slice(untagged);
+        } else {
+            one_line(untagged, breaks, out);
+        }
+        out.extend_from_slice(b";tag=");
+        out.extend_from_slice(tag.as_bytes());
+        out.extend_from_slice(b"\r\n");
+    }
+}
+
+/// Whether all that an answer repeats is there, and its topmost Via can be read.
+pub fn is_whole(message: &Message<'_>) -> bool {
+    let there = |name| message.first(name).is_some();
+    [Name::From, Name::To, Name::CallId, Name::CSeq].into_iter().all(there) && Via::top(message).is_ok()
+}
+
+/// Copies a row, as one line.
+fn copy(message: &Message<'_>, header: &Header, out: &mut Vec<u8>) {
+    let row = message.slice(&header.row);
+    if message.is_plain() { out.extend_from_slice(row) } else { clean(row, out) }
+}
+
+/// Copies a row of a message that is not plain.
+fn clean(row: &[u8], out: &mut Vec<u8>) {
+    one_line(row, breaks, out);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// What no answer carries within a row.
+const fn breaks(octet: u8) -> bool {
+    matches!(octet, b'\r' | b'\n' | 0)
 }
 
 /// A broken To counts as tagged, and so does one with an empty tag: nothing is added to what others may read otherwise.
@@ -114,7 +160,7 @@ mod tests {
         let text = "INVITE sip:a@b SIP/2.0\r\nTo:\r\n <sip:a@b>\r\nv: SIP/2.0/UDP c;rport;branch=1, SIP/2.0/UDP d\r\nVia: SIP/2.0/UDP e\r\nf: <sip:x@y>;tag=1\r\ni: 1\r\nSubject: no\r\nCSeq: 1 INVITE\r\n\r\n";
         assert_eq!(
             reply(text, 603).unwrap(),
-            "SIP/2.0 603 Why\r\nv: SIP/2.0/UDP c;rport=7;branch=1;received=192.0.2.9, SIP/2.0/UDP d\r\nVia: SIP/2.0/UDP e\r\nf: <sip:x@y>;tag=1\r\nTo:\r\n <sip:a@b>;tag=T\r\ni: 1\r\nCSeq: 1 INVITE\r\nX: y\r\nContent-Length: 0\r\n\r\n"
+            "SIP/2.0 603 Why\r\nv: SIP/2.0/UDP c;rport=7;branch=1;received=192.0.2.9, SIP/2.0/UDP d\r\nVia: SIP/2.0/UDP e\r\nf: <sip:x@y>;tag=1\r\nTo: <sip:a@b>;tag=T\r\ni: 1\r\nCSeq: 1 INVITE\r\nX: y\r\nContent-Length: 0\r\n\r\n"
         );
     }
 
@@ -123,7 +169,20 @@ mod tests {
         let text = "INVITE sip:a@b SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.9\r\nFrom: x\r\nTo: <sip:a>;tag=2\r\nCall-ID: 1\r\nCSeq: 1 INVITE\r\nbroken\r\n\r\n";
         assert!(reply(text, 400).unwrap().contains("To: <sip:a>;tag=2\r\n"));
         assert!(reply(&text.replace("tag=2", "tag="), 400).unwrap().contains("To: <sip:a>;tag=\r\n"));
-        assert_eq!(reply(&text.replace("Call-ID", "Caller"), 400), None);
-        assert_eq!(reply(&text.replace("SIP/2.0/UDP", "SIP/2.0"), 400), None);
+        let whole = |text: &str| is_whole(&Message::datagram(text.as_bytes()).unwrap());
+        assert!(whole(text) && !whole(&text.replace("Call-ID", "Caller")) && !whole(&text.replace("SIP/2.0/UDP", "SIP/2.0")));
+        assert!(!reply(&text.replace("Call-ID", "Caller"), 400).unwrap().contains("Call"));
+        assert!(reply(&text.replace("SIP/2.0/UDP", "SIP/2.0"), 400).unwrap().contains("\r\nVia: SIP/2.0 192.0.2.9\r\n"));
+        assert_eq!(reply(&text.replace("CSeq", "Sec"), 400), None);
+        assert_eq!(reply(&text.replace("Via", "Way"), 400), None);
+    }
+
+    #[test]
+    fn carries_no_fold_nul_or_odd_line_end() {
+        let text = "INVITE sip:a@b SIP/2.0\r\nv: SIP/2.0/UDP c\r\n ;x=\"\\\0\";rport \r\nVia:\n SIP/2.0/UDP\0d\rVia: e\r\n\
+f: \"a\0b\" <sip:x@y>;tag=1\r\n\t\r\nTo: \"\\\0\" <sip:a@b> \r\n \r\ni: 1\nCSeq: 1\r INVITE\r\n\r\n";
+        let expected = "SIP/2.0 400 Why\r\nv: SIP/2.0/UDP c ;x=\"\\ \";rport=7;received=192.0.2.9\r\nVia: SIP/2.0/UDP d Via: e\r\n\
+f: \"a b\" <sip:x@y>;tag=1\r\nTo: \"\\ \" <sip:a@b>;tag=T\r\ni: 1\r\nCSeq: 1 INVITE\r\nX: y\r\nContent-Length: 0\r\n\r\n";
+        assert_eq!(reply(text, 400).unwrap(), expected);
     }
 }

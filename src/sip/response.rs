@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::number::decimal;
-use super::request::{cseq, tag};
+use super::rows::Rows;
 use super::scan::{Fault, Message, Start};
 use super::via::Via;
 use super::{Method, Name};
@@ -32,12 +32,15 @@ impl<'a> Response<'a> {
         if let Some(fault) = message.fault() {
             return Err(fault);
         }
-        let via = Via::top(message)?;
-        let from_tag = tag(message, Name::From, Fault::From)?.unwrap_or_default();
-        let to_tag = tag(message, Name::To, Fault::To)?;
-        message.first(Name::CallId).ok_or(Fault::CallId)?;
-        let (_, token) = cseq(message).ok_or(Fault::CSeq)?;
-        Ok(Self { code: *code, via, method: Method::of(token), token, from_tag, to_tag })
+        let rows = Rows::read(message)?;
+        let (token, method) = (rows.method, Method::of(rows.method));
+        if method == Method::Other && Method::is_known_otherwise(token) {
+            return Err(Fault::CSeq);
+        }
+        // A redirection may name several.
+        rows.lists(*code < 300 && method.has_one_contact())?;
+        let Rows { via, from_tag, to_tag, .. } = rows;
+        Ok(Self { code: *code, via, method, token, from_tag: from_tag.unwrap_or_default(), to_tag })
     }
 }
 

@@ -8,7 +8,7 @@ use std::ops::Range;
 use memchr::{memchr, memchr2, memchr3};
 use smallvec::SmallVec;
 
-use super::header::{is_token, trim};
+use super::header::{are_quoted, is_token, trim};
 use super::number::decimal;
 use super::start::start_line;
 use super::{Header, Name};
@@ -39,6 +39,7 @@ pub struct Message<'a> {
     body_start: usize,
     content_length: Option<usize>,
     fault: Option<Fault>,
+    plain: bool,
 }
 
 impl<'a> Message<'a> {
@@ -83,6 +84,7 @@ impl<'a> Message<'a> {
             None => (line, true),
         };
         let (start, fault) = start_line(line)?;
+        let plain = has_plain_version(&start, line);
         let mut message = Self {
             bytes,
             start,
@@ -91,9 +93,10 @@ impl<'a> Message<'a> {
             body_start: bytes.len(),
             content_length: None,
             fault,
+            plain,
         };
         if bare || memchr2(b'\r', 0, line).is_some() {
-            message.object(Fault::BareLineEnd);
+            message.odd(Fault::BareLineEnd);
         }
         message.rows(line_end.saturating_add(1));
         Ok(message)
@@ -118,11 +121,15 @@ impl<'a> Message<'a> {
             at = end;
             // A line that starts with white space goes on with the row before it (7.3.1).
             while matches!(bytes.get(at), Some(b' ' | b'\t')) {
+                self.plain = false;
                 let Some(end) = self.line(at, &mut nul) else { return self.object(Fault::NoHeadEnd) };
                 at = end;
             }
-            if nul && !nuls_are_quoted(bytes.get(start..at).unwrap_or_default()) {
-                self.object(Fault::BareLineEnd);
+            if nul {
+                self.plain = false;
+                if !are_quoted(bytes.get(start..at).unwrap_or_default(), |octet| octet == 0) {
+                    self.object(Fault::BareLineEnd);
+                }
             }
             if at.saturating_sub(start) > MAX_ROW {
                 self.object(Fault::RowTooLong);
@@ -152,7 +159,7 @@ impl<'a> Message<'a> {
         let length = memchr(b'\n', rest)?;
         match rest.get(..length).and_then(|line| line.strip_suffix(b"\r")) {
             Some(line) if memchr(b'\r', line).is_none() => *nul = true,
-            _ => self.object(Fault::BareLineEnd),
+            _ => self.odd(Fault::BareLineEnd),
         }
         at.checked_add(length)?.checked_add(1)
     }
@@ -191,6 +198,18 @@ impl<'a> Message<'a> {
         if self.fault.is_none_or(|first| fault.breaks_framing() && !first.breaks_framing()) {
             self.fault = Some(fault);
         }
+    }
+
+    /// A fault that whoever copies a row has to know of.
+    fn odd(&mut self, fault: Fault) {
+        self.plain = false;
+        self.object(fault);
+    }
+
+    /// Whether each row is one line without NUL, CR or LF within, and the version in capitals: then its bytes may go on as they are.
+    /// What is not can be [`straightened`](super::plain::straighten).
+    pub fn is_plain(&self) -> bool {
+        self.plain
     }
 
     /// The message's bytes, from the start line to the end of the body.
@@ -257,29 +276,20 @@ impl<'a> Message<'a> {
 /// Beyond any message; large enough to tell "too large" from "no number".
 const MAX_CONTENT_LENGTH: u64 = (1 << 31) - 1;
 
+/// Whether a start line writes the version as RFC 3261 7.1 wants it sent.
+fn has_plain_version(start: &Start, line: &[u8]) -> bool {
+    match start {
+        Start::Request { .. } => line.ends_with(b"SIP/2.0"),
+        Start::Response { .. } => line.starts_with(b"SIP/2.0"),
+    }
+}
+
 /// Bytes without leading CRLFs.
 fn skip_crlf(mut bytes: &[u8]) -> &[u8] {
     while let Some(rest) = bytes.strip_prefix(b"\r\n") {
         bytes = rest;
     }
     bytes
-}
-
-/// Whether every NUL of a row is a quoted-pair inside a quoted string: the one place where it is legal (RFC 3261 25.1,
-/// RFC 4475 3.1.1.2).
-#[cold]
-fn nuls_are_quoted(row: &[u8]) -> bool {
-    let (mut quoted, mut escaped) = (false, false);
-    for &octet in row {
-        match octet {
-            _ if escaped => escaped = false,
-            0 => return false,
-            b'"' => quoted = !quoted,
-            b'\\' => escaped = quoted,
-            _ => {}
-        }
-    }
-    true
 }
 
 #[cfg(test)]

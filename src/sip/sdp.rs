@@ -2,6 +2,7 @@
 
 mod attribute;
 mod place;
+mod sign;
 #[cfg(test)]
 mod tests;
 
@@ -11,8 +12,9 @@ use arrayvec::ArrayVec;
 use memchr::memchr;
 use memchr::memmem;
 
-use self::attribute::Attribute;
-use self::place::MediaPlace;
+use self::attribute::{Attribute, authority};
+use self::place::{MediaPlace, words};
+pub(super) use self::sign::first_sign;
 use super::number::decimal;
 
 /// The beginning of a text that could not be read.
@@ -44,22 +46,55 @@ pub const MAX_STREAMS: usize = 64;
 /// Most lines of a session description; with more it is unreadable.
 pub const MAX_LINES: usize = 2000;
 
+/// Where media may go.
+pub trait Inside {
+    /// Whether an address is inside.
+    fn holds(&self, address: IpAddr) -> bool;
+
+    /// Whether it may stand where no stream uses it, and some readers take it all the same.
+    fn holds_unused(&self, address: IpAddr) -> bool {
+        self.holds(address)
+    }
+}
+
+impl<F: Fn(IpAddr) -> bool> Inside for F {
+    fn holds(&self, address: IpAddr) -> bool {
+        self(address)
+    }
+}
+
 /// Asks `inside` about every address that media could go to; the first that is outside, or anything that cannot be checked, is
 /// the objection.
 ///
-/// Judged: session and stream `c=` (a stream's overrides the session's; a session `c=` that every active stream overrides is
-/// unused), `a=rtcp`, `a=candidate` with `raddr`, `a=remote-candidates`, `a=source-filter`, `a=path`, and what stands behind `IP4`
-/// or `IP6` in any other attribute. Skipped: `o=`, streams with port 0 that are not bundle-only, hold addresses (0.0.0.0, `::`,
-/// `.invalid`). Unreadable: hostnames, multicast, several `c=` of the session or of one stream, malformed or ambiguous literals, a
-/// stream that is active and has no `c=`, too long. LF line ends and a missing last one are tolerated. Linear time.
-pub fn judge(body: &[u8], inside: impl Fn(IpAddr) -> bool) -> Result<(), SdpObjection> {
+/// Judged: session and stream `c=` (a stream's overrides the session's; the session's is judged all the same where a stream is
+/// active, less strictly if all of them override it, by an address), `a=rtcp`, `a=candidate`, `a=remote-candidates`, `a=source-filter`,
+/// `a=path`, `a=alt`, older candidates, `a=control` and `k=uri` with a host, and what stands behind `IP4` or `IP6` in any other
+/// attribute. Skipped: `o=`, `raddr`, streams with port 0 that are not bundle-only, but for their candidates, hold addresses (0.0.0.0,
+/// `::`, `.invalid`). Unreadable: hostnames, multicast, several `c=` of the session or of one stream, malformed or ambiguous literals,
+/// a stream that is active and has no `c=`, too long. LF line ends and a missing last one are tolerated, and so are spaces at the end
+/// of a line or doubled. Linear time.
+#[expect(clippy::needless_pass_by_value, reason = "a closure is handed over where it is written")]
+pub fn judge(body: &[u8], inside: impl Inside) -> Result<(), SdpObjection> {
+    read(body, &inside, Extent::Whole)
+}
+
+/// How much of a description a text is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Extent {
+    Whole,
+    /// Candidates that follow later (RFC 8840), or what has no beginning: a stream may be without `c=`.
+    Piece,
+}
+
+/// The same for as much of a description as there is.
+pub(super) fn read(body: &[u8], inside: &impl Inside, extent: Extent) -> Result<(), SdpObjection> {
     if body.len() > MAX_BODY {
         return unreadable("size", body);
     }
     if has_odd_line_end(body) {
         return unreadable("line", body);
     }
-    let mut reader = Reader { inside, session: None, stream: None, streams: 0 };
+    let mut reader = Reader { inside, extent, session: None, used: false, overridden: false, stream: None, streams: 0 };
     let mut lines = lines(body).map(|line| line.strip_suffix(b"\r").unwrap_or(line));
     // A last line end leaves an empty piece behind; blank lines at the end are tolerated, blank lines between are not.
     let mut blank = false;
@@ -67,21 +102,25 @@ pub fn judge(body: &[u8], inside: impl Fn(IpAddr) -> bool) -> Result<(), SdpObje
         if number >= MAX_LINES {
             return unreadable("lines", line);
         }
+        if memchr(b'\r', line).is_some() {
+            return unreadable("line", line);
+        }
+        let line = line.trim_ascii_end();
         if line.is_empty() {
             blank = true;
             continue;
         }
-        if blank || memchr(b'\r', line).is_some() {
+        if blank {
             return unreadable("line", line);
         }
         match (number, line) {
-            (0, b"v=0") => {}
-            (0, _) => return unreadable("v=", line),
+            (0, [b'v', b'=', value @ ..]) if value.trim_ascii_start() == b"0" => {}
+            (0, _) if extent == Extent::Whole => return unreadable("v=", line),
             (_, [kind, b'=', value @ ..]) if kind.is_ascii_lowercase() => reader.line(*kind, value)?,
             _ => return unreadable("line", line),
         }
     }
-    reader.end_of_stream()
+    reader.end()
 }
 
 /// Whether it holds control characters other than HTAB, CR and LF, or a line end of Unicode's: some readers begin a line there.
@@ -107,36 +146,44 @@ fn lines(body: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 /// What is known at one line.
-struct Reader<F> {
-    inside: F,
-    /// The session's `c=`, judged only when a stream uses it.
+struct Reader<'i, F> {
+    inside: &'i F,
+    extent: Extent,
+    /// The session's `c=`, judged when it is known who uses it.
     session: Option<MediaPlace>,
+    /// Whether a stream uses the session's `c=`.
+    used: bool,
+    /// Whether an active stream has one of its own.
+    overridden: bool,
     stream: Option<Stream>,
     streams: usize,
 }
 
 /// One `m=` section.
 struct Stream {
-    /// Port 0: nothing of it counts, unless it turns out to be bundle-only.
+    /// Port 0: nothing of it counts but its candidates, unless it turns out to be bundle-only.
     off: bool,
     /// `a=bundle-only` stands in it.
     bundled: bool,
-    /// Whether it has a `c=` of its own.
-    connected: bool,
+    /// Its own `c=`.
+    connection: Option<MediaPlace>,
     /// What counts if it is bundle-only.
     held_back: Option<SdpObjection>,
 }
 
-impl<F: Fn(IpAddr) -> bool> Reader<F> {
+impl<F: Inside> Reader<'_, F> {
     fn line(&mut self, kind: u8, value: &[u8]) -> Result<(), SdpObjection> {
-        let read = match kind {
-            b'm' => return self.begin_stream(value),
-            b'c' => self.connection(value),
-            b'a' => self.attribute(value),
+        let attribute = (kind == b'a').then(|| Attribute::of(value));
+        let read = match (kind, &attribute) {
+            (b'm', _) => return self.begin_stream(value),
+            (b'c', _) => self.connection(value),
+            (b'k', _) => self.key(value),
+            (_, Some(attribute)) => self.attribute(attribute),
             _ => return Ok(()),
         };
         match (read, &mut self.stream) {
-            (Err(objection), Some(stream)) if stream.off => {
+            // WebRTC stacks take the candidates of the first section of a bundle, whatever its port.
+            (Err(objection), Some(stream)) if stream.off && !attribute.is_some_and(|attribute| attribute.is_candidate()) => {
                 stream.held_back.get_or_insert(objection);
                 Ok(())
             }
@@ -151,29 +198,29 @@ impl<F: Fn(IpAddr) -> bool> Reader<F> {
             return unreadable("streams", value);
         }
         let Some(active) = active(value) else { return unreadable("m=", value) };
-        self.stream = Some(Stream { off: !active, bundled: false, connected: false, held_back: None });
+        self.stream = Some(Stream { off: !active, bundled: false, connection: None, held_back: None });
         Ok(())
     }
 
     fn connection(&mut self, value: &[u8]) -> Result<(), SdpObjection> {
         let Some(place) = MediaPlace::connection(value) else { return unreadable("c=", value) };
-        match &mut self.stream {
-            // 8866 5.7: at most one for the session, and several for a stream only if they are multicast.
-            None if self.session.is_some() => unreadable("c=", value),
-            Some(Stream { connected: true, .. }) => unreadable("c=", value),
-            None => {
-                self.session = Some(place);
-                Ok(())
-            }
-            Some(stream) => {
-                stream.connected = true;
-                self.judge("c=", place)
-            }
+        // 8866 5.7: at most one for the session, and several for a stream only if they are multicast.
+        let slot = self.stream.as_mut().map_or(&mut self.session, |stream| &mut stream.connection);
+        if slot.replace(place).is_some() {
+            return unreadable("c=", value);
         }
+        if self.stream.is_some() { self.judge("c=", place) } else { Ok(()) }
     }
 
-    fn attribute(&mut self, text: &[u8]) -> Result<(), SdpObjection> {
-        let attribute = Attribute::of(text);
+    /// 8866 5.12: a key may have to be fetched.
+    fn key(&self, value: &[u8]) -> Result<(), SdpObjection> {
+        if !value.get(..4).is_some_and(|method| method.eq_ignore_ascii_case(b"uri:")) {
+            return Ok(());
+        }
+        authority("k=", value, &|field, place| self.judge(field, place)).unwrap_or_else(|| unreadable("k=", value))
+    }
+
+    fn attribute(&mut self, attribute: &Attribute<'_>) -> Result<(), SdpObjection> {
         if let Some(stream) = &mut self.stream {
             stream.bundled |= stream.off && attribute.is_bundle_only();
         }
@@ -182,33 +229,46 @@ impl<F: Fn(IpAddr) -> bool> Reader<F> {
 
     fn judge(&self, field: &'static str, place: MediaPlace) -> Result<(), SdpObjection> {
         match place {
-            MediaPlace::At(address) if !(self.inside)(address) => Err(SdpObjection::Outside { field, address }),
-            MediaPlace::At(_) | MediaPlace::Hold => Ok(()),
+            MediaPlace::At(address) if !self.inside.holds(address) => Err(SdpObjection::Outside { field, address }),
+            MediaPlace::At(_) | MediaPlace::Hold | MediaPlace::HoldByName => Ok(()),
         }
     }
 
-    /// A stream that is active and has no `c=` of its own uses the session's. One that is bundle-only may have none at all: it goes
-    /// where the bundle goes.
+    /// A stream that is active and has no `c=` of its own uses the session's, and for some readers also one that is on hold by a name.
+    /// One that is bundle-only may have none at all: it goes where the bundle goes.
     fn end_of_stream(&mut self) -> Result<(), SdpObjection> {
-        match (self.stream.take(), self.session) {
-            (None | Some(Stream { off: true, bundled: false, .. }), _) => Ok(()),
-            (Some(Stream { held_back: Some(objection), .. }), _) => Err(objection),
-            (Some(Stream { connected: true, .. }), _) | (Some(Stream { bundled: true, .. }), None) => Ok(()),
-            (Some(_), Some(place)) => self.judge("c=", place),
-            (Some(_), None) => unreadable("c=", b"missing"),
+        let Some(stream) = self.stream.take().filter(|stream| !stream.off || stream.bundled) else { return Ok(()) };
+        if let Some(objection) = stream.held_back {
+            return Err(objection);
+        }
+        match (stream.connection, self.session) {
+            (None, None) if !stream.bundled && self.extent == Extent::Whole => return unreadable("c=", b"missing"),
+            (None | Some(MediaPlace::HoldByName), _) => self.used = true,
+            (Some(_), _) => self.overridden = true,
+        }
+        Ok(())
+    }
+
+    fn end(mut self) -> Result<(), SdpObjection> {
+        self.end_of_stream()?;
+        match self.session {
+            Some(place) if self.used || (self.extent == Extent::Piece && self.streams == 0) => self.judge("c=", place),
+            Some(MediaPlace::At(address)) if self.overridden && !self.inside.holds_unused(address) => {
+                Err(SdpObjection::Outside { field: "session c=", address })
+            }
+            _ => Ok(()),
         }
     }
 }
 
 /// Whether an `m=` value has a port other than 0; `None`: malformed.
 fn active(value: &[u8]) -> Option<bool> {
-    let mut words = value.split(|&octet| octet == b' ');
-    let (media, port, protocol) = (words.next()?, words.next()?, words.next()?);
+    let mut words = words(value)?;
+    let (_media, port, _protocol) = (words.next()?, words.next()?, words.next()?);
     let mut numbers = port.splitn(2, |&octet| octet == b'/');
     let number = decimal(numbers.next()?, 65_535)?;
     let count = numbers.next().is_none_or(|count| decimal(count, 65_535).is_some());
-    let plain = |word: &[u8]| !word.is_empty() && word.iter().all(u8::is_ascii_graphic);
-    (count && plain(media) && plain(protocol)).then_some(number != 0)
+    count.then_some(number != 0)
 }
 
 /// The beginning of a text, as long as an excerpt may be.

@@ -6,17 +6,18 @@ use std::ops::Range;
 use memchr::{memchr, memrchr};
 
 use super::Name;
-use super::address::{closes, each_param};
 use super::edit::Edit;
-use super::header::{is_space, is_token, trim, trimmed};
+use super::header::{are_quoted, has_control, is_control, is_space, is_token, trim, trimmed};
 use super::list;
 use super::number::{write_decimal, write_ip};
+use super::parameter::{are_plain, each_param};
+use super::quick;
 use super::scan::{Fault, Message};
 use super::uri::{Host, host_port};
 use crate::fence::canonical;
 
 /// What a branch of RFC 3261 starts with.
-const COOKIE: &[u8] = b"z9hG4bK";
+pub(super) const COOKIE: &[u8] = b"z9hG4bK";
 
 /// One Via value. Slices and ranges are of the message it was read from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,8 +51,17 @@ impl<'a> Via<'a> {
         Self::read(message.bytes(), item.span).ok_or(Fault::Via)
     }
 
-    fn read(bytes: &'a [u8], span: Range<usize>) -> Option<Self> {
+    /// Reads the value at `span`.
+    pub(super) fn read(bytes: &'a [u8], span: Range<usize>) -> Option<Self> {
+        quick::via(bytes, span.clone()).or_else(|| Self::read_any(bytes, span))
+    }
+
+    /// The same for every spelling.
+    pub(super) fn read_any(bytes: &'a [u8], span: Range<usize>) -> Option<Self> {
         let text = bytes.get(span.clone())?;
+        if has_control(text) && !are_quoted(text, is_control) {
+            return None;
+        }
         // sent-protocol: name / version / transport, with white space anywhere around the slashes.
         let (rest, name) = word(text)?;
         let rest = slash(rest)?;
@@ -69,10 +79,12 @@ impl<'a> Via<'a> {
             None => spaced_host_port(sent_by)?,
         };
         let mut via = Self { span: span.clone(), transport, sent_by, host, port, branch: None, rport: None, received: None };
-        if !closes(params) || params.ends_with(b";") {
-            return None;
-        }
-        let params = params.strip_prefix(b";").unwrap_or_default();
+        let params = match params.split_first() {
+            // RFC 4475 3.1.2.1, refuse: a separator that separates nothing.
+            Some((_, params)) if !are_plain(params) => return None,
+            Some((_, params)) => params,
+            None => params,
+        };
         let offset = span.end.checked_sub(params.len())?;
         for (place, key, value) in each_param(params) {
             let whole = || {
@@ -91,8 +103,7 @@ impl<'a> Via<'a> {
             } else if key.eq_ignore_ascii_case(b"received") {
                 via.received.replace(whole()).is_some()
             } else {
-                // RFC 4475 3.1.2.1, refuse: a separator that separates nothing.
-                key.is_empty()
+                false
             };
             if again {
                 return None;
@@ -216,6 +227,12 @@ mod tests {
             "Via: SIP/2.0/UDP a;branch=1;",
             "Via: SIP/2.0/UDP a;",
             "Via: SIP/2.0/UDP a;x=\"1",
+            "Via: SIP/2.0/UDP a;branch=1 Max-Forwards: 70",
+            "Via: SIP/2.0/UDP a;branch=1 gzip",
+            "Via: SIP/2.0/UDP a;x=\u{8}",
+            "Via: SIP/2.0/UDP a;x=\"\u{8}\"",
+            "Via: SIP/2.0/UDP a;x y=1",
+            "Via: SIP/2.0/UDP a;x=\"1\"2",
         ] {
             let bytes = message(via);
             assert_eq!(Via::top(&Message::datagram(&bytes).unwrap()), Err(Fault::Via), "{via}");

@@ -10,6 +10,7 @@ mod health;
 mod media;
 mod names;
 mod nearest;
+mod one_reading;
 mod probes;
 mod reasons;
 mod relay;

@@ -436,7 +436,7 @@ fn a_final_answer_with_foreign_media_is_ours_instead() {
 
 #[test]
 fn requests_outside_dialogs_are_judged_too() {
-    for (method, code) in [("MESSAGE", 403), ("UPDATE", 403), ("FOO", 403)] {
+    for (method, code) in [("MESSAGE", 403), ("REFER", 403), ("FOO", 403)] {
         let mut site = Site::usual();
         let text = crate::site::request(method, "sip:x@acme.eu.sip.example.com", method);
         let sent = site.from(TRUNK, &with_sdp(&text, OUTSIDE));

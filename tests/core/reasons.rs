@@ -155,7 +155,7 @@ fn shadow_and_warn_let_through_and_say_so() {
 #[test]
 fn bodies_that_cannot_be_checked() {
     for (kind, extra, detail) in [
-        ("multipart/mixed;boundary=x", "", "multipart without an end cannot be checked"),
+        ("multipart/mixed;boundary=x", "", "multipart without parts cannot be checked"),
         ("multipart/mixed", "", "boundary cannot be checked"),
         ("application/pkcs7-mime", "", "Content-Type cannot be checked: application/pkcs7-mime"),
         ("application/sdp", "Content-Encoding: gzip\r\n", "Content-Encoding cannot be checked: gzip"),

@@ -3,7 +3,7 @@
 use proptest::collection::vec;
 use proptest::option::of;
 use proptest::prelude::{BoxedStrategy, Just, Strategy, any, prop_oneof};
-use proptest::sample::{Index, select};
+use proptest::sample::{Index, select, subsequence};
 
 /// A message that is read without a fault.
 pub(crate) fn request() -> impl Strategy<Value = Vec<u8>> {
@@ -86,7 +86,7 @@ fn host_port() -> impl Strategy<Value = String> {
 
 fn uri() -> impl Strategy<Value = String> {
     let user = of("[a-z0-9+]{1,8}(\\.[a-z]{1,3})?(;npdi)?(:[a-z]{1,3})?");
-    let params = vec(select(vec![";transport=udp", ";lr", ";user=phone", ";maddr=192.0.2.1", ";x=1"]), 0..3);
+    let params = subsequence(vec![";transport=udp", ";lr", ";user=phone", ";maddr=192.0.2.1", ";x=1", ";y=\"1=\""], 0..3);
     (select(vec!["sip", "sips"]), user, host_port(), params).prop_map(|(scheme, user, host_port, params)| {
         let user = user.map(|user| format!("{user}@")).unwrap_or_default();
         format!("{scheme}:{user}{host_port}{}", params.concat())
@@ -103,7 +103,7 @@ fn party() -> impl Strategy<Value = String> {
         Just(r#""a, <sip:x@y>;tag=no \"q\\" "#.to_owned()),
     ];
     let tag = of(token()).prop_map(|tag| tag.map(|tag| format!(";tag={tag}")).unwrap_or_default());
-    let params = (select(vec!["", ";x", ";x=\"a;tag=no,\""]), tag);
+    let params = (select(vec!["", ";x", ";x=\"a tag=no,\""]), tag);
     (name, uri(), params).prop_map(|(name, uri, (param, tag))| format!("{name}<{uri}>{param}{tag}"))
 }
 

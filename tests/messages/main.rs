@@ -7,4 +7,5 @@ mod generate;
 mod media;
 mod no_panic;
 mod oracle;
+mod readers;
 mod stream_split;

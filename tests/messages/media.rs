@@ -15,6 +15,7 @@ use sdp_types::{Attribute, Candidate, CandidateAddress, RemoteCandidates, Rtcp, 
 use sdp_types::{SourceFilterAddress, SourceFilterDestination, SourceFilterMode};
 
 use crate::no_panic::{mutate, mutations};
+use crate::readers::{naive_places, places};
 
 /// The addresses that decide: `judge` objects if one of them is outside. (It may ask about others: those of a stream that is off.)
 fn decisive<T, E>(judge: impl Fn(&dyn Fn(IpAddr) -> bool) -> Result<T, E>) -> Result<(T, BTreeSet<IpAddr>), E> {
@@ -35,10 +36,16 @@ fn elsewhere(text: &[u8]) -> Option<BTreeSet<IpAddr>> {
     for media in &session.medias {
         let bundled = media.attributes.iter().any(|attribute| attribute.attribute.eq_ignore_ascii_case("bundle-only"));
         if media.port == 0 && !bundled {
+            // Its candidates are taken by some.
+            let named = |attribute: &&Attribute| {
+                attribute.attribute.to_ascii_lowercase().ends_with("candidates")
+                    || attribute.attribute.eq_ignore_ascii_case("candidate")
+            };
+            attributes(&media.attributes.iter().filter(named).cloned().collect::<Vec<_>>(), &mut found);
             continue;
         }
-        let own = media.connections.iter();
-        let connections = own.chain(session.connection.iter().filter(|_| media.connections.is_empty()));
+        // Some take the session's whatever the stream says.
+        let connections = media.connections.iter().chain(&session.connection);
         found.extend(connections.filter_map(|connection| connection.try_address().ok()).map(|address| address.ip));
         attributes(&media.attributes, &mut found);
     }
@@ -52,7 +59,6 @@ fn attributes(attributes: &[Attribute], found: &mut BTreeSet<IpAddr>) {
         match attribute.to_ascii_lowercase().as_str() {
             "candidate" => {
                 let Ok(candidate) = value.parse::<Candidate>() else { continue };
-                found.extend(candidate.rel_addr);
                 if let CandidateAddress::IpAddr(ip) = candidate.address {
                     found.insert(ip);
                 }
@@ -271,6 +277,43 @@ proptest! {
             mutate(&mut bytes, at, kind, octet);
         }
         if let (Ok(((), ours)), Some(theirs)) = (decisive(|inside| sdp::judge(&bytes, inside)), elsewhere(&bytes)) {
+            prop_assert!(theirs.is_subset(&ours), "{:?} and {theirs:?} in {}", ours, String::from_utf8_lossy(&bytes));
+        }
+    }
+
+    /// Whatever any reader would send media to was asked about, and would have been refused.
+    #[test]
+    fn whatever_any_reader_takes_was_judged(text in description(), changes in mutations()) {
+        let mut bytes = text.into_bytes();
+        for (at, kind, octet) in changes {
+            mutate(&mut bytes, at, kind, octet);
+        }
+        if let Ok(((), ours)) = decisive(|inside| sdp::judge(&bytes, inside)) {
+            let theirs = places(&bytes);
+            prop_assert!(theirs.is_subset(&ours), "{:?} and {theirs:?} in {}", ours, String::from_utf8_lossy(&bytes));
+        }
+    }
+
+    /// The same for a body of any type, of any version and with anything in front, where a server reads it as a description.
+    #[test]
+    fn whatever_a_body_is_called_it_was_judged(
+        text in description(),
+        kind in select(vec!["application/sdp", "text/plain", "application/octet-stream", "application/json", "x/y", "application/pidf+xml",
+            "message/sipfrag", "application/trickle-ice-sdpfrag", "application/isup"]),
+        method in select(vec!["INVITE", "ACK", "UPDATE", "INFO", "MESSAGE"]),
+        version in select(vec!["v=0", "v=", "v= 0", "v=0 ", "v=99999999999999999999", "V=0", "x"]),
+        before in select(vec!["", "hello\r\n", "\r\n", "<?xml?>\n", "\u{feff}", " "]),
+        changes in mutations(),
+    ) {
+        let mut body = format!("{before}{}", text.replacen("v=0", version, 1)).into_bytes();
+        for (at, kind, octet) in changes.into_iter().take(2) {
+            mutate(&mut body, at, kind, octet);
+        }
+        let mut bytes = format!("{method} sip:a@b SIP/2.0\r\nCSeq: 1 {method}\r\nContent-Type: {kind}\r\n\r\n").into_bytes();
+        bytes.extend(&body);
+        let found = decisive(|inside| body::judge(&Message::datagram(&bytes).unwrap(), inside));
+        if let Ok((_, ours)) = found {
+            let theirs = naive_places(&body);
             prop_assert!(theirs.is_subset(&ours), "{:?} and {theirs:?} in {}", ours, String::from_utf8_lossy(&bytes));
         }
     }

@@ -32,16 +32,16 @@ From: <sip:a@a.example>;tag=1\r\nTo: <sip:bob@b.example>;tag=2\r\nCall-ID: x\r\n
 
 const KNOWN: &[Known] = &[
     Known {
-        field: "method",
-        reason: "methods are compared without case (RFC 3261 7.1: with)",
-        applies: |_, ours| ours.bytes().any(|octet| octet.is_ascii_lowercase()),
-        example: ["INVITE", "invite"],
-    },
-    Known {
         field: "host",
         reason: "a user part with a dot in it counts as part of the host",
         applies: |message, _| line(message).split_once('@').is_some_and(|(user, _)| user.contains('.')),
         example: ["sip:bob", "sip:bob.x"],
+    },
+    Known {
+        field: "host",
+        reason: "headers behind the host count as part of it",
+        applies: |message, ours| line(message).contains(&format!("{ours}?")),
+        example: ["sip:bob@b.example", "sip:bob@b.example?x=y"],
     },
     Known {
         field: "branch",

@@ -31,11 +31,23 @@ pub(crate) fn common(message: &Message<'_>, request: &Request<'_>, source: Socke
     }
 }
 
-/// Adds Content-Length where it is missing: a stream needs it (16.6 step 9).
+/// Writes Content-Length as a stream needs it (16.6 step 9): in its one plain spelling, whatever came.
 pub(crate) fn measure(message: &Message<'_>, edit: &mut Edit) {
-    if message.first(Name::ContentLength).is_none() {
+    let Some(header) = message.first(Name::ContentLength) else {
         let length = edit.length_of(&message.body_range()).to_string();
-        edit.insert(message.head_end(), &[b"Content-Length: ", length.as_bytes(), b"\r\n"]);
+        return edit.insert(message.head_end(), &[b"Content-Length: ", length.as_bytes(), b"\r\n"]);
+    };
+    let name = header.row.start..header.value.start;
+    if message.slice(&name) != b"Content-Length: " {
+        edit.splice(name, &[b"Content-Length: "]);
+    }
+    let value = message.value(header);
+    if value.len() > 1 && value.starts_with(b"0") && !edit.touches(&header.value) {
+        edit.splice(header.value.clone(), &[message.body().len().to_string().as_bytes()]);
+    }
+    let end = header.value.end..header.row.end;
+    if message.slice(&end) != b"\r\n" {
+        edit.splice(end, &[b"\r\n"]);
     }
 }
 

@@ -19,7 +19,7 @@ use crate::core::transaction::forwarded::Transaction;
 use crate::core::transaction::server::Server;
 use crate::fence::canonical;
 use crate::reason::Reason;
-use crate::sip::{Fault, Message, Method, Request};
+use crate::sip::{Fault, Message, Method, Request, reply};
 use std::time::Instant;
 
 mod ack;
@@ -97,6 +97,12 @@ impl Core {
                 let mut edit = std::mem::take(&mut self.work.edit);
                 let decision = match gate {
                     Err(cause) => Decision { media: None, result: Err(Stop::Dropped(cause)) },
+                    // Some find a tag where we find none: then it would end somebody else's call.
+                    Ok(_) if request.to_tag.is_none() && request.method.needs_dialog() => {
+                        let row = trace
+                            .fail(Test::Dialog, || ("no To-tag".to_owned(), "the tag of the dialog that it is for".to_owned()));
+                        Decision { media: None, result: Err(Answer::failed(row, 481, "Call/Transaction Does Not Exist").into()) }
+                    }
                     Ok(_) if self.is_looped(message, &request) => {
                         let row = trace
                             .fail(Test::Request, || ("our own Via".to_owned(), "a route that it has not had yet".to_owned()));
@@ -205,6 +211,9 @@ impl Core {
         }
         if ack {
             return Outcome::Absorbed;
+        }
+        if !reply::is_whole(message) {
+            return Outcome::Malformed(message.fault().unwrap_or(Fault::NotSip));
         }
         let reason = Reason::UnknownSource;
         let (mut context, _) = self.split(now, out);

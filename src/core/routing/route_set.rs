@@ -49,7 +49,7 @@ pub(crate) fn read<'a>(
     };
     let mut routes: ArrayVec<(Item, Address<'a>, Uri<'a>), MAX_ROUTES> = ArrayVec::new();
     for item in list::items(message, Name::Route) {
-        let address = Address::parse(message.slice(&item.span))?;
+        let address = Address::route(message.slice(&item.span))?;
         let uri = Uri::parse(address.uri).ok()?;
         routes.try_push((item, address, uri)).ok()?;
     }

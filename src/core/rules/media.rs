@@ -12,6 +12,7 @@ use crate::core::rules::trace::{Mark, Test, Trace, around, trunk_name};
 use crate::fence::Networks;
 use crate::reason::Reason;
 use crate::sip::body::{self, Objection};
+use crate::sip::sdp::Inside;
 use crate::sip::{Message, Method, sdp};
 
 /// What a session description in a message is to its receiver.
@@ -101,18 +102,39 @@ impl Speaker {
     }
 }
 
-/// Reads what a message says of media. Inside are the region's networks and, if the trunk allows it, the trunk's media.
+/// Where media may go, and who is told what was compared.
+struct Allowed<'c, F> {
+    region: &'c Networks,
+    trunk: Option<&'c Trunk>,
+    compared: F,
+}
+
+impl<F: Fn(IpAddr, bool)> Inside for Allowed<'_, F> {
+    fn holds(&self, ip: IpAddr) -> bool {
+        let inside = self.region.contains(ip) || self.trunk.is_some_and(|trunk| trunk.media.contains(ip));
+        (self.compared)(ip, inside);
+        inside
+    }
+
+    /// Gateways write their own address there.
+    fn holds_unused(&self, ip: IpAddr) -> bool {
+        let signals = |trunk: &Trunk| trunk.networks.contains(ip) || trunk.reach.contains(ip);
+        if self.trunk.is_some_and(signals) {
+            (self.compared)(ip, true);
+            return true;
+        }
+        self.holds(ip)
+    }
+}
+
+/// What a message says of media. Inside are the region's networks and, if the trunk says it, the trunk's media.
 fn read(
     region: &Networks,
     trunk: Option<&Trunk>,
     message: &Message<'_>,
     compared: impl Fn(IpAddr, bool),
 ) -> Result<Spoken, (Reason, String)> {
-    let inside = |ip: IpAddr| {
-        let inside = region.contains(ip) || trunk.is_some_and(|trunk| trunk.media.contains(ip));
-        compared(ip, inside);
-        inside
-    };
+    let inside = Allowed { region, trunk, compared };
     let unreadable = |what: &str, field: &str, text: &[u8]| {
         let colon = if text.is_empty() { "" } else { ": " };
         Err((Reason::UnreadableMedia, format!("{what}{field} cannot be checked{colon}{}", shown(text))))

@@ -106,5 +106,5 @@ fn contact<'a>(message: &Message<'a>) -> Option<&'a [u8]> {
 
 /// The URI of a Route or Record-Route value.
 pub(crate) fn uri_of(value: &[u8]) -> Option<Uri<'_>> {
-    Uri::parse(Address::parse(value)?.uri).ok()
+    Uri::parse(Address::route(value)?.uri).ok()
 }

@@ -11,7 +11,11 @@ fn verdict(rows: &str, body: &str) -> String {
     let text = format!("INVITE sip:a@b SIP/2.0\r\nCall-ID: x\r\n{rows}\r\n\r\n{}", body.replace('^', "\r\n"));
     let message = Message::datagram(text.as_bytes()).unwrap();
     assert_eq!(message.fault(), None, "{text}");
-    match judge(&message, |ip| ip == IpAddr::from([10, 0, 0, 1])) {
+    shown(&message)
+}
+
+fn shown(message: &Message<'_>) -> String {
+    match judge(message, |ip| ip == IpAddr::from([10, 0, 0, 1])) {
         Ok(checked) => checked.descriptions.to_string(),
         Err(Objection::Description(SdpObjection::Outside { field, address })) => format!("{field} {address}"),
         Err(Objection::Description(SdpObjection::Unreadable { field, .. })) => format!("? SDP {field}"),
@@ -66,8 +70,10 @@ fn md_12_a_description_under_every_spelling_of_its_type() {
 fn another_body_is_not_judged() {
     for (rows, body) in [
         ("Content-Type: application/isup;version=itu-t92+", "\u{1}\0c=IN IP4 192.0.2.1"),
-        ("Content-Type: text/plain", "c=IN IP4 192.0.2.1"),
         ("Content-Type: message/sipfrag", "SIP/2.0 100 Trying"),
+        ("Content-Type: application/pidf+xml", "<presence/>"),
+        ("Content-Type: application/dtmf-relay", "Signal=5^Duration=160^"),
+        ("Content-Type: Image/png", "\u{1}"),
         ("Content-Type: application/pkcs7-signature", "x"),
         ("Content-Type: text/plain", ""),
         ("Content-Type: multipart/mixed", ""),
@@ -138,6 +144,105 @@ fn md_11_multiparts() {
         (&format!("--b^^{}^--b--", OUTSIDE.replace('\r', "")), "c= 192.0.2.1"),
         ("--b^^v=0^c=IN IP4 host.example^m=audio 4 RTP/AVP 0^--b--", "? SDP c="),
     ]);
+}
+
+#[test]
+fn md_11_the_last_part_may_end_with_the_body() {
+    for end in ["", "^", "^--b", "^--b^"] {
+        mixed(&[
+            (&format!("--b^^x{end}"), "0"),
+            (&format!("--b^^{INSIDE}{end}"), "1"),
+            (&format!("--b^^x^--b^^{OUTSIDE}{end}"), "c= 192.0.2.1"),
+            (&format!("--b^Content-Type: text/plain{end}"), "? part"),
+        ]);
+    }
+}
+
+#[test]
+fn a_body_that_may_be_an_offer_or_an_answer_is_one() {
+    let noted = |line: &str, rows: &str, body: &str| {
+        let text = format!("{line}\r\n{rows}\r\n\r\n{}", body.replace('^', "\r\n"));
+        shown(&Message::datagram(text.as_bytes()).unwrap())
+    };
+    let versions = ["v=0", "v=", "v= ", "v=18446744073709551616", "o=- 1 1 IN IP4 192.0.2.1"];
+    for line in ["INVITE sip:a@b SIP/2.0", "ACK sip:a@b SIP/2.0", "PRACK sip:a@b SIP/2.0", "UPDATE sip:a@b SIP/2.0"] {
+        for kind in ["application/sdp", "text/plain", "application/octet-stream", "application/json", "x/y"] {
+            let rows = format!("Content-Type: {kind}");
+            assert!(noted(line, &rows, "just a note").starts_with("? SDP"), "{line} {kind}");
+            assert_eq!(noted(line, &rows, INSIDE), "1");
+            for version in versions {
+                let found = noted(line, &rows, &OUTSIDE.replace("v=0", version));
+                assert!(found.starts_with("? SDP") || found == "c= 192.0.2.1", "{line} {kind} {version}: {found}");
+            }
+            let wide: Vec<u8> = OUTSIDE.bytes().flat_map(|octet| [octet, 0]).collect();
+            assert!(noted(line, &rows, &String::from_utf8(wide).unwrap()).starts_with("? SDP"), "{line} {kind}");
+        }
+        assert_eq!(noted(line, "Content-Type: application/pidf+xml", "<presence/>"), "0");
+        assert_eq!(noted(line, "Content-Type: application/pidf+xml", &format!("<x>^{OUTSIDE}")), "c= 192.0.2.1");
+    }
+    // The method of a response is in its CSeq; one of 300 or more negotiates nothing.
+    for (code, method, expected) in
+        [(183, "INVITE", "? SDP v="), (200, "UPDATE", "? SDP v="), (200, "OPTIONS", "0"), (486, "INVITE", "0")]
+    {
+        let text = format!("SIP/2.0 {code} x\r\nCSeq: 1 {method}\r\nContent-Type: text/plain\r\n\r\na note");
+        assert_eq!(shown(&Message::datagram(text.as_bytes()).unwrap()), expected, "{code} {method}");
+    }
+}
+
+#[test]
+fn elsewhere_what_a_line_begins_like_a_description_in() {
+    let noted = |rows: &str, body: &str| {
+        let text = format!("MESSAGE sip:a@b SIP/2.0\r\nCSeq: 1 MESSAGE\r\n{rows}\r\n\r\n{}", body.replace('^', "\r\n"));
+        shown(&Message::datagram(text.as_bytes()).unwrap())
+    };
+    let outside = "a=candidate:1 1 udp 1 192.0.2.1 9 typ host^";
+    for kind in ["text/plain", "application/x-any", "message/sipfrag", "application/dtmf-relay"] {
+        let rows = format!("Content-Type: {kind}");
+        for (body, expected) in [
+            ("just a note", "0"),
+            ("v=hello, see you at nine^", "0"),
+            ("Signal=5^Duration=160^", "0"),
+            ("hello^^c=IN IP4 192.0.2.1^", "c= 192.0.2.1"),
+            ("hello^^c=IN IP4 10.0.0.1^", "1"),
+            ("hello^c=IN IP4 host.example^", "? SDP c="),
+            (outside, "a=candidate 192.0.2.1"),
+            (&format!("INVITE sip:x SIP/2.0^Content-Type: application/sdp^^{OUTSIDE}"), "c= 192.0.2.1"),
+            (&format!("INVITE sip:x SIP/2.0^Content-Type: application/sdp^^{INSIDE}"), "1"),
+            ("h\0e\0l\0l\0o\0", "0"),
+            ("\0h\0i\0^\0c\0=\0I\0N\0 \0I\0P\0\x34\0 \0\x31\0", "? text in an encoding of its own"),
+        ] {
+            assert_eq!(noted(&rows, body), expected, "{kind}: {body}");
+        }
+    }
+    for kind in ["application/trickle-ice-sdpfrag", "APPLICATION/TRICKLE-ICE-SDPFRAG;x=y"] {
+        let rows = format!("Content-Type: {kind}");
+        let fragment = format!("a=ice-ufrag:x^m=audio 9 RTP/AVP 0^a=mid:0^{outside}a=end-of-candidates^");
+        assert_eq!(noted(&rows, &fragment), "a=candidate 192.0.2.1");
+        assert_eq!(noted(&rows, &fragment.replace("192.0.2.1", "10.0.0.1")), "1");
+        let part = format!("--b^{rows}^^{fragment}^--b--");
+        assert_eq!(noted("Content-Type: multipart/mixed;boundary=b", &part), "a=candidate 192.0.2.1");
+    }
+    for kind in ["message/external-body;access-type=URL", "message/partial;id=x"] {
+        assert_eq!(noted(&format!("Content-Type: {kind}"), "x"), "? Content-Type");
+    }
+}
+
+#[test]
+fn a_description_around_the_parts() {
+    for front in ["$", "x^$", "^$", "Content-Type: application/sdp^^$", "x^a=candidate:1 1 udp 1 192.0.2.1 9 typ host^"] {
+        let front = front.replace('$', OUTSIDE);
+        for body in [format!("{front}--b^^x^--b--"), format!("--b^^x^--b--^{front}")] {
+            let found = verdict("Content-Type: multipart/mixed;boundary=b", &body);
+            assert!(found.ends_with("192.0.2.1"), "{body}: {found}");
+        }
+    }
+    let enclosed = format!("--b^^{INSIDE}^--b^Content-Type: message/sip^^INVITE sip:a@b SIP/2.0^^{OUTSIDE}^--b--");
+    mixed(&[
+        (&enclosed, "1"),
+        (&enclosed.replace("INVITE sip:a@b SIP/2.0^^", ""), "c= 192.0.2.1"),
+        (&enclosed.replace("/sip", "/sipfrag"), "c= 192.0.2.1"),
+    ]);
+    mixed(&[("This is a multipart message in MIME format.^--b^^x^--b--^the end", "0")]);
 }
 
 #[test]
@@ -212,11 +317,8 @@ fn broken_and_ambiguous_multiparts() {
         (INSIDE, "? multipart"),
         ("--b--", "? multipart"),
         ("--b", "? multipart"),
-        ("--b^", "? multipart"),
+        ("--b^", "? part"),
         ("--b^--b--", "? multipart"),
-        ("--b^^x", "? multipart"),
-        ("--b^^x^--b", "? multipart"),
-        ("--b^^x^--b^", "? multipart"),
         ("--b^^x^--b-", "? multipart"),
         // Something else on the line of a delimiter, or the boundary where none is.
         ("--b ^^x^--b--", "? multipart"),
@@ -330,7 +432,7 @@ fn one_description_can_be_replaced_where_nothing_hangs_on_it() {
     assert_eq!(multipart(&part("Content-Type: application/sdp\r\nContent-Transfer-Encoding: 8bit\r\n", sdp)), whole);
     let inner = format!("--c\r\nContent-Type: application/sdp\r\n\r\n{sdp}\r\n--c--");
     assert_eq!(multipart(&part("Content-Type: multipart/mixed;boundary=c\r\n", &inner)), whole);
-    for none in [multipart(&plain), found("text/plain", "x"), found("application/sdp", "")] {
+    for none in [multipart(&plain), found("application/isup", "x"), found("application/sdp", "")] {
         assert_eq!(none, Ok(None));
     }
     let encoded =
@@ -341,6 +443,14 @@ fn one_description_can_be_replaced_where_nothing_hangs_on_it() {
     {
         assert_eq!(multipart(&body), Err(Irreplaceable), "{body}");
     }
-    assert_eq!(found("text/plain", sdp), Err(Irreplaceable));
+    // What nobody could put another description for goes nowhere: it would go around the relay.
+    for (kind, body) in [
+        ("text/plain", sdp),
+        ("text/plain", "x"),
+        ("application/trickle-ice-sdpfrag", "a=candidate:1 1 UDP 1 192.0.2.1 9 typ host\r\n"),
+        ("application/isup", "x\r\na=candidate:1 1 UDP 1 192.0.2.1 9 typ host\r\n"),
+    ] {
+        assert_eq!(found(kind, body), Err(Irreplaceable), "{kind}");
+    }
     assert_eq!(found("application/sdp", "v=0\r\nm=audio 9\r\n"), Err(Irreplaceable));
 }

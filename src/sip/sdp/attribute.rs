@@ -1,8 +1,8 @@
 //! The places that one attribute (`a=`) names. Nothing here knows streams or what is inside.
 
-use memchr::{memchr, memchr_iter};
+use memchr::{memchr, memchr_iter, memchr2_iter, memmem};
 
-use super::place::MediaPlace;
+use super::place::{MediaPlace, words};
 use super::{SdpObjection, unreadable};
 use crate::sip::number::decimal;
 use crate::sip::uri::{Host, host_port};
@@ -17,11 +17,19 @@ pub(super) struct Attribute<'a> {
 }
 
 impl<'a> Attribute<'a> {
-    /// Cuts `name:value`. Space around the name is none of it.
+    /// Cuts `name:value`. White space around the name is none of it; where the colon is missing it ends the name.
     pub(super) fn of(text: &'a [u8]) -> Self {
-        let colon = memchr(b':', text).unwrap_or(text.len());
-        let (name, value) = text.split_at_checked(colon).unwrap_or_default();
-        Self { name: name.trim_ascii(), value: value.get(1..).unwrap_or_default() }
+        let text = text.trim_ascii_start();
+        let end = text.iter().position(|&octet| octet == b':' || octet.is_ascii_whitespace()).unwrap_or(text.len());
+        let (name, rest) = text.split_at_checked(end).unwrap_or_default();
+        let rest = rest.trim_ascii_start();
+        Self { name, value: rest.strip_prefix(b":").unwrap_or(rest) }
+    }
+
+    /// Whether it names candidates for ICE, of whatever age. Some take those of a stream that is off.
+    pub(super) fn is_candidate(&self) -> bool {
+        let name = b"candidate";
+        self.name.windows(name.len()).any(|part| part.eq_ignore_ascii_case(name)) && !self.is(b"end-of-candidates")
     }
 
     /// 8843 6: the stream is not off though its port is 0; it shares the bundle's addresses.
@@ -36,10 +44,11 @@ impl<'a> Attribute<'a> {
     /// Asks about every place that the attribute names.
     pub(super) fn places(&self, judge: &impl Fn(&'static str, MediaPlace) -> PlaceVerdict) -> PlaceVerdict {
         // 5939 3.4.1: an attribute behind its number, to be used if both sides can.
-        if self.is(b"acap") {
-            let Self { name, value } = Self::of(self.value);
-            let name = name.rsplit(u8::is_ascii_whitespace).next().unwrap_or_default();
-            return Self { name, value }.plain_places(judge);
+        // 8864 5.2: an attribute behind the number of its data channel.
+        if self.is(b"acap") || self.is(b"dcsa") {
+            let numbered = self.value.trim_ascii_start();
+            let end = numbered.iter().position(|octet| !octet.is_ascii_digit()).unwrap_or(numbered.len());
+            return Self::of(numbered.get(end..).unwrap_or_default()).plain_places(judge);
         }
         self.plain_places(judge)
     }
@@ -48,42 +57,31 @@ impl<'a> Attribute<'a> {
         let (field, read): (_, Option<PlaceVerdict>) = match self.name.len() {
             4 if self.is(b"rtcp") => ("a=rtcp", rtcp(self.value, judge)),
             4 if self.is(b"path") => ("a=path", path(self.value, judge)),
+            3 if self.is(b"alt") => ("a=alt", literals("a=alt", self.value, true, judge)),
+            7 if self.is(b"control") => ("a=control", authority("a=control", self.value, judge)),
             9 if self.is(b"candidate") => ("a=candidate", candidate(self.value, judge)),
             13 if self.is(b"source-filter") => ("a=source-filter", source_filter(self.value, judge)),
             17 if self.is(b"remote-candidates") => ("a=remote-candidates", remote_candidates(self.value, judge)),
+            // Before RFC 5245, and beside it (`x-candidate-ipv6`, `remote-candidate`).
+            _ if self.is_candidate() => ("a=candidate", literals("a=candidate", self.value, false, judge)),
             _ => ("a=", other(self.value, judge)),
         };
         read.unwrap_or_else(|| unreadable(field, self.value))
     }
 }
 
-/// The words of a value, one space between. `None`: any other white space, where readers would count words differently.
-fn words(value: &[u8]) -> Option<impl Iterator<Item = &[u8]>> {
-    let value = value.trim_ascii_end();
-    let mut before = b' ';
-    for &octet in value {
-        if !(octet.is_ascii_graphic() || octet == b' ' && before != b' ') {
-            return None;
-        }
-        before = octet;
-    }
-    Some(value.split(|&octet| octet == b' '))
-}
-
 /// RFC 3605 2.1: the port, and the address if it is another.
 fn rtcp(value: &[u8], judge: &impl Fn(&'static str, MediaPlace) -> PlaceVerdict) -> Option<PlaceVerdict> {
-    let value = value.trim_ascii_end();
-    let space = memchr(b' ', value).unwrap_or(value.len());
-    let (number, rest) = value.split_at_checked(space)?;
-    port(number)?;
-    if rest.is_empty() {
+    let mut words = words(value)?.peekable();
+    port(words.next()?)?;
+    if words.peek().is_none() {
         return Some(Ok(()));
     }
-    Some(judge("a=rtcp", MediaPlace::connection(rest.get(1..)?)?))
+    Some(judge("a=rtcp", MediaPlace::of_words(&mut words)?))
 }
 
 /// RFC 8839 5.1: foundation, component, transport, priority, address, port, `typ`, type, and more in pairs. RFC 6544 4.5: the
-/// same for TCP.
+/// same for TCP. `raddr` is where the address was derived from; nothing goes there.
 fn candidate(value: &[u8], judge: &impl Fn(&'static str, MediaPlace) -> PlaceVerdict) -> Option<PlaceVerdict> {
     let mut words = words(value)?;
     let (_foundation, component, _transport, priority) = (words.next()?, words.next()?, words.next()?, words.next()?);
@@ -93,19 +91,61 @@ fn candidate(value: &[u8], judge: &impl Fn(&'static str, MediaPlace) -> PlaceVer
     if !typ.eq_ignore_ascii_case(b"typ") {
         return None;
     }
-    let mut verdict = judge("a=candidate", MediaPlace::of(address)?);
-    while let (Ok(()), Some(word)) = (&verdict, words.next()) {
-        if word.eq_ignore_ascii_case(b"raddr") {
-            // 8839 5.1: all zeros where the sender does not tell.
-            verdict = judge("a=candidate raddr", MediaPlace::of(words.next()?)?);
+    Some(judge("a=candidate", MediaPlace::of(address)?))
+}
+
+/// Any word that is an address, but for one behind `raddr`. `wanted`: there has to be one.
+fn literals(
+    field: &'static str,
+    value: &[u8],
+    wanted: bool,
+    judge: &impl Fn(&'static str, MediaPlace) -> PlaceVerdict,
+) -> Option<PlaceVerdict> {
+    let (mut found, mut related) = (false, false);
+    for word in words(value)? {
+        let skipped = std::mem::replace(&mut related, word.eq_ignore_ascii_case(b"raddr"));
+        if skipped || !looks_like_address(word) {
+            continue;
+        }
+        found = true;
+        if let Err(objection) = judge(field, MediaPlace::of(word)?) {
+            return Some(Err(objection));
         }
     }
-    Some(verdict)
+    (found || !wanted).then_some(Ok(()))
+}
+
+/// Digits with dots between, or two colons with nothing that no IPv6 address holds.
+pub(super) fn looks_like_address(word: &[u8]) -> bool {
+    let dotted = memchr(b'.', word).is_some() && word.iter().all(|&octet| octet.is_ascii_digit() || octet == b'.');
+    dotted
+        || memchr_iter(b':', word).nth(1).is_some()
+            && word.iter().all(|&octet| octet.is_ascii_hexdigit() || matches!(octet, b':' | b'.' | b'%'))
+}
+
+/// The host of a URI, if it has one.
+pub(super) fn authority(
+    field: &'static str,
+    uri: &[u8],
+    judge: &impl Fn(&'static str, MediaPlace) -> PlaceVerdict,
+) -> Option<PlaceVerdict> {
+    let Some(at) = memmem::find(uri, b"//") else { return Some(Ok(())) };
+    Some(judge(field, host_of(uri.get(at.checked_add(2)?..)?)?))
+}
+
+/// Where what stands behind `//` points.
+fn host_of(rest: &[u8]) -> Option<MediaPlace> {
+    let end = rest.iter().position(|octet| matches!(octet, b'/' | b';' | b'?' | b'#') || octet.is_ascii_whitespace());
+    match host_port(rest.get(..end.unwrap_or(rest.len()))?)?.0 {
+        Host::Address(ip) => MediaPlace::at(ip),
+        Host::Name(name) => MediaPlace::of(name),
+    }
 }
 
 /// RFC 8839 5.2: component, address, port, again and again.
 fn remote_candidates(value: &[u8], judge: &impl Fn(&'static str, MediaPlace) -> PlaceVerdict) -> Option<PlaceVerdict> {
-    let mut words = words(value)?;
+    let mut words = words(value)?.peekable();
+    words.peek()?;
     let mut verdict = Ok(());
     while let (Ok(()), Some(component)) = (&verdict, words.next()) {
         let (address, number) = (words.next()?, words.next()?);
@@ -117,7 +157,7 @@ fn remote_candidates(value: &[u8], judge: &impl Fn(&'static str, MediaPlace) -> 
 
 /// RFC 4570 3: ` incl IN IP4 destination source …`. The destination is judged, and who may send; who may not send is nobody.
 fn source_filter(value: &[u8], judge: &impl Fn(&'static str, MediaPlace) -> PlaceVerdict) -> Option<PlaceVerdict> {
-    let mut words = words(value.strip_prefix(b" ").unwrap_or(value))?;
+    let mut words = words(value)?;
     let (mode, b"IN", b"IP4" | b"IP6" | b"*", destination) = (words.next()?, words.next()?, words.next()?, words.next()?) else {
         return None;
     };
@@ -138,31 +178,26 @@ fn source_filter(value: &[u8], judge: &impl Fn(&'static str, MediaPlace) -> Plac
 /// RFC 4975 8.2: MSRP URIs, relays first.
 fn path(value: &[u8], judge: &impl Fn(&'static str, MediaPlace) -> PlaceVerdict) -> Option<PlaceVerdict> {
     let mut verdict = Ok(());
-    let mut uris = words(value)?;
+    let mut uris = words(value)?.peekable();
+    uris.peek()?;
     while let (Ok(()), Some(uri)) = (&verdict, uris.next()) {
         let (scheme, rest) = uri.split_at_checked(memchr(b':', uri)?)?;
         if !(scheme.eq_ignore_ascii_case(b"msrp") || scheme.eq_ignore_ascii_case(b"msrps")) {
             return None;
         }
-        let rest = rest.strip_prefix(b"://")?;
-        let end = rest.iter().position(|octet| matches!(octet, b'/' | b';')).unwrap_or(rest.len());
-        let authority = rest.get(..end)?;
-        let place = match host_port(authority)?.0 {
-            Host::Address(ip) => MediaPlace::at(ip)?,
-            Host::Name(name) => MediaPlace::of(name)?,
-        };
-        verdict = judge("a=path", place);
+        verdict = judge("a=path", host_of(rest.strip_prefix(b"://")?)?);
     }
     Some(verdict)
 }
 
 /// Any other attribute: what stands behind `IP4` or `IP6` is an address (RFC 6947 `altc`, RFC 7006 `ccap`, RFC 6284 and others).
 fn other(value: &[u8], judge: &impl Fn(&'static str, MediaPlace) -> PlaceVerdict) -> Option<PlaceVerdict> {
-    for at in memchr_iter(b'I', value) {
+    for at in memchr2_iter(b'I', b'i', value) {
         let Some((family, rest)) = value.get(at..).and_then(|text| text.split_at_checked(3)) else { break };
         let alone = at.checked_sub(1).is_none_or(|before| value.get(before).is_some_and(u8::is_ascii_whitespace));
         let spaced = rest.first().is_some_and(u8::is_ascii_whitespace);
-        if !(matches!(family, b"IP4" | b"IP6") && alone && spaced) {
+        let family = family.eq_ignore_ascii_case(b"IP4") || family.eq_ignore_ascii_case(b"IP6");
+        if !(family && alone && spaced) {
             continue;
         }
         let rest = rest.trim_ascii_start();

@@ -12,6 +12,8 @@ use crate::sip::number::quad;
 pub(super) enum MediaPlace {
     /// Nowhere: on hold, or kept secret.
     Hold,
+    /// Nowhere, by a name. Who cannot read it keeps what was said before.
+    HoldByName,
     /// There.
     At(IpAddr),
 }
@@ -22,7 +24,7 @@ impl MediaPlace {
     pub(super) fn of(text: &[u8]) -> Option<Self> {
         // 6157 4.1: an IPv6 hold is a name that cannot exist.
         if is_invalid(text) {
-            return Some(Self::Hold);
+            return Some(Self::HoldByName);
         }
         let ip = if memchr(b':', text).is_some() {
             IpAddr::V6(std::str::from_utf8(text).ok()?.parse::<Ipv6Addr>().ok()?)
@@ -41,18 +43,29 @@ impl MediaPlace {
         Some(if ip.is_unspecified() { Self::Hold } else { Self::At(ip) })
     }
 
-    /// Reads `IN IP4 address` or `IN IP6 address`: one space between, and nothing else.
+    /// Reads `IN IP4 address` or `IN IP6 address`: spaces between, and nothing else.
     pub(super) fn connection(value: &[u8]) -> Option<Self> {
-        let rest = value.strip_prefix(b"IN ")?;
-        let (family, address) = rest.split_at_checked(4)?;
+        Self::of_words(&mut words(value)?)
+    }
+
+    /// The same of the words that are left.
+    pub(super) fn of_words<'a>(words: &mut impl Iterator<Item = &'a [u8]>) -> Option<Self> {
+        let (b"IN", family, address, None) = (words.next()?, words.next()?, words.next()?, words.next()) else { return None };
         let six = memchr(b':', address).is_some();
         let fits = match family {
-            b"IP4 " => !six,
-            b"IP6 " => six || is_invalid(address),
+            b"IP4" => !six,
+            b"IP6" => six || is_invalid(address),
             _ => false,
         };
         if fits { Self::of(address) } else { None }
     }
+}
+
+/// The words of a value, spaces between. `None`: any other white space, where readers would count words differently.
+pub(super) fn words(value: &[u8]) -> Option<impl Iterator<Item = &[u8]>> {
+    let value = value.trim_ascii_end();
+    let plain = value.iter().all(|&octet| octet == b' ' || octet.is_ascii_graphic());
+    plain.then(|| value.split(|&octet| octet == b' ').filter(|word| !word.is_empty()))
 }
 
 /// Whether it is a name below `.invalid`. It has to begin with a letter, so that nobody reads a number at its start.

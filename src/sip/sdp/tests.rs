@@ -49,9 +49,14 @@ fn connections(cases: &[(&str, &str)]) {
 fn md_01_c_of_the_stream_before_that_of_the_session() {
     table(&[
         ("c=IN IP4 192.0.2.1|m=audio 4000 RTP/AVP 0|", "c= 192.0.2.1"),
-        ("c=IN IP4 192.0.2.1|m=audio 4000 RTP/AVP 0|c=IN IP4 10.0.0.1|", "ok"),
+        // Some readers take the first.
+        ("c=IN IP4 192.0.2.1|m=audio 4000 RTP/AVP 0|c=IN IP4 10.0.0.1|", "session c= 192.0.2.1"),
         ("c=IN IP4 10.0.0.1|m=audio 4000 RTP/AVP 0|c=IN IP4 192.0.2.1|", "c= 192.0.2.1"),
-        ("c=IN IP4 192.0.2.1|m=audio 4 RTP/AVP 0|c=IN IP4 10.0.0.1|m=video 6 RTP/AVP 96|c=IN IP4 10.0.0.1", "ok"),
+        (
+            "c=IN IP4 192.0.2.1|m=audio 4 RTP/AVP 0|c=IN IP4 10.0.0.1|m=video 6 RTP/AVP 96|c=IN IP4 0.0.0.0",
+            "session c= 192.0.2.1",
+        ),
+        ("c=IN IP4 192.0.2.1|m=audio 0 RTP/AVP 0|c=IN IP4 10.0.0.1", "ok"),
         ("c=IN IP4 192.0.2.1|m=audio 4 RTP/AVP 0|c=IN IP4 10.0.0.1|m=video 6 RTP/AVP 96", "c= 192.0.2.1"),
         ("m=audio 4000 RTP/AVP 0|", "? c="),
         ("m=audio 4000 RTP/AVP 0|a=sendrecv|c=IN IP4 192.0.2.1", "c= 192.0.2.1"),
@@ -102,10 +107,11 @@ fn md_03_every_form_of_an_address() {
         ("IN IP4 10.0.0.1.", "? c="),
         ("IN IP4 10.0.0.256", "? c="),
         ("IN IP4 +10.0.0.1", "? c="),
-        ("IN IP4  10.0.0.1", "? c="),
-        ("IN  IP4 10.0.0.1", "? c="),
-        (" IN IP4 10.0.0.1", "? c="),
-        ("IN IP4 10.0.0.1 ", "? c="),
+        ("IN IP4  10.0.0.1", "ok"),
+        ("IN  IP4 10.0.0.1", "ok"),
+        (" IN IP4 10.0.0.1", "ok"),
+        ("IN IP4 10.0.0.1 ", "ok"),
+        (" IN  IP4  192.0.2.1 \t", "c= 192.0.2.1"),
         ("IN IP4\t10.0.0.1", "? c="),
         ("IN IP4 10.0.0.1 192.0.2.1", "? c="),
         ("in ip4 10.0.0.1", "? c="),
@@ -134,8 +140,102 @@ fn md_05_hold_is_no_destination() {
         ("IN IP6 192.0.2.1/x.invalid", "? c="),
         ("IN IP6 .invalid", "? c="),
         ("IN IP6 invalid", "? c="),
+        ("IN IP4 a.b.invalid.", "? c="),
         ("IN IP6 ::ffff:0.0.0.0", "c= ::ffff:0.0.0.0"),
     ]);
+}
+
+#[test]
+fn md_05_a_hold_by_name_hides_nothing() {
+    table(&[
+        ("c=IN IP4 192.0.2.1|m=audio 4000 RTP/AVP 0|c=IN IP4 x.invalid", "c= 192.0.2.1"),
+        ("c=IN IP4 10.0.0.1|m=audio 4000 RTP/AVP 0|c=IN IP4 x.invalid", "ok"),
+        ("m=audio 4000 RTP/AVP 0|c=IN IP4 x.invalid", "ok"),
+        ("c=IN IP4 192.0.2.1|m=audio 4000 RTP/AVP 0|c=IN IP4 0.0.0.0", "session c= 192.0.2.1"),
+    ]);
+}
+
+/// What no stream uses may be where the trunk signals from.
+struct Lenient;
+
+impl Inside for Lenient {
+    fn holds(&self, address: IpAddr) -> bool {
+        inside(address)
+    }
+
+    fn holds_unused(&self, address: IpAddr) -> bool {
+        inside(address) || address == IpAddr::from([192, 0, 2, 1])
+    }
+}
+
+#[test]
+fn md_01_a_session_c_that_no_stream_uses() {
+    for (lines, expected) in [
+        ("c=IN IP4 192.0.2.1|m=audio 4000 RTP/AVP 0|c=IN IP4 10.0.0.1", "ok"),
+        ("c=IN IP4 192.0.2.2|m=audio 4000 RTP/AVP 0|c=IN IP4 10.0.0.1", "session c= 192.0.2.2"),
+        ("c=IN IP4 192.0.2.1|m=audio 4000 RTP/AVP 0|c=IN IP4 x.invalid", "c= 192.0.2.1"),
+        ("c=IN IP4 192.0.2.1|m=audio 4 RTP/AVP 0|c=IN IP4 10.0.0.1|m=video 4 RTP/AVP 96", "c= 192.0.2.1"),
+    ] {
+        let body = format!("v=0\r\n{}", lines.replace('|', "\r\n"));
+        assert_eq!(shown(&judge(body.as_bytes(), Lenient)), expected, "{lines}");
+    }
+}
+
+#[test]
+fn fragments() {
+    let judged = |lines: &str| shown(&read(lines.replace('|', "\r\n").as_bytes(), &inside, Extent::Piece));
+    for (lines, expected) in [
+        ("a=ice-ufrag:x|m=audio 9 RTP/AVP 0|a=mid:0|a=candidate:1 1 UDP 1 10.0.0.1 9 typ host|a=end-of-candidates|", "ok"),
+        ("m=audio 9 RTP/AVP 0|a=candidate:1 1 UDP 1 192.0.2.1 9 typ host", "a=candidate 192.0.2.1"),
+        ("a=candidate:1 1 UDP 1 192.0.2.1 9 typ host", "a=candidate 192.0.2.1"),
+        ("c=IN IP4 192.0.2.1", "c= 192.0.2.1"),
+        ("c=IN IP4 192.0.2.1|m=audio 9 RTP/AVP 0", "c= 192.0.2.1"),
+        ("v=0|m=audio 9 RTP/AVP 0", "ok"),
+        ("v=1|m=audio 9 RTP/AVP 0", "ok"),
+        ("a=x|and so on", "? line"),
+    ] {
+        assert_eq!(judged(lines), expected, "{lines}");
+    }
+}
+
+#[test]
+fn what_begins_like_a_description() {
+    let sign = |text: &str| first_sign(text.as_bytes()).map(|found| String::from_utf8_lossy(found).into_owned());
+    for text in [
+        "v=0",
+        "v=0 \r\no=x",
+        "c=IN IP4 x",
+        "C= in  ip4",
+        "c=x 192.0.2.1",
+        "c=\u{1}2001:db8::1",
+        "m=audio 9 RTP/AVP 0",
+        "a=candidate:x",
+        "a=alt:1",
+        "a=x IN IP4 192.0.2.1",
+        "a=path:msrp://x",
+    ] {
+        for before in ["", "hello\r\n", "a\n\n \t", "x\r", "\u{feff}", "\0\n\0"] {
+            assert_eq!(sign(&format!("{before}{text}")).as_deref(), Some(text), "{before:?}{text}");
+        }
+    }
+    for text in [
+        "",
+        "hello",
+        "v=hello, see you at nine\r\n",
+        "v=01",
+        "m=c2",
+        "m=audio nine x",
+        "a=sendrecv",
+        "a=rtcp:9",
+        "xc=IN IP4 x",
+        "Signal=5\r\nDuration=160\r\n",
+        "\u{1}\0c=IN IP4 x",
+        "c=5",
+        "c=3 x 4.5x",
+        "o=- 1 1 IN IP4 192.0.2.1",
+    ] {
+        assert_eq!(sign(text), None, "{text}");
+    }
 }
 
 #[test]
@@ -147,15 +247,27 @@ fn md_06_a_stream_with_port_0_is_off() {
         ("m=audio 00 RTP/AVP 0", "ok"),
         ("c=IN IP4 192.0.2.1|m=audio 0 RTP/AVP 0|", "ok"),
         ("m=audio 0 RTP/AVP 0|c=IN IP4 192.0.2.1", "ok"),
-        ("m=audio 0 RTP/AVP 0|c=IN IP4 host.example.com|a=candidate:1 1", "ok"),
+        ("m=audio 0 RTP/AVP 0|c=IN IP4 host.example.com|a=rtcp:x", "ok"),
         ("c=IN IP4 10.0.0.1|m=audio 0 RTP/AVP 0|c=IN IP4 192.0.2.1|m=audio 4 RTP/AVP 0", "ok"),
         ("c=IN IP4 10.0.0.1|m=audio RTP/AVP 0", "? m="),
         ("c=IN IP4 10.0.0.1|m=audio 65536 RTP/AVP 0", "? m="),
         ("c=IN IP4 10.0.0.1|m=audio -1 RTP/AVP 0", "? m="),
         ("c=IN IP4 10.0.0.1|m=audio 4000/x RTP/AVP 0", "? m="),
-        ("c=IN IP4 10.0.0.1|m=audio  0 RTP/AVP 0", "? m="),
+        ("c=IN IP4 10.0.0.1|m=audio  0  RTP/AVP 0 ", "ok"),
         ("c=IN IP4 10.0.0.1|m=a\t4000 0 RTP/AVP 0", "? m="),
         ("c=IN IP4 10.0.0.1|m=audio 4000/2 RTP/AVP 0", "ok"),
+    ]);
+}
+
+#[test]
+fn md_06_candidates_count_even_there() {
+    table(&[
+        ("m=audio 0 RTP/AVP 0|a=candidate:1 1 UDP 1 192.0.2.1 9 typ host", "a=candidate 192.0.2.1"),
+        ("m=audio 00/1 RTP/AVP 0|a=candidate:1 1 UDP 1 192.0.2.1 9 typ host", "a=candidate 192.0.2.1"),
+        ("m=audio 0 RTP/AVP 0|a=candidate:1 1", "? a=candidate"),
+        ("m=audio 0 RTP/AVP 0|a=remote-candidates:1 192.0.2.1 9", "a=remote-candidates 192.0.2.1"),
+        ("m=audio 0 RTP/AVP 0|a=x-candidate-ipv6:1 1 UDP 1 2001:db9::1 9 typ host", "a=candidate 2001:db9::1"),
+        ("m=audio 0 RTP/AVP 0|a=rtcp:9 IN IP4 192.0.2.1|a=path:msrp://192.0.2.1/x;tcp|a=end-of-candidates", "ok"),
     ]);
 }
 
@@ -179,9 +291,9 @@ fn md_07_candidates() {
     attributes(&[
         ("a=candidate:1 1 UDP 2130706431 192.0.2.1 8998 typ host", "a=candidate 192.0.2.1"),
         ("a=candidate:1 1 UDP 2130706431 10.0.0.1 8998 typ host", "ok"),
-        ("a=Candidate:1 1 udp 1 10.0.0.1 8 typ srflx raddr 192.0.2.1 rport 9", "a=candidate raddr 192.0.2.1"),
-        ("a=candidate:1 1 UDP 1 10.0.0.1 8 typ prflx RADDR 192.0.2.1 rport 9", "a=candidate raddr 192.0.2.1"),
-        ("a=candidate:1 1 UDP 1 10.0.0.1 8 typ relay generation 0 raddr 192.0.2.1 rport 9", "a=candidate raddr 192.0.2.1"),
+        ("a=Candidate:1 1 udp 1 10.0.0.1 8 typ srflx raddr 192.0.2.1 rport 9", "ok"),
+        ("a=candidate:1 1 UDP 1 10.0.0.1 8 typ prflx RADDR 192.0.2.1 rport 9", "ok"),
+        ("a=candidate:1 1 UDP 1 10.0.0.1 8 typ relay generation 0 raddr 192.0.2.1 rport 9", "ok"),
         ("a=candidate:1 1 UDP 1 10.0.0.1 8 typ relay raddr 10.0.0.2 rport 9 generation 0 ufrag x", "ok"),
         // All zeros say nothing: the base of a relayed candidate, or one that is not told.
         ("a=candidate:1 1 UDP 1 10.0.0.1 8 typ relay raddr 0.0.0.0 rport 0", "ok"),
@@ -196,14 +308,16 @@ fn md_07_candidates() {
         ("a=candidate:1 1 UDP 1 host.example.com 8 typ host", "? a=candidate"),
         ("a=candidate:1 1 UDP 1 fe80::1%eth0 8 typ host", "? a=candidate"),
         ("a=candidate:1 1 UDP 1 224.0.0.1 8 typ host", "? a=candidate"),
-        ("a=candidate:1 1 UDP 1 10.0.0.1 8 typ srflx raddr x.local rport 9", "? a=candidate"),
-        ("a=candidate:1 1 UDP 1 10.0.0.1 8 typ srflx raddr", "? a=candidate"),
+        ("a=candidate:1 1 UDP 1 10.0.0.1 8 typ srflx raddr x.local rport 9", "ok"),
+        ("a=candidate:1 1 UDP 1 10.0.0.1 8 typ srflx raddr", "ok"),
         ("a=candidate:1 1 UDP 1 10.0.0.1 8 host", "? a=candidate"),
         ("a=candidate:1 1 UDP 1 10.0.0.1 8 typ", "? a=candidate"),
         ("a=candidate:1 1 UDP 1 10.0.0.1 x typ host", "? a=candidate"),
         ("a=candidate:1 1 UDP 10.0.0.1 192.0.2.1 8 typ host", "? a=candidate"),
-        ("a=candidate:1  1 UDP 1 10.0.0.1 8 typ host", "? a=candidate"),
-        ("a=candidate: 1 1 UDP 1 10.0.0.1 8 typ host", "? a=candidate"),
+        ("a=candidate:1  1 UDP  1 10.0.0.1  8 typ host ", "ok"),
+        ("a=candidate:1  1 UDP  1 192.0.2.1  8 typ host ", "a=candidate 192.0.2.1"),
+        ("a=candidate 1 1 UDP 1 192.0.2.1 8 typ host", "a=candidate 192.0.2.1"),
+        ("a=candidate: 1 1 UDP 1 10.0.0.1 8 typ host", "ok"),
         ("a=candidate:1 1 UDP 1\t192.0.2.1 10.0.0.1 8 typ host", "? a=candidate"),
         ("a= candidate :1 1 UDP 1 192.0.2.1 8 typ host", "a=candidate 192.0.2.1"),
         ("a=candidate:1 1", "? a=candidate"),
@@ -228,7 +342,8 @@ fn md_08_rtcp() {
         ("a=RTCP:4001 IN IP4 192.0.2.1", "a=rtcp 192.0.2.1"),
         ("a=rtcp:4001 IN IP4 x.example", "? a=rtcp"),
         ("a=rtcp:4001 IN IP4", "? a=rtcp"),
-        ("a=rtcp:4001  IN IP4 10.0.0.2", "? a=rtcp"),
+        ("a=rtcp: 4001  IN IP4 10.0.0.2 ", "ok"),
+        ("a=rtcp: 4001  IN  IP4 192.0.2.1 ", "a=rtcp 192.0.2.1"),
         ("a=rtcp:x IN IP4 10.0.0.2", "? a=rtcp"),
         ("a=rtcp-mux", "ok"),
     ]);
@@ -297,6 +412,36 @@ fn md_16_other_lines_that_name_addresses() {
         ("a=acap:1 rtcp:4001 IN IP4 192.0.2.1", "a=rtcp 192.0.2.1"),
         ("a=acap: 1 candidate:1 1 UDP 1 192.0.2.1 8 typ host", "a=candidate 192.0.2.1"),
         ("a=acap:1 sendrecv", "ok"),
+        ("a=dcsa:0 path:msrp://10.0.0.1:2855/s;tcp", "ok"),
+        ("a=dcsa:0 path:msrps://10.0.0.1:2855/r;tcp msrp://192.0.2.1:2855/s;tcp", "a=path 192.0.2.1"),
+        ("a=dcsa:0 accept-types:text/plain", "ok"),
+        ("a=alt:1 1 : u p 10.0.0.1 40000", "ok"),
+        ("a=alt:1 1 : u p 192.0.2.1 40000", "a=alt 192.0.2.1"),
+        ("a=alt:1 1 : u p 010.0.0.1 40000", "? a=alt"),
+        ("a=alt:1 1 : u p host.example 40000", "? a=alt"),
+        ("a=x-candidate-ipv6:1 1 UDP 1 2001:db9::1 9 typ host", "a=candidate 2001:db9::1"),
+        ("a=x-candidate-ipv6:1 1 UDP 1 2001:db8::1 9 typ srflx raddr 2001:db9::1 rport 9", "ok"),
+        ("a=remote-candidate:x", "ok"),
+        ("a=remote-candidate:192.0.2.1 9", "a=candidate 192.0.2.1"),
+        ("a=end-of-candidates", "ok"),
+        ("a=control:trackID=1", "ok"),
+        ("a=control:*", "ok"),
+        ("a=control:rtsp://10.0.0.1/x", "ok"),
+        ("a=control:rtsp://192.0.2.1:554/x", "a=control 192.0.2.1"),
+        ("a=control:rtsp://[2001:db9::1]?x", "a=control 2001:db9::1"),
+        ("a=control:rtsp://host.example/x", "? a=control"),
+        ("k=uri:https://192.0.2.1/key", "k= 192.0.2.1"),
+        ("k=URI:https://10.0.0.1/key", "ok"),
+        ("k=uri:https://host.example/key", "? k="),
+        ("k=clear:https://192.0.2.1/key", "ok"),
+        ("a=direction IN IP4 192.0.2.1", "a= 192.0.2.1"),
+        ("a= direction in ip4 192.0.2.1", "a= 192.0.2.1"),
+        ("a=IN IP4 192.0.2.1", "a= 192.0.2.1"),
+        ("a=x-nearby:1 IN IP4 192.0.2.1 40000 y", "a= 192.0.2.1"),
+        ("a=x-nearby:1 IN IP4 10.0.0.2 40000 y", "ok"),
+        ("a=label:IN", "ok"),
+        ("a=ssrc:127 cname:a.b.c.d", "ok"),
+        ("a=tool:v 1.2.3.4", "ok"),
         ("a=rtpmap:101 telephone-event/8000", "ok"),
         ("a=fmtp:98 profile-level-id=42e01f; packetization-mode=1\tx", "ok"),
     ]);
@@ -313,6 +458,7 @@ fn md_17_line_ends_and_bounds() {
     table(&[
         ("c=IN IP4 10.0.0.1||m=audio 4000 RTP/AVP 0", "? line"),
         ("c=IN IP4 10.0.0.1\rx|m=audio 4000 RTP/AVP 0", "? line"),
+        ("s=- |t=0 0\t |c=IN IP4 10.0.0.1|m=audio 4000 RTP/AVP 0 101 ", "ok"),
         ("c=IN IP4 10.0.0.1|C=IN IP4 192.0.2.1|m=audio 4000 RTP/AVP 0", "? line"),
         ("c=IN IP4 10.0.0.1| c=IN IP4 192.0.2.1|m=audio 4000 RTP/AVP 0", "? line"),
         ("c=IN IP4 10.0.0.1|c|m=audio 4000 RTP/AVP 0", "? line"),
@@ -328,8 +474,11 @@ fn md_17_line_ends_and_bounds() {
     assert!(judge(b"v=0\nc=IN IP4 10.0.0.1\nm=audio 1 RTP/AVP 0", inside).is_ok());
     assert!(judge(b"v=0\r\nc=IN IP4 10.0.0.1\nm=audio 1 RTP/AVP 0\r\n", inside).is_ok());
     assert!(judge(b"", inside).is_ok());
-    for text in ["x=0\n", "v=1\n", "v=0 \n", "\r\nv=0\r\n", "v=0\n1"] {
+    for text in ["x=0\n", "v=0\r\r\n", "v=1\n", "v=\n", "v=00\n", "v=18446744073709551616\n", " v=0\n", "\r\nv=0\r\n", "v=0\n1"] {
         assert!(judge(text.as_bytes(), inside).is_err(), "{text}");
+    }
+    for text in ["v=0 \n", "v= 0\t\r\n"] {
+        assert!(judge(text.as_bytes(), inside).is_ok(), "{text}");
     }
     let streams = |count: usize| format!("v=0\nc=IN IP4 10.0.0.1\n{}", "m=audio 1 RTP/AVP 0\n".repeat(count));
     assert_eq!(shown(&judge(streams(MAX_STREAMS).as_bytes(), inside)), "ok");

@@ -1,0 +1,103 @@
+//! The `;`-separated parameters of header values and URIs (RFC 3261 25.1 generic-param).
+
+use std::ops::Range;
+
+use memchr::{memchr, memchr2};
+
+use super::header::{is_token, trim, trimmed};
+
+/// Whether all readers cut a parameter list alike: no parameter is empty, each name is a token, each value is a quoted string or
+/// holds nothing that separates, and blanks stand around separators alone. `params` is what stands behind the first `;`.
+pub(super) fn are_plain(params: &[u8]) -> bool {
+    let mut all = each_param(params);
+    let plain = all.all(|(_, name, value)| {
+        !name.is_empty() && name.iter().all(|&octet| is_token(octet)) && value.is_none_or(is_plain_value)
+    });
+    plain && trimmed(params).last().is_some_and(|&last| last != b';')
+}
+
+/// Whether a value is one quoted string, or of visible ASCII without separators and not empty.
+fn is_plain_value(value: &[u8]) -> bool {
+    match value.first() {
+        None | Some(b'=') => false,
+        Some(b'"') => quoted_end(value, 0) == Some(value.len()),
+        Some(_) => value.iter().all(|&octet| is_visible(octet) && !matches!(octet, b'"' | b',' | b'<' | b'>' | b'\\')),
+    }
+}
+
+const fn is_visible(octet: u8) -> bool {
+    octet.is_ascii_graphic()
+}
+
+/// Whether a quoted string in a parameter list holds a `;`. Some readers begin a parameter there.
+pub(super) fn hides_semicolon(params: &[u8]) -> bool {
+    let quoted = |value: &[u8]| value.first() == Some(&b'"') && memchr(b';', value).is_some();
+    memchr(b'"', params).is_some() && each_param(params).any(|(_, _, value)| value.is_some_and(quoted))
+}
+
+/// Whether every quoted string in a parameter list ends.
+pub(super) fn closes(params: &[u8]) -> bool {
+    let mut at = 0;
+    while let Some(quote) = params.get(at..).and_then(|rest| memchr(b'"', rest)) {
+        match quoted_end(params, quote.saturating_add(at)) {
+            Some(end) => at = end,
+            None => return false,
+        }
+    }
+    true
+}
+
+/// The offset behind the quoted string that starts at `start`; `None` if it never ends.
+pub(super) fn quoted_end(text: &[u8], start: usize) -> Option<usize> {
+    let mut at = start.checked_add(1)?;
+    loop {
+        match text.get(at)? {
+            b'"' => return at.checked_add(1),
+            b'\\' => at = at.checked_add(2)?,
+            _ => at = at.checked_add(1)?,
+        }
+    }
+}
+
+/// The value of a parameter in a `;`-separated list, by name without case: `Some(Some(value))`, `Some(None)` for a flag. Quoted
+/// values may hold `;`.
+pub fn param<'a>(params: &'a [u8], name: &str) -> Option<Option<&'a [u8]>> {
+    each_param(params).find_map(|(_, key, value)| key.eq_ignore_ascii_case(name.as_bytes()).then_some(value))
+}
+
+/// The parameters of a `;`-separated list: place, name and value of each.
+pub(super) fn each_param(params: &[u8]) -> impl Iterator<Item = (Range<usize>, &[u8], Option<&[u8]>)> {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        if at >= params.len() {
+            return None;
+        }
+        let start = at;
+        let mut end = at;
+        while let Some(next) = params.get(end..).and_then(|rest| memchr2(b';', b'"', rest)) {
+            end = end.saturating_add(next);
+            if params.get(end) == Some(&b';') {
+                break;
+            }
+            // An open quote runs to the end: nothing in it can be a parameter.
+            end = quoted_end(params, end).unwrap_or(params.len());
+            if end == params.len() {
+                break;
+            }
+        }
+        if params.get(end) != Some(&b';') {
+            end = params.len();
+        }
+        at = end.saturating_add(1);
+        let span = trim(params, start..end);
+        let text = params.get(span.clone()).unwrap_or_default();
+        let (key, value) = match memchr(b'=', text) {
+            Some(equals) => {
+                let (key, value) = text.split_at_checked(equals).unwrap_or_default();
+                (trimmed(key), Some(trimmed(value.get(1..).unwrap_or_default())))
+            }
+            None => (text, None),
+        };
+        Some((span, key, value))
+    })
+}

@@ -1,0 +1,181 @@
+//! The rows that every element reads: each Via, Route, Record-Route, Contact, From, To, Call-ID, `CSeq`, Refer-To, Referred-By.
+//!
+//! What is malformed in them, or what readers understand differently, is a fault: a reader behind us could give up a connection for
+//! it, or find another dialog in it. Nothing is allocated.
+
+use super::address::Address;
+use super::header::{Header, Name, is_space, is_token, trimmed};
+use super::list;
+use super::number::decimal;
+use super::quick;
+use super::scan::{Fault, Message};
+use super::uri::{self, Scheme, Uri};
+use super::via::Via;
+
+/// Those that are there once, and what is to be said of the others.
+#[derive(Clone, Debug)]
+pub(super) struct Rows<'a> {
+    /// The topmost Via. All others have been read too.
+    pub(super) via: Via<'a>,
+    /// The From tag, if any.
+    pub(super) from_tag: Option<&'a [u8]>,
+    /// Whether From has a `;` in quotes behind its URI, where some begin a parameter.
+    pub(super) from_hides: bool,
+    /// The To tag, if any.
+    pub(super) to_tag: Option<&'a [u8]>,
+    pub(super) call_id: &'a [u8],
+    pub(super) cseq: u32,
+    /// The method that `CSeq` names.
+    pub(super) method: &'a [u8],
+    /// Max-Forwards, unread.
+    max_forwards: Option<&'a [u8]>,
+    contacts: Contacts,
+    /// What is wrong with the first of Route, Record-Route, Contact, Refer-To and Referred-By that is broken.
+    broken: Option<Fault>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Contacts {
+    count: usize,
+    /// One is `*`, which stands for all bindings of a registration, and nowhere else.
+    star: bool,
+}
+
+impl<'a> Rows<'a> {
+    /// Reads them. A fault of the rows that are not there in every message is kept for [`Rows::lists`].
+    pub(super) fn read(message: &Message<'a>) -> Result<Self, Fault> {
+        let (mut via, mut from, mut to, mut call_id, mut cseq, mut max_forwards) = (None, None, None, None, None, None);
+        let (mut contacts, mut broken) = (Contacts::default(), None);
+        for header in message.headers() {
+            let fault = match header.name {
+                Name::Via => {
+                    if !vias(message, header, &mut via) {
+                        return Err(Fault::Via);
+                    }
+                    continue;
+                }
+                Name::From => {
+                    from = Some(message.value(header));
+                    continue;
+                }
+                Name::To => {
+                    to = Some(message.value(header));
+                    continue;
+                }
+                Name::CallId => {
+                    call_id = Some(message.value(header));
+                    continue;
+                }
+                Name::CSeq => {
+                    cseq = Some(message.value(header));
+                    continue;
+                }
+                Name::MaxForwards => {
+                    max_forwards.get_or_insert_with(|| message.value(header));
+                    continue;
+                }
+                Name::Route | Name::RecordRoute => Fault::Route,
+                Name::Contact => Fault::Contact,
+                Name::ReferTo | Name::ReferredBy => Fault::Refer,
+                _ => continue,
+            };
+            if broken.is_none() && !contacts.judge(message, header, fault) {
+                broken = Some(fault);
+            }
+        }
+        let via = via.ok_or(Fault::Via)?;
+        let (from_tag, from_hides) = from.and_then(tag).ok_or(Fault::From)?;
+        let (to_tag, _) = to.and_then(tag).filter(|(_, hides)| !hides).ok_or(Fault::To)?;
+        let call_id = call_id.filter(|text| is_call_id(text)).ok_or(Fault::CallId)?;
+        let (cseq, method) = cseq.and_then(read_cseq).ok_or(Fault::CSeq)?;
+        Ok(Self { via, from_tag, from_hides, to_tag, call_id, cseq, method, max_forwards, contacts, broken })
+    }
+
+    /// What is wrong with the others. `one_contact`: two could lead to two places.
+    pub(super) fn lists(&self, one_contact: bool) -> Result<(), Fault> {
+        if one_contact && (self.contacts.count > 1 || self.contacts.star) {
+            return Err(self.broken.unwrap_or(Fault::Contact));
+        }
+        self.broken.map_or(Ok(()), Err)
+    }
+
+    /// 0 to 255, if it is there.
+    pub(super) fn max_forwards(&self) -> Result<Option<u8>, Fault> {
+        let number = |text| decimal(text, 255).and_then(|number| u8::try_from(number).ok()).ok_or(Fault::MaxForwards);
+        self.max_forwards.map(number).transpose()
+    }
+}
+
+impl Contacts {
+    /// Whether a row of a list is sound; Contacts are counted. `fault`: what it would be.
+    fn judge(&mut self, message: &Message<'_>, header: &Header, fault: Fault) -> bool {
+        // Nearly always a row holds one value, in its usual spelling.
+        if quick::name_addr(message.value(header)).is_some() {
+            self.count = self.count.saturating_add(usize::from(header.name == Name::Contact));
+            return true;
+        }
+        match fault {
+            Fault::Route => list::all(message, header, |span| is_route(message.slice(&span))),
+            Fault::Contact => list::all(message, header, |span| {
+                let value = message.slice(&span);
+                let star = value == b"*";
+                self.star |= star;
+                self.count = self.count.saturating_add(1);
+                star || party(value).is_some()
+            }),
+            _ => party(message.value(header)).is_some(),
+        }
+    }
+}
+
+/// Whether all values of a Via row can be read. The first of all is kept.
+fn vias<'a>(message: &Message<'a>, header: &Header, first: &mut Option<Via<'a>>) -> bool {
+    let mut keep = |via: Via<'a>| {
+        if first.is_none() {
+            *first = Some(via);
+        }
+    };
+    if let Some(via) = quick::via(message.bytes(), header.value.clone()) {
+        keep(via);
+        return true;
+    }
+    list::all(message, header, |span| Via::read(message.bytes(), span).map(&mut keep).is_some())
+}
+
+/// The tag of From or To, if there is one and nobody can read another; and whether some could find a `;` in quotes.
+fn tag(text: &[u8]) -> Option<(Option<&[u8]>, bool)> {
+    if let Some(usual) = quick::name_addr(text) {
+        return Some((usual.tag, false));
+    }
+    let address = party(text)?;
+    Some((address.plain_tag().ok()?, address.hides_semicolon()))
+}
+
+/// An address whose URI may have any scheme.
+fn party(text: &[u8]) -> Option<Address<'_>> {
+    Address::parse(text).filter(|address| uri::is_sound(address.uri))
+}
+
+fn is_route(text: &[u8]) -> bool {
+    let uri = Address::route(text).and_then(|address| Uri::parse(address.uri).ok());
+    uri.is_some_and(|uri| uri.scheme != Scheme::Tel)
+}
+
+/// 25.1 callid, as far as readers could cut it otherwise: visible ASCII, and nothing that separates values or parameters.
+fn is_call_id(text: &[u8]) -> bool {
+    !text.is_empty() && text.iter().all(|octet| octet.is_ascii_graphic() && !matches!(octet, b',' | b';'))
+}
+
+/// The number, below 2^31 (8.1.1.5), and the method.
+fn read_cseq(text: &[u8]) -> Option<(u32, &[u8])> {
+    let end = text.iter().position(|&octet| is_space(octet))?;
+    let (number, method) = text.split_at_checked(end)?;
+    let method = trimmed(method);
+    let number = u32::try_from(decimal(number, (1 << 31) - 1)?).ok()?;
+    (!method.is_empty() && method.iter().copied().all(is_token)).then_some((number, method))
+}
+
+/// The number and the method of a message's `CSeq`.
+pub(crate) fn cseq<'a>(message: &Message<'a>) -> Option<(u32, &'a [u8])> {
+    read_cseq(message.value(message.first(Name::CSeq)?))
+}
