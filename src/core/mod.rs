@@ -79,6 +79,7 @@ impl Core {
             Input::Resolved(resolved) => {
                 self.resolved = resolved;
                 self.health.retarget(now, &self.config, &self.resolved);
+                self.table.own.keep_pings(|place, sent| self.health.awaits(place, sent));
             }
             Input::LookedUp { next_hop, servers, hold } => {
                 self.name_cache.put(now, &self.keys, &next_hop, servers, hold);

@@ -11,6 +11,7 @@ use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{self, error::TrySendError};
 
@@ -129,18 +130,37 @@ impl Worker {
     /// Carries out the outputs in `out`: those about the message at hand, then those about each resumed message.
     fn carry_out(&mut self, now: Instant, seen: Option<&Seen<'_>>) {
         let mut out = std::mem::take(&mut self.out);
-        let resumed = |out: &[Output]| out.iter().position(|output| matches!(output, Output::Resumed { .. }));
-        let mut rest = resumed(&out).map(|at| out.split_off(at)).unwrap_or_default();
-        self.perform(now, &mut out, seen);
-        while !rest.is_empty() {
-            let Output::Resumed { arrival, bytes } = rest.remove(0) else { break };
-            let next = resumed(&rest).map(|at| rest.split_off(at)).unwrap_or_default();
-            self.perform(now, &mut rest, Some(&Seen { arrival, bytes: &bytes }));
-            rest = next;
+        if out.iter().any(|output| matches!(output, Output::Resumed { .. })) {
+            let (mut part, mut about) = (Vec::new(), None);
+            for output in out.drain(..) {
+                if let Output::Resumed { arrival, bytes } = output {
+                    self.perform_part(now, &mut part, about.as_ref(), seen);
+                    about = Some((arrival, bytes));
+                } else {
+                    part.push(output);
+                }
+            }
+            self.perform_part(now, &mut part, about.as_ref(), seen);
+        } else {
+            self.perform(now, &mut out, seen);
         }
         // What was said meanwhile, if anything, waits for its turn.
         out.append(&mut self.out);
         self.out = out;
+    }
+
+    /// Carries out what is about a message that was resumed, if one was, else about the one at hand.
+    fn perform_part(
+        &mut self,
+        now: Instant,
+        part: &mut Vec<Output>,
+        resumed: Option<&(Arrival, Bytes)>,
+        seen: Option<&Seen<'_>>,
+    ) {
+        match resumed {
+            Some((arrival, bytes)) => self.perform(now, part, Some(&Seen { arrival: *arrival, bytes })),
+            None => self.perform(now, part, seen),
+        }
     }
 
     fn perform(&mut self, now: Instant, out: &mut Vec<Output>, seen: Option<&Seen<'_>>) {

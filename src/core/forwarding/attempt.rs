@@ -46,7 +46,11 @@ impl Context<'_> {
         let nonce = self.nonce(serial, egress.to.addr(), 0);
         let branch = Branch { shard: self.shard, slot, nonce, loop_hash: call.loop_hash };
         let mut rows = self.own_rows(&case.peer, egress.listener, branch, call.token.as_ref(), is_secure(case.message));
-        rows.extend_from_slice(ringfence_row::forwarded(self.config, call).unwrap_or_default().as_bytes());
+        if let Some(serving) = &call.serving {
+            let whose = (call.project, call.trunk);
+            let row = ringfence_row::forwarded(self.config, serving.region, serving.reason(call.region), whose);
+            rows.extend_from_slice(row.as_bytes());
+        }
         let at = rewrite::own_rows_place(case.message);
         self.work.edit.insert(at, &[&rows]);
         let at = self.work.edit.place(at);
@@ -115,7 +119,11 @@ impl Context<'_> {
         let branch = Branch { shard: self.shard, slot, nonce, loop_hash: call.loop_hash };
         let secure = message.as_ref().is_some_and(is_secure);
         let mut rows = self.own_rows(&peer, egress.listener, branch, call.token.as_ref(), secure);
-        rows.extend_from_slice(ringfence_row::forwarded(self.config, call).unwrap_or_default().as_bytes());
+        if let Some(serving) = &call.serving {
+            let whose = (call.project, call.trunk);
+            let row = ringfence_row::forwarded(self.config, serving.region, serving.reason(call.region), whose);
+            rows.extend_from_slice(row.as_bytes());
+        }
         let (from, to) = transaction.own_rows;
         self.work.edit.clear();
         self.work.edit.splice(from..to, &[&rows]);

@@ -382,4 +382,9 @@ impl Healths {
         let interval = self.rules.interval.unwrap_or(Duration::from_secs(3600));
         interval * (800 + self.dice.below(401)) / 1000
     }
+
+    /// Whether a ping that was sent then still waits for an answer.
+    pub(crate) fn awaits(&self, place: Place, sent: Instant) -> bool {
+        self.find(place).is_some_and(|entry| entry.waits && entry.pinged == Some(sent))
+    }
 }

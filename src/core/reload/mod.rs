@@ -96,7 +96,7 @@ impl Core {
             transaction.client.egress.listener == id || transaction.earlier.iter().any(|client| client.egress.listener == id)
         };
         self.table.forwarded.iter().any(|transaction| transaction.server.peer.listener() == id || clients(transaction))
-            || self.table.own.listeners().chain(self.waiting.listeners()).any(|listener| listener == id)
+            || self.table.own.bye_listeners().chain(self.waiting.listeners()).any(|listener| listener == id)
     }
 
     /// Takes in another configuration. Open transactions go on under its numbers. What was remembered under the old rules is
@@ -106,14 +106,16 @@ impl Core {
         let Change { config, resolved, keys, tokens, local_names, refused_calls, moved } = change;
         let mut gone = Vec::new();
         for (slot, transaction) in self.table.forwarded.iter_mut() {
+            let region = moved.region(transaction.call.region);
             if moved.renumber(transaction).is_none() {
-                gone.push(slot);
+                gone.push((slot, region));
             }
         }
-        for transaction in gone.into_iter().filter_map(|slot| self.table.forwarded.remove(slot)) {
-            // Its region may have no number any more; it is counted under the one that it had.
-            let (region, invite) = (transaction.call.region, transaction.is_invite());
-            out.push(Output::Note(Note::Transactions { region, invite, opened: false }));
+        for (slot, region) in gone {
+            // A region that is counted no more has no count to be lowered.
+            if let (Some(transaction), Some(region)) = (self.table.forwarded.remove(slot), region) {
+                out.push(Output::Note(Note::Transactions { region, invite: transaction.is_invite(), opened: false }));
+            }
         }
         let lost = self.table.own.renumber(|id| moved.listener(id));
         self.waiting.renumber(|id| moved.listener(id));
@@ -129,6 +131,7 @@ impl Core {
         for place in lost {
             self.health.ping_gone(now, place);
         }
+        self.table.own.keep_pings(|place, sent| self.health.awaits(place, sent));
         self.relays.reconfigure(now, &self.config);
         self.hurry(now, out);
         self.arm_others();

@@ -93,23 +93,22 @@ impl Core {
                     trace.fail(Test::Capacity, || ("this process".to_owned(), "its successor takes new requests".to_owned()));
                     return Ok(Outcome::Dropped(DropCause::Successor));
                 }
-                let gate = if request.to_tag.is_some() || passed { Ok(Gate::default()) } else { self.gate(&case) };
                 let mut edit = std::mem::take(&mut self.work.edit);
-                let decision = match gate {
-                    Err(cause) => Decision { media: None, result: Err(Stop::Dropped(cause)) },
+                let answered = |answer: Answer| Decision { media: None, result: Err(answer.into()) };
+                let decision = if request.to_tag.is_none() && request.method.needs_dialog() {
                     // Some find a tag where we find none: then it would end somebody else's call.
-                    Ok(_) if request.to_tag.is_none() && request.method.needs_dialog() => {
-                        let row = trace
-                            .fail(Test::Dialog, || ("no To-tag".to_owned(), "the tag of the dialog that it is for".to_owned()));
-                        Decision { media: None, result: Err(Answer::failed(row, 481, "Call/Transaction Does Not Exist").into()) }
+                    let says = || ("no To-tag".to_owned(), "the tag of the dialog that it is for".to_owned());
+                    answered(Answer::failed(trace.fail(Test::Dialog, says), 481, "Call/Transaction Does Not Exist"))
+                } else if self.is_looped(message, &request) {
+                    let says = || ("our own Via".to_owned(), "a route that it has not had yet".to_owned());
+                    answered(Answer::failed(trace.fail(Test::Request, says), 482, "Loop Detected"))
+                } else if request.to_tag.is_some() {
+                    self.decide_in_dialog(&case, &mut edit)
+                } else {
+                    match if passed { Ok(Gate::default()) } else { self.gate(&case) } {
+                        Ok(gate) => self.decide_initial(&case, gate, &mut edit),
+                        Err(cause) => Decision { media: None, result: Err(Stop::Dropped(cause)) },
                     }
-                    Ok(_) if self.is_looped(message, &request) => {
-                        let row = trace
-                            .fail(Test::Request, || ("our own Via".to_owned(), "a route that it has not had yet".to_owned()));
-                        Decision { media: None, result: Err(Answer::failed(row, 482, "Loop Detected").into()) }
-                    }
-                    Ok(_) if request.to_tag.is_some() => self.decide_in_dialog(&case, &mut edit),
-                    Ok(gate) => self.decide_initial(&case, gate, &mut edit),
                 };
                 self.work.edit = edit;
                 self.carry_out(&case, decision, out)

@@ -59,4 +59,10 @@ impl Serving {
             targets.truncate(HERE);
         }
     }
+
+    /// What the servers are told of the call: the reason, and whether it would have refused the call outside shadow mode.
+    pub(crate) fn reason(&self, called: RegionId) -> (Reason, bool) {
+        let accepted = if self.region == called { Reason::InRegion } else { Reason::Failover };
+        (self.shadow.unwrap_or(accepted), self.shadow.is_some())
+    }
 }

@@ -2,24 +2,26 @@
 
 use std::fmt::Write;
 
-use crate::config::{Config, RegionId};
-use crate::core::transaction::forwarded::CallFacts;
+use crate::config::{Config, ProjectId, RegionId, TrunkId};
 use crate::reason::Reason;
 
-/// The row of a call that goes on to a region's servers, with its line end. `None` inside a dialog.
-pub(crate) fn forwarded(config: &Config, call: &CallFacts) -> Option<String> {
-    let serving = call.serving.as_ref()?;
-    let accepted = if serving.region == call.region { Reason::InRegion } else { Reason::Failover };
-    let mut row = row(config, serving.region, serving.shadow.unwrap_or(accepted));
+/// The row of a call that goes on to the servers of `serving`, with its line end. `shadow`: the reason would have refused it.
+pub(crate) fn forwarded(
+    config: &Config,
+    serving: RegionId,
+    (reason, shadow): (Reason, bool),
+    (project, trunk): (Option<ProjectId>, Option<TrunkId>),
+) -> String {
+    let mut row = row(config, serving, reason);
     // Writing to a String does not fail.
-    if let Some(project) = call.project {
+    if let Some(project) = project {
         let _ = write!(row, "; project={}", config.project(project).name);
     }
-    if let Some(trunk) = call.trunk {
+    if let Some(trunk) = trunk {
         let _ = write!(row, "; trunk={}", config.trunk(trunk).name);
     }
-    row.push_str(if serving.shadow.is_some() { "; verdict=shadow\r\n" } else { "\r\n" });
-    Some(row)
+    row.push_str(if shadow { "; verdict=shadow\r\n" } else { "\r\n" });
+    row
 }
 
 /// The row of a refusal, with its line end.

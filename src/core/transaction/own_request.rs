@@ -102,6 +102,8 @@ pub(crate) enum OwnDue {
 pub(crate) struct OwnRequests {
     all: HashMap<u64, OwnRequest, Keyed>,
     byes: usize,
+    /// BYEs that wait for an answer.
+    open_byes: usize,
     /// Requests that the wheel does not know yet.
     fresh: Vec<u64>,
 }
@@ -118,6 +120,7 @@ impl OwnRequests {
             return;
         }
         self.byes += usize::from(request.kind == OwnKind::Bye);
+        self.open_byes += usize::from(request.kind == OwnKind::Bye);
         self.all.insert(nonce, request);
         self.fresh.push(nonce);
     }
@@ -139,6 +142,7 @@ impl OwnRequests {
     /// Notes that a final response has come to it, or that it could not be delivered. Only the first call has an effect.
     pub(crate) fn close(&mut self, nonce: u64, now: Instant, timers: &Timers) {
         if let Some(request) = self.all.get_mut(&nonce).filter(|request| request.open) {
+            self.open_byes -= usize::from(request.kind == OwnKind::Bye);
             request.close(now, timers);
             // It may be woken earlier now.
             self.fresh.push(nonce);
@@ -159,6 +163,10 @@ impl OwnRequests {
     /// Handles a wake-up of one of them by the wheel.
     pub(crate) fn wake(&mut self, nonce: u64, now: Instant, timers: &Timers) -> Option<OwnDue> {
         let request = self.all.get_mut(&nonce)?;
+        // An entry that was superseded by an earlier one.
+        if request.armed.is_none_or(|armed| armed > now) {
+            return None;
+        }
         request.armed = None;
         self.fresh.push(nonce);
         match request.fire(now, timers)? {
@@ -181,15 +189,13 @@ impl OwnRequests {
     fn forget(&mut self, nonce: u64) -> Option<OwnRequest> {
         let gone = self.all.remove(&nonce)?;
         self.byes -= usize::from(gone.kind == OwnKind::Bye);
+        self.open_byes -= usize::from(gone.open && gone.kind == OwnKind::Bye);
         Some(gone)
     }
 
     /// BYEs that wait for an answer.
     pub(crate) fn open_byes(&self) -> usize {
-        if self.byes == 0 {
-            return 0;
-        }
-        self.all.values().filter(|request| request.open && request.kind == OwnKind::Bye).count()
+        self.open_byes
     }
 
     /// Ends all pings, because the daemon ends.
@@ -197,9 +203,22 @@ impl OwnRequests {
         self.all.retain(|_, request| request.kind == OwnKind::Bye);
     }
 
+    /// Ends the open pings that `is_wanted` does not know any more, by place and the time of sending: nothing is sent to them again.
+    pub(crate) fn keep_pings(&mut self, is_wanted: impl Fn(Place, Instant) -> bool) {
+        self.all.retain(|_, request| match request.kind {
+            OwnKind::Ping(place) => !request.open || is_wanted(place, request.sent),
+            OwnKind::Bye => true,
+        });
+    }
+
     /// The listeners that they leave by.
     pub(crate) fn listeners(&self) -> impl Iterator<Item = ListenerId> {
         self.all.values().map(|request| request.egress.listener)
+    }
+
+    /// The listeners that BYEs leave by.
+    pub(crate) fn bye_listeners(&self) -> impl Iterator<Item = ListenerId> {
+        self.all.values().filter(|request| request.kind == OwnKind::Bye).map(|request| request.egress.listener)
     }
 
     /// Takes in another configuration, with other numbers of listeners. A request whose listener is gone is ended. Returns the

@@ -127,7 +127,7 @@ impl Table {
         self.own.arm(|nonce, at| wheel.set(at, Wake::Own(nonce)));
         for (armed, deadline, wake) in [(&mut self.health, health, Wake::Health), (&mut self.relays, relays, Wake::Relays)] {
             if let Some(deadline) = deadline
-                && armed.is_none_or(|armed| deadline < armed)
+                && armed.is_none_or(|armed| wheel.really(deadline) < armed)
             {
                 *armed = Some(wheel.set(deadline, wake));
             }
@@ -159,15 +159,51 @@ impl Table {
                         return Some(Due::Own(due));
                     }
                 }
-                Wake::Health => {
+                // An entry that was superseded by an earlier one finds its time not armed any more.
+                Wake::Health if self.health.is_some_and(|at| at <= now) => {
                     self.health = None;
                     return Some(Due::Health);
                 }
-                Wake::Relays => {
+                Wake::Relays if self.relays.is_some_and(|at| at <= now) => {
                     self.relays = None;
                     return Some(Due::Relays);
                 }
+                Wake::Health | Wake::Relays => {}
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    /// How often health is woken up to a moment.
+    fn wakes(table: &mut Table, now: Instant) -> usize {
+        let of = Duration::from_secs;
+        let timers = Timers { t1: of(1), t2: of(4), t4: of(5), c: of(185), drain: of(1), try_for: of(4) };
+        std::iter::from_fn(|| table.next_due(now, &timers)).filter(|due| matches!(due, Due::Health)).count()
+    }
+
+    #[test]
+    fn what_is_armed_again_and_again_is_woken_once() {
+        let start = Instant::now();
+        let mut table = Table::new(start);
+        let at = |millis| Some(start + Duration::from_millis(millis));
+        for _ in 0..1000 {
+            table.arm_others(at(1001), None);
+        }
+        assert_eq!(wakes(&mut table, start + Duration::from_secs(2)), 1);
+        // Later, earlier, later: woken at the earlier time, and armed again by whoever looks then.
+        for millis in [4000, 3000, 5000] {
+            table.arm_others(at(millis), None);
+        }
+        assert_eq!(wakes(&mut table, start + Duration::from_millis(3010)), 1);
+        table.arm_others(at(5000), None);
+        assert_eq!(wakes(&mut table, start + Duration::from_millis(4500)), 0, "the entry for 4000 was superseded");
+        assert_eq!(wakes(&mut table, start + Duration::from_secs(6)), 1);
+        assert_eq!(table.deadline(), None, "nothing is left on the wheel");
     }
 }

@@ -137,6 +137,11 @@ impl Wheel {
         self.time(tick)
     }
 
+    /// When something that is set for `at` would really be woken.
+    pub(crate) fn really(&self, at: Instant) -> Instant {
+        self.time(self.tick_after(at).clamp(self.next, self.next + (SLOTS as u64 - 1)))
+    }
+
     /// When the first entry is due.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         self.earliest.map(|tick| self.time(tick))
