@@ -5,20 +5,35 @@
 //! After every step the invariants are held against a shadow model that knows only what was put into the world.
 
 mod foreign;
+mod waits;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use ringfence::core::io::{Input, Note};
+use ringfence::config::NextHop;
+use ringfence::core::io::{Input, Note, RelayReply, RelayRequestId, Unanswered};
+use ringfence::dns::Server;
 use ringfence::sip::{Message, Method, Name, Request, Response, Start};
 
 use self::foreign::Foreign;
+use self::waits::{Named, Waits};
 use crate::site::{SECOND, SERVER, Sent, Site, TRUNK, invite, respond, with_sdp};
 
 const SEEDS: u64 = 128;
 const CALLS: u64 = 40;
 const T1: u64 = 500;
+
+/// Projects beside the usual ones: one that is not pinned, one whose media goes through relays.
+const OTHERS: &str = r#"
+[project.roamer.trunk.carrier]
+networks = ["198.51.100.0/24"]
+[project.relayed]
+pin   = ["eu"]
+media = "relay"
+[project.relayed.trunk.carrier]
+networks = ["198.51.100.0/24"]
+"#;
 
 /// The server of region uk, which is nearest to eu.
 const NEAR: &str = "10.2.0.5:5060";
@@ -57,6 +72,13 @@ enum Event {
     /// The trunk cancels, or sends this request inside the dialog.
     Cancel(u64),
     Within(u64, Method, String),
+    /// A name, or a relay, has answered.
+    LookedUp(NextHop, Vec<Server>, Duration),
+    Relayed(RelayRequestId, Result<RelayReply, Unanswered>),
+    /// Nothing is looked up or asked any more.
+    EndWaiting,
+    /// Another configuration takes effect.
+    Reload,
 }
 
 /// How a call is meant to go.
@@ -74,10 +96,15 @@ enum Plan {
     ForeignMedia,
     /// A server says where it wants its media, and that is outside.
     ForeignAnswer(Foreign),
+    /// Media goes through relays, which answer when and what they like.
+    Relayed,
+    /// The server's Contact is a name.
+    Named(Named),
 }
 
 struct World {
     site: Site,
+    text: String,
     dice: Dice,
     loss: u64,
     /// A server that is gone, and when.
@@ -102,9 +129,11 @@ struct World {
     /// Who must be hung up on, by call, and who was.
     owed: BTreeSet<(u64, SocketAddr)>,
     ended: BTreeSet<(u64, SocketAddr)>,
+    /// The route set of each call that is up, as the trunk writes it.
+    routes: HashMap<u64, String>,
     /// Branches of the core's own BYEs.
     parting: BTreeSet<String>,
-    delivered: usize,
+    waits: Waits,
     open: i64,
     noted: usize,
 }
@@ -132,14 +161,16 @@ impl World {
             let (server, from) = (if dice.chance(50) { SERVER } else { SECOND }, dice.roll(8000));
             (server.parse().unwrap(), from..from + dice.roll(20_000))
         });
-        let text = crate::site::CONFIG
-            .replace("per_source = \"50/s\"", "")
-            .replace("hostname = \"eu.sip.example.com\"", "hostname = \"eu.sip.example.com\"\nnearest = [\"uk\"]")
-            + "[project.roamer.trunk.carrier]\nnetworks = [\"198.51.100.0/24\"]\n";
+        let text = crate::site::CONFIG.replace("per_source = \"50/s\"", "").replace(
+            "hostname = \"eu.sip.example.com\"",
+            "hostname = \"eu.sip.example.com\"\nnearest = [\"uk\"]\nrelay = [\"udp:10.1.0.8:2223\", \"udp:10.1.0.9:2223\"]",
+        ) + OTHERS;
         let text = if dice.chance(50) { text.replace("interval = \"0s\"", "interval = \"2s\"") } else { text };
-        let site = Site::new(&text);
+        let mut site = Site::new(&text);
+        site.mute = true;
         let mut world = Self {
             site,
+            text,
             dice,
             loss,
             dead,
@@ -156,14 +187,21 @@ impl World {
             decided: BTreeSet::new(),
             owed: BTreeSet::new(),
             ended: BTreeSet::new(),
+            routes: HashMap::new(),
             parting: BTreeSet::new(),
-            delivered: 0,
+            waits: Waits::default(),
             open: 0,
             noted: 0,
         };
         for id in 0..CALLS {
             let at = world.dice.roll(10_000);
             world.at(at, Event::Place(id));
+        }
+        for (percent, event) in [(25, Event::Reload), (15, Event::EndWaiting)] {
+            if world.dice.chance(percent) {
+                let at = 1000 + world.dice.roll(10_000);
+                world.at(at, event);
+            }
         }
         world
     }
@@ -193,7 +231,10 @@ impl World {
 
     /// Lets everything happen in the order of its time: what is scheduled, and the core's timers.
     fn run(&mut self) {
+        let mut still = (0, 0);
         loop {
+            still = if still.0 == self.now { (still.0, still.1 + 1) } else { (self.now, 0) };
+            assert!(still.1 < 10_000, "time stands still: a timer never rests, or the network has no delay");
             let event = self.queue.first_key_value().map(|(&(at, _), _)| self.site.start + Duration::from_millis(at));
             let timer = self.site.core.deadline();
             let sent = match (event, timer) {
@@ -218,6 +259,7 @@ impl World {
             };
             self.leave(sent);
             self.check();
+            assert!(self.now < 600_000, "{} stay open, of them calls that wait: {:?}", self.site.core.transactions(), self.waits);
         }
         assert_eq!(self.site.core.transactions(), 0, "all state is released");
         for id in 0..CALLS {
@@ -230,19 +272,22 @@ impl World {
             let known = [TRUNK, SERVER, SECOND, NEAR].iter().any(|known| sent.to == known.parse().unwrap());
             assert!(known, "nothing goes anywhere else: {sent:?}");
             assert!(!foreign::is_named(&sent), "nothing outside is told: {}", sent.text());
+            self.names_relays_alone(&sent);
             if sent.line().starts_with("BYE ") && sent.headers("Via").len() == 1 {
                 self.parting.extend(sent.header("Via"));
             }
             self.wire(&Event::FromCore(sent));
         }
+        self.schedule_answers();
     }
 
     fn step(&mut self, event: Event) {
         match event {
             Event::ToCore(from, bytes) => {
-                self.delivered += 1;
+                self.waits.comes(&bytes);
                 let sent = self.site.to("192.0.2.1:5060", &from.to_string(), &bytes);
                 self.leave(sent);
+                self.waits.follow(Some(&bytes), std::mem::take(&mut self.site.handled));
             }
             Event::FromCore(sent) if sent.to == TRUNK.parse().unwrap() => self.trunk(&sent),
             Event::FromCore(sent) => self.server(&sent),
@@ -268,6 +313,10 @@ impl World {
                     self.send(&format!("{id} CANCEL"), text.into_bytes());
                 }
             }
+            Event::LookedUp(next_hop, servers, hold) => self.looked_up(next_hop, servers, hold),
+            Event::Relayed(exchange, reply) => self.relayed(exchange, reply),
+            Event::EndWaiting => self.end_waiting(),
+            Event::Reload => self.reload(),
             Event::Within(id, method, text) => self.send(&format!("{id} {}", method.token()), text.into_bytes()),
         }
     }
@@ -290,13 +339,17 @@ impl World {
             Plan::ForeignHost,
             Plan::ForeignMedia,
             Plan::ForeignAnswer(Foreign::ALL[usize::try_from(self.dice.roll(4)).unwrap()]),
+            Plan::Relayed,
+            Plan::Relayed,
+            Plan::Named(Named::ALL[usize::try_from(self.dice.roll(5)).unwrap()]),
         ];
-        let plan = plans[usize::try_from(self.dice.roll(10)).unwrap()];
+        let plan = plans[usize::try_from(self.dice.roll(13)).unwrap()];
         self.plans.insert(id, plan);
         self.placed.insert(id, self.now);
         let host = match plan {
             Plan::ForeignHost => "acme.us.sip.example.com",
             Plan::Moved => "roamer.eu.sip.example.com",
+            Plan::Relayed => "relayed.eu.sip.example.com",
             _ => "acme.eu.sip.example.com",
         };
         let media = if plan == Plan::ForeignMedia { "192.0.2.99" } else { "10.1.0.20" };
@@ -339,23 +392,31 @@ impl World {
         }
         let target = row("Contact:").replace("Contact: <", "").replace('>', "");
         let route = row("Record-Route:").replace("Record-Route:", "Route:");
+        // Inside the dialog nobody records it again.
+        let route = self.routes.entry(id).or_insert(route).clone();
         let inside = |method: &str, cseq: u32| {
             format!(
-                "{method} {target} SIP/2.0\r\nVia: SIP/2.0/UDP 198.51.100.7:5060;branch=z9hG4bK{id}{method}\r\n{route}\r\n{}\r\n{}\r\n{}\r\n\
+                "{method} {target} SIP/2.0\r\nVia: SIP/2.0/UDP 198.51.100.7:5060;branch=z9hG4bK{id}{method}{cseq}\r\n{route}\r\n{}\r\n{}\r\n{}\r\n\
                  CSeq: {cseq} {method}\r\nContact: <sip:trunk@198.51.100.7:5060>\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n",
                 row("From:"),
                 row("To:"),
                 row("Call-ID:")
             )
         };
+        let number = if row("CSeq:") == "CSeq: 2 INVITE" { 2 } else { 1 };
+        self.wire(&Event::ToCore(TRUNK.parse().unwrap(), inside("ACK", number).into_bytes()));
         let first = self.finals[&id].iter().filter(|&&code| code < 300).count() == 1;
-        self.wire(&Event::ToCore(TRUNK.parse().unwrap(), inside("ACK", 1).into_bytes()));
-        if first {
-            let after = 100 + self.dice.roll(5000);
-            if self.plans[&id] == Plan::ForeignAnswer(Foreign::Again) {
+        if first && number == 1 {
+            let plan = self.plans[&id];
+            let mut after = 100 + self.dice.roll(5000);
+            let asks = matches!(plan, Plan::Relayed | Plan::Named(_));
+            if plan == Plan::ForeignAnswer(Foreign::Again) || asks && self.dice.chance(70) {
                 self.at(after, Event::Within(id, Method::Invite, with_sdp(&inside("INVITE", 2), "10.1.0.20")));
-            } else {
-                self.at(after, Event::Within(id, Method::Bye, inside("BYE", 2)));
+                // Some hang up before that is answered.
+                after += self.dice.roll(2000);
+            }
+            if plan != Plan::ForeignAnswer(Foreign::Again) {
+                self.at(after, Event::Within(id, Method::Bye, inside("BYE", 3)));
             }
         }
     }
@@ -373,9 +434,12 @@ impl World {
         assert!(plan == Plan::Moved || sent.to != NEAR.parse().unwrap(), "a pinned call left its region: {}", sent.text());
         let branch = String::from_utf8_lossy(request.via.branch.unwrap()).into_owned();
         match request.method {
-            Method::Invite if sent.header("CSeq").unwrap() == "2 INVITE" => self.taken(sent),
+            Method::Invite if sent.header("CSeq").unwrap() == "2 INVITE" => match plan {
+                Plan::Relayed | Plan::Named(_) => self.taken_again(sent, plan),
+                _ => self.taken(sent),
+            },
             Method::Invite => {
-                assert_eq!(message.body(), crate::site::sdp("10.1.0.20").as_bytes());
+                assert_eq!(message.body(), self.offered(id).as_bytes());
                 let branches = self.branches.entry((id, sent.to)).or_default();
                 if branches.insert(branch) {
                     assert_eq!(branches.len(), 1, "one attempt at each server: {id}");
@@ -415,7 +479,7 @@ impl World {
             // What was cancelled is not answered after all, nor the other way round.
             Plan::ForeignAnswer(_) if code >= 200 && !self.decided.insert(key(seen)) => return,
             Plan::ForeignAnswer(how) => self.foreign(seen, how, code),
-            _ if code < 300 => respond(seen, code, "u", &format!("Contact: <sip:lk@{}>\r\n", seen.to)).into_bytes(),
+            plan if code < 300 => self.accepts(seen, code, plan),
             _ => respond(seen, code, "u", "").into_bytes(),
         };
         if code < 200 {
@@ -427,22 +491,21 @@ impl World {
 
     /// What must hold between any two events.
     fn check(&mut self) {
-        let mut arrived = 0;
         for note in &self.site.notes[self.noted..] {
             match note {
                 Note::Transactions { opened: true, .. } => self.open += 1,
                 Note::Transactions { opened: false, .. } => self.open -= 1,
-                Note::Arrived { .. } => arrived += 1,
                 _ => {}
             }
         }
         self.noted = self.site.notes.len();
-        // BYEs of its own are open until they are answered, too, and nobody notes that.
-        let byes = i64::try_from(self.site.core.transactions()).unwrap() - self.open;
+        // Each message ends in exactly one outcome; one that waits has none yet.
+        self.waits.follow(None, std::mem::take(&mut self.site.handled));
+        // Calls that wait, and BYEs of its own until they are answered, are open too, and nobody notes that.
+        let counted = self.open + i64::try_from(self.waits.calls()).unwrap();
+        let byes = i64::try_from(self.site.core.transactions()).unwrap() - counted;
         let most = i64::try_from(self.parting.len()).unwrap();
         assert!((0..=most).contains(&byes), "every transaction opened is counted closed once: {byes} of {most}");
-        self.delivered -= arrived;
-        assert_eq!(self.delivered, 0, "each message ends in exactly one outcome");
     }
 
     /// How each call must have ended.
@@ -455,6 +518,9 @@ impl World {
             Plan::Declined | Plan::ForeignHost | Plan::ForeignMedia => &[603],
             Plan::Cancelled => &[487],
             Plan::ForeignAnswer(how) => how.allowed(),
+            // No relay, for the call (152) or for its re-INVITE (488).
+            Plan::Relayed => &[200, 503, 488],
+            Plan::Named(named) => named.allowed(),
         };
         // Under loss a whole Timer B may pass without a packet, in either direction; then the caller is told 503, or nobody heard. A
         // server that dies after it rang takes the call with it; one that was dead before takes none, but that the other wants none.
@@ -478,15 +544,20 @@ fn worlds_end_as_they_should() {
         Err(_) => 1..SEEDS + 1,
     };
     let (mut told, mut calls, mut outside, mut acknowledged) = (0, 0, 0, 0);
+    let (mut worlds, mut resumed, mut odd, mut most) = (0, 0, 0, (0, 0));
     for seed in seeds {
         let mut world = World::new(seed);
         let run = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| world.run()));
         assert!(run.is_ok(), "replay with RINGFENCE_SEED={seed}");
         calls += CALLS;
+        worlds += 1;
+        (resumed, odd) = (resumed + world.waits.resumed, odd + world.waits.odd);
+        most = (most.0.max(world.waits.most.0), most.1.max(world.waits.most.1));
         told += world.finals.len() as u64;
         let (answers, acks) = world.acknowledged();
         (outside, acknowledged) = (outside + answers, acknowledged + acks);
     }
     assert!(acknowledged * 100 >= outside * 97, "of {outside} answers outside only {acknowledged} were acknowledged");
+    println!("{worlds} worlds: {resumed} messages waited, {odd} oddly, at most {most:?}");
     assert!(told * 100 >= calls * 97, "of {calls} calls only {told} heard how they ended");
 }
