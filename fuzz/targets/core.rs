@@ -3,18 +3,20 @@
 //! The input is a list of steps, each ended by 0x1e. The first octet of a step that is below 0x20 says who sends it and how much
 //! later (a step that begins otherwise is sent by the trunk at once, so that plain messages are good seeds). `{route}` stands
 //! for the Record-Route that the core sent last. A step of the server that begins with three digits is completed to the response
-//! to what was forwarded last.
+//! to what was forwarded last. A step with 0x10 in its first octet is no message: the oldest question of the core, to a name server or a
+//! media relay, gets its answer, by the octet that follows.
 #![no_main]
 
+use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use libfuzzer_sys::fuzz_target;
-use ringfence::config::{Config, ListenerId, parse};
+use ringfence::config::{Config, ListenerId, NextHop, parse};
 use ringfence::core::Core;
-use ringfence::core::io::{Arrival, Destination, Input, Note, Output};
+use ringfence::core::io::{Arrival, Destination, Input, Note, Output, RelayReply, RelayRequestId, Unanswered};
 use ringfence::dns::{Resolved, Server};
 use ringfence::sip::{Fault, Message, Name, Start};
 
@@ -27,6 +29,7 @@ hostname = "eu.sip.example.com"
 listen = ["udp:203.0.113.10:5060"]
 networks = ["203.0.113.0/24"]
 upstream = ["203.0.113.20:5060", "203.0.113.21:5060"]
+relay = ["udp:203.0.113.30:2223", "udp:203.0.113.31:2223"]
 
 [region.us]
 hostname = "us.sip.example.com"
@@ -42,6 +45,14 @@ networks = ["192.0.2.0/28"]
 media = ["192.0.2.0/24"]
 uri = "sip:192.0.2.2"
 outbound_networks = ["192.0.2.0/28"]
+
+[project.led]
+pin = ["eu"]
+media = "relay"
+
+[project.led.trunk.carrier]
+networks = ["192.0.2.0/28"]
+media = ["192.0.2.0/24"]
 
 # What was forwarded last is a step's doing, not the clock's.
 [health]
@@ -59,18 +70,29 @@ const STEPS: usize = 12;
 fuzz_target!(|bytes: &[u8]| {
     let now = Instant::now();
     let targets = Arc::new(Resolved::unknown(SHARED.names.len()));
-    let mut scene = Scene { core: Core::new(SHARED.clone(), targets, [7; 16], 0, now), now, forwarded: Vec::new() };
+    let core = Core::new(SHARED.clone(), targets, [7; 16], 0, now);
+    let mut scene = Scene { core, now, forwarded: Vec::new(), asked: VecDeque::new(), sent: 0, ended: 0 };
     for step in bytes.split(|&octet| octet == 0x1e).take(STEPS) {
         scene.step(step);
     }
     scene.run_out();
 });
 
+/// What the core has asked and was not told yet.
+enum Asked {
+    Name(NextHop),
+    Relay(RelayRequestId),
+}
+
 struct Scene {
     core: Core,
     now: Instant,
     /// The last request that left.
     forwarded: Vec<u8>,
+    asked: VecDeque<Asked>,
+    /// Messages that were handed in, and those that have an outcome.
+    sent: usize,
+    ended: usize,
 }
 
 impl Scene {
@@ -81,6 +103,9 @@ impl Scene {
         };
         let later = [0, 300, 4_000, 33_000][usize::from(control >> 2 & 3)];
         self.wait(Duration::from_millis(later));
+        if control & 0x10 != 0 {
+            return self.tell(bytes.first().copied().unwrap_or(0));
+        }
         let (from, bytes) = match control & 3 {
             1 => (SERVER, self.response(bytes).unwrap_or_else(|| self.fill(bytes))),
             2 => (STRANGER, self.fill(bytes)),
@@ -93,24 +118,60 @@ impl Scene {
             connection: None,
             shown: None,
         };
-        let mut out = Vec::new();
-        self.core.handle(self.now, Input::Message { arrival, bytes: &bytes }, &mut out);
-        if let [Output::LookUp(next_hop)] = &out[..] {
-            // The shell's part: a name of which nothing is known has a server on each side, and one outside.
-            let addresses = [[192, 0, 2, 99], SERVER, TRUNK].map(|ip| SocketAddr::from((ip, 5060))).to_vec();
-            let servers = vec![Server { rank: 0, weight: 0, transport: None, addresses }];
-            let (next_hop, hold) = (next_hop.clone(), Duration::from_secs(1));
-            out.clear();
-            self.core.handle(self.now, Input::LookedUp { next_hop, servers, hold }, &mut out);
-            assert!(out.is_empty(), "an answer alone does nothing");
-            self.core.handle(self.now, Input::Message { arrival, bytes: &bytes }, &mut out);
+        self.sent += 1;
+        let before = self.ended;
+        let out = self.input(Input::Message { arrival, bytes: &bytes }, Some(IpAddr::from(from)));
+        assert!(self.ended <= before + 1, "no more than one outcome for each message");
+        if self.ended == before {
+            let said = out.iter().any(|output| matches!(output, Output::Send(_) | Output::Note(_)));
+            assert!(!said, "nothing is said of a message that waits: {out:?}");
         }
-        let arrived = out.iter().filter(|output| matches!(output, Output::Note(Note::Arrived { .. }))).count();
-        assert_eq!(arrived, 1, "one outcome for each message");
-        self.check(&out, Some(IpAddr::from(from)));
         if from == STRANGER {
             let sent = out.iter().filter(|output| matches!(output, Output::Send(_))).count();
-            assert!(sent <= 1, "a stranger is a reflector's victim");
+            assert!(sent <= 1 && self.ended == before + 1, "a stranger is a reflector's victim, and waits for nothing");
+        }
+    }
+
+    /// Hands something in, and keeps what is asked.
+    fn input(&mut self, input: Input<'_>, from: Option<IpAddr>) -> Vec<Output> {
+        let mut out = Vec::new();
+        self.core.handle(self.now, input, &mut out);
+        for output in &out {
+            match output {
+                Output::LookUp(next_hop) => self.asked.push_back(Asked::Name(next_hop.clone())),
+                Output::Relay(request) => self.asked.push_back(Asked::Relay(request.exchange)),
+                Output::Note(Note::Arrived { .. }) => self.ended += 1,
+                _ => {}
+            }
+        }
+        assert!(self.ended <= self.sent, "an outcome that belongs to no message");
+        self.check(&out, from);
+        out
+    }
+
+    /// The oldest question is answered, well or badly.
+    fn tell(&mut self, how: u8) {
+        match self.asked.pop_front() {
+            None => {}
+            Some(Asked::Name(next_hop)) => {
+                // A server on each side, and one outside; or nothing.
+                let addresses = [[192, 0, 2, 99], SERVER, TRUNK].map(|ip| SocketAddr::from((ip, 5060))).to_vec();
+                let servers = vec![Server { rank: 0, weight: 0, transport: None, addresses }];
+                let servers = if how & 1 == 0 { servers } else { Vec::new() };
+                self.input(Input::LookedUp { next_hop, servers, hold: Duration::from_secs(1) }, None);
+            }
+            Some(Asked::Relay(exchange)) => {
+                let sdp =
+                    |ip: &str| format!("v=0\r\no=- 1 1 IN IP4 {ip}\r\ns=-\r\nc=IN IP4 {ip}\r\nt=0 0\r\nm=audio 4 RTP/AVP 0\r\n");
+                let reply = match how % 6 {
+                    0 | 1 => Ok(RelayReply::Done(Some(sdp("203.0.113.30").into()))),
+                    2 => Ok(RelayReply::Done(Some(sdp("8.8.8.8").into()))),
+                    3 => Ok(RelayReply::Done(None)),
+                    4 => Ok(RelayReply::Refused),
+                    _ => Err(Unanswered::Silent),
+                };
+                self.input(Input::Relayed { exchange, reply }, None);
+            }
         }
     }
 
@@ -120,9 +181,7 @@ impl Scene {
         let mut rounds = 0;
         while let Some(due) = self.core.deadline().filter(|&due| due <= end) {
             self.now = self.now.max(due);
-            let mut out = Vec::new();
-            self.core.handle(self.now, Input::Timeout, &mut out);
-            self.check(&out, None);
+            self.input(Input::Timeout, None);
             rounds += 1;
             assert!(rounds < 100_000, "a timer that never rests");
         }
@@ -131,6 +190,11 @@ impl Scene {
 
     /// Nothing stays for ever.
     fn run_out(&mut self) {
+        self.tell(0);
+        self.input(Input::Drain { successor: false }, None);
+        self.input(Input::EndWaiting, None);
+        assert_eq!(self.ended, self.sent, "each message has ended in one outcome");
+        self.asked.clear();
         self.wait(Duration::from_mins(10));
         assert_eq!(self.core.transactions(), 0, "transactions that never end");
     }

@@ -35,7 +35,7 @@ pub struct Request<'a> {
 impl<'a> Request<'a> {
     /// Reads a request. The fault says why it is none: [`Message::fault`] if the scan found one, else the first of: Request-URI,
     /// method, Via, From, To, Call-ID, `CSeq` (its method must be the request's), Max-Forwards, in that order, and then the other
-    /// rows of [`super::rows`].
+    /// rows of `super::rows`.
     pub fn read(message: &Message<'a>) -> Result<Self, Fault> {
         let Start::Request { method, token, uri } = message.start() else { return Err(Fault::StartLine) };
         if let Some(fault) = message.fault() {

@@ -37,7 +37,7 @@ impl Loss {
         Self::Connect,
     ];
 
-    /// The metric label, beside those of [`Drop`](crate::core::io::Drop).
+    /// The metric label, beside those of [`DropCause`](crate::core::io::DropCause).
     pub const fn label(self) -> &'static str {
         match self {
             Self::SendBuffer => "send-buffer",

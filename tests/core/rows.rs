@@ -124,7 +124,6 @@ enum Met {
     Never(&'static str),
 }
 
-#[expect(clippy::too_many_lines, reason = "a table of all reasons")]
 fn met(reason: Reason) -> Met {
     let of = |what, test, source, text| Case::new(what, test, Site::usual(), source, text);
     match reason {
@@ -321,7 +320,7 @@ fn no_answer_of_ours_without_its_row() {
         // It came over TLS, as far as the test of the hop before it can tell: inside a dialog the next one has none.
         within("a sips: next hop", Test::Request, TRUNK, |route| inside("BYE", &format!("sips:lk@{SERVER}"), 2, route))
     };
-    for (case, code) in [
+    for (case, code) in vec![
         usual("REGISTER", Test::Request, request("REGISTER", &format!("sip:{ACME}"), "a"), 405),
         usual("PUBLISH", Test::Request, request("PUBLISH", &format!("sip:x@{ACME}"), "a"), 405),
         usual("sips: without TLS", Test::Request, sips(call(ACME)), 416),
@@ -428,7 +427,7 @@ fn a_call_that_was_refused_before_has_a_row_of_its_own() {
 fn what_passes_has_no_row_that_fails() {
     let of = |what, test, source, text| Case::new(what, test, Site::usual(), source, text);
     let (watcher, warner) = ("198.51.103.7:5060", "198.51.104.7:5060");
-    for case in [
+    for case in vec![
         of("shadow mode", Test::Pin, watcher, invite("watcher.eu.sip.example.com", OUTSIDE, "one")),
         of("another region's endpoint in shadow mode", Test::Host, watcher, call("watcher.us.sip.example.com")),
         of("media = warn", Test::Media, warner, invite("warner.eu.sip.example.com", OUTSIDE, "one")),

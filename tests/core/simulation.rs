@@ -479,7 +479,7 @@ impl World {
             // What was cancelled is not answered after all, nor the other way round.
             Plan::ForeignAnswer(_) if code >= 200 && !self.decided.insert(key(seen)) => return,
             Plan::ForeignAnswer(how) => self.foreign(seen, how, code),
-            plan if code < 300 => self.accepts(seen, code, plan),
+            plan if code < 300 => Self::accepts(seen, code, plan),
             _ => respond(seen, code, "u", "").into_bytes(),
         };
         if code < 200 {

@@ -1,6 +1,6 @@
 //! Each test with both of its sides: what the message says, and what the configuration says. Decides nothing.
 //!
-//! A test writes its row where it decides. Only the row of a failed test gives a [`Failed`], and both a refusal and an answer of
+//! A test writes its row where it decides. Only the row of a failed test gives a `Failed`, and both a refusal and an answer of
 //! ours need one. So nothing is refused without the row that says why. Only `ringfence explain` keeps rows. For a live call no
 //! row is kept and no text is made.
 

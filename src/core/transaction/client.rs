@@ -170,7 +170,7 @@ impl Client {
             }
             // 16.7 step 5: a fork behind the next hop may be answered 2xx after another one's final answer. That call is up too.
             ClientState::Accepted { .. } | ClientState::Completed { .. } => Heard::News,
-            _ => Heard::Late,
+            ClientState::Ended => Heard::Late,
         }
     }
 

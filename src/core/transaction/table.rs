@@ -144,6 +144,8 @@ impl Table {
         loop {
             if self.due.is_empty() {
                 self.wheel.due(now, &mut self.due);
+                // Taken from the end: the earliest first.
+                self.due.reverse();
             }
             match self.due.pop()? {
                 Wake::Forwarded { slot, serial } => {

@@ -207,7 +207,7 @@ impl World {
     }
 
     /// What a server of such a call answers.
-    pub(super) fn accepts(&self, seen: &Sent, code: u16, plan: Plan) -> Vec<u8> {
+    pub(super) fn accepts(seen: &Sent, code: u16, plan: Plan) -> Vec<u8> {
         let host = if let Plan::Named(named) = plan { named.host(seen.to) } else { seen.to.to_string() };
         let text = respond(seen, code, "u", &format!("Contact: <sip:lk@{host}>\r\n"));
         // Ringing goes without; an answer says where media goes.
@@ -219,7 +219,7 @@ impl World {
     pub(super) fn taken_again(&mut self, seen: &Sent, plan: Plan) {
         assert!(seen.text().ends_with(&self.offered(super::call(seen))), "{}", seen.text());
         if self.decided.insert(super::key(seen)) {
-            let bytes = with_sdp(&String::from_utf8(self.accepts(seen, 199, plan)).unwrap(), INSIDE);
+            let bytes = with_sdp(&String::from_utf8(Self::accepts(seen, 199, plan)).unwrap(), INSIDE);
             let bytes = bytes.replacen("SIP/2.0 199", "SIP/2.0 200", 1).into_bytes();
             self.at(0, Event::RepeatAnswer(super::key(seen), seen.to, bytes, T1));
         }
