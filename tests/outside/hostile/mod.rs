@@ -72,14 +72,14 @@ impl Range {
         self.caller.ask(&ask);
         let seen = loop {
             let seen = self.server.recv();
-            if seen.get("Call-ID") == ask.call_id {
+            if seen.find("Call-ID") == Some(ask.call_id.as_str()) {
                 break seen;
             }
         };
         self.server.send(&seen.answer("486 Busy Here", "callee", &[], ""));
         loop {
             let seen = self.caller.response();
-            if seen.get("Call-ID") == ask.call_id {
+            if seen.find("Call-ID") == Some(ask.call_id.as_str()) {
                 assert_eq!(seen.code(), 486);
                 self.caller.ask(&ask.ack(&seen));
                 return;
