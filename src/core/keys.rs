@@ -1,15 +1,17 @@
 //! Keyed hashes: values that a stranger must not be able to forge, guess or make collide.
 //!
 //! There are two keys. The operator's secret is the same on every node of a region (route tokens, To-tags, loop detection). The
-//! seed is made at start (table keys, branches). SipHash-2-4 is a PRF for short inputs, which is all that a tag needs.
+//! seed is made at start (table keys, branches). SipHash is a PRF for short inputs, which is all that a tag needs. What others see
+//! and could try to forge is made with SipHash-2-4. The keys of our own tables are never seen: for them SipHash-1-3 is enough,
+//! which is also what Rust's own maps use.
 
 use std::hash::{BuildHasherDefault, Hasher};
 use std::net::{IpAddr, SocketAddr};
 
 use crate::config::Config;
 
-use siphasher::sip::SipHasher24;
-use siphasher::sip128::{Hasher128, SipHasher24 as SipHasher24x128};
+use siphasher::sip::{SipHasher13, SipHasher24};
+use siphasher::sip128::{Hasher128, SipHasher13 as SipHasher13x128};
 
 use crate::config::{NextHop, Transport};
 
@@ -62,7 +64,7 @@ impl Keys {
     /// The hash that shows that a request has come back unchanged (RFC 3261 16.6 step 8, RFC 5393 4.2).
     #[expect(clippy::cast_possible_truncation, reason = "half of a hash is a hash")]
     pub(crate) fn loop_hash(&self, parts: &[&[u8]]) -> u32 {
-        hash64(&self.secret, Purpose::Loop, parts) as u32
+        table64(&self.secret, Purpose::Loop, parts) as u32
     }
 
     /// The To-tag of our own answers: the same for every retransmission, on every node.
@@ -121,9 +123,15 @@ impl Keys {
         hash128(&self.seed, Purpose::Name, &[next_hop.host.as_bytes(), &port, transport.as_bytes()])
     }
 
+    /// Where the dice of one transaction start. They mix it before each roll.
+    pub(crate) fn chance(&self, serial: u64) -> u64 {
+        let [low @ .., _, _, _, _, _, _, _, _] = self.seed;
+        u64::from_le_bytes(low).wrapping_add(serial.wrapping_mul(0x2545_f491_4f6c_dd1d))
+    }
+
     /// A number that stands for chance in a choice. The same input gives the same number.
     pub(crate) fn choice(&self, of: &[u8]) -> u64 {
-        hash64(&self.seed, Purpose::Choice, &[of])
+        table64(&self.seed, Purpose::Choice, &[of])
     }
 
     /// An unguessable number for the ping with this number. `part` separates its branch, Call-ID and tag.
@@ -138,8 +146,15 @@ fn hash64(key: &[u8; 16], purpose: Purpose, parts: &[&[u8]]) -> u64 {
     hasher.finish()
 }
 
+/// The same with fewer rounds, for what nobody gains anything by guessing.
+fn table64(key: &[u8; 16], purpose: Purpose, parts: &[&[u8]]) -> u64 {
+    let mut hasher = SipHasher13::new_with_key(key);
+    absorb(&mut hasher, purpose, parts);
+    hasher.finish()
+}
+
 fn hash128(key: &[u8; 16], purpose: Purpose, parts: &[&[u8]]) -> u128 {
-    let mut hasher = SipHasher24x128::new_with_key(key);
+    let mut hasher = SipHasher13x128::new_with_key(key);
     absorb(&mut hasher, purpose, parts);
     hasher.finish128().as_u128()
 }

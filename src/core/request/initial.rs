@@ -161,7 +161,7 @@ impl Core {
     /// The first targets of a new request: the region's servers, or the trunk that it goes out by.
     fn first_targets(&self, case: &Case<'_, '_>, outbound: Option<&Outbound>, secure: bool) -> Found {
         let region = self.config.region(case.region());
-        let chance = self.keys.choice(&self.table.forwarded.next_serial().to_le_bytes());
+        let chance = self.keys.chance(self.table.forwarded.next_serial());
         let order = Order::new(&self.health, case.now, chance).traced(case.trace);
         let (hops, fence) = match outbound {
             Some(outbound) => (std::slice::from_ref(&outbound.hop), Fence::of_outbound(&outbound.networks)),
@@ -181,7 +181,7 @@ impl Core {
 
     /// Stops an INVITE of a call that was refused for good in the last minute.
     fn refused_before(&self, case: &Case<'_, '_>) -> Result<(), Stop> {
-        if case.request.method != Method::Invite {
+        if case.request.method != Method::Invite || self.refused_calls.is_empty() {
             return Ok(());
         }
         let call = self.keys.call(case.request.call_id, case.request.from_tag);

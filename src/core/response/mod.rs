@@ -107,6 +107,11 @@ impl Core {
     }
 }
 
+/// Whether a response has no Via but the topmost one.
+fn is_last_via(message: &Message<'_>) -> bool {
+    message.all(Name::Via).nth(1).is_none() && list::items(message, Name::Via).nth(1).is_none()
+}
+
 impl Context<'_> {
     fn heard(&mut self, transaction: &mut Transaction, of: &Reception<'_, '_>, media: AnswerMedia) -> Outcome {
         let &Reception { branch, message, response } = of;
@@ -123,7 +128,7 @@ impl Context<'_> {
             return Outcome::Stray;
         }
         // 16.7 step 3: what has no Via below ours was not asked for by anybody else.
-        if response.code > 100 && list::items(message, Name::Via).nth(1).is_none() {
+        if response.code > 100 && is_last_via(message) {
             return Outcome::Malformed(Fault::Via);
         }
         if response.code != 503 {
@@ -253,7 +258,8 @@ impl Context<'_> {
             }
             return Outcome::Absorbed;
         }
-        let redirect = self.view().redirect(&transaction.call, message).filter(|_| (300..400).contains(&code));
+        let redirects = (300..400).contains(&code);
+        let redirect = redirects.then(|| self.view().redirect(&transaction.call, message)).flatten();
         let judged = match redirect {
             Some(refusal) => Err(Box::new(self.blocked(transaction, egress, refusal))),
             None => self.judged(transaction, egress, message, media),

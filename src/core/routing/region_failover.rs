@@ -56,7 +56,7 @@ impl View<'_> {
         for &region in serving.ahead(self.config, call.region, call.project) {
             passed = passed.saturating_add(1);
             let there = self.config.region(region);
-            let order = Order::new(self.health, self.now, self.keys.choice(&serial.to_le_bytes()));
+            let order = Order::new(self.health, self.now, self.keys.chance(serial));
             let fence = Fence::of_region(&there.networks);
             match target::find(self.config, self.resolved, &there.upstream, serving.secure, fence, order) {
                 Found::Inside(found) if !self.looks_down(&found) => return (passed, Some((region, found))),
