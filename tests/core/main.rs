@@ -22,4 +22,5 @@ mod sides;
 mod simulation;
 mod site;
 mod timers;
+mod tokens;
 mod waiting;

@@ -76,7 +76,7 @@ impl Core {
     fn decide_ack<'a>(&self, case: &Case<'_, 'a>) -> Result<Option<AckPlan<'a>>, Stop> {
         let Some(route) = self.route_set(case) else {
             case.trace.fail(Test::Dialog, || {
-                ("Route".to_owned(), "a route token signed for this Call-ID by this region's key".to_owned())
+                ("Route".to_owned(), "a route token signed for this dialog by this region's key".to_owned())
             });
             return Ok(None);
         };
@@ -93,7 +93,7 @@ impl Core {
         let Found::Inside(targets) = self.dialog_targets(case, &route, fence)? else {
             return Err(dropped("a next hop that is not inside"));
         };
-        let speaker = speaker_in_dialog(&self.config, case, route.vouched);
+        let speaker = speaker_in_dialog(&self.config, case, &route);
         let Judgement { ruling, note: media } = speaker.judge(&self.config, case.message, Method::Ack, Part::Answer, case.trace);
         let foreign = match ruling {
             Ruling::Pass => None,

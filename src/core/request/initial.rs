@@ -13,7 +13,8 @@ use crate::core::routing::target::{self, Found, Order, TargetSet};
 use crate::core::rules::admit::{self, Admitted};
 use crate::core::rules::case::{Case, Gate};
 use crate::core::rules::refusal::Answer;
-use crate::core::rules::sides::{Side, Source};
+use crate::core::rules::side::Side;
+use crate::core::rules::sides::Source;
 use crate::core::rules::trace::Test;
 use crate::core::state::Core;
 use crate::core::stop::Stop;
@@ -84,11 +85,13 @@ impl Core {
         let shadow = admitted.shadow.or_else(|| swap.shadow());
         let serving = Serving::by(config, &self.resolved, case.region(), admitted.outbound, secure, shadow);
         serving.spare(config, admitted.project, &mut targets);
+        let asks = if admitted.outbound { Side::Servers } else { Side::Trunk };
         let token = records_route(case.request.method)
             .then(|| {
                 let relay = call_relay.map(|of| of.relay);
                 let vouched = Vouched { trunk: admitted.trunk, serving: case.region(), relay };
-                self.tokens.sign(&self.keys, case.region(), vouched, case.request.call_id)
+                let (call_id, asker) = (case.request.call_id, case.request.from_tag);
+                self.tokens.sign(&self.keys, case.region(), vouched, asks, call_id, asker)
             })
             .flatten();
         edit.clear();
@@ -99,7 +102,7 @@ impl Core {
         rewrite::common(case.message, case.request, case.peer.addr(), edit);
         let mut call = CallFacts {
             region: case.region(),
-            asks: if admitted.outbound { Side::Servers } else { Side::Trunk },
+            asks,
             project: Some(admitted.project),
             trunk: Some(admitted.trunk),
             serving: Some(serving),

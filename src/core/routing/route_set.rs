@@ -3,11 +3,14 @@
 //! A Route is input. It says where to go only if our signed token proves that we let this dialog through. The fence still judges
 //! the address.
 
+use std::time::Instant;
+
 use arrayvec::ArrayVec;
 
 use crate::config::RegionId;
 use crate::core::keys::Keys;
-use crate::core::routing::route_token::{self, Tokens, Vouched};
+use crate::core::routing::route_token::{self, Proof, Tokens, Vouched};
+use crate::core::rules::side::Side;
 use crate::sip::address::Address;
 use crate::sip::edit::Edit;
 use crate::sip::list::{self, Item};
@@ -22,6 +25,8 @@ const MAX_ROUTES: usize = 64;
 pub(crate) struct RouteSet<'a> {
     /// What the token vouches for: the trunk, and the region whose servers have the call.
     pub(crate) vouched: Vouched,
+    /// The side of the dialog that the token was given to, which is the one that sends the request. `None`: it is of the old form.
+    pub(crate) speaks: Option<Side>,
     /// The URI of the next hop.
     pub(crate) next: Uri<'a>,
     /// Whether the request goes on to a `sips:` URI: then every hop must use TLS (RFC 5630 5.3).
@@ -42,10 +47,11 @@ pub(crate) fn read<'a>(
     region: RegionId,
     message: &Message<'a>,
     request: &Request<'a>,
+    now: Instant,
 ) -> Option<RouteSet<'a>> {
     let verify = |uri: &Uri<'_>| {
         let value = uri.param(route_token::PARAM).flatten()?;
-        tokens.verify(keys, region, value, request.call_id)
+        tokens.verify(keys, region, value, request, now)
     };
     let mut routes: ArrayVec<(Item, Address<'a>, Uri<'a>), MAX_ROUTES> = ArrayVec::new();
     for item in list::items(message, Name::Route) {
@@ -54,11 +60,11 @@ pub(crate) fn read<'a>(
         routes.try_push((item, address, uri)).ok()?;
     }
     let mut removed = ArrayVec::new();
-    let (mut vouched, mut request_uri, mut leave_by) = (None, None, None);
+    let (mut proof, mut request_uri, mut leave_by) = (None, None, None);
     // A strict router put our Record-Route into the Request-URI; what it displaced is the last Route (16.4).
     if let Some(verified) = verify(&request.uri) {
         let (item, address, _) = routes.pop()?;
-        vouched = Some(verified);
+        proof = Some(verified);
         request_uri = Some(address.uri);
         removed.push(item);
     }
@@ -68,7 +74,7 @@ pub(crate) fn read<'a>(
             return None;
         }
         let (item, _, uri) = routes.remove(0);
-        match vouched.replace(verified) {
+        match proof.replace(verified) {
             None => {}
             Some(same) if same == verified => leave_by = Some(uri.hostport),
             // Both values of one message are signed alike: this one was put together from two.
@@ -76,7 +82,7 @@ pub(crate) fn read<'a>(
         }
         removed.push(item);
     }
-    let vouched = vouched?;
+    let Proof { vouched, speaks } = proof?;
     let mut last_route = None;
     let next = if routes.is_empty() {
         request_uri.map_or_else(|| Some(request.uri.clone()), |text| Uri::parse(text).ok())?
@@ -90,7 +96,7 @@ pub(crate) fn read<'a>(
         uri
     };
     let secure = next.scheme == Scheme::Sips || uri::is_sips(request_uri.unwrap_or(request.uri_text));
-    Some(RouteSet { vouched, next, secure, leave_by, removed, request_uri, last_route })
+    Some(RouteSet { vouched, speaks, next, secure, leave_by, removed, request_uri, last_route })
 }
 
 impl<'a> RouteSet<'a> {
