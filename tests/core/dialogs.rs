@@ -333,6 +333,34 @@ fn what_belongs_to_a_dialog_goes_nowhere_without_a_to_tag() {
 }
 
 #[test]
+fn what_a_region_does_not_serve_it_does_not_serve_inside_a_dialog() {
+    let listed = crate::site::CONFIG.replace("[region.uk]", "methods = [\"REGISTER\"]\n[region.uk]");
+    for (config, method, passes) in [
+        (crate::site::CONFIG, "REGISTER", false),
+        (crate::site::CONFIG, "PUBLISH", false),
+        (&listed, "REGISTER", true),
+        (&listed, "PUBLISH", false),
+    ] {
+        let mut site = Site::new(config);
+        let (_, route) = call(&mut site);
+        for (source, uri, from_trunk) in [(TRUNK, "sip:lk@10.1.0.5", true), (SERVER, "sip:trunk@198.51.100.7", false)] {
+            let sent = site.from(source, &inside(method, uri, &routes(&route), 2, from_trunk));
+            if passes {
+                assert!(sent.len() == 1 && sent[0].line().starts_with(method), "{method} from {source}");
+                continue;
+            }
+            assert_eq!((sent.len(), sent[0].line().as_str()), (1, "SIP/2.0 405 Method Not Allowed"), "{method} from {source}");
+            assert_eq!(sent[0].to, source.parse().unwrap());
+            assert!(sent[0].header("Allow").unwrap().starts_with("INVITE, "));
+            assert_eq!(site.outcome(), Outcome::Answered(405));
+        }
+        // Whoever brings no token is told nothing of it.
+        let forged = inside(method, "sip:lk@10.1.0.5", "", 3, true);
+        assert_eq!(site.from(TRUNK, &forged)[0].header("X-Ringfence").as_deref(), Some("170; reason=forged-route; region=eu"));
+    }
+}
+
+#[test]
 fn a_route_without_brackets_is_read() {
     let mut site = Site::usual();
     let (_, route) = call(&mut site);

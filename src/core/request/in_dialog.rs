@@ -2,7 +2,7 @@
 //!
 //! No dialog is remembered: the token holds all that is needed.
 
-use super::initial::{no_tls, unfit};
+use super::initial::{no_tls, unfit, unserved};
 use crate::config::Transport;
 use crate::core::forwarding::plan::{Decision, Plan};
 use crate::core::forwarding::rewrite;
@@ -47,6 +47,7 @@ impl Core {
             ("route token, valid for this dialog".to_owned(), what)
         });
         let fence = self.side_of(case, &route)?;
+        unserved(config.region(case.region()), case)?;
         unfit(case)?;
         let found = self.dialog_targets(case, &route, fence)?;
         let speaker = speaker_in_dialog(config, case, &route);

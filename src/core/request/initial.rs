@@ -2,7 +2,7 @@
 //!
 //! A request that is answered or refused keeps no state. Only a forwarded one opens a transaction.
 
-use crate::config::{Outbound, Transport};
+use crate::config::{Outbound, Region, Transport};
 use crate::core::forwarding::plan::{Decision, Plan};
 use crate::core::forwarding::rewrite;
 use crate::core::io::{DropCause, Note};
@@ -127,17 +127,10 @@ impl Core {
 
     /// Stops a request that may pass but is not forwarded: it asks us, no proxy may forward it, or there is no room.
     fn closed(&self, case: &Case<'_, '_>, gate: Gate, admitted: &Admitted) -> Result<(), Stop> {
-        let region = self.config.region(case.region());
-        let method = case.request.method;
-        if method == Method::Options {
+        if case.request.method == Method::Options {
             return Err(self.options(case).into());
         }
-        if method == Method::Register && !region.register || method == Method::Publish && !region.publish {
-            let row = case
-                .trace
-                .fail(Test::Request, || (format!("method {}", method.token()), format!("`methods` of region {}", region.name)));
-            return Err(Answer::failed(row, 405, "Method Not Allowed").with(ALLOW).into());
-        }
+        unserved(self.config.region(case.region()), case)?;
         if case.message.first(Name::Route).is_some() {
             let detail = "Route in a request outside a dialog";
             let row = case.trace.fail(Test::Dialog, || (detail.to_owned(), "no Route".to_owned()));
@@ -237,6 +230,16 @@ pub(crate) fn unfit(case: &Case<'_, '_>) -> Result<(), Stop> {
     unsupported.extend_from_slice(b"\r\n");
     let row = case.trace.fail(Test::Request, || ("Proxy-Require".to_owned(), "no extension of a proxy".to_owned()));
     Err(Answer::failed(row, 420, "Bad Extension").with(unsupported).into())
+}
+
+/// What a region does not serve: REGISTER and PUBLISH are for registrars, unless its `methods` lists them. A dialog makes no difference.
+pub(crate) fn unserved(region: &Region, case: &Case<'_, '_>) -> Result<(), Stop> {
+    let method = case.request.method;
+    if method == Method::Register && !region.register || method == Method::Publish && !region.publish {
+        let says = || (format!("method {}", method.token()), format!("`methods` of region {}", region.name));
+        return Err(Answer::failed(case.trace.fail(Test::Request, says), 405, "Method Not Allowed").with(ALLOW).into());
+    }
+    Ok(())
 }
 
 /// The answer if a `sips:` URI leads to a hop that has no TLS.
