@@ -61,8 +61,10 @@ impl Keys {
 
     /// The hash that shows that a request has come back unchanged (RFC 3261 16.6 step 8, RFC 5393 4.2).
     #[expect(clippy::cast_possible_truncation, reason = "half of a hash is a hash")]
-    pub(crate) fn loop_hash(&self, parts: &[&[u8]]) -> u32 {
-        hash64(&self.secret, Purpose::Loop, parts) as u32
+    pub(crate) fn loop_hash<'a>(&self, parts: impl Iterator<Item = &'a [u8]>) -> u32 {
+        let mut hasher = SipHasher24::new_with_key(&self.secret);
+        absorb(&mut hasher, Purpose::Loop, parts);
+        hasher.finish() as u32
     }
 
     /// The To-tag of our own answers: the same for every retransmission, on every node.
@@ -134,17 +136,17 @@ impl Keys {
 
 fn hash64(key: &[u8; 16], purpose: Purpose, parts: &[&[u8]]) -> u64 {
     let mut hasher = SipHasher24::new_with_key(key);
-    absorb(&mut hasher, purpose, parts);
+    absorb(&mut hasher, purpose, parts.iter().copied());
     hasher.finish()
 }
 
 fn hash128(key: &[u8; 16], purpose: Purpose, parts: &[&[u8]]) -> u128 {
     let mut hasher = SipHasher24x128::new_with_key(key);
-    absorb(&mut hasher, purpose, parts);
+    absorb(&mut hasher, purpose, parts.iter().copied());
     hasher.finish128().as_u128()
 }
 
-fn absorb(hasher: &mut impl Hasher, purpose: Purpose, parts: &[&[u8]]) {
+fn absorb<'a>(hasher: &mut impl Hasher, purpose: Purpose, parts: impl Iterator<Item = &'a [u8]>) {
     hasher.write_u8(purpose as u8);
     for part in parts {
         // The length first, so that parts cannot be shifted against each other.

@@ -87,6 +87,9 @@ impl Core {
         if case.request.max_forwards == Some(0) {
             return Err(dropped("Max-Forwards 0"));
         }
+        if self.is_looped(case.message, case.request) {
+            return Err(dropped("our own Via, with a route that it has had"));
+        }
         let Some(fence) = dialog_fence(&self.config, case, &route) else {
             return Err(dropped("a source that is no side of the dialog"));
         };
