@@ -77,6 +77,17 @@ impl Keys {
         hash64(&self.secret, Purpose::Route, parts)
     }
 
+    /// Two signatures of route tokens that begin alike. What they share is hashed once.
+    pub(crate) fn route_pair(&self, shared: &[&[u8]], ends: [&[&[u8]]; 2]) -> [u64; 2] {
+        let mut begun = SipHasher24::new_with_key(&self.secret);
+        absorb(&mut begun, Purpose::Route, shared.iter().copied());
+        ends.map(|end| {
+            let mut hasher = begun;
+            absorb_parts(&mut hasher, end.iter().copied());
+            hasher.finish()
+        })
+    }
+
     /// A trunk's name in route tokens, for calls to the region `called` that the region `serving` serves.
     pub(crate) fn trunk(&self, called: &str, serving: &str, project: &str, trunk: &str) -> u64 {
         let parts = [called.as_bytes(), serving.as_bytes(), project.as_bytes(), trunk.as_bytes()];
@@ -148,6 +159,10 @@ fn hash128(key: &[u8; 16], purpose: Purpose, parts: &[&[u8]]) -> u128 {
 
 fn absorb<'a>(hasher: &mut impl Hasher, purpose: Purpose, parts: impl Iterator<Item = &'a [u8]>) {
     hasher.write_u8(purpose as u8);
+    absorb_parts(hasher, parts);
+}
+
+fn absorb_parts<'a>(hasher: &mut impl Hasher, parts: impl Iterator<Item = &'a [u8]>) {
     for part in parts {
         // The length first, so that parts cannot be shifted against each other.
         hasher.write_usize(part.len());

@@ -109,7 +109,7 @@ impl Tokens {
         write_hex(name, trunk);
         write_hex(what.relay.map_or(0, |addr| keys.relay(addr)).into(), relay);
         side.fill(letter(asks));
-        Some(write(keys, ASKED, &facts, [call_id, asker, b""]))
+        Some(write(ASKED, &facts, sign_asked(keys, &facts, call_id, asker)))
     }
 
     /// What a token proves, if we gave it for this region to the side of this dialog that brings it, in this request.
@@ -124,12 +124,18 @@ impl Tokens {
         let &Request { call_id, from_tag, to_tag, .. } = request;
         let to_tag = to_tag.unwrap_or_default();
         let (&form, rest) = token.split_first_chunk()?;
-        let (facts, asked) = match form {
-            ASKED => (read(keys, form, rest, [call_id, to_tag, b""])?, false),
-            ANSWERED => (read(keys, form, rest, [call_id, from_tag, to_tag])?, true),
-            OLD if self.reads_old_until.is_some_and(|until| now < until) => return self.verify_old(keys, called, rest, call_id),
+        if form == OLD && self.reads_old_until.is_some_and(|until| now < until) {
+            return self.verify_old(keys, called, rest, call_id);
+        }
+        let (facts, signature) = parts(rest)?;
+        let (expected, asked) = match form {
+            ASKED => (sign_asked(keys, facts, call_id, to_tag), false),
+            ANSWERED => (sign_answered(keys, facts, call_id, from_tag, to_tag), true),
             _ => return None,
         };
+        if signature != expected {
+            return None;
+        }
         let (name, rest) = facts.split_at_checked(16)?;
         let (relay, side) = rest.split_at_checked(4)?;
         let asks = [Side::Trunk, Side::Servers].into_iter().find(|&asks| side == [letter(asks)])?;
@@ -158,36 +164,41 @@ impl Tokens {
 /// call from this asker. `answerer`: the tag of the answer; empty if it has none, so that no answer leaves the asker a token that is
 /// good for more than one dialog.
 pub(crate) fn answered(keys: &Keys, token: &[u8], asks: Side, call_id: &[u8], asker: &[u8], answerer: &[u8]) -> Option<Token> {
-    let facts = asked_with(keys, token, call_id, asker).filter(|facts| facts.last() == Some(&letter(asks)))?;
-    Some(write(keys, ANSWERED, facts, [call_id, asker, answerer]))
+    let (facts, signature) = parts(token.strip_prefix(&ASKED)?)?;
+    let ends: [&[&[u8]]; 2] = [&[&ASKED], &[&ANSWERED, answerer]];
+    let [before, again] = keys.route_pair(&[facts, call_id, asker], ends);
+    (before == signature && facts.last() == Some(&letter(asks))).then(|| write(ANSWERED, facts, again))
 }
 
 /// Whether a token is ours, of a request of this call from this asker.
 pub(crate) fn is_of_request(keys: &Keys, token: &[u8], call_id: &[u8], asker: &[u8]) -> bool {
-    asked_with(keys, token, call_id, asker).is_some()
+    let told = token.strip_prefix(&ASKED).and_then(parts);
+    told.is_some_and(|(facts, signature)| signature == sign_asked(keys, facts, call_id, asker))
 }
 
-fn asked_with<'a>(keys: &Keys, token: &'a [u8], call_id: &[u8], asker: &[u8]) -> Option<&'a Facts> {
-    read(keys, ASKED, token.strip_prefix(&ASKED)?, [call_id, asker, b""])
-}
-
-/// The facts of a token, if it is signed in this form for this dialog: Call-ID, the asker's tag, the answerer's.
-fn read<'a>(keys: &Keys, form: [u8; 2], rest: &'a [u8], dialog: [&[u8]; 3]) -> Option<&'a Facts> {
+/// What stands behind the form of a token: its facts and its signature. A difference in time tells nothing of it: it is a 64-bit value
+/// that must be guessed anew for each dialog.
+fn parts(rest: &[u8]) -> Option<(&Facts, u64)> {
     let (facts, signature) = rest.split_first_chunk().filter(|(_, signature)| signature.len() == 16)?;
-    // A difference in time tells nothing: a 64-bit signature that must be guessed anew for each dialog.
-    (read_hex(signature)? == sign(keys, form, facts, dialog)).then_some(facts)
+    Some((facts, read_hex(signature)?))
 }
 
-fn write(keys: &Keys, form: [u8; 2], facts: &Facts, dialog: [&[u8]; 3]) -> Token {
+fn write(form: [u8; 2], facts: &Facts, signature: u64) -> Token {
     let mut token = [0; LENGTH];
-    let (head, signature) = token.split_at_mut(2 + FACTS);
+    let (head, digits) = token.split_at_mut(2 + FACTS);
     head.iter_mut().zip(form.iter().chain(facts)).for_each(|(to, from)| *to = *from);
-    write_hex(sign(keys, form, facts, dialog), signature);
+    write_hex(signature, digits);
     token
 }
 
-fn sign(keys: &Keys, form: [u8; 2], facts: &Facts, [call_id, asker, answerer]: [&[u8]; 3]) -> u64 {
-    keys.route(&[&form, facts, call_id, asker, answerer])
+// The form stands behind what both signatures share, so that an answer's two are hashed in one go.
+
+fn sign_asked(keys: &Keys, facts: &Facts, call_id: &[u8], asker: &[u8]) -> u64 {
+    keys.route(&[facts, call_id, asker, &ASKED])
+}
+
+fn sign_answered(keys: &Keys, facts: &Facts, call_id: &[u8], asker: &[u8], answerer: &[u8]) -> u64 {
+    keys.route(&[facts, call_id, asker, &ANSWERED, answerer])
 }
 
 const fn letter(side: Side) -> u8 {
