@@ -126,6 +126,16 @@ fn every_way_to_make_a_dialog() {
             // Another notifier of a forked request is a dialog of its own, which began with the same request.
             let notify = says(&mut site, SERVER, &within("NOTIFY", SERVER, ("one", other, "fone"), &answerers, 1));
             assert_eq!(notify[0].to, TRUNK.parse().unwrap(), "{method}");
+            // Whose path is the NOTIFY's (RFC 6665 4.3).
+            let told = notify[0].header("Record-Route").unwrap();
+            assert_eq!(told == askers, other == "u");
+            let again = says(&mut site, TRUNK, &within("SUBSCRIBE", TRUNK, ("one", "fone", other), &told, 7));
+            assert_eq!(again[0].to, SERVER.parse().unwrap(), "{method}");
+            assert_eq!(again[0].header("Record-Route"), None);
+            let ok = says(&mut site, TRUNK, &respond(&notify[0], 200, "", ""));
+            assert_eq!((ok[0].to, ok[0].header("Record-Route")), (SERVER.parse().unwrap(), Some(told.clone())));
+            // The other side's does not make it the other side.
+            refused(&mut site, SERVER, &within("NOTIFY", SERVER, ("one", other, "fone"), &told, 9), Reason::ForgedRoute);
         }
         let again = says(&mut site, TRUNK, &within("SUBSCRIBE", TRUNK, ("one", "fone", "u"), &askers, 2));
         assert_eq!(again[0].to, SERVER.parse().unwrap(), "{method}");

@@ -91,7 +91,7 @@ impl Core {
             serving: None,
             method: case.request.method,
             call_relay,
-            token: None,
+            token: route.records(&self.keys, case.request),
             loop_hash: self.loop_hash(case.message, case.request),
             since: case.now,
         };
