@@ -72,13 +72,15 @@ impl Core {
         })
     }
 
-    /// Decides about the ACK of a 2xx. `None`: the request has no token of ours.
+    /// Decides about the ACK of a 2xx. `None`: nothing leads the request here.
     fn decide_ack<'a>(&self, case: &Case<'_, 'a>) -> Result<Option<AckPlan<'a>>, Stop> {
         let Some(route) = self.route_set(case) else {
             case.trace.fail(Test::Dialog, || {
                 ("Route".to_owned(), "a route token signed for this dialog by this region's key".to_owned())
             });
-            return Ok(None);
+            // One with a path, but no token of its dialog, was to go on: what is not sent is counted.
+            let led = case.message.first(Name::Route).is_some();
+            return if led { Err(Stop::Dropped(DropCause::AckTarget)) } else { Ok(None) };
         };
         let dropped = |why: &str| {
             case.trace.fail(Test::Dialog, || (why.to_owned(), "an ACK that can go on: it cannot be refused".to_owned()));
