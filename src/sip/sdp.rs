@@ -135,7 +135,8 @@ fn has_odd_line_end(body: &[u8]) -> bool {
 /// Without a way out in the middle: so it is a few instructions for many octets.
 fn has_bare_return(body: &[u8]) -> bool {
     let next = body.get(1..).unwrap_or_default();
-    body.iter().zip(next).fold(false, |found, (&one, &next)| found | ((one == b'\r') & (next != b'\n')))
+    let is_bare = |one, next| one == b'\r' && next != b'\n';
+    body.iter().zip(next).fold(false, |found, (&one, &next)| found | is_bare(one, next))
 }
 
 /// The pieces between line ends; one more than there are line ends.

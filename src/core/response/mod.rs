@@ -15,7 +15,7 @@ use crate::core::forwarding::rewrite;
 use crate::core::io::{Arrival, Note, Outcome, Output};
 use crate::core::relay_request::RelayAnswer;
 use crate::core::response::blocked::AnswerMedia;
-use crate::core::response::going_back::going_back;
+use crate::core::response::going_back::{going_back, sign_again};
 use crate::core::response::reception::Reception;
 use crate::core::rules::sides::{is_side, region_of};
 use crate::core::state::Core;
@@ -174,7 +174,7 @@ impl Context<'_> {
             Ok(swap) => swap,
             Err(why) => return self.drop_provisional(slot, transaction, of.message, &why),
         };
-        let bytes = self.relay(transaction, of.message, &swap, code);
+        let bytes = self.relay(transaction, of, &swap);
         transaction.server.provisional(bytes);
         Outcome::Relayed
     }
@@ -208,7 +208,7 @@ impl Context<'_> {
             Err(why) => return self.block_2xx(branch, transaction, message, &sent, &why),
         };
         // Every 2xx goes on at once, the repeated and the forked too (16.7 step 5, RFC 6026 7.1).
-        let bytes = self.relay(transaction, message, &swap, response.code);
+        let bytes = self.relay(transaction, of, &swap);
         if transaction.server.is_open() {
             transaction.server.finish(self.now, timers, response.code, bytes);
             if transaction.client.nonce != branch.nonce {
@@ -267,7 +267,7 @@ impl Context<'_> {
         let outcome = match judged {
             Err(why) => self.block_final(transaction, message, code, &sent, &why),
             Ok(swap) => {
-                let bytes = self.relay(transaction, message, &swap, code);
+                let bytes = self.relay(transaction, of, &swap);
                 transaction.server.finish(self.now, timers, code, bytes);
                 Outcome::Relayed
             }
@@ -291,8 +291,13 @@ impl Context<'_> {
     }
 
     /// Sends a response back to the asker.
-    fn relay(&mut self, transaction: &mut Transaction, message: &Message<'_>, swap: &MediaSwap, code: u16) -> Bytes {
+    fn relay(&mut self, transaction: &mut Transaction, of: &Reception<'_, '_>, swap: &MediaSwap) -> Bytes {
+        let &Reception { message, response, .. } = of;
+        let code = response.code;
         going_back(message, swap, transaction.server.transport.reliable(), &mut self.work.edit);
+        if transaction.call.token.is_some() {
+            sign_again(self.keys, transaction.call.asks, message, response, &mut self.work.edit);
+        }
         let bytes = self.work.apply(message.bytes());
         let peer = transaction.server.peer;
         self.reply(&peer, bytes.clone());
