@@ -87,6 +87,7 @@ fn region(config: &Config, id: RegionId, region: &Region, targets: Option<&[Targ
         "served": region.served,
         "listeners": listeners.map(|of| format!("{}:{}", of.transport.token(), of.addr)).collect::<Vec<_>>(),
         "networks": networks(&region.networks),
+        "servers": region.servers.as_ref().map(|servers| servers.nets().iter().map(ToString::to_string).collect::<Vec<_>>()),
         "nearest": region.nearest.iter().map(|&id| config.region(id).name.as_str()).collect::<Vec<_>>(),
         "tls": region.tls.as_ref().map(|tls| certificate(&tls.certificate, now)),
         "targets": of_region(false),

@@ -11,7 +11,7 @@ use crate::core::memory::rate_limit::Pace;
 use crate::core::relay_request::RelayAnswer;
 use crate::core::rules::case::{Case, Gate};
 use crate::core::rules::refusal::Answer;
-use crate::core::rules::sides::Source;
+use crate::core::rules::sides::{Source, speaks_for_servers};
 use crate::core::rules::trace::{Test, Trace};
 use crate::core::state::Core;
 use crate::core::stop::{Pending, Stop};
@@ -56,9 +56,12 @@ impl Core {
         let listener = *self.config.listener(arrival.listener);
         let peer = Peer::of(arrival);
         let ack = matches!(message.start(), crate::sip::Start::Request { method: Method::Ack, .. });
-        let source = Source::of(&self.config, listener.region, arrival);
+        if self.servers.is_new(arrival.local) {
+            self.servers.called(&self.config, arrival.local);
+        }
+        let source = Source::of(self.view(now), listener.region, arrival);
         let unknown = source.is_unknown();
-        if unknown && !self.is_near(listener.region, arrival.from.ip()) {
+        if unknown && !self.may_have_dialogs(now, listener.region, arrival) {
             return Ok(self.stranger(coming, &peer, message, ack, out));
         }
         let request = match Request::read(message) {
@@ -165,17 +168,19 @@ impl Core {
         Outcome::Forwarded
     }
 
-    /// Whether an address is inside one of a region's nearest regions. A source there is still a stranger.
-    fn is_near(&self, region: RegionId, ip: IpAddr) -> bool {
-        self.config.region(region).nearest.iter().any(|&near| self.config.region(near).networks.contains(ip))
+    /// Whether a source may be a server that has dialogs of a region: one of a nearest region, or one of its own while its names are
+    /// not known yet. It is still a stranger.
+    fn may_have_dialogs(&self, now: Instant, region: RegionId, arrival: &Arrival) -> bool {
+        let mut regions = std::iter::once(region).chain(self.config.region(region).nearest.iter().copied());
+        regions.any(|region| speaks_for_servers(self.view(now), region, arrival))
     }
 
     /// Whether our own token says that a request comes from a server of the region that serves its dialog. A new request has no
     /// token: for it only the called region's servers count.
     fn serves(&self, case: &Case<'_, '_>) -> bool {
-        let from = case.arrival.from.ip();
+        let view = self.view(case.now);
         case.request.to_tag.is_some()
-            && self.route_set(case).is_some_and(|route| self.config.region(route.vouched.serving).networks.contains(from))
+            && self.route_set(case).is_some_and(|route| speaks_for_servers(view, route.vouched.serving, case.arrival))
     }
 
     /// Answers a request that could not be read, if that is possible. An ACK gets no answer.
@@ -203,7 +208,7 @@ impl Core {
         let &Coming { now, arrival, trace, .. } = coming;
         let region = self.config.listener(arrival.listener).region;
         trace.fail(Test::Source, || {
-            (arrival.from.ip().to_string(), Source::of(&self.config, region, arrival).named(&self.config))
+            (arrival.from.ip().to_string(), Source::of(self.view(now), region, arrival).named(&self.config))
         });
         if self.rate_limit.pace(now, arrival.from.ip(), STRANGER_RATE) != Pace::Within {
             return Outcome::Dropped(DropCause::Flood);

@@ -252,7 +252,7 @@ impl Context<'_> {
         }
         let rows = refusal::bye_rows(self.config, region, &why.refusal);
         let peer = transaction.server.peer;
-        let ending = Ending { region, peer, fence: why.speaker.fence(self.config), rows: &rows };
+        let ending = Ending { region, peer, fence: why.speaker.fence(self.config, self.servers), rows: &rows };
         let request = Message::datagram(sent).ok().filter(|_| !initial);
         let call_id = message.first(Name::CallId).map(|header| message.value(header)).unwrap_or_default();
         if let Some(leg) = Leg::of_answer(message, request.as_ref(), cseq, |uri| self.is_ours(region, uri, call_id)) {
@@ -264,9 +264,10 @@ impl Context<'_> {
         let (Some(request), Some(to)) = (request, message.first(Name::To)) else { return };
         let asker =
             Speaker { side: transaction.call.asks, serving: region_of(self.config, region, peer.addr().ip()), ..why.speaker };
-        let ending = Ending { fence: asker.fence(self.config), ..ending };
+        let near = asker.peer_fence(self.config, self.servers);
+        let ending = Ending { fence: asker.fence(self.config, self.servers), ..ending };
         let leg = Leg::of_asker(&request, message.value(to), peer.addr(), transaction.server.transport);
-        if let (Some(leg), Some(egress)) = (leg, self.egress_to(&peer, ending.fence)) {
+        if let (Some(leg), Some(egress)) = (leg, self.egress_to(&peer, near)) {
             self.send_bye(&leg, ending, &egress);
         }
     }

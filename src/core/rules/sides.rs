@@ -5,11 +5,13 @@ use std::net::IpAddr;
 
 use crate::config::{Callers, Config, ProjectId, RegionId, TrunkId};
 use crate::core::io::{Arrival, Direction};
+use crate::core::memory::known_servers::KnownServers;
 use crate::core::routing::route_set::RouteSet;
 use crate::core::routing::route_token::Vouched;
 use crate::core::rules::case::Case;
 use crate::core::rules::trace::{some_of, trunk_name};
-use crate::fence::{Fence, Networks, canonical};
+use crate::core::view::View;
+use crate::fence::{Fence, Networks, ServerSet, canonical};
 
 /// A side of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,16 +50,19 @@ pub(crate) struct Speaker {
 pub(crate) struct Source<'a> {
     /// The trunks, of all projects, that this source may be.
     pub(crate) trunks: Callers<'a>,
-    /// Whether it is inside the region: one of its servers.
+    /// Whether it is one of the region's servers. A trunk is never one.
     pub(crate) server: bool,
+    /// All servers of the region.
+    pub(crate) servers: &'a ServerSet,
 }
 
 impl<'a> Source<'a> {
     /// What the source of this message is to a region.
-    pub(crate) fn of(config: &'a Config, region: RegionId, arrival: &'a Arrival) -> Self {
+    pub(crate) fn of(view: View<'a>, region: RegionId, arrival: &'a Arrival) -> Self {
         let ip = arrival.from.ip();
-        let trunks = config.callers(ip, arrival.shown.as_ref());
-        Self { trunks, server: config.region(region).networks.contains(ip) }
+        let trunks = view.config.callers(ip, arrival.shown.as_ref());
+        let servers = view.servers.of_region(region);
+        Self { trunks, server: servers.contains(ip) && trunks.is_empty(), servers }
     }
 
     /// Whether it is a stranger: no trunk of any project and no server of the region.
@@ -74,39 +79,50 @@ impl<'a> Source<'a> {
     }
 }
 
+/// Whether what belongs to a dialog comes from a server of this region. Who shows a trunk's certificate is that trunk.
+pub(crate) fn speaks_for_servers(view: View<'_>, region: RegionId, arrival: &Arrival) -> bool {
+    let ip = arrival.from.ip();
+    view.servers.in_dialog(region).contains(ip) && view.config.callers(ip, arrival.shown.as_ref()).is_empty()
+}
+
 /// The side that a request inside a dialog comes from.
-pub(crate) fn asking_side(config: &Config, case: &Case<'_, '_>, vouched: Vouched) -> Side {
-    let servers = config.region(vouched.serving).networks.contains(case.arrival.from.ip());
-    if servers { Side::Servers } else { Side::Trunk }
+pub(crate) fn asking_side(view: View<'_>, case: &Case<'_, '_>, vouched: Vouched) -> Side {
+    if speaks_for_servers(view, vouched.serving, case.arrival) { Side::Servers } else { Side::Trunk }
 }
 
 /// The speaker of a request inside a dialog. What the trunk says is judged as in the first INVITE. What the servers say is judged
 /// by the networks of the region that has the call.
-pub(crate) fn speaker_in_dialog(config: &Config, case: &Case<'_, '_>, vouched: Vouched) -> Speaker {
+pub(crate) fn speaker_in_dialog(view: View<'_>, case: &Case<'_, '_>, vouched: Vouched) -> Speaker {
     Speaker {
-        side: asking_side(config, case, vouched),
+        side: asking_side(view, case, vouched),
         called: case.region(),
         serving: vouched.serving,
-        project: Some(config.trunk(vouched.trunk).project),
+        project: Some(view.config.trunk(vouched.trunk).project),
         trunk: Some(vouched.trunk),
     }
 }
 
-/// What is inside for a request inside a dialog. A request from the trunk may go only to the networks of the region that has the
-/// call. One from that region's servers may go to the trunk as well. `None`: the request comes from neither side.
-pub(crate) fn dialog_fence<'a>(config: &'a Config, case: &Case<'_, '_>, way: &RouteSet<'_>) -> Option<Fence<'a>> {
-    let serving = config.region(way.vouched.serving);
+/// What is inside for a request inside a dialog. A request from the trunk may go only to the servers of the region that has the
+/// call. One from these servers may go to the trunk as well. `None`: the request comes from neither side.
+pub(crate) fn dialog_fence<'a>(view: View<'a>, case: &Case<'_, '_>, way: &RouteSet<'_>) -> Option<Fence<'a>> {
+    let config = view.config;
     let trunk = config.trunk(way.vouched.trunk);
     let from = case.arrival.from.ip();
     let callers = config.callers(from, case.arrival.shown.as_ref());
-    if serving.networks.contains(from) {
-        Some(Fence::of_dialog(&serving.networks, &trunk.networks, Some(&trunk.reach)))
-    } else if callers.iter().any(|trunk| trunk == way.vouched.trunk) || trunk.reach.contains(from) {
-        Some(Fence::of_region(&serving.networks))
+    let fence = servers_fence(config, view.servers, way.vouched.serving);
+    if asking_side(view, case, way.vouched) == Side::Servers {
+        Some(fence.or_trunk(&trunk.networks, &trunk.reach))
     } else {
-        None
+        let trunks = callers.iter().any(|trunk| trunk == way.vouched.trunk) || trunk.reach.contains(from);
+        trunks.then_some(fence)
     }
 }
+
+/// What is inside for a request inside a dialog to the servers of a region.
+fn servers_fence<'c>(config: &'c Config, servers: &'c KnownServers, serving: RegionId) -> Fence<'c> {
+    Fence::of_servers(&config.region(serving).networks, servers.in_dialog(serving), servers.own())
+}
+
 /// The region that an address is in: the called one, or one of those that may serve its calls.
 pub(crate) fn region_of(config: &Config, called: RegionId, ip: IpAddr) -> RegionId {
     let is_there = |&region: &RegionId| config.region(region).networks.contains(ip);
@@ -116,12 +132,19 @@ pub(crate) fn region_of(config: &Config, called: RegionId, ip: IpAddr) -> Region
 
 impl Speaker {
     /// What is inside for a request of ours to this side.
-    pub(crate) fn fence<'c>(&self, config: &'c Config) -> Fence<'c> {
+    pub(crate) fn fence<'c>(&self, config: &'c Config, servers: &'c KnownServers) -> Fence<'c> {
+        let fence = servers_fence(config, servers, self.serving);
         match (self.side, self.trunk.map(|trunk| config.trunk(trunk))) {
-            (Side::Trunk, Some(trunk)) => {
-                Fence::of_dialog(&config.region(self.serving).networks, &trunk.networks, Some(&trunk.reach))
-            }
-            _ => Fence::of_region(&config.region(self.serving).networks),
+            (Side::Trunk, Some(trunk)) => fence.or_trunk(&trunk.networks, &trunk.reach),
+            _ => fence,
+        }
+    }
+
+    /// The same for the peer that a request of this side came from: a server speaks from any port.
+    pub(crate) fn peer_fence<'c>(&self, config: &'c Config, servers: &'c KnownServers) -> Fence<'c> {
+        match self.side {
+            Side::Trunk => self.fence(config, servers),
+            Side::Servers => Fence::of_region(&config.region(self.serving).networks),
         }
     }
 }
