@@ -172,7 +172,7 @@ mod tests {
         let text = "serve = [\"eu\"]\n[region.eu]\nhostname = \"eu.example.com\"\nlisten = [\"udp:127.0.0.1:5060\"]\n\
              networks = [\"10.0.0.0/16\", \"10.1.0.0/16\", \"10.2.0.1/32\", \"2001:db8::/32\"]\n\
              upstream = \"sip:a.example.net;transport=udp\"\nnearest = [\"us\"]\n[region.us]\nhostname = \"us.example.com\"\n\
-             networks = [\"192.0.2.0/24\"]\nupstream = \"192.0.2.1\"\n[project.acme]\n";
+             networks = [\"192.0.2.0/24\"]\nservers = [\"192.0.2.1\", \"192.0.2.8/29:5060-5090\"]\nupstream = \"192.0.2.1\"\n[project.acme]\n";
         Arc::new(crate::config::parse(Path::new("test.toml"), text).unwrap())
     }
 
@@ -248,6 +248,7 @@ mod tests {
                     "served": true,
                     "listeners": ["udp:127.0.0.1:5060"],
                     "networks": ["10.0.0.0/15", "10.2.0.1/32", "2001:db8::/32"],
+                    "servers": null,
                     "nearest": ["us"],
                     "tls": null,
                     "targets": [{
@@ -268,6 +269,7 @@ mod tests {
                     "served": false,
                     "listeners": [],
                     "networks": ["192.0.2.0/24"],
+                    "servers": ["192.0.2.1", "192.0.2.8/29:5060-5090"],
                     "nearest": [],
                     "tls": null,
                     "targets": [],
