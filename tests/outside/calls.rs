@@ -305,9 +305,9 @@ fn a_call_over_ipv6() {
         let (caller, server) = if trunk { (far, site.eu(5)) } else { (site.carrier(7), far) };
         plan.listen = format!("[\"udp:{}\", \"udp:{near}\"]", site.door());
         plan.upstream = format!("\"sip:{server}\"");
-        let carrier = format!("networks = [\"{}\"]", Site::network(site.carrier(0)));
+        let carrier = format!("\"{}\"", Site::network(site.carrier(0)));
         let text = if trunk {
-            plan.text(&site).replace(&carrier, "networks = [\"::1/128\"]\nmedia = [\"::1/128\"]")
+            plan.text(&site).replace(&carrier, "\"::1/128\"")
         } else {
             plan.text(&site).replacen("networks = [\"127", "networks = [\"::1/128\", \"127", 1)
         };
