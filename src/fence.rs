@@ -178,11 +178,11 @@ impl fmt::Display for ServerNet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let alone = self.net.prefix_len() == self.net.max_prefix_len();
         let net = if alone { self.net.addr().to_string() } else { self.net.to_string() };
-        match self.ports {
-            None => f.write_str(&net),
-            Some(_) if matches!(self.net, IpNet::V6(_)) => write!(f, "[{net}]"),
-            Some(_) => f.write_str(&net),
-        }?;
+        if self.ports.is_some() && matches!(self.net, IpNet::V6(_)) {
+            write!(f, "[{net}]")?;
+        } else {
+            f.write_str(&net)?;
+        }
         match self.ports {
             Some((first, last)) if first == last => write!(f, ":{first}"),
             Some((first, last)) => write!(f, ":{first}-{last}"),
@@ -312,8 +312,7 @@ impl<'a> Fence<'a> {
     pub fn admit(&self, addr: SocketAddr) -> Result<Fenced, Outside> {
         let ip = canonical(addr.ip());
         let meant = SocketAddr::new(ip, addr.port());
-        let region =
-            self.region.is_some_and(|set| set.contains(ip)) && self.servers.is_none_or(|servers| servers.listens(meant));
+        let region = self.region.is_some_and(|set| set.contains(ip)) && self.servers.is_none_or(|servers| servers.listens(meant));
         let trunk = [self.trunk, self.outbound].into_iter().flatten().any(|set| set.contains(ip));
         let listed = !self.except.contains(&meant) && self.only.is_none_or(|only| only.contains(&meant));
         let inside = (region || trunk) && listed;
@@ -458,8 +457,12 @@ mod tests {
         let carrier = networks(&["198.51.100.0/24"]);
         assert!(passes(fence.or_trunk(&carrier, &carrier), "198.51.100.7:9999"));
         assert!(!passes(fence.or_trunk(&carrier, &carrier), "10.1.9.9:5060"));
-        assert!(passes(Fence::of_own(&region, &own), "10.1.0.10:5060") && !passes(Fence::of_own(&region, &own), "10.1.0.20:5060"));
-        assert!(!passes(Fence::of_behind(&region, &own), "10.1.0.10:5060") && passes(Fence::of_behind(&region, &own), "10.1.9.9:1"));
+        assert!(
+            passes(Fence::of_own(&region, &own), "10.1.0.10:5060") && !passes(Fence::of_own(&region, &own), "10.1.0.20:5060")
+        );
+        assert!(
+            !passes(Fence::of_behind(&region, &own), "10.1.0.10:5060") && passes(Fence::of_behind(&region, &own), "10.1.9.9:1")
+        );
         let shown: Vec<_> = servers.nets().iter().map(ToString::to_string).collect();
         assert_eq!(shown, ["10.1.0.0/24", "10.1.5.31:5060-5090", "[2001:db8:e::5]:5060", "10.2.0.0/24"]);
     }

@@ -94,12 +94,16 @@ pub(super) fn server(text: &str) -> Result<ServerNet, Wrong> {
     let bare = bracketed.is_none() && (IpAddr::from_str(text).is_ok() || IpNet::from_str(text).is_ok());
     let (net, ports) = match (bracketed, text.split_once(':')) {
         (Some((net, "")), _) => (net, None),
-        (Some((net, rest)), _) => (net, Some(rest.strip_prefix(':').ok_or_else(|| wrong("has something else than a port behind `]`"))?)),
+        (Some((net, rest)), _) => {
+            (net, Some(rest.strip_prefix(':').ok_or_else(|| wrong("has something else than a port behind `]`"))?))
+        }
         (None, Some((net, ports))) if !bare => (net, Some(ports)),
         (None, _) => (text, None),
     };
     let net = match IpAddr::from_str(net) {
-        Ok(ip) if canonical(ip) != ip => return Err(Wrong::new(format!("`{net}` is IPv4 within IPv6"), format!("`{}`", canonical(ip)))),
+        Ok(ip) if canonical(ip) != ip => {
+            return Err(Wrong::new(format!("`{net}` is IPv4 within IPv6"), format!("`{}`", canonical(ip))));
+        }
         Ok(ip) => IpNet::from(ip),
         Err(_) if net.contains('/') => network(net)?,
         Err(_) => return Err(wrong("is no network and no address")),

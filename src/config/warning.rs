@@ -89,7 +89,8 @@ fn silent(trunk: &file::Trunk, net: &Placed<IpNet>, parts: &file::Parts, report:
             None => upstream.into_iter().any(|addr| net.value.contains(&addr.ip())),
         };
         if held {
-            let wrong = format!("`{}` holds servers of region `{}`: no gateway could speak from there", net.value, region.name.value);
+            let wrong =
+                format!("`{}` holds servers of region `{}`: no gateway could speak from there", net.value, region.name.value);
             report.warning(&net.place, wrong, "the gateways' own addresses: what a server sends inside a call is the servers'");
         }
     }

@@ -328,19 +328,36 @@ fn servers_that_are_none() {
     here("\"127.0.1.9:5090-5060\"", "ends before it begins", "`5060-5090`");
     here("\"lk.eu.internal\"", "no network and no address", "a network or an address");
     let upstream = "6:12";
-    wrong(6, "upstream = \"127.0.1.1\"\nservers = [\"127.0.1.2\"]", upstream, "\"127.0.1.1\"", "is not in `servers`", "in `servers` too");
+    wrong(
+        6,
+        "upstream = \"127.0.1.1\"\nservers = [\"127.0.1.2\"]",
+        upstream,
+        "\"127.0.1.1\"",
+        "is not in `servers`",
+        "in `servers` too",
+    );
     let other = "upstream = \"127.0.1.1:5061\"\nservers = [\"127.0.1.1:5060\"]";
     wrong(6, other, upstream, "\"127.0.1.1:5061\"", "upstream 127.0.1.1:5061 is not in `servers`", "address and port");
     wrong(5, "networks = [\"127.0.1.0/24\"]\nservers = []", "2:9", "eu", "no server of region `eu`", "leave `servers` out");
-    let shared = replaced(13, "networks = [\"127.0.1.0/28\"]").replace("[region.us]", "servers = [\"127.0.1.0/24\"]\n[region.us]");
+    let shared =
+        replaced(13, "networks = [\"127.0.1.0/28\"]").replace("[region.us]", "servers = [\"127.0.1.0/24\"]\n[region.us]");
     let found = mistakes(&shared);
     assert!(found.iter().any(|mistake| mistake.wrong.contains("is an address of a trunk, and so no server")), "{found:#?}");
 }
 
 #[test]
 fn servers_as_they_may_be_written() {
-    let list = ["127.0.1.1", "127.0.1.0/28", "127.0.1.5:5060-5090", "127.0.1.64/26:5060", "2001:db8:e::5", "[2001:db8:e::6]",
-        "[2001:db8:e::5]:5060", "[2001:db8:e:1::/64]:5060-5061", "2001:db8:e:2::/64"];
+    let list = [
+        "127.0.1.1",
+        "127.0.1.0/28",
+        "127.0.1.5:5060-5090",
+        "127.0.1.64/26:5060",
+        "2001:db8:e::5",
+        "[2001:db8:e::6]",
+        "[2001:db8:e::5]:5060",
+        "[2001:db8:e:1::/64]:5060-5061",
+        "2001:db8:e:2::/64",
+    ];
     let with = format!("networks = [\"127.0.1.0/24\", \"2001:db8:e::/48\"]\nservers = {list:?}");
     let config = loads(&replaced(5, &with));
     let shown: Vec<_> = config.regions[0].servers.as_ref().unwrap().nets().iter().map(ToString::to_string).collect();

@@ -107,7 +107,7 @@ fn nothing_inside_but_servers_is_reached() {
 fn only_a_server_calls_out() {
     let site = Site::claim();
     let mut plan = Plan::new(&site);
-    plan.projects.push_str(&format!("uri = \"sip:{}\"\n", site.carrier(50)));
+    plan.projects += &["uri = \"sip:", &site.carrier(50).to_string(), "\"\n"].concat();
     let _daemon = Daemon::start(&site, &plan);
     let mut carrier = Leg::udp(site.carrier(50), site.door());
     let uri = "sip:1@carrier.acme.eu.sip.example.com";

@@ -6,18 +6,17 @@ use crate::config::report::{Report, good};
 use crate::fence::{Networks, ServerSet};
 
 /// Gives each region the servers that its `servers` names. `signalling`: what the trunks signal from.
-pub(in crate::config) fn servers(
-    read: &[ReadRegion<'_>],
-    regions: &mut [Region],
-    signalling: &Networks,
-    report: &mut Report,
-) {
+pub(in crate::config) fn servers(read: &[ReadRegion<'_>], regions: &mut [Region], signalling: &Networks, report: &mut Report) {
     for (of, region) in read.iter().zip(regions) {
         let Some(servers) = good(&of.file.servers) else { continue };
         let name = &region.name;
         if servers.is_empty() {
             let wrong = format!("no server of region `{name}`: nothing could be called");
-            report.mistake(&of.file.name.place, wrong, "its SIP servers, or leave `servers` out: then it is what `upstream` resolves to");
+            report.mistake(
+                &of.file.name.place,
+                wrong,
+                "its SIP servers, or leave `servers` out: then it is what `upstream` resolves to",
+            );
             continue;
         }
         for server in servers {
@@ -32,7 +31,10 @@ pub(in crate::config) fn servers(
                 continue;
             };
             let (wrong, right) = if signalling.contains(addr.ip()) {
-                (format!("upstream {} is an address of a trunk, and so no server", addr.ip()), "an address of its own for the server")
+                (
+                    format!("upstream {} is an address of a trunk, and so no server", addr.ip()),
+                    "an address of its own for the server",
+                )
             } else {
                 (format!("upstream {addr} is not in `servers` of region `{name}`"), "its address and port in `servers` too")
             };

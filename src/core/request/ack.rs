@@ -129,7 +129,8 @@ impl Core {
         let mut news = false;
         let rows = refusal::bye_rows(&config, case.region(), refusal);
         let callee = Speaker { side: speaker.side.other(), ..speaker };
-        let ending = Ending { region: case.region(), peer: case.peer, fence: callee.fence(&config, context.servers), rows: &rows };
+        let ending =
+            Ending { region: case.region(), peer: case.peer, fence: callee.fence(&config, context.servers), rows: &rows };
         let egress = context.view().choose(case.region(), case.arrival.listener, 0, &mut targets);
         if let (Some(leg), Some(egress)) = (Leg::of_route_set(route, case), egress) {
             context.send_ack(&leg, ending, &egress);

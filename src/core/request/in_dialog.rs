@@ -74,7 +74,8 @@ impl Core {
             }
             Found::Plain => return Err(no_tls(case).into()),
             Found::Outside(addr) => {
-                let row = case.trace.fail(Test::Targets, || (addr.to_string(), "a server of the region, or the trunk".to_owned()));
+                let row =
+                    case.trace.fail(Test::Targets, || (addr.to_string(), "a server of the region, or the trunk".to_owned()));
                 return Err(refusal(row, Reason::ForeignDialogTarget, no_server(&route)).into());
             }
             Found::Barred(detail) => {
@@ -141,7 +142,8 @@ impl Core {
         let order = Order::new(&self.health, case.now, self.keys.choice(case.request.call_id)).traced(case.trace);
         let view = self.view(case.now);
         let own = view.comes_back(case, &route.next);
-        let fence = if own { Fence::of_own(&self.config.region(route.vouched.serving).networks, self.servers.own()) } else { fence };
+        let fence =
+            if own { Fence::of_own(&self.config.region(route.vouched.serving).networks, self.servers.own()) } else { fence };
         if let Some(Host::Name(name)) = route.next.host
             && !own
             && (view.names_us(case.region(), name) || view.config.endpoints.find(name) != Endpoint::Unknown)
@@ -163,11 +165,7 @@ impl Core {
             (Err(Beyond::Unknown(unknown)), _) | (Ok(()), Err(unknown)) => unknown,
         };
         // No room to wait: as if it had been looked up in vain.
-        if self.waiting.has_room_for_name(&unknown.0) {
-            Err(Stop::Waits(Pending::Name(unknown.0)))
-        } else {
-            Ok(Found::Nothing)
-        }
+        if self.waiting.has_room_for_name(&unknown.0) { Err(Stop::Waits(Pending::Name(unknown.0))) } else { Ok(Found::Nothing) }
     }
 
     /// The route set of a request, if a valid token of ours leads it.

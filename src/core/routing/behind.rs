@@ -116,17 +116,16 @@ impl View<'_> {
                 let next_hop = NextHop::of_host(name, place.port, place.transport, place.sips);
                 let Some(next_hop) = next_hop else { return Err(outside("is no host name")) };
                 let known = self.config.names.iter().position(|known| *known == next_hop).and_then(|at| u32::try_from(at).ok());
-                let servers = match known {
-                    Some(at) => self.resolved.servers(NameId(at)),
-                    None => {
-                        *names += 1;
-                        if *names > NAMES {
-                            return Err(outside("is one name more than are looked up"));
-                        }
-                        match self.name_cache.lately(self.now, self.keys, &next_hop) {
-                            Some(servers) => servers,
-                            None => return Err(Beyond::Unknown(UnknownName(next_hop))),
-                        }
+                let servers = if let Some(at) = known {
+                    self.resolved.servers(NameId(at))
+                } else {
+                    *names += 1;
+                    if *names > NAMES {
+                        return Err(outside("is one name more than are looked up"));
+                    }
+                    match self.name_cache.lately(self.now, self.keys, &next_hop) {
+                        Some(servers) => servers,
+                        None => return Err(Beyond::Unknown(UnknownName(next_hop))),
                     }
                 };
                 let mut addresses = servers.iter().flat_map(|server: &Server| &server.addresses).peekable();

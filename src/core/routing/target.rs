@@ -207,9 +207,7 @@ fn add(
 ) -> ControlFlow<()> {
     let judged = finding.fence.admit(addr);
     if let Some(trace) = finding.order.trace {
-        trace.note(Test::Targets, Mark::by(judged.is_ok(), false), || {
-            (addr.to_string(), fenced_by(addr.ip(), finding.fence))
-        });
+        trace.note(Test::Targets, Mark::by(judged.is_ok(), false), || (addr.to_string(), fenced_by(addr.ip(), finding.fence)));
     }
     let fenced = match judged {
         Ok(fenced) => fenced,
