@@ -163,7 +163,8 @@ impl From<Side> for Direction {
 pub(crate) fn is_side(config: &Config, trunk: Option<TrunkId>, asked: IpAddr, from: IpAddr) -> bool {
     let (asked, from) = (canonical(asked), canonical(from));
     let both = |networks: &Networks| networks.contains(asked) && networks.contains(from);
+    // No address of a trunk is a server's.
     asked == from
-        || config.regions.iter().any(|region| both(&region.networks))
+        || !config.signalling.contains(from) && config.regions.iter().any(|region| both(&region.networks))
         || trunk.map(|trunk| config.trunk(trunk)).is_some_and(|trunk| both(&trunk.networks) || both(&trunk.reach))
 }

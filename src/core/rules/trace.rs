@@ -39,7 +39,7 @@ pub enum Test {
     Media,
     /// Whether there is room: the rate of the source, the table, and no drain.
     Capacity,
-    /// Each address of the next hop.
+    /// Each address of the next hop, and what stands behind it.
     Targets,
 }
 
