@@ -422,3 +422,92 @@ fn both_sides_of_each_comparison_are_told() {
     let sent = site.from(TRUNK, &inside("INFO", "sip:x@redis.example.net", &[&route], 4, TRUNK));
     assert!(!sent[0].text().contains("10.1.9.9"), "{}", sent[0].text());
 }
+
+/// Whatever a side writes into Route, Request-URI and `maddr`, over whatever transport: inside the region nothing goes but to servers at
+/// their ports, and nothing goes outside of the region and the trunk.
+#[test]
+fn no_spelling_leads_past_the_servers() {
+    const HOSTS: [&str; 16] = [
+        "10.1.0.5",
+        "10.1.0.6:5061",
+        "10.1.0.5:6379",
+        "10.1.0.9",
+        "10.1.0.9:5060",
+        "10.1.7.5",
+        "[::ffff:10.1.0.9]:5060",
+        "[64:ff9b::10.1.0.5]:8125",
+        "[2001:db8:e::5]",
+        "192.0.2.1",
+        "192.0.2.99",
+        "198.51.100.7:5060",
+        "10.2.0.5",
+        "mixed.example.net",
+        "redis.example.net:6379",
+        "eu.sip.example.com",
+    ];
+    const PARAMETERS: [&str; 8] = [
+        "",
+        "",
+        ";transport=tcp",
+        ";transport=udp",
+        ";maddr=10.1.0.5",
+        ";maddr=10.1.0.9",
+        ";maddr=192.0.2.99",
+        ";MADDR=10.1.0.9",
+    ];
+    let mut site = Site::usual();
+    let at = |addresses: &[&str]| {
+        let addresses = addresses.iter().map(|addr| addr.parse().unwrap()).collect();
+        vec![Server { rank: 0, weight: 0, transport: None, addresses }]
+    };
+    site.zone.insert("mixed.example.net", at(&["10.1.0.9:5060", "10.1.0.5:5060", "192.0.2.99:5060", "192.0.2.1:5060"]));
+    site.zone.insert("redis.example.net", at(&["10.1.0.9:6379"]));
+    let ours = call(&mut site, SERVER);
+    let (mut seed, mut went) = (1_u64, 0);
+    let mut pick = move |most: usize| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(seed >> 33).unwrap() % most
+    };
+    for turn in 0..6000_u32 {
+        // What is left open by answers that never come ends.
+        if turn % 500 == 0 {
+            site.pass(Duration::from_secs(40));
+        }
+        let from = if pick(4) == 0 { SERVER } else { TRUNK };
+        let mut uri = || format!("sip:x@{}{}", HOSTS[pick(HOSTS.len())], PARAMETERS[pick(PARAMETERS.len())]);
+        let (target, first, second) = (uri(), uri(), uri());
+        let form = |uri: &str, how: usize| match how {
+            0 => format!("<{uri}>"),
+            1 => uri.to_owned(),
+            _ => format!("<{uri};lr>"),
+        };
+        let (first, second) = (form(&first, pick(4)), form(&second, pick(4)));
+        let more = match pick(4) {
+            0 => vec![],
+            1 => vec![first],
+            2 => vec![format!("{first}, {second}")],
+            _ => vec![first, ours.clone(), second],
+        };
+        let routes: Vec<&str> = std::iter::once(ours.as_str()).chain(more.iter().map(String::as_str)).collect();
+        let method = ["INFO", "ACK", "BYE", "MESSAGE", "INVITE"][pick(5)];
+        let text = inside(method, &target, &routes, turn + 2, from);
+        for sent in site.from(from, &text) {
+            let addr = sent.to.to_string();
+            let server = ["10.1.0.5:5060", "10.1.0.5:5061", "10.1.0.6:5060", "10.1.0.6:5061"].contains(&addr.as_str());
+            let trunk = addr == "198.51.100.7:5060";
+            let answer = sent.line().starts_with("SIP/2.0") && sent.to == from.parse().unwrap();
+            assert!(server || answer || trunk && from == SERVER, "{addr}:\n{}\nfor\n{text}", sent.text());
+            if from == TRUNK && !answer {
+                went += 1;
+                let on = sent.text();
+                // The Routes, and then the Request-URI.
+                let routes = on.lines().filter(|line| line.starts_with("Route"));
+                let ahead = routes.chain(on.lines().take(1)).collect::<String>();
+                // What is behind our own token is judged when it comes back.
+                let ahead = ahead.split("rf=").next().unwrap();
+                assert!(!ahead.contains("192.0.2.99") && !ahead.contains("10.2.0.5"), "{on}");
+            }
+        }
+    }
+    assert!(went > 100, "only {went} went on");
+}
