@@ -16,6 +16,7 @@
 //!
 //! This module may not resolve, connect or send; it only compares.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use ipnet::{IpNet, IpSubnets, Ipv4Subnets, Ipv6Subnets};
@@ -35,6 +36,23 @@ impl Networks {
             v4: merged(self.v4.iter().chain(&other.v4).copied().collect(), u32::checked_add, 1),
             v6: merged(self.v6.iter().chain(&other.v6).copied().collect(), u128::checked_add, 1),
         }
+    }
+
+    /// The set without what is in the other one.
+    #[must_use]
+    pub fn without(&self, other: &Self) -> Self {
+        Self {
+            v4: rest(&self.v4, &other.v4, |at| at.checked_sub(1), |at| at.checked_add(1)),
+            v6: rest(&self.v6, &other.v6, |at| at.checked_sub(1), |at| at.checked_add(1)),
+        }
+    }
+
+    /// Whether all of a network is in the set.
+    pub fn covers(&self, net: IpNet) -> bool {
+        // Ranges that touch are one, so that both ends are in the same one if all is.
+        let range = |ip: IpAddr| self.ranges().find(|&(from, to)| from.is_ipv4() == ip.is_ipv4() && from <= ip && ip <= to);
+        let last = range(net.broadcast());
+        last.is_some() && range(net.network()) == last
     }
 
     /// Whether the address, in the form of [`canonical`], is in the set.
@@ -100,6 +118,30 @@ fn merged<T: Ord + Copy>(mut ranges: Vec<(T, T)>, add: fn(T, T) -> Option<T>, on
     out
 }
 
+/// What of these sorted ranges is in none of the others.
+fn rest<T: Ord + Copy>(
+    ranges: &[(T, T)],
+    others: &[(T, T)],
+    before: fn(T) -> Option<T>,
+    after: fn(T) -> Option<T>,
+) -> Vec<(T, T)> {
+    let mut out = Vec::with_capacity(ranges.len());
+    for &(from, to) in ranges {
+        let mut start = Some(from);
+        let first = others.partition_point(|&(_, end)| end < from);
+        for &(gap, end) in others.get(first..).unwrap_or_default().iter().take_while(|&&(gap, _)| gap <= to) {
+            if let (Some(at), Some(last)) = (start, before(gap))
+                && at <= last
+            {
+                out.push((at, last));
+            }
+            start = after(end);
+        }
+        out.extend(start.filter(|&at| at <= to).map(|at| (at, to)));
+    }
+    out
+}
+
 fn within<T: Ord + Copy>(ranges: &[(T, T)], value: T) -> bool {
     let after = ranges.partition_point(|&(from, _)| from <= value);
     after.checked_sub(1).and_then(|at| ranges.get(at)).is_some_and(|&(_, to)| value <= to)
@@ -115,6 +157,77 @@ pub fn canonical(ip: IpAddr) -> IpAddr {
     let [0x64, 0xff9b, 0, 0, 0, 0, high, low] = v6.segments() else { return IpAddr::V6(v6) };
     let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
     IpAddr::V4(Ipv4Addr::new(a, b, c, d))
+}
+
+/// A network with the ports at which SIP is spoken there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ServerNet {
+    /// The network; often one address.
+    pub net: IpNet,
+    /// The first port and the last one. `None`: any port.
+    pub ports: Option<(u16, u16)>,
+}
+
+impl ServerNet {
+    fn holds(&self, ip: IpAddr, port: u16) -> bool {
+        self.net.contains(&ip) && self.ports.is_none_or(|(first, last)| (first..=last).contains(&port))
+    }
+}
+
+impl fmt::Display for ServerNet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let alone = self.net.prefix_len() == self.net.max_prefix_len();
+        let net = if alone { self.net.addr().to_string() } else { self.net.to_string() };
+        if self.ports.is_some() && matches!(self.net, IpNet::V6(_)) {
+            write!(f, "[{net}]")?;
+        } else {
+            f.write_str(&net)?;
+        }
+        match self.ports {
+            Some((first, last)) if first == last => write!(f, ":{first}"),
+            Some((first, last)) => write!(f, ":{first}-{last}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The servers of a region: the addresses from which a server may speak, and the ports at which each is spoken to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ServerSet {
+    addresses: Networks,
+    nets: Vec<ServerNet>,
+}
+
+impl ServerSet {
+    /// No server at all.
+    pub const NOBODY: Self = Self { addresses: Networks { v4: Vec::new(), v6: Vec::new() }, nets: Vec::new() };
+
+    /// The servers of these networks. An address in `never` is none, whatever the networks say: it is a trunk's.
+    pub fn new(nets: Vec<ServerNet>, never: &Networks) -> Self {
+        let addresses = nets.iter().map(|of| of.net).collect::<Networks>().without(never);
+        Self { addresses, nets }
+    }
+
+    /// Whether a server may speak from this address. Its port says nothing: a client chooses any.
+    pub fn contains(&self, ip: IpAddr) -> bool {
+        self.addresses.contains(ip)
+    }
+
+    /// Whether a server is spoken to at this address and port.
+    pub fn listens(&self, addr: SocketAddr) -> bool {
+        let ip = canonical(addr.ip());
+        self.addresses.contains(ip) && self.nets.iter().any(|of| of.holds(ip, addr.port()))
+    }
+
+    /// The addresses, without their ports.
+    pub fn addresses(&self) -> &Networks {
+        &self.addresses
+    }
+
+    /// The networks with their ports, as they were given.
+    pub fn nets(&self) -> &[ServerNet] {
+        &self.nets
+    }
 }
 
 /// An address that a fence has passed. Only this can be handed to a transport.
@@ -135,45 +248,79 @@ impl Fenced {
 #[error("{0} is outside")]
 pub struct Outside(pub SocketAddr);
 
-/// What is inside, for one decision: the region's networks and, for requests to a trunk, that trunk's.
+/// What is inside, for one decision: the region's networks or only its servers and, for requests to a trunk, that trunk's networks.
 #[derive(Clone, Copy, Debug)]
 pub struct Fence<'a> {
     region: Option<&'a Networks>,
+    /// What of the region's networks is inside at which ports. `None`: all of it.
+    servers: Option<&'a ServerSet>,
     trunk: Option<&'a Networks>,
     outbound: Option<&'a Networks>,
+    /// Addresses that never pass.
+    except: &'a [SocketAddr],
+    /// The only addresses that pass. `None`: no such list.
+    only: Option<&'a [SocketAddr]>,
 }
 
 impl<'a> Fence<'a> {
-    /// For requests to the region's own servers: only the region's networks.
+    const NOTHING: Self = Self { region: None, servers: None, trunk: None, outbound: None, except: &[], only: None };
+
+    /// For what no dialog leads: only the region's networks.
     pub fn of_region(networks: &'a Networks) -> Self {
-        Self { region: Some(networks), trunk: None, outbound: None }
+        Self { region: Some(networks), ..Self::NOTHING }
     }
 
-    /// For requests to a trunk inside a dialog: the networks of the region, of the trunk, and of its outbound calls.
-    pub fn of_dialog(region: &'a Networks, trunk: &'a Networks, outbound: Option<&'a Networks>) -> Self {
-        Self { region: Some(region), trunk: Some(trunk), outbound }
+    /// For requests inside a dialog to the region's servers: only these, within the region's networks. `own`: our own listeners,
+    /// which are nobody's next hop.
+    pub fn of_servers(networks: &'a Networks, servers: &'a ServerSet, own: &'a [SocketAddr]) -> Self {
+        Self { region: Some(networks), servers: Some(servers), except: own, ..Self::NOTHING }
+    }
+
+    /// The same, and for a request that may go to a trunk: the networks of that trunk, and of its outbound calls.
+    #[must_use]
+    pub fn or_trunk(self, trunk: &'a Networks, outbound: &'a Networks) -> Self {
+        Self { trunk: Some(trunk), outbound: Some(outbound), ..self }
+    }
+
+    /// For what stands behind a next hop: all of the region's networks without our own listeners.
+    pub fn of_behind(networks: &'a Networks, own: &'a [SocketAddr]) -> Self {
+        Self { region: Some(networks), except: own, ..Self::NOTHING }
+    }
+
+    /// For a request that a token of ours leads to ourselves: only our own listeners, within the region's networks.
+    pub fn of_own(networks: &'a Networks, own: &'a [SocketAddr]) -> Self {
+        Self { region: Some(networks), only: Some(own), ..Self::NOTHING }
     }
 
     /// For a new call to a trunk: only the trunk's outbound networks.
     pub fn of_outbound(outbound: &'a Networks) -> Self {
-        Self { region: None, trunk: None, outbound: Some(outbound) }
+        Self { outbound: Some(outbound), ..Self::NOTHING }
     }
 
-    /// The networks that it compares with, for people to read.
+    /// The networks that it compares with, for people to read. Those of servers come from [`Fence::servers`].
     pub fn networks(&self) -> impl Iterator<Item = &'a Networks> {
-        [self.region, self.trunk, self.outbound].into_iter().flatten()
+        [self.region.filter(|_| self.servers.is_none()), self.trunk, self.outbound].into_iter().flatten()
+    }
+
+    /// The servers that it compares with, for people to read.
+    pub fn servers(&self) -> Option<&'a ServerSet> {
+        self.servers
     }
 
     /// Passes the address if it is inside. Unspecified, multicast and broadcast addresses, and port 0, never pass, even if the
     /// networks contain them.
     pub fn admit(&self, addr: SocketAddr) -> Result<Fenced, Outside> {
         let ip = canonical(addr.ip());
-        let inside = self.networks().any(|set| set.contains(ip));
+        let meant = SocketAddr::new(ip, addr.port());
+        let region = self.region.is_some_and(|set| set.contains(ip)) && self.servers.is_none_or(|servers| servers.listens(meant));
+        let trunk = [self.trunk, self.outbound].into_iter().flatten().any(|set| set.contains(ip));
+        let listed = !self.except.contains(&meant) && self.only.is_none_or(|only| only.contains(&meant));
+        let inside = (region || trunk) && listed;
         if !inside || !sendable(ip) || addr.port() == 0 {
             return Err(Outside(addr));
         }
         // The canonical form is what is sent to, so that what was judged and what is used cannot differ.
-        Ok(Fenced { addr: SocketAddr::new(ip, addr.port()) })
+        Ok(Fenced { addr: meant })
     }
 }
 
@@ -238,6 +385,85 @@ mod tests {
         let (region, carrier) = (networks(&["10.0.0.0/8"]), networks(&["192.0.2.0/24"]));
         let to_region = "10.0.0.1:5060".parse().expect("an address");
         assert!(Fence::of_outbound(&carrier).admit(to_region).is_err());
-        assert!(Fence::of_dialog(&region, &carrier, None).admit(to_region).is_ok());
+        assert!(Fence::of_region(&region).admit(to_region).is_ok());
+    }
+
+    fn server(text: &str, ports: Option<(u16, u16)>) -> ServerNet {
+        ServerNet { net: text.parse().expect("a network"), ports }
+    }
+
+    #[test]
+    fn a_set_without_another() {
+        let all = networks(&["0.0.0.0/0", "2001:db8::/32"]);
+        let left = all.without(&networks(&["0.0.0.0/8", "10.1.0.0/16", "255.255.255.255/32", "2001:db8::/48"]));
+        let edges = |ip: &str| left.contains(ip.parse().expect("an address"));
+        for (ip, inside) in [
+            ("0.255.255.255", false),
+            ("1.0.0.0", true),
+            ("10.0.255.255", true),
+            ("10.1.0.0", false),
+            ("10.1.255.255", false),
+            ("10.2.0.0", true),
+            ("255.255.255.254", true),
+            ("255.255.255.255", false),
+            ("2001:db8:0:ffff::", false),
+            ("2001:db8:1::", true),
+        ] {
+            assert_eq!(edges(ip), inside, "{ip}");
+        }
+        assert!(all.without(&all).is_empty() && all.without(&Networks::default()) == all);
+    }
+
+    #[test]
+    fn covers_a_network_or_not() {
+        let set = networks(&["10.0.0.0/16", "10.1.0.0/16", "10.4.0.0/16"]);
+        let covers = |net: &str| set.covers(net.parse().expect("a network"));
+        assert!(covers("10.0.0.0/15") && covers("10.4.3.0/24") && covers("10.1.2.3/32"));
+        assert!(!covers("10.0.0.0/14") && !covers("10.3.0.0/16") && !covers("::/0") && !covers("10.4.0.0/15"));
+    }
+
+    #[test]
+    fn only_servers_at_their_ports_pass() {
+        let region = networks(&["10.1.0.0/16", "2001:db8:e::/48"]);
+        let list = vec![
+            server("10.1.0.0/24", None),
+            server("10.1.5.31/32", Some((5060, 5090))),
+            server("2001:db8:e::5/128", Some((5060, 5060))),
+            // Not inside the region: the networks are the outer bound.
+            server("10.2.0.0/24", None),
+        ];
+        let servers = ServerSet::new(list, &networks(&["10.1.0.50/32", "198.51.100.0/24"]));
+        let own = ["10.1.0.10:5060".parse().expect("an address")];
+        let fence = Fence::of_servers(&region, &servers, &own);
+        let passes = |fence: Fence<'_>, addr: &str| fence.admit(addr.parse().expect("an address")).is_ok();
+        for (addr, pass) in [
+            ("10.1.0.20:6379", true),
+            ("10.1.5.31:5060", true),
+            ("10.1.5.31:5090", true),
+            ("10.1.5.31:5091", false),
+            ("10.1.5.32:5060", false),
+            ("[::ffff:10.1.5.31]:5060", true),
+            ("[64:ff9b::10.1.5.31]:6379", false),
+            ("[2001:db8:e::5]:5060", true),
+            ("[2001:db8:e::5]:5061", false),
+            ("10.2.0.1:5060", false),
+            ("10.1.0.50:5060", false),
+            ("10.1.0.10:5060", false),
+            ("[::ffff:10.1.0.10]:5060", false),
+            ("10.1.0.10:5080", true),
+        ] {
+            assert_eq!(passes(fence, addr), pass, "{addr}");
+        }
+        let carrier = networks(&["198.51.100.0/24"]);
+        assert!(passes(fence.or_trunk(&carrier, &carrier), "198.51.100.7:9999"));
+        assert!(!passes(fence.or_trunk(&carrier, &carrier), "10.1.9.9:5060"));
+        assert!(
+            passes(Fence::of_own(&region, &own), "10.1.0.10:5060") && !passes(Fence::of_own(&region, &own), "10.1.0.20:5060")
+        );
+        assert!(
+            !passes(Fence::of_behind(&region, &own), "10.1.0.10:5060") && passes(Fence::of_behind(&region, &own), "10.1.9.9:1")
+        );
+        let shown: Vec<_> = servers.nets().iter().map(ToString::to_string).collect();
+        assert_eq!(shown, ["10.1.0.0/24", "10.1.5.31:5060-5090", "[2001:db8:e::5]:5060", "10.2.0.0/24"]);
     }
 }

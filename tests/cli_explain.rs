@@ -232,6 +232,28 @@ fn what_hangs_on_something_else_cannot_be_told() {
     assert_eq!((code, &found["verdict"]), (2, &json!("unknown")), "{found:#}");
 }
 
+/// Who is a server hangs on names, if the region names no servers.
+#[test]
+fn a_call_out_is_a_servers_by_its_name() {
+    let trunk = "media    = [\"203.0.113.0/24\"]";
+    let config = CONFIG.replace(trunk, &format!("{trunk}\nuri = \"sip:198.51.100.9\""));
+    let call = invite("carrier.acme.uk.sip.example.com", "10.2.0.9");
+    let uk = &["--listener", "udp:192.0.2.2:5060"];
+    let (found, code) = told(&config, "10.2.0.7:5060", &[uk[0], uk[1], "--offline"], &call);
+    assert_eq!((code, &found["why"]), (2, &json!("what sip:lk.uk.example resolves to")), "{found:#}");
+    // Nobody outside the region is a server of it, whatever its names are.
+    let (found, code) = told(&config, "192.0.2.200:5060", &[uk[0], uk[1], "--offline"], &call);
+    assert_eq!((code, &found["reason"]["id"]), (1, &json!(120)), "{found:#}");
+    let dns = format!("{config}[dns]\nservers = [\"{}\"]\n", NameServer::start("lk.uk.example 60 A 10.2.0.7\n").addr);
+    let (found, code) = told(&dns, "10.2.0.7:5060", uk, &call);
+    assert_eq!((code, addresses(&found)), (0, vec!["198.51.100.9:5060"]), "{found:#}");
+    let (found, code) = told(&dns, "10.2.0.8:5060", uk, &call);
+    assert_eq!((code, &found["reason"]["id"]), (1, &json!(120)), "{found:#}");
+    let named = config.replace("\"sip:lk.uk.example\"", "\"sip:lk.uk.example\"\nservers = [\"10.2.0.8\"]");
+    let (found, code) = told(&named, "10.2.0.8:5060", &[uk[0], uk[1], "--offline"], &call);
+    assert_eq!((code, addresses(&found)), (0, vec!["198.51.100.9:5060"]), "{found:#}");
+}
+
 #[test]
 fn other_answers_are_told_too() {
     let options = "OPTIONS sip:eu.sip.example.com SIP/2.0\nVia: SIP/2.0/UDP 198.51.100.7;branch=z9hG4bK2\nFrom: <sip:a@b>;tag=1\n\

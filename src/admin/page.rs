@@ -198,6 +198,7 @@ fn of_region(region: &Value) -> Markup {
                 div { dt { "Hostname" } dd { code { (text(&region["hostname"])) } } }
                 div { dt { "Listeners" } dd { (list(&region["listeners"], SHOWN)) } }
                 div { dt { "Networks inside" } dd { (list(&region["networks"], SHOWN)) } }
+                @if rows(&region["servers"]).next().is_some() { div { dt { "Servers" } dd { (list(&region["servers"], SHOWN)) } } }
                 @if rows(&region["nearest"]).next().is_some() { div { dt { "Nearest" } dd { (list(&region["nearest"], SHOWN)) } } }
                 (certificate(&region["tls"]))
             }

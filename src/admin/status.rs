@@ -87,6 +87,7 @@ fn region(config: &Config, id: RegionId, region: &Region, targets: Option<&[Targ
         "served": region.served,
         "listeners": listeners.map(|of| format!("{}:{}", of.transport.token(), of.addr)).collect::<Vec<_>>(),
         "networks": networks(&region.networks),
+        "servers": region.servers.as_ref().map(|servers| servers.nets().iter().map(ToString::to_string).collect::<Vec<_>>()),
         "nearest": region.nearest.iter().map(|&id| config.region(id).name.as_str()).collect::<Vec<_>>(),
         "tls": region.tls.as_ref().map(|tls| certificate(&tls.certificate, now)),
         "targets": of_region(false),
@@ -171,7 +172,7 @@ mod tests {
         let text = "serve = [\"eu\"]\n[region.eu]\nhostname = \"eu.example.com\"\nlisten = [\"udp:127.0.0.1:5060\"]\n\
              networks = [\"10.0.0.0/16\", \"10.1.0.0/16\", \"10.2.0.1/32\", \"2001:db8::/32\"]\n\
              upstream = \"sip:a.example.net;transport=udp\"\nnearest = [\"us\"]\n[region.us]\nhostname = \"us.example.com\"\n\
-             networks = [\"192.0.2.0/24\"]\nupstream = \"192.0.2.1\"\n[project.acme]\n";
+             networks = [\"192.0.2.0/24\"]\nservers = [\"192.0.2.1\", \"192.0.2.8/29:5060-5090\"]\nupstream = \"192.0.2.1\"\n[project.acme]\n";
         Arc::new(crate::config::parse(Path::new("test.toml"), text).unwrap())
     }
 
@@ -247,6 +248,7 @@ mod tests {
                     "served": true,
                     "listeners": ["udp:127.0.0.1:5060"],
                     "networks": ["10.0.0.0/15", "10.2.0.1/32", "2001:db8::/32"],
+                    "servers": null,
                     "nearest": ["us"],
                     "tls": null,
                     "targets": [{
@@ -267,6 +269,7 @@ mod tests {
                     "served": false,
                     "listeners": [],
                     "networks": ["192.0.2.0/24"],
+                    "servers": ["192.0.2.1", "192.0.2.8/29:5060-5090"],
                     "nearest": [],
                     "tls": null,
                     "targets": [],

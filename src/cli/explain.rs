@@ -19,10 +19,10 @@ use super::exit::NO_INPUT;
 use super::mistakes;
 use super::output::{complain, print};
 use super::resolve::{Outcome as Resolution, Resolved, online};
-use crate::config::{self, Config, Endpoint, Hop, NameId, RegionId, Written};
+use crate::config::{self, Config, Endpoint, Hop, NameId, Region, RegionId, Written};
 use crate::core::Core;
 use crate::core::io::{
-    Arrival, Attempt, Destination, Input, Note, Outcome, Output, RelayBody, RelayReply, RelayRequest, Verdict,
+    Arrival, Attempt, Destination, DropCause, Input, Note, Outcome, Output, RelayBody, RelayReply, RelayRequest, Verdict,
 };
 use crate::core::rules::trace::{Comparison, Mark, Test};
 use crate::dns::{self, Server};
@@ -138,7 +138,21 @@ fn explained(config: Arc<Config>, arrival: Arrival, message: Pasted, offline: bo
     let mut names = Vec::new();
     // First as if no name had any server: what is refused before the targets needs no DNS.
     let mut run = Run::of(&config, known(&config, &[]), arrival, &message.bytes);
-    let mut missing = None;
+    let (mut missing, mut servers) = (None, Vec::new());
+    // Who is a server may hang on names too.
+    let upstream = upstream_names(&config, arrival);
+    if !upstream.is_empty() && hangs_on_servers(&config, arrival, &run) {
+        if offline {
+            missing = Some(format!("what {} resolves to", listed(&config, &upstream)));
+            return Ok(told(config, arrival, message, run, names, missing));
+        }
+        names = resolve_all(&config, &upstream)?;
+        servers = upstream.iter().copied().zip(names.iter().map(|of| of.servers.clone())).collect();
+        run = Run::of(&config, known(&config, &servers), arrival, &message.bytes);
+        if hangs_on_servers(&config, arrival, &run) {
+            missing = names.iter().find_map(|of| failed(&config, of));
+        }
+    }
     if let [Output::LookUp(next_hop)] = &run.out[..] {
         let next_hop = next_hop.clone();
         if offline {
@@ -155,21 +169,57 @@ fn explained(config: Arc<Config>, arrival: Arrival, message: Pasted, offline: bo
             names.push(resolved);
         }
     } else if depends_on_names(run.outcome()) {
-        let needed = needed(&config, arrival, &message.bytes);
+        let mut needed = needed(&config, arrival, &message.bytes);
+        needed.retain(|id| servers.iter().all(|(known, _)| known != id));
         if offline && !needed.is_empty() {
-            let list: Vec<_> = needed.iter().filter_map(|id| config.names.get(id.0 as usize)).map(ToString::to_string).collect();
-            missing = Some(format!("what {} resolves to", list.join(" and ")));
+            missing = Some(format!("what {} resolves to", listed(&config, &needed)));
         } else if !needed.is_empty() {
             let resolved = resolve_all(&config, &needed)?;
-            let servers: Vec<_> = needed.iter().copied().zip(resolved.iter().map(|of| of.servers.clone())).collect();
+            servers.extend(needed.iter().copied().zip(resolved.iter().map(|of| of.servers.clone())));
             run = Run::of(&config, known(&config, &servers), arrival, &message.bytes);
             if depends_on_names(run.outcome()) && !matches!(run.outcome(), Some(Outcome::Forwarded)) {
                 missing = resolved.iter().find_map(|of| failed(&config, of));
             }
-            names = resolved;
+            names.extend(resolved);
         }
     }
     Ok(told(config, arrival, message, run, names, missing))
+}
+
+/// The names that say who is a server of the region, or of one that may serve its calls.
+fn upstream_names(config: &Config, arrival: Arrival) -> Vec<NameId> {
+    let of = |hop: &Hop| match *hop {
+        Hop::Name(id) => Some(id),
+        Hop::Address { .. } => None,
+    };
+    let mut names: Vec<NameId> = by_upstream(config, arrival).flat_map(|region| &region.upstream).filter_map(of).collect();
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+/// The called region and its nearest ones, as far as they name no servers of their own.
+fn by_upstream(config: &Config, arrival: Arrival) -> impl Iterator<Item = &Region> {
+    let called = config.listener(arrival.listener).region;
+    let nearest = config.region(called).nearest.iter().copied();
+    let regions = std::iter::once(called).chain(nearest).map(|id| config.region(id));
+    regions.filter(|region| region.servers.is_none())
+}
+
+/// Whether the outcome could be another one if other addresses were servers.
+fn hangs_on_servers(config: &Config, arrival: Arrival, run: &Run) -> bool {
+    let inside = || by_upstream(config, arrival).any(|region| region.networks.contains(arrival.from.ip()));
+    match run.outcome() {
+        None => matches!(run.out[..], [Output::LookUp(_)]),
+        Some(Outcome::Refused(Reason::ForeignDialogTarget) | Outcome::Dropped(DropCause::AckTarget)) => true,
+        Some(Outcome::Refused(Reason::UnknownSource) | Outcome::Stray | Outcome::Absorbed) => inside(),
+        Some(_) => false,
+    }
+}
+
+fn listed(config: &Config, names: &[NameId]) -> String {
+    let list: Vec<_> = names.iter().filter_map(|id| config.names.get(id.0 as usize)).map(ToString::to_string).collect();
+    list.join(" and ")
 }
 
 /// Whether another answer of DNS could have changed the outcome.

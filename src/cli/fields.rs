@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use sha2::{Digest as _, Sha256};
 
 use crate::config::{Config, Dns, Health, Hop, Limits, Media, Mode, Project, Region, RegionId, Timers, Trunk};
-use crate::fence::Networks;
+use crate::fence::{Networks, ServerSet};
 use crate::reason::Profile;
 use crate::tls::Certificate;
 
@@ -67,6 +67,10 @@ fn set(networks: &Networks) -> Said {
     Said::Set(networks.nets().map(|net| net.to_string()).collect())
 }
 
+fn named_servers(servers: &ServerSet) -> Said {
+    Said::Set(servers.nets().iter().map(ToString::to_string).collect())
+}
+
 fn names(config: &Config, regions: &[RegionId]) -> String {
     if regions.is_empty() {
         return "none".to_owned();
@@ -97,6 +101,7 @@ fn region(config: &Config, region: &Region) -> Vec<(&'static str, Said)> {
         served,
         leaving: _,
         networks,
+        servers,
         upstream,
         nearest,
         relays,
@@ -115,6 +120,7 @@ fn region(config: &Config, region: &Region) -> Vec<(&'static str, Said)> {
         ("listen", Said::Set(listeners.map(|of| format!("{}:{}", of.transport.token(), of.addr)).collect())),
         ("advertise", one(advertise.as_deref().unwrap_or("the listener's address"))),
         ("networks", set(networks)),
+        ("servers", servers.as_ref().map_or_else(|| one("what upstream resolves to"), named_servers)),
         ("upstream", one(if upstream.is_empty() { "none".to_owned() } else { upstream.join(", ") })),
         ("nearest", one(names(config, nearest))),
         ("certificate", one(tls.as_ref().map_or_else(|| "none".to_owned(), |tls| certificate(&tls.certificate)))),
@@ -177,6 +183,7 @@ fn settings(config: &Config) -> Vec<(&'static str, String)> {
         // What the files are, and what is told thing by thing.
         digest: _,
         files: _,
+        signalling: _,
         warnings: _,
         regions: _,
         projects: _,

@@ -15,11 +15,13 @@ use super::project::{Project, Trunk};
 use super::region::{Listener, Region};
 use super::report::{Report, good};
 use super::{hep, references, secure};
+use crate::fence::Networks;
 use crate::reason::Profile;
 
 mod names;
 mod projects;
 mod regions;
+mod servers;
 
 /// The parts of the snapshot.
 #[derive(Debug, Default)]
@@ -28,6 +30,8 @@ pub(super) struct Built {
     pub(super) projects: Vec<Project>,
     pub(super) trunks: Vec<Trunk>,
     pub(super) listeners: Vec<Listener>,
+    /// What all trunks signal from.
+    pub(super) signalling: Networks,
     pub(super) names: Vec<NextHop>,
     pub(super) endpoints: Endpoints,
     /// The contents of the certificate files, in the order of the regions.
@@ -45,14 +49,16 @@ pub(super) fn build(main: &Main, parts: &Parts, folder: &Path, now: SystemTime, 
     let secured = secure::read(&read, &parts.projects, folder, now, report);
     let collectors = hep::collectors(main.hep.as_ref(), &read, report);
     let mut names = Names::default();
-    let (regions, listeners) = regions::regions(&read, &ids, secured.tls, collectors, &mut names, report);
+    let (mut regions, listeners) = regions::regions(&read, &ids, secured.tls, collectors, &mut names, report);
     let reject = good(&main.reject).map_or(Profile::GENERIC, |reject| reject.value);
     let (ids, trunks) = (&ids, Vec::new());
     let mut context = projects::Context { ids, regions: &regions, listeners: &listeners, names: &mut names, trunks };
     let projects = projects::projects(parts, reject, &mut context, report);
     let trunks = context.trunks;
+    let signalling = trunks.iter().flat_map(|trunk: &Trunk| trunk.networks.nets()).collect::<Networks>();
+    servers::servers(&read, &mut regions, &signalling, report);
     let endpoints = endpoints(main, &regions, &projects, &trunks);
-    Built { regions, projects, trunks, listeners, names: names.list, endpoints, certificates: secured.files }
+    Built { regions, projects, trunks, listeners, signalling, names: names.list, endpoints, certificates: secured.files }
 }
 
 fn endpoints(main: &Main, regions: &[Region], projects: &[Project], trunks: &[Trunk]) -> Endpoints {

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::ids::{RegionId, TrunkId};
+use super::ids::TrunkId;
 use super::snapshot::Config;
 use crate::tls::Shown;
 
@@ -42,10 +42,5 @@ impl Config {
     /// The trunks that may speak from this address with this certificate.
     pub fn callers<'a>(&'a self, ip: IpAddr, shown: Option<&'a Shown>) -> Callers<'a> {
         Callers::new(self, ip, shown)
-    }
-
-    /// Whether any server or trunk could speak from this address with this certificate.
-    pub fn knows(&self, region: RegionId, ip: IpAddr, shown: Option<&Shown>) -> bool {
-        self.region(region).networks.contains(ip) || !self.callers(ip, shown).is_empty()
     }
 }

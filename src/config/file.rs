@@ -10,6 +10,7 @@ use super::mode::{Media, Mode};
 use super::report::{Place, Placed, Read};
 use super::transport::Transport;
 use super::value::Method;
+use crate::fence::ServerNet;
 use crate::reason::Profile;
 
 /// The values that only the main file may have.
@@ -84,6 +85,7 @@ pub(super) struct Region {
     pub(super) listen: Read<Vec<Placed<(Transport, SocketAddr)>>>,
     pub(super) advertise: Read<Placed<String>>,
     pub(super) networks: Read<Vec<Placed<IpNet>>>,
+    pub(super) servers: Read<Vec<Placed<ServerNet>>>,
     pub(super) upstream: Read<Vec<Placed<Written>>>,
     pub(super) nearest: Read<Vec<Placed<String>>>,
     pub(super) relays: Read<Vec<Placed<SocketAddr>>>,

@@ -105,7 +105,7 @@ impl Config {
     /// Whether an address is inside for that use.
     pub fn inside(&self, of: Use, addr: SocketAddr) -> bool {
         let fence = match of {
-            Use::Region(id) => Some(Fence::of_region(&self.region(id).networks)),
+            Use::Region(id) => Some(self.region(id).fence()),
             Use::Trunk(id) => self.trunk(id).outbound.as_ref().map(|outbound| Fence::of_outbound(&outbound.networks)),
         };
         fence.is_some_and(|fence| fence.admit(addr).is_ok())

@@ -55,6 +55,7 @@ impl Config {
             served: false,
             leaving: true,
             networks: region.networks.clone(),
+            servers: region.servers.clone(),
             // Ids of the old snapshot mean nothing here: its calls stay where they are.
             upstream: Vec::new(),
             nearest: Vec::new(),

@@ -111,6 +111,7 @@ fn snapshot(main: &Main, parts: &Parts, folder: &Path, files: &[File], report: &
         projects: built.projects,
         trunks: built.trunks,
         listeners: built.listeners,
+        signalling: built.signalling,
         names: built.names,
         endpoints: built.endpoints,
         reject: good(&main.reject).map_or(Profile::GENERIC, |reject| reject.value),

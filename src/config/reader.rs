@@ -90,6 +90,7 @@ fn read_region(name: Placed<String>, mut table: Table<'_>, report: &mut Report) 
         listen: list(&mut table, "listen", report, value::listener),
         advertise: text(&mut table, "advertise", report, value::advertise),
         networks: list(&mut table, "networks", report, value::network),
+        servers: list(&mut table, "servers", report, value::server),
         upstream: optional(upstream),
         nearest: list(&mut table, "nearest", report, value::text),
         relays: list(&mut table, "relay", report, value::relay),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::ids::{ListenerId, RegionId};
 use super::next_hop::Hop;
 use super::transport::Transport;
-use crate::fence::{Fenced, Networks};
+use crate::fence::{Fence, Fenced, Networks, ServerSet};
 use crate::tls::Certificate;
 
 /// Most media relays of a region.
@@ -26,6 +26,8 @@ pub struct Region {
     pub leaving: bool,
     /// The networks inside it.
     pub networks: Networks,
+    /// Where SIP may go inside it, and who is a server (`servers`). `None`: what `upstream` resolves to.
+    pub servers: Option<ServerSet>,
     /// Its servers, in the order to be tried.
     pub upstream: Vec<Hop>,
     /// The regions for failover of unpinned projects, nearest first.
@@ -45,6 +47,16 @@ pub struct Region {
     pub tls: Option<Tls>,
     /// The receiver of copies of its messages.
     pub collector: Option<Collector>,
+}
+
+impl Region {
+    /// What is inside for a new call to its servers, and for pings: its networks and, of these, its `servers` if it names any.
+    pub fn fence(&self) -> Fence<'_> {
+        match &self.servers {
+            Some(servers) => Fence::of_servers(&self.networks, servers, &[]),
+            None => Fence::of_region(&self.networks),
+        }
+    }
 }
 
 /// A region's certificate, and the roots that it trusts (`[region.*.tls]`).

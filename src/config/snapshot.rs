@@ -11,6 +11,7 @@ use super::limits::{Dns, Health, Limits, Secret, Timers};
 use super::next_hop::NextHop;
 use super::project::{Project, Trunk};
 use super::region::{Listener, Region};
+use crate::fence::Networks;
 use crate::reason::Profile;
 
 /// The whole configuration, checked.
@@ -28,6 +29,8 @@ pub struct Config {
     pub trunks: Vec<Trunk>,
     /// The sockets of the served regions.
     pub listeners: Vec<Listener>,
+    /// What all trunks signal from: no address of these is a server's.
+    pub signalling: Networks,
     /// Every next hop with a name, without duplicates.
     pub names: Vec<NextHop>,
     /// Host names to endpoints.

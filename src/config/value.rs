@@ -12,7 +12,7 @@ use super::mode::{Media, Mode};
 use super::report::Wrong;
 use super::spelling::nearest;
 use super::transport::Transport;
-use crate::fence::canonical;
+use crate::fence::{ServerNet, canonical};
 use crate::reason::Profile;
 
 /// A DNS label (RFC 1035 2.3.1) in lower case: it stands in front of a region's hostname.
@@ -83,6 +83,49 @@ pub(super) fn network(text: &str) -> Result<IpNet, Wrong> {
         return Err(Wrong::new(format!("`{text}` is IPv4 within IPv6"), format!("`{v4}/{length}`, which covers both spellings")));
     }
     Ok(net)
+}
+
+/// A network or an address, with or without a port or a range of ports: `10.20.0.0/24`, `10.20.1.5:5060-5090`,
+/// `[2001:db8::/64]:5060`.
+pub(super) fn server(text: &str) -> Result<ServerNet, Wrong> {
+    let right = "a network or an address, and a port or a range of ports behind it: `10.20.0.0/24`, `10.20.1.5:5060-5090` or `[2001:db8::5]:5060`";
+    let wrong = |what: &str| Wrong::new(format!("`{text}` {what}"), right);
+    let bracketed = text.strip_prefix('[').map(|rest| rest.split_once(']').ok_or_else(|| wrong("has no `]`"))).transpose()?;
+    let bare = bracketed.is_none() && (IpAddr::from_str(text).is_ok() || IpNet::from_str(text).is_ok());
+    let (net, ports) = match (bracketed, text.split_once(':')) {
+        (Some((net, "")), _) => (net, None),
+        (Some((net, rest)), _) => {
+            (net, Some(rest.strip_prefix(':').ok_or_else(|| wrong("has something else than a port behind `]`"))?))
+        }
+        (None, Some((net, ports))) if !bare => (net, Some(ports)),
+        (None, _) => (text, None),
+    };
+    let net = match IpAddr::from_str(net) {
+        Ok(ip) if canonical(ip) != ip => {
+            return Err(Wrong::new(format!("`{net}` is IPv4 within IPv6"), format!("`{}`", canonical(ip))));
+        }
+        Ok(ip) => IpNet::from(ip),
+        Err(_) if net.contains('/') => network(net)?,
+        Err(_) => return Err(wrong("is no network and no address")),
+    };
+    if bracketed.is_some() && net.addr().is_ipv4() {
+        return Err(wrong("has brackets around IPv4"));
+    }
+    let ports = match ports {
+        None => None,
+        Some(ports) => {
+            let (first, last) = ports.split_once('-').unwrap_or((ports, ports));
+            let port = |text: &str| text.parse().ok().filter(|&port: &u16| port > 0 && text.bytes().all(|c| c.is_ascii_digit()));
+            match (port(first), port(last)) {
+                (Some(first), Some(last)) if first <= last => Some((first, last)),
+                (Some(first), Some(last)) => {
+                    return Err(Wrong::new(format!("`{first}-{last}` ends before it begins"), format!("`{last}-{first}`")));
+                }
+                _ => return Err(wrong("has no port from 1 to 65535 behind the colon")),
+            }
+        }
+    };
+    Ok(ServerNet { net, ports })
 }
 
 /// `udp:ADDRESS:PORT`, `tcp:ADDRESS:PORT` or `tls:ADDRESS:PORT`.

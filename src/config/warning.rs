@@ -1,8 +1,11 @@
 //! Things that are allowed but probably not meant.
 
+use ipnet::IpNet;
+
 use super::file;
 use super::overlap::{huge, overlap};
 use super::report::{Place, Placed, Read, Report, good};
+use crate::fence::ServerNet;
 use crate::reason::Profile;
 
 /// Reports things that the operator should look at again. (`build` reports an unpinned project, and `bounds`
@@ -14,6 +17,9 @@ pub(super) fn check(main: &file::Main, parts: &file::Parts, report: &mut Report)
         report.warning(&Place { file: 0, span: None }, wrong, right);
     }
     retried(&main.reject, report);
+    for region in &parts.regions {
+        wide(region, report);
+    }
     for project in &parts.projects {
         retried(&project.reject, report);
         for trunk in &project.trunks {
@@ -25,8 +31,13 @@ pub(super) fn check(main: &file::Main, parts: &file::Parts, report: &mut Report)
                     if huge(net.value) {
                         let wrong = format!("`{}` lets almost everyone be trunk `{}`'s {key}", net.value, trunk.name.value);
                         report.warning(&net.place, wrong, "the networks that the carrier publishes");
-                    } else {
-                        elsewhere(project, net, parts, report);
+                        continue;
+                    }
+                    if !elsewhere(project, net, parts, report) && key == "networks" {
+                        within(&trunk.name.value, net, parts, report);
+                    }
+                    if key == "outbound_networks" {
+                        silent(trunk, net, parts, report);
                     }
                 }
             }
@@ -35,8 +46,10 @@ pub(super) fn check(main: &file::Main, parts: &file::Parts, report: &mut Report)
 }
 
 /// Warns of a pinned project's trunk that lists addresses of a region outside the pin: they open the fence to that region.
-fn elsewhere(project: &file::Project, net: &Placed<ipnet::IpNet>, parts: &file::Parts, report: &mut Report) {
-    let Some(pin) = good(&project.pin) else { return };
+/// Returns whether it did.
+fn elsewhere(project: &file::Project, net: &Placed<IpNet>, parts: &file::Parts, report: &mut Report) -> bool {
+    let Some(pin) = good(&project.pin) else { return false };
+    let mut warned = false;
     for region in &parts.regions {
         let pinned = pin.iter().any(|name| name.value == region.name.value);
         let networks = good(&region.networks).map(Vec::as_slice).unwrap_or_default();
@@ -46,6 +59,57 @@ fn elsewhere(project: &file::Project, net: &Placed<ipnet::IpNet>, parts: &file::
                 net.value, region.name.value, project.name.value
             );
             report.warning(&net.place, wrong, "the carrier's networks without those of other regions");
+            warned = true;
+        }
+    }
+    warned
+}
+
+/// Warns of a trunk that signals from inside a region: its addresses are not servers', whatever `servers` and DNS say.
+fn within(trunk: &str, net: &Placed<IpNet>, parts: &file::Parts, report: &mut Report) {
+    for region in parts.regions.iter().filter(|region| overlap(net.value, good(&region.networks).map_or(&[], Vec::as_slice))) {
+        let wrong = format!("trunk `{trunk}` signals from `{}`, which is inside region `{}`", net.value, region.name.value);
+        report.warning(&net.place, wrong, "meant so? No address of a trunk is a server: what it sends is the trunk's");
+    }
+}
+
+/// Warns of addresses that calls out may go to and that no side of a dialog could speak from: nobody has them, or they are servers'.
+fn silent(trunk: &file::Trunk, net: &Placed<IpNet>, parts: &file::Parts, report: &mut Report) {
+    if net.value.network().is_multicast() {
+        report.warning(&net.place, format!("nobody speaks from `{}`", net.value), "the gateways' own addresses");
+        return;
+    }
+    if good(&trunk.networks).into_iter().flatten().any(|own| own.value.contains(&net.value)) {
+        return;
+    }
+    for region in &parts.regions {
+        let upstream = good(&region.upstream).into_iter().flatten().filter_map(|hop| hop.value.address());
+        let held = match good(&region.servers) {
+            Some(servers) => servers.iter().any(|server| overlap(server.value.net, std::slice::from_ref(net))),
+            None => upstream.into_iter().any(|addr| net.value.contains(&addr.ip())),
+        };
+        if held {
+            let wrong =
+                format!("`{}` holds servers of region `{}`: no gateway could speak from there", net.value, region.name.value);
+            report.warning(&net.place, wrong, "the gateways' own addresses: what a server sends inside a call is the servers'");
+        }
+    }
+}
+
+/// Warns of servers that are more than a region's SIP servers could be: without ports, more than 256 addresses (more than a /64), or all
+/// of a network.
+fn wide(region: &file::Region, report: &mut Report) {
+    let networks = good(&region.networks).map_or(&[][..], Vec::as_slice);
+    for server in good(&region.servers).into_iter().flatten() {
+        let ServerNet { net, ports } = server.value;
+        let unlimited = ports.is_none_or(|(first, last)| last.saturating_sub(first) > 1000);
+        let many = net.prefix_len() < if net.addr().is_ipv4() { 24 } else { 64 };
+        let several = |of: &IpNet| of.prefix_len() < of.max_prefix_len();
+        let all = networks.iter().any(|of| several(&of.value) && net.contains(&of.value));
+        if unlimited && (many || all) {
+            let wrong = format!("`{}` makes every host there a SIP server, at every port", server.value);
+            let right = "the servers' own addresses, or their ports behind it, for example `10.20.0.0/16:5060-5090`";
+            report.warning(&server.place, wrong, right);
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::core::health::Healths;
 use crate::core::io::{Note, Output, Verdict};
 use crate::core::keys::Keys;
 use crate::core::media_relay::pool::Relays;
+use crate::core::memory::known_servers::KnownServers;
 use crate::core::memory::name_cache::NameCache;
 use crate::core::memory::recent::Recent;
 use crate::core::memory::refused_calls::RefusedCall;
@@ -33,6 +34,8 @@ pub(crate) struct Context<'a> {
     /// Targets that took no stream in the last minute: a large request to one goes in a datagram at once.
     pub(crate) no_stream: &'a mut Recent<()>,
     pub(crate) health: &'a mut Healths,
+    /// Who is a server of which region, and what we listen on.
+    pub(crate) servers: &'a KnownServers,
     /// Names that only dialogs know.
     pub(crate) name_cache: &'a NameCache,
     /// Calls refused for good.
@@ -47,11 +50,12 @@ pub(crate) struct Context<'a> {
 impl Context<'_> {
     /// The read-only part of this context.
     pub(crate) fn view(&self) -> View<'_> {
-        let Self { now, config, resolved, tokens, keys, name_cache, waiting, .. } = *self;
+        let Self { now, config, resolved, servers, tokens, keys, name_cache, waiting, .. } = *self;
         View {
             now,
             config,
             resolved,
+            servers,
             name_cache,
             keys,
             tokens,

@@ -5,7 +5,7 @@ use std::time::Instant;
 use crate::core::io::{Arrival, Input, Output};
 use crate::core::rules::media::Part;
 use crate::core::rules::side::Side;
-use crate::core::rules::sides::{Source, Speaker, region_of};
+use crate::core::rules::sides::{Source, Speaker, region_of, speaks_for_servers};
 use crate::core::rules::trace::{Comparison, Test, Trace};
 use crate::core::state::Core;
 use crate::sip::request::cseq;
@@ -19,7 +19,7 @@ impl Core {
             && let Ok(message) = Message::datagram(bytes)
             && matches!(message.start(), Start::Response { .. })
         {
-            self.explain_answer(arrival, &message, &trace);
+            self.explain_answer(now, arrival, &message, &trace);
         }
         self.take_in(now, input, &trace, out);
         trace.into_rows()
@@ -27,11 +27,11 @@ impl Core {
 
     /// Explains a response. Its transaction is not here, but its media can be judged: the source tells which side of the call it
     /// is.
-    fn explain_answer(&self, arrival: &Arrival, message: &Message<'_>, trace: &Trace) {
+    fn explain_answer(&self, now: Instant, arrival: &Arrival, message: &Message<'_>, trace: &Trace) {
         let (config, from) = (&self.config, arrival.from.ip());
         let called = config.listener(arrival.listener).region;
         let Some((_, method)) = cseq(message) else { return };
-        let source = Source::of(config, called, arrival);
+        let source = Source::of(self.view(now), called, arrival);
         let says = || (from.to_string(), source.named(config));
         if source.is_unknown() {
             trace.fail(Test::Source, says);
@@ -41,7 +41,7 @@ impl Core {
         let mut trunks = source.trunks.iter();
         let trunk = trunks.next().filter(|_| trunks.next().is_none());
         let serving = region_of(config, called, from);
-        let side = if config.region(serving).networks.contains(from) { Side::Servers } else { Side::Trunk };
+        let side = if speaks_for_servers(self.view(now), serving, arrival) { Side::Servers } else { Side::Trunk };
         let project = trunk.map(|trunk| config.trunk(trunk).project);
         let speaker = Speaker { side, called, serving, project, trunk };
         // What it counts is of a transaction, and there is none.

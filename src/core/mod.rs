@@ -13,6 +13,7 @@ use crate::sip::{Message, Method, Name, Start, plain};
 use io::{Arrival, CallKey, DropCause, Input, Note, Outcome, Output, Peer, Unanswered};
 use relay_request::RelayAnswer;
 use request::Coming;
+use rules::sides::Source;
 use rules::trace::{Test, Trace};
 use stop::Pending;
 use transaction::forwarded::Transaction;
@@ -52,6 +53,9 @@ impl Core {
 
     /// Does the same, and writes the rows of each test.
     pub(crate) fn take_in(&mut self, now: Instant, input: Input<'_>, trace: &Trace, out: &mut Vec<Output>) {
+        if self.servers.is_due(now) {
+            self.servers.refresh(now, &self.config, &self.resolved);
+        }
         match input {
             Input::Message { arrival, bytes } => {
                 let come = Come { arrival: &arrival, passed: false, answer: None };
@@ -67,7 +71,7 @@ impl Core {
                 if let Ok(message) = Message::datagram(bytes) {
                     let ack = matches!(message.start(), Start::Request { method: Method::Ack, .. });
                     let request = matches!(message.start(), Start::Request { .. });
-                    if request && self.config.knows(region, arrival.from.ip(), arrival.shown.as_ref()) {
+                    if request && !Source::of(self.view(now), region, &arrival).is_unknown() {
                         self.malformed(now, &Peer::of(&arrival), region, &message, (ack, fault), trace, out);
                     }
                 }
@@ -78,6 +82,7 @@ impl Core {
             Input::Timeout => self.expire(now, out),
             Input::Resolved(resolved) => {
                 self.resolved = resolved;
+                self.servers.refresh(now, &self.config, &self.resolved);
                 self.health.retarget(now, &self.config, &self.resolved);
                 self.table.own.keep_pings(|place, sent| self.health.awaits(place, sent));
             }

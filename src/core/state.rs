@@ -10,6 +10,7 @@ use crate::core::health::Healths;
 use crate::core::io::Output;
 use crate::core::keys::Keys;
 use crate::core::media_relay::pool::Relays;
+use crate::core::memory::known_servers::KnownServers;
 use crate::core::memory::name_cache::NameCache;
 use crate::core::memory::rate_limit::RateLimit;
 use crate::core::memory::recent::Recent;
@@ -29,6 +30,8 @@ pub struct Core {
     pub(crate) config: Arc<Config>,
     /// The servers that the configuration's names resolve to.
     pub(crate) resolved: Arc<Resolved>,
+    /// Who is a server of which region, and what we listen on.
+    pub(crate) servers: KnownServers,
     pub(crate) keys: Keys,
     pub(crate) tokens: Tokens,
     pub(crate) local_names: LocalNames,
@@ -60,6 +63,7 @@ impl Core {
         let mut health = Healths::new(&config, keys.choice(b"health"));
         health.retarget(now, &config, &resolved);
         let mut core = Self {
+            servers: KnownServers::of(now, &config, &resolved),
             health,
             tokens: Tokens::of(&config, &keys).starting(now),
             local_names: LocalNames::of(&config),
@@ -87,7 +91,7 @@ impl Core {
     /// The parts that a step needs, and the table of forwarded requests apart from them.
     pub(crate) fn split<'a>(&'a mut self, now: Instant, out: &'a mut Vec<Output>) -> (Context<'a>, &'a mut Forwarded) {
         let Self { config, resolved, tokens, keys, local_names, shard, no_stream, health, work, table, .. } = self;
-        let Self { name_cache, refused_calls, relays, waiting, .. } = self;
+        let Self { servers, name_cache, refused_calls, relays, waiting, .. } = self;
         let Table { forwarded, own, .. } = table;
         let shard = *shard;
         let context = Context {
@@ -100,6 +104,7 @@ impl Core {
             shard,
             no_stream,
             health,
+            servers,
             name_cache,
             refused_calls,
             relays,
@@ -117,6 +122,7 @@ impl Core {
             now,
             config: &self.config,
             resolved: &self.resolved,
+            servers: &self.servers,
             name_cache: &self.name_cache,
             keys: &self.keys,
             tokens: &self.tokens,

@@ -6,6 +6,7 @@ use crate::config::Config;
 use crate::core::health::Healths;
 use crate::core::keys::Keys;
 use crate::core::media_relay::pool::Relays;
+use crate::core::memory::known_servers::KnownServers;
 use crate::core::memory::name_cache::NameCache;
 use crate::core::memory::recent::Recent;
 use crate::core::routing::route_token::Tokens;
@@ -19,6 +20,8 @@ pub(crate) struct View<'a> {
     pub(crate) config: &'a Config,
     /// What the configuration's names resolve to.
     pub(crate) resolved: &'a Resolved,
+    /// Who is a server of which region, and what we listen on.
+    pub(crate) servers: &'a KnownServers,
     /// The answers for names that only dialogs know.
     pub(crate) name_cache: &'a NameCache,
     pub(crate) keys: &'a Keys,

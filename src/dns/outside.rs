@@ -8,7 +8,7 @@ use tracing::warn;
 
 use super::Server;
 use crate::config::{Config, Hop, NameId, NextHop, Region, RegionId};
-use crate::fence::Networks;
+use crate::fence::{Networks, ServerSet};
 use crate::telemetry::Metrics;
 
 /// Most log lines for one change of one name. The rest is only counted.
@@ -21,7 +21,9 @@ pub(super) type Told = BTreeSet<(String, IpAddr)>;
 pub(super) fn uses(config: &Config, id: NameId) -> impl Iterator<Item = (&Region, &Networks)> {
     let here = move |hop: &Hop| *hop == Hop::Name(id);
     let regions = in_use(config).map(|id| config.region(id));
-    let upstream = regions.filter(move |region| region.upstream.iter().any(here)).map(|region| (region, &region.networks));
+    let upstream = regions
+        .filter(move |region| region.upstream.iter().any(here))
+        .map(|region| (region, region.servers.as_ref().map_or(&region.networks, ServerSet::addresses)));
     let trunks = config.trunks.iter().filter_map(move |trunk| {
         let outbound = trunk.outbound.as_ref().filter(|outbound| here(&outbound.hop))?;
         let pin = config.project(trunk.project).pin.as_deref();

@@ -187,6 +187,10 @@ fn warnings_are_no_mistakes() {
     };
     let secret = "0:0 no [secret]: route tokens are signed with a key made at start";
     assert_eq!(warned(BASE), [secret]);
+    let out = |net: &str| format!("networks = [\"127.0.3.0/24\"]\nuri = \"sip:a.example.net\"\noutbound_networks = [\"{net}\"]");
+    let wide = |net: &str| {
+        format!("networks = [\"127.0.1.0/24\", \"10.0.0.0/8\", \"2001:db8::/32\"]\nservers = [\"127.0.1.1\", \"{net}\"]")
+    };
     let cases = [
         (0, "reject = { policy = 480, capacity = 503 }", "1:21 carriers try again elsewhere after 480"),
         (0, "timers = { c = \"3m\" }", "1:16 timer C of 3m is not above 3 minutes"),
@@ -194,11 +198,41 @@ fn warnings_are_no_mistakes() {
         (13, "networks = [\"0.0.0.0/0\"]", "13:13 `0.0.0.0/0` lets almost everyone be trunk `carrier`'s networks"),
         (13, "networks = [\"127.0.3.0/24\"]\nmedia = [\"127.0.2.8/29\"]", "14:10 `127.0.2.8/29` is in region `us`"),
         (4, "listen = [\"udp:0.0.0.0:5060\"]", "4:11 `0.0.0.0` cannot stand in Via"),
+        (
+            13,
+            "networks = [\"127.0.3.0/24\", \"127.0.1.64/26\"]",
+            "13:29 trunk `carrier` signals from `127.0.1.64/26`, which is inside region `eu`",
+        ),
+        (13, &out("127.0.1.0/30"), "15:22 `127.0.1.0/30` holds servers of region `eu`"),
+        (13, &out("224.0.1.0/24"), "15:22 nobody speaks from `224.0.1.0/24`"),
+        (6, "upstream = \"127.0.1.1\"\nservers = [\"127.0.1.0/24\"]", "7:12 `127.0.1.0/24` makes every host there a SIP server"),
+        (5, &wide("10.1.0.0/16"), "6:25 `10.1.0.0/16` makes every host there a SIP server"),
+        (
+            5,
+            &wide("[10::/64]:1-65535").replace("[10::/64]", "[2001:db8::/63]"),
+            "6:25 `[2001:db8::/63]:1-65535` makes every host",
+        ),
     ];
     for (line, with, expected) in cases {
         let warnings = warned(&replaced(line, with));
         assert!(warnings.iter().any(|warning| warning.starts_with(expected)), "{with}: {warnings:#?}");
         assert_eq!(warnings.len(), 2, "{with}: {warnings:#?}");
+    }
+}
+
+/// What is as narrow as servers are is not warned of.
+#[test]
+fn servers_that_are_narrow_enough() {
+    for servers in [
+        "127.0.1.1\", \"127.0.1.0/25",
+        "127.0.1.0/24:5060-5090",
+        "127.0.1.1",
+        "127.0.1.1\", \"10.1.0.0/16:5060",
+        "127.0.1.1\", \"10.1.0.0/24",
+    ] {
+        let with = format!("networks = [\"127.0.1.0/24\", \"10.0.0.0/8\"]\nservers = [\"{servers}\"]");
+        let config = loads(&replaced(5, &with));
+        assert_eq!(config.warnings.len(), 1, "{servers}: {:#?}", config.warnings);
     }
 }
 

@@ -309,3 +309,59 @@ fn a_mistake_is_drawn_with_a_caret_under_the_text() {
     assert!(!hostile.contains('\u{1b}'), "{hostile}");
     assert!(hostile.lines().all(|line| line.chars().count() < 250), "{hostile}");
 }
+
+#[test]
+fn servers_that_are_none() {
+    let at = |servers: &str| format!("networks = [\"127.0.1.0/24\", \"2001:db8:e::/48\"]\nservers = [\"127.0.1.1\", {servers}]");
+    let here = |servers: &str, what: &str, right: &str| wrong(5, &at(servers), "6:25", servers, what, right);
+    here("\"127.0.2.1\"", "server `127.0.2.1` is outside region `eu`", "within the region's `networks`");
+    here("\"127.0.0.0/16:5060\"", "server `127.0.0.0/16:5060` is outside region `eu`", "within the region's `networks`");
+    here("\"[2001:db8:f::5]:5060\"", "server `[2001:db8:f::5]:5060` is outside region `eu`", "within");
+    here("\"127.0.1.9/24\"", "bits beyond its length", "`127.0.1.0/24`");
+    here("\"::ffff:127.0.1.9\"", "IPv4 within IPv6", "`127.0.1.9`");
+    here("\"[127.0.1.9]:5060\"", "brackets around IPv4", "`10.20.1.5:5060-5090`");
+    here("\"[2001:db8:e::9\"", "has no `]`", "`[2001:db8::5]:5060`");
+    here("\"[2001:db8:e::9]5060\"", "something else than a port behind `]`", "`[2001:db8::5]:5060`");
+    for ports in ["", "0", "65536", "5060-", "-5090", "5060-5070-5080", "x", "+5060", "5060 "] {
+        here(&format!("\"127.0.1.9:{ports}\""), "no port from 1 to 65535", "range of ports");
+    }
+    here("\"127.0.1.9:5090-5060\"", "ends before it begins", "`5060-5090`");
+    here("\"lk.eu.internal\"", "no network and no address", "a network or an address");
+    let upstream = "6:12";
+    wrong(
+        6,
+        "upstream = \"127.0.1.1\"\nservers = [\"127.0.1.2\"]",
+        upstream,
+        "\"127.0.1.1\"",
+        "is not in `servers`",
+        "in `servers` too",
+    );
+    let other = "upstream = \"127.0.1.1:5061\"\nservers = [\"127.0.1.1:5060\"]";
+    wrong(6, other, upstream, "\"127.0.1.1:5061\"", "upstream 127.0.1.1:5061 is not in `servers`", "address and port");
+    wrong(5, "networks = [\"127.0.1.0/24\"]\nservers = []", "2:9", "eu", "no server of region `eu`", "leave `servers` out");
+    let shared =
+        replaced(13, "networks = [\"127.0.1.0/28\"]").replace("[region.us]", "servers = [\"127.0.1.0/24\"]\n[region.us]");
+    let found = mistakes(&shared);
+    assert!(found.iter().any(|mistake| mistake.wrong.contains("is an address of a trunk, and so no server")), "{found:#?}");
+}
+
+#[test]
+fn servers_as_they_may_be_written() {
+    let list = [
+        "127.0.1.1",
+        "127.0.1.0/28",
+        "127.0.1.5:5060-5090",
+        "127.0.1.64/26:5060",
+        "2001:db8:e::5",
+        "[2001:db8:e::6]",
+        "[2001:db8:e::5]:5060",
+        "[2001:db8:e:1::/64]:5060-5061",
+        "2001:db8:e:2::/64",
+    ];
+    let with = format!("networks = [\"127.0.1.0/24\", \"2001:db8:e::/48\"]\nservers = {list:?}");
+    let config = loads(&replaced(5, &with));
+    let shown: Vec<_> = config.regions[0].servers.as_ref().unwrap().nets().iter().map(ToString::to_string).collect();
+    let expected: Vec<_> = list.iter().map(|text| if *text == "[2001:db8:e::6]" { "2001:db8:e::6" } else { text }).collect();
+    assert_eq!(shown, expected);
+    assert!(config.regions[1].servers.is_none());
+}

@@ -18,6 +18,7 @@ mod reload;
 mod rows;
 mod secure;
 mod selection;
+mod servers;
 mod sides;
 mod simulation;
 mod site;

@@ -86,20 +86,20 @@ fn nothing_is_said_until_the_answer_is_there() {
 fn the_fence_of_the_side_judges_each_address() {
     let mut site = Site::usual();
     site.zone
-        .insert("mixed.example.net", vec![server(0, &["192.0.2.99:5060"]), server(1, &["10.1.0.9:5060", "198.51.100.8:5060"])]);
+        .insert("mixed.example.net", vec![server(0, &["192.0.2.99:5060"]), server(1, &["10.1.0.6:5060", "198.51.100.8:5060"])]);
     site.zone.insert("trunk.example.net", vec![server(0, &["198.51.100.8:5060"])]);
     site.zone.insert("outside.example.net", vec![server(0, &["192.0.2.99:5060", "127.0.0.1:5060"])]);
     site.zone.insert("elsewhere.example.net", vec![server(0, &["10.2.0.5:5060"])]);
     let route = call(&mut site);
     for (at, (from, host, end)) in [
         // From the trunk the region is inside, and no kind of trunk.
-        (TRUNK, "mixed.example.net", Ok("10.1.0.9:5060")),
+        (TRUNK, "mixed.example.net", Ok("10.1.0.6:5060")),
         (TRUNK, "trunk.example.net", Err(Reason::ForeignDialogTarget)),
         (TRUNK, "outside.example.net", Err(Reason::ForeignDialogTarget)),
         (TRUNK, "elsewhere.example.net", Err(Reason::ForeignDialogTarget)),
         (TRUNK, "nothing.example.net", Err(Reason::NoTarget)),
         (SERVER, "trunk.example.net", Ok("198.51.100.8:5060")),
-        (SERVER, "mixed.example.net", Ok("10.1.0.9:5060")),
+        (SERVER, "mixed.example.net", Ok("10.1.0.6:5060")),
         (SERVER, "outside.example.net", Err(Reason::ForeignDialogTarget)),
         (SERVER, "nothing.example.net", Err(Reason::NoTarget)),
     ]

@@ -219,7 +219,10 @@ fn the_dialog_belongs_to_the_region_that_serves_it() {
         site.from(TRUNK, &inside("BYE", elsewhere, &route, 4, TRUNK));
         assert_eq!(site.outcome(), Outcome::Refused(Reason::ForeignDialogTarget), "{elsewhere}");
     }
-    assert_eq!(to(&site.from(TRUNK, &inside("INFO", "sip:lk@10.2.0.9", &route, 5, TRUNK)), "10.2.0.9:5060"), ["INFO sip:lk"]);
+    let own = inside("INFO", "sip:lk@10.2.0.5:5061", &route, 5, TRUNK);
+    assert_eq!(to(&site.from(TRUNK, &own), "10.2.0.5:5061"), ["INFO sip:lk"], "a server of the region that serves");
+    site.from(TRUNK, &inside("INFO", "sip:lk@10.2.0.9", &route, 6, TRUNK));
+    assert_eq!(site.outcome(), Outcome::Refused(Reason::ForeignDialogTarget), "inside it, and no server");
     // The called region's servers have no part in it, nor have those of another nearest region.
     for other in [EU, US] {
         let sent = site.from(other, &inside("BYE", "sip:trunk@198.51.107.7:5060", &route, 6, other));

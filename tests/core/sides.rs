@@ -33,7 +33,7 @@ fn an_answer_counts_only_from_the_side_that_was_asked() {
     let seen = call(&mut site, "one");
     let ringing = with_sdp(&respond(&seen, 183, "x", "Contact: <sip:x@10.1.0.5>\r\n"), "10.1.0.20");
     let ok = with_sdp(&respond(&seen, 200, "x", "Contact: <sip:x@10.1.0.5>\r\n"), "10.1.0.20");
-    for from in ["8.8.8.8:5060", QUIET, TRUNK, "10.2.0.5:5060"] {
+    for from in ["8.8.8.8:5060", QUIET, TRUNK, "10.2.0.5:5060", "10.1.7.5:5060"] {
         for text in [&ringing, &ok] {
             assert!(site.from(from, text).is_empty(), "{from}");
             assert_eq!(site.outcome(), Outcome::Stray);

@@ -294,30 +294,38 @@ fn a_large_invite_falls_back_to_udp_where_tcp_is_closed() {
     caller.expect(486);
 }
 
+/// The only IPv6 address here is `::1`, and no address is both a trunk's and a server's. So one side is there at a time.
 #[test]
 fn a_call_over_ipv6() {
-    let site = Site::claim();
-    let mut plan = Plan::new(&site);
-    let free = || std::net::UdpSocket::bind("[::1]:0").unwrap();
-    let (door, server, caller) = (free(), free(), free());
-    let addr = |socket: std::net::UdpSocket| socket.local_addr().unwrap();
-    let (door, server, caller) = (addr(door), addr(server), addr(caller));
-    plan.listen = format!("[\"udp:{door}\"]");
-    plan.upstream = format!("\"sip:{server}\"");
-    let text = plan.text(&site).replacen("networks = [\"127", "networks = [\"::1/128\", \"127", 1);
-    let text = text.replace(&format!("networks = [\"{}\"]", Site::network(site.carrier(0))), "networks = [\"::1/128\"]");
-    let _daemon = Daemon::start_with(&site, &text);
-    let (mut caller, mut server) = (Leg::udp(caller, door), Leg::udp(server, door));
-    let invite = Ask::invite(URI, caller.addr, "udp", "::1".parse().unwrap());
-    caller.ask(&invite);
-    let seen = server.request("INVITE");
-    assert!(seen.get("Via").contains(&format!("UDP [::1]:{}", door.port())), "{}", seen.get("Via"));
-    assert!(seen.get("Record-Route").contains("<sip:[::1]:"), "{}", seen.get("Record-Route"));
-    let contact = format!("Contact: <sip:server@{}>", server.addr);
-    server.send(&seen.answer("200 OK", "callee", &[&contact], &sdp("::1".parse().unwrap())));
-    let answer = caller.expect(200);
-    let mut dialog = Dialog::of_caller(&answer, &caller);
-    caller.ask(&dialog.ack());
-    server.request("ACK");
-    over(&mut caller, &mut server, &dialog.next("BYE"), "", "");
+    for trunk in [true, false] {
+        let site = Site::claim();
+        let mut plan = Plan::new(&site);
+        let free = || std::net::UdpSocket::bind("[::1]:0").unwrap().local_addr().unwrap();
+        let (near, far) = (free(), free());
+        let (caller, server) = if trunk { (far, site.eu(5)) } else { (site.carrier(7), far) };
+        plan.listen = format!("[\"udp:{}\", \"udp:{near}\"]", site.door());
+        plan.upstream = format!("\"sip:{server}\"");
+        let carrier = format!("\"{}\"", Site::network(site.carrier(0)));
+        let text = if trunk {
+            plan.text(&site).replace(&carrier, "\"::1/128\"")
+        } else {
+            plan.text(&site).replacen("networks = [\"127", "networks = [\"::1/128\", \"127", 1)
+        };
+        let _daemon = Daemon::start_with(&site, &text);
+        let (called, calls) = if trunk { (near, site.door()) } else { (site.door(), near) };
+        let (mut caller, mut server) = (Leg::udp(caller, called), Leg::udp(server, calls));
+        let invite = Ask::invite(URI, caller.addr, "udp", caller.addr.ip());
+        caller.ask(&invite);
+        let seen = server.request("INVITE");
+        assert!(seen.get("Via").contains(&format!("UDP {calls}")), "{}", seen.get("Via"));
+        let ours = seen.all("Record-Route").join(", ");
+        assert!(ours.contains(&format!("<sip:{near}")) && ours.contains(&format!("<sip:{}", site.door())), "{ours}");
+        let contact = format!("Contact: <sip:server@{}>", server.addr);
+        server.send(&seen.answer("200 OK", "callee", &[&contact], &sdp(server.addr.ip())));
+        let answer = caller.expect(200);
+        let mut dialog = Dialog::of_caller(&answer, &caller);
+        caller.ask(&dialog.ack());
+        server.request("ACK");
+        over(&mut caller, &mut server, &dialog.next("BYE"), "", "");
+    }
 }

@@ -31,6 +31,7 @@ mod profiles;
 mod refusals;
 mod reload;
 mod secure;
+mod servers;
 mod streams;
 mod transactions;
 mod wildcard;

@@ -92,6 +92,8 @@ fn region(
         served,
         leaving: false,
         networks,
+        // Known when the trunks are: an address of theirs is none.
+        servers: None,
         upstream,
         nearest,
         relays,

@@ -17,7 +17,7 @@ use crate::core::routing::place::Place;
 use crate::core::state::Core;
 use crate::core::transaction::forwarded::attempt;
 use crate::core::transaction::own_request::{OwnKind, OwnRequest};
-use crate::fence::{Fence, Fenced};
+use crate::fence::Fenced;
 use crate::sip::response::retry_after;
 use crate::sip::{Message, Response};
 
@@ -63,7 +63,7 @@ impl Core {
         let from = entry.from?;
         let (place, region, tls_name) = (entry.place, entry.region, entry.tls_name.clone());
         let (addr, transport) = place;
-        let to = Fence::of_region(&self.config.region(region).networks).admit(addr).ok()?;
+        let to = self.config.region(region).fence().admit(addr).ok()?;
         let preferred = self.config.region(from).listeners.first()?;
         let listener = leave_by(&self.config, from, *preferred, transport, addr)?;
         let nonce = self.keys.probe(number, 0);

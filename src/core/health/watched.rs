@@ -127,7 +127,7 @@ fn watched(config: &Config) -> impl Iterator<Item = Watched<'_>> {
     let nearest = served().flat_map(|(id, region)| region.nearest.iter().map(move |&other| (other, id)));
     let servers = own.chain(nearest).map(|(id, from)| {
         let region = config.region(id);
-        Watched { region: id, from: Some(from), hops: &region.upstream, fence: Fence::of_region(&region.networks) }
+        Watched { region: id, from: Some(from), hops: &region.upstream, fence: region.fence() }
     });
     let trunks = config.trunks.iter().filter_map(move |trunk| {
         let outbound = trunk.outbound.as_ref()?;

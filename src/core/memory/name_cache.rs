@@ -53,6 +53,13 @@ impl NameCache {
         self.answers.put(now, keys.name(next_hop), KnownName { until, servers: servers.into() });
     }
 
+    /// A name's servers, if they were found in the last minute, even if that answer holds no more. A decision that needs several names
+    /// comes to its end by this, however short their answers hold.
+    pub(crate) fn lately(&self, now: Instant, keys: &Keys, next_hop: &NextHop) -> Option<&[Server]> {
+        let answer = self.answers.get(now, keys.name(next_hop))?;
+        (now < answer.until || !answer.servers.is_empty()).then_some(&*answer.servers)
+    }
+
     /// A next hop's servers, sorted by rank. `None`: no answer is known that still holds.
     pub(crate) fn get(&self, now: Instant, keys: &Keys, next_hop: &NextHop) -> Option<&[Server]> {
         let answer = self.answers.get(now, keys.name(next_hop)).filter(|answer| now < answer.until)?;

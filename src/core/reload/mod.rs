@@ -129,6 +129,7 @@ impl Core {
         std::mem::swap(&mut self.resolved, resolved);
         self.refused_in_dialog.bound(self.config.limits.repeats);
         self.rate_limit.bound(self.config.limits.sources);
+        self.servers.refresh(now, &self.config, &self.resolved);
         self.health.reconfigure(now, &self.config, &self.resolved);
         for place in lost {
             self.health.ping_gone(now, place);

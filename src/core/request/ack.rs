@@ -92,13 +92,13 @@ impl Core {
         if self.is_looped(case.message, case.request) {
             return Err(dropped("our own Via, with a route that it has had"));
         }
-        let Some(fence) = dialog_fence(&self.config, case, &route) else {
+        let Some(fence) = dialog_fence(self.view(case.now), case, &route) else {
             return Err(dropped("a source that is no side of the dialog"));
         };
         let Found::Inside(targets) = self.dialog_targets(case, &route, fence)? else {
-            return Err(dropped("a next hop that is not inside"));
+            return Err(dropped("a next hop, or what stands behind it, that is not inside or no server"));
         };
-        let speaker = speaker_in_dialog(&self.config, case, &route);
+        let speaker = speaker_in_dialog(self.view(case.now), case, &route);
         let Judgement { ruling, note: media } = speaker.judge(&self.config, case.message, Method::Ack, Part::Answer, case.trace);
         let foreign = match ruling {
             Ruling::Pass => None,
@@ -134,17 +134,19 @@ impl Core {
         let mut news = false;
         let rows = refusal::bye_rows(&config, case.region(), refusal);
         let callee = Speaker { side: speaker.side.other(), ..speaker };
-        let ending = Ending { region: case.region(), peer: case.peer, fence: callee.fence(&config), rows: &rows };
+        let ending =
+            Ending { region: case.region(), peer: case.peer, fence: callee.fence(&config, context.servers), rows: &rows };
         let egress = context.view().choose(case.region(), case.arrival.listener, 0, &mut targets);
         if let (Some(leg), Some(egress)) = (Leg::of_route_set(route, case), egress) {
             context.send_ack(&leg, ending, &egress);
             news |= context.send_bye(&leg, ending, &egress);
         }
-        let ending = Ending { fence: speaker.fence(&config), ..ending };
+        let near = speaker.peer_fence(&config, context.servers);
+        let ending = Ending { fence: speaker.fence(&config, context.servers), ..ending };
         let transport = config.listener(case.arrival.listener).transport;
         let to = case.message.first(Name::To).map(|header| case.message.value(header)).unwrap_or_default();
         let leg = Leg::of_asker(case.message, to, case.arrival.from, transport);
-        if let (Some(leg), Some(egress)) = (leg, context.egress_to(&case.peer, ending.fence)) {
+        if let (Some(leg), Some(egress)) = (leg, context.egress_to(&case.peer, near)) {
             news |= context.send_bye(&leg, ending, &egress);
         }
         // The same ACK again is the same refusal.

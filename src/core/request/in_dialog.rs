@@ -3,23 +3,32 @@
 //! No dialog is remembered: the token holds all that is needed.
 
 use super::initial::{no_tls, unfit, unserved};
+use crate::config::Endpoint;
 use crate::config::Transport;
 use crate::core::forwarding::plan::{Decision, Plan};
 use crate::core::forwarding::rewrite;
 use crate::core::io::Note;
+use crate::core::routing::behind::Beyond;
 use crate::core::routing::route_set::{self, RouteSet};
 use crate::core::routing::target::{self, Found, Order};
 use crate::core::rules::case::Case;
 use crate::core::rules::media::{Judgement, Part, Ruling};
 use crate::core::rules::refusal::{Refusal, shown};
+use crate::core::rules::side::Side;
 use crate::core::rules::sides::{asking_side, dialog_fence, speaker_in_dialog};
-use crate::core::rules::trace::{Failed, Test, around, trunk_name};
+use crate::core::rules::trace::{Failed, Test, around, servers_around, trunk_name};
 use crate::core::state::Core;
 use crate::core::stop::{Pending, Stop};
 use crate::core::transaction::forwarded::CallFacts;
 use crate::fence::Fence;
 use crate::reason::Reason;
 use crate::sip::edit::Edit;
+use crate::sip::uri::Host;
+
+/// Why a next hop is none of those that this side may reach. A name stands for itself: what it resolves to inside is nobody's business.
+fn no_server(route: &RouteSet<'_>) -> String {
+    format!("next hop {} is outside, or no server of the region", shown(route.next.hostport))
+}
 
 impl Core {
     /// Decides about a request inside a dialog. `edit` takes up the changes.
@@ -50,7 +59,7 @@ impl Core {
         unserved(config.region(case.region()), case)?;
         unfit(case)?;
         let found = self.dialog_targets(case, &route, fence)?;
-        let speaker = speaker_in_dialog(config, case, &route);
+        let speaker = speaker_in_dialog(view, case, &route);
         let Judgement { ruling, note } = speaker.judge(config, case.message, case.request.method, Part::Offer, case.trace);
         *media = note;
         let foreign = match ruling {
@@ -67,8 +76,13 @@ impl Core {
             }
             Found::Plain => return Err(no_tls(case).into()),
             Found::Outside(addr) => {
-                let row = case.trace.fail(Test::Targets, || (addr.to_string(), "inside".to_owned()));
-                return Err(refusal(row, Reason::ForeignDialogTarget, format!("next hop {addr} is outside")).into());
+                let row =
+                    case.trace.fail(Test::Targets, || (addr.to_string(), "a server of the region, or the trunk".to_owned()));
+                return Err(refusal(row, Reason::ForeignDialogTarget, no_server(&route)).into());
+            }
+            Found::Barred(detail) => {
+                let row = case.trace.fail(Test::Targets, || (detail.clone(), "inside, and not our own listener".to_owned()));
+                return Err(refusal(row, Reason::ForeignDialogTarget, detail).into());
             }
         };
         if self.is_crammed() {
@@ -85,7 +99,7 @@ impl Core {
         let side = route.leave_by.and_then(|hostport| self.local_names.find(config, case.region(), hostport, transport));
         let mut call = CallFacts {
             region: case.region(),
-            asks: asking_side(config, case, &route),
+            asks: asking_side(view, case, &route),
             project: Some(whose.0),
             trunk: Some(whose.1),
             serving: None,
@@ -110,12 +124,12 @@ impl Core {
         let trunk = config.trunk(route.vouched.trunk);
         let says = || {
             let ip = case.arrival.from.ip();
-            let servers = &config.region(route.vouched.serving).networks;
-            let outbound = trunk.outbound.as_ref().map(|outbound| &outbound.networks);
-            let sets: Vec<_> = [servers, &trunk.networks].into_iter().chain(outbound).collect();
-            (format!("source {ip}"), format!("the two sides of the dialog: {}", around(ip, &sets)))
+            let servers = servers_around(ip, self.servers.in_dialog(route.vouched.serving));
+            let name = trunk_name(config, route.vouched.trunk);
+            let sides = format!("servers {servers}, or {name}: {}", around(ip, &[&trunk.networks, &trunk.reach]));
+            (format!("source {ip}"), format!("the two sides of the dialog: {sides}"))
         };
-        let Some(fence) = dialog_fence(config, case, route) else {
+        let Some(fence) = dialog_fence(self.view(case.now), case, route) else {
             let row = case.trace.fail(Test::Dialog, says);
             return Err(Refusal::new(row, Reason::UnknownSource, "").of(Some(trunk.project), Some(route.vouched.trunk)));
         };
@@ -123,16 +137,37 @@ impl Core {
         Ok(fence)
     }
 
-    /// The addresses of the next hop. `Err`: they depend on a name that has to be looked up.
+    /// The addresses of the next hop. `Err`: they, or whether what stands behind them is inside, depend on a name that has to be looked
+    /// up. What is known to be barred waits for nothing.
     pub(crate) fn dialog_targets(&self, case: &Case<'_, '_>, route: &RouteSet<'_>, fence: Fence<'_>) -> Result<Found, Stop> {
         // By the call: an ACK and its repetitions choose alike among the servers of a name.
         let order = Order::new(&self.health, case.now, self.keys.choice(case.request.call_id)).traced(case.trace);
-        match target::find_uri(&route.next, route.secure, self.view(case.now), fence, order) {
-            Ok(found) => Ok(found),
-            // No room to wait: as if it had been looked up in vain.
-            Err(unknown) if !self.waiting.has_room_for_name(&unknown.0) => Ok(Found::Nothing),
-            Err(unknown) => Err(Stop::Waits(Pending::Name(unknown.0))),
+        let view = self.view(case.now);
+        let own = view.comes_back(case, &route.next);
+        let fence =
+            if own { Fence::of_own(&self.config.region(route.vouched.serving).networks, self.servers.own()) } else { fence };
+        if let Some(Host::Name(name)) = route.next.host
+            && !own
+            && (view.names_us(case.region(), name) || view.config.endpoints.find(name) != Endpoint::Unknown)
+        {
+            return Ok(Found::Barred(format!("next hop {} is ourselves, and no token of ours leads there", shown(name))));
         }
+        let found = match target::find_uri(&route.next, route.secure, view, fence, order) {
+            Ok(found @ Found::Inside(_)) => Ok(found),
+            Ok(found) => return Ok(found),
+            Err(unknown) => Err(unknown),
+        };
+        let behind = match asking_side(view, case, route) {
+            Side::Trunk if !own => view.behind(case, route),
+            Side::Trunk | Side::Servers => Ok(()),
+        };
+        let unknown = match (behind, found) {
+            (Err(Beyond::Outside(detail)), _) => return Ok(Found::Barred(detail)),
+            (Ok(()), Ok(found)) => return Ok(found),
+            (Err(Beyond::Unknown(unknown)), _) | (Ok(()), Err(unknown)) => unknown,
+        };
+        // No room to wait: as if it had been looked up in vain.
+        if self.waiting.has_room_for_name(&unknown.0) { Err(Stop::Waits(Pending::Name(unknown.0))) } else { Ok(Found::Nothing) }
     }
 
     /// The route set of a request, if a valid token of ours leads it.

@@ -26,14 +26,19 @@ use crate::sip::list;
 use crate::sip::uri::Scheme;
 use crate::sip::{Method, Name};
 
+/// New requests a second that a server may send: more than one daemon takes, so that only a server that runs wild meets it.
+const SERVER_RATE: u32 = 5000;
+
 /// The Allow row of our answers to OPTIONS and of 405.
 const ALLOW: &[u8] = b"Allow: INVITE, ACK, BYE, CANCEL, PRACK, UPDATE, INFO, REFER, NOTIFY, SUBSCRIBE, MESSAGE, OPTIONS\r\n";
 
 impl Core {
     /// The gate, before anything is decided: the rate of the source, and whether the daemon takes new calls.
     pub(crate) fn gate(&mut self, case: &Case<'_, '_>) -> Result<Gate, DropCause> {
-        let source = Source::of(&self.config, case.region(), case.arrival);
-        let rate = self.config.limits.per_source.filter(|_| !source.trunks.is_empty());
+        let source = Source::of(self.view(case.now), case.region(), case.arrival);
+        let of_trunk = self.config.limits.per_source;
+        let rate = if source.server { Some(SERVER_RATE.max(of_trunk.unwrap_or_default())) } else { of_trunk };
+        let rate = rate.filter(|_| !source.is_unknown());
         let pace = rate.map_or(Pace::Within, |rate| self.rate_limit.pace(case.now, case.arrival.from.ip(), rate));
         if pace == Pace::Flood {
             case.trace.fail(Test::Capacity, || {
@@ -54,7 +59,7 @@ impl Core {
     fn plan_initial(&self, case: &Case<'_, '_>, gate: Gate, media: &mut Option<Note>, edit: &mut Edit) -> Result<Plan, Stop> {
         let (config, view) = (&*self.config, self.view(case.now));
         self.refused_before(case)?;
-        let source = Source::of(config, case.region(), case.arrival);
+        let source = Source::of(view, case.region(), case.arrival);
         let admitted = match admit::admit(config, case, source, media) {
             Ok(admitted) => admitted,
             // A probe of the bare endpoint asks about us, not about a project.
@@ -73,6 +78,11 @@ impl Core {
         let mut targets = match self.first_targets(case, outbound, secure) {
             Found::Inside(targets) => targets,
             Found::Plain => return Err(no_tls(case).into()),
+            // No dialog, nothing behind.
+            Found::Barred(detail) => {
+                let row = case.trace.fail(Test::Targets, || (detail.clone(), "inside".to_owned()));
+                return Err(admitted.refuse(row, Reason::ForeignTarget, detail).into());
+            }
             Found::Outside(addr) => {
                 let row = case.trace.fail(Test::Targets, || (addr.to_string(), "inside".to_owned()));
                 return Err(admitted.refuse(row, Reason::ForeignTarget, format!("next hop {addr} is outside")).into());
@@ -161,7 +171,7 @@ impl Core {
         let order = Order::new(&self.health, case.now, chance).traced(case.trace);
         let (hops, fence) = match outbound {
             Some(outbound) => (std::slice::from_ref(&outbound.hop), Fence::of_outbound(&outbound.networks)),
-            None => (region.upstream.as_slice(), Fence::of_region(&region.networks)),
+            None => (region.upstream.as_slice(), region.fence()),
         };
         target::find(&self.config, &self.resolved, hops, secure, fence, order)
     }

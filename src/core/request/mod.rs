@@ -56,7 +56,10 @@ impl Core {
         let listener = *self.config.listener(arrival.listener);
         let peer = Peer::of(arrival);
         let ack = matches!(message.start(), crate::sip::Start::Request { method: Method::Ack, .. });
-        let source = Source::of(&self.config, listener.region, arrival);
+        if self.servers.is_new(arrival.local) {
+            self.servers.called(&self.config, arrival.local);
+        }
+        let source = Source::of(self.view(now), listener.region, arrival);
         let unknown = source.is_unknown();
         // Only a Route could bring the token of a side of a dialog: nothing else of a stranger's is read.
         if unknown && message.first(Name::Route).is_none() {
@@ -169,7 +172,7 @@ impl Core {
     /// that the trunk's calls go out to. A new request has no token: for it only the trunks and the called region's servers count.
     fn is_of_dialog(&self, case: &Case<'_, '_>) -> bool {
         case.request.to_tag.is_some()
-            && self.route_set(case).is_some_and(|route| dialog_fence(&self.config, case, &route).is_some())
+            && self.route_set(case).is_some_and(|route| dialog_fence(self.view(case.now), case, &route).is_some())
     }
 
     /// Answers a request that could not be read, if that is possible. An ACK gets no answer.
@@ -197,7 +200,7 @@ impl Core {
         let &Coming { now, arrival, trace, .. } = coming;
         let region = self.config.listener(arrival.listener).region;
         trace.fail(Test::Source, || {
-            (arrival.from.ip().to_string(), Source::of(&self.config, region, arrival).named(&self.config))
+            (arrival.from.ip().to_string(), Source::of(self.view(now), region, arrival).named(&self.config))
         });
         if self.rate_limit.pace(now, arrival.from.ip(), STRANGER_RATE) != Pace::Within {
             return Outcome::Dropped(DropCause::Flood);

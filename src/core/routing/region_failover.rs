@@ -13,7 +13,6 @@ use crate::core::routing::srv_order::Dice;
 use crate::core::routing::target::{self, Found, Order, Target, TargetSet};
 use crate::core::transaction::forwarded::CallFacts;
 use crate::core::view::View;
-use crate::fence::Fence;
 
 /// The attempts that a request has made so far.
 #[derive(Clone, Copy)]
@@ -59,7 +58,7 @@ impl View<'_> {
             passed = passed.saturating_add(1);
             let there = self.config.region(region);
             let order = Order::new(self.health, self.now, self.keys.chance(serial));
-            let fence = Fence::of_region(&there.networks);
+            let fence = there.fence();
             match target::find(self.config, self.resolved, &there.upstream, serving.secure, fence, order) {
                 Found::Inside(found) if !self.looks_down(&found) => return (passed, Some((region, found))),
                 _ => {}

@@ -35,6 +35,8 @@ pub(crate) struct RouteSet<'a> {
     pub(crate) secure: bool,
     /// The host and port in our second Route value, if there are two: the listener to leave by.
     pub(crate) leave_by: Option<&'a [u8]>,
+    /// Whether the next hop is a Route that stays in the request.
+    loose: bool,
     removed: ArrayVec<Item, MAX_ROUTES>,
     /// The new Request-URI, if it changes.
     request_uri: Option<&'a [u8]>,
@@ -86,7 +88,7 @@ pub(crate) fn read<'a>(
         removed.push(item);
     }
     let (token, Proof { vouched, speaks }) = proof?;
-    let mut last_route = None;
+    let (mut last_route, mut loose) = (None, false);
     let next = if routes.is_empty() {
         request_uri.map_or_else(|| Some(request.uri.clone()), |text| Uri::parse(text).ok())?
     } else {
@@ -95,11 +97,13 @@ pub(crate) fn read<'a>(
             last_route = Some(request_uri.unwrap_or(request.uri_text));
             request_uri = Some(address.uri);
             removed.try_push(item).ok()?;
+        } else {
+            loose = true;
         }
         uri
     };
     let secure = next.scheme == Scheme::Sips || uri::is_sips(request_uri.unwrap_or(request.uri_text));
-    Some(RouteSet { vouched, speaks, token, next, secure, leave_by, removed, request_uri, last_route })
+    Some(RouteSet { vouched, speaks, token, next, secure, leave_by, loose, removed, request_uri, last_route })
 }
 
 impl<'a> RouteSet<'a> {
@@ -116,6 +120,18 @@ impl<'a> RouteSet<'a> {
     pub(crate) fn records(&self, keys: &Keys, request: &Request<'_>) -> Option<Token> {
         let asks = self.speaks.filter(|_| request.method == Method::Notify)?.other();
         route_token::answered(keys, self.token, asks, request.call_id, request.to_tag?, request.from_tag)
+    }
+
+    /// What stands behind the next hop, in the order in which it would be reached. `None`: a URI that cannot be read.
+    pub(crate) fn behind<'s>(
+        &'s self,
+        message: &'s Message<'a>,
+        request: &'s Request<'a>,
+    ) -> impl Iterator<Item = Option<Uri<'a>>> + use<'s, 'a> {
+        let left = list::items(message, Name::Route).filter(|item| !self.removed.contains(item)).skip(usize::from(self.loose));
+        let routes = left.map(|item| Uri::parse(Address::route(message.slice(&item.span))?.uri).ok());
+        let last = self.loose.then(|| self.request_uri.unwrap_or(request.uri_text));
+        routes.chain(self.last_route.into_iter().chain(last).map(|uri| Uri::parse(uri).ok()))
     }
 
     /// Changes the Request-URI and the Route rows to these.

@@ -12,7 +12,7 @@ use crate::core::health::{Healths, Standing};
 use crate::core::memory::name_cache::UnknownName;
 use crate::core::routing::place::{MAX_ATTEMPTS, Place};
 use crate::core::routing::srv_order::{self, Dice};
-use crate::core::rules::trace::{Mark, Test, Trace, around};
+use crate::core::rules::trace::{Mark, Test, Trace, fenced_by};
 use crate::core::view::View;
 use crate::dns::{Resolved, Server};
 use crate::fence::{Fence, Fenced};
@@ -47,6 +47,8 @@ pub(crate) enum Found {
     Inside(TargetSet),
     /// There are addresses, but all are outside. Holds the first of them.
     Outside(SocketAddr),
+    /// It leads where nothing of this dialog may go, whatever it resolves to. Says why.
+    Barred(String),
     /// There are addresses inside, but none over TLS, and only TLS may be used.
     Plain,
     /// No address at all.
@@ -205,9 +207,7 @@ fn add(
 ) -> ControlFlow<()> {
     let judged = finding.fence.admit(addr);
     if let Some(trace) = finding.order.trace {
-        trace.note(Test::Targets, Mark::by(judged.is_ok(), false), || {
-            (addr.to_string(), around(addr.ip(), &finding.fence.networks().collect::<Vec<_>>()))
-        });
+        trace.note(Test::Targets, Mark::by(judged.is_ok(), false), || (addr.to_string(), fenced_by(addr.ip(), finding.fence)));
     }
     let fenced = match judged {
         Ok(fenced) => fenced,

@@ -11,7 +11,7 @@ use crate::core::rules::media::{Judgement, Part, Ruling};
 use crate::core::rules::refusal::{Refusal, shown};
 use crate::core::rules::side::Side;
 use crate::core::rules::sides::{Source, Speaker};
-use crate::core::rules::trace::{Failed, Test, around, trunk_name};
+use crate::core::rules::trace::{Failed, Test, around, servers_around, trunk_name};
 use crate::reason::Reason;
 use crate::sip::uri::{Host, Scheme, Uri};
 use crate::sip::{Method, Request};
@@ -188,10 +188,10 @@ impl Judge<'_, '_, '_> {
                 let ip = self.case.arrival.from.ip();
                 self.case.trace.pass(Test::Project, || {
                     let name = trunk_name(self.config, trunk);
-                    let networks = around(ip, &[&self.config.region(here).networks]);
+                    let servers = servers_around(ip, self.source.servers);
                     (
                         format!("source {ip}"),
-                        format!("a server of region {} that calls out by {name}: {networks}", self.region(here)),
+                        format!("a server of region {} that calls out by {name}: {servers}", self.region(here)),
                     )
                 });
                 Ok(Admitted { project, trunk, outbound: true, shadow: None })

@@ -5,11 +5,13 @@ use std::net::IpAddr;
 
 use crate::config::{Callers, Config, ProjectId, RegionId, TrunkId};
 use crate::core::io::Arrival;
+use crate::core::memory::known_servers::KnownServers;
 use crate::core::routing::route_set::RouteSet;
 use crate::core::rules::case::Case;
 use crate::core::rules::side::Side;
 use crate::core::rules::trace::{some_of, trunk_name};
-use crate::fence::{Fence, Networks, canonical};
+use crate::core::view::View;
+use crate::fence::{Fence, Networks, ServerSet, canonical};
 
 /// The call that a message belongs to, and the side that the message comes from.
 #[derive(Clone, Copy, Debug)]
@@ -29,16 +31,19 @@ pub(crate) struct Speaker {
 pub(crate) struct Source<'a> {
     /// The trunks, of all projects, that this source may be.
     pub(crate) trunks: Callers<'a>,
-    /// Whether it is inside the region: one of its servers.
+    /// Whether it is one of the region's servers. A trunk is never one.
     pub(crate) server: bool,
+    /// All servers of the region.
+    pub(crate) servers: &'a ServerSet,
 }
 
 impl<'a> Source<'a> {
     /// What the source of this message is to a region.
-    pub(crate) fn of(config: &'a Config, region: RegionId, arrival: &'a Arrival) -> Self {
+    pub(crate) fn of(view: View<'a>, region: RegionId, arrival: &'a Arrival) -> Self {
         let ip = arrival.from.ip();
-        let trunks = config.callers(ip, arrival.shown.as_ref());
-        Self { trunks, server: config.region(region).networks.contains(ip) }
+        let trunks = view.config.callers(ip, arrival.shown.as_ref());
+        let servers = view.servers.of_region(region);
+        Self { trunks, server: servers.contains(ip) && trunks.is_empty(), servers }
     }
 
     /// Whether it is a stranger: no trunk of any project and no server of the region.
@@ -55,44 +60,57 @@ impl<'a> Source<'a> {
     }
 }
 
+/// Whether what belongs to a dialog comes from a server of this region. Who shows a trunk's certificate is that trunk.
+pub(crate) fn speaks_for_servers(view: View<'_>, region: RegionId, arrival: &Arrival) -> bool {
+    let ip = arrival.from.ip();
+    view.servers.in_dialog(region).contains(ip) && view.config.callers(ip, arrival.shown.as_ref()).is_empty()
+}
+
 /// The side that a request inside a dialog comes from: the token says it, and `dialog_fence` holds the source to that. A token of the old
 /// form says nothing of it.
-pub(crate) fn asking_side(config: &Config, case: &Case<'_, '_>, way: &RouteSet<'_>) -> Side {
-    let servers = || config.region(way.vouched.serving).networks.contains(case.arrival.from.ip());
+pub(crate) fn asking_side(view: View<'_>, case: &Case<'_, '_>, way: &RouteSet<'_>) -> Side {
+    let servers = || speaks_for_servers(view, way.vouched.serving, case.arrival);
     way.speaks.unwrap_or_else(|| if servers() { Side::Servers } else { Side::Trunk })
 }
 
 /// The speaker of a request inside a dialog. What the trunk says is judged as in the first INVITE. What the servers say is judged
 /// by the networks of the region that has the call.
-pub(crate) fn speaker_in_dialog(config: &Config, case: &Case<'_, '_>, way: &RouteSet<'_>) -> Speaker {
+pub(crate) fn speaker_in_dialog(view: View<'_>, case: &Case<'_, '_>, way: &RouteSet<'_>) -> Speaker {
     let vouched = way.vouched;
     Speaker {
-        side: asking_side(config, case, way),
+        side: asking_side(view, case, way),
         called: case.region(),
         serving: vouched.serving,
-        project: Some(config.trunk(vouched.trunk).project),
+        project: Some(view.config.trunk(vouched.trunk).project),
         trunk: Some(vouched.trunk),
     }
 }
 
-/// What is inside for a request inside a dialog. A request from the trunk may go only to the networks of the region that has the
-/// call. One from that region's servers may go to the trunk as well. `None`: the request comes from neither side, or not from the one that holds its token.
-pub(crate) fn dialog_fence<'a>(config: &'a Config, case: &Case<'_, '_>, way: &RouteSet<'_>) -> Option<Fence<'a>> {
-    let serving = config.region(way.vouched.serving);
+/// What is inside for a request inside a dialog. A request from the trunk may go only to the servers of the region that has the
+/// call. One from these servers may go to the trunk as well. `None`: the request comes from neither side, or not from the one that
+/// holds its token.
+pub(crate) fn dialog_fence<'a>(view: View<'a>, case: &Case<'_, '_>, way: &RouteSet<'_>) -> Option<Fence<'a>> {
+    let config = view.config;
     let trunk = config.trunk(way.vouched.trunk);
     let from = case.arrival.from.ip();
-    let callers = config.callers(from, case.arrival.shown.as_ref());
-    let may_be = |side| way.speaks.is_none_or(|speaks| speaks == side);
-    if may_be(Side::Servers) && serving.networks.contains(from) {
-        Some(Fence::of_dialog(&serving.networks, &trunk.networks, Some(&trunk.reach)))
-    } else if !may_be(Side::Trunk) {
-        None
-    } else if callers.iter().any(|trunk| trunk == way.vouched.trunk) || trunk.reach.contains(from) {
-        Some(Fence::of_region(&serving.networks))
+    let fence = servers_fence(config, view.servers, way.vouched.serving);
+    if asking_side(view, case, way) == Side::Servers {
+        // A call that passes twice comes to its second pass from ourselves.
+        let ourselves = || view.servers.own().iter().any(|own| own.ip() == canonical(from));
+        let servers = speaks_for_servers(view, way.vouched.serving, case.arrival) || ourselves();
+        servers.then(|| fence.or_trunk(&trunk.networks, &trunk.reach))
     } else {
-        None
+        let callers = config.callers(from, case.arrival.shown.as_ref());
+        let trunks = callers.iter().any(|trunk| trunk == way.vouched.trunk) || trunk.reach.contains(from);
+        trunks.then_some(fence)
     }
 }
+
+/// What is inside for a request inside a dialog to the servers of a region.
+fn servers_fence<'c>(config: &'c Config, servers: &'c KnownServers, serving: RegionId) -> Fence<'c> {
+    Fence::of_servers(&config.region(serving).networks, servers.in_dialog(serving), servers.own())
+}
+
 /// The region that an address is in: the called one, or one of those that may serve its calls.
 pub(crate) fn region_of(config: &Config, called: RegionId, ip: IpAddr) -> RegionId {
     let is_there = |&region: &RegionId| config.region(region).networks.contains(ip);
@@ -102,12 +120,19 @@ pub(crate) fn region_of(config: &Config, called: RegionId, ip: IpAddr) -> Region
 
 impl Speaker {
     /// What is inside for a request of ours to this side.
-    pub(crate) fn fence<'c>(&self, config: &'c Config) -> Fence<'c> {
+    pub(crate) fn fence<'c>(&self, config: &'c Config, servers: &'c KnownServers) -> Fence<'c> {
+        let fence = servers_fence(config, servers, self.serving);
         match (self.side, self.trunk.map(|trunk| config.trunk(trunk))) {
-            (Side::Trunk, Some(trunk)) => {
-                Fence::of_dialog(&config.region(self.serving).networks, &trunk.networks, Some(&trunk.reach))
-            }
-            _ => Fence::of_region(&config.region(self.serving).networks),
+            (Side::Trunk, Some(trunk)) => fence.or_trunk(&trunk.networks, &trunk.reach),
+            _ => fence,
+        }
+    }
+
+    /// The same for the peer that a request of this side came from: a server speaks from any port.
+    pub(crate) fn peer_fence<'c>(&self, config: &'c Config, servers: &'c KnownServers) -> Fence<'c> {
+        match self.side {
+            Side::Trunk => self.fence(config, servers),
+            Side::Servers => Fence::of_region(&config.region(self.serving).networks),
         }
     }
 }
@@ -117,7 +142,8 @@ impl Speaker {
 pub(crate) fn is_side(config: &Config, trunk: Option<TrunkId>, asked: IpAddr, from: IpAddr) -> bool {
     let (asked, from) = (canonical(asked), canonical(from));
     let both = |networks: &Networks| networks.contains(asked) && networks.contains(from);
+    // No address of a trunk is a server's.
     asked == from
-        || config.regions.iter().any(|region| both(&region.networks))
+        || !config.signalling.contains(from) && config.regions.iter().any(|region| both(&region.networks))
         || trunk.map(|trunk| config.trunk(trunk)).is_some_and(|trunk| both(&trunk.networks) || both(&trunk.reach))
 }

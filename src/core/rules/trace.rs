@@ -8,7 +8,7 @@ use std::cell::RefCell;
 use std::net::IpAddr;
 
 use crate::config::{Config, TrunkId};
-use crate::fence::Networks;
+use crate::fence::{Fence, Networks, ServerSet};
 
 /// Most rows kept of one message. Any further row is left out.
 const MOST: usize = 512;
@@ -39,7 +39,7 @@ pub enum Test {
     Media,
     /// Whether there is room: the rate of the source, the table, and no drain.
     Capacity,
-    /// Each address of the next hop.
+    /// Each address of the next hop, and what stands behind it.
     Targets,
 }
 
@@ -182,6 +182,24 @@ pub(crate) fn around(ip: IpAddr, sets: &[&Networks]) -> String {
         Some(net) => net.to_string(),
         None => some_of(&nets().take(NAMED.saturating_add(1)).map(|net| net.to_string()).collect::<Vec<_>>()),
     }
+}
+
+/// The servers of a region, for a person to read: those at an address, or the first few of all.
+pub(crate) fn servers_around(ip: IpAddr, servers: &ServerSet) -> String {
+    let ip = crate::fence::canonical(ip);
+    let nets = servers.nets();
+    let here: Vec<String> = nets.iter().filter(|of| of.net.contains(&ip)).map(ToString::to_string).collect();
+    let all = || nets.iter().take(NAMED.saturating_add(1)).map(ToString::to_string).collect();
+    let listed = some_of(&if here.is_empty() { all() } else { here });
+    if listed.is_empty() { "none".to_owned() } else { listed }
+}
+
+/// What a fence compares an address with, for a person to read.
+pub(crate) fn fenced_by(ip: IpAddr, fence: Fence<'_>) -> String {
+    let servers = fence.servers().map(|servers| format!("servers {}", servers_around(ip, servers)));
+    let sets: Vec<&Networks> = fence.networks().collect();
+    let networks = (!sets.is_empty()).then(|| around(ip, &sets)).filter(|listed| !listed.is_empty());
+    servers.into_iter().chain(networks).collect::<Vec<_>>().join(", or ")
 }
 
 /// The first few of a list, for a person to read.

@@ -28,6 +28,8 @@ impl Scene {
         );
         let nsd = Nsd::serve(&site, 60, &records);
         let mut plan = Plan::new(&site);
+        // The server answers with the phone's Contact.
+        plan.eu = format!("servers = [\"{}\", \"{}\"]", site.eu(10).ip(), site.eu(11).ip());
         plan.more = format!("[dns]\nservers = [\"{}\"]\n", nsd.addr);
         let daemon = Daemon::start(&site, &plan);
         let caller = Leg::udp(site.carrier(20), site.door());

@@ -28,6 +28,7 @@ mod page;
 mod prometheus;
 mod proxies;
 mod rebinding;
+mod redis;
 mod relay;
 mod scrape;
 mod secure;

@@ -1,0 +1,164 @@
+//! What stands behind the next hop of a trunk's request inside a dialog: further Routes, the Request-URI, and hosts that a `maddr` hides.
+//!
+//! A proxy of the region would send on to these, wherever they lead. So each must be inside the region, or be ourselves by a token of
+//! ours: what stands behind that is judged when the request comes back. A name is judged by all that it resolves to. Only judges.
+
+use std::net::{IpAddr, SocketAddr};
+
+use crate::config::{Endpoint, NameId, NextHop, RegionId, Transport};
+use crate::core::memory::name_cache::UnknownName;
+use crate::core::routing::route_set::RouteSet;
+use crate::core::routing::route_token;
+use crate::core::rules::case::Case;
+use crate::core::rules::refusal::shown;
+use crate::core::rules::trace::{Test, fenced_by};
+use crate::core::view::View;
+use crate::dns::Server;
+use crate::fence::{Fence, canonical};
+use crate::sip::uri::{Host, Scheme, Uri};
+
+/// Most names behind a next hop that are looked up for one request.
+const NAMES: usize = 4;
+
+/// Why a request does not go on because of what stands behind its next hop.
+pub(crate) enum Beyond {
+    /// Something there is not inside. Holds a sentence for people.
+    Outside(String),
+    /// A name there has to be looked up.
+    Unknown(UnknownName),
+}
+
+/// A host of a URI, with the port and the transport that go with it.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    host: Host<'a>,
+    port: Option<u16>,
+    transport: Option<Transport>,
+    sips: bool,
+}
+
+impl View<'_> {
+    /// Judges what stands behind the next hop.
+    pub(crate) fn behind(&self, case: &Case<'_, '_>, route: &RouteSet<'_>) -> Result<(), Beyond> {
+        let serving = route.vouched.serving;
+        let fence = Fence::of_behind(&self.config.region(serving).networks, self.servers.own());
+        let mut names = 0;
+        // By the `maddr` of the next hop it is reached, and by its host some send on.
+        if let Some(host) = hidden(&route.next) {
+            self.place(case, host, &route.next, fence, &mut names)?;
+        }
+        for uri in route.behind(case.message, case.request) {
+            let Some(uri) = uri else { return Err(Beyond::Outside("what stands behind the next hop cannot be read".to_owned())) };
+            if self.comes_back(case, &uri) {
+                return Ok(());
+            }
+            // A tel URI says nothing of where a proxy would send it.
+            let Some(host) = uri.host else {
+                return Err(Beyond::Outside("a tel URI behind the next hop is not inside".to_owned()));
+            };
+            self.place(case, place(&uri, host), &uri, fence, &mut names)?;
+            if let Some(maddr) = maddr(&uri) {
+                self.place(case, place(&uri, maddr), &uri, fence, &mut names)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a URI leads back to us by a token of this dialog.
+    pub(crate) fn comes_back(&self, case: &Case<'_, '_>, uri: &Uri<'_>) -> bool {
+        let token = uri.param(route_token::PARAM).flatten();
+        let ours = match uri.host {
+            Some(Host::Address(ip)) if uri.param("maddr").is_none() => {
+                let sips = uri.scheme == Scheme::Sips;
+                let transport = if sips { Some(Transport::Tls) } else { transport(uri) };
+                let port = uri.port.unwrap_or_else(|| transport.unwrap_or(Transport::Udp).port());
+                self.servers.own().contains(&SocketAddr::new(canonical(ip), port))
+            }
+            Some(Host::Name(name)) if uri.param("maddr").is_none() => self.names_us(case.region(), name),
+            _ => false,
+        };
+        ours && token.is_some_and(|token| self.tokens.verify(self.keys, case.region(), token, case.request, case.now).is_some())
+    }
+
+    /// Whether a host name is our own: an endpoint of the called region, a global one, or what a region advertises.
+    pub(crate) fn names_us(&self, called: RegionId, name: &[u8]) -> bool {
+        let advertised = |host: &str| name.strip_suffix(b".").unwrap_or(name).eq_ignore_ascii_case(host.as_bytes());
+        match self.config.endpoints.find(name) {
+            Endpoint::Region(at) | Endpoint::Project(at, _) | Endpoint::Trunk(at, _) => at == called,
+            Endpoint::Global(_) => true,
+            Endpoint::Unknown => self.config.region(called).advertise.as_deref().is_some_and(advertised),
+        }
+    }
+
+    fn place(
+        &self,
+        case: &Case<'_, '_>,
+        place: Place<'_>,
+        uri: &Uri<'_>,
+        fence: Fence<'_>,
+        names: &mut usize,
+    ) -> Result<(), Beyond> {
+        let outside = |what: &str| Beyond::Outside(format!("{} behind the next hop {what}", shown(uri.hostport)));
+        match place.host {
+            Host::Address(ip) => {
+                let transport = if place.sips { Some(Transport::Tls) } else { place.transport };
+                let port = place.port.unwrap_or_else(|| transport.unwrap_or(Transport::Udp).port());
+                let addr = SocketAddr::new(ip, port);
+                if fence.admit(addr).is_err() {
+                    return Err(Beyond::Outside(format!("{addr} behind the next hop is outside, or our own")));
+                }
+                case.trace.pass(Test::Targets, || (format!("{addr} behind the next hop"), fenced_by(ip, fence)));
+                Ok(())
+            }
+            // Requests that name the endpoint still are led by their Route.
+            Host::Name(name) if self.names_us(case.region(), name) => Ok(()),
+            Host::Name(name) => {
+                let next_hop = NextHop::of_host(name, place.port, place.transport, place.sips);
+                let Some(next_hop) = next_hop else { return Err(outside("is no host name")) };
+                let known = self.config.names.iter().position(|known| *known == next_hop).and_then(|at| u32::try_from(at).ok());
+                let servers = if let Some(at) = known {
+                    self.resolved.servers(NameId(at))
+                } else {
+                    *names += 1;
+                    if *names > NAMES {
+                        return Err(outside("is one name more than are looked up"));
+                    }
+                    match self.name_cache.lately(self.now, self.keys, &next_hop) {
+                        Some(servers) => servers,
+                        None => return Err(Beyond::Unknown(UnknownName(next_hop))),
+                    }
+                };
+                let mut addresses = servers.iter().flat_map(|server: &Server| &server.addresses).peekable();
+                let resolves = addresses.peek().is_some();
+                if !resolves || addresses.any(|&addr| fence.admit(addr).is_err()) {
+                    return Err(outside("does not resolve to addresses inside"));
+                }
+                case.trace.pass(Test::Targets, || {
+                    (format!("{} behind the next hop", shown(name)), "resolves to addresses inside".to_owned())
+                });
+                Ok(())
+            }
+        }
+    }
+}
+
+fn place<'a>(uri: &Uri<'a>, host: Host<'a>) -> Place<'a> {
+    Place { host, port: uri.port, transport: transport(uri), sips: uri.scheme == Scheme::Sips }
+}
+
+fn transport(uri: &Uri<'_>) -> Option<Transport> {
+    let token = uri.param("transport").flatten()?;
+    Transport::ALL.into_iter().find(|known| token.eq_ignore_ascii_case(known.token().as_bytes()))
+}
+
+/// The host that `maddr` names.
+fn maddr<'a>(uri: &Uri<'a>) -> Option<Host<'a>> {
+    let maddr = uri.param("maddr").flatten()?;
+    let ip = std::str::from_utf8(maddr).ok().and_then(|text| text.trim_matches(['[', ']']).parse::<IpAddr>().ok());
+    Some(ip.map_or(Host::Name(maddr), Host::Address))
+}
+
+/// The host of a URI that is reached by its `maddr`.
+fn hidden<'a>(uri: &Uri<'a>) -> Option<Place<'a>> {
+    uri.host.filter(|_| maddr(uri).is_some()).map(|host| place(uri, host))
+}
