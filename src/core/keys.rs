@@ -168,15 +168,46 @@ fn hash128(key: &[u8; 16], purpose: Purpose, parts: &[&[u8]]) -> u128 {
 }
 
 fn absorb<'a>(hasher: &mut impl Hasher, purpose: Purpose, parts: impl Iterator<Item = &'a [u8]>) {
-    hasher.write_u8(purpose as u8);
-    absorb_parts(hasher, parts);
+    let mut input = Pieces { octets: [0; 256], used: 0 };
+    input.take(hasher, &[purpose as u8]);
+    input.absorb(hasher, parts);
 }
 
 fn absorb_parts<'a>(hasher: &mut impl Hasher, parts: impl Iterator<Item = &'a [u8]>) {
-    for part in parts {
-        // The length first, so that parts cannot be shifted against each other.
-        hasher.write_usize(part.len());
-        hasher.write(part);
+    Pieces { octets: [0; 256], used: 0 }.absorb(hasher, parts);
+}
+
+/// What is to be hashed, in large pieces: a hasher spends more on taking up a short piece than on hashing it.
+struct Pieces {
+    octets: [u8; 256],
+    used: usize,
+}
+
+impl Pieces {
+    fn absorb<'a>(mut self, hasher: &mut impl Hasher, parts: impl Iterator<Item = &'a [u8]>) {
+        for part in parts {
+            // The length first, so that parts cannot be shifted against each other.
+            self.take(hasher, &u64::try_from(part.len()).unwrap_or(u64::MAX).to_le_bytes());
+            self.take(hasher, part);
+        }
+        self.flush(hasher);
+    }
+
+    #[inline]
+    fn take(&mut self, hasher: &mut impl Hasher, part: &[u8]) {
+        let end = self.used.saturating_add(part.len());
+        if let Some(room) = self.octets.get_mut(self.used..end) {
+            room.copy_from_slice(part);
+            self.used = end;
+        } else {
+            self.flush(hasher);
+            hasher.write(part);
+        }
+    }
+
+    fn flush(&mut self, hasher: &mut impl Hasher) {
+        hasher.write(self.octets.get(..self.used).unwrap_or_default());
+        self.used = 0;
     }
 }
 
@@ -211,6 +242,9 @@ impl Hasher for Half {
 pub(crate) struct Hex([u8; 16]);
 
 impl Hex {
+    /// In octets.
+    pub(crate) const LENGTH: usize = 16;
+
     pub(crate) fn of(value: u64) -> Self {
         let mut digits = [0; 16];
         write_hex(value, &mut digits);
@@ -265,6 +299,15 @@ mod tests {
         let mut short = [0; 4];
         write_hex(0x1_2345, &mut short);
         assert_eq!(&short, b"2345");
+    }
+
+    /// Nodes of different versions share the secret: what the versions before signed is still read.
+    #[test]
+    fn a_signature_stays_what_it_is() {
+        let keys = Keys::new([1; 16], [2; 16]);
+        assert_eq!(keys.route(&[b"03", b"4711@host", b"tag"]), 0xc181_0faa_ef6d_61c2);
+        let [one, other] = keys.route_pair(&[b"03"], [&[b"4711@host", b"tag"], &[b"x"]]);
+        assert_eq!((one, other), (keys.route(&[b"03", b"4711@host", b"tag"]), keys.route(&[b"03", b"x"])));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use memchr::memchr3;
+use memchr::{memchr, memchr3};
 
 use super::edit::Edit;
 use super::header::trim;
@@ -68,20 +68,20 @@ impl Iterator for Split<'_> {
 
 /// Where the first value of a text ends.
 fn comma(text: &[u8]) -> usize {
-    // Most values hold none of these, and only they matter.
-    let Some(first) = memchr3(b',', b'"', b'<', text) else { return text.len() };
-    let (mut at, mut bracket) = (first, false);
+    let mut at = 0_usize;
     loop {
-        match text.get(at) {
-            None => return text.len(),
-            Some(b',') if !bracket => return at,
-            // An open quote runs to the end: nothing in it separates.
-            Some(b'"') if !bracket => at = quoted_end(text, at).unwrap_or(text.len()),
-            Some(&octet) => {
-                bracket = (bracket || octet == b'<') && octet != b'>';
-                at = at.saturating_add(1);
-            }
-        }
+        let rest = text.get(at..).unwrap_or_default();
+        // Most values hold none of these, and only they matter.
+        let Some(found) = memchr3(b',', b'"', b'<', rest) else { return text.len() };
+        at = at.saturating_add(found);
+        let behind = match text.get(at) {
+            Some(b',') => return at,
+            Some(b'"') => quoted_end(text, at),
+            _ => text.get(at..).and_then(|rest| memchr(b'>', rest)).map(|end| at.saturating_add(end).saturating_add(1)),
+        };
+        // An open quote or bracket runs to the end: nothing in it separates.
+        let Some(behind) = behind else { return text.len() };
+        at = behind;
     }
 }
 

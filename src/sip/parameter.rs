@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use memchr::{memchr, memchr2};
 
-use super::header::{is_token, trim, trimmed};
+use super::header::{is_space, is_token, trim, trimmed};
 
 /// Whether all readers cut a parameter list alike: no parameter is empty, each name is a token, each value is a quoted string or
 /// holds nothing that separates, and blanks stand around separators alone. `params` is what stands behind the first `;`.
@@ -62,7 +62,22 @@ pub(super) fn quoted_end(text: &[u8], start: usize) -> Option<usize> {
 /// The value of a parameter in a `;`-separated list, by name without case: `Some(Some(value))`, `Some(None)` for a flag. Quoted
 /// values may hold `;`.
 pub fn param<'a>(params: &'a [u8], name: &str) -> Option<Option<&'a [u8]>> {
+    if !may_hold(params, name) {
+        return None;
+    }
     each_param(params).find_map(|(_, key, value)| key.eq_ignore_ascii_case(name.as_bytes()).then_some(value))
+}
+
+/// Whether some parameter begins with the first letter of a name. Nearly always the list has no such parameter, and this costs less
+/// than to take it apart.
+fn may_hold(params: &[u8], name: &str) -> bool {
+    let first = name.bytes().next().unwrap_or_default() | 0x20;
+    let mut before = b';';
+    params.iter().any(|&octet| {
+        let begins = octet | 0x20 == first && (before == b';' || is_space(before));
+        before = octet;
+        begins
+    })
 }
 
 /// The parameters of a `;`-separated list: place, name and value of each.

@@ -3,6 +3,7 @@
 use crate::core::forwarding::media_swap::MediaSwap;
 use crate::core::forwarding::rewrite;
 use crate::core::io::{DropCause, Note, Outcome, Output, Verdict};
+use crate::core::keys::Hex;
 use crate::core::routing::route_set::RouteSet;
 use crate::core::routing::target::{Found, TargetSet};
 use crate::core::rules::case::Case;
@@ -41,7 +42,10 @@ impl Core {
         }
         // For a refusal of ours: known by our own tag, or, inside a dialog, by the branch of the INVITE, which the ACK of a 2xx has not.
         if self.refused_in_dialog.get(case.now, case.key).is_some()
-            || case.request.to_tag == Some(self.keys.to_tag(case.request.call_id, case.request.from_tag).as_bytes())
+            || case.request.to_tag.is_some_and(|tag| {
+                // Nobody else's has the length of ours, as a rule.
+                tag.len() == Hex::LENGTH && tag == self.keys.to_tag(case.request.call_id, case.request.from_tag).as_bytes()
+            })
         {
             return Ok(Outcome::Absorbed);
         }

@@ -140,8 +140,10 @@ impl Core {
     /// The addresses of the next hop. `Err`: they, or whether what stands behind them is inside, depend on a name that has to be looked
     /// up. What is known to be barred waits for nothing.
     pub(crate) fn dialog_targets(&self, case: &Case<'_, '_>, route: &RouteSet<'_>, fence: Fence<'_>) -> Result<Found, Stop> {
-        // By the call: an ACK and its repetitions choose alike among the servers of a name.
-        let order = Order::new(&self.health, case.now, self.keys.choice(case.request.call_id)).traced(case.trace);
+        // By the call: an ACK and its repetitions choose alike among the servers of a name. An address leaves no choice.
+        let named = route.next.param("maddr").is_some() || matches!(route.next.host, Some(Host::Name(_)));
+        let chance = if named { self.keys.choice(case.request.call_id) } else { 0 };
+        let order = Order::new(&self.health, case.now, chance).traced(case.trace);
         let view = self.view(case.now);
         let own = view.comes_back(case, &route.next);
         let fence =

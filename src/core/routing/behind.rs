@@ -66,7 +66,7 @@ impl View<'_> {
 
     /// Whether a URI leads back to us by a token of this dialog.
     pub(crate) fn comes_back(&self, case: &Case<'_, '_>, uri: &Uri<'_>) -> bool {
-        let token = uri.param(route_token::PARAM).flatten();
+        let Some(token) = uri.param(route_token::PARAM).flatten() else { return false };
         let ours = match uri.host {
             Some(Host::Address(ip)) if uri.param("maddr").is_none() => {
                 let sips = uri.scheme == Scheme::Sips;
@@ -77,7 +77,7 @@ impl View<'_> {
             Some(Host::Name(name)) if uri.param("maddr").is_none() => self.names_us(case.region(), name),
             _ => false,
         };
-        ours && token.is_some_and(|token| self.tokens.verify(self.keys, case.region(), token, case.request, case.now).is_some())
+        ours && self.tokens.verify(self.keys, case.region(), token, case.request, case.now).is_some()
     }
 
     /// Whether a host name is our own: an endpoint of the called region, a global one, or what a region advertises.

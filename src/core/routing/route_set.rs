@@ -5,7 +5,7 @@
 
 use std::time::Instant;
 
-use arrayvec::ArrayVec;
+use smallvec::SmallVec;
 
 use crate::config::RegionId;
 use crate::core::keys::Keys;
@@ -19,6 +19,8 @@ use crate::sip::{Message, Method, Name, Request};
 
 /// Most Route values of one request.
 const MAX_ROUTES: usize = 64;
+/// As many have room without an allocation.
+const USUAL_ROUTES: usize = 4;
 
 /// The path of a request inside a dialog.
 #[derive(Debug)]
@@ -37,7 +39,7 @@ pub(crate) struct RouteSet<'a> {
     pub(crate) leave_by: Option<&'a [u8]>,
     /// Whether the next hop is a Route that stays in the request.
     loose: bool,
-    removed: ArrayVec<Item, MAX_ROUTES>,
+    removed: SmallVec<[Item; USUAL_ROUTES]>,
     /// The new Request-URI, if it changes.
     request_uri: Option<&'a [u8]>,
     /// The new last Route: the Request-URI, if the next hop is a strict router.
@@ -57,13 +59,16 @@ pub(crate) fn read<'a>(
         let value = uri.param(route_token::PARAM).flatten()?;
         Some((value, tokens.verify(keys, region, value, request, now)?))
     };
-    let mut routes: ArrayVec<(Item, Address<'a>, Uri<'a>), MAX_ROUTES> = ArrayVec::new();
+    let mut routes: SmallVec<[(Item, Address<'a>, Uri<'a>); USUAL_ROUTES]> = SmallVec::new();
     for item in list::items(message, Name::Route) {
         let address = Address::route(message.slice(&item.span))?;
         let uri = Uri::parse(address.uri).ok()?;
-        routes.try_push((item, address, uri)).ok()?;
+        if routes.len() >= MAX_ROUTES {
+            return None;
+        }
+        routes.push((item, address, uri));
     }
-    let mut removed = ArrayVec::new();
+    let mut removed = SmallVec::new();
     let (mut proof, mut request_uri, mut leave_by) = (None, None, None);
     // A strict router put our Record-Route into the Request-URI; what it displaced is the last Route (16.4).
     if let Some(verified) = verify(&request.uri) {
@@ -77,9 +82,6 @@ pub(crate) fn read<'a>(
     while let Some(verified) = routes.first().and_then(|(_, _, uri)| verify(uri)) {
         if proof.is_some_and(|(_, before)| before != verified.1) {
             break;
-        }
-        if removed.is_full() {
-            return None;
         }
         let (item, _, uri) = routes.remove(0);
         if proof.replace(verified).is_some() {
@@ -96,7 +98,7 @@ pub(crate) fn read<'a>(
         if uri.param("lr").is_none() {
             last_route = Some(request_uri.unwrap_or(request.uri_text));
             request_uri = Some(address.uri);
-            removed.try_push(item).ok()?;
+            removed.push(item);
         } else {
             loose = true;
         }
