@@ -25,7 +25,7 @@ pub struct Limits {
     pub sources: usize,
     /// Refused calls remembered to recognise repeats. Above: the oldest is forgotten.
     pub repeats: usize,
-    /// Open stream connections. Above: not accepted.
+    /// Open stream connections. Above: strangers make room, then whoever holds the most; else the new one is closed at once.
     pub connections: usize,
     /// Open stream connections of one source address. Above: closed at once.
     pub connections_per_source: usize,
@@ -33,7 +33,7 @@ pub struct Limits {
     pub write_queue: usize,
     /// Octets of one message on a stream. Above: answered 513, and the connection is closed.
     pub message: usize,
-    /// How long a stream connection may be silent.
+    /// How long a stream connection may be silent, unless an answer is due on it.
     pub idle: Duration,
     /// How long a message may take to arrive whole on a stream.
     pub partial: Duration,

@@ -12,6 +12,7 @@
 //! There are two threads. One reads, decides and sends messages (`worker`). The other does what may take time: names, metrics,
 //! health. They talk by channels on which neither waits.
 
+mod accepted;
 mod activation;
 mod connection;
 mod connection_task;

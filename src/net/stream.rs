@@ -18,6 +18,7 @@ use tokio::sync::Notify;
 use tokio::task::spawn_local;
 use tracing::debug;
 
+use super::accepted::{Accepted, Holder};
 use super::connection::{Connection, Made};
 use super::connection_task::serve;
 use super::handshake::Shaking;
@@ -29,6 +30,7 @@ use crate::core::Change;
 use crate::core::io::ConnectionId;
 use crate::fence::Fenced;
 use crate::telemetry::Loss;
+use crate::tls::Shown;
 
 /// Connections that the kernel keeps until we accept them.
 const BACKLOG: i32 = 1024;
@@ -62,13 +64,12 @@ pub(super) struct Streams {
     by_peer: HashMap<Towards, Rc<Connection>>,
     /// Handshakes with clients.
     pub(super) shaking: Shaking,
-    /// The number of accepted connections of each source.
-    sources: HashMap<IpAddr, usize>,
-    accepted: usize,
+    /// Those that we accepted, and who holds them.
+    accepted: Accepted,
     opened: usize,
     last: u64,
     /// Notified if a connection has gone.
-    room: Rc<Notify>,
+    gone: Rc<Notify>,
 }
 
 impl Streams {
@@ -86,7 +87,7 @@ impl Streams {
         tls_name: Option<&Arc<str>>,
     ) -> Option<Rc<Connection>> {
         let place = (region, transport, addr, tls_name.cloned());
-        self.by_peer.get(&place).filter(|connection| connection.is_open()).cloned()
+        self.by_peer.get(&place).filter(|connection| connection.is_open() && !connection.half_closed.get()).cloned()
     }
 
     /// Closes a connection after writing what is queued.
@@ -112,8 +113,19 @@ impl Streams {
             };
             connection.listener.set(listener);
             connection.region.set(config.listener(listener).region);
+            // Its task finds the end of its time as it is now.
+            connection.look_again();
             true
         });
+        let holder = |connection: &Connection| {
+            let (region, ip, shown) = (connection.region.get(), connection.peer.ip(), connection.shown.get());
+            if connection.is_shaking() {
+                Holder::by_address(config, region, ip)
+            } else {
+                Holder::proven(config, region, ip, shown.as_ref())
+            }
+        };
+        self.accepted.judge_anew(holder);
         // Where two regions have become one, either connection will do.
         self.by_peer.extend(newest.into_iter().map(|connection| (leads(&connection), connection)));
     }
@@ -121,7 +133,7 @@ impl Streams {
     /// Closes every connection after writing what is queued. Returns when all are gone.
     pub(super) async fn close_all(worker: &RefCell<Worker>) {
         loop {
-            let changed = Rc::clone(&worker.borrow().streams.room);
+            let changed = Rc::clone(&worker.borrow().streams.gone);
             let gone = changed.notified();
             let open: Vec<Rc<Connection>> = worker.borrow().streams.by_id.values().cloned().collect();
             if open.is_empty() {
@@ -140,8 +152,7 @@ impl Streams {
         self.by_id.insert(connection.id, Rc::clone(&connection));
         self.by_peer.insert(leads(&connection), Rc::clone(&connection));
         if connection.accepted {
-            self.accepted += 1;
-            *self.sources.entry(connection.peer.ip()).or_default() += 1;
+            self.accepted.add(&connection);
         } else {
             self.opened += 1;
         }
@@ -155,17 +166,11 @@ impl Streams {
             self.by_peer.remove(&key);
         }
         if connection.accepted {
-            self.accepted -= 1;
-            if let Some(open) = self.sources.get_mut(&connection.peer.ip()) {
-                *open -= 1;
-                if *open == 0 {
-                    self.sources.remove(&connection.peer.ip());
-                }
-            }
+            self.accepted.remove(connection);
         } else {
             self.opened -= 1;
         }
-        self.room.notify_waiters();
+        self.gone.notify_waiters();
     }
 }
 
@@ -182,7 +187,6 @@ pub(super) fn listen(worker: &Rc<RefCell<Worker>>, id: ListenerId, listener: std
 
 async fn accept(worker: Rc<RefCell<Worker>>, id: ListenerCell, listener: TcpListener) {
     loop {
-        room(&worker, &id).await;
         let Ok((stream, peer)) = listener.accept().await else {
             tokio::time::sleep(REFUSED).await;
             continue;
@@ -190,20 +194,29 @@ async fn accept(worker: Rc<RefCell<Worker>>, id: ListenerCell, listener: TcpList
         let id = id.get();
         let connection = {
             let worker = &mut *worker.borrow_mut();
-            let limits = &worker.config.limits;
-            let Listener { region, transport, .. } = *worker.config.listener(id);
-            if worker.streams.sources.get(&peer.ip()).is_some_and(|&open| open >= limits.connections_per_source) {
-                worker.lost(Instant::now(), id, Loss::SourceConnections, peer, None);
-                continue;
+            let (now, config) = (Instant::now(), Arc::clone(&worker.config));
+            let (limits, Listener { region, transport, .. }) = (&config.limits, *config.listener(id));
+            let holder = if transport == Transport::Tls {
+                Holder::by_address(&config, region, peer.ip())
+            } else {
+                Holder::proven(&config, region, peer.ip(), None)
+            };
+            match worker.streams.accepted.make_room(limits, holder.source(peer.ip()), holder, &worker.core) {
+                Ok(None) => {}
+                Ok(Some(other)) => other.give_up(),
+                Err(loss) => {
+                    worker.lost(now, id, loss, peer, None);
+                    continue;
+                }
             }
-            let tls = worker.config.region(region).tls.as_ref().filter(|_| transport == Transport::Tls);
+            let tls = config.region(region).tls.as_ref().filter(|_| transport == Transport::Tls);
             let session = tls.and_then(|tls| Session::accepted(&tls.server));
             if session.is_none() && transport == Transport::Tls {
                 // The library denies a session: as if the client had gone.
                 continue;
             }
             let (most, handshakes) = (limits.write_queue, limits.handshakes);
-            let made = Made { listener: id, region, transport, peer, accepted: true, tls_name: None, session, most };
+            let made = Made { listener: id, region, transport, peer, accepted: true, holder, now, tls_name: None, session, most };
             worker.recorder.handles().connection(region, transport, true);
             let connection = worker.streams.add(made);
             if transport == Transport::Tls {
@@ -212,27 +225,6 @@ async fn accept(worker: Rc<RefCell<Worker>>, id: ListenerCell, listener: TcpList
             connection
         };
         spawn_local(serve(Rc::clone(&worker), connection, stream));
-    }
-}
-
-/// Waits until one more connection may be accepted.
-async fn room(worker: &Rc<RefCell<Worker>>, id: &ListenerCell) {
-    let mut told = false;
-    loop {
-        let room = Rc::clone(&worker.borrow().streams.room);
-        let notified = room.notified();
-        {
-            let worker = &mut *worker.borrow_mut();
-            if worker.streams.accepted < worker.config.limits.connections {
-                return;
-            }
-            if !told {
-                let addr = worker.config.listener(id.get()).addr;
-                worker.lost(Instant::now(), id.get(), Loss::Connections, addr, None);
-                told = true;
-            }
-        }
-        notified.await;
     }
 }
 
@@ -259,7 +251,8 @@ pub(super) fn connect(
     };
     let Listener { region, transport, .. } = *of;
     let (peer, most) = (to.addr(), config.limits.write_queue);
-    let made = Made { listener, region, transport, peer, accepted: false, tls_name, session, most };
+    let (holder, now) = (Holder::Stranger, Instant::now());
+    let made = Made { listener, region, transport, peer, accepted: false, holder, now, tls_name, session, most };
     let connection = worker.streams.add(made);
     worker.recorder.handles().connection(region, transport, true);
     let patience = Patience { connect: config.limits.connect, delivery: config.timers.try_for };
@@ -296,6 +289,20 @@ async fn open(worker: Rc<RefCell<Worker>>, connection: Rc<Connection>, from: IpA
 }
 
 impl Worker {
+    /// Notes what a client has proved as its handshake ended.
+    pub(super) fn proved(&mut self, connection: &Rc<Connection>, shown: Shown) {
+        connection.shown.set(Some(shown));
+        let holder = Holder::proven(&self.config, connection.region.get(), connection.peer.ip(), Some(&shown));
+        self.streams.accepted.assign(connection, holder);
+    }
+
+    /// Notes that a message of a connection was admitted.
+    pub(super) fn admitted(&mut self, now: Instant, id: ConnectionId) {
+        if let Some(connection) = self.streams.accepted.admitted(id) {
+            connection.heard.set(now);
+        }
+    }
+
     /// Notes that a connection has ended: it leaves the table, and the attempts that it did not deliver have failed.
     pub(super) fn gone(&mut self, now: Instant, connection: &Connection) {
         self.streams.remove(connection);

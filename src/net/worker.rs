@@ -174,7 +174,15 @@ impl Worker {
             match output {
                 Output::Send(send) => self.send(now, send),
                 Output::Close(id) => self.streams.close(id),
-                Output::Note(note) => self.recorder.note(&note, seen, now),
+                Output::Note(note) => {
+                    if let Note::Arrived { outcome, .. } = &note
+                        && outcome.is_admitted()
+                        && let Some(connection) = seen.and_then(|seen| seen.arrival.connection)
+                    {
+                        self.admitted(now, connection);
+                    }
+                    self.recorder.note(&note, seen, now);
+                }
                 Output::LookUp(next_hop) => self.look_up(now, next_hop),
                 Output::Relay(request) => self.rtpengine.ask(&self.me, &request),
                 // Told apart by `carry_out`.

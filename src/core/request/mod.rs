@@ -274,6 +274,7 @@ impl Core {
                 context.reply(&case.peer, bytes);
             }
         }
+        self.settle(slot, out);
         Outcome::Absorbed
     }
 }
