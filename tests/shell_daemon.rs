@@ -303,6 +303,7 @@ fn whoever_says_no_more_is_still_answered() {
 }
 
 #[test]
+    config.limits.per_source = 1_000_000;
 fn a_reader_that_stalls_is_closed_before_memory_grows() {
     let mut config = config(6, "");
     config.limits.write_queue = 64 << 10;

@@ -217,7 +217,7 @@ fn settings(config: &Config) -> Vec<(&'static str, String)> {
     } = limits;
     all.extend([
         ("limits.transactions", transactions.to_string()),
-        ("limits.per_source", per_source.map_or_else(|| "none".to_owned(), |rate| format!("{rate}/s"))),
+        ("limits.per_source", format!("{per_source}/s")),
         ("limits.sources", sources.to_string()),
         ("limits.repeats", repeats.to_string()),
         ("limits.connections", connections.to_string()),

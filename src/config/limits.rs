@@ -18,9 +18,9 @@ pub struct Limits {
     /// Open transactions. Above: refused (160). Requests inside dialogs get a quarter more, so that calls can end while new ones
     /// are refused.
     pub transactions: usize,
-    /// New requests of one source a second. Above: refused (160); above twice as many: dropped. `None`: no limit for trunks and
-    /// servers.
-    pub per_source: Option<u32>,
+    /// New requests of one source of a trunk a second. Above: refused (160); above twice as many: dropped. An IPv6 network of 64
+    /// bits is one source.
+    pub per_source: u32,
     /// Sources whose rate is remembered. Above: the one not seen for the longest time is forgotten.
     pub sources: usize,
     /// Refused calls remembered to recognise repeats. Above: the oldest is forgotten.

@@ -32,7 +32,7 @@ impl Core {
     /// The gate, before anything is decided: the rate of the source, and whether the daemon takes new calls.
     pub(crate) fn gate(&mut self, case: &Case<'_, '_>) -> Result<Gate, DropCause> {
         let source = Source::of(&self.config, case.region(), case.arrival);
-        let rate = self.config.limits.per_source.filter(|_| !source.trunks.is_empty());
+        let rate = Some(self.config.limits.per_source).filter(|_| !source.trunks.is_empty());
         let pace = rate.map_or(Pace::Within, |rate| self.rate_limit.pace(case.now, case.arrival.from.ip(), rate));
         if pace == Pace::Flood {
             case.trace.fail(Test::Capacity, || {
