@@ -187,6 +187,7 @@ fn settings(config: &Config) -> Vec<(&'static str, String)> {
         endpoints,
         reject,
         admin,
+        admin_hosts,
         dns,
         limits,
         timers,
@@ -196,6 +197,7 @@ fn settings(config: &Config) -> Vec<(&'static str, String)> {
     let mut all = vec![
         ("global", endpoints.global().unwrap_or("none").to_owned()),
         ("admin.listen", admin.map_or_else(|| "none".to_owned(), |addr| addr.to_string())),
+        ("admin.hosts", if admin_hosts.is_empty() { "none".to_owned() } else { admin_hosts.join(", ") }),
         // The key itself is nobody's business; that it is another one is.
         ("secret", secret.as_ref().map_or_else(|| "made at start".to_owned(), |secret| key_name(&secret.0))),
         ("reject", format!("policy {}, capacity {}", reject.policy, reject.capacity)),

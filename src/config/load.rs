@@ -114,7 +114,10 @@ fn snapshot(main: &Main, parts: &Parts, folder: &Path, files: &[File], report: &
         names: built.names,
         endpoints: built.endpoints,
         reject: good(&main.reject).map_or(Profile::GENERIC, |reject| reject.value),
-        admin: main.admin.as_ref().map(|listen| good(listen).map_or(bounds::ADMIN, |listen| listen.value)),
+        admin: main.admin.as_ref().map(|admin| good(&admin.listen).map_or(bounds::ADMIN, |listen| listen.value)),
+        admin_hosts: (main.admin.iter().filter_map(|admin| good(&admin.hosts)).flatten())
+            .map(|host| host.value.clone())
+            .collect(),
         dns: Dns {
             servers: good(&main.dns_servers).into_iter().flatten().map(|server| server.value).collect(),
             stale: bounds::stale(&main.dns_stale, report),

@@ -38,6 +38,8 @@ pub struct Config {
     pub reject: Profile,
     /// The address for `/metrics`, `/healthz`, `/readyz` and `/status`.
     pub admin: Option<SocketAddr>,
+    /// Names, in lower case, and addresses by which the admin endpoint may be asked, besides its own.
+    pub admin_hosts: Vec<String>,
     /// How names are resolved.
     pub dns: Dns,
     /// How many there may be of everything, and how long it may take (`[limits]`).
