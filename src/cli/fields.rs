@@ -184,6 +184,7 @@ fn settings(config: &Config) -> Vec<(&'static str, String)> {
         listeners: _,
         names: _,
         caller_table: _,
+        tls_parties: _,
         endpoints,
         reject,
         admin,

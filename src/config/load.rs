@@ -17,6 +17,7 @@ use super::ids::TrunkId;
 use super::limits::{Dns, Secret};
 use super::report::{File, Place, Placed, Report, good};
 use super::snapshot::Config;
+use super::tls_parties::TlsParties;
 use super::{bounds, disk, include, overlap, reader, warning};
 use crate::reason::Profile;
 
@@ -107,6 +108,7 @@ fn snapshot(main: &Main, parts: &Parts, folder: &Path, files: &[File], report: &
         files: files.iter().map(|file| file.path.clone()).collect(),
         caller_table: CallerTable::of(trunks().map(|(id, trunk)| (id, &trunk.networks)))
             .certified(trunks().map(|(id, trunk)| (id, trunk.certificates.as_slice()))),
+        tls_parties: TlsParties::of(&built.regions, &built.trunks, &built.names),
         regions: built.regions,
         projects: built.projects,
         trunks: built.trunks,

@@ -11,6 +11,7 @@ use super::limits::{Dns, Health, Limits, Secret, Timers};
 use super::next_hop::NextHop;
 use super::project::{Project, Trunk};
 use super::region::{Listener, Region};
+use super::tls_parties::TlsParties;
 use crate::reason::Profile;
 
 /// The whole configuration, checked.
@@ -34,6 +35,8 @@ pub struct Config {
     pub endpoints: Endpoints,
     /// Source addresses to trunks.
     pub caller_table: CallerTable,
+    /// Whose an address is, for connections over TLS.
+    pub tls_parties: TlsParties,
     /// The answer profile if no trunk is known.
     pub reject: Profile,
     /// The address for `/metrics`, `/healthz`, `/readyz` and `/status`.

@@ -16,11 +16,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::config::{ListenerId, NextHop, Transport};
+use crate::config::{ListenerId, NextHop, Transport, TrunkId};
 use crate::dns::{Resolved, Server};
 use crate::fence::Fenced;
 use crate::sip::Fault;
-use crate::tls::Shown;
+use crate::tls::{PartyNames, Shown};
 
 pub use super::note::{Direction, DropCause, Failure, Health, Note, Outcome, Spoken, TargetStatus, Verdict};
 pub use super::relay_request::{
@@ -135,6 +135,12 @@ pub struct Send {
     pub transport: Transport,
     /// Over TLS, for a fenced address: the name that the server must prove. `None`: the server must prove its address.
     pub tls_name: Option<Arc<str>>,
+    /// Over TLS, without a name: names of the party that the address belongs to. One of them will do instead of the address.
+    pub party: Option<PartyNames>,
+    /// Whether it is for a next hop inside a dialog.
+    pub in_dialog: bool,
+    /// Inside a dialog: the trunk of the call.
+    pub trunk: Option<TrunkId>,
     /// The listener whose socket sends a datagram, and whose region a connection is opened for.
     pub listener: ListenerId,
     /// The source address to send a datagram from, where the socket is bound to a wildcard address.

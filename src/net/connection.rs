@@ -14,12 +14,13 @@ use tokio::net::tcp::OwnedWriteHalf;
 use tokio::sync::Notify;
 
 use super::accepted::Holder;
+use super::outgoing::OpenedFor;
 use super::tls::{HandshakeStep, Session};
-use crate::config::{ListenerId, RegionId, Transport};
+use crate::config::{Config, ListenerId, RegionId, Transport};
 use crate::core::Core;
-use crate::core::io::{Attempt, ConnectionId};
+use crate::core::io::{Attempt, ConnectionId, Send};
 use crate::telemetry::Loss;
-use crate::tls::Shown;
+use crate::tls::{Name, PartyNames, Shown};
 
 /// Most attempts remembered that have had no response.
 const UNHEARD: usize = 64;
@@ -49,6 +50,10 @@ pub(super) struct Connection {
     pub(super) shown: Cell<Option<Shown>>,
     /// The name that the server has proved or must prove, if we opened a TLS connection by a name.
     pub(super) tls_name: Option<Arc<str>>,
+    /// The names of which it may prove one instead of its address.
+    pub(super) party: Option<PartyNames>,
+    /// For whom it is there, if we opened it.
+    pub(super) opened_for: Cell<OpenedFor>,
     pub(super) session: Option<RefCell<Session>>,
     pub(super) writer: OnceCell<OwnedWriteHalf>,
     pub(super) queue: RefCell<WriteQueue>,
@@ -87,6 +92,8 @@ pub(super) struct Made {
     pub(super) holder: Holder,
     pub(super) now: Instant,
     pub(super) tls_name: Option<Arc<str>>,
+    pub(super) party: Option<PartyNames>,
+    pub(super) opened_for: OpenedFor,
     /// The TLS session, for TLS.
     pub(super) session: Option<Session>,
     /// Most octets that may wait to be written.
@@ -95,7 +102,7 @@ pub(super) struct Made {
 
 impl Connection {
     pub(super) fn new(id: ConnectionId, made: Made) -> Self {
-        let Made { listener, region, transport, peer, accepted, holder, now, tls_name, session, most } = made;
+        let Made { listener, region, transport, peer, accepted, holder, now, tls_name, party, opened_for, session, most } = made;
         let (session, state) = (session.map(RefCell::new), Cell::new(ConnectionState::Open));
         let (writer, queue, wake) = Default::default();
         let (region, listener) = (Cell::new(region), Cell::new(listener));
@@ -115,6 +122,8 @@ impl Connection {
             heard,
             shown,
             tls_name,
+            party,
+            opened_for: Cell::new(opened_for),
             session,
             writer,
             queue,
@@ -163,6 +172,38 @@ impl Connection {
     /// Whether its peer is known by the configuration. We open connections to nobody else.
     pub(super) fn is_known(&self) -> bool {
         !self.accepted || self.holder.get() != Holder::Stranger
+    }
+
+    /// Whether a message for a fenced address may go by it: over TLS only if its peer has proved, or must prove, to be the party
+    /// that is meant (RFC 5923 8). Inside a dialog also if it is the one that the trunk of the call opened from exactly there: the
+    /// side that began a dialog may be called back by the connection of its INVITE.
+    pub(super) fn carries(&self, send: &Send, config: &Config) -> bool {
+        if self.transport != Transport::Tls {
+            return true;
+        }
+        let party = send.party.as_ref();
+        let named = |name: &Arc<str>| party.is_some_and(|party| party.contains(name));
+        if !self.accepted {
+            return match (&self.tls_name, &send.tls_name) {
+                (Some(proved), Some(meant)) => proved == meant,
+                (Some(proved), None) => named(proved),
+                (None, Some(_)) => false,
+                (None, None) => self.party.is_none() || self.party.as_ref() == party,
+            };
+        }
+        let shown = self.shown.get();
+        let names = shown.map(|shown| shown.names).unwrap_or_default();
+        let proved = |name: &Arc<str>| names.contains(&Some(Name::of(name.as_bytes())));
+        let any = names.iter().any(Option::is_some);
+        let by_name = match &send.tls_name {
+            Some(meant) => any && proved(meant),
+            None => any && party.is_some_and(|party| party.iter().any(proved)),
+        };
+        let began = || match send.trunk {
+            Some(trunk) => config.callers(self.peer.ip(), shown.as_ref()).iter().any(|caller| caller == trunk),
+            None => matches!(self.holder.get(), Holder::Trunk(_)),
+        };
+        by_name || send.in_dialog && began()
     }
 
     /// Whether an answer goes down it, or comes from its peer.
@@ -256,3 +297,6 @@ impl Connection {
         queue.unheard.drain(..).chain(queue.chunks.drain(..).filter_map(|(_, attempt)| attempt)).collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

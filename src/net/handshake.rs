@@ -14,6 +14,8 @@ use super::worker::Worker;
 use crate::core::io::ConnectionId;
 use crate::telemetry::{Handshake, Loss};
 
+/// Most names of a party that are logged.
+const NAMES: usize = 8;
 /// Most characters of an error that are logged.
 const LONGEST: usize = 256;
 
@@ -102,7 +104,11 @@ impl Worker {
     /// Counts and logs the end of a handshake.
     pub(super) fn shaken(&mut self, now: Instant, connection: &Connection, ended: &Ended) {
         self.streams.shaking.end(connection.id);
-        let why = ended.why.as_ref().map(told);
+        let mut why = ended.why.as_ref().map(told);
+        if let (Some(why), Some(party), Handshake::Certificate) = (&mut why, &connection.party, ended.how) {
+            let names: Vec<&str> = party.iter().map(AsRef::as_ref).take(NAMES).collect();
+            why.push_str(&format!("; a name of the party there would do: {}", names.join(", ")));
+        }
         self.recorder.handshake(connection.region.get(), !connection.accepted, ended.how, connection.peer, why.as_deref(), now);
         if ended.how != Handshake::Done && !connection.accepted {
             self.lost(now, connection.listener.get(), Loss::Connect, connection.peer, None);

@@ -24,6 +24,7 @@ mod hep;
 mod icmp;
 mod name_lookups;
 mod notify;
+mod outgoing;
 mod reload;
 pub mod rtpengine;
 mod run;

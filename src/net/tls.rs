@@ -11,7 +11,7 @@ use rustls::{ClientConfig, ClientConnection, Connection, ServerConfig, ServerCon
 use tokio::net::TcpStream;
 
 use crate::config::{Config, Endpoint};
-use crate::tls::{Certificate, Name, Shown};
+use crate::tls::{Calling, Certificate, Name, PartyNames, Shown};
 
 /// Most records read from a socket before others get their turn.
 const RECORDS: usize = 16;
@@ -47,7 +47,16 @@ impl Session {
         ServerConnection::new(Arc::clone(config)).ok().map(|tls| Self { tls: tls.into(), sealed: 0 })
     }
 
-    /// A session for a connection that we opened. The other side must prove this name, or its address if there is no name.
+    /// A session for a connection that we opened. The other side must prove this name. If there is none it must prove its address,
+    /// or a name of the party there.
+    pub(crate) fn called(calling: &Calling, tls_name: Option<&str>, party: Option<&PartyNames>, addr: IpAddr) -> Option<Self> {
+        match party {
+            Some(party) if tls_name.is_none() => Self::opened(&calling.settings_for(party), None, addr),
+            _ => Self::opened(calling.settings(), tls_name, addr),
+        }
+    }
+
+    /// A session by these settings. The other side must prove this name, or its address if there is no name.
     pub(crate) fn opened(config: &Arc<ClientConfig>, tls_name: Option<&str>, addr: IpAddr) -> Option<Self> {
         let name = match tls_name {
             Some(name) => ServerName::try_from(name.to_owned()).ok()?,

@@ -17,6 +17,7 @@ use tokio::sync::mpsc::{self, error::TrySendError};
 
 use super::connection::Connection;
 use super::icmp::SentDatagrams;
+use super::outgoing::OpenedFor;
 use super::rtpengine;
 use super::sockets::Sockets;
 use super::stream::Streams;
@@ -216,13 +217,13 @@ impl Worker {
                     None => self.lost(now, send.listener, Loss::ConnectionGone, peer.addr(), send.attempt),
                 }
             }
-            (transport @ (Transport::Tcp | Transport::Tls), Destination::Fenced(fenced)) => {
+            (Transport::Tcp | Transport::Tls, Destination::Fenced(fenced)) => {
                 let region = self.config.listener(send.listener).region;
-                let connection = self.streams.towards(region, transport, fenced.addr(), send.tls_name.as_ref());
-                let server = send.tls_name.clone();
-                match connection.or_else(|| super::stream::connect(self, send.listener, fenced, server)) {
-                    Some(connection) => self.write(now, &connection, send),
-                    None => self.lost(now, send.listener, Loss::Connect, fenced.addr(), send.attempt),
+                let connection = self.streams.towards(region, fenced.addr(), &send, &self.config);
+                let (name, more) = (send.tls_name.clone(), (send.party.clone(), OpenedFor::of(&send)));
+                match connection.map_or_else(|| super::stream::connect(self, send.listener, fenced, name, more), Ok) {
+                    Ok(connection) => self.write(now, &connection, send),
+                    Err(loss) => self.lost(now, send.listener, loss, fenced.addr(), send.attempt),
                 }
             }
         }

@@ -23,13 +23,15 @@ pub enum Loss {
     Evicted,
     /// A stranger sent no message that is admitted: its connection was closed.
     Stranger,
+    /// A trunk's call would open a connection beyond the trunk's share: it was not opened.
+    TrunkConnections,
     /// A connection to a next hop could not be opened.
     Connect,
 }
 
 impl Loss {
     /// Every loss, in the order of the discriminants.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::SendBuffer,
         Self::Unsendable,
         Self::ConnectionGone,
@@ -40,6 +42,7 @@ impl Loss {
         Self::SourceConnections,
         Self::Evicted,
         Self::Stranger,
+        Self::TrunkConnections,
         Self::Connect,
     ];
 
@@ -56,6 +59,7 @@ impl Loss {
             Self::SourceConnections => "source-connections",
             Self::Evicted => "evicted",
             Self::Stranger => "stranger",
+            Self::TrunkConnections => "trunk-connections",
             Self::Connect => "connect",
         }
     }

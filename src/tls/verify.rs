@@ -11,15 +11,28 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, DigitallySignedStruct, Error, SignatureScheme};
 
 use super::certificate::Certificate;
-use super::{Roots, Unfit, provider};
+use super::{PartyNames, Roots, Unfit, provider};
 
-#[derive(Debug)]
-pub(super) struct Asked(Arc<WebPkiServerVerifier>);
+#[derive(Clone, Debug)]
+pub(super) struct Asked {
+    verifier: Arc<WebPkiServerVerifier>,
+    /// The names that will do instead of what was asked for.
+    party: Option<PartyNames>,
+}
 
 impl Asked {
     pub(super) fn new(roots: &Roots) -> Result<Self, Unfit> {
         let verifier = WebPkiServerVerifier::builder_with_provider(Arc::clone(&roots.0), provider()).build();
-        verifier.map(Self).map_err(|error| Unfit::new(error.to_string()))
+        verifier.map(|verifier| Self { verifier, party: None }).map_err(|error| Unfit::new(error.to_string()))
+    }
+
+    /// The same, and each of these names will do too: a `*` in place of its first label as well.
+    pub(super) fn or(&self, party: &PartyNames) -> Self {
+        Self { verifier: Arc::clone(&self.verifier), party: Some(Arc::clone(party)) }
+    }
+
+    fn is_proven(&self, certificate: &Certificate, asked: &str) -> bool {
+        certificate.is_of(asked) || self.party.iter().flat_map(|party| party.iter()).any(|name| certificate.covers(name))
     }
 }
 
@@ -32,11 +45,11 @@ impl ServerCertVerifier for Asked {
         ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        match self.0.verify_server_cert(certificate, chain, name, ocsp, now) {
+        match self.verifier.verify_server_cert(certificate, chain, name, ocsp, now) {
             // The chain is judged before the name: nothing but the name is wrong.
             Err(Error::InvalidCertificate(
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
-            )) if Certificate::read(certificate).is_ok_and(|read| read.is_of(&name.to_str())) => {
+            )) if Certificate::read(certificate).is_ok_and(|read| self.is_proven(&read, &name.to_str())) => {
                 Ok(ServerCertVerified::assertion())
             }
             verified => verified,
@@ -49,7 +62,7 @@ impl ServerCertVerifier for Asked {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.0.verify_tls12_signature(message, certificate, signed)
+        self.verifier.verify_tls12_signature(message, certificate, signed)
     }
 
     fn verify_tls13_signature(
@@ -58,10 +71,10 @@ impl ServerCertVerifier for Asked {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.0.verify_tls13_signature(message, certificate, signed)
+        self.verifier.verify_tls13_signature(message, certificate, signed)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_verify_schemes()
+        self.verifier.supported_verify_schemes()
     }
 }

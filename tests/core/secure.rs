@@ -107,6 +107,37 @@ fn the_name_that_was_asked_for_goes_with_everything_that_is_sent_there() {
 }
 
 #[test]
+fn an_address_is_proven_by_a_name_of_its_party() {
+    let trunk = "[project.acme.trunk.safe]\nnetworks = [\"198.51.100.0/24\"]\nuri = \"sips:pstn.example.net\"\n\
+                 certificates = [\"sbc.example\"]";
+    let mut site = site(r#"["sip:10.1.0.8;transport=tls", "sips:pbx.example.net"]"#, trunk);
+    let seen = site.from(TRUNK, &invite(HOST, "10.1.0.20", "one")).remove(1);
+    assert_eq!(
+        (seen.party.as_slice(), seen.in_dialog),
+        (["pbx.example.net".to_owned()].as_slice(), false),
+        "an address in `upstream`"
+    );
+    site.from("10.1.0.8:5061", &respond(&seen, 200, "u", "Contact: <sip:lk@10.1.0.7:5061;transport=tls>\r\n"));
+    let routes = format!("Route: {}\r\n", seen.headers("Record-Route").join(", "));
+    let bye = |from: &str, uri: &str, tags: (&str, &str)| {
+        format!(
+            "BYE {uri} SIP/2.0\r\nVia: SIP/2.0/UDP {from};branch=z9hG4bK{}\r\n{routes}From: <sip:a@b>;tag={}\r\nTo: <sip:c@d>;tag={}\r\n\
+             Call-ID: one@trunk\r\nCSeq: 2 BYE\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n",
+            tags.0, tags.0, tags.1
+        )
+    };
+    let sent = site.from(TRUNK, &bye(TRUNK, "sip:lk@10.1.0.7:5061;transport=tls", ("fone", "u"))).remove(0);
+    assert_eq!((sent.to.to_string().as_str(), sent.transport, sent.tls_name), ("10.1.0.7:5061", Transport::Tls, None));
+    assert_eq!((sent.party.as_slice(), sent.in_dialog), (["pbx.example.net".to_owned()].as_slice(), true));
+    assert_eq!(sent.trunk.as_deref(), Some("carrier"), "whose share of connections it is");
+    let sent = site.from(SERVER, &bye(SERVER, "sip:t@198.51.100.7:5061;transport=tls", ("u", "fone"))).remove(0);
+    assert_eq!(sent.to.to_string(), "198.51.100.7:5061");
+    for name in ["pstn.example.net", "sbc.example"] {
+        assert!(sent.party.iter().any(|known| known == name), "{name}: {:?}", sent.party);
+    }
+}
+
+#[test]
 fn sips_goes_over_tls_alone() {
     let mut site = site(r#"["10.1.0.5", "sip:10.1.0.6;transport=tcp", "sips:pbx.example.net"]"#, "");
     let sent = over(&mut site, TRUNK, Shown::default(), &sips("a"));
