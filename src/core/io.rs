@@ -42,7 +42,7 @@ pub struct Arrival {
     pub local: SocketAddr,
     /// The connection, for streams.
     pub connection: Option<ConnectionId>,
-    /// For a TLS connection that we accepted: the name (SNI) that the client asked for, and the names that it proved.
+    /// For a TLS connection that we accepted: the region that the client asked for (SNI), and the names that it proved.
     pub shown: Option<Shown>,
 }
 
@@ -68,6 +68,9 @@ pub enum Input<'a> {
     },
     /// An attempt did not reach its target: connection refused, ICMP error, full queue, or time-out of the connect.
     Failed(Attempt),
+    /// An attempt was not sent, for a reason that says nothing of its target: a trunk's share of connections is used up, a connection
+    /// made room for another one, or whoever is at an address did not prove to be the party that is meant.
+    Unsent(Attempt),
     /// The deadline of `Core::deadline` has come.
     Timeout,
     /// The names of the configuration have new servers or addresses.
@@ -147,7 +150,7 @@ pub struct Send {
     pub local: Option<std::net::IpAddr>,
     /// The message, whole.
     pub bytes: Bytes,
-    /// The attempt to name in [`Input::Failed`] if the bytes cannot be delivered.
+    /// The attempt to name in [`Input::Failed`] or [`Input::Unsent`] if the bytes cannot be delivered.
     pub attempt: Option<Attempt>,
 }
 

@@ -17,6 +17,7 @@ use relay_request::RelayAnswer;
 use request::Coming;
 use rules::trace::{Test, Trace};
 use stop::Pending;
+use timers::AttemptEnd;
 use transaction::forwarded::Transaction;
 use waiting::Held;
 
@@ -76,7 +77,8 @@ impl Core {
                 out.extend(arrival.connection.map(Output::Close));
                 self.arrived(&arrival, None, None, Outcome::Malformed(fault), out);
             }
-            Input::Failed(attempt) => self.failed(now, attempt, out),
+            Input::Failed(attempt) => self.failed(now, attempt, AttemptEnd::Unreachable, out),
+            Input::Unsent(attempt) => self.failed(now, attempt, AttemptEnd::Unsent, out),
             Input::Timeout => self.expire(now, out),
             Input::Resolved(resolved) => {
                 self.resolved = resolved;

@@ -44,6 +44,8 @@ pub(super) struct Connection {
     pub(super) admitted: Cell<bool>,
     /// Whether the peer says no more. It may still read answers.
     pub(super) half_closed: Cell<bool>,
+    /// Whether its peer has an address without a name, and proved to be nobody that the address stands for.
+    pub(super) unproven: Cell<bool>,
     /// When its peer last said something that counts: of a stranger, only a message that is admitted.
     pub(super) heard: Cell<Instant>,
     /// The names that a client showed, as soon as the handshake is done.
@@ -107,7 +109,7 @@ impl Connection {
         let (writer, queue, wake) = Default::default();
         let (region, listener) = (Cell::new(region), Cell::new(listener));
         let (source, holder, heard) = (holder.source(peer.ip()), Cell::new(holder), Cell::new(now));
-        let (admitted, half_closed, shown) = Default::default();
+        let (admitted, half_closed, unproven, shown) = Default::default();
         Self {
             id,
             region,
@@ -119,6 +121,7 @@ impl Connection {
             holder,
             admitted,
             half_closed,
+            unproven,
             heard,
             shown,
             tls_name,

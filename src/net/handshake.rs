@@ -110,6 +110,7 @@ impl Worker {
             why.push_str(&format!("; a name of the party there would do: {}", names.join(", ")));
         }
         self.recorder.handshake(connection.region.get(), !connection.accepted, ended.how, connection.peer, why.as_deref(), now);
+        connection.unproven.set(ended.how == Handshake::Certificate && connection.tls_name.is_none());
         if ended.how != Handshake::Done && !connection.accepted {
             self.lost(now, connection.listener.get(), Loss::Connect, connection.peer, None);
         }

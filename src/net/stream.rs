@@ -19,7 +19,7 @@ use tokio::task::spawn_local;
 use tracing::debug;
 
 use super::accepted::{Accepted, Holder};
-use super::connection::{Connection, Made};
+use super::connection::{Connection, ConnectionState, Made};
 use super::connection_task::serve;
 use super::handshake::Shaking;
 use super::outgoing::{OpenedFor, Outgoing};
@@ -345,6 +345,8 @@ impl Worker {
         self.streams.remove(connection);
         self.streams.shaking.end(connection.id);
         self.recorder.handles().connection(connection.region.get(), connection.transport, false);
-        self.failed(now, connection.undelivered());
+        // We closed it for another one, or nobody proved to be whom an address stands for.
+        let given_up = connection.state.get() == ConnectionState::Broken(Loss::Evicted);
+        self.failed(now, connection.undelivered(), given_up || connection.unproven.get());
     }
 }

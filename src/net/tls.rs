@@ -150,18 +150,24 @@ impl Session {
         let _ = self.send(socket);
     }
 
-    /// The name that the client asked for (SNI), and the names that its certificate proved.
+    /// The region whose endpoint the client asked for (SNI), and the names that its certificate proved.
     pub(crate) fn shown(&self, config: &Config) -> Shown {
         let asked = match &self.tls {
             Connection::Server(server) => server.server_name(),
             Connection::Client(_) => None,
         };
-        let asked = asked.filter(|name| config.endpoints.find(name.as_bytes()) != Endpoint::Unknown);
+        let region = asked.and_then(|name| match config.endpoints.find(name.as_bytes()) {
+            Endpoint::Region(region) | Endpoint::Project(region, _) | Endpoint::Trunk(region, _) => Some(region),
+            // Any region may serve it.
+            Endpoint::Global(_) | Endpoint::Unknown => None,
+        });
         let certificate = self.tls.peer_certificates().and_then(<[_]>::first).and_then(|der| Certificate::read(der).ok());
         let names = certificate.map(|certificate| certificate.names).unwrap_or_default();
         // A `*` proves nobody.
         let names = names.iter().filter(|name| !name.contains('*')).map(|name| Name::of(name.as_bytes()));
-        Shown::new(asked.map(|name| Name::of(name.as_bytes())), names, |name| config.caller_table.knows(name))
+        Shown::new(region.map(|region| Name::of(config.region(region).hostname.as_bytes())), names, |name| {
+            config.caller_table.knows(name)
+        })
     }
 }
 

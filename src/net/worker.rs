@@ -43,7 +43,8 @@ pub(super) struct Worker {
     lookups: mpsc::Sender<NextHop>,
     pub(super) rtpengine: rtpengine::NgClient,
     pub(super) out: Vec<Output>,
-    failed: VecDeque<Attempt>,
+    /// What was not delivered, and whether that says nothing of the target.
+    failed: VecDeque<(Attempt, bool)>,
     pub(super) clock: Rc<Clock>,
     pub(super) drain: Option<Drain>,
     pub(super) drained: Rc<Notify>,
@@ -94,10 +95,10 @@ impl Worker {
         self.feed(now, Input::Broken { arrival, bytes, fault }, Some(&Seen { arrival, bytes }));
     }
 
-    /// Tells the core that these attempts did not reach their targets.
-    pub(super) fn failed(&mut self, now: Instant, attempts: impl IntoIterator<Item = Attempt>) {
+    /// Tells the core that these attempts did not reach their targets. `unsent`: that says nothing of the targets.
+    pub(super) fn failed(&mut self, now: Instant, attempts: impl IntoIterator<Item = Attempt>, unsent: bool) {
         for attempt in attempts {
-            self.feed(now, Input::Failed(attempt), None);
+            self.feed(now, failure(attempt, unsent), None);
         }
     }
 
@@ -118,8 +119,8 @@ impl Worker {
         while !self.out.is_empty() {
             self.carry_out(now, None);
         }
-        while let Some(attempt) = self.failed.pop_front() {
-            self.core.handle(now, Input::Failed(attempt), &mut self.out);
+        while let Some((attempt, unsent)) = self.failed.pop_front() {
+            self.core.handle(now, failure(attempt, unsent), &mut self.out);
             self.carry_out(now, None);
         }
         self.arm();
@@ -264,14 +265,14 @@ impl Worker {
     pub(super) fn lost(&mut self, now: Instant, listener: ListenerId, loss: Loss, peer: SocketAddr, attempt: Option<Attempt>) {
         let region = self.config.listener(listener).region;
         self.recorder.lost(region, loss, peer, now);
-        self.failed.extend(attempt);
+        self.failed.extend(attempt.map(|attempt| (attempt, loss == Loss::TrunkConnections)));
     }
 
     /// Hands the core the ICMP errors of a socket.
     pub(super) fn unreachable(&mut self, socket: &Udp) {
         let mut failed = Vec::new();
         socket.errors(|to, quote| failed.extend(self.sent.failed(to, quote)));
-        self.failed(Instant::now(), failed);
+        self.failed(Instant::now(), failed, false);
     }
 
     /// Hands the core its deadline if that has come. After a batch of messages this costs no wake-up.
@@ -329,4 +330,8 @@ impl Worker {
     pub(super) fn may_hand_over(&self) -> bool {
         self.drain == Some(Drain::HandOver) && self.core.is_settled()
     }
+}
+
+fn failure(attempt: Attempt, unsent: bool) -> Input<'static> {
+    if unsent { Input::Unsent(attempt) } else { Input::Failed(attempt) }
 }

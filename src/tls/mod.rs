@@ -10,6 +10,7 @@ use rustls::version::{TLS12, TLS13};
 use rustls::{SupportedProtocolVersion, crypto::ring};
 
 mod certificate;
+mod chain;
 mod identity;
 mod settings;
 mod verify;

@@ -8,6 +8,7 @@ use rustls::server::{ClientHello, NoClientAuth, ResolvesServerCert, WebPkiClient
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ClientConfig, ServerConfig};
 
+use super::chain::{Chain, ClientChain};
 use super::verify::Asked;
 use super::{Identity, PartyNames, Roots, Unfit, VERSIONS, provider};
 
@@ -32,7 +33,8 @@ pub fn server(own: &Identity, others: &[(String, Identity)], clients: &Clients) 
             let builder = WebPkiClientVerifier::builder_with_provider(Arc::clone(&roots.0), provider());
             let optional = matches!(clients, Clients::Optional(_));
             let builder = if optional { builder.allow_unauthenticated() } else { builder };
-            builder.build().map_err(|error| unfit(&error))?
+            let library = builder.build().map_err(|error| unfit(&error))?;
+            Arc::new(ClientChain { chain: Chain::to(roots), library })
         }
     };
     let others = others.iter().map(|(host, identity)| (host.clone(), Arc::clone(&identity.key))).collect();

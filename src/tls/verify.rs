@@ -1,20 +1,24 @@
 //! Whether a server is the one that was asked for (RFC 5922 7.3).
 //!
-//! The chain, and DNS names and addresses, are judged by the library; what it does not know is a name in a `sip:` URI. A `*` in a
+//! DNS names and addresses are judged by the library; what it does not know is a name in a `sip:` URI. A `*` in a
 //! DNS name is taken, against RFC 5922 7.2: carriers' certificates have it.
 
 use std::sync::Arc;
 
-use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{WebPkiServerVerifier, verify_server_name};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{CertificateError, DigitallySignedStruct, Error, SignatureScheme};
+use rustls::server::ParsedCertificate;
+use rustls::{DigitallySignedStruct, Error, SignatureScheme};
 
 use super::certificate::Certificate;
+use super::chain::Chain;
 use super::{PartyNames, Roots, Unfit, provider};
 
 #[derive(Clone, Debug)]
 pub(super) struct Asked {
+    chain: Chain,
+    /// For signatures.
     verifier: Arc<WebPkiServerVerifier>,
     /// The names that will do instead of what was asked for.
     party: Option<PartyNames>,
@@ -23,12 +27,14 @@ pub(super) struct Asked {
 impl Asked {
     pub(super) fn new(roots: &Roots) -> Result<Self, Unfit> {
         let verifier = WebPkiServerVerifier::builder_with_provider(Arc::clone(&roots.0), provider()).build();
-        verifier.map(|verifier| Self { verifier, party: None }).map_err(|error| Unfit::new(error.to_string()))
+        verifier
+            .map(|verifier| Self { chain: Chain::to(roots), verifier, party: None })
+            .map_err(|error| Unfit::new(error.to_string()))
     }
 
     /// The same, and each of these names will do too: a `*` in place of its first label as well.
     pub(super) fn or(&self, party: &PartyNames) -> Self {
-        Self { verifier: Arc::clone(&self.verifier), party: Some(Arc::clone(party)) }
+        Self { chain: self.chain.clone(), verifier: Arc::clone(&self.verifier), party: Some(Arc::clone(party)) }
     }
 
     fn is_proven(&self, certificate: &Certificate, asked: &str) -> bool {
@@ -40,19 +46,15 @@ impl ServerCertVerifier for Asked {
     fn verify_server_cert(
         &self,
         certificate: &CertificateDer<'_>,
-        chain: &[CertificateDer<'_>],
+        rest: &[CertificateDer<'_>],
         name: &ServerName<'_>,
-        ocsp: &[u8],
+        _ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        match self.verifier.verify_server_cert(certificate, chain, name, ocsp, now) {
-            // The chain is judged before the name: nothing but the name is wrong.
-            Err(Error::InvalidCertificate(
-                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
-            )) if Certificate::read(certificate).is_ok_and(|read| self.is_proven(&read, &name.to_str())) => {
-                Ok(ServerCertVerified::assertion())
-            }
-            verified => verified,
+        self.chain.judge(certificate, rest, now)?;
+        match verify_server_name(&ParsedCertificate::try_from(certificate)?, name) {
+            Err(error) if !Certificate::read(certificate).is_ok_and(|read| self.is_proven(&read, &name.to_str())) => Err(error),
+            _ => Ok(ServerCertVerified::assertion()),
         }
     }
 

@@ -153,9 +153,7 @@ fn met(reason: Reason) -> Met {
         ]),
         Reason::WrongListener => Met::Refused(vec![
             of("an endpoint of another listener", Test::Host, TRUNK, call("acme.uk.sip.example.com")),
-            of("another endpoint's name in SNI", Test::Host, TRUNK, call(ACME)).showing("acme.us.sip.example.com"),
-            of("that of another project", Test::Host, TRUNK, call(ACME)).showing("globex.eu.sip.example.com"),
-            of("that for a global endpoint", Test::Host, TRUNK, call("acme.sip.example.com")).showing("globex.sip.example.com"),
+            of("another region's name in SNI", Test::Host, TRUNK, call(ACME)).showing("us.sip.example.com"),
         ]),
         Reason::UnknownSource => Met::Refused(vec![
             of("a stranger", Test::Source, "233.252.0.1:5060", call(ACME)),
