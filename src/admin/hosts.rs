@@ -46,7 +46,7 @@ impl OwnHosts {
                 let own = self.listen.is_some_and(|listen| listen == ip || listen.is_unspecified());
                 ip.is_loopback() || own || self.also.iter().any(|also| also.parse().is_ok_and(|also| canonical(also) == ip))
             }
-            Err(_) => host == "localhost" || self.also.iter().any(|also| *also == host),
+            Err(_) => host == "localhost" || self.also.contains(&host),
         }
     }
 

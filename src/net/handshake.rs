@@ -107,7 +107,8 @@ impl Worker {
         let mut why = ended.why.as_ref().map(told);
         if let (Some(why), Some(party), Handshake::Certificate) = (&mut why, &connection.party, ended.how) {
             let names: Vec<&str> = party.iter().map(AsRef::as_ref).take(NAMES).collect();
-            why.push_str(&format!("; a name of the party there would do: {}", names.join(", ")));
+            why.push_str("; a name of the party there would do: ");
+            why.push_str(&names.join(", "));
         }
         self.recorder.handshake(connection.region.get(), !connection.accepted, ended.how, connection.peer, why.as_deref(), now);
         connection.unproven.set(ended.how == Handshake::Certificate && connection.tls_name.is_none());

@@ -10,7 +10,7 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, Connection, ServerConfig, ServerConnection};
 use tokio::net::TcpStream;
 
-use crate::config::{Config, Endpoint};
+use crate::config::Config;
 use crate::tls::{Calling, Certificate, Name, PartyNames, Shown};
 
 /// Most records read from a socket before others get their turn.
@@ -156,11 +156,7 @@ impl Session {
             Connection::Server(server) => server.server_name(),
             Connection::Client(_) => None,
         };
-        let region = asked.and_then(|name| match config.endpoints.find(name.as_bytes()) {
-            Endpoint::Region(region) | Endpoint::Project(region, _) | Endpoint::Trunk(region, _) => Some(region),
-            // Any region may serve it.
-            Endpoint::Global(_) | Endpoint::Unknown => None,
-        });
+        let region = asked.and_then(|name| config.endpoints.region_of(name.as_bytes()));
         let certificate = self.tls.peer_certificates().and_then(<[_]>::first).and_then(|der| Certificate::read(der).ok());
         let names = certificate.map(|certificate| certificate.names).unwrap_or_default();
         // A `*` proves nobody.

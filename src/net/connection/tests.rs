@@ -25,8 +25,8 @@ fn made(transport: Transport) -> Made {
     Made { listener, region, transport, peer, accepted, holder, now, tls_name, party, opened_for, session: None, most: 1000 }
 }
 
-fn party(names: &[&str]) -> Option<PartyNames> {
-    Some(names.iter().map(|&name| Arc::from(name)).collect())
+fn party(names: &[&str]) -> PartyNames {
+    names.iter().map(|&name| Arc::from(name)).collect()
 }
 
 /// Something to send to the peer.
@@ -53,13 +53,13 @@ fn what_was_opened_for_one_name_carries_nothing_for_another() {
         Connection::new(ConnectionId(1), Made { tls_name: tls_name.map(Arc::from), party, ..made(Transport::Tls) })
     };
     let to = |tls_name: Option<&str>, party| Send { tls_name: tls_name.map(Arc::from), party, ..send(&config) };
-    let (named, by_address, by_party) = (of(Some("a.example"), None), of(None, None), of(None, party(&["a.example"])));
+    let (named, by_address, by_party) = (of(Some("a.example"), None), of(None, None), of(None, Some(party(&["a.example"]))));
     for (message, carried) in [
         (to(Some("a.example"), None), [true, false, false]),
         (to(Some("b.example"), None), [false, false, false]),
         (to(None, None), [false, true, false]),
-        (to(None, party(&["a.example"])), [true, true, true]),
-        (to(None, party(&["b.example"])), [false, true, false]),
+        (to(None, Some(party(&["a.example"]))), [true, true, true]),
+        (to(None, Some(party(&["b.example"]))), [false, true, false]),
     ] {
         let found = [&named, &by_address, &by_party].map(|connection| connection.carries(&message, &config));
         assert_eq!(found, carried, "{message:?}");
@@ -82,7 +82,7 @@ fn a_client_that_proved_nothing_gets_no_request_but_inside_its_own_dialog() {
     assert_eq!(carried(&send(&config)), [false, false]);
     assert_eq!(carried(&Send { tls_name: Some(Arc::from("a.example")), ..send(&config) }), [false, true]);
     assert_eq!(carried(&Send { tls_name: Some(Arc::from("b.example")), ..send(&config) }), [false, false]);
-    assert_eq!(carried(&Send { party: party(&["b.example", "a.example"]), ..send(&config) }), [false, true]);
+    assert_eq!(carried(&Send { party: Some(party(&["b.example", "a.example"])), ..send(&config) }), [false, true]);
     let inside = |trunk| Send { in_dialog: true, trunk: Some(TrunkId(trunk)), ..send(&config) };
     assert_eq!((carried(&inside(0)), carried(&inside(1))), ([true, true], [false, false]), "the trunk that is there");
 }
@@ -96,7 +96,7 @@ fn one_trunks_calls_open_no_more_than_their_share_and_make_room_for_others() {
         let given_up = outgoing.make_room(most, opened_for, &core)?;
         last += 1;
         let peer = SocketAddr::from(([192, 0, 2, 7], last));
-        let connection = Rc::new(Connection::new(ConnectionId(last.into()), Made { opened_for, peer, ..made(Transport::Tcp) }));
+        let connection = Rc::new(Connection::new(ConnectionId(last.into()), Made { peer, opened_for, ..made(Transport::Tcp) }));
         outgoing.add(&connection);
         Ok::<_, Loss>((connection, given_up.map(|other| other.id.0)))
     };
