@@ -99,9 +99,9 @@ fn response(forwarded: &[u8], line: &str, body: &str) -> Vec<u8> {
     text
 }
 
-/// The carrier's request inside the dialog that a forwarded INVITE began.
-fn within(forwarded: &[u8], method: &str, number: u32, cseq: u32) -> Vec<u8> {
-    let message = Message::datagram(forwarded).unwrap();
+/// The carrier's request inside the dialog that an answer made.
+fn within(answer: &[u8], method: &str, number: u32, cseq: u32) -> Vec<u8> {
+    let message = Message::datagram(answer).unwrap();
     let route = message.value(message.first(Name::RecordRoute).unwrap());
     format!(
         "{method} sip:{SERVER};transport=udp SIP/2.0\r\n\
@@ -210,7 +210,7 @@ impl Scene {
     /// Runs a call up to a message that is left to be handled.
     fn call(&mut self, number: u32, step: Step) {
         self.next(TRUNK, invite(HERE, number));
-        let mut forwarded = Vec::new();
+        let (mut forwarded, mut answer) = (Vec::new(), Vec::new());
         for at in [Step::Ringing, Step::Answer, Step::Ack, Step::Bye, Step::ByeAnswer] {
             if at > step {
                 return;
@@ -219,11 +219,14 @@ impl Scene {
             if at == Step::Ringing || at == Step::ByeAnswer {
                 forwarded = self.sent();
             }
+            if at == Step::Ack {
+                answer = self.sent();
+            }
             match at {
                 Step::Ringing => self.next(SERVER, response(&forwarded, "180 Ringing", "")),
                 Step::Answer => self.next(SERVER, response(&forwarded, "200 OK", &SDP.replace("192.0.2.1", "203.0.113.20"))),
-                Step::Ack => self.next(TRUNK, within(&forwarded, "ACK", number, 1)),
-                Step::Bye => self.next(TRUNK, within(&forwarded, "BYE", number, 2)),
+                Step::Ack => self.next(TRUNK, within(&answer, "ACK", number, 1)),
+                Step::Bye => self.next(TRUNK, within(&answer, "BYE", number, 2)),
                 Step::ByeAnswer => self.next(SERVER, response(&forwarded, "200 OK", "")),
                 Step::Invite => {}
             }

@@ -2,7 +2,7 @@
 //!
 //! The input is a list of steps, each ended by 0x1e. The first octet of a step that is below 0x20 says who sends it and how much
 //! later (a step that begins otherwise is sent by the trunk at once, so that plain messages are good seeds). `{route}` stands
-//! for the Record-Route that the core sent last. A step of the server that begins with three digits is completed to the response
+//! for the Record-Route that the core sent to its sender last. A step of the server that begins with three digits is completed to the response
 //! to what was forwarded last. A step with 0x10 in its first octet is no message: the oldest question of the core, to a name server or a
 //! media relay, gets its answer, by the octet that follows.
 #![no_main]
@@ -71,7 +71,7 @@ fuzz_target!(|bytes: &[u8]| {
     let now = Instant::now();
     let targets = Arc::new(Resolved::unknown(SHARED.names.len()));
     let core = Core::new(SHARED.clone(), targets, [7; 16], 0, now);
-    let mut scene = Scene { core, now, forwarded: Vec::new(), asked: VecDeque::new(), sent: 0, ended: 0 };
+    let mut scene = Scene { core, now, forwarded: Vec::new(), told: Vec::new(), asked: VecDeque::new(), sent: 0, ended: 0 };
     for step in bytes.split(|&octet| octet == 0x1e).take(STEPS) {
         scene.step(step);
     }
@@ -89,6 +89,8 @@ struct Scene {
     now: Instant,
     /// The last request that left.
     forwarded: Vec<u8>,
+    /// The last response with a Record-Route.
+    told: Vec<u8>,
     asked: VecDeque<Asked>,
     /// Messages that were handed in, and those that have an outcome.
     sent: usize,
@@ -107,9 +109,9 @@ impl Scene {
             return self.tell(bytes.first().copied().unwrap_or(0));
         }
         let (from, bytes) = match control & 3 {
-            1 => (SERVER, self.response(bytes).unwrap_or_else(|| self.fill(bytes))),
-            2 => (STRANGER, self.fill(bytes)),
-            _ => (TRUNK, self.fill(bytes)),
+            1 => (SERVER, self.response(bytes).unwrap_or_else(|| fill(&self.forwarded, bytes))),
+            2 => (STRANGER, fill(&self.told, bytes)),
+            _ => (TRUNK, fill(&self.told, bytes)),
         };
         let arrival = Arrival {
             listener: ListenerId(0),
@@ -214,15 +216,10 @@ impl Scene {
                 let fault = message.fault();
                 assert!(fault.is_none_or(is_size), "{fault:?}: {}", String::from_utf8_lossy(&send.bytes));
                 self.forwarded = send.bytes.to_vec();
+            } else if message.first(Name::RecordRoute).is_some() {
+                self.told = send.bytes.to_vec();
             }
         }
-    }
-
-    fn fill(&self, bytes: &[u8]) -> Vec<u8> {
-        let Some(at) = bytes.windows(7).position(|window| window == b"{route}") else { return bytes.to_vec() };
-        let route = Message::datagram(&self.forwarded).ok();
-        let route = route.as_ref().and_then(|message| Some(message.value(message.first(Name::RecordRoute)?)));
-        [&bytes[..at], route.unwrap_or_default(), &bytes[at + 7..]].concat()
     }
 
     /// `180…`: the response to what was forwarded last, with the rest as its further rows and body.
@@ -250,4 +247,12 @@ impl Scene {
 /// What our own rows can push over a limit that the message was just below.
 fn is_size(fault: Fault) -> bool {
     matches!(fault, Fault::HeadTooLong | Fault::RowTooLong | Fault::TooManyHeaders | Fault::TooLarge)
+}
+
+/// A step with the Record-Route of a message in it.
+fn fill(of: &[u8], bytes: &[u8]) -> Vec<u8> {
+    let Some(at) = bytes.windows(7).position(|window| window == b"{route}") else { return bytes.to_vec() };
+    let route = Message::datagram(of).ok();
+    let route = route.as_ref().and_then(|message| Some(message.value(message.first(Name::RecordRoute)?)));
+    [&bytes[..at], route.unwrap_or_default(), &bytes[at + 7..]].concat()
 }

@@ -7,7 +7,7 @@ use libfuzzer_sys::fuzz_target;
 use ringfence::sip::address::Address;
 use ringfence::sip::edit::Edit;
 use ringfence::sip::parameter::param;
-use ringfence::sip::sdp::{self, Objection};
+use ringfence::sip::sdp::{self, SdpObjection};
 use ringfence::sip::uri::{Uri, host_port};
 use ringfence::sip::via::{Via, branches_below};
 use ringfence::sip::{Message, Name, list};

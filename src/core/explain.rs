@@ -4,7 +4,8 @@ use std::time::Instant;
 
 use crate::core::io::{Arrival, Input, Output};
 use crate::core::rules::media::Part;
-use crate::core::rules::sides::{Side, Source, Speaker, region_of};
+use crate::core::rules::side::Side;
+use crate::core::rules::sides::{Source, Speaker, region_of};
 use crate::core::rules::trace::{Comparison, Test, Trace};
 use crate::core::state::Core;
 use crate::sip::request::cseq;

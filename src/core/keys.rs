@@ -1,15 +1,17 @@
 //! Keyed hashes: values that a stranger must not be able to forge, guess or make collide.
 //!
 //! There are two keys. The operator's secret is the same on every node of a region (route tokens, To-tags, loop detection). The
-//! seed is made at start (table keys, branches). SipHash-2-4 is a PRF for short inputs, which is all that a tag needs.
+//! seed is made at start (table keys, branches). `SipHash` is a PRF for short inputs, which is all that a tag needs. What others see
+//! and could try to forge is made with `SipHash`-2-4. The keys of our own tables are never seen: for them `SipHash`-1-3 is enough,
+//! which is also what Rust's own maps use.
 
 use std::hash::{BuildHasherDefault, Hasher};
 use std::net::{IpAddr, SocketAddr};
 
 use crate::config::Config;
 
-use siphasher::sip::SipHasher24;
-use siphasher::sip128::{Hasher128, SipHasher24 as SipHasher24x128};
+use siphasher::sip::{SipHasher13, SipHasher24};
+use siphasher::sip128::{Hasher128, SipHasher13 as SipHasher13x128};
 
 use crate::config::{NextHop, Transport};
 
@@ -61,8 +63,10 @@ impl Keys {
 
     /// The hash that shows that a request has come back unchanged (RFC 3261 16.6 step 8, RFC 5393 4.2).
     #[expect(clippy::cast_possible_truncation, reason = "half of a hash is a hash")]
-    pub(crate) fn loop_hash(&self, parts: &[&[u8]]) -> u32 {
-        hash64(&self.secret, Purpose::Loop, parts) as u32
+    pub(crate) fn loop_hash<'a>(&self, parts: impl Iterator<Item = &'a [u8]>) -> u32 {
+        let mut hasher = SipHasher13::new_with_key(&self.secret);
+        absorb(&mut hasher, Purpose::Loop, parts);
+        hasher.finish() as u32
     }
 
     /// The To-tag of our own answers: the same for every retransmission, on every node.
@@ -73,6 +77,17 @@ impl Keys {
     /// The signature of a route token.
     pub(crate) fn route(&self, parts: &[&[u8]]) -> u64 {
         hash64(&self.secret, Purpose::Route, parts)
+    }
+
+    /// Two signatures of route tokens that begin alike. What they share is hashed once.
+    pub(crate) fn route_pair(&self, shared: &[&[u8]], ends: [&[&[u8]]; 2]) -> [u64; 2] {
+        let mut begun = SipHasher24::new_with_key(&self.secret);
+        absorb(&mut begun, Purpose::Route, shared.iter().copied());
+        ends.map(|end| {
+            let mut hasher = begun;
+            absorb_parts(&mut hasher, end.iter().copied());
+            hasher.finish()
+        })
     }
 
     /// A trunk's name in route tokens, for calls to the region `called` that the region `serving` serves.
@@ -121,9 +136,17 @@ impl Keys {
         hash128(&self.seed, Purpose::Name, &[next_hop.host.as_bytes(), &port, transport.as_bytes()])
     }
 
+    /// Where the dice of one transaction start. They mix it before each roll.
+    pub(crate) fn chance(&self, serial: u64) -> u64 {
+        let [low @ .., _, _, _, _, _, _, _, _] = self.seed;
+        u64::from_le_bytes(low).wrapping_add(serial.wrapping_mul(0x2545_f491_4f6c_dd1d))
+    }
+
     /// A number that stands for chance in a choice. The same input gives the same number.
     pub(crate) fn choice(&self, of: &[u8]) -> u64 {
-        hash64(&self.seed, Purpose::Choice, &[of])
+        let mut hasher = SipHasher13::new_with_key(&self.seed);
+        absorb(&mut hasher, Purpose::Choice, std::iter::once(of));
+        hasher.finish()
     }
 
     /// An unguessable number for the ping with this number. `part` separates its branch, Call-ID and tag.
@@ -134,18 +157,22 @@ impl Keys {
 
 fn hash64(key: &[u8; 16], purpose: Purpose, parts: &[&[u8]]) -> u64 {
     let mut hasher = SipHasher24::new_with_key(key);
-    absorb(&mut hasher, purpose, parts);
+    absorb(&mut hasher, purpose, parts.iter().copied());
     hasher.finish()
 }
 
 fn hash128(key: &[u8; 16], purpose: Purpose, parts: &[&[u8]]) -> u128 {
-    let mut hasher = SipHasher24x128::new_with_key(key);
-    absorb(&mut hasher, purpose, parts);
+    let mut hasher = SipHasher13x128::new_with_key(key);
+    absorb(&mut hasher, purpose, parts.iter().copied());
     hasher.finish128().as_u128()
 }
 
-fn absorb(hasher: &mut impl Hasher, purpose: Purpose, parts: &[&[u8]]) {
+fn absorb<'a>(hasher: &mut impl Hasher, purpose: Purpose, parts: impl Iterator<Item = &'a [u8]>) {
     hasher.write_u8(purpose as u8);
+    absorb_parts(hasher, parts);
+}
+
+fn absorb_parts<'a>(hasher: &mut impl Hasher, parts: impl Iterator<Item = &'a [u8]>) {
     for part in parts {
         // The length first, so that parts cannot be shifted against each other.
         hasher.write_usize(part.len());

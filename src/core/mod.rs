@@ -166,28 +166,31 @@ impl Core {
             return None;
         }
         let scan = if arrival.connection.is_some() { Message::framed } else { Message::datagram };
+        let scanned = scan(bytes);
         let mut straight = Vec::new();
-        let mut scanned = scan(bytes);
-        if let Ok(message) = scanned.as_ref()
-            && !message.is_plain()
-            && message.fault().is_none()
-        {
-            // All that is said because of it is made of this: no fold goes on.
-            plain::straighten(message, &mut straight);
-            scanned = scan(&straight);
-        }
+        let straightened;
+        // By reference: a message is large, and nothing is gained by moving it.
+        let scanned = match &scanned {
+            Ok(message) if !message.is_plain() && message.fault().is_none() => {
+                // All that is said because of it is made of this: no fold goes on.
+                plain::straighten(message, &mut straight);
+                straightened = scan(&straight);
+                &straightened
+            }
+            scanned => scanned,
+        };
         let message = match scanned {
             Ok(message) => message,
             Err(fault) => {
                 trace.fail(Test::Request, || (fault.label().to_owned(), fault.sentence().to_owned()));
-                self.arrived(arrival, None, None, Outcome::Malformed(fault), out);
+                self.arrived(arrival, None, None, Outcome::Malformed(*fault), out);
                 return None;
             }
         };
         let coming = Coming { now, arrival, passed, relay_answer: answer, trace };
         let (method, code, result) = match *message.start() {
-            Start::Request { method, .. } => (Some(method), None, self.request(&coming, &message, out)),
-            Start::Response { code } => (None, Some(code), self.response(now, arrival, &message, answer, out)),
+            Start::Request { method, .. } => (Some(method), None, self.request(&coming, message, out)),
+            Start::Response { code } => (None, Some(code), self.response(now, arrival, message, answer, out)),
         };
         match result {
             Ok(outcome) => {

@@ -61,7 +61,7 @@ impl Core {
         health.retarget(now, &config, &resolved);
         let mut core = Self {
             health,
-            tokens: Tokens::of(&config, &keys),
+            tokens: Tokens::of(&config, &keys).starting(now),
             local_names: LocalNames::of(&config),
             refused_calls: Recent::new(config.limits.repeats),
             refused_in_dialog: Recent::new(config.limits.repeats),

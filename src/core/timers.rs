@@ -94,7 +94,7 @@ impl Core {
                         transaction.earlier.len() + 1,
                     )
                 {
-                    let dice = Dice::new(context.keys.choice(&transaction.serial.to_le_bytes()));
+                    let dice = Dice::new(context.keys.chance(transaction.serial));
                     transaction.client.hurry(now + context.config.timers.t1 * dice.below(1000) / 1000);
                     concerned.push(slot);
                 }

@@ -193,6 +193,9 @@ enum Kind<'a> {
 
 impl<'a> Kind<'a> {
     fn of(value: &'a [u8]) -> Result<Self, Objection> {
+        if value.eq_ignore_ascii_case(b"application/sdp") {
+            return Ok(Self::Description);
+        }
         let end = memchr(b';', value).unwrap_or(value.len());
         let (essence, params) = value.split_at_checked(end).unwrap_or_default();
         let slash = memchr(b'/', essence).unwrap_or(0);

@@ -28,10 +28,13 @@ impl Edit {
     /// the same place keep the order in which they were made. Replaced ranges must not overlap; of two that do, the later is
     /// left out (and a debug build asserts).
     pub fn splice(&mut self, from: Range<usize>, parts: &[&[u8]]) {
+        self.write(from, |text| parts.iter().for_each(|part| text.extend_from_slice(part)));
+    }
+
+    /// Replaces the bytes of `from` by what `write` appends. Otherwise like [`Edit::splice`].
+    pub(super) fn write(&mut self, from: Range<usize>, write: impl FnOnce(&mut Vec<u8>)) {
         let start = self.text.len();
-        for part in parts {
-            self.text.extend_from_slice(part);
-        }
+        write(&mut self.text);
         self.splices.push(Splice { from, text: start..self.text.len() });
     }
 

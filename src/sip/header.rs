@@ -44,6 +44,9 @@ pub struct Header {
 }
 
 impl Name {
+    /// The number of names, `Other` included.
+    pub(super) const COUNT: usize = Self::Other as usize + 1;
+
     /// What a header name says, which is a token.
     pub fn of(name: &[u8]) -> Self {
         if name.len() == 1 {

@@ -21,8 +21,7 @@ pub struct Item {
 
 /// All values of a name over all its rows, in order. Commas inside quotes and angle brackets do not separate.
 pub fn items<'m>(message: &'m Message<'_>, name: Name) -> impl Iterator<Item = Item> + 'm {
-    let rows = message.headers().iter().enumerate().filter(move |(_, header)| header.name == name);
-    rows.flat_map(move |(row, header)| {
+    message.numbered(name).flat_map(move |(row, header)| {
         Split { bytes: message.bytes(), rest: header.value.clone() }.map(move |span| Item { row, span })
     })
 }
@@ -93,7 +92,8 @@ pub fn remove(message: &Message<'_>, item: &Item, edit: &mut Edit) {
 
 /// Removes several values of one header: whole rows where nothing is left, otherwise the values with the commas that joined them.
 pub fn remove_many(message: &Message<'_>, items: &[Item], edit: &mut Edit) {
-    for (index, header) in message.headers().iter().enumerate() {
+    let Some(header) = items.first().and_then(|item| message.headers().get(item.row)) else { return };
+    for (index, header) in message.numbered(header.name) {
         if !items.iter().any(|item| item.row == index) {
             continue;
         }

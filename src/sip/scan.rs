@@ -8,7 +8,7 @@ use std::ops::Range;
 use memchr::{memchr, memchr2, memchr3};
 use smallvec::SmallVec;
 
-use super::header::{are_quoted, is_token, trim};
+use super::header::{are_quoted, is_space, is_token, trim};
 use super::number::decimal;
 use super::start::start_line;
 use super::{Header, Name};
@@ -20,6 +20,8 @@ pub use super::start::Start;
 pub const MAX_HEADERS: usize = 256;
 /// Header rows of usual messages: as many are indexed in place, and a message is cheap to move; more take one allocation.
 const USUAL_HEADERS: usize = 24;
+/// Stands for no index of a row.
+const NONE: u8 = u8::MAX;
 /// Longest header row, in octets.
 pub const MAX_ROW: usize = 8 * 1024;
 /// Longest header section, in octets.
@@ -35,6 +37,8 @@ pub struct Message<'a> {
     bytes: &'a [u8],
     start: Start,
     headers: SmallVec<[Header; USUAL_HEADERS]>,
+    /// Where the first row of each name stands in `headers`. `NONE`: not among the first 255.
+    firsts: [u8; Name::COUNT],
     head_end: usize,
     body_start: usize,
     content_length: Option<usize>,
@@ -49,33 +53,44 @@ impl<'a> Message<'a> {
     /// `Err` only where no start line could be found: nothing can be answered. Any other fault is kept in
     /// [`Message::fault`], with whatever could be indexed, so that a request can be answered.
     pub fn datagram(bytes: &'a [u8]) -> Result<Self, Fault> {
-        let mut message = Self::head(skip_crlf(bytes))?;
-        if let Some(length) = message.content_length {
-            match message.body_start.checked_add(length).and_then(|end| message.bytes.get(..end)) {
-                Some(whole) => message.bytes = whole,
-                None => message.object(Fault::BodyShort),
+        // Changed where it stands: a message is large, and moving it costs more than this.
+        let mut scanned = Self::head(skip_crlf(bytes));
+        if let Ok(message) = &mut scanned {
+            message.cut();
+        }
+        scanned
+    }
+
+    /// Cuts off what stands behind the body of a datagram.
+    fn cut(&mut self) {
+        if let Some(length) = self.content_length {
+            match self.body_start.checked_add(length).and_then(|end| self.bytes.get(..end)) {
+                Some(whole) => self.bytes = whole,
+                None => self.object(Fault::BodyShort),
             }
         }
-        if message.bytes.len() > MAX_MESSAGE {
-            message.object(Fault::TooLarge);
+        if self.bytes.len() > MAX_MESSAGE {
+            self.object(Fault::TooLarge);
         }
-        Ok(message)
     }
 
     /// Scans one message of a stream, of exactly the length that [`super::frame::Framer`] found.
     pub fn framed(bytes: &'a [u8]) -> Result<Self, Fault> {
-        let mut message = Self::head(bytes)?;
-        match message.content_length {
-            None => message.object(Fault::NoContentLength),
-            Some(length) if message.bytes.len().checked_sub(message.body_start) != Some(length) => {
-                message.object(Fault::BodyShort);
+        let mut scanned = Self::head(bytes);
+        if let Ok(message) = &mut scanned {
+            match message.content_length {
+                None => message.object(Fault::NoContentLength),
+                Some(length) if message.bytes.len().checked_sub(message.body_start) != Some(length) => {
+                    message.object(Fault::BodyShort);
+                }
+                Some(_) => {}
             }
-            Some(_) => {}
         }
-        Ok(message)
+        scanned
     }
 
     /// Scans the start line and the header section; the body's length is not judged.
+    #[inline]
     pub(super) fn head(bytes: &'a [u8]) -> Result<Self, Fault> {
         let line_end = memchr(b'\n', bytes).ok_or(Fault::NotSip)?;
         let line = bytes.get(..line_end).unwrap_or_default();
@@ -89,6 +104,7 @@ impl<'a> Message<'a> {
             bytes,
             start,
             headers: SmallVec::new(),
+            firsts: [NONE; Name::COUNT],
             head_end: bytes.len(),
             body_start: bytes.len(),
             content_length: None,
@@ -168,14 +184,22 @@ impl<'a> Message<'a> {
         let text = self.bytes.get(row.clone()).unwrap_or_default();
         let end = text.iter().position(|&octet| !is_token(octet)).unwrap_or(text.len());
         let (name, after) = text.split_at_checked(end).unwrap_or_default();
-        // Only SP and HTAB may stand before the colon (25.1 HCOLON), and such a name is the same name.
-        let blanks = after.iter().position(|&octet| octet != b' ' && octet != b'\t').unwrap_or(after.len());
-        let colon = end.saturating_add(blanks);
+        let colon = match after.first() {
+            Some(b':') => end,
+            // Only SP and HTAB may stand before the colon (25.1 HCOLON), and such a name is the same name.
+            _ => end.saturating_add(after.iter().position(|&octet| octet != b' ' && octet != b'\t').unwrap_or(after.len())),
+        };
         if name.is_empty() || text.get(colon) != Some(&b':') {
             return self.object(Fault::HeaderName);
         }
         let name = Name::of(name);
-        let value = trim(self.bytes, row.start.saturating_add(colon).saturating_add(1)..row.end);
+        let value = match after {
+            // As nearly every row is written: one space before the value, and none behind it.
+            [b':', b' ', first, .., last, b'\r', b'\n'] if !is_space(*first) && !is_space(*last) => {
+                row.start.saturating_add(end).saturating_add(2)..row.end.saturating_sub(2)
+            }
+            _ => trim(self.bytes, row.start.saturating_add(colon).saturating_add(1)..row.end),
+        };
         if name.single() {
             let bit = 1_u32.checked_shl(name as u32).unwrap_or(0);
             if *seen & bit != 0 {
@@ -189,6 +213,9 @@ impl<'a> Message<'a> {
                 Some(length) => self.content_length = Some(length),
                 None => self.object(Fault::ContentLength),
             }
+        }
+        if let Some(first) = self.firsts.get_mut(name as usize).filter(|first| **first == NONE) {
+            *first = u8::try_from(self.headers.len()).unwrap_or(NONE);
         }
         self.headers.push(Header { name, row, value });
     }
@@ -229,12 +256,25 @@ impl<'a> Message<'a> {
 
     /// The first row of a name.
     pub fn first(&self, name: Name) -> Option<&Header> {
-        self.headers.iter().find(|header| header.name == name)
+        self.headers.get(self.first_index(name)).filter(|header| header.name == name)
     }
 
     /// All rows of a name, in order.
     pub fn all(&self, name: Name) -> impl Iterator<Item = &Header> + '_ {
-        self.headers.iter().filter(move |header| header.name == name)
+        self.numbered(name).map(|(_, header)| header)
+    }
+
+    /// All rows of a name with their index in [`Message::headers`], in order.
+    pub(super) fn numbered(&self, name: Name) -> impl Iterator<Item = (usize, &Header)> + '_ {
+        self.headers.iter().enumerate().skip(self.first_index(name)).filter(move |(_, header)| header.name == name)
+    }
+
+    /// Where the first row of a name stands, if there is one.
+    fn first_index(&self, name: Name) -> usize {
+        match self.firsts.get(name as usize) {
+            Some(&NONE) | None if self.headers.len() <= usize::from(NONE) => self.headers.len(),
+            first => first.copied().unwrap_or(NONE).into(),
+        }
     }
 
     /// The bytes of a range of this message; empty if it is not one.

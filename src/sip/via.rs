@@ -45,7 +45,7 @@ impl<'a> Via<'a> {
     pub fn top(message: &Message<'a>) -> Result<Self, Fault> {
         let item = list::items(message, Name::Via).next().ok_or(Fault::Via)?;
         // It stands in the first row: one without a value above it is no Via, and an edit of "the first row" would miss the value.
-        if message.headers().iter().position(|header| header.name == Name::Via) != Some(item.row) {
+        if message.numbered(Name::Via).next().map(|(row, _)| row) != Some(item.row) {
             return Err(Fault::Via);
         }
         Self::read(message.bytes(), item.span).ok_or(Fault::Via)
@@ -123,23 +123,23 @@ impl<'a> Via<'a> {
     /// replaced, never believed.
     pub fn stamp(&self, source: SocketAddr, edit: &mut Edit) {
         let ip = canonical(source.ip());
-        let mut text = Vec::with_capacity(64);
         if let Some(rport) = &self.rport {
-            text.extend_from_slice(b";rport=");
-            write_decimal(u32::from(source.port()), &mut text);
-            edit.splice(rport.clone(), &[&text]);
-            text.clear();
+            edit.write(rport.clone(), |text| {
+                text.extend_from_slice(b";rport=");
+                write_decimal(u32::from(source.port()), text);
+            });
         }
-        text.extend_from_slice(b";received=");
-        write_ip(ip, &mut text);
-        let received = text.as_slice();
         let wanted = self.rport.is_some() || self.host != Host::Address(ip);
-        match (&self.received, wanted) {
-            (Some(place), true) => edit.splice(place.clone(), &[received]),
-            (Some(place), false) => edit.remove(place.clone()),
-            (None, true) => edit.insert(self.span.end, &[received]),
-            (None, false) => {}
-        }
+        let place = match (&self.received, wanted) {
+            (Some(place), true) => place.clone(),
+            (Some(place), false) => return edit.remove(place.clone()),
+            (None, true) => self.span.end..self.span.end,
+            (None, false) => return,
+        };
+        edit.write(place, |text| {
+            text.extend_from_slice(b";received=");
+            write_ip(ip, text);
+        });
     }
 }
 

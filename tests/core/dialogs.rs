@@ -6,7 +6,7 @@ use ringfence::config::Transport;
 use ringfence::core::io::{DropCause, Outcome};
 use ringfence::reason::Reason;
 
-use crate::site::{SERVER, Sent, Site, TRUNK, invite, request, respond, sdp};
+use crate::site::{SERVER, Sent, Site, TRUNK, invite, request, respond, sdp, tokens};
 
 /// An established call: the INVITE as the server saw it, and the Record-Route that both sides hold.
 fn call(site: &mut Site) -> (Sent, String) {
@@ -26,7 +26,9 @@ fn call(site: &mut Site) -> (Sent, String) {
     assert_eq!(ok[0].line(), "SIP/2.0 200 Phrase");
     assert!(ok[0].text().ends_with(&body));
     let route = seen.header("Record-Route").unwrap();
-    assert_eq!(ok[0].header("Record-Route"), Some(route.clone()));
+    let told = ok[0].header("Record-Route").unwrap();
+    assert_ne!(told, route, "signed again");
+    assert_eq!(told.replace(tokens(&told).next().unwrap(), tokens(&route).next().unwrap()), route);
     (seen, route)
 }
 
@@ -63,7 +65,7 @@ fn the_forwarded_request_is_what_the_contract_says() {
     assert_eq!(seen.headers("Max-Breadth"), ["60"]);
     let record = seen.headers("Record-Route");
     assert_eq!(record.len(), 1);
-    assert!(record[0].starts_with("<sip:192.0.2.1:5060;lr;rf=03"), "{record:?}");
+    assert!(record[0].starts_with("<sip:192.0.2.1:5060;lr;rf=04"), "{record:?}");
     assert!(seen.text().ends_with(&sdp("10.1.0.20")), "the body is untouched");
 }
 
@@ -109,8 +111,10 @@ fn a_token_is_bound_and_every_bit_counts() {
     refused(&mut site, &bye("", 10));
     refused(&mut site, &bye("Route: <sip:10.1.0.5;lr>\r\n", 11));
     refused(&mut site, &bye(&routes(&route), 12).replace("one@trunk", "two@trunk"));
+    let told = site.log.iter().rev().find_map(|sent| sent.header("Record-Route")).unwrap();
+    assert!(told.contains("rf=05"));
     let start = route.find("rf=").unwrap() + 3;
-    for octet in start..start + 34 {
+    for (route, octet) in [&route, &told].into_iter().flat_map(|route| (start..start + 39).map(move |octet| (route, octet))) {
         for bit in 0..8 {
             let mut forged = route.clone().into_bytes();
             forged[octet] ^= 1 << bit;
@@ -325,6 +329,34 @@ fn what_belongs_to_a_dialog_goes_nowhere_without_a_to_tag() {
                 .line()
                 .ends_with("403 Forbidden")
         );
+    }
+}
+
+#[test]
+fn what_a_region_does_not_serve_it_does_not_serve_inside_a_dialog() {
+    let listed = crate::site::CONFIG.replace("[region.uk]", "methods = [\"REGISTER\"]\n[region.uk]");
+    for (config, method, passes) in [
+        (crate::site::CONFIG, "REGISTER", false),
+        (crate::site::CONFIG, "PUBLISH", false),
+        (&listed, "REGISTER", true),
+        (&listed, "PUBLISH", false),
+    ] {
+        let mut site = Site::new(config);
+        let (_, route) = call(&mut site);
+        for (source, uri, from_trunk) in [(TRUNK, "sip:lk@10.1.0.5", true), (SERVER, "sip:trunk@198.51.100.7", false)] {
+            let sent = site.from(source, &inside(method, uri, &routes(&route), 2, from_trunk));
+            if passes {
+                assert!(sent.len() == 1 && sent[0].line().starts_with(method), "{method} from {source}");
+                continue;
+            }
+            assert_eq!((sent.len(), sent[0].line().as_str()), (1, "SIP/2.0 405 Method Not Allowed"), "{method} from {source}");
+            assert_eq!(sent[0].to, source.parse().unwrap());
+            assert!(sent[0].header("Allow").unwrap().starts_with("INVITE, "));
+            assert_eq!(site.outcome(), Outcome::Answered(405));
+        }
+        // Whoever brings no token is told nothing of it.
+        let forged = inside(method, "sip:lk@10.1.0.5", "", 3, true);
+        assert_eq!(site.from(TRUNK, &forged)[0].header("X-Ringfence").as_deref(), Some("170; reason=forged-route; region=eu"));
     }
 }
 

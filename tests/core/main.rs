@@ -21,5 +21,7 @@ mod selection;
 mod sides;
 mod simulation;
 mod site;
+mod spirals;
 mod timers;
+mod tokens;
 mod waiting;

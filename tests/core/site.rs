@@ -1,6 +1,6 @@
 //! A core with a configuration, a clock that only the test moves, and eyes on everything that leaves.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -176,7 +176,57 @@ pub(crate) struct Site {
     pub(crate) resumed: usize,
     /// How each message ended since a test emptied this; what came again of it if it has waited.
     pub(crate) handled: Vec<(Option<Bytes>, Outcome)>,
+    /// What whoever asked was told, in the telephone that plays it.
+    told: Told,
     out: Vec<Output>,
+}
+
+/// The route tokens that the telephones of a site were given. A test writes the Record-Route of the INVITE for either side, as the one
+/// that answers has it; the one that asked has it as the answer told it.
+#[derive(Default)]
+struct Told {
+    given: HashSet<String>,
+    /// By what the token says, Call-ID and the tags of both.
+    signed_again: HashMap<[String; 4], String>,
+}
+
+impl Told {
+    /// What a message gives to whoever gets it.
+    fn hear(&mut self, text: &str) {
+        for token in tokens(text) {
+            if token.starts_with("04") {
+                self.given.insert(token.to_owned());
+            } else if text.starts_with("SIP/2.0 ") {
+                self.signed_again.insert(Self::key(token, text), token.to_owned());
+            }
+        }
+    }
+
+    /// A request of whoever asked, with the tokens that it was told.
+    fn bears(&self, bytes: &[u8]) -> Option<Vec<u8>> {
+        let text = std::str::from_utf8(bytes).ok().filter(|text| text.contains("rf=04") && !text.starts_with("SIP/2.0 "))?;
+        let mut out = text.to_owned();
+        for token in tokens(text).filter(|&token| self.given.contains(token)) {
+            if let Some(again) = self.signed_again.get(&Self::key(token, text)) {
+                out = out.replace(token, again);
+            }
+        }
+        Some(out.into_bytes()).filter(|out| out != bytes)
+    }
+
+    fn key(token: &str, text: &str) -> [String; 4] {
+        let row = |name: &str| {
+            let rows = text.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+            rows.map(str::to_owned).next().unwrap_or_default()
+        };
+        let tag = |row: String| row.split(";tag=").nth(1).unwrap_or_default().to_owned();
+        [token[2..23].to_owned(), row("Call-ID"), tag(row("From")), tag(row("To"))]
+    }
+}
+
+/// The route tokens in a message.
+pub(crate) fn tokens(text: &str) -> impl Iterator<Item = &str> {
+    text.match_indices(";rf=").filter_map(|(at, _)| text.get(at + 4..at + 43))
 }
 
 /// A relay: what it says to a question.
@@ -191,8 +241,24 @@ impl Site {
         }
         let start = Instant::now();
         let core = Core::new(Arc::clone(&config), Arc::new(targets), [7; 16], 0, start);
-        let (notes, log, zone, mute, asked, questions, resumed, handled, out) = Default::default();
-        Self { core, config, start, now: start, notes, log, zone, mute, asked, relay: None, questions, resumed, handled, out }
+        let (notes, log, zone, mute, asked, questions, resumed, handled, told, out) = Default::default();
+        Self {
+            core,
+            config,
+            start,
+            now: start,
+            notes,
+            log,
+            zone,
+            mute,
+            asked,
+            relay: None,
+            questions,
+            resumed,
+            handled,
+            told,
+            out,
+        }
     }
 
     pub(crate) fn usual() -> Self {
@@ -228,13 +294,30 @@ impl Site {
 
     /// Hands in any input and returns what left. Names are looked up in the zone, relays say what they say.
     pub(crate) fn input(&mut self, input: Input<'_>) -> Vec<Sent> {
+        if let Input::Message { arrival, bytes } = &input
+            && let Some(bytes) = self.told.bears(bytes)
+        {
+            return self.exactly(*arrival, &bytes);
+        }
         self.core.handle(self.now, input, &mut self.out);
+        self.follow()
+    }
+
+    /// A message as it stands: a test that writes the token of the other side means it.
+    pub(crate) fn exactly(&mut self, arrival: Arrival, bytes: &[u8]) -> Vec<Sent> {
+        self.core.handle(self.now, Input::Message { arrival, bytes }, &mut self.out);
         self.follow()
     }
 
     /// The same, and the rows of what was decided.
     pub(crate) fn explain(&mut self, input: Input<'_>) -> Vec<Comparison> {
-        let rows = self.core.explain(self.now, input, &mut self.out);
+        let rows = match &input {
+            Input::Message { arrival, bytes } => {
+                let bytes = self.told.bears(bytes).unwrap_or_else(|| bytes.to_vec());
+                self.core.explain(self.now, Input::Message { arrival: *arrival, bytes: &bytes }, &mut self.out)
+            }
+            _ => self.core.explain(self.now, input, &mut self.out),
+        };
         self.follow();
         rows
     }
@@ -294,6 +377,9 @@ impl Site {
             }
         }
         assert!(held.is_none(), "a message that goes on ends");
+        for sent in &sent {
+            self.told.hear(&sent.text());
+        }
         self.log.extend(sent.iter().cloned());
         for input in next {
             sent.extend(self.input(input));

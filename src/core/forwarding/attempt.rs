@@ -23,6 +23,7 @@ use crate::core::rules::ringfence_row;
 use crate::core::transaction::client::Client;
 use crate::core::transaction::forwarded::{CallFacts, Transaction, attempt};
 use crate::reason::Reason;
+use crate::sip::address::Address;
 use crate::sip::{Message, Method, Name, Request, Start, uri};
 
 impl Context<'_> {
@@ -103,8 +104,10 @@ impl Context<'_> {
         let before = (transaction.client.egress.to, transaction.client.egress.transport);
         let message = Message::datagram(sent).ok();
         let id = message.as_ref().and_then(|message| Some(message.value(message.first(Name::CallId)?)));
+        let from = message.as_ref().and_then(|message| Address::parse(message.value(message.first(Name::From)?))?.tag());
         let made = transaction.earlier.len().saturating_add(1);
-        let tries = Tries { call_id: id.unwrap_or_default(), serial: transaction.serial, made };
+        let (call_id, asker) = (id.unwrap_or_default(), from.unwrap_or_default());
+        let tries = Tries { call_id, asker, serial: transaction.serial, made };
         let Transaction { call, targets, .. } = transaction;
         let Some(step) = self.view().next_egress(call, tries, peer.listener(), sent.len(), targets) else { return false };
         let egress = step.egress.of(call.trunk);

@@ -22,6 +22,11 @@ impl<T> Recent<T> {
         Self { young: HashMap::default(), old: HashMap::default(), half: (most / 2).max(1) }
     }
 
+    /// Whether nothing is remembered: then no key has to be computed.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.young.is_empty() && self.old.is_empty()
+    }
+
     /// What is remembered under a key, if it is less than a minute old.
     pub(crate) fn get(&self, now: Instant, key: u128) -> Option<&T> {
         let (at, thing) = self.young.get(&key).or_else(|| self.old.get(&key))?;

@@ -120,6 +120,8 @@ impl Core {
         let lost = self.table.own.renumber(|id| moved.listener(id));
         self.waiting.renumber(|id| moved.listener(id));
         std::mem::swap(&mut self.keys, keys);
+        // A reload is no start.
+        tokens.reads_old_until = self.tokens.reads_old_until;
         std::mem::swap(&mut self.tokens, tokens);
         std::mem::swap(&mut self.local_names, local_names);
         std::mem::swap(&mut self.refused_calls, refused_calls);

@@ -79,13 +79,15 @@ impl Core {
         })
     }
 
-    /// Decides about the ACK of a 2xx. `None`: the request has no token of ours.
+    /// Decides about the ACK of a 2xx. `None`: nothing leads the request here.
     fn decide_ack<'a>(&self, case: &Case<'_, 'a>) -> Result<Option<AckPlan<'a>>, Stop> {
         let Some(route) = self.route_set(case) else {
             case.trace.fail(Test::Dialog, || {
-                ("Route".to_owned(), "a route token signed for this Call-ID by this region's key".to_owned())
+                ("Route".to_owned(), "a route token signed for this dialog by this region's key".to_owned())
             });
-            return Ok(None);
+            // One with a path, but no token of its dialog, was to go on: what is not sent is counted.
+            let led = case.message.first(Name::Route).is_some();
+            return if led { Err(Stop::Dropped(DropCause::AckTarget)) } else { Ok(None) };
         };
         let dropped = |why: &str| {
             case.trace.fail(Test::Dialog, || (why.to_owned(), "an ACK that can go on: it cannot be refused".to_owned()));
@@ -94,13 +96,16 @@ impl Core {
         if case.request.max_forwards == Some(0) {
             return Err(dropped("Max-Forwards 0"));
         }
+        if self.is_looped(case.message, case.request) {
+            return Err(dropped("our own Via, with a route that it has had"));
+        }
         let Some(fence) = dialog_fence(&self.config, case, &route) else {
             return Err(dropped("a source that is no side of the dialog"));
         };
         let Found::Inside(targets) = self.dialog_targets(case, &route, fence)? else {
             return Err(dropped("a next hop that is not inside"));
         };
-        let speaker = speaker_in_dialog(&self.config, case, route.vouched);
+        let speaker = speaker_in_dialog(&self.config, case, &route);
         let Judgement { ruling, note: media } = speaker.judge(&self.config, case.message, Method::Ack, Part::Answer, case.trace);
         let foreign = match ruling {
             Ruling::Pass => None,

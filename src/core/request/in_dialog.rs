@@ -2,7 +2,7 @@
 //!
 //! No dialog is remembered: the token holds all that is needed.
 
-use super::initial::{no_tls, unfit};
+use super::initial::{no_tls, unfit, unserved};
 use crate::config::Transport;
 use crate::core::forwarding::plan::{Decision, Plan};
 use crate::core::forwarding::rewrite;
@@ -32,7 +32,7 @@ impl Core {
     fn plan_in_dialog(&self, case: &Case<'_, '_>, media: &mut Option<Note>, edit: &mut Edit) -> Result<Plan, Stop> {
         let Some(route) = self.route_set(case) else {
             let row = case.trace.fail(Test::Dialog, || {
-                ("Route".to_owned(), "a route token signed for this Call-ID by this region's key".to_owned())
+                ("Route".to_owned(), "a route token signed for this dialog by this region's key".to_owned())
             });
             return Err(Refusal::new(row, Reason::ForgedRoute, "no valid route token of this dialog").into());
         };
@@ -44,12 +44,13 @@ impl Core {
         case.trace.pass(Test::Dialog, || {
             let serving = &config.region(route.vouched.serving).name;
             let what = format!("{}, served by region {serving}", trunk_name(config, route.vouched.trunk));
-            ("route token, valid for this Call-ID".to_owned(), what)
+            ("route token, valid for this dialog".to_owned(), what)
         });
         let fence = self.side_of(case, &route)?;
+        unserved(config.region(case.region()), case)?;
         unfit(case)?;
         let found = self.dialog_targets(case, &route, fence)?;
-        let speaker = speaker_in_dialog(config, case, route.vouched);
+        let speaker = speaker_in_dialog(config, case, &route);
         let Judgement { ruling, note } = speaker.judge(config, case.message, case.request.method, Part::Offer, case.trace);
         *media = note;
         let foreign = match ruling {
@@ -84,13 +85,13 @@ impl Core {
         let side = route.leave_by.and_then(|hostport| self.local_names.find(config, case.region(), hostport, transport));
         let mut call = CallFacts {
             region: case.region(),
-            asks: asking_side(config, case, route.vouched),
+            asks: asking_side(config, case, &route),
             project: Some(whose.0),
             trunk: Some(whose.1),
             serving: None,
             method: case.request.method,
             call_relay,
-            token: None,
+            token: route.records(&self.keys, case.request),
             loop_hash: self.loop_hash(case.message, case.request),
             since: case.now,
         };
@@ -136,7 +137,7 @@ impl Core {
 
     /// The route set of a request, if a valid token of ours leads it.
     pub(crate) fn route_set<'a>(&self, case: &Case<'_, 'a>) -> Option<RouteSet<'a>> {
-        route_set::read(&self.keys, &self.tokens, case.region(), case.message, case.request)
+        route_set::read(&self.keys, &self.tokens, case.region(), case.message, case.request, case.now)
     }
 
     /// Whether there is no room even for a request inside a dialog. A quarter more is kept for these, so that a flood of new

@@ -2,7 +2,7 @@
 //!
 //! A request that is answered or refused keeps no state. Only a forwarded one opens a transaction.
 
-use crate::config::{Outbound, Transport};
+use crate::config::{Outbound, Region, Transport};
 use crate::core::forwarding::plan::{Decision, Plan};
 use crate::core::forwarding::rewrite;
 use crate::core::io::{DropCause, Note};
@@ -13,7 +13,8 @@ use crate::core::routing::target::{self, Found, Order, TargetSet};
 use crate::core::rules::admit::{self, Admitted};
 use crate::core::rules::case::{Case, Gate};
 use crate::core::rules::refusal::Answer;
-use crate::core::rules::sides::{Side, Source};
+use crate::core::rules::side::Side;
+use crate::core::rules::sides::Source;
 use crate::core::rules::trace::Test;
 use crate::core::state::Core;
 use crate::core::stop::Stop;
@@ -84,11 +85,13 @@ impl Core {
         let shadow = admitted.shadow.or_else(|| swap.shadow());
         let serving = Serving::by(config, &self.resolved, case.region(), admitted.outbound, secure, shadow);
         serving.spare(config, admitted.project, &mut targets);
+        let asks = if admitted.outbound { Side::Servers } else { Side::Trunk };
         let token = records_route(case.request.method)
             .then(|| {
                 let relay = call_relay.map(|of| of.relay);
                 let vouched = Vouched { trunk: admitted.trunk, serving: case.region(), relay };
-                self.tokens.sign(&self.keys, case.region(), vouched, case.request.call_id)
+                let (call_id, asker) = (case.request.call_id, case.request.from_tag);
+                self.tokens.sign(&self.keys, case.region(), vouched, asks, call_id, asker)
             })
             .flatten();
         edit.clear();
@@ -99,7 +102,7 @@ impl Core {
         rewrite::common(case.message, case.request, case.peer.addr(), edit);
         let mut call = CallFacts {
             region: case.region(),
-            asks: if admitted.outbound { Side::Servers } else { Side::Trunk },
+            asks,
             project: Some(admitted.project),
             trunk: Some(admitted.trunk),
             serving: Some(serving),
@@ -124,17 +127,10 @@ impl Core {
 
     /// Stops a request that may pass but is not forwarded: it asks us, no proxy may forward it, or there is no room.
     fn closed(&self, case: &Case<'_, '_>, gate: Gate, admitted: &Admitted) -> Result<(), Stop> {
-        let region = self.config.region(case.region());
-        let method = case.request.method;
-        if method == Method::Options {
+        if case.request.method == Method::Options {
             return Err(self.options(case).into());
         }
-        if method == Method::Register && !region.register || method == Method::Publish && !region.publish {
-            let row = case
-                .trace
-                .fail(Test::Request, || (format!("method {}", method.token()), format!("`methods` of region {}", region.name)));
-            return Err(Answer::failed(row, 405, "Method Not Allowed").with(ALLOW).into());
-        }
+        unserved(self.config.region(case.region()), case)?;
         if case.message.first(Name::Route).is_some() {
             let detail = "Route in a request outside a dialog";
             let row = case.trace.fail(Test::Dialog, || (detail.to_owned(), "no Route".to_owned()));
@@ -161,7 +157,7 @@ impl Core {
     /// The first targets of a new request: the region's servers, or the trunk that it goes out by.
     fn first_targets(&self, case: &Case<'_, '_>, outbound: Option<&Outbound>, secure: bool) -> Found {
         let region = self.config.region(case.region());
-        let chance = self.keys.choice(&self.table.forwarded.next_serial().to_le_bytes());
+        let chance = self.keys.chance(self.table.forwarded.next_serial());
         let order = Order::new(&self.health, case.now, chance).traced(case.trace);
         let (hops, fence) = match outbound {
             Some(outbound) => (std::slice::from_ref(&outbound.hop), Fence::of_outbound(&outbound.networks)),
@@ -181,7 +177,7 @@ impl Core {
 
     /// Stops an INVITE of a call that was refused for good in the last minute.
     fn refused_before(&self, case: &Case<'_, '_>) -> Result<(), Stop> {
-        if case.request.method != Method::Invite {
+        if case.request.method != Method::Invite || self.refused_calls.is_empty() {
             return Ok(());
         }
         let call = self.keys.call(case.request.call_id, case.request.from_tag);
@@ -234,6 +230,16 @@ pub(crate) fn unfit(case: &Case<'_, '_>) -> Result<(), Stop> {
     unsupported.extend_from_slice(b"\r\n");
     let row = case.trace.fail(Test::Request, || ("Proxy-Require".to_owned(), "no extension of a proxy".to_owned()));
     Err(Answer::failed(row, 420, "Bad Extension").with(unsupported).into())
+}
+
+/// What a region does not serve: REGISTER and PUBLISH are for registrars, unless its `methods` lists them. A dialog makes no difference.
+pub(crate) fn unserved(region: &Region, case: &Case<'_, '_>) -> Result<(), Stop> {
+    let method = case.request.method;
+    if method == Method::Register && !region.register || method == Method::Publish && !region.publish {
+        let says = || (format!("method {}", method.token()), format!("`methods` of region {}", region.name));
+        return Err(Answer::failed(case.trace.fail(Test::Request, says), 405, "Method Not Allowed").with(ALLOW).into());
+    }
+    Ok(())
 }
 
 /// The answer if a `sips:` URI leads to a hop that has no TLS.

@@ -2,21 +2,18 @@
 
 use crate::core::forwarding::branch::Branch;
 use crate::core::state::Core;
-use crate::sip::{Message, Name, Request, via};
+use crate::sip::{Message, Name, Request, list, via};
 
 impl Core {
-    /// The loop hash of a request: all that routing looks at, and nothing that a hop adds.
+    /// The loop hash of a request: all that routing looks at, and nothing that a hop adds. The whole route set is part of that: a call
+    /// that passes twice comes with our Route on top each time, and with another path behind it (RFC 5393 4.2).
     pub(crate) fn loop_hash(&self, message: &Message<'_>, request: &Request<'_>) -> u32 {
-        let route = message.first(Name::Route).map(|header| message.value(header)).unwrap_or_default();
-        self.keys.loop_hash(&[
-            request.uri_text,
-            route,
-            request.from_tag,
-            request.to_tag.unwrap_or_default(),
-            request.call_id,
-            &request.cseq.to_le_bytes(),
-            request.token,
-        ])
+        let cseq = request.cseq.to_le_bytes();
+        let to_tag = request.to_tag.unwrap_or_default();
+        let own = [request.uri_text, request.from_tag, to_tag, request.call_id, &cseq, request.token];
+        // By the value, since a hop may join rows or split them.
+        let routes = list::items(message, Name::Route).map(|item| message.slice(&item.span));
+        self.keys.loop_hash(own.into_iter().chain(routes))
     }
 
     /// Whether a request has come back with the same routing (RFC 3261 16.3 step 4, RFC 5393 4.2). Only our own hash proves that.

@@ -11,7 +11,7 @@ use crate::core::memory::rate_limit::Pace;
 use crate::core::relay_request::RelayAnswer;
 use crate::core::rules::case::{Case, Gate};
 use crate::core::rules::refusal::Answer;
-use crate::core::rules::sides::Source;
+use crate::core::rules::sides::{Source, dialog_fence};
 use crate::core::rules::trace::{Test, Trace};
 use crate::core::state::Core;
 use crate::core::stop::{Pending, Stop};
@@ -19,7 +19,7 @@ use crate::core::transaction::forwarded::Transaction;
 use crate::core::transaction::server::Server;
 use crate::fence::canonical;
 use crate::reason::Reason;
-use crate::sip::{Fault, Message, Method, Request, reply};
+use crate::sip::{Fault, Message, Method, Name, Request, reply};
 use std::time::Instant;
 
 mod ack;
@@ -58,7 +58,8 @@ impl Core {
         let ack = matches!(message.start(), crate::sip::Start::Request { method: Method::Ack, .. });
         let source = Source::of(&self.config, listener.region, arrival);
         let unknown = source.is_unknown();
-        if unknown && !self.is_near(listener.region, arrival.from.ip()) {
+        // Only a Route could bring the token of a side of a dialog: nothing else of a stranger's is read.
+        if unknown && message.first(Name::Route).is_none() {
             return Ok(self.stranger(coming, &peer, message, ack, out));
         }
         let request = match Request::read(message) {
@@ -71,12 +72,11 @@ impl Core {
         };
         let key = self.key_of(arrival, message, &request);
         let case = Case { now, arrival, peer, listener, message, request: &request, key, relay_answer, trace };
-        if unknown && !self.serves(&case) {
+        if unknown && !self.is_of_dialog(&case) {
             return Ok(self.stranger(coming, &peer, message, ack, out));
         }
         trace.pass(Test::Source, || {
-            let known =
-                if unknown { "a server that has the dialog, as our token says".to_owned() } else { source.named(&self.config) };
+            let known = if unknown { "a side of the dialog, as our token says".to_owned() } else { source.named(&self.config) };
             (arrival.from.ip().to_string(), known)
         });
         if let Some(call) = self.waiting.holds(&self.keys, request.call_id) {
@@ -165,17 +165,11 @@ impl Core {
         Outcome::Forwarded
     }
 
-    /// Whether an address is inside one of a region's nearest regions. A source there is still a stranger.
-    fn is_near(&self, region: RegionId, ip: IpAddr) -> bool {
-        self.config.region(region).nearest.iter().any(|&near| self.config.region(near).networks.contains(ip))
-    }
-
-    /// Whether our own token says that a request comes from a server of the region that serves its dialog. A new request has no
-    /// token: for it only the called region's servers count.
-    fn serves(&self, case: &Case<'_, '_>) -> bool {
-        let from = case.arrival.from.ip();
+    /// Whether our own token says that a request comes from a side of its dialog: a server of the region that serves it, or a gateway
+    /// that the trunk's calls go out to. A new request has no token: for it only the trunks and the called region's servers count.
+    fn is_of_dialog(&self, case: &Case<'_, '_>) -> bool {
         case.request.to_tag.is_some()
-            && self.route_set(case).is_some_and(|route| self.config.region(route.vouched.serving).networks.contains(from))
+            && self.route_set(case).is_some_and(|route| dialog_fence(&self.config, case, &route).is_some())
     }
 
     /// Answers a request that could not be read, if that is possible. An ACK gets no answer.

@@ -23,6 +23,7 @@ use crate::core::teardown::bye::Ending;
 use crate::core::teardown::leg::Leg;
 use crate::core::transaction::forwarded::{CallFacts, Transaction};
 use crate::reason::{Class, Reason};
+use crate::sip::address::Address;
 use crate::sip::list;
 use crate::sip::request::cseq;
 use crate::sip::response::{is_provisional, is_reliable};
@@ -255,7 +256,9 @@ impl Context<'_> {
         let ending = Ending { region, peer, fence: why.speaker.fence(self.config), rows: &rows };
         let request = Message::datagram(sent).ok().filter(|_| !initial);
         let call_id = message.first(Name::CallId).map(|header| message.value(header)).unwrap_or_default();
-        if let Some(leg) = Leg::of_answer(message, request.as_ref(), cseq, |uri| self.is_ours(region, uri, call_id)) {
+        let from = message.first(Name::From).and_then(|header| Address::parse(message.value(header)));
+        let asker = from.and_then(|from| from.tag()).unwrap_or_default();
+        if let Some(leg) = Leg::of_answer(message, request.as_ref(), cseq, |uri| self.is_ours(uri, call_id, asker)) {
             if transaction.is_invite() {
                 self.send_ack(&leg, ending, &why.egress);
             }

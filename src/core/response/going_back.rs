@@ -1,18 +1,24 @@
-//! A response on its way back to the asker: our Via is taken off, and little else changes.
+//! A response on its way back to the asker: our Via is taken off, our Record-Route is signed again, and little else changes.
+
+use memchr::memchr_iter;
 
 use crate::core::forwarding::media_swap::MediaSwap;
 use crate::core::forwarding::rewrite;
+use crate::core::keys::Keys;
+use crate::core::routing::route_token::{self, LENGTH, PARAM};
+use crate::core::rules::side::Side;
 use crate::sip::edit::Edit;
-use crate::sip::list::{self, Item};
-use crate::sip::{Message, Name};
+use crate::sip::list;
+use crate::sip::{Message, Name, Response};
 
 /// Edits a response on its way back. Our Via is taken off (16.7 step 3), X-Ringfence from outside is removed, and a relay's
-/// description is put in. Nothing else changes.
+/// description is put in. Nothing else changes here.
 pub(crate) fn going_back(message: &Message<'_>, swap: &MediaSwap, reliable: bool, edit: &mut Edit) {
     edit.clear();
-    let own: Option<Item> = list::items(message, Name::Via).next();
-    if let Some(own) = own {
-        list::remove(message, &own, edit);
+    match message.first(Name::Via) {
+        // Nearly always it stands there alone.
+        Some(header) if !message.value(header).contains(&b',') => edit.remove(header.row.clone()),
+        _ => list::items(message, Name::Via).take(1).for_each(|own| list::remove(message, &own, edit)),
     }
     for header in message.all(Name::Ringfence) {
         edit.remove(header.row.clone());
@@ -21,4 +27,29 @@ pub(crate) fn going_back(message: &Message<'_>, swap: &MediaSwap, reliable: bool
     if reliable {
         rewrite::measure(message, edit);
     }
+}
+
+/// Signs our Record-Route again, for whoever asked (16.7 step 8): now the other tag of the dialog is known, each fork's its own. All
+/// values of it that are there: two if the sides differ, wherever the next hop put them. Only what we signed for this very request
+/// is signed again. The length stays as it is.
+pub(crate) fn sign_again(keys: &Keys, asks: Side, message: &Message<'_>, response: &Response<'_>, edit: &mut Edit) {
+    let call_id = message.first(Name::CallId).map(|header| message.value(header)).unwrap_or_default();
+    let (asker, answerer) = (response.from_tag, response.to_tag.unwrap_or_default());
+    for header in message.all(Name::RecordRoute) {
+        let value = message.value(header);
+        for at in memchr_iter(b';', value) {
+            let Some(found) = value.get(at.saturating_add(1)..).and_then(parameter) else { continue };
+            if let Some(token) = route_token::answered(keys, found, asks, call_id, asker, answerer) {
+                let start = header.value.start.saturating_add(at).saturating_add(1 + PARAM.len() + 1);
+                edit.splice(start..start.saturating_add(LENGTH), &[&token]);
+            }
+        }
+    }
+}
+
+/// The value of our parameter, if a text begins with it.
+fn parameter(text: &[u8]) -> Option<&[u8]> {
+    let (name, rest) = text.split_at_checked(PARAM.len())?;
+    let value = rest.strip_prefix(b"=").filter(|_| name.eq_ignore_ascii_case(PARAM.as_bytes()))?;
+    value.get(..LENGTH)
 }

@@ -15,7 +15,7 @@ use crate::core::forwarding::rewrite;
 use crate::core::io::{Arrival, Note, Outcome, Output};
 use crate::core::relay_request::RelayAnswer;
 use crate::core::response::blocked::AnswerMedia;
-use crate::core::response::going_back::going_back;
+use crate::core::response::going_back::{going_back, sign_again};
 use crate::core::response::reception::Reception;
 use crate::core::rules::sides::{is_side, region_of};
 use crate::core::state::Core;
@@ -107,6 +107,11 @@ impl Core {
     }
 }
 
+/// Whether a response has no Via but the topmost one.
+fn is_last_via(message: &Message<'_>) -> bool {
+    message.all(Name::Via).nth(1).is_none() && list::items(message, Name::Via).nth(1).is_none()
+}
+
 impl Context<'_> {
     fn heard(&mut self, transaction: &mut Transaction, of: &Reception<'_, '_>, media: AnswerMedia) -> Outcome {
         let &Reception { branch, message, response } = of;
@@ -123,7 +128,7 @@ impl Context<'_> {
             return Outcome::Stray;
         }
         // 16.7 step 3: what has no Via below ours was not asked for by anybody else.
-        if response.code > 100 && list::items(message, Name::Via).nth(1).is_none() {
+        if response.code > 100 && is_last_via(message) {
             return Outcome::Malformed(Fault::Via);
         }
         if response.code != 503 {
@@ -169,7 +174,7 @@ impl Context<'_> {
             Ok(swap) => swap,
             Err(why) => return self.drop_provisional(slot, transaction, of.message, &why),
         };
-        let bytes = self.relay(transaction, of.message, &swap, code);
+        let bytes = self.relay(transaction, of, &swap);
         transaction.server.provisional(bytes);
         Outcome::Relayed
     }
@@ -203,7 +208,7 @@ impl Context<'_> {
             Err(why) => return self.block_2xx(branch, transaction, message, &sent, &why),
         };
         // Every 2xx goes on at once, the repeated and the forked too (16.7 step 5, RFC 6026 7.1).
-        let bytes = self.relay(transaction, message, &swap, response.code);
+        let bytes = self.relay(transaction, of, &swap);
         if transaction.server.is_open() {
             transaction.server.finish(self.now, timers, response.code, bytes);
             if transaction.client.nonce != branch.nonce {
@@ -253,7 +258,8 @@ impl Context<'_> {
             }
             return Outcome::Absorbed;
         }
-        let redirect = self.view().redirect(&transaction.call, message).filter(|_| (300..400).contains(&code));
+        let redirects = (300..400).contains(&code);
+        let redirect = redirects.then(|| self.view().redirect(&transaction.call, message)).flatten();
         let judged = match redirect {
             Some(refusal) => Err(Box::new(self.blocked(transaction, egress, refusal))),
             None => self.judged(transaction, egress, message, media),
@@ -261,7 +267,7 @@ impl Context<'_> {
         let outcome = match judged {
             Err(why) => self.block_final(transaction, message, code, &sent, &why),
             Ok(swap) => {
-                let bytes = self.relay(transaction, message, &swap, code);
+                let bytes = self.relay(transaction, of, &swap);
                 transaction.server.finish(self.now, timers, code, bytes);
                 Outcome::Relayed
             }
@@ -285,8 +291,13 @@ impl Context<'_> {
     }
 
     /// Sends a response back to the asker.
-    fn relay(&mut self, transaction: &mut Transaction, message: &Message<'_>, swap: &MediaSwap, code: u16) -> Bytes {
+    fn relay(&mut self, transaction: &mut Transaction, of: &Reception<'_, '_>, swap: &MediaSwap) -> Bytes {
+        let &Reception { message, response, .. } = of;
+        let code = response.code;
         going_back(message, swap, transaction.server.transport.reliable(), &mut self.work.edit);
+        if transaction.call.token.is_some() {
+            sign_again(self.keys, transaction.call.asks, message, response, &mut self.work.edit);
+        }
         let bytes = self.work.apply(message.bytes());
         let peer = transaction.server.peer;
         self.reply(&peer, bytes.clone());

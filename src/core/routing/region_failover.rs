@@ -19,6 +19,8 @@ use crate::fence::Fence;
 #[derive(Clone, Copy)]
 pub(crate) struct Tries<'a> {
     pub(crate) call_id: &'a [u8],
+    /// The tag of the party that asked.
+    pub(crate) asker: &'a [u8],
     pub(crate) serial: u64,
     /// Attempts made.
     pub(crate) made: usize,
@@ -56,7 +58,7 @@ impl View<'_> {
         for &region in serving.ahead(self.config, call.region, call.project) {
             passed = passed.saturating_add(1);
             let there = self.config.region(region);
-            let order = Order::new(self.health, self.now, self.keys.choice(&serial.to_le_bytes()));
+            let order = Order::new(self.health, self.now, self.keys.chance(serial));
             let fence = Fence::of_region(&there.networks);
             match target::find(self.config, self.resolved, &there.upstream, serving.secure, fence, order) {
                 Found::Inside(found) if !self.looks_down(&found) => return (passed, Some((region, found))),
@@ -108,7 +110,8 @@ impl View<'_> {
             let Some(egress) = self.choose(call.region, prefer, length, targets) else { continue };
             if call.token.is_some() {
                 let vouched = call.trunk.map(|trunk| Vouched { trunk, serving: region, relay: call.relay() });
-                let token = vouched.and_then(|vouched| self.tokens.sign(self.keys, call.region, vouched, tries.call_id));
+                let token = vouched
+                    .and_then(|vouched| self.tokens.sign(self.keys, call.region, vouched, call.asks, tries.call_id, tries.asker));
                 if token.is_none() {
                     break None;
                 }

@@ -3,16 +3,19 @@
 //! A Route is input. It says where to go only if our signed token proves that we let this dialog through. The fence still judges
 //! the address.
 
+use std::time::Instant;
+
 use arrayvec::ArrayVec;
 
 use crate::config::RegionId;
 use crate::core::keys::Keys;
-use crate::core::routing::route_token::{self, Tokens, Vouched};
+use crate::core::routing::route_token::{self, Proof, Token, Tokens, Vouched};
+use crate::core::rules::side::Side;
 use crate::sip::address::Address;
 use crate::sip::edit::Edit;
 use crate::sip::list::{self, Item};
 use crate::sip::uri::{self, Scheme, Uri};
-use crate::sip::{Message, Name, Request};
+use crate::sip::{Message, Method, Name, Request};
 
 /// Most Route values of one request.
 const MAX_ROUTES: usize = 64;
@@ -22,6 +25,10 @@ const MAX_ROUTES: usize = 64;
 pub(crate) struct RouteSet<'a> {
     /// What the token vouches for: the trunk, and the region whose servers have the call.
     pub(crate) vouched: Vouched,
+    /// The side of the dialog that the token was given to, which is the one that sends the request. `None`: it is of the old form.
+    pub(crate) speaks: Option<Side>,
+    /// The token that was brought.
+    token: &'a [u8],
     /// The URI of the next hop.
     pub(crate) next: Uri<'a>,
     /// Whether the request goes on to a `sips:` URI: then every hop must use TLS (RFC 5630 5.3).
@@ -42,10 +49,11 @@ pub(crate) fn read<'a>(
     region: RegionId,
     message: &Message<'a>,
     request: &Request<'a>,
+    now: Instant,
 ) -> Option<RouteSet<'a>> {
-    let verify = |uri: &Uri<'_>| {
+    let verify = |uri: &Uri<'a>| {
         let value = uri.param(route_token::PARAM).flatten()?;
-        tokens.verify(keys, region, value, request.call_id)
+        Some((value, tokens.verify(keys, region, value, request, now)?))
     };
     let mut routes: ArrayVec<(Item, Address<'a>, Uri<'a>), MAX_ROUTES> = ArrayVec::new();
     for item in list::items(message, Name::Route) {
@@ -54,29 +62,30 @@ pub(crate) fn read<'a>(
         routes.try_push((item, address, uri)).ok()?;
     }
     let mut removed = ArrayVec::new();
-    let (mut vouched, mut request_uri, mut leave_by) = (None, None, None);
+    let (mut proof, mut request_uri, mut leave_by) = (None, None, None);
     // A strict router put our Record-Route into the Request-URI; what it displaced is the last Route (16.4).
     if let Some(verified) = verify(&request.uri) {
         let (item, address, _) = routes.pop()?;
-        vouched = Some(verified);
+        proof = Some(verified);
         request_uri = Some(address.uri);
         removed.push(item);
     }
-    // Ours on top: one, or two where the sides differ.
+    // Ours on top: one, or two where the sides differ. Both values of one message are signed alike: another one is of a second time
+    // that the call passes here, and is the next hop.
     while let Some(verified) = routes.first().and_then(|(_, _, uri)| verify(uri)) {
+        if proof.is_some_and(|(_, before)| before != verified.1) {
+            break;
+        }
         if removed.is_full() {
             return None;
         }
         let (item, _, uri) = routes.remove(0);
-        match vouched.replace(verified) {
-            None => {}
-            Some(same) if same == verified => leave_by = Some(uri.hostport),
-            // Both values of one message are signed alike: this one was put together from two.
-            Some(_) => return None,
+        if proof.replace(verified).is_some() {
+            leave_by = Some(uri.hostport);
         }
         removed.push(item);
     }
-    let vouched = vouched?;
+    let (token, Proof { vouched, speaks }) = proof?;
     let mut last_route = None;
     let next = if routes.is_empty() {
         request_uri.map_or_else(|| Some(request.uri.clone()), |text| Uri::parse(text).ok())?
@@ -90,7 +99,7 @@ pub(crate) fn read<'a>(
         uri
     };
     let secure = next.scheme == Scheme::Sips || uri::is_sips(request_uri.unwrap_or(request.uri_text));
-    Some(RouteSet { vouched, next, secure, leave_by, removed, request_uri, last_route })
+    Some(RouteSet { vouched, speaks, token, next, secure, leave_by, removed, request_uri, last_route })
 }
 
 impl<'a> RouteSet<'a> {
@@ -99,6 +108,14 @@ impl<'a> RouteSet<'a> {
         let left = list::items(message, Name::Route).filter(|item| !self.removed.contains(item));
         let routes = left.map(|item| message.slice(&item.span)).chain(self.last_route).collect();
         (self.request_uri.unwrap_or(request.uri_text), routes)
+    }
+
+    /// The token of our Record-Route in a request inside the dialog. A NOTIFY of whoever answered may begin a dialog of its own (a fork of a
+    /// SUBSCRIBE or REFER), whose path is that of the NOTIFY (RFC 6665 4.3, 4.4.1): who gets it asked, and both tags are known. No other
+    /// request changes a route set.
+    pub(crate) fn records(&self, keys: &Keys, request: &Request<'_>) -> Option<Token> {
+        let asks = self.speaks.filter(|_| request.method == Method::Notify)?.other();
+        route_token::answered(keys, self.token, asks, request.call_id, request.to_tag?, request.from_tag)
     }
 
     /// Changes the Request-URI and the Route rows to these.

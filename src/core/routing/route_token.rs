@@ -1,20 +1,37 @@
 //! The route token: a signed parameter of our Record-Route that every later request in the dialog must bring back.
 //!
-//! No dialog is remembered. The token names the trunk (and with it the project), the region whose servers have the call, and the
-//! relay of its media. It is bound to the Call-ID and the called region. Every node that shares the secret can read it, and
-//! nobody else can make one.
+//! No dialog is remembered. The token names the trunk (and with it the project), the region whose servers have the call, the side
+//! that began the dialog, and the relay of its media. It is good for one dialog: it is bound to the called region, the Call-ID and
+//! the tag of whoever asked, and in the hands of whoever asked also to the tag of whoever answered. Every node that shares the secret
+//! can read it, and nobody else can make one.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
 use crate::config::{Config, RegionId, TrunkId};
 use crate::core::keys::{Keys, read_hex, write_hex};
+use crate::core::rules::side::Side;
+use crate::sip::Request;
 
 /// The URI parameter that holds the token.
 pub(crate) const PARAM: &str = "rf";
-/// Its length in characters: version, name, relay, signature.
-pub(crate) const LENGTH: usize = 2 + 16 + 4 + 16;
-const VERSION: &[u8] = b"03";
+/// Its length in characters: form, name, relay, side that asked, signature.
+pub(crate) const LENGTH: usize = 2 + 16 + 4 + 1 + 16;
+/// How long after its start a daemon still reads tokens of the form before: they are of calls that began before an upgrade.
+const UPGRADE: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// In the request that makes the dialog, and so in the hands of whoever answers: bound to Call-ID and asker's tag, since there is no
+/// other tag yet.
+const ASKED: [u8; 2] = *b"04";
+/// In the answers, and so in the hands of whoever asked: bound to the answerer's tag as well.
+const ANSWERED: [u8; 2] = *b"05";
+/// The form before these: name, relay, signature, bound to the Call-ID alone, in the hands of both sides.
+const OLD: [u8; 2] = *b"03";
+/// What a token says between its form and its signature.
+const FACTS: usize = LENGTH - 2 - 16;
+
+type Facts = [u8; FACTS];
 
 /// A signed Record-Route parameter.
 pub(crate) type Token = [u8; LENGTH];
@@ -31,12 +48,22 @@ pub(crate) struct Vouched {
     pub(crate) relay: Option<SocketAddr>,
 }
 
+/// What a token proves in the hands of its bearer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Proof {
+    pub(crate) vouched: Vouched,
+    /// The side of the dialog that the token was given to. `None`: the old form, which both had alike.
+    pub(crate) speaks: Option<Side>,
+}
+
 /// All trunks, regions and relays that a token can name.
 #[derive(Debug)]
 pub(crate) struct Tokens {
     vouched: HashMap<(RegionId, u64), (TrunkId, RegionId)>,
     names: HashMap<(RegionId, TrunkId, RegionId), u64>,
     relays: HashMap<(RegionId, u16), SocketAddr>,
+    /// Until when tokens of the form before are read too. `None`: they are not.
+    pub(crate) reads_old_until: Option<Instant>,
 }
 
 impl Tokens {
@@ -57,34 +84,126 @@ impl Tokens {
             }
             relays.extend(region.relays.iter().map(|&addr| ((called, keys.relay(addr)), addr)));
         }
-        Self { vouched, names, relays }
+        Self { vouched, names, relays, reads_old_until: None }
     }
 
-    /// The token of a call to a region.
-    pub(crate) fn sign(&self, keys: &Keys, called: RegionId, what: Vouched, call_id: &[u8]) -> Option<[u8; LENGTH]> {
+    /// The same, in a daemon that starts now.
+    pub(crate) fn starting(self, now: Instant) -> Self {
+        Self { reads_old_until: Some(now + UPGRADE), ..self }
+    }
+
+    /// The token of a call to a region, for the request that makes the dialog.
+    pub(crate) fn sign(
+        &self,
+        keys: &Keys,
+        called: RegionId,
+        what: Vouched,
+        asks: Side,
+        call_id: &[u8],
+        asker: &[u8],
+    ) -> Option<Token> {
         let name = *self.names.get(&(called, what.trunk, what.serving))?;
-        let mut text = [0; LENGTH];
-        let (version, rest) = text.split_at_mut(2);
-        version.copy_from_slice(VERSION);
-        let (digits, signature) = rest.split_at_mut(20);
-        let (trunk, relay) = digits.split_at_mut(16);
+        let mut facts = [0; FACTS];
+        let (trunk, rest) = facts.split_at_mut(16);
+        let (relay, side) = rest.split_at_mut(4);
         write_hex(name, trunk);
         write_hex(what.relay.map_or(0, |addr| keys.relay(addr)).into(), relay);
-        write_hex(keys.route(&[VERSION, digits, call_id]), signature);
-        Some(text)
+        side.fill(letter(asks));
+        Some(write(ASKED, &facts, sign_asked(keys, &facts, call_id, asker)))
     }
 
-    /// What a token proves, if we signed it for this region and this call.
-    pub(crate) fn verify(&self, keys: &Keys, called: RegionId, token: &[u8], call_id: &[u8]) -> Option<Vouched> {
-        let rest = token.strip_prefix(VERSION).filter(|_| token.len() == LENGTH)?;
-        let (digits, signature) = rest.split_at_checked(20)?;
-        // A difference in time tells nothing: a 64-bit signature that must be guessed anew for each Call-ID.
-        if read_hex(signature)? != keys.route(&[VERSION, digits, call_id]) {
+    /// What a token proves, if we gave it for this region to the side of this dialog that brings it, in this request.
+    pub(crate) fn verify(
+        &self,
+        keys: &Keys,
+        called: RegionId,
+        token: &[u8],
+        request: &Request<'_>,
+        now: Instant,
+    ) -> Option<Proof> {
+        let &Request { call_id, from_tag, to_tag, .. } = request;
+        let to_tag = to_tag.unwrap_or_default();
+        let (&form, rest) = token.split_first_chunk()?;
+        if form == OLD && self.reads_old_until.is_some_and(|until| now < until) {
+            return self.verify_old(keys, called, rest, call_id);
+        }
+        let (facts, signature) = parts(rest)?;
+        let (expected, asked) = match form {
+            ASKED => (sign_asked(keys, facts, call_id, to_tag), false),
+            ANSWERED => (sign_answered(keys, facts, call_id, from_tag, to_tag), true),
+            _ => return None,
+        };
+        if signature != expected {
             return None;
         }
-        let (name, relay) = digits.split_at_checked(16)?;
+        let (name, rest) = facts.split_at_checked(16)?;
+        let (relay, side) = rest.split_at_checked(4)?;
+        let asks = [Side::Trunk, Side::Servers].into_iter().find(|&asks| side == [letter(asks)])?;
+        let vouched = self.vouch(called, name, relay)?;
+        Some(Proof { vouched, speaks: Some(if asked { asks } else { asks.other() }) })
+    }
+
+    fn verify_old(&self, keys: &Keys, called: RegionId, rest: &[u8], call_id: &[u8]) -> Option<Proof> {
+        let (facts, signature) = rest.split_at_checked(20).filter(|(_, signature)| signature.len() == 16)?;
+        if read_hex(signature)? != keys.route(&[&OLD, facts, call_id]) {
+            return None;
+        }
+        let (name, relay) = facts.split_at_checked(16)?;
+        Some(Proof { vouched: self.vouch(called, name, relay)?, speaks: None })
+    }
+
+    /// What the signed facts of a token mean to this configuration.
+    fn vouch(&self, called: RegionId, name: &[u8], relay: &[u8]) -> Option<Vouched> {
         let (trunk, serving) = self.vouched.get(&(called, read_hex(name)?)).copied()?;
         let relay = u16::try_from(read_hex(relay)?).ok()?;
         Some(Vouched { trunk, serving, relay: self.relays.get(&(called, relay)).copied() })
+    }
+}
+
+/// The token for whoever asked, made of ours in an answer (RFC 3261 16.7 step 8). `None`: it is none that we put into a request of this
+/// call from this asker. `answerer`: the tag of the answer; empty if it has none, so that no answer leaves the asker a token that is
+/// good for more than one dialog.
+pub(crate) fn answered(keys: &Keys, token: &[u8], asks: Side, call_id: &[u8], asker: &[u8], answerer: &[u8]) -> Option<Token> {
+    let (facts, signature) = parts(token.strip_prefix(&ASKED)?)?;
+    let ends: [&[&[u8]]; 2] = [&[&ASKED], &[&ANSWERED, answerer]];
+    let [before, again] = keys.route_pair(&[facts, call_id, asker], ends);
+    (before == signature && facts.last() == Some(&letter(asks))).then(|| write(ANSWERED, facts, again))
+}
+
+/// Whether a token is ours, of a request of this call from this asker.
+pub(crate) fn is_of_request(keys: &Keys, token: &[u8], call_id: &[u8], asker: &[u8]) -> bool {
+    let told = token.strip_prefix(&ASKED).and_then(parts);
+    told.is_some_and(|(facts, signature)| signature == sign_asked(keys, facts, call_id, asker))
+}
+
+/// What stands behind the form of a token: its facts and its signature. A difference in time tells nothing of it: it is a 64-bit value
+/// that must be guessed anew for each dialog.
+fn parts(rest: &[u8]) -> Option<(&Facts, u64)> {
+    let (facts, signature) = rest.split_first_chunk().filter(|(_, signature)| signature.len() == 16)?;
+    Some((facts, read_hex(signature)?))
+}
+
+fn write(form: [u8; 2], facts: &Facts, signature: u64) -> Token {
+    let mut token = [0; LENGTH];
+    let (head, digits) = token.split_at_mut(2 + FACTS);
+    head.iter_mut().zip(form.iter().chain(facts)).for_each(|(to, from)| *to = *from);
+    write_hex(signature, digits);
+    token
+}
+
+// The form stands behind what both signatures share, so that an answer's two are hashed in one go.
+
+fn sign_asked(keys: &Keys, facts: &Facts, call_id: &[u8], asker: &[u8]) -> u64 {
+    keys.route(&[facts, call_id, asker, &ASKED])
+}
+
+fn sign_answered(keys: &Keys, facts: &Facts, call_id: &[u8], asker: &[u8], answerer: &[u8]) -> u64 {
+    keys.route(&[facts, call_id, asker, &ANSWERED, answerer])
+}
+
+const fn letter(side: Side) -> u8 {
+    match side {
+        Side::Trunk => b't',
+        Side::Servers => b's',
     }
 }

@@ -6,5 +6,6 @@ pub(crate) mod media;
 pub(crate) mod redirect;
 pub(crate) mod refusal;
 pub(crate) mod ringfence_row;
+pub(crate) mod side;
 pub(crate) mod sides;
 pub mod trace;

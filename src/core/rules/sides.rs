@@ -4,31 +4,12 @@
 use std::net::IpAddr;
 
 use crate::config::{Callers, Config, ProjectId, RegionId, TrunkId};
-use crate::core::io::{Arrival, Direction};
+use crate::core::io::Arrival;
 use crate::core::routing::route_set::RouteSet;
-use crate::core::routing::route_token::Vouched;
 use crate::core::rules::case::Case;
+use crate::core::rules::side::Side;
 use crate::core::rules::trace::{some_of, trunk_name};
 use crate::fence::{Fence, Networks, canonical};
-
-/// A side of a call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Side {
-    /// The carrier's.
-    Trunk,
-    /// The region's servers'.
-    Servers,
-}
-
-impl Side {
-    /// The side that answers this side's requests.
-    pub(crate) const fn other(self) -> Self {
-        match self {
-            Self::Trunk => Self::Servers,
-            Self::Servers => Self::Trunk,
-        }
-    }
-}
 
 /// The call that a message belongs to, and the side that the message comes from.
 #[derive(Clone, Copy, Debug)]
@@ -74,17 +55,19 @@ impl<'a> Source<'a> {
     }
 }
 
-/// The side that a request inside a dialog comes from.
-pub(crate) fn asking_side(config: &Config, case: &Case<'_, '_>, vouched: Vouched) -> Side {
-    let servers = config.region(vouched.serving).networks.contains(case.arrival.from.ip());
-    if servers { Side::Servers } else { Side::Trunk }
+/// The side that a request inside a dialog comes from: the token says it, and `dialog_fence` holds the source to that. A token of the old
+/// form says nothing of it.
+pub(crate) fn asking_side(config: &Config, case: &Case<'_, '_>, way: &RouteSet<'_>) -> Side {
+    let servers = || config.region(way.vouched.serving).networks.contains(case.arrival.from.ip());
+    way.speaks.unwrap_or_else(|| if servers() { Side::Servers } else { Side::Trunk })
 }
 
 /// The speaker of a request inside a dialog. What the trunk says is judged as in the first INVITE. What the servers say is judged
 /// by the networks of the region that has the call.
-pub(crate) fn speaker_in_dialog(config: &Config, case: &Case<'_, '_>, vouched: Vouched) -> Speaker {
+pub(crate) fn speaker_in_dialog(config: &Config, case: &Case<'_, '_>, way: &RouteSet<'_>) -> Speaker {
+    let vouched = way.vouched;
     Speaker {
-        side: asking_side(config, case, vouched),
+        side: asking_side(config, case, way),
         called: case.region(),
         serving: vouched.serving,
         project: Some(config.trunk(vouched.trunk).project),
@@ -93,14 +76,17 @@ pub(crate) fn speaker_in_dialog(config: &Config, case: &Case<'_, '_>, vouched: V
 }
 
 /// What is inside for a request inside a dialog. A request from the trunk may go only to the networks of the region that has the
-/// call. One from that region's servers may go to the trunk as well. `None`: the request comes from neither side.
+/// call. One from that region's servers may go to the trunk as well. `None`: the request comes from neither side, or not from the one that holds its token.
 pub(crate) fn dialog_fence<'a>(config: &'a Config, case: &Case<'_, '_>, way: &RouteSet<'_>) -> Option<Fence<'a>> {
     let serving = config.region(way.vouched.serving);
     let trunk = config.trunk(way.vouched.trunk);
     let from = case.arrival.from.ip();
     let callers = config.callers(from, case.arrival.shown.as_ref());
-    if serving.networks.contains(from) {
+    let may_be = |side| way.speaks.is_none_or(|speaks| speaks == side);
+    if may_be(Side::Servers) && serving.networks.contains(from) {
         Some(Fence::of_dialog(&serving.networks, &trunk.networks, Some(&trunk.reach)))
+    } else if !may_be(Side::Trunk) {
+        None
     } else if callers.iter().any(|trunk| trunk == way.vouched.trunk) || trunk.reach.contains(from) {
         Some(Fence::of_region(&serving.networks))
     } else {
@@ -122,15 +108,6 @@ impl Speaker {
                 Fence::of_dialog(&config.region(self.serving).networks, &trunk.networks, Some(&trunk.reach))
             }
             _ => Fence::of_region(&config.region(self.serving).networks),
-        }
-    }
-}
-
-impl From<Side> for Direction {
-    fn from(speaker: Side) -> Self {
-        match speaker {
-            Side::Trunk => Self::In,
-            Side::Servers => Self::Out,
         }
     }
 }

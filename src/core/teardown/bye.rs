@@ -83,10 +83,10 @@ impl Context<'_> {
         via
     }
 
-    /// Whether a URI is a Record-Route of ours in this call.
-    pub(crate) fn is_ours(&self, region: RegionId, uri: &Uri<'_>, call_id: &[u8]) -> bool {
+    /// Whether a URI is a Record-Route of ours, as we put it into the request of this call from this asker.
+    pub(crate) fn is_ours(&self, uri: &Uri<'_>, call_id: &[u8], asker: &[u8]) -> bool {
         let value = uri.param(route_token::PARAM).flatten();
-        value.is_some_and(|value| self.tokens.verify(self.keys, region, value, call_id).is_some())
+        value.is_some_and(|value| route_token::is_of_request(self.keys, value, call_id, asker))
     }
 }
 

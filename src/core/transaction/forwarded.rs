@@ -10,7 +10,7 @@ use crate::core::io::Attempt;
 use crate::core::routing::route_token::Token;
 use crate::core::routing::serving::Serving;
 use crate::core::routing::target::TargetSet;
-use crate::core::rules::sides::Side;
+use crate::core::rules::side::Side;
 use crate::core::transaction::awaited::Awaited;
 use crate::core::transaction::client::Client;
 use crate::core::transaction::server::Server;

@@ -1,6 +1,6 @@
 //! The places that one attribute (`a=`) names. Nothing here knows streams or what is inside.
 
-use memchr::{memchr, memchr_iter, memchr2_iter, memmem};
+use memchr::{memchr, memchr_iter, memmem};
 
 use super::place::{MediaPlace, words};
 use super::{SdpObjection, unreadable};
@@ -20,7 +20,9 @@ impl<'a> Attribute<'a> {
     /// Cuts `name:value`. White space around the name is none of it; where the colon is missing it ends the name.
     pub(super) fn of(text: &'a [u8]) -> Self {
         let text = text.trim_ascii_start();
-        let end = text.iter().position(|&octet| octet == b':' || octet.is_ascii_whitespace()).unwrap_or(text.len());
+        // The first test spares letters the others.
+        let ends = |octet: u8| octet <= b':' && (octet == b':' || octet.is_ascii_whitespace());
+        let end = text.iter().position(|&octet| ends(octet)).unwrap_or(text.len());
         let (name, rest) = text.split_at_checked(end).unwrap_or_default();
         let rest = rest.trim_ascii_start();
         Self { name, value: rest.strip_prefix(b":").unwrap_or(rest) }
@@ -192,7 +194,8 @@ fn path(value: &[u8], judge: &impl Fn(&'static str, MediaPlace) -> PlaceVerdict)
 
 /// Any other attribute: what stands behind `IP4` or `IP6` is an address (RFC 6947 `altc`, RFC 7006 `ccap`, RFC 6284 and others).
 fn other(value: &[u8], judge: &impl Fn(&'static str, MediaPlace) -> PlaceVerdict) -> Option<PlaceVerdict> {
-    for at in memchr2_iter(b'I', b'i', value) {
+    // Values are short: a search of many octets at a time would cost more than it spares.
+    for (at, _) in value.iter().enumerate().filter(|&(_, octet)| octet | 0x20 == b'i') {
         let Some((family, rest)) = value.get(at..).and_then(|text| text.split_at_checked(3)) else { break };
         let alone = at.checked_sub(1).is_none_or(|before| value.get(before).is_some_and(u8::is_ascii_whitespace));
         let spaced = rest.first().is_some_and(u8::is_ascii_whitespace);
