@@ -19,5 +19,6 @@ pub mod fence;
 pub mod net;
 pub mod reason;
 pub mod sip;
+mod source;
 pub mod telemetry;
 pub mod tls;

@@ -92,7 +92,7 @@ fn each_thing_is_told_field_by_field() {
     let told: Vec<&str> = lines.iter().enumerate().filter(|(at, _)| *at != secret + 1).map(|(_, line)| *line).collect();
     assert_eq!(
         told.join("\n"),
-        "changed setting limits.per_source\n        value: none → 100/s\nchanged setting secret\n\
+        "changed setting limits.per_source\n        value: 200/s → 100/s\nchanged setting secret\n\
          changed region eu\n        listen: -tcp:203.0.113.10:5060 +udp:203.0.113.11:5060\nadded   region uk\n\
          changed project acme\n        pin: eu → us\n        mode: enforce → shadow\nremoved project gone\nadded   project new\n\
          changed trunk carrier of acme\n        networks: -192.0.2.0/24 +192.0.3.0/24\nadded   trunk one of new\n\

@@ -203,7 +203,7 @@ fn described_defaults_are_the_real_ones() {
     let kib = |octets: usize| format!("{}KiB", octets.div_ceil(1024));
     let limits = [
         ("transactions", limits.transactions.to_string()),
-        ("per_source", limits.per_source.map_or_else(|| "none".to_owned(), |rate| format!("{rate}/s"))),
+        ("per_source", format!("{}/s", limits.per_source)),
         ("sources", limits.sources.to_string()),
         ("repeats", limits.repeats.to_string()),
         ("connections", limits.connections.to_string()),

@@ -115,7 +115,7 @@ fn one_source_cannot_take_all_connections() {
 }
 
 #[test]
-fn beyond_all_connections_nothing_is_accepted_until_one_ends() {
+fn beyond_all_connections_a_new_one_is_closed_at_once() {
     let mut config = config(2, "");
     config.limits.connections = 2;
     let daemon = start(config);
@@ -123,14 +123,132 @@ fn beyond_all_connections_nothing_is_accepted_until_one_ends() {
     let mut second = connect(&daemon, "127.52.2.3");
     assert!(asked(&mut first, "a").starts_with("SIP/2.0 200 "));
     assert!(asked(&mut second, "b").starts_with("SIP/2.0 200 "));
-    let mut third = connect(&daemon, "127.52.2.4");
-    let request = options(&third, "c");
-    third.write_all(request.as_bytes()).unwrap();
-    until("the limit is noticed", || dropped(&daemon, "connections") == 1);
+    assert!(closed(&mut connect(&daemon, "127.52.2.4")), "one trunk holds all of them: none of its own makes room");
+    assert_eq!(dropped(&daemon, "connections"), 1);
     assert!(asked(&mut first, "d").starts_with("SIP/2.0 200 "), "those that are open go on");
-    assert_eq!(metric(&daemon, "ringfence_received_total{region=\"eu\",transport=\"tcp\"}"), 3);
     drop(second);
-    assert!(answer(&mut third).starts_with("SIP/2.0 200 "));
+    let connections = "ringfence_connections{region=\"eu\",transport=\"tcp\"}";
+    until("one is left", || metric(&daemon, connections) == 1);
+    assert!(asked(&mut connect(&daemon, "127.52.2.4"), "c").starts_with("SIP/2.0 200 "));
+}
+
+#[test]
+fn whoever_holds_the_most_makes_room_for_others() {
+    let mut config = config(21, "[project.other.trunk.two]\nnetworks = [\"127.53.21.0/25\"]\n");
+    config.limits.connections = 4;
+    let daemon = start(config);
+    let mut held: Vec<TcpStream> = (0..4).map(|at| connect(&daemon, &format!("127.52.21.{}", 2 + at))).collect();
+    for (at, stream) in held.iter_mut().enumerate() {
+        assert!(asked(stream, &format!("a{at}")).starts_with("SIP/2.0 200 "));
+    }
+    let mut other = connect(&daemon, "127.53.21.2");
+    assert!(asked(&mut other, "b").starts_with("SIP/2.0 "));
+    assert!(closed(&mut held.remove(0)), "the one that was silent longest");
+    let mut server = connect(&daemon, "127.52.21.200");
+    assert!(asked(&mut server, "c").starts_with("SIP/2.0 "));
+    assert_eq!(dropped(&daemon, "evicted"), 2);
+    assert!(asked(&mut held[2], "d").starts_with("SIP/2.0 200 "), "its others go on");
+    assert!(closed(&mut connect(&daemon, "127.52.21.9")), "and it takes none of others' in return");
+    assert!(asked(&mut other, "e").starts_with("SIP/2.0 "));
+}
+
+#[test]
+fn strangers_make_room_for_each_other_and_for_those_who_are_known() {
+    let mut config = config(22, "");
+    config.limits.connections = 8;
+    let daemon = start(config);
+    let mut strangers: Vec<TcpStream> = (0..6).map(|at| connect(&daemon, &format!("127.99.22.{}", 2 + at))).collect();
+    until("the first four have gone", || dropped(&daemon, "evicted") == 4);
+    assert!(strangers.iter_mut().take(4).all(closed));
+    let mut known: Vec<TcpStream> = (0..7).map(|at| connect(&daemon, &format!("127.52.22.{}", 2 + at))).collect();
+    for (at, stream) in known.iter_mut().enumerate() {
+        assert!(asked(stream, &format!("a{at}")).starts_with("SIP/2.0 200 "));
+    }
+    assert!(closed(&mut strangers[4]));
+    assert!(asked(&mut strangers[5], "b").starts_with("SIP/2.0 403 "), "a part is left to strangers");
+}
+
+#[test]
+fn a_stranger_does_not_stay_by_pings() {
+    let daemon = start(config(23, ""));
+    let begin = Instant::now();
+    let (mut stranger, mut known) = (connect(&daemon, "127.99.23.2"), connect(&daemon, "127.52.23.2"));
+    stranger.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+    assert!(asked(&mut stranger, "a").starts_with("SIP/2.0 403 "));
+    let ended = (0..200).any(|_| {
+        let gone = stranger.write_all(b"\r\n\r\n").is_err();
+        std::thread::sleep(Duration::from_millis(20));
+        gone || stranger.read(&mut [0; 64]).is_ok_and(|octets| octets == 0)
+    });
+    assert!(ended || closed(&mut stranger) || begin.elapsed() >= Duration::from_secs(4), "{:?}", begin.elapsed());
+    until("it is closed", || dropped(&daemon, "stranger") == 1);
+    assert!(begin.elapsed() >= Duration::from_secs(4) && begin.elapsed() < PATIENCE, "{:?}", begin.elapsed());
+    assert!(asked(&mut known, "b").starts_with("SIP/2.0 200 "));
+}
+
+#[test]
+fn a_busy_connection_is_not_slow() {
+    let mut config = config(24, "");
+    config.limits.partial = Duration::from_millis(200);
+    let daemon = start(config);
+    let mut stream = connect(&daemon, "127.52.24.2");
+    let mut rest = Vec::new();
+    for at in 0..30 {
+        let request = options(&stream, &format!("a{at}")).into_bytes();
+        let (first, second) = request.split_at(request.len() / 2);
+        stream.write_all(&[rest.as_slice(), first].concat()).unwrap();
+        rest = second.to_vec();
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    stream.write_all(&rest).unwrap();
+    for _ in 0..30 {
+        assert!(answer(&mut stream).starts_with("SIP/2.0 200 "));
+    }
+    assert_eq!(dropped(&daemon, "partial"), 0);
+}
+
+fn invite(stream: &TcpStream, branch: &str) -> String {
+    options(stream, branch).replace("OPTIONS", "INVITE").replace("Max-Forwards", "Contact: <sip:a@127.0.0.1>\r\nMax-Forwards")
+}
+
+/// A call that rings at a server until the server says so.
+fn ringing(daemon: &Daemon, network: u8) -> (TcpStream, UdpSocket, String, SocketAddr) {
+    let server = UdpSocket::bind(format!("127.52.{network}.200:5060")).unwrap();
+    server.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut stream = connect(daemon, &format!("127.52.{network}.2"));
+    let request = invite(&stream, "ring");
+    stream.write_all(request.as_bytes()).unwrap();
+    assert!(answer(&mut stream).starts_with("SIP/2.0 100 "));
+    let mut datagram = [0; 4096];
+    let (octets, from) = server.recv_from(&mut datagram).unwrap();
+    let request = String::from_utf8(datagram[..octets].to_vec()).unwrap();
+    let rows: Vec<&str> = request.lines().skip(1).filter(|row| !row.starts_with("Contact") && !row.starts_with("Max")).collect();
+    let answer = rows.join("\r\n").replace("To: <sip:acme.eu.sip.example.com>", "To: <sip:acme.eu.sip.example.com>;tag=x");
+    (stream, server, answer, from)
+}
+
+#[test]
+fn a_connection_on_which_a_call_rings_is_not_idle() {
+    let mut config = config(25, "");
+    config.limits.idle = Duration::from_millis(300);
+    let daemon = start(config);
+    let (mut stream, server, reply, from) = ringing(&daemon, 25);
+    assert!(closed(&mut connect(&daemon, "127.52.25.3")), "without a call it is");
+    server.send_to(format!("SIP/2.0 180 Ringing\r\n{reply}\r\n\r\n").as_bytes(), from).unwrap();
+    assert!(answer(&mut stream).starts_with("SIP/2.0 180 "));
+    server.send_to(format!("SIP/2.0 486 Busy Here\r\n{reply}\r\n\r\n").as_bytes(), from).unwrap();
+    assert!(answer(&mut stream).starts_with("SIP/2.0 486 "));
+}
+
+#[test]
+fn whoever_says_no_more_hears_how_its_call_ends() {
+    let daemon = start(config(26, ""));
+    let (mut stream, server, reply, from) = ringing(&daemon, 26);
+    stream.shutdown(std::net::Shutdown::Write).unwrap();
+    for line in ["180 Ringing", "486 Busy Here"] {
+        server.send_to(format!("SIP/2.0 {line}\r\n{reply}\r\n\r\n").as_bytes(), from).unwrap();
+        assert!(answer(&mut stream).starts_with(&format!("SIP/2.0 {line}")));
+    }
 }
 
 #[test]
@@ -185,6 +303,7 @@ fn whoever_says_no_more_is_still_answered() {
 fn a_reader_that_stalls_is_closed_before_memory_grows() {
     let mut config = config(6, "");
     config.limits.write_queue = 64 << 10;
+    config.limits.per_source = 1_000_000;
     let daemon = start(config);
     let mut stream = connect(&daemon, "127.52.6.2");
     stream.set_write_timeout(Some(PATIENCE)).unwrap();
@@ -276,7 +395,7 @@ fn not_ready_while_a_name_is_unknown() {
 fn get(daemon: &Daemon, path: &str) -> String {
     let mut stream = TcpStream::connect(daemon.admin().unwrap()).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").as_bytes()).unwrap();
+    stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").as_bytes()).unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();

@@ -96,7 +96,8 @@ fn config(network: u8) -> String {
         "serve = [\"eu\"]\n[region.eu]\nhostname = \"eu.sip.example.com\"\nlisten = [\"udp:127.53.{network}.1:5060\"]\n\
          networks = [\"127.53.{network}.128/25\"]\nupstream = \"sip:127.53.{network}.200\"\n\
          [project.acme]\npin = [\"eu\"]\nmedia = \"off\"\n[project.acme.trunk.one]\nnetworks = [\"127.53.{network}.0/25\"]\n\
-         [admin]\nlisten = \"127.53.{network}.1:9090\"\n[health]\ninterval = \"0s\"\n"
+         [admin]\nlisten = \"127.53.{network}.1:9090\"\n[health]\ninterval = \"0s\"\n\
+         [limits]\nper_source = \"1000000/s\"\n"
     )
 }
 

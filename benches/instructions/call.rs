@@ -34,6 +34,9 @@ reject = "twilio"
 networks = ["192.0.2.0/30"]
 media = ["192.0.2.0/24"]
 
+[limits]
+per_source = "1000000/s"
+
 [health]
 interval = "0s"
 "#;

@@ -9,9 +9,10 @@
 //! | `/status` | JSON: the last hour's verdicts, regions, targets and why they are down, names and what they resolve to |
 //! | `/drain` | by POST: 202; no more calls are taken, and the daemon ends once the open ones have their answer |
 //!
-//! Any other path is answered 404. Any method but GET and HEAD, or but POST for `/drain`, is answered 405. Connections are few
+//! A request whose Host is not a name of this endpoint is answered 421. Any other path is answered 404. Any method but GET and HEAD, or but POST for `/drain`, is answered 405. Connections are few
 //! and short. A slow scraper delays only itself.
 
+mod hosts;
 mod html;
 mod page;
 mod ready;
@@ -20,6 +21,7 @@ mod status;
 mod timestamp;
 mod worker_handle;
 
+pub(crate) use hosts::OwnHosts;
 pub use ready::{Latch, Ready};
 pub(crate) use server::{Connections, Sources, serve};
 pub(crate) use worker_handle::{ControlHandle, ControlQuestions, Known, Question, Questions, Standing, WorkerHandle};

@@ -17,6 +17,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::MissedTickBehavior;
 
+use super::hosts::OwnHosts;
 use super::ready::Ready;
 use super::status::Own;
 use super::timestamp::Now;
@@ -54,6 +55,8 @@ pub(crate) struct Sources {
     /// Locked for moments only, by tasks of this thread alone.
     pub(crate) hour: Mutex<LastHour>,
     pub(crate) connections: Connections,
+    /// Changed by a reload; locked for moments only.
+    pub(crate) own_hosts: Mutex<Arc<OwnHosts>>,
 }
 
 /// The connections that are open now.
@@ -134,6 +137,9 @@ async fn connection(stream: TcpStream, sources: Arc<Sources>) {
 }
 
 async fn answer<B>(request: &Request<B>, sources: &Sources) -> Response<Full<Bytes>> {
+    if let Err(right) = sources.own_hosts().check(request) {
+        return plain(StatusCode::MISDIRECTED_REQUEST, right);
+    }
     let path = request.uri().path();
     if !matches!(path, "/" | "/metrics" | "/healthz" | "/readyz" | "/status" | "/drain") {
         return plain(StatusCode::NOT_FOUND, "not found: /, /metrics, /healthz, /readyz, /status, /drain\n".to_owned());
@@ -174,6 +180,16 @@ async fn answer<B>(request: &Request<B>, sources: &Sources) -> Response<Full<Byt
 }
 
 impl Sources {
+    /// The names by which the endpoint may be asked.
+    fn own_hosts(&self) -> Arc<OwnHosts> {
+        Arc::clone(&self.own_hosts.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Takes in the names of another configuration.
+    pub(crate) fn rename(&self, own_hosts: OwnHosts) {
+        *self.own_hosts.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(own_hosts);
+    }
+
     /// The exposition. A value that the worker does not give in time is left out, because a wrong gauge would be worse than none.
     async fn metrics(&self) -> String {
         let standing = self.worker.targets().await;

@@ -191,9 +191,11 @@ fn settings(config: &Config) -> Vec<(&'static str, String)> {
         listeners: _,
         names: _,
         caller_table: _,
+        tls_parties: _,
         endpoints,
         reject,
         admin,
+        admin_hosts,
         dns,
         limits,
         timers,
@@ -203,6 +205,7 @@ fn settings(config: &Config) -> Vec<(&'static str, String)> {
     let mut all = vec![
         ("global", endpoints.global().unwrap_or("none").to_owned()),
         ("admin.listen", admin.map_or_else(|| "none".to_owned(), |addr| addr.to_string())),
+        ("admin.hosts", if admin_hosts.is_empty() { "none".to_owned() } else { admin_hosts.join(", ") }),
         // The key itself is nobody's business; that it is another one is.
         ("secret", secret.as_ref().map_or_else(|| "made at start".to_owned(), |secret| key_name(&secret.0))),
         ("reject", format!("policy {}, capacity {}", reject.policy, reject.capacity)),
@@ -224,7 +227,7 @@ fn settings(config: &Config) -> Vec<(&'static str, String)> {
     } = limits;
     all.extend([
         ("limits.transactions", transactions.to_string()),
-        ("limits.per_source", per_source.map_or_else(|| "none".to_owned(), |rate| format!("{rate}/s"))),
+        ("limits.per_source", format!("{per_source}/s")),
         ("limits.sources", sources.to_string()),
         ("limits.repeats", repeats.to_string()),
         ("limits.connections", connections.to_string()),

@@ -151,7 +151,7 @@ async fn called(options: &ProbeOptions, config: Option<Config>, callee: Callee) 
 /// The TLS settings that trust the certificates in a file.
 fn believed(file: &std::path::Path) -> Result<Arc<ClientConfig>, String> {
     let text = std::fs::read(file).map_err(|error| format!("{}: {error}", file.display()))?;
-    let settings = Roots::read(&text).and_then(|roots| tls::client(None, &roots));
+    let settings = Roots::read(&text).and_then(|roots| tls::client(None, &roots)).map(|calling| Arc::clone(calling.settings()));
     settings.map_err(|unfit| format!("{}: {unfit}", file.display()))
 }
 

@@ -12,6 +12,9 @@ use crate::sip::scan::MAX_MESSAGE;
 /// The address on which `[admin]` listens if it names none.
 pub(super) const ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9090);
 
+/// New requests a second of one address of a trunk. A carrier's busiest gateway sends fewer; whoever sends more is to say so.
+const PER_SOURCE: u32 = 200;
+
 const DAY: Duration = Duration::from_secs(24 * 3600);
 /// The longest time that an expired DNS answer may serve.
 const STALEST: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -60,7 +63,7 @@ pub(super) fn limits(file: &file::Limits, timers: &Timers, report: &mut Report) 
     let message = octets(&file.message, MESSAGE, 1024..=MESSAGE, report);
     Limits {
         transactions: count(&file.transactions, 100_000),
-        per_source: good(&file.per_source).map(|rate| rate.value),
+        per_source: good(&file.per_source).map_or(PER_SOURCE, |rate| rate.value),
         sources: count(&file.sources, 65_536),
         repeats: count(&file.repeats, 10_000),
         connections: count(&file.connections, 4096),

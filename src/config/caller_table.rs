@@ -68,6 +68,11 @@ impl CallerTable {
         Self { ranges, named: HashMap::new() }
     }
 
+    /// What `of` makes of the trunks at each range of addresses, in order.
+    pub(super) fn map<T>(&self, of: impl Fn(&[TrunkId]) -> T) -> Vec<(IpAddr, IpAddr, T)> {
+        self.ranges.iter().map(|range| (range.from, range.to, of(&range.trunks))).collect()
+    }
+
     /// Adds trunks with the certificate names of which each must prove one.
     #[must_use]
     pub fn certified<'a>(mut self, trunks: impl IntoIterator<Item = (TrunkId, &'a [String])>) -> Self {

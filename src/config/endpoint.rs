@@ -54,6 +54,14 @@ impl Endpoints {
         self.trunks.insert((project, label.as_bytes().into()), trunk);
     }
 
+    /// The region that a host name is an endpoint of. `None`: it is none's, or any region may serve it.
+    pub fn region_of(&self, host: &[u8]) -> Option<RegionId> {
+        match self.find(host) {
+            Endpoint::Region(region) | Endpoint::Project(region, _) | Endpoint::Trunk(region, _) => Some(region),
+            Endpoint::Global(_) | Endpoint::Unknown => None,
+        }
+    }
+
     /// The global hostname, lower case.
     pub fn global(&self) -> Option<&str> {
         std::str::from_utf8(self.global.as_deref()?).ok()

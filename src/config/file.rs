@@ -21,7 +21,7 @@ pub(super) struct Main {
     pub(super) global: Read<Placed<String>>,
     pub(super) include: Read<Vec<Placed<String>>>,
     pub(super) reject: Read<Placed<Profile>>,
-    pub(super) admin: Option<Read<Placed<SocketAddr>>>,
+    pub(super) admin: Option<Admin>,
     pub(super) dns_servers: Read<Vec<Placed<SocketAddr>>>,
     pub(super) dns_stale: Read<Placed<Duration>>,
     pub(super) limits: Limits,
@@ -29,6 +29,13 @@ pub(super) struct Main {
     pub(super) health: Health,
     pub(super) hep: Option<Hep>,
     pub(super) secret: Read<Placed<String>>,
+}
+
+/// `[admin]`.
+#[derive(Debug)]
+pub(super) struct Admin {
+    pub(super) listen: Read<Placed<SocketAddr>>,
+    pub(super) hosts: Read<Vec<Placed<String>>>,
 }
 
 /// `[limits]`.

@@ -18,14 +18,14 @@ pub struct Limits {
     /// Open transactions. Above: refused (160). Requests inside dialogs get a quarter more, so that calls can end while new ones
     /// are refused.
     pub transactions: usize,
-    /// New requests of one source a second. Above: refused (160); above twice as many: dropped. `None`: no limit for trunks and
-    /// servers.
-    pub per_source: Option<u32>,
+    /// New requests of one source of a trunk a second. Above: refused (160); above twice as many: dropped. An IPv6 network of 64
+    /// bits is one source.
+    pub per_source: u32,
     /// Sources whose rate is remembered. Above: the one not seen for the longest time is forgotten.
     pub sources: usize,
     /// Refused calls remembered to recognise repeats. Above: the oldest is forgotten.
     pub repeats: usize,
-    /// Open stream connections. Above: not accepted.
+    /// Open stream connections. Above: strangers make room, then whoever holds the most; else the new one is closed at once.
     pub connections: usize,
     /// Open stream connections of one source address. Above: closed at once.
     pub connections_per_source: usize,
@@ -33,7 +33,7 @@ pub struct Limits {
     pub write_queue: usize,
     /// Octets of one message on a stream. Above: answered 513, and the connection is closed.
     pub message: usize,
-    /// How long a stream connection may be silent.
+    /// How long a stream connection may be silent, unless an answer is due on it.
     pub idle: Duration,
     /// How long a message may take to arrive whole on a stream.
     pub partial: Duration,

@@ -17,6 +17,7 @@ use super::ids::TrunkId;
 use super::limits::{Dns, Secret};
 use super::report::{File, Place, Placed, Report, good};
 use super::snapshot::Config;
+use super::tls_parties::TlsParties;
 use super::{bounds, disk, include, overlap, reader, warning};
 use crate::reason::Profile;
 
@@ -107,6 +108,7 @@ fn snapshot(main: &Main, parts: &Parts, folder: &Path, files: &[File], report: &
         files: files.iter().map(|file| file.path.clone()).collect(),
         caller_table: CallerTable::of(trunks().map(|(id, trunk)| (id, &trunk.networks)))
             .certified(trunks().map(|(id, trunk)| (id, trunk.certificates.as_slice()))),
+        tls_parties: TlsParties::of(&built.regions, &built.trunks, &built.names),
         regions: built.regions,
         projects: built.projects,
         trunks: built.trunks,
@@ -115,7 +117,10 @@ fn snapshot(main: &Main, parts: &Parts, folder: &Path, files: &[File], report: &
         names: built.names,
         endpoints: built.endpoints,
         reject: good(&main.reject).map_or(Profile::GENERIC, |reject| reject.value),
-        admin: main.admin.as_ref().map(|listen| good(listen).map_or(bounds::ADMIN, |listen| listen.value)),
+        admin: main.admin.as_ref().map(|admin| good(&admin.listen).map_or(bounds::ADMIN, |listen| listen.value)),
+        admin_hosts: (main.admin.iter().filter_map(|admin| good(&admin.hosts)).flatten())
+            .map(|host| host.value.clone())
+            .collect(),
         dns: Dns {
             servers: good(&main.dns_servers).into_iter().flatten().map(|server| server.value).collect(),
             stale: bounds::stale(&main.dns_stale, report),

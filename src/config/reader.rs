@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use toml::de::DeTable;
 
-use super::file::{Health, Limits, Main, Parts, Project, Region, Timers, Tls, Trunk};
+use super::file::{Admin, Health, Limits, Main, Parts, Project, Region, Timers, Tls, Trunk};
 use super::report::{Placed, Read, Report, Wrong};
 use super::table::{Table, Value, optional};
 use super::{hep, hop, value};
@@ -31,8 +31,9 @@ pub(super) fn read_main(table: &DeTable<'_>, parts: &mut Parts, report: &mut Rep
         reject: read_reject(&mut top, report),
         admin: section(&mut top, "admin", report).map(|mut admin| {
             let listen = text(&mut admin, "listen", report, value::socket);
+            let hosts = list(&mut admin, "hosts", report, value::admin_host);
             admin.close(report);
-            listen
+            Admin { listen, hosts }
         }),
         dns_servers: dns.as_mut().map_or(Ok(None), |dns| list(dns, "servers", report, value::dns_server)),
         dns_stale: dns.as_mut().map_or(Ok(None), |dns| text(dns, "stale", report, value::duration)),

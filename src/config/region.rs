@@ -7,7 +7,7 @@ use super::ids::{ListenerId, RegionId};
 use super::next_hop::Hop;
 use super::transport::Transport;
 use crate::fence::{Fence, Fenced, Networks, ServerSet};
-use crate::tls::Certificate;
+use crate::tls::{Calling, Certificate};
 
 /// Most media relays of a region.
 pub const MAX_RELAYS: usize = 16;
@@ -67,7 +67,7 @@ pub struct Tls {
     /// For accepted connections. They choose among the certificates of all served regions.
     pub server: Arc<rustls::ServerConfig>,
     /// For connections that we open. `None`: no roots are known, so we cannot open any.
-    pub client: Option<Arc<rustls::ClientConfig>>,
+    pub client: Option<Arc<Calling>>,
 }
 
 /// The receiver of copies of a region's messages (`[hep]`). It stands inside that region.

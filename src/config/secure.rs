@@ -189,6 +189,11 @@ fn uses(regions: &[ReadRegion<'_>], projects: &[Project], held: &[Option<Held>],
             report.mistake(&first.place, "no client is asked for a certificate", right);
         }
         let secured = good(&trunk.uri).filter(|uri| uri.value.over() == Some(Transport::Tls));
+        let named = good(&trunk.certificates).is_some_and(|names| !names.is_empty());
+        if let Some(uri) = secured.filter(|uri| !named && uri.value.address().is_some()) {
+            let wrong = "a trunk over TLS that nothing names: its gateways must prove their addresses, which few certificates do";
+            report.warning(&uri.place, wrong, "a host name in `uri`, or the names of its certificates in `certificates`");
+        }
         if let Some(uri) = secured.filter(|_| listening && !believes) {
             let wrong = "a trunk over TLS, but no region that is served here believes a certificate";
             report.mistake(&uri.place, wrong, format!("`upstream_ca` in a region's `tls`: a file of {missing}"));

@@ -11,6 +11,7 @@ use super::limits::{Dns, Health, Limits, Secret, Timers};
 use super::next_hop::NextHop;
 use super::project::{Project, Trunk};
 use super::region::{Listener, Region};
+use super::tls_parties::TlsParties;
 use crate::fence::Networks;
 use crate::reason::Profile;
 
@@ -37,10 +38,14 @@ pub struct Config {
     pub endpoints: Endpoints,
     /// Source addresses to trunks.
     pub caller_table: CallerTable,
+    /// Whose an address is, for connections over TLS.
+    pub tls_parties: TlsParties,
     /// The answer profile if no trunk is known.
     pub reject: Profile,
     /// The address for `/metrics`, `/healthz`, `/readyz` and `/status`.
     pub admin: Option<SocketAddr>,
+    /// Names, in lower case, and addresses by which the admin endpoint may be asked, besides its own.
+    pub admin_hosts: Vec<String>,
     /// How names are resolved.
     pub dns: Dns,
     /// How many there may be of everything, and how long it may take (`[limits]`).

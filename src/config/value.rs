@@ -207,6 +207,15 @@ pub(super) fn client_auth(text: &str) -> Result<bool, Wrong> {
     }
 }
 
+/// A host of the admin endpoint: a name in lower case, or an address.
+pub(super) fn admin_host(text: &str) -> Result<String, Wrong> {
+    let right = "a host name or an address (IPv6 without brackets), without a port: it is `ringfence.internal` in `http://ringfence.internal:9090/`";
+    match IpAddr::from_str(text) {
+        Ok(ip) => Ok(canonical(ip).to_string()),
+        Err(_) => hostname(text).map_err(|wrong| Wrong::new(wrong.wrong, right)),
+    }
+}
+
 /// The host for Via: an address, IPv6 without brackets, or a host name.
 pub(super) fn advertise(text: &str) -> Result<String, Wrong> {
     let right = "an address (IPv6 without brackets) or a host name, without a port";

@@ -16,11 +16,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::config::{ListenerId, NextHop, Transport};
+use crate::config::{ListenerId, NextHop, Transport, TrunkId};
 use crate::dns::{Resolved, Server};
 use crate::fence::Fenced;
 use crate::sip::Fault;
-use crate::tls::Shown;
+use crate::tls::{PartyNames, Shown};
 
 pub use super::note::{Direction, DropCause, Failure, Health, Note, Outcome, Spoken, TargetStatus, Verdict};
 pub use super::relay_request::{
@@ -42,7 +42,7 @@ pub struct Arrival {
     pub local: SocketAddr,
     /// The connection, for streams.
     pub connection: Option<ConnectionId>,
-    /// For a TLS connection that we accepted: the name (SNI) that the client asked for, and the names that it proved.
+    /// For a TLS connection that we accepted: the region that the client asked for (SNI), and the names that it proved.
     pub shown: Option<Shown>,
 }
 
@@ -68,6 +68,9 @@ pub enum Input<'a> {
     },
     /// An attempt did not reach its target: connection refused, ICMP error, full queue, or time-out of the connect.
     Failed(Attempt),
+    /// An attempt was not sent, for a reason that says nothing of its target: a trunk's share of connections is used up, a connection
+    /// made room for another one, or whoever is at an address did not prove to be the party that is meant.
+    Unsent(Attempt),
     /// The deadline of `Core::deadline` has come.
     Timeout,
     /// The names of the configuration have new servers or addresses.
@@ -135,13 +138,19 @@ pub struct Send {
     pub transport: Transport,
     /// Over TLS, for a fenced address: the name that the server must prove. `None`: the server must prove its address.
     pub tls_name: Option<Arc<str>>,
+    /// Over TLS, without a name: names of the party that the address belongs to. One of them will do instead of the address.
+    pub party: Option<PartyNames>,
+    /// Whether it is for a next hop inside a dialog.
+    pub in_dialog: bool,
+    /// Inside a dialog: the trunk of the call.
+    pub trunk: Option<TrunkId>,
     /// The listener whose socket sends a datagram, and whose region a connection is opened for.
     pub listener: ListenerId,
     /// The source address to send a datagram from, where the socket is bound to a wildcard address.
     pub local: Option<std::net::IpAddr>,
     /// The message, whole.
     pub bytes: Bytes,
-    /// The attempt to name in [`Input::Failed`] if the bytes cannot be delivered.
+    /// The attempt to name in [`Input::Failed`] or [`Input::Unsent`] if the bytes cannot be delivered.
     pub attempt: Option<Attempt>,
 }
 

@@ -5,10 +5,12 @@
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, clippy::expect_used))]
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use crate::config::Transport;
 use crate::sip::{Message, Method, Name, Start, plain};
 use io::{Arrival, CallKey, DropCause, Input, Note, Outcome, Output, Peer, Unanswered};
 use relay_request::RelayAnswer;
@@ -16,6 +18,7 @@ use request::Coming;
 use rules::sides::Source;
 use rules::trace::{Test, Trace};
 use stop::Pending;
+use timers::AttemptEnd;
 use transaction::forwarded::Transaction;
 use waiting::Held;
 
@@ -78,7 +81,8 @@ impl Core {
                 out.extend(arrival.connection.map(Output::Close));
                 self.arrived(&arrival, None, None, Outcome::Malformed(fault), out);
             }
-            Input::Failed(attempt) => self.failed(now, attempt, out),
+            Input::Failed(attempt) => self.failed(now, attempt, AttemptEnd::Unreachable, out),
+            Input::Unsent(attempt) => self.failed(now, attempt, AttemptEnd::Unsent, out),
             Input::Timeout => self.expire(now, out),
             Input::Resolved(resolved) => {
                 self.resolved = resolved;
@@ -124,6 +128,16 @@ impl Core {
     /// Counts open transactions, calls that wait for a name or a relay, and BYEs of ours that nobody has answered yet.
     pub fn transactions(&self) -> usize {
         self.table.forwarded.len() + self.table.own.open_byes() + self.waiting.len()
+    }
+
+    /// Whether an answer goes down this stream connection, or comes from this address by this transport.
+    pub fn awaits(&self, connection: io::ConnectionId, (addr, transport): (SocketAddr, Transport)) -> bool {
+        self.table.forwarded.due().any(connection, (addr, transport))
+    }
+
+    /// Whether an answer goes down this stream connection.
+    pub fn owes(&self, connection: io::ConnectionId) -> bool {
+        self.table.forwarded.due().owes(connection) || self.waiting.is_for(connection)
     }
 
     /// Whether every name of the configuration has been looked up with an answer.

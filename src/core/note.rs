@@ -287,6 +287,15 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// Whether the message shows that its sender may speak here. What anybody may cause shows nothing.
+    pub const fn is_admitted(self) -> bool {
+        match self {
+            Self::Forwarded | Self::Answered(_) | Self::Relayed => true,
+            Self::Refused(reason) => !matches!(reason, Reason::UnknownSource),
+            Self::Absorbed | Self::Stray | Self::Malformed(_) | Self::Dropped(_) => false,
+        }
+    }
+
     /// The metric label.
     pub const fn label(self) -> &'static str {
         match self {

@@ -13,6 +13,17 @@ use crate::core::transaction::table::Due;
 use crate::core::transaction::timer::{Fired, Timer};
 use crate::sip::Message;
 
+/// How an attempt ended without a response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AttemptEnd {
+    /// Nothing came back in time.
+    Silent,
+    /// The transport reported a failure.
+    Unreachable,
+    /// It was not sent, and that says nothing of the target.
+    Unsent,
+}
+
 impl Core {
     /// Runs everything that is due.
     pub(crate) fn expire(&mut self, now: Instant, out: &mut Vec<Output>) {
@@ -42,7 +53,7 @@ impl Core {
     }
 
     /// Handles a transport error (RFC 3261 17.1.4, 16.9) as if the target had answered 503.
-    pub(crate) fn failed(&mut self, now: Instant, failed: Attempt, out: &mut Vec<Output>) {
+    pub(crate) fn failed(&mut self, now: Instant, failed: Attempt, end: AttemptEnd, out: &mut Vec<Output>) {
         let Ok(slot) = u32::try_from(failed.0 >> 32) else { return };
         if slot == OWN_SLOT {
             return self.own_failed(now, failed, out);
@@ -53,7 +64,7 @@ impl Core {
         if attempt(slot, transaction.client.nonce) != failed || !transaction.client.is_unheard() {
             return;
         }
-        context.gone(slot, transaction, true);
+        context.gone(slot, transaction, end);
         self.settle(slot, out);
     }
 
@@ -124,21 +135,21 @@ impl Context<'_> {
                 let name = Some(attempt(slot, transaction.client.nonce));
                 self.send(&transaction.client.egress, again, name);
             }
-            Some(Fired { timer: Timer::B | Timer::F, .. }) => self.gone(slot, transaction, false),
+            Some(Fired { timer: Timer::B | Timer::F, .. }) => self.gone(slot, transaction, AttemptEnd::Silent),
             Some(Fired { timer: Timer::C, .. }) => self.cancel_present(slot, transaction),
             Some(Fired { timer: Timer::CancelIgnored, .. }) => self.abandon(transaction),
             Some(_) | None => {}
         }
     }
 
-    /// Ends the present attempt, which failed. Starts the next one, or answers that there is none. `reported`: the transport
-    /// reported the failure; otherwise nothing came back in time.
-    fn gone(&mut self, slot: u32, transaction: &mut Transaction, reported: bool) {
+    /// Ends the present attempt, which failed. Starts the next one, or answers that there is none.
+    fn gone(&mut self, slot: u32, transaction: &mut Transaction, end: AttemptEnd) {
+        let reported = end != AttemptEnd::Silent;
         let client = &mut transaction.client;
         let sent = client.request.clone();
         // RFC 3263 4.3: only where nothing at all came back is it the next server's turn.
         let unheard = client.is_unheard();
-        if unheard && !client.is_left() {
+        if unheard && !client.is_left() && end != AttemptEnd::Unsent {
             let failure = if reported { Failure::Unreachable } else { Failure::Silent };
             self.health.failed(self.now, client.place(), client.sent, failure, self.out);
         }

@@ -9,7 +9,7 @@ use std::collections::{HashMap, VecDeque};
 use bytes::Bytes;
 
 use crate::config::{ListenerId, NextHop};
-use crate::core::io::{Arrival, CallKey, RelayRequestId};
+use crate::core::io::{Arrival, CallKey, ConnectionId, RelayRequestId};
 use crate::core::keys::{Keyed, Keys};
 use crate::core::relay_request::RelayList;
 use crate::core::stop::Pending;
@@ -72,6 +72,12 @@ impl Waiting {
     /// The number of calls of which a message waits.
     pub(crate) fn len(&self) -> usize {
         self.calls.len()
+    }
+
+    /// Whether a message of this connection waits.
+    pub(crate) fn is_for(&self, connection: ConnectionId) -> bool {
+        let of = |held: &Held| held.arrival.connection == Some(connection);
+        self.calls.values().any(|call| call.messages.iter().any(of))
     }
 
     /// The key of a message's call, if an earlier message of that call waits. Mostly no message waits at all.

@@ -4,7 +4,7 @@
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::VecDeque;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -13,10 +13,14 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedWriteHalf;
 use tokio::sync::Notify;
 
+use super::accepted::Holder;
+use super::outgoing::OpenedFor;
 use super::tls::{HandshakeStep, Session};
-use crate::config::{ListenerId, RegionId, Transport};
-use crate::core::io::{Attempt, ConnectionId};
+use crate::config::{Config, ListenerId, RegionId, Transport};
+use crate::core::Core;
+use crate::core::io::{Attempt, ConnectionId, Send};
 use crate::telemetry::Loss;
+use crate::tls::{Name, PartyNames, Shown};
 
 /// Most attempts remembered that have had no response.
 const UNHEARD: usize = 64;
@@ -32,8 +36,26 @@ pub(super) struct Connection {
     pub(super) peer: SocketAddr,
     pub(super) accepted: bool,
     pub(super) transport: Transport,
+    /// The address under which its source is counted.
+    pub(super) source: IpAddr,
+    /// Whom it counts for, if we accepted it.
+    pub(super) holder: Cell<Holder>,
+    /// Whether a message of a stranger was admitted on it.
+    pub(super) admitted: Cell<bool>,
+    /// Whether the peer says no more. It may still read answers.
+    pub(super) half_closed: Cell<bool>,
+    /// Whether its peer has an address without a name, and proved to be nobody that the address stands for.
+    pub(super) unproven: Cell<bool>,
+    /// When its peer last said something that counts: of a stranger, only a message that is admitted.
+    pub(super) heard: Cell<Instant>,
+    /// The names that a client showed, as soon as the handshake is done.
+    pub(super) shown: Cell<Option<Shown>>,
     /// The name that the server has proved or must prove, if we opened a TLS connection by a name.
     pub(super) tls_name: Option<Arc<str>>,
+    /// The names of which it may prove one instead of its address.
+    pub(super) party: Option<PartyNames>,
+    /// For whom it is there, if we opened it.
+    pub(super) opened_for: Cell<OpenedFor>,
     pub(super) session: Option<RefCell<Session>>,
     pub(super) writer: OnceCell<OwnedWriteHalf>,
     pub(super) queue: RefCell<WriteQueue>,
@@ -68,7 +90,12 @@ pub(super) struct Made {
     pub(super) transport: Transport,
     pub(super) peer: SocketAddr,
     pub(super) accepted: bool,
+    /// Whom it counts for, if we accepted it.
+    pub(super) holder: Holder,
+    pub(super) now: Instant,
     pub(super) tls_name: Option<Arc<str>>,
+    pub(super) party: Option<PartyNames>,
+    pub(super) opened_for: OpenedFor,
     /// The TLS session, for TLS.
     pub(super) session: Option<Session>,
     /// Most octets that may wait to be written.
@@ -77,11 +104,36 @@ pub(super) struct Made {
 
 impl Connection {
     pub(super) fn new(id: ConnectionId, made: Made) -> Self {
-        let Made { listener, region, transport, peer, accepted, tls_name, session, most } = made;
+        let Made { listener, region, transport, peer, accepted, holder, now, tls_name, party, opened_for, session, most } = made;
         let (session, state) = (session.map(RefCell::new), Cell::new(ConnectionState::Open));
         let (writer, queue, wake) = Default::default();
         let (region, listener) = (Cell::new(region), Cell::new(listener));
-        Self { id, region, listener, peer, accepted, transport, tls_name, session, writer, queue, state, wake, most }
+        let (source, holder, heard) = (holder.source(peer.ip()), Cell::new(holder), Cell::new(now));
+        let (admitted, half_closed, unproven, shown) = Default::default();
+        Self {
+            id,
+            region,
+            listener,
+            peer,
+            accepted,
+            transport,
+            source,
+            holder,
+            admitted,
+            half_closed,
+            unproven,
+            heard,
+            shown,
+            tls_name,
+            party,
+            opened_for: Cell::new(opened_for),
+            session,
+            writer,
+            queue,
+            state,
+            wake,
+            most,
+        }
     }
 
     /// Writes what the system takes at once and queues the rest. Never waits. If the queue is too long, the connection is given
@@ -109,9 +161,67 @@ impl Connection {
         }
     }
 
+    /// Closes the connection at once, so that another one has room.
+    pub(super) fn give_up(&self) {
+        self.state.set(ConnectionState::Broken(Loss::Evicted));
+        self.wake.notify_one();
+    }
+
+    /// Has its task look at its limits again.
+    pub(super) fn look_again(&self) {
+        self.wake.notify_one();
+    }
+
+    /// Whether its peer is known by the configuration. We open connections to nobody else.
+    pub(super) fn is_known(&self) -> bool {
+        !self.accepted || self.holder.get() != Holder::Stranger
+    }
+
+    /// Whether a message for a fenced address may go by it: over TLS only if its peer has proved, or must prove, to be the party
+    /// that is meant (RFC 5923 8). Inside a dialog also if it is the one that the trunk of the call opened from exactly there: the
+    /// side that began a dialog may be called back by the connection of its INVITE.
+    pub(super) fn carries(&self, send: &Send, config: &Config) -> bool {
+        if self.transport != Transport::Tls {
+            return true;
+        }
+        let party = send.party.as_ref();
+        let named = |name: &Arc<str>| party.is_some_and(|party| party.contains(name));
+        if !self.accepted {
+            return match (&self.tls_name, &send.tls_name) {
+                (Some(proved), Some(meant)) => proved == meant,
+                (Some(proved), None) => named(proved),
+                (None, Some(_)) => false,
+                (None, None) => self.party.is_none() || self.party.as_ref() == party,
+            };
+        }
+        let shown = self.shown.get();
+        let names = shown.map(|shown| shown.names).unwrap_or_default();
+        let proved = |name: &Arc<str>| names.contains(&Some(Name::of(name.as_bytes())));
+        let any = names.iter().any(Option::is_some);
+        let by_name = match &send.tls_name {
+            Some(meant) => any && proved(meant),
+            None => any && party.is_some_and(|party| party.iter().any(proved)),
+        };
+        let began = || match send.trunk {
+            Some(trunk) => config.callers(self.peer.ip(), shown.as_ref()).iter().any(|caller| caller == trunk),
+            None => matches!(self.holder.get(), Holder::Trunk(_)),
+        };
+        by_name || send.in_dialog && began()
+    }
+
+    /// Whether an answer goes down it, or comes from its peer.
+    pub(super) fn awaits(&self, core: &Core) -> bool {
+        core.awaits(self.id, (self.peer, self.transport))
+    }
+
     /// Our own address on it, as soon as it is connected.
     pub(super) fn local(&self) -> Option<SocketAddr> {
         self.writer.get().and_then(|writer| writer.local_addr().ok())
+    }
+
+    /// Whether its handshake is not done yet.
+    pub(super) fn is_shaking(&self) -> bool {
+        self.session.as_ref().is_some_and(|session| session.borrow().is_handshaking())
     }
 
     /// Whether more may be written to it.
@@ -190,3 +300,6 @@ impl Connection {
         queue.unheard.drain(..).chain(queue.chunks.drain(..).filter_map(|(_, attempt)| attempt)).collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -31,6 +31,11 @@ const READ: usize = 16 * 1024;
 const LINGER: Duration = Duration::from_secs(1);
 /// Most octets that a closing connection still reads and throws away.
 const LINGER_OCTETS: usize = 256 * 1024;
+/// How long a stranger may stay without a message that is admitted. Nobody who may speak here needs as long to say so.
+const STRANGER: Duration = Duration::from_secs(5);
+/// How often a connection on which an answer is due is looked at again when its time would be over.
+const RECHECK: Duration = Duration::from_secs(1);
+
 /// The limits of one connection, as they were when it was opened.
 struct Bounds {
     idle: Duration,
@@ -67,6 +72,10 @@ pub(super) async fn serve(worker: Rc<RefCell<Worker>>, connection: Rc<Connection
                 return worker.gone(Instant::now(), &connection);
             }
             shown = connection.accepted.then(|| session.borrow().shown(&worker.config));
+            connection.heard.set(Instant::now());
+            if let Some(shown) = shown {
+                worker.proved(&connection, shown);
+            }
         }
         let mut served = Served { worker: &worker, connection: &connection, local, shown, reader, bounds };
         match served.run().await {
@@ -102,11 +111,13 @@ struct Served<'a> {
 impl Served<'_> {
     async fn run(&mut self) -> ConnectionEnd {
         let mut framer = Framer::new(self.bounds.message);
-        let mut heard = Instant::now();
         let mut partial: Option<Instant> = None;
         let mut reading = true;
-        let mut sleep = Box::pin(sleep_until((heard + self.bounds.idle).into()));
+        let mut sleep = Box::pin(sleep_until(self.due(Instant::now(), partial, None).into()));
         loop {
+            if self.connection.half_closed.get() && !self.worker.borrow().core.owes(self.connection.id) {
+                self.connection.close();
+            }
             let stuck = {
                 let mut queue = self.connection.queue.borrow_mut();
                 self.connection.flush(&mut queue, Instant::now());
@@ -118,7 +129,7 @@ impl Served<'_> {
                 ConnectionState::Closing => reading = false,
                 ConnectionState::Broken(loss) => return ConnectionEnd::Lost(loss),
             }
-            let due = self.due(heard, partial, stuck);
+            let due = self.due(Instant::now(), partial, stuck);
             if due < sleep.deadline().into_std() {
                 sleep.as_mut().reset(due.into());
             }
@@ -129,24 +140,29 @@ impl Served<'_> {
                 () = self.connection.woken() => continue,
                 () = expired(&mut sleep) => {
                     let now = Instant::now();
-                    if let Some(end) = self.expiry(now, heard, partial, stuck) {
+                    if let Some(end) = self.expiry(now, partial, stuck) {
                         return end;
                     }
-                    sleep.as_mut().reset(self.due(heard, partial, stuck).into());
+                    sleep.as_mut().reset(self.due(now, partial, stuck).into());
                     continue;
                 }
             };
             match read {
                 Ok(0) => {
-                    // The peer says no more, but may still be read to.
+                    // The peer says no more, but still reads: it gets the answers that are due (RFC 3261 18.2.2).
                     reading = false;
-                    self.connection.close();
+                    self.connection.half_closed.set(true);
                 }
                 Ok(_) => {
-                    heard = Instant::now();
+                    let now = Instant::now();
+                    if self.connection.is_known() {
+                        self.connection.heard.set(now);
+                    }
                     self.connection.queue.borrow_mut().unheard.clear();
-                    reading = self.frames(&mut framer, heard);
-                    partial = (!framer.is_empty()).then(|| partial.unwrap_or(heard));
+                    let whole;
+                    (reading, whole) = self.frames(&mut framer, now);
+                    // What is left of a read that held the end of a message is the beginning of another.
+                    partial = partial.filter(|_| !whole).or(Some(now)).filter(|_| !framer.is_empty());
                 }
                 Err(_) if self.connection.is_flushed() => return ConnectionEnd::Reset,
                 Err(_) => return ConnectionEnd::Lost(Loss::ConnectionGone),
@@ -154,23 +170,25 @@ impl Served<'_> {
         }
     }
 
-    /// Hands on every whole message. `false`: no more can be read.
-    fn frames(&self, framer: &mut Framer, now: Instant) -> bool {
+    /// Hands on every whole message. Returns whether more can be read, and whether there was a whole one.
+    fn frames(&self, framer: &mut Framer, now: Instant) -> (bool, bool) {
+        let mut whole = false;
         while let Some(frame) = framer.next() {
+            whole = true;
             match frame {
                 Frame::Message(bytes) => self.worker.borrow_mut().message(now, self.arrival(), &bytes),
                 Frame::Ping => self.connection.write(Bytes::from_static(b"\r\n"), None, now),
                 Frame::Broken(fault, bytes) => {
                     self.worker.borrow_mut().broken(now, self.arrival(), &bytes, fault);
                     self.connection.close();
-                    return false;
+                    return (false, whole);
                 }
             }
             if !self.connection.is_open() {
-                return false;
+                return (false, whole);
             }
         }
-        true
+        (true, whole)
     }
 
     /// The arrival of its messages.
@@ -180,19 +198,29 @@ impl Served<'_> {
     }
 
     /// When the first of the limits is reached.
-    fn due(&self, heard: Instant, partial: Option<Instant>, stuck: Option<Instant>) -> Instant {
+    fn due(&self, now: Instant, partial: Option<Instant>, stuck: Option<Instant>) -> Instant {
         let slow = partial.map(|since| since + self.bounds.partial);
         let stalled = stuck.map(|since| since + self.bounds.partial);
-        [slow, stalled].into_iter().flatten().fold(heard + self.bounds.idle, Instant::min)
+        let until = Some(self.silent_until()).filter(|&until| until > now && !self.connection.half_closed.get());
+        let silent = until.unwrap_or(now + RECHECK);
+        [slow, stalled].into_iter().flatten().fold(silent, Instant::min)
     }
 
-    /// How the connection ends, if a limit is reached now.
-    fn expiry(&self, now: Instant, heard: Instant, partial: Option<Instant>, stuck: Option<Instant>) -> Option<ConnectionEnd> {
+    /// How long the peer may be silent. What a stranger says counts if it is admitted.
+    fn silent_until(&self) -> Instant {
+        let of_stranger = !self.connection.is_known() && !self.connection.admitted.get();
+        self.connection.heard.get() + if of_stranger { self.bounds.idle.min(STRANGER) } else { self.bounds.idle }
+    }
+
+    /// How the connection ends, if a limit is reached now. A connection on which an answer is due is not idle (RFC 3261 18).
+    fn expiry(&self, now: Instant, partial: Option<Instant>, stuck: Option<Instant>) -> Option<ConnectionEnd> {
         let over = |since: Option<Instant>| since.is_some_and(|since| since + self.bounds.partial <= now);
         match () {
             () if over(stuck) => Some(ConnectionEnd::Lost(Loss::Stalled)),
             () if over(partial) => Some(ConnectionEnd::Lost(Loss::Partial)),
-            () => (heard + self.bounds.idle <= now).then_some(ConnectionEnd::Orderly),
+            () if now < self.silent_until() || self.connection.awaits(&self.worker.borrow().core) => None,
+            () if self.connection.is_known() || self.connection.admitted.get() => Some(ConnectionEnd::Orderly),
+            () => Some(ConnectionEnd::Lost(Loss::Stranger)),
         }
     }
 

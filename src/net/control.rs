@@ -11,7 +11,7 @@ use super::event_loop::WorkerCommand;
 use super::hep;
 use super::name_lookups;
 use super::reload::Reload;
-use crate::admin::{ControlQuestions, Known, Sources};
+use crate::admin::{ControlQuestions, Known, OwnHosts, Sources};
 use crate::config::{Config, Dns, NextHop};
 use crate::dns::{Lookup, Resolver};
 use crate::telemetry::{HepReceiver, Metrics};
@@ -135,6 +135,7 @@ impl Control {
             self.metrics.config(&self.config.digest, false);
         }
         self.metrics.config(&config.digest, true);
+        self.sources.rename(OwnHosts::of(&config));
         (self.resolver, self.config, self.loaded) = (resolver, config, Instant::now());
         Ok(former)
     }

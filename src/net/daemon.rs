@@ -17,7 +17,7 @@ use super::reload::Reload;
 use super::sockets::Bound;
 use super::stream;
 use super::worker::Drain;
-use crate::admin::{Connections, ControlHandle, Ready, Sources, WorkerHandle};
+use crate::admin::{Connections, ControlHandle, OwnHosts, Ready, Sources, WorkerHandle};
 use crate::config::{Config, Listener, ListenerId};
 use crate::core::Change;
 use crate::dns::{Resolver, ResolverError};
@@ -117,6 +117,7 @@ impl Daemon {
             started: Instant::now(),
             hour: Mutex::default(),
             connections: Connections::default(),
+            own_hosts: Mutex::new(Arc::new(OwnHosts::of(&config))),
         };
         let control = Control {
             config: Arc::clone(&config),

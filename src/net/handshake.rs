@@ -14,28 +14,36 @@ use super::worker::Worker;
 use crate::core::io::ConnectionId;
 use crate::telemetry::{Handshake, Loss};
 
+/// Most names of a party that are logged.
+const NAMES: usize = 8;
 /// Most characters of an error that are logged.
 const LONGEST: usize = 256;
 
 /// The handshakes of clients that are under way, the oldest first.
 #[derive(Debug, Default)]
-pub(super) struct Shaking(BTreeMap<ConnectionId, Rc<Connection>>);
+pub(super) struct Shaking {
+    known: BTreeMap<ConnectionId, Rc<Connection>>,
+    strangers: BTreeMap<ConnectionId, Rc<Connection>>,
+}
 
 impl Shaking {
-    /// Begins another one. If there are too many, the oldest is given up: an honest handshake takes a moment, a stalled one is
-    /// the oldest.
+    /// Begins another one. If there are too many, the oldest is given up, strangers' first: an honest handshake takes a moment, a
+    /// stalled one is the oldest. A stranger gives up no handshake of a known address.
     pub(super) fn begin(&mut self, connection: &Rc<Connection>, most: usize) {
-        while self.0.len() >= most
-            && let Some((_, oldest)) = self.0.pop_first()
-        {
+        let known = connection.is_known();
+        while self.known.len().saturating_add(self.strangers.len()) >= most {
+            let oldest = self.strangers.pop_first().or_else(|| if known { self.known.pop_first() } else { None });
+            let Some((_, oldest)) = oldest else { return connection.close() };
             oldest.close();
         }
-        self.0.insert(connection.id, Rc::clone(connection));
+        let kind = if known { &mut self.known } else { &mut self.strangers };
+        kind.insert(connection.id, Rc::clone(connection));
     }
 
     /// Notes that one has ended, for any reason.
     pub(super) fn end(&mut self, id: ConnectionId) {
-        self.0.remove(&id);
+        self.known.remove(&id);
+        self.strangers.remove(&id);
     }
 }
 
@@ -96,8 +104,14 @@ impl Worker {
     /// Counts and logs the end of a handshake.
     pub(super) fn shaken(&mut self, now: Instant, connection: &Connection, ended: &Ended) {
         self.streams.shaking.end(connection.id);
-        let why = ended.why.as_ref().map(told);
+        let mut why = ended.why.as_ref().map(told);
+        if let (Some(why), Some(party), Handshake::Certificate) = (&mut why, &connection.party, ended.how) {
+            let names: Vec<&str> = party.iter().map(AsRef::as_ref).take(NAMES).collect();
+            why.push_str("; a name of the party there would do: ");
+            why.push_str(&names.join(", "));
+        }
         self.recorder.handshake(connection.region.get(), !connection.accepted, ended.how, connection.peer, why.as_deref(), now);
+        connection.unproven.set(ended.how == Handshake::Certificate && connection.tls_name.is_none());
         if ended.how != Handshake::Done && !connection.accepted {
             self.lost(now, connection.listener.get(), Loss::Connect, connection.peer, None);
         }

@@ -12,6 +12,7 @@
 //! There are two threads. One reads, decides and sends messages (`worker`). The other does what may take time: names, metrics,
 //! health. They talk by channels on which neither waits.
 
+mod accepted;
 mod activation;
 mod connection;
 mod connection_task;
@@ -23,6 +24,7 @@ mod hep;
 mod icmp;
 mod name_lookups;
 mod notify;
+mod outgoing;
 mod reload;
 pub mod rtpengine;
 mod run;

@@ -18,17 +18,20 @@ use tokio::sync::Notify;
 use tokio::task::spawn_local;
 use tracing::debug;
 
-use super::connection::{Connection, Made};
+use super::accepted::{Accepted, Holder};
+use super::connection::{Connection, ConnectionState, Made};
 use super::connection_task::serve;
 use super::handshake::Shaking;
+use super::outgoing::{OpenedFor, Outgoing};
 use super::sockets::{Accepting, ListenerCell, Opened};
 use super::tls::Session;
 use super::worker::Worker;
 use crate::config::{Config, Listener, ListenerId, RegionId, Transport};
 use crate::core::Change;
-use crate::core::io::ConnectionId;
+use crate::core::io::{ConnectionId, Send};
 use crate::fence::Fenced;
 use crate::telemetry::Loss;
+use crate::tls::{PartyNames, Shown};
 
 /// Connections that the kernel keeps until we accept them.
 const BACKLOG: i32 = 1024;
@@ -50,25 +53,24 @@ pub(super) fn bind(addr: SocketAddr) -> io::Result<std::net::TcpListener> {
     Ok(socket.into())
 }
 
-/// The key by which a connection is found again. A request never uses a connection that was verified for another name, or that
-/// belongs to another region (RFC 5923 8.1). An accepted connection has no name.
-type Towards = (RegionId, Transport, SocketAddr, Option<Arc<str>>);
+/// The key by which connections are found again. A request never uses one that belongs to another region (RFC 5923 8.1).
+type Towards = (RegionId, Transport, SocketAddr);
 
 /// All open connections.
 #[derive(Debug, Default)]
 pub(super) struct Streams {
     by_id: HashMap<ConnectionId, Rc<Connection>>,
-    /// The newest open connection to each place, accepted or opened.
-    by_peer: HashMap<Towards, Rc<Connection>>,
+    /// The open connections to each place, accepted or opened, the oldest first: of TLS one for each name that was proved.
+    by_peer: HashMap<Towards, Vec<Rc<Connection>>>,
     /// Handshakes with clients.
     pub(super) shaking: Shaking,
-    /// The number of accepted connections of each source.
-    sources: HashMap<IpAddr, usize>,
-    accepted: usize,
-    opened: usize,
+    /// Those that we accepted, and who holds them.
+    accepted: Accepted,
+    /// Those that we opened.
+    outgoing: Outgoing,
     last: u64,
     /// Notified if a connection has gone.
-    room: Rc<Notify>,
+    gone: Rc<Notify>,
 }
 
 impl Streams {
@@ -77,16 +79,18 @@ impl Streams {
         self.by_id.get(&id).filter(|connection| connection.is_open()).cloned()
     }
 
-    /// An open connection to exactly this address. For TLS: one whose server proved this name.
-    pub(super) fn towards(
-        &self,
-        region: RegionId,
-        transport: Transport,
-        addr: SocketAddr,
-        tls_name: Option<&Arc<str>>,
-    ) -> Option<Rc<Connection>> {
-        let place = (region, transport, addr, tls_name.cloned());
-        self.by_peer.get(&place).filter(|connection| connection.is_open()).cloned()
+    /// An open connection by which a message may go to exactly this address: the newest one, of TLS one that we opened first.
+    pub(super) fn towards(&mut self, region: RegionId, addr: SocketAddr, send: &Send, config: &Config) -> Option<Rc<Connection>> {
+        let there = self.by_peer.get(&(region, send.transport, addr))?;
+        let fits = |connection: &&Rc<Connection>| {
+            connection.is_open() && !connection.half_closed.get() && connection.carries(send, config)
+        };
+        let tls = send.transport == Transport::Tls;
+        let found = there.iter().filter(fits).max_by_key(|connection| (tls && !connection.accepted, connection.id)).cloned();
+        if let Some(connection) = &found {
+            self.outgoing.used(connection, OpenedFor::of(send));
+        }
+        found
     }
 
     /// Closes a connection after writing what is queued.
@@ -103,7 +107,6 @@ impl Streams {
 
     /// Takes in another configuration, with other numbers for the same connections.
     pub(super) fn renumber(&mut self, config: &Config, change: &Change) {
-        let newest: Vec<_> = self.by_peer.drain().map(|(_, connection)| connection).collect();
         self.by_id.retain(|_, connection| {
             let Some(listener) = change.listener(connection.listener.get()) else {
                 // Its listener is in no configuration any more: nothing may come or go by it.
@@ -112,16 +115,32 @@ impl Streams {
             };
             connection.listener.set(listener);
             connection.region.set(config.listener(listener).region);
+            // Its task finds the end of its time as it is now.
+            connection.look_again();
             true
         });
-        // Where two regions have become one, either connection will do.
-        self.by_peer.extend(newest.into_iter().map(|connection| (leads(&connection), connection)));
+        let holder = |connection: &Connection| {
+            let (region, ip, shown) = (connection.region.get(), connection.peer.ip(), connection.shown.get());
+            if connection.is_shaking() {
+                Holder::by_address(config, region, ip)
+            } else {
+                Holder::proven(config, region, ip, shown.as_ref())
+            }
+        };
+        self.accepted.judge_anew(holder);
+        self.outgoing.forget_trunks();
+        self.by_peer.clear();
+        let mut all: Vec<_> = self.by_id.values().cloned().collect();
+        all.sort_unstable_by_key(|connection| connection.id);
+        for connection in all {
+            self.by_peer.entry(leads(&connection)).or_default().push(connection);
+        }
     }
 
     /// Closes every connection after writing what is queued. Returns when all are gone.
     pub(super) async fn close_all(worker: &RefCell<Worker>) {
         loop {
-            let changed = Rc::clone(&worker.borrow().streams.room);
+            let changed = Rc::clone(&worker.borrow().streams.gone);
             let gone = changed.notified();
             let open: Vec<Rc<Connection>> = worker.borrow().streams.by_id.values().cloned().collect();
             if open.is_empty() {
@@ -138,12 +157,11 @@ impl Streams {
         self.last += 1;
         let connection = Rc::new(Connection::new(ConnectionId(self.last), made));
         self.by_id.insert(connection.id, Rc::clone(&connection));
-        self.by_peer.insert(leads(&connection), Rc::clone(&connection));
+        self.by_peer.entry(leads(&connection)).or_default().push(Rc::clone(&connection));
         if connection.accepted {
-            self.accepted += 1;
-            *self.sources.entry(connection.peer.ip()).or_default() += 1;
+            self.accepted.add(&connection);
         } else {
-            self.opened += 1;
+            self.outgoing.add(&connection);
         }
         connection
     }
@@ -151,26 +169,23 @@ impl Streams {
     fn remove(&mut self, connection: &Connection) {
         self.by_id.remove(&connection.id);
         let key = leads(connection);
-        if self.by_peer.get(&key).is_some_and(|newest| newest.id == connection.id) {
-            self.by_peer.remove(&key);
+        if let Some(there) = self.by_peer.get_mut(&key) {
+            there.retain(|other| other.id != connection.id);
+            if there.is_empty() {
+                self.by_peer.remove(&key);
+            }
         }
         if connection.accepted {
-            self.accepted -= 1;
-            if let Some(open) = self.sources.get_mut(&connection.peer.ip()) {
-                *open -= 1;
-                if *open == 0 {
-                    self.sources.remove(&connection.peer.ip());
-                }
-            }
+            self.accepted.remove(connection);
         } else {
-            self.opened -= 1;
+            self.outgoing.remove(connection);
         }
-        self.room.notify_waiters();
+        self.gone.notify_waiters();
     }
 }
 
 fn leads(connection: &Connection) -> Towards {
-    (connection.region.get(), connection.transport, connection.peer, connection.tls_name.clone())
+    (connection.region.get(), connection.transport, connection.peer)
 }
 
 /// Starts accepting for a listener.
@@ -182,7 +197,6 @@ pub(super) fn listen(worker: &Rc<RefCell<Worker>>, id: ListenerId, listener: std
 
 async fn accept(worker: Rc<RefCell<Worker>>, id: ListenerCell, listener: TcpListener) {
     loop {
-        room(&worker, &id).await;
         let Ok((stream, peer)) = listener.accept().await else {
             tokio::time::sleep(REFUSED).await;
             continue;
@@ -190,20 +204,43 @@ async fn accept(worker: Rc<RefCell<Worker>>, id: ListenerCell, listener: TcpList
         let id = id.get();
         let connection = {
             let worker = &mut *worker.borrow_mut();
-            let limits = &worker.config.limits;
-            let Listener { region, transport, .. } = *worker.config.listener(id);
-            if worker.streams.sources.get(&peer.ip()).is_some_and(|&open| open >= limits.connections_per_source) {
-                worker.lost(Instant::now(), id, Loss::SourceConnections, peer, None);
-                continue;
+            let (now, config) = (Instant::now(), Arc::clone(&worker.config));
+            let (limits, Listener { region, transport, .. }) = (&config.limits, *config.listener(id));
+            let holder = if transport == Transport::Tls {
+                Holder::by_address(&config, region, peer.ip())
+            } else {
+                Holder::proven(&config, region, peer.ip(), None)
+            };
+            match worker.streams.accepted.make_room(limits, holder.source(peer.ip()), holder, &worker.core) {
+                Ok(None) => {}
+                Ok(Some(other)) => other.give_up(),
+                Err(loss) => {
+                    worker.lost(now, id, loss, peer, None);
+                    continue;
+                }
             }
-            let tls = worker.config.region(region).tls.as_ref().filter(|_| transport == Transport::Tls);
+            let tls = config.region(region).tls.as_ref().filter(|_| transport == Transport::Tls);
             let session = tls.and_then(|tls| Session::accepted(&tls.server));
             if session.is_none() && transport == Transport::Tls {
                 // The library denies a session: as if the client had gone.
                 continue;
             }
             let (most, handshakes) = (limits.write_queue, limits.handshakes);
-            let made = Made { listener: id, region, transport, peer, accepted: true, tls_name: None, session, most };
+            let opened_for = OpenedFor::Everybody;
+            let made = Made {
+                listener: id,
+                region,
+                transport,
+                peer,
+                accepted: true,
+                holder,
+                now,
+                tls_name: None,
+                party: None,
+                opened_for,
+                session,
+                most,
+            };
             worker.recorder.handles().connection(region, transport, true);
             let connection = worker.streams.add(made);
             if transport == Transport::Tls {
@@ -215,56 +252,39 @@ async fn accept(worker: Rc<RefCell<Worker>>, id: ListenerCell, listener: TcpList
     }
 }
 
-/// Waits until one more connection may be accepted.
-async fn room(worker: &Rc<RefCell<Worker>>, id: &ListenerCell) {
-    let mut told = false;
-    loop {
-        let room = Rc::clone(&worker.borrow().streams.room);
-        let notified = room.notified();
-        {
-            let worker = &mut *worker.borrow_mut();
-            if worker.streams.accepted < worker.config.limits.connections {
-                return;
-            }
-            if !told {
-                let addr = worker.config.listener(id.get()).addr;
-                worker.lost(Instant::now(), id.get(), Loss::Connections, addr, None);
-                told = true;
-            }
-        }
-        notified.await;
-    }
-}
-
-/// Opens a connection. Bytes written to it meanwhile wait. `server`: the name to prove over TLS; without it, the address must be
-/// proved. `None`: too many are open, or no roots are known to verify a server by.
+/// Opens a connection. Bytes written to it meanwhile wait. `tls_name`: the name to prove over TLS; without it, the address or a name of
+/// the party there must be proved. `Err`: too many are open, or no roots are known to verify a server by.
 pub(super) fn connect(
     worker: &mut Worker,
     listener: ListenerId,
     to: Fenced,
     tls_name: Option<Arc<str>>,
-) -> Option<Rc<Connection>> {
-    let me = worker.me.upgrade()?;
-    let config = &worker.config;
-    if worker.streams.opened >= config.limits.connections {
-        return None;
-    }
+    (party, opened_for): (Option<PartyNames>, OpenedFor),
+) -> Result<Rc<Connection>, Loss> {
+    let me = worker.me.upgrade().ok_or(Loss::Connect)?;
+    let config = Arc::clone(&worker.config);
     let of = config.listener(listener);
     let session = match of.transport {
         Transport::Tls => {
-            let settings = config.region(of.region).tls.as_ref()?.client.as_ref()?;
-            Some(Session::opened(settings, tls_name.as_deref(), to.addr().ip())?)
+            let calling = config.region(of.region).tls.as_ref().and_then(|tls| tls.client.as_ref()).ok_or(Loss::Connect)?;
+            let session = Session::called(calling, tls_name.as_deref(), party.as_ref(), to.addr().ip());
+            Some(session.ok_or(Loss::Connect)?)
         }
         Transport::Udp | Transport::Tcp => None,
     };
+    if let Some(other) = worker.streams.outgoing.make_room(config.limits.connections, opened_for, &worker.core)? {
+        other.give_up();
+    }
     let Listener { region, transport, .. } = *of;
     let (peer, most) = (to.addr(), config.limits.write_queue);
-    let made = Made { listener, region, transport, peer, accepted: false, tls_name, session, most };
+    let (holder, now) = (Holder::Stranger, Instant::now());
+    let made =
+        Made { listener, region, transport, peer, accepted: false, holder, now, tls_name, party, opened_for, session, most };
     let connection = worker.streams.add(made);
     worker.recorder.handles().connection(region, transport, true);
     let patience = Patience { connect: config.limits.connect, delivery: config.timers.try_for };
     spawn_local(open(me, Rc::clone(&connection), of.addr.ip(), patience, to));
-    Some(connection)
+    Ok(connection)
 }
 
 /// How long the steps of an outgoing connection may take.
@@ -286,8 +306,18 @@ async fn open(worker: Rc<RefCell<Worker>>, connection: Rc<Connection>, from: IpA
         setsockopt(&socket, sockopt::TcpUserTimeout, &delivery)?;
         socket.connect(to.addr()).await
     };
-    if let Ok(Ok(stream)) = tokio::time::timeout(patience.connect, connecting).await {
-        return serve(worker, connection, stream).await;
+    let given_up = async {
+        while connection.is_open() {
+            connection.woken().await;
+        }
+    };
+    tokio::select! {
+        connected = tokio::time::timeout(patience.connect, connecting) => {
+            if let Ok(Ok(stream)) = connected {
+                return serve(worker, connection, stream).await;
+            }
+        }
+        () = given_up => {}
     }
     let now = Instant::now();
     let mut worker = worker.borrow_mut();
@@ -296,11 +326,27 @@ async fn open(worker: Rc<RefCell<Worker>>, connection: Rc<Connection>, from: IpA
 }
 
 impl Worker {
+    /// Notes what a client has proved as its handshake ended.
+    pub(super) fn proved(&mut self, connection: &Rc<Connection>, shown: Shown) {
+        connection.shown.set(Some(shown));
+        let holder = Holder::proven(&self.config, connection.region.get(), connection.peer.ip(), Some(&shown));
+        self.streams.accepted.assign(connection, holder);
+    }
+
+    /// Notes that a message of a connection was admitted.
+    pub(super) fn admitted(&mut self, now: Instant, id: ConnectionId) {
+        if let Some(connection) = self.streams.accepted.admitted(id) {
+            connection.heard.set(now);
+        }
+    }
+
     /// Notes that a connection has ended: it leaves the table, and the attempts that it did not deliver have failed.
     pub(super) fn gone(&mut self, now: Instant, connection: &Connection) {
         self.streams.remove(connection);
         self.streams.shaking.end(connection.id);
         self.recorder.handles().connection(connection.region.get(), connection.transport, false);
-        self.failed(now, connection.undelivered());
+        // We closed it for another one, or nobody proved to be whom an address stands for.
+        let given_up = connection.state.get() == ConnectionState::Broken(Loss::Evicted);
+        self.failed(now, connection.undelivered(), given_up || connection.unproven.get());
     }
 }

@@ -10,8 +10,8 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, Connection, ServerConfig, ServerConnection};
 use tokio::net::TcpStream;
 
-use crate::config::{Config, Endpoint};
-use crate::tls::{Certificate, Name, Shown};
+use crate::config::Config;
+use crate::tls::{Calling, Certificate, Name, PartyNames, Shown};
 
 /// Most records read from a socket before others get their turn.
 const RECORDS: usize = 16;
@@ -47,7 +47,16 @@ impl Session {
         ServerConnection::new(Arc::clone(config)).ok().map(|tls| Self { tls: tls.into(), sealed: 0 })
     }
 
-    /// A session for a connection that we opened. The other side must prove this name, or its address if there is no name.
+    /// A session for a connection that we opened. The other side must prove this name. If there is none it must prove its address,
+    /// or a name of the party there.
+    pub(crate) fn called(calling: &Calling, tls_name: Option<&str>, party: Option<&PartyNames>, addr: IpAddr) -> Option<Self> {
+        match party {
+            Some(party) if tls_name.is_none() => Self::opened(&calling.settings_for(party), None, addr),
+            _ => Self::opened(calling.settings(), tls_name, addr),
+        }
+    }
+
+    /// A session by these settings. The other side must prove this name, or its address if there is no name.
     pub(crate) fn opened(config: &Arc<ClientConfig>, tls_name: Option<&str>, addr: IpAddr) -> Option<Self> {
         let name = match tls_name {
             Some(name) => ServerName::try_from(name.to_owned()).ok()?,
@@ -141,18 +150,20 @@ impl Session {
         let _ = self.send(socket);
     }
 
-    /// The name that the client asked for (SNI), and the names that its certificate proved.
+    /// The region whose endpoint the client asked for (SNI), and the names that its certificate proved.
     pub(crate) fn shown(&self, config: &Config) -> Shown {
         let asked = match &self.tls {
             Connection::Server(server) => server.server_name(),
             Connection::Client(_) => None,
         };
-        let asked = asked.filter(|name| config.endpoints.find(name.as_bytes()) != Endpoint::Unknown);
+        let region = asked.and_then(|name| config.endpoints.region_of(name.as_bytes()));
         let certificate = self.tls.peer_certificates().and_then(<[_]>::first).and_then(|der| Certificate::read(der).ok());
         let names = certificate.map(|certificate| certificate.names).unwrap_or_default();
         // A `*` proves nobody.
         let names = names.iter().filter(|name| !name.contains('*')).map(|name| Name::of(name.as_bytes()));
-        Shown::new(asked.map(|name| Name::of(name.as_bytes())), names, |name| config.caller_table.knows(name))
+        Shown::new(region.map(|region| Name::of(config.region(region).hostname.as_bytes())), names, |name| {
+            config.caller_table.knows(name)
+        })
     }
 }
 

@@ -17,6 +17,7 @@ use tokio::sync::mpsc::{self, error::TrySendError};
 
 use super::connection::Connection;
 use super::icmp::SentDatagrams;
+use super::outgoing::OpenedFor;
 use super::rtpengine;
 use super::sockets::Sockets;
 use super::stream::Streams;
@@ -42,7 +43,8 @@ pub(super) struct Worker {
     lookups: mpsc::Sender<NextHop>,
     pub(super) rtpengine: rtpengine::NgClient,
     pub(super) out: Vec<Output>,
-    failed: VecDeque<Attempt>,
+    /// What was not delivered, and whether that says nothing of the target.
+    failed: VecDeque<(Attempt, bool)>,
     pub(super) clock: Rc<Clock>,
     pub(super) drain: Option<Drain>,
     pub(super) drained: Rc<Notify>,
@@ -93,10 +95,10 @@ impl Worker {
         self.feed(now, Input::Broken { arrival, bytes, fault }, Some(&Seen { arrival, bytes }));
     }
 
-    /// Tells the core that these attempts did not reach their targets.
-    pub(super) fn failed(&mut self, now: Instant, attempts: impl IntoIterator<Item = Attempt>) {
+    /// Tells the core that these attempts did not reach their targets. `unsent`: that says nothing of the targets.
+    pub(super) fn failed(&mut self, now: Instant, attempts: impl IntoIterator<Item = Attempt>, unsent: bool) {
         for attempt in attempts {
-            self.feed(now, Input::Failed(attempt), None);
+            self.feed(now, failure(attempt, unsent), None);
         }
     }
 
@@ -117,8 +119,8 @@ impl Worker {
         while !self.out.is_empty() {
             self.carry_out(now, None);
         }
-        while let Some(attempt) = self.failed.pop_front() {
-            self.core.handle(now, Input::Failed(attempt), &mut self.out);
+        while let Some((attempt, unsent)) = self.failed.pop_front() {
+            self.core.handle(now, failure(attempt, unsent), &mut self.out);
             self.carry_out(now, None);
         }
         self.arm();
@@ -174,7 +176,15 @@ impl Worker {
             match output {
                 Output::Send(send) => self.send(now, send),
                 Output::Close(id) => self.streams.close(id),
-                Output::Note(note) => self.recorder.note(&note, seen, now),
+                Output::Note(note) => {
+                    if let Note::Arrived { outcome, .. } = &note
+                        && outcome.is_admitted()
+                        && let Some(connection) = seen.and_then(|seen| seen.arrival.connection)
+                    {
+                        self.admitted(now, connection);
+                    }
+                    self.recorder.note(&note, seen, now);
+                }
                 Output::LookUp(next_hop) => self.look_up(now, next_hop),
                 Output::Relay(request) => self.rtpengine.ask(&self.me, &request),
                 // Told apart by `carry_out`.
@@ -208,13 +218,13 @@ impl Worker {
                     None => self.lost(now, send.listener, Loss::ConnectionGone, peer.addr(), send.attempt),
                 }
             }
-            (transport @ (Transport::Tcp | Transport::Tls), Destination::Fenced(fenced)) => {
+            (Transport::Tcp | Transport::Tls, Destination::Fenced(fenced)) => {
                 let region = self.config.listener(send.listener).region;
-                let connection = self.streams.towards(region, transport, fenced.addr(), send.tls_name.as_ref());
-                let server = send.tls_name.clone();
-                match connection.or_else(|| super::stream::connect(self, send.listener, fenced, server)) {
-                    Some(connection) => self.write(now, &connection, send),
-                    None => self.lost(now, send.listener, Loss::Connect, fenced.addr(), send.attempt),
+                let connection = self.streams.towards(region, fenced.addr(), &send, &self.config);
+                let (name, more) = (send.tls_name.clone(), (send.party.clone(), OpenedFor::of(&send)));
+                match connection.map_or_else(|| super::stream::connect(self, send.listener, fenced, name, more), Ok) {
+                    Ok(connection) => self.write(now, &connection, send),
+                    Err(loss) => self.lost(now, send.listener, loss, fenced.addr(), send.attempt),
                 }
             }
         }
@@ -255,14 +265,14 @@ impl Worker {
     pub(super) fn lost(&mut self, now: Instant, listener: ListenerId, loss: Loss, peer: SocketAddr, attempt: Option<Attempt>) {
         let region = self.config.listener(listener).region;
         self.recorder.lost(region, loss, peer, now);
-        self.failed.extend(attempt);
+        self.failed.extend(attempt.map(|attempt| (attempt, loss == Loss::TrunkConnections)));
     }
 
     /// Hands the core the ICMP errors of a socket.
     pub(super) fn unreachable(&mut self, socket: &Udp) {
         let mut failed = Vec::new();
         socket.errors(|to, quote| failed.extend(self.sent.failed(to, quote)));
-        self.failed(Instant::now(), failed);
+        self.failed(Instant::now(), failed, false);
     }
 
     /// Hands the core its deadline if that has come. After a batch of messages this costs no wake-up.
@@ -320,4 +330,8 @@ impl Worker {
     pub(super) fn may_hand_over(&self) -> bool {
         self.drain == Some(Drain::HandOver) && self.core.is_settled()
     }
+}
+
+fn failure(attempt: Attempt, unsent: bool) -> Input<'static> {
+    if unsent { Input::Unsent(attempt) } else { Input::Failed(attempt) }
 }

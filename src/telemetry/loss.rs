@@ -15,17 +15,23 @@ pub enum Loss {
     Stalled,
     /// A message did not arrive whole within `limits.partial`: its connection was closed.
     Partial,
-    /// As many connections as `limits.connections` are open: accepting pauses.
+    /// As many connections as `limits.connections` are open, and none of them makes room: the new one was closed at once.
     Connections,
     /// As many connections of one source as `limits.connections_per_source` are open: closed at once.
     SourceConnections,
+    /// A connection made room for another one: a stranger's, or that of a party that held the most.
+    Evicted,
+    /// A stranger sent no message that is admitted: its connection was closed.
+    Stranger,
+    /// A trunk's call would open a connection beyond the trunk's share: it was not opened.
+    TrunkConnections,
     /// A connection to a next hop could not be opened.
     Connect,
 }
 
 impl Loss {
     /// Every loss, in the order of the discriminants.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 12] = [
         Self::SendBuffer,
         Self::Unsendable,
         Self::ConnectionGone,
@@ -34,6 +40,9 @@ impl Loss {
         Self::Partial,
         Self::Connections,
         Self::SourceConnections,
+        Self::Evicted,
+        Self::Stranger,
+        Self::TrunkConnections,
         Self::Connect,
     ];
 
@@ -48,6 +57,9 @@ impl Loss {
             Self::Partial => "partial",
             Self::Connections => "connections",
             Self::SourceConnections => "source-connections",
+            Self::Evicted => "evicted",
+            Self::Stranger => "stranger",
+            Self::TrunkConnections => "trunk-connections",
             Self::Connect => "connect",
         }
     }

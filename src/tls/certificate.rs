@@ -102,7 +102,7 @@ impl Name {
 /// What a client asked for and proved as its TLS connection began.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Shown {
-    /// The host that it asked for (SNI), if that is an endpoint.
+    /// The hostname of the region that it asked for, by the name of any of its endpoints (SNI). `None`: it asked for no region.
     pub asked: Option<Name>,
     /// The names of its certificate, verified. Four at most: those that some trunk is known by come first.
     pub names: [Option<Name>; 4],

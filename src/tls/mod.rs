@@ -10,13 +10,17 @@ use rustls::version::{TLS12, TLS13};
 use rustls::{SupportedProtocolVersion, crypto::ring};
 
 mod certificate;
+mod chain;
 mod identity;
 mod settings;
 mod verify;
 
 pub use certificate::{Certificate, Name, Shown};
 pub use identity::{Identity, Roots};
-pub use settings::{Clients, client, server};
+pub use settings::{Calling, Clients, client, server};
+
+/// Names of one party, in order. Whoever proves one of them is that party.
+pub type PartyNames = Arc<[Arc<str>]>;
 
 const VERSIONS: &[&SupportedProtocolVersion] = &[&TLS13, &TLS12];
 

@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
+use rustls::client::Resumption;
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{ClientHello, NoClientAuth, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ClientConfig, ServerConfig};
 
+use super::chain::{Chain, ClientChain};
 use super::verify::Asked;
-use super::{Identity, Roots, Unfit, VERSIONS, provider};
+use super::{Identity, PartyNames, Roots, Unfit, VERSIONS, provider};
 
 /// Which certificates are asked of clients.
 #[derive(Clone, Debug)]
@@ -31,7 +33,8 @@ pub fn server(own: &Identity, others: &[(String, Identity)], clients: &Clients) 
             let builder = WebPkiClientVerifier::builder_with_provider(Arc::clone(&roots.0), provider());
             let optional = matches!(clients, Clients::Optional(_));
             let builder = if optional { builder.allow_unauthenticated() } else { builder };
-            builder.build().map_err(|error| unfit(&error))?
+            let library = builder.build().map_err(|error| unfit(&error))?;
+            Arc::new(ClientChain { chain: Chain::to(roots), library })
         }
     };
     let others = others.iter().map(|(host, identity)| (host.clone(), Arc::clone(&identity.key))).collect();
@@ -41,15 +44,40 @@ pub fn server(own: &Identity, others: &[(String, Identity)], clients: &Clients) 
     Ok(Arc::new(builder.with_cert_resolver(Arc::new(by_name))))
 }
 
+/// How we call servers, and whose certificates we believe.
+#[derive(Debug)]
+pub struct Calling {
+    settings: Arc<ClientConfig>,
+    asked: Asked,
+}
+
+impl Calling {
+    /// The settings for a server that must prove what it was asked for.
+    pub fn settings(&self) -> &Arc<ClientConfig> {
+        &self.settings
+    }
+
+    /// The settings for a server that must prove what it was asked for, or one of these names.
+    pub fn settings_for(&self, party: &PartyNames) -> Arc<ClientConfig> {
+        let mut settings = ClientConfig::clone(&self.settings);
+        settings.dangerous().set_certificate_verifier(Arc::new(self.asked.or(party)));
+        // What another party proved earlier says nothing here.
+        settings.resumption = Resumption::disabled();
+        Arc::new(settings)
+    }
+}
+
 /// For connections that we open: servers prove the name that was asked for; we show our own certificate if we are asked.
-pub fn client(own: Option<&Identity>, roots: &Roots) -> Result<Arc<ClientConfig>, Unfit> {
+pub fn client(own: Option<&Identity>, roots: &Roots) -> Result<Arc<Calling>, Unfit> {
+    let asked = Asked::new(roots)?;
     let builder = ClientConfig::builder_with_provider(provider()).with_protocol_versions(VERSIONS);
     let builder = builder.map_err(|error| Unfit::new(error.to_string()))?;
-    let builder = builder.dangerous().with_custom_certificate_verifier(Arc::new(Asked::new(roots)?));
-    Ok(Arc::new(match own {
+    let builder = builder.dangerous().with_custom_certificate_verifier(Arc::new(asked.clone()));
+    let settings = Arc::new(match own {
         Some(own) => builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(Arc::clone(&own.key)))),
         None => builder.with_no_client_auth(),
-    }))
+    });
+    Ok(Arc::new(Calling { settings, asked }))
 }
 
 struct ByName {

@@ -54,7 +54,7 @@ fn the_examples_load() {
     assert_eq!(config.listeners.len(), 2);
     let names: Vec<&str> = config.names.iter().map(|name| name.host.as_str()).collect();
     assert_eq!(names, ["livekit.eu.internal", "livekit.us.internal", "acme.pstn.dublin.twilio.com"]);
-    assert_eq!(config.limits.per_source, Some(200));
+    assert_eq!(config.limits.per_source, 200);
 }
 
 #[test]
@@ -66,7 +66,7 @@ fn defaults_are_the_documented_ones() {
     assert_eq!(config.dns.servers, []);
     assert_eq!(config.dns.stale, Duration::from_secs(3600));
     assert_eq!(config.limits.transactions, 100_000);
-    assert_eq!(config.limits.per_source, None);
+    assert_eq!(config.limits.per_source, 200);
     assert_eq!(config.limits.sources, 65_536);
     assert_eq!(config.limits.repeats, 10_000);
     assert_eq!(config.limits.connections, 4096);
@@ -175,7 +175,7 @@ t1 = "100ms"
     assert_eq!(config.admin, Some("127.0.0.1:9090".parse().unwrap()), "[admin] without listen");
     assert_eq!(config.dns.servers, ["127.0.0.1:53".parse().unwrap(), "[::1]:5353".parse().unwrap()]);
     assert_eq!(config.dns.stale, Duration::from_secs(600));
-    assert_eq!((config.limits.per_source, config.limits.message), (Some(50), 16 * 1024));
+    assert_eq!((config.limits.per_source, config.limits.message), (50, 16 * 1024));
     assert_eq!(config.timers.t1, Duration::from_millis(100));
 }
 

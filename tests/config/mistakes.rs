@@ -159,6 +159,9 @@ fn networks_and_addresses() {
     wrong(4, "listen = [\"udp:224.0.0.1:5060\"]", "4:11", "\"udp:224.0.0.1:5060\"", "no address of one host", "udp:");
     wrong(8, "hostname = \"us.example.com\"\nadvertise = \"[::1]\"", "9:13", "\"[::1]\"", "brackets", "without brackets");
     wrong(0, "admin = { listen = \"9090\" }", "1:20", "\"9090\"", "not ADDRESS:PORT", "127.0.0.1:9090");
+    wrong(0, "admin = { hosts = [\"a.internal:9090\"] }", "1:20", "\"a.internal:9090\"", "no host name", "without a port");
+    wrong(0, "admin = { hosts = [\"http://a\"] }", "1:20", "\"http://a\"", "no host name", "`ringfence.internal`");
+    wrong(0, "admin = { hosts = [\"*.internal\"] }", "1:20", "\"*.internal\"", "no host name", "a host name or an address");
     wrong(0, "dns = { servers = [\"ns.example.com\"] }", "1:20", "\"ns.example.com\"", "not an address", "127.0.0.1:53");
 }
 

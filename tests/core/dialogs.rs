@@ -375,7 +375,8 @@ fn a_route_without_brackets_is_read() {
 
 #[test]
 fn calls_can_end_while_new_ones_find_no_room() {
-    let mut site = Site::new(&crate::site::CONFIG.replace("per_source = \"50/s\"", "transactions = 3"));
+    let mut site =
+        Site::new(&crate::site::CONFIG.replace("per_source = \"50/s\"", "per_source = \"1000000/s\"\ntransactions = 3"));
     let (_, route) = call(&mut site);
     for id in ["a", "b"] {
         assert_eq!(site.from(TRUNK, &invite("acme.eu.sip.example.com", "10.1.0.20", id)).len(), 2);

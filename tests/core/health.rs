@@ -12,7 +12,11 @@ const SECONDS: fn(u64) -> Duration = Duration::from_secs;
 
 /// Two servers in order, no probes, and time enough to look at what is rising.
 fn site() -> Site {
-    Site::new(&crate::site::CONFIG.replace("per_source = \"50/s\"", "").replace("[health]", "[health]\nrise = \"100s\""))
+    Site::new(
+        &crate::site::CONFIG
+            .replace("per_source = \"50/s\"", "per_source = \"1000000/s\"")
+            .replace("[health]", "[health]\nrise = \"100s\""),
+    )
 }
 
 fn call(site: &mut Site, id: &str) -> Sent {

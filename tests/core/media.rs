@@ -531,7 +531,7 @@ fn an_attempt_that_was_left_is_judged_like_any() {
 
 #[test]
 fn beyond_the_most_legs_each_bye_is_sent_once() {
-    let mut site = Site::new(&CONFIG.replace("per_source = \"50/s\"", ""));
+    let mut site = Site::new(&CONFIG.replace("per_source = \"50/s\"", "per_source = \"1000000/s\""));
     for id in 0..1100 {
         let seen = site.from(TRUNK, &invite(IN.host, HOME, &id.to_string())).remove(1);
         let sent = site.from(SERVER, &with_sdp(&respond(&seen, 200, "u", &contact(IN)), OUTSIDE));

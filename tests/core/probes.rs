@@ -14,7 +14,9 @@ const SECONDS: fn(u64) -> Duration = Duration::from_secs;
 const THIRD: &str = "10.1.0.7:5060";
 
 fn config() -> String {
-    crate::site::CONFIG.replace("per_source = \"50/s\"", "").replace("interval = \"0s\"", "interval = \"10s\"")
+    crate::site::CONFIG
+        .replace("per_source = \"50/s\"", "per_source = \"1000000/s\"")
+        .replace("interval = \"0s\"", "interval = \"10s\"")
 }
 
 /// Region eu behind one name with three servers of one rank.

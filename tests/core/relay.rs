@@ -53,7 +53,7 @@ fn answering_relay(anchor: &RelayRequest) -> Result<RelayReply, Unanswered> {
 }
 
 fn site() -> Site {
-    let mut site = Site::new(CONFIG);
+    let mut site = Site::new(&[CONFIG, "\n[limits]\nper_source = \"1000000/s\"\n"].concat());
     site.relay = Some(Box::new(answering_relay));
     site
 }

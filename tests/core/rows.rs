@@ -153,9 +153,7 @@ fn met(reason: Reason) -> Met {
         ]),
         Reason::WrongListener => Met::Refused(vec![
             of("an endpoint of another listener", Test::Host, TRUNK, call("acme.uk.sip.example.com")),
-            of("another endpoint's name in SNI", Test::Host, TRUNK, call(ACME)).showing("acme.us.sip.example.com"),
-            of("that of another project", Test::Host, TRUNK, call(ACME)).showing("globex.eu.sip.example.com"),
-            of("that for a global endpoint", Test::Host, TRUNK, call("acme.sip.example.com")).showing("globex.sip.example.com"),
+            of("another region's name in SNI", Test::Host, TRUNK, call(ACME)).showing("us.sip.example.com"),
         ]),
         Reason::UnknownSource => Met::Refused(vec![
             of("a stranger", Test::Source, "233.252.0.1:5060", call(ACME)),
@@ -249,7 +247,6 @@ fn without_relay() -> Site {
 /// No more calls may wait for a relay.
 fn crowded() -> Site {
     let mut site = relaying();
-    site.config.limits.per_source.expect("there is a rate");
     for id in 0..512 {
         // Each second a few, so that the rate lets them come.
         if id % 25 == 0 {
@@ -279,7 +276,7 @@ fn hurried(sent: usize) -> Site {
 
 /// One transaction fills the table.
 fn full() -> Site {
-    let mut site = Site::new(&CONFIG.replace("per_source = \"50/s\"", "transactions = 1"));
+    let mut site = Site::new(&CONFIG.replace("per_source = \"50/s\"", "per_source = \"1000000/s\"\ntransactions = 1"));
     site.from(TRUNK, &call(ACME));
     site
 }

@@ -9,8 +9,9 @@ use crate::site::{SECOND, SERVER, Sent, Site, TRUNK, invite, named};
 
 /// A region whose first hop is a name.
 fn site(upstream: &str) -> Site {
-    let text =
-        crate::site::CONFIG.replace(r#"["10.1.0.5:5060", "10.1.0.6:5060"]"#, upstream).replace("per_source = \"50/s\"", "");
+    let text = crate::site::CONFIG
+        .replace(r#"["10.1.0.5:5060", "10.1.0.6:5060"]"#, upstream)
+        .replace("per_source = \"50/s\"", "per_source = \"1000000/s\"");
     Site::new(&text)
 }
 

@@ -162,3 +162,16 @@ fn a_100_does_not_start_timer_c_anew() {
     let sent = site.pass(Duration::from_secs(40));
     assert!(sent.iter().any(|sent| sent.line().starts_with("CANCEL ")), "185 s after the 180");
 }
+
+#[test]
+fn strangers_of_one_ipv6_network_are_one_stranger() {
+    let mut site = Site::usual();
+    let mut answers = |network: u8| {
+        let ask = |id: u16| {
+            let source = format!("[2001:db8:bad:{network}::{id:x}]:5060");
+            site.from(&source, &invite("acme.eu.sip.example.com", "10.1.0.20", &format!("n{network}x{id}"))).len()
+        };
+        (1..=200).map(ask).sum::<usize>()
+    };
+    assert_eq!((answers(1), answers(2)), (20, 20));
+}

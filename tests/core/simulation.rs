@@ -161,7 +161,7 @@ impl World {
             let (server, from) = (if dice.chance(50) { SERVER } else { SECOND }, dice.roll(8000));
             (server.parse().unwrap(), from..from + dice.roll(20_000))
         });
-        let text = crate::site::CONFIG.replace("per_source = \"50/s\"", "").replace(
+        let text = crate::site::CONFIG.replace("per_source = \"50/s\"", "per_source = \"1000000/s\"").replace(
             "hostname = \"eu.sip.example.com\"",
             "hostname = \"eu.sip.example.com\"\nnearest = [\"uk\"]\nrelay = [\"udp:10.1.0.8:2223\", \"udp:10.1.0.9:2223\"]",
         ) + OTHERS;

@@ -102,6 +102,11 @@ pub(crate) struct Sent {
     pub(crate) attempt: Option<Attempt>,
     /// The name that a server must prove.
     pub(crate) tls_name: Option<String>,
+    /// Names of the party there, of which one will do.
+    pub(crate) party: Vec<String>,
+    /// Whether it is for a next hop inside a dialog, and for a call of which trunk.
+    pub(crate) in_dialog: bool,
+    pub(crate) trunk: Option<String>,
     pub(crate) bytes: Vec<u8>,
 }
 
@@ -330,7 +335,21 @@ impl Site {
                     let at = self.now.duration_since(self.start);
                     let bytes = send.bytes.to_vec();
                     let tls_name = send.tls_name.as_deref().map(str::to_owned);
-                    sent.push(Sent { at, to, transport: send.transport, connection, attempt: send.attempt, tls_name, bytes });
+                    let party = send.party.iter().flat_map(|party| party.iter()).map(ToString::to_string).collect();
+                    let trunk = send.trunk.map(|trunk| self.config.trunk(trunk).name.clone());
+                    let in_dialog = send.in_dialog;
+                    sent.push(Sent {
+                        at,
+                        to,
+                        transport: send.transport,
+                        connection,
+                        attempt: send.attempt,
+                        tls_name,
+                        party,
+                        in_dialog,
+                        trunk,
+                        bytes,
+                    });
                 }
                 Output::Note(note) => {
                     if let Note::Arrived { outcome, .. } = note {

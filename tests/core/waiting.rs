@@ -114,7 +114,7 @@ fn what_waits_leaves_no_trace_and_is_counted_once() {
 
 #[test]
 fn the_order_of_a_call_is_kept_over_two_waits_in_a_row() {
-    let mut site = site("", false);
+    let mut site = site("per_source = \"1000000/s\"", false);
     let route = established(&mut site, "one");
     site.handled.clear();
     // The first waits for one name, the third for another; what is between and behind them waits too.
@@ -134,7 +134,7 @@ fn the_order_of_a_call_is_kept_over_two_waits_in_a_row() {
 
 #[test]
 fn one_message_waits_for_a_name_and_then_for_a_relay() {
-    let mut site = site("", true);
+    let mut site = site("per_source = \"1000000/s\"", true);
     let route = established(&mut site, "one");
     site.handled.clear();
     let asked = site.questions.len();
@@ -154,7 +154,7 @@ fn one_message_waits_for_a_name_and_then_for_a_relay() {
 
 #[test]
 fn calls_that_wait_for_one_name_go_on_as_they_came() {
-    let mut site = site("", false);
+    let mut site = site("per_source = \"1000000/s\"", false);
     let routes: Vec<_> = ["one", "two", "three"].map(|id| (id, established(&mut site, id))).into();
     for (id, route) in &routes {
         assert!(site.from(SERVER, &inside("BYE", "a.example.net", id, 2, route)).is_empty());
@@ -167,7 +167,7 @@ fn calls_that_wait_for_one_name_go_on_as_they_came() {
 
 #[test]
 fn where_there_is_no_room_it_is_decided_as_if_nothing_had_been_found() {
-    let mut site = site("", false);
+    let mut site = site("per_source = \"1000000/s\"", false);
     let routes: Vec<_> = (0..66).map(|id| (format!("c{id}"), established(&mut site, &format!("c{id}")))).collect();
     for (id, route) in &routes[..64] {
         assert!(site.from(SERVER, &inside("BYE", &format!("{id}.example.net"), id, 2, route)).is_empty());
@@ -184,7 +184,7 @@ fn where_there_is_no_room_it_is_decided_as_if_nothing_had_been_found() {
     let (id, route) = &routes[64];
     assert!(site.from(SERVER, &inside("BYE", "more.example.net", id, 3, route)).is_empty());
 
-    let mut site = self::site("", true);
+    let mut site = self::site("per_source = \"1000000/s\"", true);
     for id in 0..512 {
         assert!(site.from(TRUNK, &invite(HOST, INSIDE, &format!("c{id}"))).is_empty());
     }
@@ -198,7 +198,7 @@ fn where_there_is_no_room_it_is_decided_as_if_nothing_had_been_found() {
 
 #[test]
 fn the_end_of_waiting_ends_all_of_it() {
-    let mut site = site("", true);
+    let mut site = site("per_source = \"1000000/s\"", true);
     let route = established(&mut site, "up");
     site.handled.clear();
     let mut waiting = 3;
@@ -231,7 +231,7 @@ fn the_end_of_waiting_ends_all_of_it() {
 
 #[test]
 fn what_waits_goes_on_under_another_configuration() {
-    let mut site = site("", true);
+    let mut site = site("per_source = \"1000000/s\"", true);
     let text = invite(HOST, INSIDE, "one");
     site.from(TRUNK, &text);
     site.from(TRUNK, &text.replace("INVITE", "CANCEL"));
@@ -247,7 +247,7 @@ fn what_waits_goes_on_under_another_configuration() {
     assert_eq!(words(&sent), ["100", "INVITE", "200"]);
     assert!(sent[1].text().contains(RELAYED) && sent[0].to == TRUNK.parse().unwrap());
     // A project that has gone meanwhile is nobody's.
-    let mut site = self::site("", true);
+    let mut site = self::site("per_source = \"1000000/s\"", true);
     site.from(TRUNK, &text);
     let question = site.questions[0].clone();
     let gone = other.replace("[project.acme]", "[project.emca]").replace("[project.acme.", "[project.emca.");

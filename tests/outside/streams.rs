@@ -207,7 +207,7 @@ fn slow_and_silent_connections_are_closed_and_hurt_nobody() {
 
 #[test]
 fn a_client_that_never_reads_is_closed() {
-    let (site, daemon) = scene(|plan| plan.more.push_str("[limits]\nwrite_queue = \"64KiB\"\n"));
+    let (site, daemon) = scene(|plan| plan.more.push_str("[limits]\nwrite_queue = \"64KiB\"\nper_source = \"1000000/s\"\n"));
     let before = daemon.memory();
     let mut leg = Leg::tcp(site.carrier(20), site.door());
     let bytes = options(&leg).bytes();

@@ -38,7 +38,9 @@ async fn admin() -> Admin {
     let (metrics, started) = (Arc::new(Metrics::new()), Instant::now());
     let hour = Mutex::default();
     let connections = Connections::default();
-    let sources = Arc::new(Sources { metrics, ready: Arc::clone(&ready), worker, control_handle, started, hour, connections });
+    let own_hosts = Mutex::new(Arc::new(OwnHosts::of(&config)));
+    let sources =
+        Arc::new(Sources { metrics, ready: Arc::clone(&ready), worker, control_handle, started, hour, connections, own_hosts });
     let serving = tokio::spawn(serve(listener, Arc::clone(&sources)));
     Admin { addr, ready, config, questions, sources, serving }
 }
@@ -61,7 +63,7 @@ fn work(mut questions: Questions, config: &Arc<Config>, state: Health) -> JoinHa
 
 /// Status code and everything else.
 async fn ask(addr: std::net::SocketAddr, request: &str) -> (u16, String) {
-    asked(addr, &format!("{request} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")).await
+    asked(addr, &format!("{request} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")).await
 }
 
 async fn asked(addr: std::net::SocketAddr, request: &str) -> (u16, String) {
@@ -70,6 +72,22 @@ async fn asked(addr: std::net::SocketAddr, request: &str) -> (u16, String) {
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
     (answer[9..12].parse().unwrap(), answer)
+}
+
+#[tokio::test]
+async fn a_page_of_another_name_reads_nothing_and_drains_nothing() {
+    let admin = admin().await;
+    for (method, path) in [("GET", "/"), ("GET", "/status"), ("GET", "/metrics"), ("POST", "/drain"), ("GET", "/none")] {
+        let (code, body) =
+            asked(admin.addr, &format!("{method} {path} HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n")).await;
+        assert!(code == 421 && body.contains("`hosts` of [admin]") && !body.contains("ringfence_"), "{path}: {body}");
+    }
+    assert_eq!(asked(admin.addr, "GET /readyz HTTP/1.0\r\n\r\n").await.0, 503, "who names nobody is no browser");
+    let text = "serve = [\"eu\"]\n[region.eu]\nhostname = \"eu.example.com\"\nlisten = [\"udp:127.0.0.1:5060\"]\n\
+         networks = [\"10.0.0.0/8\"]\nupstream = \"10.0.0.1\"\n[admin]\nhosts = [\"Ringfence.internal\"]\n";
+    admin.sources.rename(OwnHosts::of(&crate::config::parse(Path::new("test.toml"), text).unwrap()));
+    let (code, _) = asked(admin.addr, "GET /readyz HTTP/1.1\r\nHost: ringfence.INTERNAL:9090\r\nConnection: close\r\n\r\n").await;
+    assert_eq!(code, 503, "by a reload");
 }
 
 #[tokio::test]
@@ -103,7 +121,7 @@ async fn a_drain_is_asked_for_by_post_and_by_nothing_else() {
         assert!(code == 405 && body.contains("allow: POST"), "{body}");
     }
     let mut page = TcpStream::connect(admin.addr).await.unwrap();
-    let form = b"POST /drain HTTP/1.1\r\nHost: a\r\nOrigin: http://elsewhere.example\r\nConnection: close\r\n\r\n";
+    let form = b"POST /drain HTTP/1.1\r\nHost: localhost\r\nOrigin: http://elsewhere.example\r\nConnection: close\r\n\r\n";
     page.write_all(form).await.unwrap();
     let mut answer = String::new();
     page.read_to_string(&mut answer).await.unwrap();
@@ -122,7 +140,7 @@ async fn a_drain_is_asked_for_by_post_and_by_nothing_else() {
 async fn at_the_end_the_answer_at_hand_leaves_and_nobody_else_is_waited_for() {
     let Admin { addr, sources, serving, mut questions, .. } = admin().await;
     let mut idle = TcpStream::connect(addr).await.unwrap();
-    idle.write_all(b"GET /readyz HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+    idle.write_all(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
     assert!(idle.read(&mut [0; 1024]).await.unwrap() > 0, "answered, and kept open");
     let asked = tokio::spawn(ask(addr, "GET /healthz"));
     let Some(Question::Turns(answer)) = questions.recv().await else { panic!("the worker is asked") };

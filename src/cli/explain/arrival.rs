@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use crate::cli::arguments::ExplainOptions;
-use crate::config::{Config, Endpoint, Listener, ListenerId, Transport};
+use crate::config::{Config, Listener, ListenerId, Transport};
 use crate::core::io::{Arrival, ConnectionId};
 use crate::tls::{Name, Shown};
 
@@ -38,9 +38,9 @@ pub(super) fn arrival(config: &Config, options: &ExplainOptions) -> Result<Arriv
     let local = SocketAddr::new(called(config, listener, from), listener.addr.port());
     let connection = listener.transport.reliable().then_some(ConnectionId(0));
     let known = |name| config.caller_table.knows(name);
-    let named = options.sni.as_deref().filter(|host| config.endpoints.find(host.as_bytes()) != Endpoint::Unknown);
+    let named = options.sni.as_deref().and_then(|host| config.endpoints.region_of(host.as_bytes()));
     let proven = options.certificate.iter().map(|name| Name::of(name.as_bytes()));
-    let shown = Shown::new(named.map(|host| Name::of(host.as_bytes())), proven, known);
+    let shown = Shown::new(named.map(|region| Name::of(config.region(region).hostname.as_bytes())), proven, known);
     let shown = (listener.transport == Transport::Tls).then_some(shown);
     Ok(Arrival { listener: id, from, local, connection, shown })
 }

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use crate::config::{ListenerId, RegionId, Transport};
+use crate::config::{ListenerId, RegionId, Transport, TrunkId};
 use crate::core::context::Context;
 use crate::core::forwarding::branch::{Branch, NO_SLOT};
 use crate::core::forwarding::local_names::OwnRows;
@@ -58,6 +58,7 @@ impl Context<'_> {
         let bytes = self.work.apply(case.message.bytes());
         let last = targets.is_empty() && !self.view().may_move(call, serial, 1);
         let until = self.until(self.now, call.method, last);
+        let egress = egress.of(call.trunk);
         (self.launch(egress, slot, nonce, bytes, call.method, until), (at, at + rows.len()))
     }
 
@@ -68,13 +69,13 @@ impl Context<'_> {
         message: &Message<'_>,
         request: &Request<'_>,
         peer: &Peer,
-        region: RegionId,
+        (region, trunk): (RegionId, Option<TrunkId>),
         loop_hash: u32,
         targets: &mut TargetSet,
     ) -> Option<()> {
         rewrite::common(message, request, peer.addr(), &mut self.work.edit);
         let length = self.work.edit.length(message.bytes().len()) + HEAD;
-        let egress = self.view().choose(region, peer.listener(), length, targets)?;
+        let egress = self.view().choose(region, peer.listener(), length, targets)?.of(trunk);
         if egress.transport.reliable() {
             rewrite::measure(message, &mut self.work.edit);
         }
@@ -109,7 +110,7 @@ impl Context<'_> {
         let tries = Tries { call_id, asker, serial: transaction.serial, made };
         let Transaction { call, targets, .. } = transaction;
         let Some(step) = self.view().next_egress(call, tries, peer.listener(), sent.len(), targets) else { return false };
-        let egress = step.egress;
+        let egress = step.egress.of(call.trunk);
         if step.moves {
             self.verdict(call.region, (call.project, call.trunk), Verdict::Accept, Reason::Failover);
         }
@@ -174,10 +175,10 @@ impl Context<'_> {
 
     /// Sends bytes by an egress.
     pub(crate) fn send(&mut self, egress: &Egress, bytes: Bytes, attempt: Option<Attempt>) {
-        let &Egress { to, transport, listener, ref tls_name } = egress;
+        let Egress { to, transport, listener, tls_name, party, in_dialog, trunk } = egress.clone();
         let to = Destination::Fenced(to);
-        let tls_name = tls_name.clone();
-        self.out.push(Output::Send(Send { to, transport, tls_name, listener, local: None, bytes, attempt }));
+        let local = None;
+        self.out.push(Output::Send(Send { to, transport, tls_name, party, in_dialog, trunk, listener, local, bytes, attempt }));
     }
 
     /// Sends bytes again to the target of an attempt, or sends something else there.

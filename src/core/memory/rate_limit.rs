@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use crate::fence::canonical;
+use crate::source::counted_as;
 
 /// What to do with one more request of a source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +52,7 @@ impl RateLimit {
 
     /// Judges one more request from `ip`, which may send `rate` requests a second.
     pub(crate) fn pace(&mut self, now: Instant, ip: IpAddr, rate: u32) -> Pace {
-        let ip = canonical(ip);
+        let ip = counted_as(ip);
         let interval = Duration::from_secs(1) / rate.max(1);
         let known = self.young.get(&ip).or_else(|| self.old.get(&ip)).copied();
         let mut pair = known.unwrap_or(Pair { served: now, told: now });
@@ -101,6 +101,16 @@ mod tests {
         let (mut paces, start, ip) = (RateLimit::new(10), Instant::now(), IpAddr::from([192, 0, 2, 1]));
         let served = (0..4000).filter(|at| paces.pace(start + Duration::from_millis(*at), ip, 10) == Pace::Within).count();
         assert!((45..=50).contains(&served), "{served}");
+    }
+
+    #[test]
+    fn an_ipv6_network_is_one_source() {
+        let (mut paces, start) = (RateLimit::new(100), Instant::now());
+        let mut within = |net: u16| {
+            let of = |host: u16| IpAddr::from([0x2001, 0xdb8, 0, net, 0, 0, 0, host]);
+            (0..50).filter(|&host| paces.pace(start, of(host), 10) == Pace::Within).count()
+        };
+        assert_eq!((within(1), within(2)), (10, 10));
     }
 
     #[test]

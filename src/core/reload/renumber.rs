@@ -66,6 +66,9 @@ impl Moved {
         server.peer = server.peer.at(listener);
         *project = project.and_then(|ProjectId(at)| self.projects.get(at as usize).copied().flatten());
         *trunk = trunk.and_then(|TrunkId(at)| self.trunks.get(at as usize).copied().flatten());
+        for client in std::iter::once(&mut transaction.client).chain(&mut transaction.earlier) {
+            client.egress.trunk = transaction.call.trunk.filter(|_| client.egress.in_dialog);
+        }
         Some(())
     }
 }

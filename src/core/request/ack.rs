@@ -65,7 +65,14 @@ impl Core {
                 context.work.edit.clear();
                 route.edit(case.message, case.uri_range(), &mut context.work.edit);
                 rewrite::swap_media(case.message, &swap, &mut context.work.edit);
-                match context.pass_on(case.message, case.request, &case.peer, case.region(), loop_hash, &mut targets) {
+                match context.pass_on(
+                    case.message,
+                    case.request,
+                    &case.peer,
+                    (case.region(), speaker.trunk),
+                    loop_hash,
+                    &mut targets,
+                ) {
                     Some(()) => Outcome::Forwarded,
                     None => Outcome::Dropped(DropCause::AckTarget),
                 }

@@ -37,8 +37,8 @@ impl Core {
     pub(crate) fn gate(&mut self, case: &Case<'_, '_>) -> Result<Gate, DropCause> {
         let source = Source::of(self.view(case.now), case.region(), case.arrival);
         let of_trunk = self.config.limits.per_source;
-        let rate = if source.server { Some(SERVER_RATE.max(of_trunk.unwrap_or_default())) } else { of_trunk };
-        let rate = rate.filter(|_| !source.is_unknown());
+        let rate = if source.server { SERVER_RATE.max(of_trunk) } else { of_trunk };
+        let rate = Some(rate).filter(|_| !source.is_unknown());
         let pace = rate.map_or(Pace::Within, |rate| self.rate_limit.pace(case.now, case.arrival.from.ip(), rate));
         if pace == Pace::Flood {
             case.trace.fail(Test::Capacity, || {

@@ -271,6 +271,7 @@ impl Core {
                 context.reply(&case.peer, bytes);
             }
         }
+        self.settle(slot, out);
         Outcome::Absorbed
     }
 }

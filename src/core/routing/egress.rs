@@ -4,11 +4,12 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use crate::config::{Config, ListenerId, RegionId, Transport};
+use crate::config::{Config, ListenerId, RegionId, Transport, TrunkId};
 use crate::core::routing::place::Place;
 use crate::core::routing::target::{Target, TargetSet};
 use crate::core::view::View;
 use crate::fence::Fenced;
+use crate::tls::PartyNames;
 
 /// Longer requests go over a stream if the region has one (RFC 3261 18.1.1). In bytes.
 const DATAGRAM: usize = 1300;
@@ -22,9 +23,25 @@ pub(crate) struct Egress {
     pub(crate) listener: ListenerId,
     /// Over TLS: the name that the server must prove. `None`: it must prove its address.
     pub(crate) tls_name: Option<Arc<str>>,
+    /// Over TLS, without a name: names of the party there, of which one will do.
+    pub(crate) party: Option<PartyNames>,
+    /// Whether it is a next hop inside a dialog.
+    pub(crate) in_dialog: bool,
+    /// Inside a dialog: the trunk of the call.
+    pub(crate) trunk: Option<TrunkId>,
 }
 
 impl Egress {
+    fn to(target: Target, transport: Transport, listener: ListenerId) -> Self {
+        let Target { fenced, tls_name, party, in_dialog, .. } = target;
+        Self { to: fenced, transport, listener, tls_name, party, in_dialog, trunk: None }
+    }
+
+    /// The same, for a call of this trunk.
+    pub(crate) fn of(self, trunk: Option<TrunkId>) -> Self {
+        Self { trunk: trunk.filter(|_| self.in_dialog), ..self }
+    }
+
     /// The key under which the health of the other end is kept.
     pub(crate) fn place(&self) -> Place {
         (self.to.addr(), self.transport)
@@ -46,11 +63,11 @@ impl View<'_> {
                 let again = Target { transport: Some(Transport::Udp), ..target.clone() };
                 // There is room: one was just taken out.
                 let _ = targets.try_insert(0, again);
-                return Some(Egress { to: target.fenced, transport: Transport::Tcp, listener, tls_name: target.tls_name });
+                return Some(Egress::to(target, Transport::Tcp, listener));
             }
             let transport = target.transport.unwrap_or(Transport::Udp);
             if let Some(listener) = leave_by(self.config, region, prefer, transport, to) {
-                return Some(Egress { to: target.fenced, transport, listener, tls_name: target.tls_name });
+                return Some(Egress::to(target, transport, listener));
             }
         }
         None

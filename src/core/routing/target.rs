@@ -17,6 +17,7 @@ use crate::core::view::View;
 use crate::dns::{Resolved, Server};
 use crate::fence::{Fence, Fenced};
 use crate::sip::uri::{Host, Scheme, Uri};
+use crate::tls::PartyNames;
 
 /// One address to try.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +28,10 @@ pub(crate) struct Target {
     pub(crate) transport: Option<Transport>,
     /// Over TLS: the name that we asked for, which the server must prove (RFC 5922 7.3). `None`: it must prove its address.
     pub(crate) tls_name: Option<Arc<str>>,
+    /// Over TLS, without a name: names of the party that the address belongs to, of which one will do.
+    pub(crate) party: Option<PartyNames>,
+    /// Whether it is a next hop inside a dialog.
+    pub(crate) in_dialog: bool,
 }
 
 impl Target {
@@ -89,7 +94,12 @@ pub(crate) fn find(
     let mut finding = Finding::new(fence, order, secure);
     for hop in hops {
         let more = match *hop {
-            Hop::Address { addr, transport } => add(&mut finding, addr, transport, None),
+            Hop::Address { addr, transport } => {
+                finding.party = party(config, addr, transport);
+                let more = add(&mut finding, addr, transport, None);
+                finding.party = None;
+                more
+            }
             Hop::Name(name) => add_servers(&mut finding, resolved.servers(name), config.name(name)),
         };
         if more.is_break() {
@@ -138,11 +148,14 @@ pub(crate) fn find_uri(
         None => host,
     };
     let mut finding = Finding::new(fence, order, secure || sips);
+    finding.in_dialog = true;
     match host {
         Host::Address(ip) => {
             let transport = if sips { Some(Transport::Tls) } else { transport };
             let port = uri.port.unwrap_or_else(|| transport.unwrap_or(Transport::Udp).port());
-            let _ = add(&mut finding, SocketAddr::new(ip, port), transport, None);
+            let addr = SocketAddr::new(ip, port);
+            finding.party = party(view.config, addr, transport);
+            let _ = add(&mut finding, addr, transport, None);
         }
         Host::Name(name) => {
             let Some(next_hop) = NextHop::of_host(name, uri.port, transport, sips) else { return Ok(Found::Nothing) };
@@ -173,12 +186,15 @@ struct Finding<'a> {
     /// Of the targets that are down: the one whose trial is due first.
     down: Option<(Instant, Target)>,
     outside: Option<SocketAddr>,
+    /// The names of the party at the address at hand.
+    party: Option<PartyNames>,
+    in_dialog: bool,
 }
 
 impl<'a> Finding<'a> {
     fn new(fence: Fence<'a>, order: Order<'a>, secure: bool) -> Self {
         let (inside, behind) = (TargetSet::new(), TargetSet::new());
-        Self { fence, order, secure, plain: false, inside, behind, down: None, outside: None }
+        Self { fence, order, secure, plain: false, inside, behind, down: None, outside: None, party: None, in_dialog: false }
     }
 
     fn found(self) -> Found {
@@ -196,6 +212,11 @@ impl<'a> Finding<'a> {
             (true, None) => Found::Nothing,
         }
     }
+}
+
+/// Over TLS: the names of the party that an address belongs to.
+fn party(config: &Config, addr: SocketAddr, transport: Option<Transport>) -> Option<PartyNames> {
+    if transport == Some(Transport::Tls) { config.party_names(addr.ip()) } else { None }
 }
 
 /// Takes in one address. `Break`: there are as many as may be tried.
@@ -220,7 +241,8 @@ fn add(
         finding.plain = true;
         return ControlFlow::Continue(());
     }
-    let target = Target { fenced, transport, tls_name: tls_name.cloned() };
+    let (party, in_dialog) = (finding.party.clone(), finding.in_dialog);
+    let target = Target { fenced, transport, tls_name: tls_name.cloned(), party, in_dialog };
     // What two names or records say is tried once.
     if finding.inside.contains(&target) || finding.behind.contains(&target) {
         return ControlFlow::Continue(());

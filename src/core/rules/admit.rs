@@ -258,18 +258,16 @@ impl Judge<'_, '_, '_> {
         Some(Elsewhere { reason, detail, by_sni: false })
     }
 
-    /// The name asked for over TLS (SNI) is another endpoint's: why that is refused. The name must be the host of the
-    /// Request-URI, a parent domain of that host, or the region's hostname, which many clients ask for.
+    /// The name asked for over TLS (SNI) is another region's endpoint: why that is refused. Which of this region's endpoints it is
+    /// does not count: carriers use one connection for all names behind an address.
     fn misnamed(&self) -> Option<Elsewhere> {
         let asked = self.case.arrival.shown.and_then(|shown| shown.asked)?;
-        let Some(Host::Name(host)) = self.case.request.uri.host else { return None };
         let here = self.config.region(self.case.region());
-        let above = std::iter::successors(Some(host), |host| host.splitn(2, |&octet| octet == b'.').nth(1));
-        if above.take(3).chain([here.hostname.as_bytes()]).any(|name| Name::of(name) == asked) {
+        if Name::of(here.hostname.as_bytes()) == asked {
             return None;
         }
         let host = shown(self.case.request.uri.hostport);
-        let detail = format!("Request-URI host {host} is not the endpoint that TLS was asked for");
+        let detail = format!("Request-URI host {host} is not in the region that TLS was asked for");
         Some(Elsewhere { reason: Reason::WrongListener, detail, by_sni: true })
     }
 
@@ -284,7 +282,7 @@ impl Judge<'_, '_, '_> {
 
     fn compared(&self, elsewhere: &Elsewhere, known: &str) -> (String, String) {
         if elsewhere.by_sni {
-            return (self.host_value(), "the name that TLS was asked for (SNI), which is another endpoint's".to_owned());
+            return (self.host_value(), "the name that TLS was asked for (SNI), which is another region's endpoint".to_owned());
         }
         self.host(known)
     }

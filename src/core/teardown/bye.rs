@@ -5,7 +5,7 @@
 
 use bytes::Bytes;
 
-use crate::config::{ListenerId, RegionId};
+use crate::config::{ListenerId, RegionId, Transport};
 use crate::core::context::Context;
 use crate::core::forwarding::branch::{Branch, NO_SLOT, OWN_SLOT};
 use crate::core::forwarding::local_names::OwnRows;
@@ -71,7 +71,8 @@ impl Context<'_> {
     pub(crate) fn egress_to(&self, peer: &Peer, fence: Fence<'_>) -> Option<Egress> {
         let to = fence.admit(peer.addr()).ok()?;
         let transport = self.config.listener(peer.listener()).transport;
-        Some(Egress { to, transport, listener: peer.listener(), tls_name: None })
+        let party = if transport == Transport::Tls { self.config.party_names(to.addr().ip()) } else { None };
+        Some(Egress { to, transport, listener: peer.listener(), tls_name: None, party, in_dialog: true, trunk: None })
     }
 
     fn via(&self, ending: Ending<'_>, leaves: ListenerId, branch: Branch) -> Vec<u8> {

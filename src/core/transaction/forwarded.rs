@@ -11,6 +11,7 @@ use crate::core::routing::route_token::Token;
 use crate::core::routing::serving::Serving;
 use crate::core::routing::target::TargetSet;
 use crate::core::rules::side::Side;
+use crate::core::transaction::awaited::Awaited;
 use crate::core::transaction::client::Client;
 use crate::core::transaction::server::Server;
 use crate::sip::Method;
@@ -85,6 +86,8 @@ pub(crate) struct Transaction {
     pub(crate) refused: bool,
     /// When the wheel will wake it first.
     pub(crate) armed: Option<Instant>,
+    /// The answers that it waits for on streams, as the table has counted them.
+    pub(crate) counted: Awaited,
 }
 
 /// Names one attempt of one transaction: the slot in the high half, the low half of the nonce in the low half.
@@ -96,10 +99,10 @@ pub(crate) fn attempt(slot: u32, nonce: u64) -> Attempt {
 impl Transaction {
     /// A transaction whose first attempt is under way.
     pub(crate) fn new(call: CallFacts, server: Server, client: Client, own_rows: (usize, usize), targets: TargetSet) -> Self {
-        let (serial, earlier, armed) = (0, Vec::new(), None);
+        let (serial, earlier, armed, counted) = (0, Vec::new(), None, Awaited::default());
         let unmeasured = call.method == Method::Invite;
         let (cancelled, refused) = (false, false);
-        Self { serial, call, server, client, own_rows, earlier, targets, unmeasured, cancelled, refused, armed }
+        Self { serial, call, server, client, own_rows, earlier, targets, unmeasured, cancelled, refused, armed, counted }
     }
 
     /// Whether it is an INVITE's.
@@ -110,6 +113,13 @@ impl Transaction {
     /// Whether no call is left if it ends without success. For a BYE: however it ends.
     pub(crate) fn ends_call(&self) -> bool {
         self.is_invite() && self.call.serving.is_some() || self.call.method == Method::Bye
+    }
+
+    /// The answers that it waits for on streams now.
+    pub(crate) fn awaited(&self) -> Awaited {
+        let owed = self.server.peer.connection().filter(|_| self.server.is_open() || self.server.awaits_ack());
+        let asked = self.client.is_open().then(|| self.client.place()).filter(|(_, transport)| transport.reliable());
+        Awaited { owed, asked }
     }
 
     /// Whether nobody waits for it any more.

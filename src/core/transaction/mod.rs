@@ -3,6 +3,7 @@
 //! A transaction is a few timers and the bytes that may have to be sent again. It knows no rules: they were applied before it was
 //! opened.
 
+pub(crate) mod awaited;
 pub(crate) mod client;
 pub(crate) mod forwarded;
 pub(crate) mod own_request;

@@ -11,6 +11,7 @@ use slab::Slab;
 use crate::config::Timers;
 use crate::core::forwarding::branch::OWN_SLOT;
 use crate::core::keys::Keyed;
+use crate::core::transaction::awaited::{AnswersDue, Awaited};
 use crate::core::transaction::forwarded::Transaction;
 use crate::core::transaction::own_request::{OwnDue, OwnRequests};
 use crate::core::transaction::timer::{Wake, Wheel};
@@ -33,6 +34,7 @@ pub(crate) struct Forwarded {
     transactions: Slab<Box<Transaction>>,
     slots: HashMap<u128, u32, Keyed>,
     serial: u64,
+    due: AnswersDue,
 }
 
 /// What is due now.
@@ -68,6 +70,11 @@ impl Forwarded {
         self.transactions.get_mut(slot as usize).map(Box::as_mut)
     }
 
+    /// The answers that are due on streams.
+    pub(crate) fn due(&self) -> &AnswersDue {
+        &self.due
+    }
+
     /// All transactions.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Transaction> {
         self.transactions.iter().map(|(_, transaction)| transaction.as_ref())
@@ -87,6 +94,7 @@ impl Forwarded {
     pub(crate) fn remove(&mut self, slot: u32) -> Option<Box<Transaction>> {
         let transaction = self.transactions.try_remove(slot as usize)?;
         self.slots.remove(&transaction.server.key);
+        self.due.change(transaction.counted, Awaited::default());
         Some(transaction)
     }
 }
@@ -110,8 +118,11 @@ impl Table {
 
     /// Sets the wheel for a transaction's next timer, or forgets the transaction if it has none. Call it after every change.
     pub(crate) fn arm(&mut self, slot: u32) -> Option<Box<Transaction>> {
-        let transaction = self.forwarded.get_mut(slot)?;
+        let Forwarded { transactions, due, .. } = &mut self.forwarded;
+        let transaction = transactions.get_mut(slot as usize)?;
         let Some(deadline) = transaction.deadline() else { return self.forwarded.remove(slot) };
+        let awaited = transaction.awaited();
+        due.change(std::mem::replace(&mut transaction.counted, awaited), awaited);
         // A later deadline needs nothing: the wake-up that is set finds nothing due and sets the next.
         if transaction.armed.is_none_or(|armed| deadline < armed) {
             transaction.armed = Some(self.wheel.set(deadline, Wake::Forwarded { slot, serial: transaction.serial }));

@@ -58,6 +58,13 @@ impl Plan {
         let Self { serve, top, listen, upstream, eu, us, projects, more, health } = self;
         let (eu_net, us_net) = (Site::network(site.eu(0)), Site::network(site.us(0)));
         let (us_upstream, admin) = (site.us(10), Self::admin(site));
+        // What a test sends from one address is no flood unless it says so.
+        let rate = "[limits]\nper_source = \"1000000/s\"\n";
+        let more = match more {
+            more if more.contains("per_source = ") => more.clone(),
+            more if more.contains("[limits]\n") => more.replacen("[limits]\n", rate, 1),
+            more => format!("{more}\n{rate}"),
+        };
         format!(
             "serve = {serve}\nglobal = \"sip.example.com\"\n{top}\n\
              [region.eu]\nhostname = \"eu.sip.example.com\"\nlisten = {listen}\nnetworks = [\"{eu_net}\"]\nupstream = {upstream}\n{eu}\n\

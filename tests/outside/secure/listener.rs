@@ -40,7 +40,7 @@ fn the_certificate_is_the_one_of_the_name_that_is_asked_for() {
 }
 
 #[test]
-fn a_name_that_is_another_endpoints_is_refused() {
+fn a_name_of_another_region_is_refused() {
     let scene = two();
     let code = |name: &str, host: &str| {
         let mut leg = scene.carrier(name);

@@ -1,0 +1,69 @@
+//! Whose an address is, for a connection over TLS: the names by which the party there may prove itself. Only looks up.
+//!
+//! A next hop that is written as an address need not have a certificate for the address: most servers and carriers have one for
+//! their names, and write addresses into Contact.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::caller_table::CallerTable;
+use super::ids::TrunkId;
+use super::next_hop::{Hop, NextHop};
+use super::project::Trunk;
+use super::region::Region;
+use super::snapshot::Config;
+use crate::fence::canonical;
+use crate::tls::PartyNames;
+
+/// The names of the parties of one configuration.
+#[derive(Debug)]
+pub struct TlsParties {
+    /// Of each region's servers: the hosts of its `upstream`.
+    regions: Vec<Option<PartyNames>>,
+    /// Of the trunks at each range of addresses: their `certificates`, and the hosts of their `uri`. Sorted.
+    trunks: Vec<(IpAddr, IpAddr, Option<PartyNames>)>,
+}
+
+impl TlsParties {
+    /// Those of regions and trunks whose next hops have these names.
+    pub(super) fn of(regions: &[Region], trunks: &[Trunk], names: &[NextHop]) -> Self {
+        let host = |hop: &Hop| match *hop {
+            Hop::Name(id) => names.get(id.0 as usize).map(|hop| hop.host.clone()),
+            Hop::Address { .. } => None,
+        };
+        let regions = regions.iter().map(|region| party(region.upstream.iter().filter_map(host))).collect();
+        let places: Vec<_> = trunks.iter().map(|trunk| trunk.networks.union(&trunk.reach)).collect();
+        let table = CallerTable::of((0..).map(TrunkId).zip(&places));
+        let trunks = table.map(|there| {
+            let there = there.iter().filter_map(|id| trunks.get(id.0 as usize));
+            party(there.flat_map(|trunk| {
+                let uri = trunk.outbound.as_ref().and_then(|outbound| host(&outbound.hop));
+                trunk.certificates.iter().cloned().chain(uri)
+            }))
+        });
+        Self { regions, trunks }
+    }
+}
+
+fn party(names: impl Iterator<Item = String>) -> Option<PartyNames> {
+    let names: BTreeSet<String> = names.map(|name| name.to_ascii_lowercase()).collect();
+    (!names.is_empty()).then(|| names.into_iter().map(Arc::from).collect())
+}
+
+impl Config {
+    /// The names of the party that an address belongs to. `None`: only the address itself says who is there.
+    pub fn party_names(&self, ip: IpAddr) -> Option<PartyNames> {
+        let ip = canonical(ip);
+        let TlsParties { regions, trunks } = &self.tls_parties;
+        let next = trunks.partition_point(|&(from, ..)| from <= ip);
+        let there = next.checked_sub(1).and_then(|at| trunks.get(at)).filter(|&&(_, to, _)| ip <= to);
+        let trunk = there.and_then(|(.., names)| names.as_ref());
+        let region = self.regions.iter().position(|region| region.networks.contains(ip));
+        let servers = region.and_then(|at| regions.get(at)).and_then(Option::as_ref);
+        match (trunk, servers) {
+            (Some(trunk), Some(servers)) => party(trunk.iter().chain(servers.iter()).map(ToString::to_string)),
+            (one, other) => one.or(other).cloned(),
+        }
+    }
+}
