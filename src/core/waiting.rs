@@ -118,7 +118,7 @@ impl Waiting {
                 self.named += 1;
                 (WaitCause::Name, first)
             }
-            Pending::Relay(wait) => (WaitCause::Relay(Box::new((wait.request.exchange, wait.tried.clone()))), true),
+            Pending::Relay(wait) => (WaitCause::Relay(Box::new((wait.request.id, wait.tried.clone()))), true),
             // What waits behind a message is put there, and asks nothing.
             Pending::Behind(_) => return false,
         };
