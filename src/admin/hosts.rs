@@ -65,12 +65,11 @@ impl OwnHosts {
 /// The host without its port, brackets and final dot, in lower case. `None`: it is none.
 fn host(text: &str) -> Option<String> {
     let (host, rest) = match text.strip_prefix('[') {
-        Some(inner) => inner.split_once(']')?,
+        // It may name the interface behind a `%` (RFC 6874).
+        Some(inner) => inner.split_once(']').map(|(host, rest)| (host.split('%').next().unwrap_or(host), rest))?,
         None => text.find(':').map_or((text, ""), |at| text.split_at(at)),
     };
     let port = rest.is_empty() || rest.strip_prefix(':').is_some_and(|port| port.bytes().all(|octet| octet.is_ascii_digit()));
-    // An IPv6 address may name the interface behind a `%`.
-    let host = host.split('%').next().unwrap_or(host);
     let host = host.strip_suffix('.').unwrap_or(host);
     (port && !host.is_empty()).then(|| host.to_ascii_lowercase())
 }
@@ -124,6 +123,8 @@ mod tests {
             "[::1",
             "[::1]x",
             "127.0.0.1.evil.example",
+            "localhost%.evil.example",
+            "127.0.0.1%25.evil.example",
         ] {
             assert!(!has(&own, &[Some(host)], "/", Version::HTTP_11), "{host}");
         }

@@ -277,9 +277,14 @@ fn behind_a_servers_back_nothing_leads_outside() {
     let mut both = at("10.1.0.44:5060");
     both.extend(at("192.0.2.99:5060"));
     site.zone.insert("both.example.net", both);
+    // A global name may lead anywhere.
+    site.zone.insert("acme.sip.example.com", at("10.1.0.44:5060"));
+    let mut many = at("10.1.0.44:5060");
+    many[0].addresses = (1..=9).map(|last| format!("10.1.0.{last}:5060").parse().unwrap()).collect();
+    site.zone.insert("many.example.net", many);
     let ours = call(&mut site, SERVER);
     let server = to("udp:10.1.0.5:5060");
-    let routes: [(&[&str], &str, bool); 26] = [
+    let routes: [(&[&str], &str, bool); 36] = [
         (&["<sip:10.1.0.5;lr>"], "sip:x@10.1.0.44", true),
         (&["<sip:10.1.0.5;lr>"], "sip:x@10.1.0.44:5099;transport=tcp", true),
         (&["<sip:10.1.0.5;lr>"], "sip:x@[2001:db8:e::44]", true),
@@ -288,6 +293,16 @@ fn behind_a_servers_back_nothing_leads_outside() {
         (&["<sip:10.1.0.5;lr>"], "sip:+4930123@acme.sip.example.com", true),
         (&["<sip:10.1.0.5;lr>", "<sip:10.1.0.44;lr>"], "sip:x@10.1.0.45", true),
         (&["<sip:10.1.0.5>"], "sip:x@10.1.0.45", true),
+        (&["<sip:10.1.0.5;lr>"], "sip:+4930123@globex.sip.example.com", false),
+        (&["<sip:10.1.0.5;lr>"], "sip:+4930123@acme.eu.sip.example.com:6379;transport=tcp", false),
+        (&["<sip:10.1.0.5;lr>"], "sip:x@many.example.net", false),
+        (&["<sip:10.1.0.5;lr>"], "sip:x@pod.example.net;transport=sctp", false),
+        (&["<sip:10.1.0.5;lr>"], "sip:x@10.1.0.44;alias=10.1.0.45~5060~1", true),
+        (&["<sip:10.1.0.5;lr>"], "sip:x@10.1.0.44;alias=192.0.2.99~5060~1", false),
+        (&["<sip:10.1.0.5;lr>"], "sip:x@10.1.0.44;alias=x", false),
+        (&["<sip:10.1.0.5;lr>"], "sip:x@10.1.0.44;alias", false),
+        (&["<sip:10.1.0.5;lr;alias=192.0.2.99~5060~1>"], "sip:x@10.1.0.44", false),
+        (&[], "sip:x@10.1.0.5;alias=192.0.2.99~5060~1", false),
         (&["<sip:10.1.0.5;lr>"], "sip:x@192.0.2.99", false),
         (&["<sip:10.1.0.5>"], "sip:x@192.0.2.99", false),
         (&["<sip:10.1.0.5;lr>"], "sip:x@10.2.0.5", false),

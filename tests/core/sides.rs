@@ -49,6 +49,15 @@ fn an_answer_counts_only_from_the_side_that_was_asked() {
 }
 
 #[test]
+fn a_host_inside_that_is_no_server_answers_for_nobody() {
+    let mut site = Site::usual();
+    let sent = call(&mut site, "one");
+    assert!(site.from("10.1.77.7:5060", &respond(&sent, 200, "evil", "Contact: <sip:evil@10.1.77.7>\r\n")).is_empty());
+    assert_eq!(site.outcome(), Outcome::Stray);
+    assert_eq!(code(&site.from(SERVER, &respond(&sent, 486, "u", ""))).last().map(String::as_str), Some("486"));
+}
+
+#[test]
 fn a_request_of_another_source_is_another_transaction() {
     let mut site = Site::usual();
     let seen = call(&mut site, "one");
@@ -95,10 +104,23 @@ fn a_refusal_is_told_again_to_its_own_trunk_alone() {
 }
 
 #[test]
+fn a_maddr_of_somebody_else_is_no_endpoint_of_ours() {
+    let mut site = Site::usual();
+    for maddr in ["192.0.2.99", "10.1.0.5", "out.example.net", "[2001:db8::99]", "", "acme.us.sip.example.com"] {
+        let text = invite(ACME, "10.1.0.20", "one").replacen(ACME, &format!("{ACME};maddr={maddr}"), 1);
+        let sent = site.from(TRUNK, &text);
+        assert_eq!(code(&sent), ["404"], "{maddr}");
+    }
+    let text = invite(ACME, "10.1.0.20", "one").replacen(ACME, &format!("{ACME};maddr=192.0.2.1"), 1);
+    assert_eq!(site.from(TRUNK, &text).len(), 2, "the address that it came to");
+}
+
+#[test]
 fn no_redirect_leads_out_of_the_region() {
     let outside = [
         "<sip:1@acme.us.sip.example.com>",
         "<sip:1@us.sip.example.com>",
+        "<sip:1@globex.sip.example.com>",
         "sip:1@192.0.2.99;q=1",
         "<sip:1@192.0.2.99:5060>",
         "<sip:1@10.1.0.5;maddr=192.0.2.99>",
@@ -109,6 +131,7 @@ fn no_redirect_leads_out_of_the_region() {
     ];
     let inside = [
         "<sip:1@acme.eu.sip.example.com>",
+        "<sip:1@acme.sip.example.com>",
         "<sip:1@10.1.0.9:5060>",
         "<sip:1@198.51.100.30>",
         "<tel:+4930>",

@@ -119,6 +119,24 @@ fn a_proxy_that_does_not_stay_leaves_both_our_routes_together() {
 }
 
 #[test]
+fn the_second_pass_judges_what_the_trunk_wrote() {
+    let mut site = Site::usual();
+    let (near, far) = call(&mut site, false);
+    for (cseq, (from, route)) in (1..).zip([(TRUNK, near), (FAR, far)]) {
+        for (more, method) in
+            ["<sip:192.0.2.99;lr>", "<sip:10.1.0.5;lr;alias=192.0.2.99~5060~1>"].into_iter().zip(["INFO", "MESSAGE"])
+        {
+            let mut all = route.clone();
+            all.extend([PROXY.to_owned(), more.to_owned()]);
+            let seen = to(&say(&mut site, from, &within(method, cseq, from, &all)), OURS, method).unwrap();
+            let sent = say(&mut site, OURS, &seen.text());
+            assert!(sent[0].header("X-Ringfence").is_some_and(|row| row.starts_with("171")), "{from} {more}: {sent:?}");
+            assert_eq!(sent.len(), 1, "{from} {more}");
+        }
+    }
+}
+
+#[test]
 fn a_true_loop_is_found_whatever_its_rows() {
     let mut site = Site::usual();
     let (near, _) = call(&mut site, true);

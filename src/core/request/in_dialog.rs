@@ -15,7 +15,7 @@ use crate::core::rules::case::Case;
 use crate::core::rules::media::{Judgement, Part, Ruling};
 use crate::core::rules::refusal::{Refusal, shown};
 use crate::core::rules::side::Side;
-use crate::core::rules::sides::{asking_side, dialog_fence, speaker_in_dialog};
+use crate::core::rules::sides::{asking_side, comes_from_us, dialog_fence, speaker_in_dialog};
 use crate::core::rules::trace::{Failed, Test, around, servers_around, trunk_name};
 use crate::core::state::Core;
 use crate::core::stop::{Pending, Stop};
@@ -159,10 +159,12 @@ impl Core {
             Ok(found) => return Ok(found),
             Err(unknown) => Err(unknown),
         };
-        let behind = match asking_side(view, case, route) {
-            Side::Trunk if !own => view.behind(case, route),
-            Side::Trunk | Side::Servers => Ok(()),
+        // What comes from ourselves came from somebody else before: that was not judged when the next hop was our own.
+        let judged = match asking_side(view, case, route) {
+            Side::Trunk => !own,
+            Side::Servers => comes_from_us(view, route.vouched.serving, case.arrival),
         };
+        let behind = if judged { view.behind(case, route) } else { Ok(()) };
         let unknown = match (behind, found) {
             (Err(Beyond::Outside(detail)), _) => return Ok(Found::Barred(detail)),
             (Ok(()), Ok(found)) => return Ok(found),

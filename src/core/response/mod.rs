@@ -57,7 +57,7 @@ impl Core {
             return Ok(Outcome::Stray);
         };
         // Our Via travels on behind the next hop: a branch that is known proves no side.
-        if !is_side(context.config, transaction.call.trunk, asked, arrival.from.ip()) {
+        if !is_side(context.view(), transaction.call.trunk, asked, arrival.from.ip()) {
             return Ok(Outcome::Stray);
         }
         let call_id = message.first(Name::CallId).map(|header| message.value(header)).unwrap_or_default();
@@ -82,13 +82,15 @@ impl Core {
         response: &Response<'_>,
         out: &mut Vec<Output>,
     ) -> Outcome {
-        let Some(request) = self.table.own.get_mut(nonce) else { return Outcome::Stray };
-        let (kind, sent, open) = (request.kind, request.sent, request.is_open());
-        let asked = request.egress.to.addr().ip();
+        let Some(asked) = self.table.own.get_mut(nonce).map(|request| request.egress.to.addr().ip()) else {
+            return Outcome::Stray;
+        };
         // A BYE may go to a trunk that is not known here any more: then its own address alone answers for it.
-        if !is_side(&self.config, None, asked, from) {
+        if !is_side(self.view(now), None, asked, from) {
             return Outcome::Stray;
         }
+        let Some(request) = self.table.own.get_mut(nonce) else { return Outcome::Stray };
+        let (kind, sent, open) = (request.kind, request.sent, request.is_open());
         let method = if kind == OwnKind::Bye { Method::Bye } else { Method::Options };
         if response.method != method {
             return Outcome::Stray;

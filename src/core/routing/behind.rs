@@ -7,6 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use crate::config::{Endpoint, NameId, NextHop, RegionId, Transport};
 use crate::core::memory::name_cache::UnknownName;
+use crate::core::routing::place::MAX_ATTEMPTS;
 use crate::core::routing::route_set::RouteSet;
 use crate::core::routing::route_token;
 use crate::core::rules::case::Case;
@@ -47,10 +48,16 @@ impl View<'_> {
         if let Some(host) = hidden(&route.next) {
             self.place(case, host, &route.next, fence, &mut names)?;
         }
+        if let Some(alias) = route.next.param("alias") {
+            alias_inside(alias, fence)?;
+        }
         for uri in route.behind(case.message, case.request) {
             let Some(uri) = uri else { return Err(Beyond::Outside("what stands behind the next hop cannot be read".to_owned())) };
             if self.comes_back(case, &uri) {
                 return Ok(());
+            }
+            if let Some(alias) = uri.param("alias") {
+                alias_inside(alias, fence)?;
             }
             // A tel URI says nothing of where a proxy would send it.
             let Some(host) = uri.host else {
@@ -74,10 +81,20 @@ impl View<'_> {
                 let port = uri.port.unwrap_or_else(|| transport.unwrap_or(Transport::Udp).port());
                 self.servers.own().contains(&SocketAddr::new(canonical(ip), port))
             }
-            Some(Host::Name(name)) if uri.param("maddr").is_none() => self.names_us(case.region(), name),
+            // A global name may be another region's too.
+            Some(Host::Name(name)) if uri.param("maddr").is_none() => {
+                self.names_us(case.region(), name)
+                    && !matches!(self.config.endpoints.find(name), Endpoint::Global(_))
+                    && self.listens_at(uri.port)
+            }
             _ => false,
         };
         ours && self.tokens.verify(self.keys, case.region(), token, case.request, case.now).is_some()
+    }
+
+    /// Whether one of our listeners has this port.
+    fn listens_at(&self, port: Option<u16>) -> bool {
+        port.is_none_or(|port| self.servers.own().iter().any(|own| own.port() == port))
     }
 
     /// Whether a host name is our own: an endpoint of the called region, a global one, or what a region advertises.
@@ -110,11 +127,20 @@ impl View<'_> {
                 case.trace.pass(Test::Targets, || (format!("{addr} behind the next hop"), fenced_by(ip, fence)));
                 Ok(())
             }
-            // Requests that name the endpoint still are led by their Route.
-            Host::Name(name) if self.names_us(case.region(), name) => Ok(()),
+            // Requests that name the region's endpoint still are led by their Route. A global one is judged by where it leads.
+            Host::Name(name)
+                if self.names_us(case.region(), name)
+                    && !matches!(self.config.endpoints.find(name), Endpoint::Global(_))
+                    && self.listens_at(place.port) =>
+            {
+                Ok(())
+            }
             Host::Name(name) => {
                 let next_hop = NextHop::of_host(name, place.port, place.transport, place.sips);
                 let Some(next_hop) = next_hop else { return Err(outside("is no host name")) };
+                if uri.param("transport").is_some() && place.transport.is_none() {
+                    return Err(outside("has a transport that we cannot judge"));
+                }
                 let known = self.config.names.iter().position(|known| *known == next_hop).and_then(|at| u32::try_from(at).ok());
                 let servers = if let Some(at) = known {
                     self.resolved.servers(NameId(at))
@@ -124,6 +150,10 @@ impl View<'_> {
                         return Err(outside("is one name more than are looked up"));
                     }
                     match self.name_cache.lately(self.now, self.keys, &next_hop) {
+                        // As many as are kept: there may be more.
+                        Some(servers) if servers.iter().any(|server| server.addresses.len() >= MAX_ATTEMPTS) => {
+                            return Err(outside("has more addresses than are judged"));
+                        }
                         Some(servers) => servers,
                         None => return Err(Beyond::Unknown(UnknownName(next_hop))),
                     }
@@ -139,6 +169,20 @@ impl View<'_> {
                 Ok(())
             }
         }
+    }
+}
+
+/// Kamailio's `alias=ADDRESS~PORT~PROTOCOL` on the Contact of a client behind NAT: a Kamailio sends on to it.
+fn alias_inside(alias: Option<&[u8]>, fence: Fence<'_>) -> Result<(), Beyond> {
+    let read = |alias: &[u8]| {
+        let mut parts = std::str::from_utf8(alias).ok()?.split('~');
+        let ip: IpAddr = parts.next()?.trim_matches(['[', ']']).parse().ok()?;
+        Some(SocketAddr::new(ip, parts.next()?.parse().ok()?))
+    };
+    match alias.and_then(read) {
+        Some(addr) if fence.admit(addr).is_ok() => Ok(()),
+        Some(addr) => Err(Beyond::Outside(format!("alias {addr} behind the next hop is outside, or our own"))),
+        None => Err(Beyond::Outside("an alias behind the next hop cannot be read".to_owned())),
     }
 }
 

@@ -1,12 +1,15 @@
 //! Whether the host that a new request names is ours to serve: which endpoint it is, whose project and trunk, and whether the name that
 //! TLS was asked for (SNI) is one of this region. Only reads.
 
+use std::net::IpAddr;
+
 use crate::config::{Config, Endpoint, Listener, Mode, ProjectId, RegionId, TrunkId};
 use crate::core::io::Arrival;
 use crate::core::rules::case::Case;
 use crate::core::rules::refusal::{Refusal, shown};
 use crate::core::rules::sides::Source;
 use crate::core::rules::trace::{Failed, Test, around, servers_around, trunk_name};
+use crate::fence::canonical;
 use crate::reason::Reason;
 use crate::sip::uri::{Host, Scheme, Uri};
 use crate::sip::{Method, Request};
@@ -44,6 +47,15 @@ impl Admitted {
 /// The endpoint that the Request-URI names. A tel URI has no host, so it stands for the region without a project. An address is
 /// no endpoint, because the hostname is the pin. Only an OPTIONS may name the address that it was sent to.
 pub(crate) fn endpoint(config: &Config, listener: &Listener, arrival: &Arrival, request: &Request<'_>) -> Endpoint {
+    // Whoever follows a `maddr` goes there, whatever the host says (16.4, 16.5): it must be ours too.
+    let elsewhere = request.uri.param("maddr").is_some_and(|maddr| {
+        let text = maddr.and_then(|maddr| std::str::from_utf8(maddr).ok()).unwrap_or_default();
+        let ip = text.trim_matches(['[', ']']).parse::<IpAddr>().ok();
+        ip.is_none_or(|ip| canonical(ip) != canonical(arrival.local.ip()))
+    });
+    if elsewhere {
+        return Endpoint::Unknown;
+    }
     match (&request.uri, request.uri.host) {
         (Uri { scheme: Scheme::Tel, .. }, _) => Endpoint::Region(listener.region),
         (_, Some(Host::Name(name))) => config.endpoints.find(name),

@@ -1,6 +1,6 @@
 //! Whether a redirect (3xx) leads out of the region: the receiver would call its Contacts past us (RFC 3261 8.1.3.4).
 
-use crate::config::Endpoint;
+use crate::config::{Endpoint, ProjectId};
 use crate::core::rules::refusal::{Refusal, shown};
 use crate::core::rules::trace::{Test, Trace};
 use crate::core::transaction::forwarded::CallFacts;
@@ -47,7 +47,16 @@ impl View<'_> {
             }
             Host::Name(name) => match self.config.endpoints.find(name) {
                 Endpoint::Region(at) | Endpoint::Project(at, _) | Endpoint::Trunk(at, _) => at == call.region,
-                Endpoint::Global(_) => true,
+                // Whoever calls it is served by the pin of its project, which must be within this call's.
+                Endpoint::Global(named) => {
+                    let pin = |project: ProjectId| self.config.project(project).pin.as_ref();
+                    match (call.project.and_then(pin), pin(named)) {
+                        (Some(ours), Some(theirs)) => theirs.iter().all(|region| ours.contains(region)),
+                        (Some(_), None) => false,
+                        (None, Some(theirs)) => theirs.contains(&call.region),
+                        (None, None) => true,
+                    }
+                }
                 Endpoint::Unknown => {
                     let own = trunk.and_then(|trunk| trunk.outbound.as_ref()).map(|outbound| outbound.hostpart.as_bytes());
                     own.is_some_and(|own| {

@@ -1,7 +1,7 @@
 //! Who speaks: what a source is to a region, and which side of a call a message comes from. Reads addresses and certificates;
 //! decides nothing.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use crate::config::{Callers, Config, ProjectId, RegionId, TrunkId};
 use crate::core::io::Arrival;
@@ -66,6 +66,15 @@ pub(crate) fn speaks_for_servers(view: View<'_>, region: RegionId, arrival: &Arr
     view.servers.in_dialog(region).contains(ip) && view.config.callers(ip, arrival.shown.as_ref()).is_empty()
 }
 
+/// Whether a request comes from one of our own listeners: a call that passes twice comes to its second pass so, if no proxy stands
+/// between.
+pub(crate) fn comes_from_us(view: View<'_>, region: RegionId, arrival: &Arrival) -> bool {
+    let from = SocketAddr::new(canonical(arrival.from.ip()), arrival.from.port());
+    let own = view.servers.own();
+    // By the port a server beside us is told from us. Over a stream we have another one each time.
+    own.contains(&from) || own.iter().any(|own| own.ip() == from.ip()) && !speaks_for_servers(view, region, arrival)
+}
+
 /// The side that a request inside a dialog comes from: the token says it, and `dialog_fence` holds the source to that. A token of the old
 /// form says nothing of it.
 pub(crate) fn asking_side(view: View<'_>, case: &Case<'_, '_>, way: &RouteSet<'_>) -> Side {
@@ -95,9 +104,8 @@ pub(crate) fn dialog_fence<'a>(view: View<'a>, case: &Case<'_, '_>, way: &RouteS
     let from = case.arrival.from.ip();
     let fence = servers_fence(config, view.servers, way.vouched.serving);
     if asking_side(view, case, way) == Side::Servers {
-        // A call that passes twice comes to its second pass from ourselves.
-        let ourselves = || view.servers.own().iter().any(|own| own.ip() == canonical(from));
-        let servers = speaks_for_servers(view, way.vouched.serving, case.arrival) || ourselves();
+        let serving = way.vouched.serving;
+        let servers = speaks_for_servers(view, serving, case.arrival) || comes_from_us(view, serving, case.arrival);
         servers.then(|| fence.or_trunk(&trunk.networks, &trunk.reach))
     } else {
         let callers = config.callers(from, case.arrival.shown.as_ref());
@@ -139,11 +147,12 @@ impl Speaker {
 
 /// Whether an answer may come from an address: it is the one that was asked, or of the same side: a server of the same region, or of the
 /// same trunk.
-pub(crate) fn is_side(config: &Config, trunk: Option<TrunkId>, asked: IpAddr, from: IpAddr) -> bool {
+pub(crate) fn is_side(view: View<'_>, trunk: Option<TrunkId>, asked: IpAddr, from: IpAddr) -> bool {
     let (asked, from) = (canonical(asked), canonical(from));
     let both = |networks: &Networks| networks.contains(asked) && networks.contains(from);
+    let config = view.config;
     // No address of a trunk is a server's.
     asked == from
-        || !config.signalling.contains(from) && config.regions.iter().any(|region| both(&region.networks))
+        || (0..).map(RegionId).take(config.regions.len()).any(|region| both(view.servers.in_dialog(region).addresses()))
         || trunk.map(|trunk| config.trunk(trunk)).is_some_and(|trunk| both(&trunk.networks) || both(&trunk.reach))
 }
