@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use ringfence::config::{Config, ListenerId, Mistake, ProjectId, RegionId, Transport, TrunkId, load, parse};
 use ringfence::core::Core;
-use ringfence::core::io::{Arrival, Destination, Health, Input, Outcome, Output, TargetStatus, Verdict};
+use ringfence::core::io::{Arrival, Destination, Health, Input, Outcome, Output, Share, TargetStatus, Verdict};
 use ringfence::dns::Resolved;
 use ringfence::reason::{Class, Profile, Reason};
 use ringfence::sip::{Fault, Method};
@@ -289,6 +289,7 @@ fn types_and_labels_are_the_exposed_ones() {
     handles.arrived(region, Transport::Udp, Some(Method::Invite), None, Outcome::Malformed(Fault::Via));
     handles.response(region, Direction::Out, 200);
     handles.repeat(region, Some(ProjectId(0)), Some(TrunkId(0)));
+    handles.share_used_up(region, (Some(ProjectId(0)), Some(TrunkId(0))), Share::Transactions);
     handles.verdict(region, Some(ProjectId(0)), Verdict::Accept, Reason::InRegion).increment(1);
     handles.decided(Duration::from_micros(20));
     handles.setup(region, Duration::from_millis(20));

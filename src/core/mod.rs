@@ -127,6 +127,8 @@ impl Core {
 
     /// Counts open transactions, calls that wait for a name or a relay, and BYEs of ours that nobody has answered yet.
     pub fn transactions(&self) -> usize {
+        #[cfg(debug_assertions)]
+        self.table.forwarded.check();
         self.table.forwarded.len() + self.table.own.open_byes() + self.waiting.len()
     }
 

@@ -20,6 +20,7 @@ use crate::core::rules::trace::{Failed, Test, around, servers_around, trunk_name
 use crate::core::state::Core;
 use crate::core::stop::{Pending, Stop};
 use crate::core::transaction::forwarded::CallFacts;
+use crate::core::transaction::shares::Asking;
 use crate::fence::Fence;
 use crate::reason::Reason;
 use crate::sip::edit::Edit;
@@ -85,10 +86,7 @@ impl Core {
                 return Err(refusal(row, Reason::ForeignDialogTarget, detail).into());
             }
         };
-        if self.is_crammed() {
-            let detail = "too many open transactions".to_owned();
-            return Err(refusal(self.no_room(case), Reason::Overloaded, detail).into());
-        }
+        self.has_room(case, Asking::inside(case.request.method), whose)?;
         let (call_relay, swap) = view.relay_offer(case, whose, route.vouched.relay)?;
         let shadow = foreign.or_else(|| swap.shadow());
         edit.clear();
@@ -175,12 +173,5 @@ impl Core {
     /// The route set of a request, if a valid token of ours leads it.
     pub(crate) fn route_set<'a>(&self, case: &Case<'_, 'a>) -> Option<RouteSet<'a>> {
         route_set::read(&self.keys, &self.tokens, case.region(), case.message, case.request, case.now)
-    }
-
-    /// Whether there is no room even for a request inside a dialog. A quarter more is kept for these, so that a flood of new
-    /// calls does not stop calls from ending (RFC 7339 5.10).
-    fn is_crammed(&self) -> bool {
-        let most = self.config.limits.transactions;
-        self.table.forwarded.len() >= most.saturating_add(most / 4).saturating_add(16) || self.table.forwarded.vacancy().is_none()
     }
 }

@@ -2,23 +2,24 @@
 //!
 //! A request that is answered or refused keeps no state. Only a forwarded one opens a transaction.
 
-use crate::config::{Outbound, Region, Transport};
+use crate::config::{Outbound, ProjectId, Region, Transport, TrunkId};
 use crate::core::forwarding::plan::{Decision, Plan};
 use crate::core::forwarding::rewrite;
-use crate::core::io::{DropCause, Note};
+use crate::core::io::{DropCause, Note, Share};
 use crate::core::memory::rate_limit::Pace;
 use crate::core::routing::route_token::Vouched;
 use crate::core::routing::serving::Serving;
 use crate::core::routing::target::{self, Found, Order, TargetSet};
 use crate::core::rules::admit::{self, Admitted};
 use crate::core::rules::case::{Case, Gate};
-use crate::core::rules::refusal::Answer;
+use crate::core::rules::refusal::{Answer, Refusal};
 use crate::core::rules::side::Side;
 use crate::core::rules::sides::Source;
-use crate::core::rules::trace::Test;
+use crate::core::rules::trace::{Test, trunk_name};
 use crate::core::state::Core;
 use crate::core::stop::Stop;
 use crate::core::transaction::forwarded::CallFacts;
+use crate::core::transaction::shares::Asking;
 use crate::fence::Fence;
 use crate::reason::Reason;
 use crate::sip::edit::Edit;
@@ -158,9 +159,7 @@ impl Core {
             let detail = format!("more than {rate} requests/s from {ip}");
             return Err(admitted.refuse(row, Reason::Overloaded, detail).into());
         }
-        if self.is_full() {
-            return Err(admitted.refuse(self.no_room(case), Reason::Overloaded, "too many open transactions").into());
-        }
+        self.has_room(case, Asking::Call, (admitted.project, admitted.trunk))?;
         Ok(())
     }
 
@@ -200,17 +199,24 @@ impl Core {
         Err(Stop::RefusedBefore(Box::new(before.clone())))
     }
 
-    /// Whether there is no room for another call.
-    fn is_full(&self) -> bool {
-        self.table.forwarded.len() >= self.config.limits.transactions || self.table.forwarded.vacancy().is_none()
-    }
-
-    /// Writes the row of a full table.
-    pub(crate) fn no_room(&self, case: &Case<'_, '_>) -> crate::core::rules::trace::Failed {
-        case.trace.fail(Test::Capacity, || {
-            let most = self.config.limits.transactions;
-            (format!("{} open transactions", self.table.forwarded.len()), format!("`transactions` = {most}"))
-        })
+    /// Stops a request for which its trunk finds no room in the table.
+    pub(crate) fn has_room(
+        &self,
+        case: &Case<'_, '_>,
+        asking: Asking,
+        (project, trunk): (ProjectId, TrunkId),
+    ) -> Result<(), Refusal> {
+        let (table, most) = (&self.table.forwarded, self.config.limits.transactions);
+        if table.vacancy().is_some() && table.shares().has_room(most, asking, trunk) {
+            return Ok(());
+        }
+        let row = case.trace.fail(Test::Capacity, || {
+            let (all, own) = (table.len(), table.shares().held(trunk).transactions);
+            let name = trunk_name(&self.config, trunk);
+            (format!("{all} open transactions, {own} of them of {name}"), format!("a share of `transactions` = {most}"))
+        });
+        let refusal = Refusal::new(row, Reason::Overloaded, "too many open transactions");
+        Err(refusal.of(Some(project), Some(trunk)).beyond(Share::Transactions))
     }
 }
 

@@ -43,6 +43,10 @@ impl Core {
         }
         context.answer_request(case, code, refusal.reason.phrase(), &rows);
         context.verdict(case.region(), (refusal.project, refusal.trunk), Verdict::Refuse, refusal.reason);
+        if let Some(share) = refusal.share {
+            let whose = (refusal.project, refusal.trunk);
+            context.out.push(Output::Note(Note::ShareUsedUp { region: case.region(), whose, share }));
+        }
         self.expect_ack(case);
         if invite && !in_dialog && refusal.reason.class() == Class::Policy {
             let refused = RefusedCall::of(refusal, code, rows, self.instance(case), case.arrival.from.ip());

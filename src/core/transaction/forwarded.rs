@@ -14,6 +14,7 @@ use crate::core::rules::side::Side;
 use crate::core::transaction::awaited::Awaited;
 use crate::core::transaction::client::Client;
 use crate::core::transaction::server::Server;
+use crate::core::transaction::shares::Holding;
 use crate::sip::Method;
 
 /// What a transaction knows of the relay of its call.
@@ -88,6 +89,8 @@ pub(crate) struct Transaction {
     pub(crate) armed: Option<Instant>,
     /// The answers that it waits for on streams, as the table has counted them.
     pub(crate) counted: Awaited,
+    /// What it holds of its trunk's share, as the table has counted it.
+    pub(crate) holding: Holding,
 }
 
 /// Names one attempt of one transaction: the slot in the high half, the low half of the nonce in the low half.
@@ -99,10 +102,10 @@ pub(crate) fn attempt(slot: u32, nonce: u64) -> Attempt {
 impl Transaction {
     /// A transaction whose first attempt is under way.
     pub(crate) fn new(call: CallFacts, server: Server, client: Client, own_rows: (usize, usize), targets: TargetSet) -> Self {
-        let (serial, earlier, armed, counted) = (0, Vec::new(), None, Awaited::default());
+        let (serial, earlier, armed, counted, holding) = (0, Vec::new(), None, Awaited::default(), Holding::default());
         let unmeasured = call.method == Method::Invite;
         let (cancelled, refused) = (false, false);
-        Self { serial, call, server, client, own_rows, earlier, targets, unmeasured, cancelled, refused, armed, counted }
+        Self { serial, call, server, client, own_rows, earlier, targets, unmeasured, cancelled, refused, armed, counted, holding }
     }
 
     /// Whether it is an INVITE's.

@@ -14,6 +14,7 @@ use crate::core::keys::Keyed;
 use crate::core::transaction::awaited::{AnswersDue, Awaited};
 use crate::core::transaction::forwarded::Transaction;
 use crate::core::transaction::own_request::{OwnDue, OwnRequests};
+use crate::core::transaction::shares::{Holding, Shares};
 use crate::core::transaction::timer::{Wake, Wheel};
 
 /// All transactions of one core.
@@ -35,6 +36,7 @@ pub(crate) struct Forwarded {
     slots: HashMap<u128, u32, Keyed>,
     serial: u64,
     due: AnswersDue,
+    shares: Shares,
 }
 
 /// What is due now.
@@ -53,6 +55,31 @@ impl Forwarded {
     /// How many are open.
     pub(crate) fn len(&self) -> usize {
         self.transactions.len()
+    }
+
+    /// What each trunk holds of them.
+    pub(crate) fn shares(&self) -> &Shares {
+        &self.shares
+    }
+
+    /// Counts anew what each of this many trunks holds, because a reload has given them other numbers.
+    pub(crate) fn count_anew(&mut self, trunks: usize) {
+        self.shares = self.counted(trunks);
+    }
+
+    fn counted(&self, trunks: usize) -> Shares {
+        let mut shares = Shares::of(trunks);
+        for transaction in self.iter() {
+            shares.take(transaction.call.trunk, transaction.holding);
+        }
+        shares
+    }
+
+    /// Everything that must hold between two inputs.
+    #[cfg(debug_assertions)]
+    pub(crate) fn check(&self) {
+        assert_eq!(self.shares, self.counted(self.shares.trunks()), "what trunks hold is what there is");
+        assert_eq!(self.shares.all().transactions, self.len(), "every transaction is counted");
     }
 
     /// The slot that the next one will have. `None`: there are as many as a branch can name.
@@ -95,13 +122,16 @@ impl Forwarded {
         let transaction = self.transactions.try_remove(slot as usize)?;
         self.slots.remove(&transaction.server.key);
         self.due.change(transaction.counted, Awaited::default());
+        self.shares.give_back(transaction.call.trunk, transaction.holding);
         Some(transaction)
     }
 }
 
 impl Table {
-    pub(crate) fn new(now: Instant) -> Self {
-        let (forwarded, own, due) = Default::default();
+    /// An empty one, for the calls of this many trunks.
+    pub(crate) fn new(now: Instant, trunks: usize) -> Self {
+        let (own, due) = Default::default();
+        let forwarded = Forwarded { shares: Shares::of(trunks), ..Forwarded::default() };
         Self { forwarded, own, wheel: Wheel::new(now), due, health: None, relays: None }
     }
 
@@ -111,6 +141,8 @@ impl Table {
         transaction.serial = self.forwarded.serial;
         self.forwarded.serial += 1;
         self.forwarded.slots.insert(transaction.server.key, slot);
+        transaction.holding = Holding { transactions: 1 };
+        self.forwarded.shares.take(transaction.call.trunk, transaction.holding);
         self.forwarded.transactions.insert(Box::new(transaction));
         self.arm(slot);
         Some(slot)
@@ -203,7 +235,7 @@ mod tests {
     #[test]
     fn what_is_armed_again_and_again_is_woken_once() {
         let start = Instant::now();
-        let mut table = Table::new(start);
+        let mut table = Table::new(start, 0);
         let at = |millis| Some(start + Duration::from_millis(millis));
         for _ in 0..1000 {
             table.arm_others(at(1001), None);

@@ -1,0 +1,121 @@
+//! Trunk against trunk: with one trunk at its bound, calls of others pass, and everybody's calls end.
+
+use ringfence::core::io::{Note, Share};
+
+use crate::site::{CONFIG, SERVER, Sent, Site, TRUNK, invite, request, respond};
+
+/// An address of another project's trunk.
+const OTHER: &str = "198.51.105.7:5060";
+const ACME: &str = "acme.eu.sip.example.com";
+const QUIET: &str = "quiet.eu.sip.example.com";
+
+/// A site with these limits, and no pace.
+fn site(limits: &str) -> Site {
+    Site::new(&CONFIG.replace("per_source = \"50/s\"", &format!("per_source = \"1000000/s\"\n{limits}")))
+}
+
+/// An established call of a trunk.
+struct Call {
+    from: &'static str,
+    host: &'static str,
+    id: String,
+    route: String,
+}
+
+impl Call {
+    /// `None`: it was not forwarded. Holds what was answered.
+    fn open(site: &mut Site, from: &'static str, host: &'static str, id: &str) -> Result<Self, Sent> {
+        let mut sent = site.from(from, &invite(host, "10.1.0.20", id));
+        if sent.len() < 2 {
+            return Err(sent.remove(0));
+        }
+        let first = sent.remove(1);
+        assert_eq!(site.from(SERVER, &respond(&first, 200, "u", "Contact: <sip:lk@10.1.0.5>\r\n")).len(), 1);
+        Ok(Self { from, host, id: id.to_owned(), route: first.header("Record-Route").unwrap() })
+    }
+
+    /// A request of the caller inside it.
+    fn text(&self, method: &str, cseq: u32) -> String {
+        let text = request(method, "sip:lk@10.1.0.5", &self.id).replace("CSeq: 1", &format!("CSeq: {cseq}"));
+        let text = text.replace("z9hG4bK", &format!("z9hG4bK{cseq}{method}"));
+        let Self { route, host, .. } = self;
+        text.replace("To: <sip:lk@10.1.0.5>", &format!("Route: {route}\r\nTo: <sip:+4930123@{host}>;tag=u"))
+    }
+
+    /// Whether a request of the caller goes on.
+    fn passes(&self, site: &mut Site, method: &str, cseq: u32) -> bool {
+        let sent = site.from(self.from, &self.text(method, cseq));
+        sent.iter().any(|sent| sent.line().starts_with(method))
+    }
+
+    /// Sends such requests until one is turned away. Returns how many went on.
+    fn flood(&self, site: &mut Site, method: &str) -> u32 {
+        (0..100_000).find(|&at| !self.passes(site, method, 10 + at)).expect("some bound")
+    }
+}
+
+fn used_up(site: &Site, share: Share) -> bool {
+    site.notes.iter().any(|note| matches!(note, Note::ShareUsedUp { share: of, .. } if *of == share))
+}
+
+#[test]
+fn a_flood_inside_one_dialog_leaves_the_table_to_others() {
+    for method in ["INFO", "MESSAGE", "REFER", "UPDATE", "INVITE", "BYE"] {
+        let mut site = site("transactions = 400");
+        let own = Call::open(&mut site, TRUNK, ACME, "own").unwrap_or_else(|sent| panic!("{}", sent.text()));
+        let others = Call::open(&mut site, OTHER, QUIET, "others").unwrap_or_else(|sent| panic!("{}", sent.text()));
+        let passed = own.flood(&mut site, method);
+        assert!((350..400).contains(&passed), "{method}: {passed}");
+        assert!(used_up(&site, Share::Transactions));
+        let last = site.log.last().unwrap();
+        assert_eq!(last.header("X-Ringfence").as_deref(), Some("160; reason=overloaded; region=eu"), "{method}");
+        assert!(others.passes(&mut site, "BYE", 3), "{method}: the other's BYE");
+        let more = Call::open(&mut site, OTHER, QUIET, "more");
+        assert!(more.is_ok_and(|call| call.passes(&mut site, "INFO", 2)), "{method}: the other's new call");
+        if method != "BYE" {
+            assert!(own.passes(&mut site, "BYE", 900_000), "{method}: its own BYE");
+        }
+        assert!(Call::open(&mut site, TRUNK, ACME, "again").is_err(), "{method}: its own new call");
+        site.core.transactions();
+    }
+}
+
+#[test]
+fn a_flood_of_calls_leaves_the_table_to_others() {
+    let mut site = site("transactions = 400");
+    let mut calls = Vec::new();
+    while let Ok(call) = Call::open(&mut site, TRUNK, ACME, &format!("c{}", calls.len())) {
+        calls.push(call);
+    }
+    assert_eq!(calls.len(), 350, "alone it gets nearly all");
+    let other = Call::open(&mut site, OTHER, QUIET, "other").unwrap_or_else(|sent| panic!("{}", sent.text()));
+    assert!(other.passes(&mut site, "BYE", 2) && calls[0].passes(&mut site, "BYE", 2) && calls[1].passes(&mut site, "INFO", 2));
+}
+
+#[test]
+fn what_trunks_hold_is_counted_over_reloads_and_given_back() {
+    let mut site = site("transactions = 400");
+    for id in 0..40 {
+        for (from, host) in [(TRUNK, ACME), (OTHER, QUIET)] {
+            Call::open(&mut site, from, host, &format!("{host}{id}")).unwrap_or_else(|sent| panic!("{}", sent.text()));
+        }
+    }
+    let open = site.core.transactions();
+    assert_eq!(open, 80);
+    let text = CONFIG.replace("per_source = \"50/s\"", "per_source = \"1000000/s\"\ntransactions = 400");
+    // The numbers of all trunks move, and those of one project's are gone.
+    let (head, rest) = text.split_once("[project.acme]").unwrap();
+    let moved = format!("{head}[project.aaa.trunk.first]\nnetworks = [\"198.51.110.0/24\"]\n\n[project.acme]{rest}");
+    let gone = moved.replace("project.quiet", "project.other");
+    for text in [&moved, &gone, &text] {
+        site.reload(text);
+        assert_eq!(site.core.transactions(), 80, "counted anew, and the sum is checked");
+    }
+    let mut calls = 0;
+    while Call::open(&mut site, TRUNK, ACME, &format!("n{calls}")).is_ok() {
+        calls += 1;
+    }
+    assert!((240..320).contains(&calls), "{calls}");
+    site.pass(std::time::Duration::from_secs(300));
+    assert_eq!(site.core.transactions(), 0);
+}
