@@ -132,6 +132,11 @@ impl Core {
         self.table.forwarded.len() + self.table.own.open_byes() + self.waiting.len()
     }
 
+    /// The octets that transactions, requests of ours and waiting messages hold.
+    pub fn octets(&self) -> usize {
+        self.table.octets().saturating_add(self.waiting.octets())
+    }
+
     /// Whether an answer goes down this stream connection, or comes from this address by this transport.
     pub fn awaits(&self, connection: io::ConnectionId, (addr, transport): (SocketAddr, Transport)) -> bool {
         self.table.forwarded.due().any(connection, (addr, transport))

@@ -359,16 +359,19 @@ impl DropCause {
 pub enum Share {
     /// Open transactions (`limits.transactions`).
     Transactions,
+    /// Octets that open and completed transactions hold (`limits.memory`).
+    Memory,
 }
 
 impl Share {
     /// Every share, for metric tables.
-    pub const ALL: [Self; 1] = [Self::Transactions];
+    pub const ALL: [Self; 2] = [Self::Transactions, Self::Memory];
 
     /// The metric label.
     pub const fn label(self) -> &'static str {
         match self {
             Self::Transactions => "transactions",
+            Self::Memory => "memory",
         }
     }
 }

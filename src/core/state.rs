@@ -74,7 +74,7 @@ impl Core {
             relays: Relays::new(now, &config),
             waiting: Waiting::default(),
             rate_limit: RateLimit::new(config.limits.sources),
-            table: Table::new(now, config.trunks.len()),
+            table: Table::new(now, config.trunks.len(), config.limits.memory),
             config,
             resolved,
             keys,

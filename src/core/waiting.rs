@@ -34,6 +34,12 @@ pub(crate) struct Held {
     pub(crate) passed: bool,
 }
 
+impl Held {
+    fn octets(&self) -> usize {
+        size_of::<Self>() + self.bytes.len()
+    }
+}
+
 /// A call of which a message waits.
 #[derive(Debug)]
 struct WaitingCall {
@@ -59,6 +65,8 @@ pub(crate) struct Waiting {
     named: usize,
     /// Messages that wait behind others.
     behind: usize,
+    /// Octets of all messages.
+    octets: usize,
     /// Nothing begins to wait any more.
     closed: bool,
 }
@@ -67,6 +75,11 @@ impl Waiting {
     /// Ends all waiting: from now on there is no room.
     pub(crate) fn close(&mut self) {
         self.closed = true;
+    }
+
+    /// The octets that the messages hold.
+    pub(crate) fn octets(&self) -> usize {
+        self.octets
     }
 
     /// The number of calls of which a message waits.
@@ -102,6 +115,7 @@ impl Waiting {
         let Some(waiting) = self.calls.get_mut(&call.0).filter(|waiting| room && waiting.messages.len() <= BEHIND_ONE) else {
             return false;
         };
+        self.octets += held.octets();
         waiting.messages.push_back(held);
         self.behind += 1;
         true
@@ -123,6 +137,7 @@ impl Waiting {
             Pending::Behind(_) => return false,
         };
         self.behind += messages.len().saturating_sub(1);
+        self.octets += messages.iter().map(Held::octets).sum::<usize>();
         self.calls.insert(call.0, WaitingCall { cause, messages });
         ask
     }
@@ -149,6 +164,7 @@ impl Waiting {
             self.named = self.named.saturating_sub(1);
         }
         self.behind = self.behind.saturating_sub(messages.len().saturating_sub(1));
+        self.octets = self.octets.saturating_sub(messages.iter().map(Held::octets).sum());
         messages
     }
 
@@ -179,6 +195,7 @@ impl Waiting {
             });
             self.behind = self.behind.saturating_sub(before.saturating_sub(waiting.messages.len()));
         }
+        self.octets = self.calls.values().flat_map(|waiting| &waiting.messages).map(Held::octets).sum();
     }
 }
 
@@ -219,7 +236,7 @@ mod tests {
         assert_eq!(calls, [call(&keys, 1), call(&keys, 2)]);
         let left: Vec<_> = calls.into_iter().flat_map(|call| waiting.take(call)).map(|held| held.bytes).collect();
         assert_eq!(left, ["a", "c", "b"]);
-        assert_eq!((waiting.len(), waiting.named, waiting.behind), (0, 0, 0));
+        assert_eq!((waiting.len(), waiting.named, waiting.behind, waiting.octets), (0, 0, 0, 0));
     }
 
     #[test]

@@ -205,6 +205,7 @@ fn met(reason: Reason) -> Met {
             Case::new("the rate of a source", Test::Capacity, hurried(1), TRUNK, call(ACME)),
             Case::new("a full table", Test::Capacity, full(), TRUNK, invite(ACME, INSIDE, "two")),
             crammed(),
+            heavy(),
         ]),
         Reason::Draining => {
             let mut site = Site::usual();
@@ -279,6 +280,17 @@ fn full() -> Site {
     let mut site = Site::new(&CONFIG.replace("per_source = \"50/s\"", "per_source = \"1000000/s\"\ntransactions = 1"));
     site.from(TRUNK, &call(ACME));
     site
+}
+
+/// What is open holds all the octets that one trunk may have.
+fn heavy() -> Case {
+    let limits = "per_source = \"1000000/s\"\nmemory = \"1MiB\"";
+    let mut site = Site::new(&CONFIG.replace("per_source = \"50/s\"", limits));
+    let mut at = 0;
+    while site.from(TRUNK, &request("MESSAGE", &format!("sip:x@{ACME}"), &format!("m{at}")))[0].line().starts_with("MESSAGE") {
+        at += 1;
+    }
+    Case::new("no memory", Test::Capacity, site, TRUNK, invite(ACME, INSIDE, "two"))
 }
 
 /// There is no room even for what is inside a dialog.

@@ -2,7 +2,7 @@
 
 use ringfence::core::io::{Note, Share};
 
-use crate::site::{CONFIG, SERVER, Sent, Site, TRUNK, invite, request, respond};
+use crate::site::{CONFIG, SERVER, Site, TRUNK, invite, request, respond};
 
 /// An address of another project's trunk.
 const OTHER: &str = "198.51.105.7:5060";
@@ -23,15 +23,15 @@ struct Call {
 }
 
 impl Call {
-    /// `None`: it was not forwarded. Holds what was answered.
-    fn open(site: &mut Site, from: &'static str, host: &'static str, id: &str) -> Result<Self, Sent> {
+    /// `None`: it was not forwarded.
+    fn open(site: &mut Site, from: &'static str, host: &'static str, id: &str) -> Option<Self> {
         let mut sent = site.from(from, &invite(host, "10.1.0.20", id));
         if sent.len() < 2 {
-            return Err(sent.remove(0));
+            return None;
         }
         let first = sent.remove(1);
         assert_eq!(site.from(SERVER, &respond(&first, 200, "u", "Contact: <sip:lk@10.1.0.5>\r\n")).len(), 1);
-        Ok(Self { from, host, id: id.to_owned(), route: first.header("Record-Route").unwrap() })
+        Some(Self { from, host, id: id.to_owned(), route: first.header("Record-Route").unwrap() })
     }
 
     /// A request of the caller inside it.
@@ -62,8 +62,8 @@ fn used_up(site: &Site, share: Share) -> bool {
 fn a_flood_inside_one_dialog_leaves_the_table_to_others() {
     for method in ["INFO", "MESSAGE", "REFER", "UPDATE", "INVITE", "BYE"] {
         let mut site = site("transactions = 400");
-        let own = Call::open(&mut site, TRUNK, ACME, "own").unwrap_or_else(|sent| panic!("{}", sent.text()));
-        let others = Call::open(&mut site, OTHER, QUIET, "others").unwrap_or_else(|sent| panic!("{}", sent.text()));
+        let own = Call::open(&mut site, TRUNK, ACME, "own").unwrap();
+        let others = Call::open(&mut site, OTHER, QUIET, "others").unwrap();
         let passed = own.flood(&mut site, method);
         assert!((350..400).contains(&passed), "{method}: {passed}");
         assert!(used_up(&site, Share::Transactions));
@@ -71,11 +71,11 @@ fn a_flood_inside_one_dialog_leaves_the_table_to_others() {
         assert_eq!(last.header("X-Ringfence").as_deref(), Some("160; reason=overloaded; region=eu"), "{method}");
         assert!(others.passes(&mut site, "BYE", 3), "{method}: the other's BYE");
         let more = Call::open(&mut site, OTHER, QUIET, "more");
-        assert!(more.is_ok_and(|call| call.passes(&mut site, "INFO", 2)), "{method}: the other's new call");
+        assert!(more.is_some_and(|call| call.passes(&mut site, "INFO", 2)), "{method}: the other's new call");
         if method != "BYE" {
             assert!(own.passes(&mut site, "BYE", 900_000), "{method}: its own BYE");
         }
-        assert!(Call::open(&mut site, TRUNK, ACME, "again").is_err(), "{method}: its own new call");
+        assert!(Call::open(&mut site, TRUNK, ACME, "again").is_none(), "{method}: its own new call");
         site.core.transactions();
     }
 }
@@ -84,12 +84,54 @@ fn a_flood_inside_one_dialog_leaves_the_table_to_others() {
 fn a_flood_of_calls_leaves_the_table_to_others() {
     let mut site = site("transactions = 400");
     let mut calls = Vec::new();
-    while let Ok(call) = Call::open(&mut site, TRUNK, ACME, &format!("c{}", calls.len())) {
+    while let Some(call) = Call::open(&mut site, TRUNK, ACME, &format!("c{}", calls.len())) {
         calls.push(call);
     }
     assert_eq!(calls.len(), 350, "alone it gets nearly all");
-    let other = Call::open(&mut site, OTHER, QUIET, "other").unwrap_or_else(|sent| panic!("{}", sent.text()));
+    let other = Call::open(&mut site, OTHER, QUIET, "other").unwrap();
     assert!(other.passes(&mut site, "BYE", 2) && calls[0].passes(&mut site, "BYE", 2) && calls[1].passes(&mut site, "INFO", 2));
+}
+
+#[test]
+fn octets_are_bounded_whatever_is_sent_and_a_short_request_passes() {
+    for method in ["MESSAGE", "INFO", "OPTIONS"] {
+        let mut site = site("memory = \"4MiB\"");
+        let own = Call::open(&mut site, TRUNK, ACME, "own").unwrap();
+        let others = Call::open(&mut site, OTHER, QUIET, "others").unwrap();
+        let body = "x".repeat(40_000);
+        let sent = |cseq| {
+            let text = own.text(method, cseq).replace("Content-Length: 0", "Content-Type: text/plain\r\nContent-Length: 40000");
+            format!("{text}{body}")
+        };
+        let passed =
+            (0..200).take_while(|&at| site.from(TRUNK, &sent(10 + at)).iter().any(|sent| sent.line().starts_with(method)));
+        let passed = passed.count();
+        assert!((70..100).contains(&passed), "{method}: {passed}");
+        assert!(used_up(&site, Share::Memory) && site.core.octets() < 4 << 20, "{method}: {}", site.core.octets());
+        assert!(others.passes(&mut site, "BYE", 3), "{method}: the other's BYE");
+        let more = Call::open(&mut site, OTHER, QUIET, "more");
+        assert!(more.is_some_and(|call| call.passes(&mut site, "INFO", 2)), "{method}: the other's new call");
+        assert!(own.passes(&mut site, "BYE", 900_000), "{method}: its own BYE");
+        site.core.transactions();
+        site.pass(std::time::Duration::from_secs(400));
+        assert_eq!((site.core.transactions(), site.core.octets()), (0, 0), "{method}");
+    }
+}
+
+#[test]
+fn long_answers_are_not_kept_beyond_the_bound() {
+    let mut site = site("memory = \"1MiB\"");
+    let mut asked = Vec::new();
+    while let Some(sent) = site.from(TRUNK, &invite(ACME, "10.1.0.20", &format!("c{}", asked.len()))).get(1).cloned() {
+        asked.push(sent);
+    }
+    assert!(asked.len() > 100, "{}", asked.len());
+    let reason = format!("X-Reason: {}\r\n", "x".repeat(6000)).repeat(5);
+    for sent in &asked {
+        assert_eq!(site.from(SERVER, &respond(sent, 180, "u", &reason)).len(), 1);
+    }
+    assert!(site.core.octets() < 1 << 20, "{}", site.core.octets());
+    site.core.transactions();
 }
 
 #[test]
@@ -97,7 +139,7 @@ fn what_trunks_hold_is_counted_over_reloads_and_given_back() {
     let mut site = site("transactions = 400");
     for id in 0..40 {
         for (from, host) in [(TRUNK, ACME), (OTHER, QUIET)] {
-            Call::open(&mut site, from, host, &format!("{host}{id}")).unwrap_or_else(|sent| panic!("{}", sent.text()));
+            Call::open(&mut site, from, host, &format!("{host}{id}")).unwrap();
         }
     }
     let open = site.core.transactions();
@@ -112,7 +154,7 @@ fn what_trunks_hold_is_counted_over_reloads_and_given_back() {
         assert_eq!(site.core.transactions(), 80, "counted anew, and the sum is checked");
     }
     let mut calls = 0;
-    while Call::open(&mut site, TRUNK, ACME, &format!("n{calls}")).is_ok() {
+    while Call::open(&mut site, TRUNK, ACME, &format!("n{calls}")).is_some() {
         calls += 1;
     }
     assert!((240..320).contains(&calls), "{calls}");

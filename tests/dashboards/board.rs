@@ -279,6 +279,12 @@ pub(crate) const ROWS: &[(&str, &[Panel])] = &[
                 &[("sum by (region, kind) (ringfence_transactions{region=~\"$region\"})", "{{region}} {{kind}}")],
             ),
             lines(
+                "Octets in transactions",
+                "[limits] memory bounds them.",
+                "bytes",
+                &[("ringfence_memory_octets{job=\"ringfence\"}", "{{instance}}")],
+            ),
+            lines(
                 "Shares used up",
                 "Requests turned away because their trunk holds its share; those of others pass.",
                 "reqps",

@@ -126,7 +126,7 @@ impl Core {
         std::mem::swap(&mut self.local_names, local_names);
         std::mem::swap(&mut self.refused_calls, refused_calls);
         std::mem::swap(&mut self.config, config);
-        self.table.forwarded.count_anew(self.config.trunks.len());
+        self.table.forwarded.count_anew(self.config.trunks.len(), self.config.limits.memory);
         std::mem::swap(&mut self.resolved, resolved);
         self.refused_in_dialog.bound(self.config.limits.repeats);
         self.rate_limit.bound(self.config.limits.sources);

@@ -3,7 +3,7 @@
 //! A request that is answered or refused keeps no state. Only a forwarded one opens a transaction.
 
 use crate::config::{Outbound, ProjectId, Region, Transport, TrunkId};
-use crate::core::forwarding::plan::{Decision, Plan};
+use crate::core::forwarding::plan::{Decision, HEAD, Plan};
 use crate::core::forwarding::rewrite;
 use crate::core::io::{DropCause, Note, Share};
 use crate::core::memory::rate_limit::Pace;
@@ -18,7 +18,7 @@ use crate::core::rules::sides::Source;
 use crate::core::rules::trace::{Test, trunk_name};
 use crate::core::state::Core;
 use crate::core::stop::Stop;
-use crate::core::transaction::forwarded::CallFacts;
+use crate::core::transaction::forwarded::{CallFacts, Transaction};
 use crate::core::transaction::shares::Asking;
 use crate::fence::Fence;
 use crate::reason::Reason;
@@ -199,24 +199,34 @@ impl Core {
         Err(Stop::RefusedBefore(Box::new(before.clone())))
     }
 
-    /// Stops a request for which its trunk finds no room in the table.
+    /// Stops a request for which its trunk finds no room in the table or in memory.
     pub(crate) fn has_room(
         &self,
         case: &Case<'_, '_>,
         asking: Asking,
         (project, trunk): (ProjectId, TrunkId),
     ) -> Result<(), Refusal> {
-        let (table, most) = (&self.table.forwarded, self.config.limits.transactions);
-        if table.vacancy().is_some() && table.shares().has_room(most, asking, trunk) {
-            return Ok(());
+        let (table, limits, name) = (&self.table.forwarded, &self.config.limits, || trunk_name(&self.config, trunk));
+        let refusal =
+            |row, detail, share| Err(Refusal::new(row, Reason::Overloaded, detail).of(Some(project), Some(trunk)).beyond(share));
+        if table.vacancy().is_none() || !table.shares().has_room(limits.transactions, asking, trunk) {
+            let row = case.trace.fail(Test::Capacity, || {
+                let (all, own, most) = (table.len(), table.shares().held(trunk).transactions, limits.transactions);
+                (format!("{all} open transactions, {own} of them of {}", name()), format!("a share of `transactions` = {most}"))
+            });
+            return refusal(row, "too many open transactions", Share::Transactions);
         }
-        let row = case.trace.fail(Test::Capacity, || {
-            let (all, own) = (table.len(), table.shares().held(trunk).transactions);
-            let name = trunk_name(&self.config, trunk);
-            (format!("{all} open transactions, {own} of them of {name}"), format!("a share of `transactions` = {most}"))
-        });
-        let refusal = Refusal::new(row, Reason::Overloaded, "too many open transactions");
-        Err(refusal.of(Some(project), Some(trunk)).beyond(Share::Transactions))
+        let need = Transaction::octets_of(case.message.bytes().len() + HEAD);
+        let others = self.table.own.octets() + self.waiting.octets();
+        if !table.shares().has_memory(limits.memory, asking, need, trunk, others) {
+            let row = case.trace.fail(Test::Capacity, || {
+                let (all, own, most) = (self.octets(), table.shares().held(trunk).octets, limits.memory);
+                let found = format!("{all} octets in transactions, {own} of them of {}", name());
+                (found, format!("room for {need} more in a share of `memory` = {most}"))
+            });
+            return refusal(row, "too much memory in open transactions", Share::Memory);
+        }
+        Ok(())
     }
 }
 

@@ -62,6 +62,9 @@ impl CallFacts {
     }
 }
 
+/// Octets around a transaction: slot, key, timers, and what the allocator adds.
+const AROUND: usize = 256;
+
 /// One request that was forwarded. It is kept until no message about it can come any more.
 #[derive(Debug)]
 pub(crate) struct Transaction {
@@ -106,6 +109,17 @@ impl Transaction {
         let unmeasured = call.method == Method::Invite;
         let (cancelled, refused) = (false, false);
         Self { serial, call, server, client, own_rows, earlier, targets, unmeasured, cancelled, refused, armed, counted, holding }
+    }
+
+    /// The octets that one holds which keeps a request of this length.
+    pub(crate) const fn octets_of(request: usize) -> usize {
+        size_of::<Self>() + AROUND + request
+    }
+
+    /// The octets that it holds: itself, its place in the tables, and what may have to be sent again.
+    pub(crate) fn octets(&self) -> usize {
+        let earlier = self.earlier.capacity() * size_of::<Client>() + self.earlier.iter().map(Client::octets).sum::<usize>();
+        Self::octets_of(self.client.octets()) + self.server.octets() + earlier
     }
 
     /// Whether it is an INVITE's.

@@ -1,4 +1,4 @@
-//! How much of the table each trunk holds, and whether it may have more. Counts, and compares; refuses nothing itself.
+//! How much of the table each trunk holds, in transactions and in octets, and whether it may have more. Counts, and compares; refuses nothing itself.
 //!
 //! A trunk may hold a multiple of what is free, not a fixed part: alone it gets nearly all, and the more others hold, the less it gets.
 //! So something is always left for a trunk that has nothing. What ends calls finds room for longer than what begins them.
@@ -58,6 +58,11 @@ impl ShareBounds {
         Self { calls: most, dialogs, byes: dialogs.saturating_add(reserve), floor: FLOOR }
     }
 
+    /// The bounds of what is held, in octets: nothing is held beyond `most`, so the reserves are parts of it.
+    pub(crate) fn of_memory(most: usize) -> Self {
+        Self { calls: most - most / 8, dialogs: most - most / 16, byes: most, floor: most / 64 }
+    }
+
     /// Whether `need` more is left for a trunk that holds `own`, where all hold `all`.
     fn leave(&self, asking: Asking, need: usize, own: usize, all: usize) -> bool {
         let most = match asking {
@@ -77,15 +82,18 @@ impl ShareBounds {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Holding {
     pub(crate) transactions: usize,
+    pub(crate) octets: usize,
 }
 
 impl Holding {
     fn take(&mut self, more: Self) {
         self.transactions = self.transactions.saturating_add(more.transactions);
+        self.octets = self.octets.saturating_add(more.octets);
     }
 
     fn give_back(&mut self, less: Self) {
         self.transactions = self.transactions.saturating_sub(less.transactions);
+        self.octets = self.octets.saturating_sub(less.octets);
     }
 }
 
@@ -132,9 +140,28 @@ impl Shares {
         self.whose(trunk).give_back(less);
     }
 
+    /// Notes that something of a trunk's holds another number of octets than before.
+    pub(crate) fn change(&mut self, trunk: Option<TrunkId>, holding: &mut Holding, octets: usize) {
+        if holding.octets == octets {
+            return;
+        }
+        let (more, less) = (octets.saturating_sub(holding.octets), holding.octets.saturating_sub(octets));
+        holding.octets = octets;
+        for of in [true, false] {
+            let held = if of { &mut self.all } else { self.whose(trunk) };
+            held.octets = held.octets.saturating_add(more).saturating_sub(less);
+        }
+    }
+
     /// Whether one more transaction of a trunk finds room in a table of `most`.
     pub(crate) fn has_room(&self, most: usize, asking: Asking, trunk: TrunkId) -> bool {
         ShareBounds::of_table(most).leave(asking, 1, self.held(trunk).transactions, self.all.transactions)
+    }
+
+    /// Whether a transaction of `need` octets finds room in `memory`, of which `others` are taken by what is no transaction.
+    pub(crate) fn has_memory(&self, memory: usize, asking: Asking, need: usize, trunk: TrunkId, others: usize) -> bool {
+        let all = self.all.octets.saturating_add(others);
+        ShareBounds::of_memory(memory).leave(asking, need, self.held(trunk).octets, all)
     }
 
     fn whose(&mut self, trunk: Option<TrunkId>) -> &mut Holding {
@@ -148,7 +175,7 @@ mod tests {
     use super::*;
 
     const ALL: [Asking; 3] = [Asking::Call, Asking::Dialog, Asking::Bye];
-    const ONE: Holding = Holding { transactions: 1 };
+    const ONE: Holding = Holding { transactions: 1, octets: 0 };
 
     fn fill(shares: &mut Shares, most: usize, asking: Asking, trunk: TrunkId) -> usize {
         let mut more = 0;
