@@ -231,9 +231,9 @@ impl Core {
     fn wait(&mut self, call: CallKey, pending: Pending, messages: VecDeque<Held>, out: &mut Vec<Output>) {
         let ask = self.waiting.begin(call, &pending, messages);
         out.extend(match pending {
-            Pending::Name(next_hop) if ask => Some(Output::LookUp(next_hop)),
+            Pending::Name(next_hop, _) if ask => Some(Output::LookUp(next_hop)),
             Pending::Relay(wait) => Some(Output::Relay(wait.request)),
-            Pending::Name(_) | Pending::Behind(_) => None,
+            Pending::Name(..) | Pending::Behind(_) => None,
         });
     }
 

@@ -361,17 +361,23 @@ pub enum Share {
     Transactions,
     /// Octets that open and completed transactions hold (`limits.memory`).
     Memory,
+    /// Names that are looked up for it, and calls that wait for names.
+    Names,
+    /// Calls that wait for media relays.
+    Relays,
 }
 
 impl Share {
     /// Every share, for metric tables.
-    pub const ALL: [Self; 2] = [Self::Transactions, Self::Memory];
+    pub const ALL: [Self; 4] = [Self::Transactions, Self::Memory, Self::Names, Self::Relays];
 
     /// The metric label.
     pub const fn label(self) -> &'static str {
         match self {
             Self::Transactions => "transactions",
             Self::Memory => "memory",
+            Self::Names => "names",
+            Self::Relays => "relays",
         }
     }
 }

@@ -83,6 +83,7 @@ impl Core {
             leaving_to: None,
             work: Work::default(),
         };
+        core.waiting.bound(core.config.limits.memory);
         // The first pings are due before anything happens.
         core.arm_others();
         core

@@ -248,14 +248,14 @@ fn without_relay() -> Site {
 /// No more calls may wait for a relay.
 fn crowded() -> Site {
     let mut site = relaying();
-    for id in 0..512 {
+    for id in 0..384 {
         // Each second a few, so that the rate lets them come.
         if id % 25 == 0 {
             site.pass(std::time::Duration::from_secs(1));
         }
         site.from(TRUNK, &invite(ACME, INSIDE, &format!("c{id}")));
     }
-    assert_eq!(site.questions.len(), 512);
+    assert_eq!(site.questions.len(), 384);
     site.pass(std::time::Duration::from_secs(1));
     site
 }

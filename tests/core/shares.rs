@@ -135,6 +135,31 @@ fn long_answers_are_not_kept_beyond_the_bound() {
 }
 
 #[test]
+fn names_of_one_trunks_dialogs_keep_nobody_else_from_waiting() {
+    let mut site = site("");
+    let own = Call::open(&mut site, TRUNK, ACME, "own").unwrap();
+    let others = Call::open(&mut site, OTHER, QUIET, "others").unwrap();
+    site.mute = true;
+    let named = |call: &Call, method: &str, cseq: u32, name: &str| {
+        call.text(method, cseq).replace("sip:lk@10.1.0.5", &format!("sip:lk@{name}.example.net"))
+    };
+    // Each in a call of its own would wait: those of one call wait behind each other.
+    let mut calls: Vec<_> = (0..80).map(|id| Call::open(&mut site, TRUNK, ACME, &format!("c{id}")).unwrap()).collect();
+    calls.push(own);
+    for (at, call) in calls.iter().enumerate() {
+        site.from(TRUNK, &named(call, "INFO", 2, &format!("n{at}")));
+    }
+    assert!((40..64).contains(&site.asked.len()) && used_up(&site, Share::Names), "{}", site.asked.len());
+    let asked = site.asked.len();
+    assert!(site.from(OTHER, &named(&others, "INFO", 2, "pod")).is_empty(), "it waits");
+    assert_eq!(site.asked.len(), asked + 1, "the name of another trunk's call is looked up");
+    assert!(site.from(TRUNK, &named(&calls[80], "BYE", 3, "mine")).is_empty(), "and so is that of its own BYE");
+    assert_eq!(site.asked.len(), asked + 2);
+    site.input(ringfence::core::io::Input::EndWaiting);
+    assert!(site.core.is_settled() || site.core.octets() > 0);
+}
+
+#[test]
 fn what_trunks_hold_is_counted_over_reloads_and_given_back() {
     let mut site = site("transactions = 400");
     for id in 0..40 {

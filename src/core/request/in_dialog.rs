@@ -7,7 +7,7 @@ use crate::config::Endpoint;
 use crate::config::Transport;
 use crate::core::forwarding::plan::{Decision, Plan};
 use crate::core::forwarding::rewrite;
-use crate::core::io::Note;
+use crate::core::io::{Note, Share};
 use crate::core::routing::behind::Beyond;
 use crate::core::routing::route_set::{self, RouteSet};
 use crate::core::routing::target::{self, Found, Order};
@@ -23,6 +23,7 @@ use crate::core::transaction::forwarded::CallFacts;
 use crate::core::transaction::shares::Asking;
 use crate::fence::Fence;
 use crate::reason::Reason;
+use crate::sip::Method;
 use crate::sip::edit::Edit;
 use crate::sip::uri::Host;
 
@@ -74,6 +75,14 @@ impl Core {
                 let detail = format!("next hop {} resolves to nothing", shown(route.next.hostport));
                 let row = case.trace.fail(Test::Targets, || (detail.clone(), "an address".to_owned()));
                 return Err(refusal(row, Reason::NoTarget, detail).into());
+            }
+            // As if it had been looked up in vain.
+            Found::NoRoom => {
+                let detail = format!("next hop {} is not known, and too many names are looked up", shown(route.next.hostport));
+                let row = case.trace.fail(Test::Targets, || {
+                    (detail.clone(), format!("room in the share of {}", trunk_name(config, route.vouched.trunk)))
+                });
+                return Err(refusal(row, Reason::NoTarget, detail).beyond(Share::Names).into());
             }
             Found::Plain => return Err(no_tls(case).into()),
             Found::Outside(addr) => {
@@ -166,8 +175,11 @@ impl Core {
             (Ok(()), Ok(found)) => return Ok(found),
             (Err(Beyond::Unknown(unknown)), _) | (Ok(()), Err(unknown)) => unknown,
         };
-        // No room to wait: as if it had been looked up in vain.
-        if self.waiting.has_room_for_name(&unknown.0) { Err(Stop::Waits(Pending::Name(unknown.0))) } else { Ok(Found::Nothing) }
+        let (trunk, at_end) = (route.vouched.trunk, matches!(case.request.method, Method::Ack | Method::Bye));
+        if self.waiting.has_room_for_name(&unknown.0, trunk, at_end, case.message.bytes().len()) {
+            return Err(Stop::Waits(Pending::Name(unknown.0, trunk)));
+        }
+        Ok(Found::NoRoom)
     }
 
     /// The route set of a request, if a valid token of ours leads it.

@@ -89,7 +89,7 @@ impl Core {
                 return Err(admitted.refuse(row, Reason::ForeignTarget, format!("next hop {addr} is outside")).into());
             }
             // The nearest regions may have a server.
-            Found::Nothing => TargetSet::new(),
+            Found::Nothing | Found::NoRoom => TargetSet::new(),
         };
         let nothing = targets.is_empty();
         let (call_relay, swap) = view.relay_offer(case, (admitted.project, admitted.trunk), None)?;
