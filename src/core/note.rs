@@ -365,11 +365,13 @@ pub enum Share {
     Names,
     /// Calls that wait for media relays.
     Relays,
+    /// Requests a second inside dialogs.
+    Pace,
 }
 
 impl Share {
     /// Every share, for metric tables.
-    pub const ALL: [Self; 4] = [Self::Transactions, Self::Memory, Self::Names, Self::Relays];
+    pub const ALL: [Self; 5] = [Self::Transactions, Self::Memory, Self::Names, Self::Relays, Self::Pace];
 
     /// The metric label.
     pub const fn label(self) -> &'static str {
@@ -378,6 +380,7 @@ impl Share {
             Self::Memory => "memory",
             Self::Names => "names",
             Self::Relays => "relays",
+            Self::Pace => "pace",
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use ringfence::core::io::{Note, Share};
 
-use crate::site::{CONFIG, SERVER, Site, TRUNK, invite, request, respond};
+use crate::site::{CONFIG, SERVER, Sent, Site, TRUNK, invite, request, respond};
 
 /// An address of another project's trunk.
 const OTHER: &str = "198.51.105.7:5060";
@@ -46,6 +46,13 @@ impl Call {
     fn passes(&self, site: &mut Site, method: &str, cseq: u32) -> bool {
         let sent = site.from(self.from, &self.text(method, cseq));
         sent.iter().any(|sent| sent.line().starts_with(method))
+    }
+
+    /// What becomes of a request of the caller: its method if it goes on, else the code of the answer, else `-`.
+    fn code(&self, site: &mut Site, method: &str, cseq: u32) -> String {
+        let sent = site.from(self.from, &self.text(method, cseq));
+        let line = sent.last().map(Sent::line).unwrap_or_default();
+        line.trim_start_matches("SIP/2.0 ").split(' ').next().filter(|word| !word.is_empty()).unwrap_or("-").to_owned()
     }
 
     /// Sends such requests until one is turned away. Returns how many went on.
@@ -157,6 +164,45 @@ fn names_of_one_trunks_dialogs_keep_nobody_else_from_waiting() {
     assert_eq!(site.asked.len(), asked + 2);
     site.input(ringfence::core::io::Input::EndWaiting);
     assert!(site.core.is_settled() || site.core.octets() > 0);
+}
+
+#[test]
+fn whoever_is_inside_dialogs_keeps_a_pace_and_ends_calls_all_the_same() {
+    let mut site = Site::new(&CONFIG.replace("per_source = \"50/s\"", "per_source = \"10/s\""));
+    let own = Call::open(&mut site, TRUNK, ACME, "own").unwrap();
+    let others = Call::open(&mut site, OTHER, QUIET, "others").unwrap();
+    let codes: Vec<_> = (0..500).map(|at| own.code(&mut site, "INFO", 10 + at)).collect();
+    let count = |of: &str| codes.iter().filter(|code| *code == of).count();
+    // Twenty for each new one; as many again are told, the rest is dropped.
+    assert_eq!((count("INFO"), count("503"), count("-")), (200, 200, 100));
+    assert!(used_up(&site, Share::Pace));
+    assert!(others.passes(&mut site, "INFO", 2), "another trunk's");
+    assert!(own.passes(&mut site, "ACK", 1) && own.passes(&mut site, "BYE", 900), "its own call ends");
+    assert_eq!(own.flood(&mut site, "BYE"), 398, "and that has a bound too");
+    site.now += std::time::Duration::from_millis(500);
+    let codes: Vec<_> = (0..150).map(|at| own.code(&mut site, "INFO", 1000 + at)).collect();
+    assert_eq!(codes.iter().filter(|code| *code == "INFO").count(), 100, "half a second later");
+}
+
+#[test]
+fn a_pace_beyond_its_bound_is_answered_so_that_no_call_ends() {
+    // This trunk's own code for a lack of room would end the call.
+    let text = CONFIG.replace("per_source = \"50/s\"", "per_source = \"10/s\"");
+    let text =
+        text.replace("[project.quiet.trunk.carrier]", "[project.quiet.trunk.carrier]\nreject = { policy = 603, capacity = 480 }");
+    let mut site = Site::new(&text);
+    let call = Call::open(&mut site, OTHER, QUIET, "up").unwrap();
+    call.flood(&mut site, "UPDATE");
+    let last = site.log.last().unwrap();
+    assert!(last.line().starts_with("SIP/2.0 503 "), "{}", last.text());
+    assert_eq!(last.header("X-Ringfence").as_deref(), Some("160; reason=overloaded; region=eu"));
+    assert!(last.header("Retry-After").is_none() && call.passes(&mut site, "BYE", 900_001));
+    // What is refused for another reason counts too.
+    let mut site = Site::new(&text);
+    let call = Call::open(&mut site, OTHER, QUIET, "up").unwrap();
+    let forbidden = |cseq| call.text("INFO", cseq).replace("sip:lk@10.1.0.5", "sip:lk@203.0.113.9");
+    let sent = (0..500).map(|at| site.from(OTHER, &forbidden(10 + at)).len()).sum::<usize>();
+    assert_eq!(sent, 400, "and then nothing is said");
 }
 
 #[test]

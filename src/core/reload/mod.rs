@@ -128,6 +128,7 @@ impl Core {
         std::mem::swap(&mut self.config, config);
         self.table.forwarded.count_anew(self.config.trunks.len(), self.config.limits.memory);
         std::mem::swap(&mut self.resolved, resolved);
+        self.dialog_pace.renumber(now, self.config.trunks.len(), |id| moved.trunk(id));
         self.waiting.bound(self.config.limits.memory);
         self.refused_in_dialog.bound(self.config.limits.repeats);
         self.rate_limit.bound(self.config.limits.sources);

@@ -3,11 +3,12 @@
 //! No dialog is remembered: the token holds all that is needed.
 
 use super::initial::{no_tls, unfit, unserved};
-use crate::config::Endpoint;
-use crate::config::Transport;
+use crate::config::{Endpoint, ProjectId, Transport, TrunkId};
 use crate::core::forwarding::plan::{Decision, Plan};
 use crate::core::forwarding::rewrite;
-use crate::core::io::{Note, Share};
+use crate::core::io::{DropCause, Note, Share};
+use crate::core::memory::dialog_pace::Sender;
+use crate::core::memory::rate_limit::Pace;
 use crate::core::routing::behind::Beyond;
 use crate::core::routing::route_set::{self, RouteSet};
 use crate::core::routing::target::{self, Found, Order};
@@ -58,6 +59,8 @@ impl Core {
             ("route token, valid for this dialog".to_owned(), what)
         });
         let fence = self.side_of(case, &route)?;
+        let asks = asking_side(view, case, &route);
+        self.keeps_pace(case, whose, asks)?;
         unserved(config.region(case.region()), case)?;
         unfit(case)?;
         let found = self.dialog_targets(case, &route, fence)?;
@@ -106,7 +109,7 @@ impl Core {
         let side = route.leave_by.and_then(|hostport| self.local_names.find(config, case.region(), hostport, transport));
         let mut call = CallFacts {
             region: case.region(),
-            asks: asking_side(view, case, &route),
+            asks,
             project: Some(whose.0),
             trunk: Some(whose.1),
             serving: None,
@@ -123,6 +126,27 @@ impl Core {
         let detail = "no listener reaches the next hop".to_owned();
         let row = case.trace.fail(Test::Targets, || ("next hop".to_owned(), detail.clone()));
         Err(refusal(row, Reason::TargetsDown, detail).into())
+    }
+
+    /// Stops a request inside a dialog that comes too fast. It ends no call: the other side's requests, ACK and BYE have paces of
+    /// their own.
+    fn keeps_pace(&self, case: &Case<'_, '_>, (project, trunk): (ProjectId, TrunkId), asks: Side) -> Result<(), Stop> {
+        let limits = &self.config.limits;
+        let sender = Sender::of(trunk, asks, case.request.method);
+        let pace = self.dialog_pace.judge(case.now, sender, limits);
+        if pace == Pace::Within {
+            return Ok(());
+        }
+        let row = case.trace.fail(Test::Capacity, || {
+            let side = if asks == Side::Trunk { "" } else { "the servers, in dialogs of " };
+            let from = format!("{side}{}", trunk_name(&self.config, trunk));
+            (format!("requests inside dialogs from {from}"), format!("{} a second", sender.rate(limits)))
+        });
+        if pace == Pace::Flood {
+            return Err(Stop::Dropped(DropCause::Flood));
+        }
+        let refusal = Refusal::new(row, Reason::Overloaded, "too many requests a second inside dialogs");
+        Err(refusal.of(Some(project), Some(trunk)).beyond(Share::Pace).into())
     }
 
     /// The fence for the side of the dialog that a request comes from.
