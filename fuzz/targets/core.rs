@@ -141,7 +141,7 @@ impl Scene {
         for output in &out {
             match output {
                 Output::LookUp(next_hop) => self.asked.push_back(Asked::Name(next_hop.clone())),
-                Output::Relay(request) => self.asked.push_back(Asked::Relay(request.exchange)),
+                Output::Relay(request) => self.asked.push_back(Asked::Relay(request.id)),
                 Output::Note(Note::Arrived { .. }) => self.ended += 1,
                 _ => {}
             }
@@ -162,7 +162,7 @@ impl Scene {
                 let servers = if how & 1 == 0 { servers } else { Vec::new() };
                 self.input(Input::LookedUp { next_hop, servers, hold: Duration::from_secs(1) }, None);
             }
-            Some(Asked::Relay(exchange)) => {
+            Some(Asked::Relay(id)) => {
                 let sdp =
                     |ip: &str| format!("v=0\r\no=- 1 1 IN IP4 {ip}\r\ns=-\r\nc=IN IP4 {ip}\r\nt=0 0\r\nm=audio 4 RTP/AVP 0\r\n");
                 let reply = match how % 6 {
@@ -172,7 +172,7 @@ impl Scene {
                     4 => Ok(RelayReply::Refused),
                     _ => Err(Unanswered::Silent),
                 };
-                self.input(Input::Relayed { exchange, reply }, None);
+                self.input(Input::Relayed { id, reply }, None);
             }
         }
     }

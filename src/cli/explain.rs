@@ -24,7 +24,7 @@ use crate::core::Core;
 use crate::core::io::{
     Arrival, Attempt, Destination, DropCause, Input, Note, Outcome, Output, RelayBody, RelayReply, RelayRequest, Verdict,
 };
-use crate::core::rules::trace::{Comparison, Mark, Test};
+use crate::core::rules::trace::{Mark, Test, TraceRow};
 use crate::dns::{self, Server};
 use crate::reason::Reason;
 use crate::sip::uri::{Host, Uri};
@@ -84,7 +84,7 @@ fn read(path: &Path) -> std::io::Result<Vec<u8>> {
 struct Run {
     core: Core,
     now: Instant,
-    comparisons: Vec<Comparison>,
+    comparisons: Vec<TraceRow>,
     out: Vec<Output>,
 }
 
@@ -106,17 +106,17 @@ impl Run {
 
     /// If the media would go through a relay: goes on as if a relay had taken it. No relay is asked here.
     fn lead(&mut self) {
-        let [Output::Relay(RelayRequest { exchange, command: RelayBody::Session { .. }, .. })] = &self.out[..] else { return };
-        let (exchange, relay) = (*exchange, exchange.relay);
+        let [Output::Relay(RelayRequest { id, body: RelayBody::Session { .. }, .. })] = &self.out[..] else { return };
+        let (id, relay) = (*id, id.relay);
         let (family, ip) = (if relay.is_ipv4() { "IP4" } else { "IP6" }, relay.ip());
         let sdp = format!(
             "v=0\r\no=- 0 0 IN {family} {ip}\r\ns=in place of what the relay would say\r\nc=IN {family} {ip}\r\nt=0 0\r\nm=audio 9 RTP/AVP 0\r\n"
         );
         self.out.clear();
-        let input = Input::Relayed { exchange, reply: Ok(RelayReply::Done(Some(sdp.into()))) };
+        let input = Input::Relayed { id, reply: Ok(RelayReply::Done(Some(sdp.into()))) };
         self.comparisons = self.core.explain(self.now, input, &mut self.out);
         let (value, against) = ("the session description".to_owned(), format!("relay udp:{relay}, which is not asked here"));
-        self.comparisons.push(Comparison { test: Test::Media, value, against, mark: Mark::Skipped });
+        self.comparisons.push(TraceRow { test: Test::Media, value, against, mark: Mark::Skipped });
     }
 
     fn outcome(&self) -> Option<Outcome> {

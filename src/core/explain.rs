@@ -6,14 +6,14 @@ use crate::core::io::{Arrival, Input, Output};
 use crate::core::rules::media::Part;
 use crate::core::rules::side::Side;
 use crate::core::rules::sides::{Source, Speaker, region_of, speaks_for_servers};
-use crate::core::rules::trace::{Comparison, Test, Trace};
+use crate::core::rules::trace::{Test, Trace, TraceRow};
 use crate::core::state::Core;
 use crate::sip::request::cseq;
 use crate::sip::{Message, Method, Start};
 
 impl Core {
     /// Like [`Core::handle`] with this input; also returns the rows of each test.
-    pub fn explain(&mut self, now: Instant, input: Input<'_>, out: &mut Vec<Output>) -> Vec<Comparison> {
+    pub fn explain(&mut self, now: Instant, input: Input<'_>, out: &mut Vec<Output>) -> Vec<TraceRow> {
         let trace = Trace::open();
         if let Input::Message { arrival, bytes } = &input
             && let Ok(message) = Message::datagram(bytes)

@@ -87,7 +87,7 @@ pub enum Input<'a> {
     /// The answer to an [`Output::Relay`]. If a message waits for it, that message goes on, and then those behind it, in order.
     Relayed {
         /// The number of the question.
-        exchange: RelayRequestId,
+        id: RelayRequestId,
         /// What the relay said, or why no answer came.
         reply: Result<RelayReply, Unanswered>,
     },

@@ -110,7 +110,7 @@ impl Keys {
 
     /// The number of a question to a relay. A retransmitted message gives the same number, so that the relay gives the same
     /// answer.
-    pub(crate) fn exchange(&self, parts: &[&[u8]]) -> u128 {
+    pub(crate) fn relay_request(&self, parts: &[&[u8]]) -> u128 {
         hash128(&self.seed, Purpose::RelayRequestId, parts)
     }
 

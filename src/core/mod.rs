@@ -96,7 +96,7 @@ impl Core {
                     self.resume(now, call, None, trace, out);
                 }
             }
-            Input::Relayed { exchange, reply } => self.relayed(now, exchange, &reply, trace, out),
+            Input::Relayed { id, reply } => self.relayed(now, id, &reply, trace, out),
             Input::EndWaiting => {
                 // Nor does the next relay, or what waits behind, begin to wait.
                 self.waiting.close();
@@ -104,8 +104,8 @@ impl Core {
                 for next_hop in names {
                     self.take_in(now, Input::LookedUp { next_hop, servers: Vec::new(), hold: Duration::ZERO }, trace, out);
                 }
-                for exchange in relays {
-                    self.take_in(now, Input::Relayed { exchange, reply: Err(Unanswered::Unasked) }, trace, out);
+                for id in relays {
+                    self.take_in(now, Input::Relayed { id, reply: Err(Unanswered::Unasked) }, trace, out);
                 }
             }
             Input::Drain { successor } => {

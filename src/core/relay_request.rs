@@ -18,9 +18,9 @@ pub struct RelayRequest {
     /// The relay to ask. Its region's fence has passed the address.
     pub relay: Fenced,
     /// The id that the answer brings back.
-    pub exchange: RelayRequestId,
+    pub id: RelayRequestId,
     /// The command and its content.
-    pub command: RelayBody,
+    pub body: RelayBody,
 }
 
 /// Names a question to a relay. The same message asks the same question.
@@ -31,7 +31,7 @@ pub struct RelayRequestId {
     /// The address of the relay.
     pub relay: SocketAddr,
     /// The command.
-    pub ask: RelayVerb,
+    pub verb: RelayVerb,
     /// The question's number, which nobody can guess.
     pub cookie: u128,
 }

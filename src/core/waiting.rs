@@ -179,7 +179,7 @@ impl Waiting {
                 asked.calls.push(call);
                 (trunk, WaitCause::Name, first)
             }
-            Pending::Relay(wait) => (wait.trunk, WaitCause::Relay(Box::new((wait.request.exchange, wait.tried.clone()))), true),
+            Pending::Relay(wait) => (wait.trunk, WaitCause::Relay(Box::new((wait.request.id, wait.tried.clone()))), true),
             // What waits behind a message is put there, and asks nothing.
             Pending::Behind(_) => return false,
         };

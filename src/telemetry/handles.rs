@@ -195,9 +195,9 @@ impl Handles {
     }
 
     /// Counts a call that goes through a media relay, in `ringfence_relay_calls_total{region}`.
-    pub fn anchored(&self, region: RegionId) {
+    pub fn relayed(&self, region: RegionId) {
         if let Some(region) = self.region(region) {
-            region.anchored.increment(1);
+            region.relayed.increment(1);
         }
     }
 

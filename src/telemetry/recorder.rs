@@ -93,7 +93,7 @@ impl Recorder {
                     info!(region, %relay, "media relay is up");
                 }
             }
-            Note::MediaRelayed { region } => self.handles.anchored(region),
+            Note::MediaRelayed { region } => self.handles.relayed(region),
             Note::ShareUsedUp { region, whose, share } => self.handles.share_used_up(region, whose, share),
             Note::Transactions { region, invite, opened } => self.handles.transaction(region, invite, opened),
         }

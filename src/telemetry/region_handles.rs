@@ -26,7 +26,7 @@ pub(super) struct RegionHandles {
     pub(super) handshakes: [[Counter; Handshake::ALL.len()]; 2],
     pub(super) media: [[Counter; Spoken::ALL.len()]; io::Direction::ALL.len()],
     pub(super) asked: [[Counter; RelayOutcome::ALL.len()]; RelayVerb::ALL.len()],
-    pub(super) anchored: Counter,
+    pub(super) relayed: Counter,
 }
 
 /// The counters of one transport.
@@ -74,12 +74,12 @@ impl RegionHandles {
             let of = |result: RelayOutcome| vec![("command", ask.label().into()), ("result", result.label().into())];
             RelayOutcome::ALL.map(|result| of_relays("ringfence_relay_requests_total", of(result)))
         });
-        let anchored = of_relays("ringfence_relay_calls_total", Vec::new());
+        let relayed = of_relays("ringfence_relay_calls_total", Vec::new());
         let transactions = ["non-invite", "invite"].map(|kind| gauge("ringfence_transactions", vec![("kind", kind.into())]));
         let histogram = |metric| if served { metrics.histogram(metric, labels(Vec::new())) } else { Histogram::noop() };
         let (setup, answered) = (histogram("ringfence_setup_seconds"), histogram("ringfence_upstream_seconds"));
         let responses = [const { None }, const { None }].map(|none: Option<Counter>| vec![none; CODES.len() + CLASSES.len()]);
-        Self { name, transports, responses, setup, answered, transactions, drops, losses, handshakes, media, asked, anchored }
+        Self { name, transports, responses, setup, answered, transactions, drops, losses, handshakes, media, asked, relayed }
     }
 
     /// The counters of a transport.

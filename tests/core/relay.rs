@@ -44,8 +44,8 @@ interval = "0s"
 
 /// A relay that does what it is asked.
 #[expect(clippy::unnecessary_wraps, reason = "it is one of several relays, and others say nothing")]
-fn answering_relay(anchor: &RelayRequest) -> Result<RelayReply, Unanswered> {
-    let sdp = match &anchor.command {
+fn answering_relay(request: &RelayRequest) -> Result<RelayReply, Unanswered> {
+    let sdp = match &request.body {
         RelayBody::Session { .. } => Some(sdp(RELAYED).replace("4000", "30000").into()),
         RelayBody::Delete { .. } | RelayBody::Ping => None,
     };
@@ -64,19 +64,19 @@ fn questions_asked(site: &mut Site) -> Vec<String> {
     let questions = std::mem::take(&mut site.questions);
     questions
         .iter()
-        .map(|anchor| match &anchor.command {
+        .map(|request| match &request.body {
             RelayBody::Session { from_tag, to_tag, .. } => {
                 let to = to_tag.as_deref().map(text).unwrap_or_default();
-                format!("{} {} {to}", anchor.exchange.ask.label(), text(from_tag)).trim_end().to_owned()
+                format!("{} {} {to}", request.id.verb.label(), text(from_tag)).trim_end().to_owned()
             }
-            RelayBody::Delete { .. } | RelayBody::Ping => anchor.exchange.ask.label().to_owned(),
+            RelayBody::Delete { .. } | RelayBody::Ping => request.id.verb.label().to_owned(),
         })
         .collect()
 }
 
-fn notes(site: &Site, ask: RelayVerb) -> Vec<RelayOutcome> {
+fn notes(site: &Site, verb: RelayVerb) -> Vec<RelayOutcome> {
     let result = |note: &Note| match note {
-        Note::RelayAsked { verb: other, result, .. } if *other == ask => Some(*result),
+        Note::RelayAsked { verb: other, result, .. } if *other == verb => Some(*result),
         _ => None,
     };
     site.notes.iter().filter_map(result).collect()
@@ -144,7 +144,7 @@ fn a_call_is_anchored_in_both_directions_and_deleted() {
     assert_eq!((lines(&sent)[0].as_str(), sent[1].to), ("SIP/2.0 100 Trying", SERVER.parse().unwrap()));
     assert!(is_relayed(&sent[1]) && !sent[1].text().contains(CARRIED), "{}", sent[1].text());
     assert_eq!(site.questions.len(), 1);
-    let RelayRequest { relay, command: RelayBody::Session { call_id, sdp: said, .. }, .. } = &site.questions[0] else { panic!() };
+    let RelayRequest { relay, body: RelayBody::Session { call_id, sdp: said, .. }, .. } = &site.questions[0] else { panic!() };
     assert_eq!((call_id.as_slice(), said.as_slice()), (&b"acme/carrier/one@trunk"[..], sdp(CARRIED).as_bytes()));
     assert!([FIRST, OTHER].iter().any(|addr| relay.addr() == addr.parse().unwrap()));
     let relay = relay.addr();
@@ -152,7 +152,7 @@ fn a_call_is_anchored_in_both_directions_and_deleted() {
         let back = site.from(SERVER, &answer(&sent[1], code, HOME));
         assert!(back.len() == 1 && is_relayed(&back[0]) && !back[0].text().contains(HOME), "{}", back[0].text());
     }
-    let questions: Vec<_> = site.questions.iter().map(|anchor| (anchor.relay.addr(), anchor.exchange.cookie)).collect();
+    let questions: Vec<_> = site.questions.iter().map(|request| (request.relay.addr(), request.id.cookie)).collect();
     assert!(questions.iter().all(|(addr, _)| *addr == relay), "the answer goes where the offer went");
     assert_eq!(questions[2], questions[3], "a repetition is the same question");
     assert_eq!(questions_asked(&mut site), ["offer fone", "answer fone u", "answer fone u", "answer fone u"]);
@@ -162,8 +162,8 @@ fn a_call_is_anchored_in_both_directions_and_deleted() {
     assert_eq!(questions_asked(&mut site), [""; 0], "the call is not over yet");
     site.from(SERVER, &respond(&bye[0], 200, "u", ""));
     assert_eq!(site.questions[0].relay.addr(), relay);
-    assert_eq!(site.questions[0].exchange.call, None);
-    let RelayBody::Delete { call_id } = &site.questions[0].command else { panic!() };
+    assert_eq!(site.questions[0].id.call, None);
+    let RelayBody::Delete { call_id } = &site.questions[0].body else { panic!() };
     assert_eq!(call_id, b"acme/carrier/one@trunk");
     assert_eq!(questions_asked(&mut site), ["delete"]);
     // Each message is judged once, by what it said itself.
@@ -313,7 +313,7 @@ fn whatever_negotiates_inside_a_dialog_is_anchored_by_the_same_relay() {
         assert!(seen.line().starts_with(method) && is_relayed(&seen), "{}", seen.text());
         let back = site.from(SERVER, &answer(&seen, 200, HOME));
         assert!(is_relayed(&back[0]));
-        assert!(site.questions.iter().all(|anchor| anchor.relay.addr() == relay));
+        assert!(site.questions.iter().all(|request| request.relay.addr() == relay));
         assert_eq!(questions_asked(&mut site), ["offer fone u", "answer fone u"], "{method}");
     }
     // From the other side.
@@ -341,8 +341,8 @@ fn messages_of_a_call_keep_their_order_and_others_do_not_wait() {
     assert_eq!(site.core.transactions(), 1, "a drain waits for it");
     assert_eq!(site.from("198.51.100.9:5060", &request("OPTIONS", "sip:eu.sip.example.com", "x")).len(), 1);
     assert_eq!(site.questions.len(), 1, "one question");
-    let anchor = site.questions[0].clone();
-    let sent = site.relayed(anchor.exchange, answering_relay(&anchor));
+    let request = site.questions[0].clone();
+    let sent = site.relayed(request.id, answering_relay(&request));
     let lines: Vec<_> = lines(&sent).iter().map(|line| line.split(" sip:").next().unwrap().to_owned()).collect();
     assert_eq!(
         lines,
@@ -350,13 +350,13 @@ fn messages_of_a_call_keep_their_order_and_others_do_not_wait() {
         "the INVITE once, then the CANCEL"
     );
     // The same answer again moves nothing.
-    assert!(site.relayed(anchor.exchange, answering_relay(&anchor)).is_empty());
+    assert!(site.relayed(request.id, answering_relay(&request)).is_empty());
     // What the callee says waits in its turn, and what follows it.
     let seen = &sent[1];
     assert!(site.from(SERVER, &answer(seen, 183, HOME)).iter().all(|sent| sent.line().starts_with("CANCEL")));
     assert!(site.from(SERVER, &without_body(&respond(seen, 487, "u", ""))).is_empty());
-    let anchor = site.questions.last().unwrap().clone();
-    let sent = site.relayed(anchor.exchange, answering_relay(&anchor));
+    let request = site.questions.last().unwrap().clone();
+    let sent = site.relayed(request.id, answering_relay(&request));
     let codes: Vec<_> = sent.iter().map(|sent| sent.line().split(' ').nth(1).unwrap().to_owned()).collect();
     assert_eq!(codes.iter().filter(|code| code.parse::<u16>().is_ok()).collect::<Vec<_>>(), ["183", "487"], "{sent:?}");
 }
@@ -364,8 +364,8 @@ fn messages_of_a_call_keep_their_order_and_others_do_not_wait() {
 #[test]
 fn the_next_relay_is_asked_and_the_one_that_is_silent_is_down_until_it_answers() {
     let mut site = site();
-    site.relay = Some(Box::new(|anchor| {
-        if anchor.relay.addr() == FIRST.parse().unwrap() { Err(Unanswered::Silent) } else { answering_relay(anchor) }
+    site.relay = Some(Box::new(|request| {
+        if request.relay.addr() == FIRST.parse().unwrap() { Err(Unanswered::Silent) } else { answering_relay(request) }
     }));
     let mut silences = 0;
     for id in 0..20 {
@@ -416,7 +416,7 @@ fn a_refusal_an_outside_address_or_a_broken_answer_is_that_relays_failure_alone(
     ] {
         let mut site = site();
         let mut first = Some(reply.clone());
-        site.relay = Some(Box::new(move |anchor| first.take().unwrap_or_else(|| answering_relay(anchor))));
+        site.relay = Some(Box::new(move |request| first.take().unwrap_or_else(|| answering_relay(request))));
         let sent = site.from(TRUNK, &invite(HOST, CARRIED, "one"));
         assert!(is_relayed(&sent[1]));
         assert_eq!(notes(&site, RelayVerb::Offer), [expected, RelayOutcome::Ok], "{reply:?}");
@@ -470,8 +470,8 @@ fn an_answer_that_finds_its_relay_gone_is_ended_and_the_caller_may_try_elsewhere
     assert_eq!((line(0), line(1), line(2)), ("SIP/2.0 503 Servers Of Region Unavailable".into(), "ACK".into(), "BYE".into()));
     assert_eq!(back[0].header("X-Ringfence").as_deref(), Some("152; reason=targets-down; region=eu"));
     // The offer is there and nowhere else: no other relay was asked.
-    let answers: Vec<_> = site.questions.iter().filter(|anchor| anchor.exchange.ask == RelayVerb::Answer).collect();
-    assert!(answers.iter().all(|anchor| anchor.relay == site.questions[0].relay));
+    let answers: Vec<_> = site.questions.iter().filter(|request| request.id.verb == RelayVerb::Answer).collect();
+    assert!(answers.iter().all(|request| request.relay == site.questions[0].relay));
     // It is no refusal for good: the call may come again.
     site.relay = Some(Box::new(answering_relay));
     site.pass(Duration::from_secs(40));
@@ -500,19 +500,19 @@ fn the_ack_of_a_late_offer_finds_the_relay_that_has_it() {
     let (seen, route) = (sent[1].clone(), sent[1].header("Record-Route").unwrap());
     // The token names one relay; that does not take the offer, the other does.
     let mut offers = 0;
-    site.relay = Some(Box::new(move |anchor| {
-        offers += usize::from(anchor.exchange.ask == RelayVerb::Offer);
-        if anchor.exchange.ask == RelayVerb::Offer && offers == 1 { Ok(RelayReply::Refused) } else { answering_relay(anchor) }
+    site.relay = Some(Box::new(move |request| {
+        offers += usize::from(request.id.verb == RelayVerb::Offer);
+        if request.id.verb == RelayVerb::Offer && offers == 1 { Ok(RelayReply::Refused) } else { answering_relay(request) }
     }));
     assert!(is_relayed(&site.from(SERVER, &answer(&seen, 200, HOME))[0]));
     let (named, took) = (site.questions[0].relay, site.questions[1].relay);
     assert_ne!(named, took);
     site.questions.clear();
     site.relay =
-        Some(Box::new(move |anchor| if anchor.relay == took { answering_relay(anchor) } else { Ok(RelayReply::Refused) }));
+        Some(Box::new(move |request| if request.relay == took { answering_relay(request) } else { Ok(RelayReply::Refused) }));
     let ack = site.from(TRUNK, &with_sdp(&in_dialog_from_trunk("ACK", 1, &route), CARRIED));
     assert!(is_relayed(&ack[0]));
-    assert_eq!(site.questions.iter().map(|anchor| anchor.relay).collect::<Vec<_>>(), [named, took]);
+    assert_eq!(site.questions.iter().map(|request| request.relay).collect::<Vec<_>>(), [named, took]);
     // Nobody has it: the callee gets an ACK without it, and both sides a BYE.
     site.relay = Some(Box::new(|_| Ok(RelayReply::Refused)));
     let sent = site.from(TRUNK, &with_sdp(&in_dialog_from_trunk("ACK", 1, &route), "203.0.113.10"));
@@ -535,7 +535,7 @@ fn a_call_that_comes_to_nothing_is_deleted() {
     // A 2xx that comes all the same goes nowhere: nothing is anchored any more.
     site.relay =
         Some(Box::new(
-            |anchor| if anchor.exchange.ask == RelayVerb::Answer { Ok(RelayReply::Refused) } else { answering_relay(anchor) },
+            |request| if request.id.verb == RelayVerb::Answer { Ok(RelayReply::Refused) } else { answering_relay(request) },
         ));
     let late = site.from(SERVER, &answer(&seen, 200, HOME));
     assert!(late.iter().all(|sent| sent.to == SERVER.parse().unwrap()), "{late:?}");
@@ -580,13 +580,13 @@ fn a_call_outlives_its_relay_and_another_takes_the_next_offer() {
     let route = established(&mut site);
     let gone = site.questions[0].relay;
     site.relay =
-        Some(Box::new(move |anchor| if anchor.relay == gone { Err(Unanswered::Silent) } else { answering_relay(anchor) }));
+        Some(Box::new(move |request| if request.relay == gone { Err(Unanswered::Silent) } else { answering_relay(request) }));
     questions_asked(&mut site);
     let sent = site.from(TRUNK, &with_sdp(&in_dialog_from_trunk("INVITE", 2, &route), CARRIED));
     assert!(is_relayed(sent.last().unwrap()));
     let back = site.from(SERVER, &answer(sent.last().unwrap(), 200, HOME));
     assert!(is_relayed(&back[0]));
-    let by: Vec<bool> = site.questions.iter().map(|anchor| anchor.relay == gone).collect();
+    let by: Vec<bool> = site.questions.iter().map(|request| request.relay == gone).collect();
     assert_eq!(by, [true, false, false], "the answer goes where the offer went");
     // Who has the call now is not in the token: all that are up are told that it is over.
     questions_asked(&mut site);
@@ -645,8 +645,8 @@ fn what_waits_is_bounded_and_survives_a_drain() {
     assert_eq!(site.core.transactions(), 384);
     let waiting = site.questions.clone();
     let mut sent = Vec::new();
-    for anchor in &waiting {
-        sent.extend(site.relayed(anchor.exchange, answering_relay(anchor)));
+    for request in &waiting {
+        sent.extend(site.relayed(request.id, answering_relay(request)));
     }
     assert_eq!(sent.iter().filter(|sent| is_relayed_invite(sent)).count(), 384, "what came before the drain goes on");
     let arrived = |outcome: fn(&Outcome) -> bool| {
@@ -701,12 +701,12 @@ fn a_reload_leaves_calls_their_relay_or_goes_on_without() {
     let mut site = self::site();
     site.relay = None;
     site.from(TRUNK, &invite(HOST, CARRIED, "one"));
-    let anchor = site.questions[0].clone();
-    let keep = if anchor.relay.addr() == FIRST.parse().unwrap() { OTHER } else { FIRST };
+    let request = site.questions[0].clone();
+    let keep = if request.relay.addr() == FIRST.parse().unwrap() { OTHER } else { FIRST };
     reload(&mut site, &CONFIG.replace("[\"udp:10.1.0.8:2223\", \"udp:10.1.0.9:2223\"]", &format!("[\"udp:{keep}\"]")));
-    assert!(site.relayed(anchor.exchange, answering_relay(&anchor)).is_empty());
+    assert!(site.relayed(request.id, answering_relay(&request)).is_empty());
     assert_eq!(site.questions[1].relay.addr(), keep.parse().unwrap(), "the other is asked");
-    let anchor = site.questions[1].clone();
-    let sent = site.relayed(anchor.exchange, answering_relay(&anchor));
+    let request = site.questions[1].clone();
+    let sent = site.relayed(request.id, answering_relay(&request));
     assert!(is_relayed_invite(&sent[1]));
 }

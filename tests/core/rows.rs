@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use ringfence::config::NameId;
 use ringfence::core::io::{Arrival, DropCause, Input, Outcome, RelayReply, Unanswered};
-use ringfence::core::rules::trace::{Comparison, Mark, Test};
+use ringfence::core::rules::trace::{Mark, Test, TraceRow};
 use ringfence::dns::Resolved;
 use ringfence::reason::Reason;
 use ringfence::sip::Fault;
@@ -42,7 +42,7 @@ impl Case {
         Self { arrival: Arrival { shown, ..self.arrival }, ..self }
     }
 
-    fn rows(&mut self) -> (Vec<Comparison>, Outcome) {
+    fn rows(&mut self) -> (Vec<TraceRow>, Outcome) {
         let rows = self.site.explain(Input::Message { arrival: self.arrival, bytes: self.text.as_bytes() });
         (rows, self.site.outcome())
     }
@@ -474,15 +474,15 @@ fn a_message_that_has_waited_is_explained_when_it_goes_on() {
     let notes = site.notes.len();
     let rows = site.explain(Input::Message { arrival, bytes: text.as_bytes() });
     assert!(rows.iter().all(|row| row.mark == Mark::Pass) && site.notes.len() == notes, "nothing is decided: {rows:#?}");
-    let exchange = site.questions[0].exchange;
+    let id = site.questions[0].id;
     let relayed = Ok(RelayReply::Done(Some(sdp("10.1.0.40").into())));
-    let rows = site.explain(Input::Relayed { exchange, reply: relayed });
+    let rows = site.explain(Input::Relayed { id, reply: relayed });
     assert!(!rows.is_empty() && rows.iter().all(|row| row.mark == Mark::Pass), "{rows:#?}");
     assert_eq!(site.outcome(), Outcome::Forwarded);
     let mut site = relaying();
     site.input(Input::Message { arrival, bytes: text.as_bytes() });
-    let exchange = site.questions[0].exchange;
-    let rows = site.explain(Input::Relayed { exchange, reply: Ok(RelayReply::Refused) });
+    let id = site.questions[0].id;
+    let rows = site.explain(Input::Relayed { id, reply: Ok(RelayReply::Refused) });
     assert_eq!(rows.last().map(|row| (row.test, row.mark)), Some((Test::Media, Mark::Fail)), "{rows:#?}");
     assert_eq!(site.outcome(), Outcome::Refused(Reason::TargetsDown));
 }

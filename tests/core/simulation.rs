@@ -314,7 +314,7 @@ impl World {
                 }
             }
             Event::LookedUp(next_hop, servers, hold) => self.looked_up(next_hop, servers, hold),
-            Event::Relayed(exchange, reply) => self.relayed(exchange, reply),
+            Event::Relayed(id, reply) => self.relayed(id, reply),
             Event::EndWaiting => self.end_waiting(),
             Event::Reload => self.reload(),
             Event::Within(id, method, text) => self.send(&format!("{id} {}", method.token()), text.into_bytes()),

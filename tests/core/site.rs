@@ -12,7 +12,7 @@ use ringfence::core::io::{
     Arrival, Attempt, ConnectionId, Destination, Input, Note, Outcome, Output, RelayReply, RelayRequest, RelayRequestId,
     Unanswered,
 };
-use ringfence::core::rules::trace::Comparison;
+use ringfence::core::rules::trace::TraceRow;
 use ringfence::core::{Change, Core};
 use ringfence::dns::{Resolved, Server};
 
@@ -310,7 +310,7 @@ impl Site {
     }
 
     /// The same, and the rows of what was decided.
-    pub(crate) fn explain(&mut self, input: Input<'_>) -> Vec<Comparison> {
+    pub(crate) fn explain(&mut self, input: Input<'_>) -> Vec<TraceRow> {
         let rows = match &input {
             Input::Message { arrival, bytes } => {
                 let bytes = self.told.bears(bytes).unwrap_or_else(|| bytes.to_vec());
@@ -367,7 +367,7 @@ impl Site {
                 }
                 Output::Relay(request) => {
                     let reply = self.relay.as_mut().map(|relay| relay(&request));
-                    next.extend(reply.map(|reply| Input::Relayed { exchange: request.exchange, reply }));
+                    next.extend(reply.map(|reply| Input::Relayed { id: request.id, reply }));
                     self.questions.push(request);
                 }
                 Output::Resumed { bytes, .. } => {
@@ -388,8 +388,8 @@ impl Site {
     }
 
     /// A relay says something: what waits for it goes on, and what waits behind that.
-    pub(crate) fn relayed(&mut self, exchange: RelayRequestId, reply: Result<RelayReply, Unanswered>) -> Vec<Sent> {
-        self.input(Input::Relayed { exchange, reply })
+    pub(crate) fn relayed(&mut self, id: RelayRequestId, reply: Result<RelayReply, Unanswered>) -> Vec<Sent> {
+        self.input(Input::Relayed { id, reply })
     }
 
     /// A datagram to the usual listener of region eu.

@@ -32,8 +32,8 @@ fn done() -> RelayReply {
 
 /// The newest question is answered.
 fn takes(site: &mut Site) -> Vec<Sent> {
-    let exchange = site.questions.last().unwrap().exchange;
-    site.relayed(exchange, Ok(done()))
+    let id = site.questions.last().unwrap().id;
+    site.relayed(id, Ok(done()))
 }
 
 /// A call that is up: the Record-Route of its INVITE.
@@ -144,9 +144,9 @@ fn one_message_waits_for_a_name_and_then_for_a_relay() {
     assert!(looked_up(&mut site, "a.example.net").is_empty() && site.handled.is_empty());
     assert_eq!(site.questions.len(), asked + 1);
     // The first relay refuses, the other takes it.
-    let first = site.questions.last().unwrap().exchange;
+    let first = site.questions.last().unwrap().id;
     assert!(site.relayed(first, Ok(RelayReply::Refused)).is_empty());
-    let other = site.questions.last().unwrap().exchange;
+    let other = site.questions.last().unwrap().id;
     assert_ne!(first.relay, other.relay);
     assert_eq!(words(&takes(&mut site)), ["100", "INVITE", "BYE"]);
     assert_eq!(ends(&mut site), [("2 INVITE".to_owned(), Outcome::Forwarded), ("3 BYE".to_owned(), Outcome::Forwarded)]);
@@ -219,10 +219,10 @@ fn the_end_of_waiting_ends_all_of_it() {
     assert_eq!(words(&sent).iter().filter(|word| *word == "503").count(), 2 + 10, "{:?}", words(&sent));
     assert!(words(&sent).contains(&"BYE".to_owned()), "what waits for nothing goes on");
     assert_eq!(site.asked.len(), asked, "nothing more is looked up");
-    assert!(site.questions[questions.len()..].iter().all(|question| question.exchange.call.is_none()), "nor asked");
+    assert!(site.questions[questions.len()..].iter().all(|question| question.id.call.is_none()), "nor asked");
     // What comes late moves nothing, and nothing waits any more.
-    for question in questions.iter().filter(|question| question.exchange.call.is_some()) {
-        assert!(site.relayed(question.exchange, Ok(done())).is_empty());
+    for question in questions.iter().filter(|question| question.id.call.is_some()) {
+        assert!(site.relayed(question.id, Ok(done())).is_empty());
     }
     assert!(looked_up(&mut site, "a.example.net").is_empty());
     assert_eq!(words(&site.from(TRUNK, &invite(HOST, INSIDE, "late"))), ["503"]);
@@ -244,7 +244,7 @@ fn what_waits_goes_on_under_another_configuration() {
         .replace("[\"udp:192.0.2.1:5060\", ", "[\"udp:192.0.2.1:5062\", \"udp:192.0.2.1:5060\", ");
     assert!(site.reload(&other).is_empty());
     assert_ne!(site.listener("192.0.2.1:5060", Transport::Udp), before, "its listener has another number");
-    let sent = site.relayed(question.exchange, Ok(done()));
+    let sent = site.relayed(question.id, Ok(done()));
     assert_eq!(words(&sent), ["100", "INVITE", "200"]);
     assert!(sent[1].text().contains(RELAYED) && sent[0].to == TRUNK.parse().unwrap());
     // A project that has gone meanwhile is nobody's.
@@ -253,6 +253,6 @@ fn what_waits_goes_on_under_another_configuration() {
     let question = site.questions[0].clone();
     let gone = other.replace("[project.acme]", "[project.emca]").replace("[project.acme.", "[project.emca.");
     assert!(site.reload(&gone).is_empty());
-    assert_eq!(words(&site.relayed(question.exchange, Err(Unanswered::Silent))), ["404"]);
+    assert_eq!(words(&site.relayed(question.id, Err(Unanswered::Silent))), ["404"]);
     assert_eq!(site.outcome(), Outcome::Refused(Reason::UnknownEndpoint));
 }

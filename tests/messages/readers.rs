@@ -10,17 +10,17 @@ use std::net::IpAddr;
 
 /// A description as a reader understands it.
 #[derive(Debug, Default)]
-struct Understood {
-    connections: Vec<String>,
-    attributes: Vec<String>,
-    streams: Vec<Stream>,
+pub(crate) struct Understood {
+    pub(crate) connections: Vec<String>,
+    pub(crate) attributes: Vec<String>,
+    pub(crate) streams: Vec<Stream>,
 }
 
 #[derive(Debug, Default)]
-struct Stream {
-    open: bool,
-    connections: Vec<String>,
-    attributes: Vec<String>,
+pub(crate) struct Stream {
+    pub(crate) open: bool,
+    pub(crate) connections: Vec<String>,
+    pub(crate) attributes: Vec<String>,
 }
 
 /// Every address that a reader of these would send media to.
@@ -35,7 +35,7 @@ pub(crate) fn naive_places(text: &[u8]) -> BTreeSet<IpAddr> {
 }
 
 impl Understood {
-    fn places(&self) -> BTreeSet<IpAddr> {
+    pub(crate) fn places(&self) -> BTreeSet<IpAddr> {
         let mut found = BTreeSet::new();
         found.extend(self.attributes.iter().flat_map(|attribute| attribute_places(attribute, true)));
         for stream in &self.streams {

@@ -116,21 +116,25 @@ fn a_broken_file_changes_nothing_and_is_told_with_its_place() {
     let text = plan(&site, &[site.door()]).text(&site);
     let daemon = Daemon::start_with(&site, &text);
     let admin = Plan::admin(&site);
-    for (broken, place, why) in [
+    for (number, (broken, place, why)) in [
         (text.replace("pin = [\"eu\"]", "pin = [\"nowhere\"]"), true, "unknown region `nowhere`"),
         (text.replace("upstream", "upstraem"), true, "unknown key `upstraem`"),
         (text.replace("[admin]", "[admin"), true, ""),
         // Right in itself, and yet impossible: somebody else has that address.
         (text.replace(&admin.to_string(), &site.rival(9).to_string()), false, "in use"),
-    ] {
+    ]
+    .into_iter()
+    .enumerate()
+    {
         let taken = std::net::TcpListener::bind(site.rival(9)).unwrap();
         let before = daemon.reloads("failed");
         site.write("ringfence.toml", &broken);
         daemon.signal("HUP");
         await_some("the count", || (daemon.reloads("failed") > before).then_some(()));
         let log = daemon.log();
+        // The log has a thread of its own, and may say it later than the count.
         let line = await_some("the log", || {
-            daemon.log().lines().rev().find(|line| line.contains("nothing has changed")).map(str::to_owned)
+            daemon.log().lines().filter(|line| line.contains("nothing has changed")).nth(number).map(str::to_owned)
         });
         assert!(line.contains(why), "{why}: {line}");
         assert!(!place || line.contains("ringfence.toml:"), "{line}\n{log}");

@@ -9,7 +9,7 @@ use super::paste::Pasted;
 use crate::cli::resolve::Resolved;
 use crate::config::{Config, Listener, Transport};
 use crate::core::io::Arrival;
-use crate::core::rules::trace::Comparison;
+use crate::core::rules::trace::TraceRow;
 use crate::reason::Reason;
 
 /// Exit code: the message would pass.
@@ -42,7 +42,7 @@ pub(super) struct Explained {
     pub(super) config: Arc<Config>,
     pub(super) arrival: Arrival,
     pub(super) message: Pasted,
-    pub(super) comparisons: Vec<Comparison>,
+    pub(super) comparisons: Vec<TraceRow>,
     pub(super) decision: Decision,
     /// The answer that the sender gets at once.
     pub(super) answer: Option<Bytes>,

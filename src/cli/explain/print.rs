@@ -8,7 +8,7 @@ use super::explained::{Decision, Explained, Target};
 use crate::cli::color::{Colors, Tint};
 use crate::cli::printable::{first_line, plain};
 use crate::cli::resolve::Outcome;
-use crate::core::rules::trace::{Comparison, Mark};
+use crate::core::rules::trace::{Mark, TraceRow};
 use crate::reason::{Class, Reason};
 
 /// The result as text, for people.
@@ -29,7 +29,7 @@ pub(super) fn as_text(explained: &Explained, colors: Colors) -> String {
         let _ = writeln!(out, "{}  {repair}", colors.text(Tint::Yellow, "repaired"));
     }
     out.push('\n');
-    for Comparison { test, value, against, mark } in &explained.comparisons {
+    for TraceRow { test, value, against, mark } in &explained.comparisons {
         let tint = match mark {
             Mark::Pass => Tint::Green,
             Mark::Fail => Tint::Red,
@@ -112,7 +112,7 @@ pub(super) fn as_json(explained: &Explained) -> Value {
         Decision::Unknown(what) => ("unknown", None, Some(what)),
     };
     let comparison =
-        |of: &Comparison| json!({ "test": of.test.label(), "result": of.mark.label(), "value": of.value, "against": of.against });
+        |of: &TraceRow| json!({ "test": of.test.label(), "result": of.mark.label(), "value": of.value, "against": of.against });
     let target = |of: &Target| {
         let regions = explained.config.regions_of(of.addr);
         json!({

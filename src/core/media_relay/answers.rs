@@ -13,16 +13,16 @@ impl Core {
     pub(crate) fn relayed(
         &mut self,
         now: Instant,
-        exchange: RelayRequestId,
+        id: RelayRequestId,
         reply: &Result<RelayReply, Unanswered>,
         trace: &Trace,
         out: &mut Vec<Output>,
     ) {
-        let sdp = self.relays.ended(now, &self.config, exchange, reply, out);
-        let Some((call, mut tried)) = self.waiting.of_relay(&exchange) else { return };
+        let sdp = self.relays.ended(now, &self.config, id, reply, out);
+        let Some((call, mut tried)) = self.waiting.of_relay(&id) else { return };
         // There is room for all of a region; if a reload has changed them, the last one is asked twice.
-        let _ = tried.try_push(exchange.relay);
-        let answer = RelayAnswer { cookie: exchange.cookie, relay: exchange.relay, sdp, tried };
+        let _ = tried.try_push(id.relay);
+        let answer = RelayAnswer { cookie: id.cookie, relay: id.relay, sdp, tried };
         self.resume(now, call, Some(answer), trace, out);
     }
 
@@ -36,9 +36,9 @@ impl Core {
             entry.next = None;
             let Ok(relay) = Fence::of_region(&config.region(entry.region).networks).admit(entry.addr) else { continue };
             relays.numbered += 1;
-            let cookie = keys.exchange(&[RelayVerb::Ping.label().as_bytes(), &relays.numbered.to_le_bytes()]);
-            let exchange = RelayRequestId { call: None, relay: entry.addr, ask: RelayVerb::Ping, cookie };
-            out.push(Output::Relay(RelayRequest { relay, exchange, command: RelayBody::Ping }));
+            let cookie = keys.relay_request(&[RelayVerb::Ping.label().as_bytes(), &relays.numbered.to_le_bytes()]);
+            let id = RelayRequestId { call: None, relay: entry.addr, verb: RelayVerb::Ping, cookie };
+            out.push(Output::Relay(RelayRequest { relay, id, body: RelayBody::Ping }));
         }
         relays.arm();
     }

@@ -173,7 +173,7 @@ impl View<'_> {
         let call_id = self.relay_name(leg.project, leg.trunk, leg.call_id);
         let label = verb.label().as_bytes();
         let parts = [label, &call_id, from, to.unwrap_or_default(), &leg.cseq.to_le_bytes(), sdp];
-        let cookie = self.keys.exchange(&parts);
+        let cookie = self.keys.relay_request(&parts);
         let tried = match leg.answer.filter(|answer| answer.cookie == cookie) {
             Some(RelayAnswer { sdp: Some(sdp), relay, .. }) => return Ok(MediaSwap::At(*relay, place, sdp.clone())),
             Some(answer) => answer.tried.clone(),
@@ -190,14 +190,11 @@ impl View<'_> {
             return Err(refusal.beyond(Share::Relays).into());
         }
         let (from_tag, to_tag, sdp) = (from.to_vec(), to.map(<[u8]>::to_vec), sdp.to_vec());
-        let command = RelayBody::Session { call_id, from_tag, to_tag, sdp };
+        let body = RelayBody::Session { call_id, from_tag, to_tag, sdp };
         let call = Some(CallKey(self.keys.waiting(leg.call_id)));
-        let exchange = RelayRequestId { call, relay: relay.addr(), ask: verb, cookie };
-        Err(Stop::Waits(Pending::Relay(Box::new(RelayWait {
-            request: RelayRequest { relay, exchange, command },
-            trunk: leg.trunk,
-            tried,
-        }))))
+        let id = RelayRequestId { call, relay: relay.addr(), verb, cookie };
+        let request = RelayRequest { relay, id, body };
+        Err(Stop::Waits(Pending::Relay(Box::new(RelayWait { request, trunk: leg.trunk, tried }))))
     }
 
     /// Decides about a description that no relay can replace.

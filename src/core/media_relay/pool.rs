@@ -124,18 +124,18 @@ impl Relays {
         &mut self,
         now: Instant,
         config: &Config,
-        exchange: RelayRequestId,
+        id: RelayRequestId,
         reply: &Result<RelayReply, Unanswered>,
         out: &mut Vec<Output>,
     ) -> Option<Bytes> {
-        let entry = self.entries.iter_mut().find(|entry| entry.addr == exchange.relay);
+        let entry = self.entries.iter_mut().find(|entry| entry.addr == id.relay);
         let (region, networks) = match &entry {
             Some(entry) => (Some(entry.region), &config.region(entry.region).networks),
             // Gone in a reload: nothing that it says is inside any more.
             None => (None, &Networks::default()),
         };
         let (result, sdp) = match reply {
-            Ok(RelayReply::Done(sdp)) if exchange.call.is_some() => match sdp {
+            Ok(RelayReply::Done(sdp)) if id.call.is_some() => match sdp {
                 Some(sdp) if sdp::judge(sdp, |ip| networks.contains(ip)).is_ok() => (Some(RelayOutcome::Ok), Some(sdp.clone())),
                 Some(_) => (Some(RelayOutcome::Outside), None),
                 None => (Some(RelayOutcome::Error), None),
@@ -146,19 +146,19 @@ impl Relays {
             Err(Unanswered::Unasked) => (None, None),
         };
         if let (Some(region), Some(result)) = (region, result) {
-            out.push(Output::Note(Note::RelayAsked { region, verb: exchange.ask, result }));
+            out.push(Output::Note(Note::RelayAsked { region, verb: id.verb, result }));
         }
         if let Some(entry) = entry {
             let was_up = entry.up;
             match reply {
                 Ok(_) => entry.answered(now, out),
-                Err(Unanswered::Silent) => entry.failed(now, Failure::Silent, exchange.ask, self.rules.back_off, out),
+                Err(Unanswered::Silent) => entry.failed(now, Failure::Silent, id.verb, self.rules.back_off, out),
                 Err(Unanswered::Unreachable) => {
-                    entry.failed(now, Failure::Unreachable, exchange.ask, self.rules.back_off, out);
+                    entry.failed(now, Failure::Unreachable, id.verb, self.rules.back_off, out);
                 }
                 Err(Unanswered::Unasked) => {}
             }
-            if entry.next.is_none() && (exchange.ask == RelayVerb::Ping || !was_up) {
+            if entry.next.is_none() && (id.verb == RelayVerb::Ping || !was_up) {
                 entry.next = if entry.up { self.rules.interval.map(|interval| now + interval) } else { Some(now + entry.wait) };
             }
             self.arm();
@@ -183,12 +183,12 @@ impl RelayState {
     }
 
     /// Notes that the relay has not answered: it is down. It is pinged a second later, and after each failure the time doubles.
-    fn failed(&mut self, now: Instant, failure: Failure, ask: RelayVerb, back_off: Duration, out: &mut Vec<Output>) {
+    fn failed(&mut self, now: Instant, failure: Failure, verb: RelayVerb, back_off: Duration, out: &mut Vec<Output>) {
         self.failure = Some(failure);
         if self.up {
             (self.up, self.since, self.wait) = (false, now, FIRST_TRIAL);
             out.push(Output::Note(Note::Relay { region: self.region, addr: self.addr, failure: Some(failure) }));
-        } else if ask == RelayVerb::Ping {
+        } else if verb == RelayVerb::Ping {
             self.wait = (self.wait * 2).min(back_off);
         } else {
             return;

@@ -26,9 +26,9 @@ impl Context<'_> {
         for relay in all.into_iter().filter_map(|relay| Fence::of_region(networks).admit(relay).ok()) {
             let call_id = self.view().relay_name(project, trunk, call_id);
             // Each is a question of its own: the call may have begun anew since the last.
-            let cookie = self.keys.exchange(&[RelayVerb::Delete.label().as_bytes(), &call_id, &self.relays.next_number()]);
-            let exchange = RelayRequestId { call: None, relay: relay.addr(), ask: RelayVerb::Delete, cookie };
-            self.out.push(Output::Relay(RelayRequest { relay, exchange, command: RelayBody::Delete { call_id } }));
+            let cookie = self.keys.relay_request(&[RelayVerb::Delete.label().as_bytes(), &call_id, &self.relays.next_number()]);
+            let id = RelayRequestId { call: None, relay: relay.addr(), verb: RelayVerb::Delete, cookie };
+            self.out.push(Output::Relay(RelayRequest { relay, id, body: RelayBody::Delete { call_id } }));
         }
     }
 

@@ -10,8 +10,9 @@ use crate::core::memory::rate_limit::Pace;
 use crate::core::routing::route_token::Vouched;
 use crate::core::routing::serving::Serving;
 use crate::core::routing::target::{self, Found, Order, TargetSet};
-use crate::core::rules::admit::{self, Admitted};
+use crate::core::rules::admit::admit;
 use crate::core::rules::case::{Case, Gate};
+use crate::core::rules::host::{self, Admitted};
 use crate::core::rules::refusal::{Answer, Refusal};
 use crate::core::rules::side::Side;
 use crate::core::rules::sides::Source;
@@ -61,10 +62,10 @@ impl Core {
         let (config, view) = (&*self.config, self.view(case.now));
         self.refused_before(case)?;
         let source = Source::of(view, case.region(), case.arrival);
-        let admitted = match admit::admit(config, case, source, media) {
+        let admitted = match admit(config, case, source, media) {
             Ok(admitted) => admitted,
             // A probe of the bare endpoint asks about us, not about a project.
-            Err(refusal) if refusal.reason == Reason::UnknownEndpoint && admit::is_ping(config, case.arrival, case.request) => {
+            Err(refusal) if refusal.reason == Reason::UnknownEndpoint && host::is_ping(config, case.arrival, case.request) => {
                 case.trace.pass(Test::Request, || {
                     ("OPTIONS of the bare endpoint".to_owned(), "about us: no project is asked for".to_owned())
                 });
@@ -192,7 +193,7 @@ impl Core {
         let call = self.keys.call(case.request.call_id, case.request.from_tag);
         let Some(before) = self.refused_calls.get(case.now, call) else { return Ok(()) };
         // A carrier that forks or forwards keeps Call-ID and From-tag: another trunk, or another project's endpoint, is another call.
-        if !before.is_of(&self.config, case.arrival.from.ip()) || admit::names_another(&self.config, case, before.project) {
+        if !before.is_of(&self.config, case.arrival.from.ip()) || host::names_another(&self.config, case, before.project) {
             return Ok(());
         }
         case.trace.fail(Test::Repeat, || ("Call-ID and From-tag".to_owned(), format!("refused before: {}", before.reason)));

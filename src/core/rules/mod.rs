@@ -2,6 +2,7 @@
 
 pub(crate) mod admit;
 pub(crate) mod case;
+pub(crate) mod host;
 pub(crate) mod media;
 pub(crate) mod redirect;
 pub(crate) mod refusal;

@@ -97,7 +97,7 @@ impl Mark {
 
 /// One row: a value of the message, and what the configuration says to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Comparison {
+pub struct TraceRow {
     /// Which test.
     pub test: Test,
     /// The value in the message, or its source.
@@ -110,7 +110,7 @@ pub struct Comparison {
 
 /// The rows of one message, if somebody asked for them.
 #[derive(Debug)]
-pub(crate) struct Trace(Option<RefCell<Vec<Comparison>>>);
+pub(crate) struct Trace(Option<RefCell<Vec<TraceRow>>>);
 
 /// Proof that the row of a failed test was written. Only [`Trace::fail`] makes one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,7 +128,7 @@ impl Trace {
     }
 
     /// The rows, in the order in which they were written.
-    pub(crate) fn into_rows(self) -> Vec<Comparison> {
+    pub(crate) fn into_rows(self) -> Vec<TraceRow> {
         self.0.map(RefCell::into_inner).unwrap_or_default()
     }
 
@@ -138,7 +138,7 @@ impl Trace {
         let Some(Ok(mut rows)) = self.0.as_ref().map(RefCell::try_borrow_mut) else { return };
         if rows.len() < MOST {
             let (value, against) = say();
-            rows.push(Comparison { test, value, against, mark });
+            rows.push(TraceRow { test, value, against, mark });
         }
     }
 

@@ -47,11 +47,11 @@ impl NgClient {
 
     /// Asks a question. The worker gets the answer, or is told that there is none.
     pub(in crate::net) fn ask(&mut self, worker: &Weak<RefCell<Worker>>, request: &RelayRequest) {
-        let unwaited = (request.exchange.ask == RelayVerb::Delete).then(|| Rc::clone(&self.unwaited));
+        let unwaited = (request.id.verb == RelayVerb::Delete).then(|| Rc::clone(&self.unwaited));
         if unwaited.is_some() && Rc::strong_count(&self.unwaited) > UNWAITED {
             return;
         }
-        let (worker, exchange) = (Weak::clone(worker), request.exchange);
+        let (worker, id) = (Weak::clone(worker), request.id);
         let asking = self.link(request.relay).map(|link| link.ask(request));
         spawn_local(async move {
             let reply = match asking {
@@ -60,7 +60,7 @@ impl NgClient {
             };
             drop(unwaited);
             if let Some(worker) = worker.upgrade() {
-                worker.borrow_mut().feed(Instant::now(), Input::Relayed { exchange, reply }, None);
+                worker.borrow_mut().feed(Instant::now(), Input::Relayed { id, reply }, None);
             }
         });
     }
@@ -116,10 +116,10 @@ impl Link {
 
     /// Sends a question again and again until an answer comes.
     fn ask(&self, request: &RelayRequest) -> impl Future<Output = Result<RelayReply, Unanswered>> + 'static {
-        let (shared, cookie, question) = (Rc::clone(&self.shared), request.exchange.cookie, ng::question(request));
+        let (shared, cookie, question) = (Rc::clone(&self.shared), request.id.cookie, ng::question(request));
         let (answer, answered) = oneshot::channel();
         let mut open = shared.open.borrow_mut();
-        let ends = match &request.command {
+        let ends = match &request.body {
             RelayBody::Delete { call_id } => Some(call_id.clone()),
             RelayBody::Session { call_id, .. } => {
                 // It begins anew: what ended it is not repeated any more.

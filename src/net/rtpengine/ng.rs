@@ -13,10 +13,10 @@ use crate::core::io::{RelayBody, RelayReply, RelayRequest, RelayVerb};
 const COOKIE: usize = 32;
 
 /// The datagram that asks a question.
-pub fn question(anchor: &RelayRequest) -> Vec<u8> {
-    let mut out = format!("{:0COOKIE$x} d", anchor.exchange.cookie).into_bytes();
-    pair(&mut out, "command", anchor.exchange.ask.label().as_bytes());
-    match &anchor.command {
+pub fn question(request: &RelayRequest) -> Vec<u8> {
+    let mut out = format!("{:0COOKIE$x} d", request.id.cookie).into_bytes();
+    pair(&mut out, "command", request.id.verb.label().as_bytes());
+    match &request.body {
         RelayBody::Session { call_id, from_tag, to_tag, sdp } => {
             pair(&mut out, "call-id", call_id);
             pair(&mut out, "from-tag", from_tag);
@@ -31,7 +31,7 @@ pub fn question(anchor: &RelayRequest) -> Vec<u8> {
             list(&mut out, "flags", &["asymmetric"]);
             pair(&mut out, "endpoint-learning", b"off");
             // Encrypted media stays as it was offered: without this DTLS would be offered beside SDES.
-            if anchor.exchange.ask == RelayVerb::Offer && memmem::find(sdp, b"a=fingerprint:").is_none() {
+            if request.id.verb == RelayVerb::Offer && memmem::find(sdp, b"a=fingerprint:").is_none() {
                 pair(&mut out, "DTLS", b"off");
             }
         }
@@ -149,12 +149,12 @@ mod tests {
 
     const TAG: &str = "0123456789abcdef0123456789abcdef";
 
-    fn asked(ask: RelayVerb, command: RelayBody) -> BTreeMap<String, Value> {
+    fn asked(verb: RelayVerb, body: RelayBody) -> BTreeMap<String, Value> {
         let addr: SocketAddr = "10.1.0.8:2223".parse().unwrap();
         let networks: Networks = ["10.1.0.0/16".parse().unwrap()].into_iter().collect();
         let relay = Fence::of_region(&networks).admit(addr).unwrap();
-        let exchange = RelayRequestId { call: None, relay: addr, ask, cookie: 0x0123_4567_89ab_cdef_0123_4567_89ab_cdef };
-        let question = question(&RelayRequest { relay, exchange, command });
+        let id = RelayRequestId { call: None, relay: addr, verb, cookie: 0x0123_4567_89ab_cdef_0123_4567_89ab_cdef };
+        let question = question(&RelayRequest { relay, id, body });
         let dictionary = question.strip_prefix(format!("{TAG} ").as_bytes()).unwrap();
         bt_bencode::from_slice(dictionary).unwrap()
     }

@@ -140,12 +140,12 @@ impl World {
         }
         for request in std::mem::take(&mut self.site.questions) {
             let (after, reply) = self.relay_says(&request);
-            self.at(after, Event::Relayed(request.exchange, reply));
+            self.at(after, Event::Relayed(request.id, reply));
         }
     }
 
     fn relay_says(&mut self, request: &RelayRequest) -> (u64, Result<RelayReply, Unanswered>) {
-        let done = |media| match request.command {
+        let done = |media| match request.body {
             RelayBody::Session { .. } => RelayReply::Done(Some(sdp(media).into())),
             RelayBody::Delete { .. } | RelayBody::Ping => RelayReply::Done(None),
         };
@@ -165,8 +165,8 @@ impl World {
         self.leave(sent);
     }
 
-    pub(super) fn relayed(&mut self, exchange: RelayRequestId, reply: Result<RelayReply, Unanswered>) {
-        self.answer(Input::Relayed { exchange, reply });
+    pub(super) fn relayed(&mut self, id: RelayRequestId, reply: Result<RelayReply, Unanswered>) {
+        self.answer(Input::Relayed { id, reply });
     }
 
     pub(super) fn looked_up(&mut self, next_hop: NextHop, servers: Vec<Server>, hold: Duration) {

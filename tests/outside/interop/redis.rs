@@ -1,5 +1,5 @@
-//! A Redis inside the region, which would take a SIP message for commands: whoever has a call through the daemon does not reach it, not
-//! even by a proxy of the region to what is outside.
+//! A Redis and a memcached inside the region, which would take a SIP message for commands: whoever has a call through the daemon does
+//! not reach them, nor what is outside by a proxy of the region.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
@@ -12,9 +12,9 @@ use crate::harness::message::sdp;
 use crate::harness::process::Process;
 use crate::harness::{Ask, Daemon, Dialog, Leg, Plan, Site};
 
-/// Says something to Redis, and returns what it answers.
-fn said(redis: SocketAddr, command: &str) -> String {
-    let mut stream = TcpStream::connect(redis).unwrap();
+/// Says something to a store, and returns what it answers.
+fn said(store: SocketAddr, command: &str) -> String {
+    let mut stream = TcpStream::connect(store).unwrap();
     stream.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
     stream.write_all(format!("{command}\r\nQUIT\r\n").as_bytes()).unwrap();
     let mut answer = Vec::new();
@@ -22,10 +22,11 @@ fn said(redis: SocketAddr, command: &str) -> String {
     String::from_utf8_lossy(&answer).into_owned()
 }
 
-fn connections(redis: SocketAddr) -> u64 {
-    let stats = said(redis, "INFO stats");
-    let line = stats.lines().find_map(|line| line.strip_prefix("total_connections_received:"));
-    line.and_then(|count| count.trim().parse().ok()).unwrap_or_else(|| panic!("{stats}"))
+/// How many connections it has taken so far, this one too: `stats` asks it, and the number stands behind `name`.
+fn connections(store: SocketAddr, stats: &str, name: &str) -> u64 {
+    let said = said(store, stats);
+    let line = said.lines().find_map(|line| line.strip_prefix(name));
+    line.and_then(|count| count.trim().parse().ok()).unwrap_or_else(|| panic!("{said}"))
 }
 
 /// A call to a server; `behind`: by a Kamailio of the region.
@@ -47,28 +48,44 @@ fn a_redis_of_the_region_sees_nothing() {
     let mut command = Command::new("redis-server");
     let ip = redis.ip().to_string();
     command.args(["--bind", &ip, "--port", "6379", "--save", "", "--appendonly", "no", "--protected-mode", "no"]);
+    sees_nothing(&site, redis, &mut command, ("INFO stats", "total_connections_received:"), "FLUSHALL");
+}
+
+#[test]
+fn a_memcached_of_the_region_sees_nothing() {
+    let site = Site::claim();
+    let memcached = SocketAddr::new(site.eu(79).ip(), 11211);
+    let mut command = Command::new("memcached");
+    command.args(["-l", &memcached.ip().to_string(), "-p", "11211", "-u", "nobody"]);
+    sees_nothing(&site, memcached, &mut command, ("stats", "STAT total_connections "), "flush_all");
+}
+
+/// Whoever has a call names the store as the next hop, in each way, with a body of its commands.
+fn sees_nothing(site: &Site, store: SocketAddr, command: &mut Command, (stats, name): (&str, &str), harm: &str) {
     command.env("PATH", super::path());
-    let mut process = Process::start("redis", site.directory(), &mut command);
-    await_tcp(&mut process, redis);
-    assert!(said(redis, "SET calls kept").contains("+OK"));
-    let before = connections(redis);
-    let _daemon = Daemon::start(&site, &Plan::new(&site));
+    let mut process = Process::start("store", site.directory(), command);
+    await_tcp(&mut process, store);
+    let before = connections(store, stats, name);
+    let _daemon = Daemon::start(site, &Plan::new(site));
     let (mut caller, mut server) = (Leg::udp(site.carrier(20), site.door()), Leg::udp(site.eu(10), site.door()));
-    let mut dialog = call(&site, &mut caller, &mut server);
+    let mut dialog = call(site, &mut caller, &mut server);
     for (uri, route) in [
-        (format!("sip:x@{redis};transport=tcp"), None),
-        (format!("sip:x@{}", server.addr), Some(format!("<sip:{redis};transport=tcp;lr>"))),
+        (format!("sip:x@{store};transport=tcp"), None),
+        (
+            format!("sip:x@{};maddr={};transport=tcp", server.addr, store.ip()).replace(":5060;", &format!(":{};", store.port())),
+            None,
+        ),
+        (format!("sip:x@{}", server.addr), Some(format!("<sip:{store};transport=tcp;lr>"))),
     ] {
         let mut ask = dialog.next("MESSAGE");
         ask.uri = uri;
         ask.rows.extend(route.map(|route| format!("Route: {route}")));
         ask.rows.push("Content-Type: text/plain".into());
-        ask.body = b"\r\nFLUSHALL\r\n".to_vec();
+        ask.body = format!("\r\n{harm}\r\n").into_bytes();
         let answer = caller.asked(&ask);
         assert!(answer.code() == 403 && answer.get("X-Ringfence").starts_with("171;"), "{}", answer.start);
     }
-    assert_eq!(connections(redis), before + 1, "nobody but this test has connected");
-    assert!(said(redis, "GET calls").contains("kept"));
+    assert_eq!(connections(store, stats, name), before + 1, "nobody but this test has connected");
 }
 
 #[test]
