@@ -11,11 +11,11 @@ use std::time::{Duration, Instant};
 
 use ringfence::config::{Config, ListenerId, Mistake, ProjectId, RegionId, Transport, TrunkId, load, parse};
 use ringfence::core::Core;
-use ringfence::core::io::{Arrival, Destination, Health, Input, Outcome, Output, TargetStatus, Verdict};
+use ringfence::core::io::{Arrival, Destination, Health, Input, Outcome, Output, Share, TargetStatus, Verdict};
 use ringfence::dns::Resolved;
 use ringfence::reason::{Class, Profile, Reason};
 use ringfence::sip::{Fault, Method};
-use ringfence::telemetry::{Direction, Handles, Metrics, certificates, upstream};
+use ringfence::telemetry::{Direction, Handles, Metrics, certificates, memory, upstream};
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -202,6 +202,7 @@ fn described_defaults_are_the_real_ones() {
     let millis = |of: Duration| if of.subsec_millis() == 0 { whole(of) } else { format!("{}ms", of.as_millis()) };
     let kib = |octets: usize| format!("{}KiB", octets.div_ceil(1024));
     let limits = [
+        ("memory", format!("{}GiB", limits.memory >> 30)),
         ("transactions", limits.transactions.to_string()),
         ("per_source", format!("{}/s", limits.per_source)),
         ("sources", limits.sources.to_string()),
@@ -289,6 +290,7 @@ fn types_and_labels_are_the_exposed_ones() {
     handles.arrived(region, Transport::Udp, Some(Method::Invite), None, Outcome::Malformed(Fault::Via));
     handles.response(region, Direction::Out, 200);
     handles.repeat(region, Some(ProjectId(0)), Some(TrunkId(0)));
+    handles.share_used_up(region, (Some(ProjectId(0)), Some(TrunkId(0))), Share::Transactions);
     handles.verdict(region, Some(ProjectId(0)), Verdict::Accept, Reason::InRegion).increment(1);
     handles.decided(Duration::from_micros(20));
     handles.setup(region, Duration::from_millis(20));
@@ -307,6 +309,7 @@ fn types_and_labels_are_the_exposed_ones() {
         &[false, true].map(|relay| TargetStatus { region, addr, transport, state, since, heard: None, failure: None, relay }),
         &mut exposed,
     );
+    memory::expose(1 << 20, &mut exposed);
     certificates::expose([("eu", std::time::SystemTime::now())], &mut exposed);
     let mut found: BTreeMap<String, (String, BTreeSet<String>)> = BTreeMap::new();
     for line in exposed.lines().filter(|line| line.starts_with("# TYPE ringfence_")) {

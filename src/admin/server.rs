@@ -24,7 +24,7 @@ use super::timestamp::Now;
 use super::worker_handle::{ControlHandle, Standing, WorkerHandle};
 use super::{page, status};
 use crate::telemetry::last_hour::{LastHour, Summary};
-use crate::telemetry::{Metrics, certificates, upstream};
+use crate::telemetry::{Metrics, certificates, memory, upstream};
 
 #[cfg(test)]
 mod tests;
@@ -195,11 +195,12 @@ impl Sources {
         let standing = self.worker.targets().await;
         self.metrics.ready(self.ready.missing().is_empty());
         let mut text = self.metrics.render();
-        if let Some(Standing { config, targets }) = standing {
+        if let Some(Standing { config, targets, octets }) = standing {
             let regions = config.regions.iter();
             let ends = regions.filter_map(|region| Some((region.name.as_str(), region.tls.as_ref()?.certificate.ends)));
             certificates::expose(ends, &mut text);
             upstream::expose(&config, &targets, &mut text);
+            memory::expose(octets, &mut text);
         }
         text
     }

@@ -32,6 +32,8 @@ pub(crate) struct Standing {
     pub(crate) config: Arc<Config>,
     /// The status of each target.
     pub(crate) targets: Vec<TargetStatus>,
+    /// The octets that transactions hold.
+    pub(crate) octets: usize,
 }
 
 /// The endpoint's end of the channel to the worker.

@@ -211,6 +211,7 @@ fn settings(config: &Config) -> Vec<(&'static str, String)> {
         ("reject", format!("policy {}, capacity {}", reject.policy, reject.capacity)),
     ];
     let Limits {
+        memory,
         transactions,
         per_source,
         sources,
@@ -226,6 +227,7 @@ fn settings(config: &Config) -> Vec<(&'static str, String)> {
         handshake,
     } = limits;
     all.extend([
+        ("limits.memory", memory.to_string()),
         ("limits.transactions", transactions.to_string()),
         ("limits.per_source", format!("{per_source}/s")),
         ("limits.sources", sources.to_string()),

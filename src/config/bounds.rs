@@ -20,6 +20,8 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 const STALEST: Duration = Duration::from_secs(7 * 24 * 3600);
 /// 64 KiB, as an operator writes it. The longest message that is accepted is [`MAX_MESSAGE`].
 const MESSAGE: u64 = 64 << 10;
+/// The bounds of what transactions hold, in octets: from a few of the longest messages to a tebibyte.
+const MEMORY: std::ops::RangeInclusive<u64> = (1 << 20)..=(1 << 40);
 /// The bounds of a write queue, in octets: it must take the longest message.
 const QUEUE: std::ops::RangeInclusive<u64> = MESSAGE..=(1 << 30);
 
@@ -62,6 +64,7 @@ pub(super) fn limits(file: &file::Limits, timers: &Timers, report: &mut Report) 
     let patience = timers.t1.saturating_mul(64);
     let message = octets(&file.message, MESSAGE, 1024..=MESSAGE, report);
     Limits {
+        memory: octets(&file.memory, 1 << 30, MEMORY, report),
         transactions: count(&file.transactions, 100_000),
         per_source: good(&file.per_source).map_or(PER_SOURCE, |rate| rate.value),
         sources: count(&file.sources, 65_536),

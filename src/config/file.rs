@@ -41,6 +41,7 @@ pub(super) struct Admin {
 /// `[limits]`.
 #[derive(Debug)]
 pub(super) struct Limits {
+    pub(super) memory: Read<Placed<u64>>,
     pub(super) transactions: Read<Placed<u64>>,
     pub(super) per_source: Read<Placed<u32>>,
     pub(super) sources: Read<Placed<u64>>,

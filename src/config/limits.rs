@@ -15,8 +15,10 @@ pub struct Dns {
 /// Every limit, and what happens when it is reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Open transactions. Above: refused (160). Requests inside dialogs get a quarter more, so that calls can end while new ones
-    /// are refused.
+    /// Octets that open and completed transactions hold. Above: refused (160); BYE is the last. Each trunk has a share.
+    pub memory: usize,
+    /// Open transactions. Above: refused (160). Requests inside dialogs get a quarter more, and BYE another one, so that calls can
+    /// end while new ones are refused. Each trunk has a share (`core/transaction/shares`).
     pub transactions: usize,
     /// New requests of one source of a trunk a second. Above: refused (160); above twice as many: dropped. An IPv6 network of 64
     /// bits is one source.

@@ -190,6 +190,7 @@ fn read_limits(section: Option<Table<'_>>, report: &mut Report) -> Limits {
         optional(value.map(|value| value.number(report, 1..=most)))
     };
     let limits = Limits {
+        memory: octets(section_ref, "memory", report),
         transactions: count("transactions", 10_000_000, section_ref, report),
         per_source: section_ref.as_mut().map_or(Ok(None), |limits| text(limits, "per_source", report, value::rate)),
         sources: count("sources", 10_000_000, section_ref, report),

@@ -272,13 +272,14 @@ pub(super) fn rate(text: &str) -> Result<u32, Wrong> {
 /// `64KiB`, `1MiB`, or octets.
 pub(super) fn size(text: &str) -> Result<u64, Wrong> {
     let wrong =
-        || Wrong::new(format!("`{text}` is not a size"), "octets, or a whole number and KiB or MiB, for example `256KiB`");
+        || Wrong::new(format!("`{text}` is not a size"), "octets, or a whole number and KiB, MiB or GiB, for example `256KiB`");
     let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
     let number: u64 = number.parse().map_err(|_| wrong())?;
     let octets = match unit {
         "" => 1,
         "KiB" => 1 << 10,
         "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
         _ => return Err(wrong()),
     };
     number.checked_mul(octets).ok_or_else(wrong)

@@ -22,7 +22,7 @@ use crate::fence::Fenced;
 use crate::sip::Fault;
 use crate::tls::{PartyNames, Shown};
 
-pub use super::note::{Direction, DropCause, Failure, Health, Note, Outcome, Spoken, TargetStatus, Verdict};
+pub use super::note::{Direction, DropCause, Failure, Health, Note, Outcome, Share, Spoken, TargetStatus, Verdict};
 pub use super::relay_request::{
     CallKey, RelayBody, RelayOutcome, RelayReply, RelayRequest, RelayRequestId, RelayVerb, Unanswered,
 };

@@ -127,7 +127,14 @@ impl Core {
 
     /// Counts open transactions, calls that wait for a name or a relay, and BYEs of ours that nobody has answered yet.
     pub fn transactions(&self) -> usize {
+        #[cfg(debug_assertions)]
+        self.table.forwarded.check();
         self.table.forwarded.len() + self.table.own.open_byes() + self.waiting.len()
+    }
+
+    /// The octets that transactions, requests of ours and waiting messages hold.
+    pub fn octets(&self) -> usize {
+        self.table.octets().saturating_add(self.waiting.octets())
     }
 
     /// Whether an answer goes down this stream connection, or comes from this address by this transport.
@@ -224,9 +231,9 @@ impl Core {
     fn wait(&mut self, call: CallKey, pending: Pending, messages: VecDeque<Held>, out: &mut Vec<Output>) {
         let ask = self.waiting.begin(call, &pending, messages);
         out.extend(match pending {
-            Pending::Name(next_hop) if ask => Some(Output::LookUp(next_hop)),
+            Pending::Name(next_hop, _) if ask => Some(Output::LookUp(next_hop)),
             Pending::Relay(wait) => Some(Output::Relay(wait.request)),
-            Pending::Name(_) | Pending::Behind(_) => None,
+            Pending::Name(..) | Pending::Behind(_) => None,
         });
     }
 

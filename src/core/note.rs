@@ -114,6 +114,15 @@ pub enum Note {
         /// The region that was called.
         region: RegionId,
     },
+    /// A request was turned away, because its trunk has used up its share of something.
+    ShareUsedUp {
+        /// The region that was called.
+        region: RegionId,
+        /// The project and the trunk.
+        whose: (Option<ProjectId>, Option<TrunkId>),
+        /// What it has used up.
+        share: Share,
+    },
     /// A transaction was opened or released.
     Transactions {
         /// The region whose listener was called.
@@ -341,6 +350,37 @@ impl DropCause {
             Self::Media => "media",
             Self::Behind => "behind",
             Self::Successor => "successor",
+        }
+    }
+}
+
+/// What each trunk has a share of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Share {
+    /// Open transactions (`limits.transactions`).
+    Transactions,
+    /// Octets that open and completed transactions hold (`limits.memory`).
+    Memory,
+    /// Names that are looked up for it, and calls that wait for names.
+    Names,
+    /// Calls that wait for media relays.
+    Relays,
+    /// Requests a second inside dialogs.
+    Pace,
+}
+
+impl Share {
+    /// Every share, for metric tables.
+    pub const ALL: [Self; 5] = [Self::Transactions, Self::Memory, Self::Names, Self::Relays, Self::Pace];
+
+    /// The metric label.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Transactions => "transactions",
+            Self::Memory => "memory",
+            Self::Names => "names",
+            Self::Relays => "relays",
+            Self::Pace => "pace",
         }
     }
 }

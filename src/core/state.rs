@@ -10,6 +10,7 @@ use crate::core::health::Healths;
 use crate::core::io::Output;
 use crate::core::keys::Keys;
 use crate::core::media_relay::pool::Relays;
+use crate::core::memory::dialog_pace::DialogPace;
 use crate::core::memory::known_servers::KnownServers;
 use crate::core::memory::name_cache::NameCache;
 use crate::core::memory::rate_limit::RateLimit;
@@ -42,6 +43,7 @@ pub struct Core {
     /// INVITEs refused inside a dialog, because their ACK looks like that of a 2xx.
     pub(crate) refused_in_dialog: Recent<()>,
     pub(crate) rate_limit: RateLimit,
+    pub(crate) dialog_pace: DialogPace,
     /// The answers for names that only dialogs know.
     pub(crate) name_cache: NameCache,
     /// Targets that took no stream in the last minute.
@@ -74,7 +76,8 @@ impl Core {
             relays: Relays::new(now, &config),
             waiting: Waiting::default(),
             rate_limit: RateLimit::new(config.limits.sources),
-            table: Table::new(now),
+            dialog_pace: DialogPace::new(now, config.trunks.len()),
+            table: Table::new(now, config.trunks.len(), config.limits.memory),
             config,
             resolved,
             keys,
@@ -83,6 +86,7 @@ impl Core {
             leaving_to: None,
             work: Work::default(),
         };
+        core.waiting.bound(core.config.limits.memory);
         // The first pings are due before anything happens.
         core.arm_others();
         core

@@ -1,6 +1,6 @@
 //! Why a message goes no further, for now or for good. Only says so; [`super::request`] and [`super::response`] act on it.
 
-use crate::config::NextHop;
+use crate::config::{NextHop, TrunkId};
 use crate::core::io::{CallKey, DropCause, RelayRequest};
 use crate::core::memory::refused_calls::RefusedCall;
 use crate::core::relay_request::RelayList;
@@ -36,8 +36,8 @@ impl From<Answer> for Stop {
 /// What a message waits for.
 #[derive(Debug)]
 pub(crate) enum Pending {
-    /// The servers of this name.
-    Name(NextHop),
+    /// The servers of this name, for a call of this trunk.
+    Name(NextHop, TrunkId),
     /// An earlier message of its call.
     Behind(CallKey),
     /// The answer of a media relay.
@@ -48,6 +48,8 @@ pub(crate) enum Pending {
 #[derive(Debug)]
 pub(crate) struct RelayWait {
     pub(crate) request: RelayRequest,
+    /// The trunk of the call.
+    pub(crate) trunk: Option<TrunkId>,
     /// The relays that have failed the message so far.
     pub(crate) tried: RelayList,
 }

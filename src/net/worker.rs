@@ -314,7 +314,7 @@ impl Worker {
 
     /// The health of the targets.
     pub(super) fn status(&self, now: Instant) -> Standing {
-        Standing { config: Arc::clone(&self.config), targets: self.core.status(now) }
+        Standing { config: Arc::clone(&self.config), targets: self.core.status(now), octets: self.core.octets() }
     }
 
     /// Takes no more calls. A second call changes nothing.

@@ -15,7 +15,7 @@ use super::loss::Loss;
 use super::metrics::{Metrics, NONE};
 use super::region_handles::RegionHandles;
 use crate::config::{Config, ProjectId, RegionId, Transport, TrunkId};
-use crate::core::io::{self, DropCause, Outcome, RelayOutcome, RelayVerb, Spoken, Verdict};
+use crate::core::io::{self, DropCause, Outcome, RelayOutcome, RelayVerb, Share, Spoken, Verdict};
 use crate::reason::Reason;
 use crate::sip::{Fault, Method};
 
@@ -27,6 +27,7 @@ pub struct Handles {
     regions: Vec<RegionHandles>,
     verdicts: HashMap<(RegionId, Option<ProjectId>, u8, Reason), Counter>,
     repeats: HashMap<(RegionId, Option<ProjectId>, Option<TrunkId>), Counter>,
+    shares: HashMap<(RegionId, Option<ProjectId>, Option<TrunkId>, Share), Counter>,
     malformed: HashMap<(RegionId, Transport, Fault), Counter>,
     decision: Histogram,
 }
@@ -36,8 +37,8 @@ impl Handles {
     pub fn new(metrics: Arc<Metrics>, config: Arc<Config>) -> Self {
         let regions = config.regions.iter().map(|region| RegionHandles::new(&metrics, region)).collect();
         let decision = metrics.histogram("ringfence_decision_seconds", Vec::new());
-        let (verdicts, repeats, malformed) = Default::default();
-        let mut handles = Self { metrics, config, regions, verdicts, repeats, malformed, decision };
+        let (verdicts, repeats, shares, malformed) = Default::default();
+        let mut handles = Self { metrics, config, regions, verdicts, repeats, shares, malformed, decision };
         handles.start_at_zero();
         handles
     }
@@ -135,9 +136,25 @@ impl Handles {
     pub fn repeat(&mut self, region: RegionId, project: Option<ProjectId>, trunk: Option<TrunkId>) {
         let Self { metrics, config, repeats, .. } = self;
         let counter = repeats.entry((region, project, trunk)).or_insert_with(|| {
-            let trunk = trunk.map_or_else(|| NONE.into(), |id| SharedString::from(config.trunk(id).name.clone()));
+            let trunk = trunk_label(config, trunk);
             let (region, project) = (region_name(config, region), project_name(config, project));
             metrics.counter("ringfence_repeats_total", vec![("region", region), ("project", project), ("trunk", trunk)])
+        });
+        counter.increment(1);
+    }
+
+    /// Counts what was turned away for a share of a trunk, in `ringfence_shares_used_up_total{region,project,trunk,share}`.
+    pub fn share_used_up(&mut self, region: RegionId, whose: (Option<ProjectId>, Option<TrunkId>), share: Share) {
+        let Self { metrics, config, shares, .. } = self;
+        let (project, trunk) = whose;
+        let counter = shares.entry((region, project, trunk, share)).or_insert_with(|| {
+            let labels = vec![
+                ("region", region_name(config, region)),
+                ("project", project_name(config, project)),
+                ("trunk", trunk_label(config, trunk)),
+                ("share", share.label().into()),
+            ];
+            metrics.counter("ringfence_shares_used_up_total", labels)
         });
         counter.increment(1);
     }
@@ -237,6 +254,10 @@ fn step(gauge: &Gauge, up: bool) {
 
 fn region_name(config: &Config, id: RegionId) -> SharedString {
     config.region(id).name.clone().into()
+}
+
+fn trunk_label(config: &Config, id: Option<TrunkId>) -> SharedString {
+    id.map_or_else(|| NONE.into(), |id| config.trunk(id).name.clone().into())
 }
 
 fn project_name(config: &Config, id: Option<ProjectId>) -> SharedString {

@@ -156,6 +156,7 @@ fn describe() {
     counter!("ringfence_relay_calls_total", "New calls whose offer went through a media relay.");
     counter!("ringfence_responses_total", "Responses received from next hops (in) and sent to whoever asked (out).");
     counter!("ringfence_repeats_total", "Calls that came again after a final refusal: the carrier retries.");
+    counter!("ringfence_shares_used_up_total", "Requests turned away because their trunk has used up its share of something.");
     counter!("ringfence_dns_lookups_total", "Name look-ups by record type and result.");
     counter!("ringfence_dns_outside_total", "Resolved addresses outside the networks that the name's addresses may be in.");
     counter!("ringfence_malformed_total", "Messages not understood, by what was wrong.");

@@ -14,6 +14,7 @@ pub mod last_hour;
 pub mod log;
 mod log_writer;
 pub mod loss;
+pub mod memory;
 pub mod metrics;
 pub mod recorder;
 mod region_handles;

@@ -94,6 +94,7 @@ impl Recorder {
                 }
             }
             Note::MediaRelayed { region } => self.handles.relayed(region),
+            Note::ShareUsedUp { region, whose, share } => self.handles.share_used_up(region, whose, share),
             Note::Transactions { region, invite, opened } => self.handles.transaction(region, invite, opened),
         }
     }

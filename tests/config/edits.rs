@@ -71,6 +71,7 @@ listen = "127.0.0.1:9090"
 servers = ["127.0.0.1:53"]
 stale = "1h"
 [limits]
+memory = "1GiB"
 transactions = 100000
 per_source = "200/s"
 sources = 65536

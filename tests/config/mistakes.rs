@@ -274,6 +274,8 @@ fn limits_and_timers() {
         ("limits = { sources = -1 }", 22, "-1".to_owned(), "out of bounds", "from 1 to"),
         ("limits = { per_source = \"200\" }", 25, "\"200\"".to_owned(), "not a rate", "`200/s`"),
         ("limits = { per_source = \"0/s\" }", 25, "\"0/s\"".to_owned(), "not a rate", "`200/s`"),
+        ("limits = { memory = \"64KiB\" }", 21, "\"64KiB\"".to_owned(), "65536 octets are out of bounds", "from 1048576"),
+        ("limits = { memory = \"1GB\" }", 21, "\"1GB\"".to_owned(), "not a size", "`256KiB`"),
         ("limits = { message = \"1MiB\" }", 22, "\"1MiB\"".to_owned(), "1048576 octets are out of bounds", "65536"),
         ("limits = { message = \"64kb\" }", 22, "\"64kb\"".to_owned(), "not a size", "`256KiB`"),
         ("limits = { write_queue = 5 }", 26, "5".to_owned(), "out of bounds", "65536"),

@@ -385,10 +385,10 @@ fn calls_can_end_while_new_ones_find_no_room() {
     assert_eq!(full[0].header("X-Ringfence").as_deref(), Some("160; reason=overloaded; region=eu"));
     let bye = |cseq| inside("BYE", "sip:lk@10.1.0.5:5060", &routes(&route), cseq, true);
     assert_eq!(site.from(TRUNK, &bye(2))[0].to, SERVER.parse().unwrap());
-    // That too has its bound.
+    // That too has its bound: what a trunk may have beside the others.
     let passed = (3..40).filter(|&cseq| site.from(TRUNK, &bye(cseq))[0].line().starts_with("BYE")).count();
-    assert_eq!(passed, 15);
-    assert_eq!(site.core.transactions(), 19);
+    assert_eq!(passed, 12);
+    assert_eq!(site.core.transactions(), 16);
 }
 
 #[test]

@@ -19,6 +19,7 @@ mod rows;
 mod secure;
 mod selection;
 mod servers;
+mod shares;
 mod sides;
 mod simulation;
 mod site;

@@ -628,7 +628,7 @@ fn shadow_mode_anchors_and_refuses_nothing_but_what_finds_no_relay() {
 fn what_waits_is_bounded_and_survives_a_drain() {
     let mut site = site();
     site.relay = None;
-    for id in 0..512 {
+    for id in 0..384 {
         assert!(site.from(TRUNK, &invite(HOST, CARRIED, &format!("c{id}"))).is_empty());
     }
     let sent = site.from(TRUNK, &invite(HOST, CARRIED, "more"));
@@ -642,17 +642,17 @@ fn what_waits_is_bounded_and_survives_a_drain() {
     site.from(TRUNK, &invite(HOST, CARRIED, "c0"));
     assert_eq!(site.outcome(), Outcome::Dropped(DropCause::Behind));
     site.input(Input::Drain { successor: false });
-    assert_eq!(site.core.transactions(), 512);
+    assert_eq!(site.core.transactions(), 384);
     let waiting = site.questions.clone();
     let mut sent = Vec::new();
     for request in &waiting {
         sent.extend(site.relayed(request.id, answering_relay(request)));
     }
-    assert_eq!(sent.iter().filter(|sent| is_relayed_invite(sent)).count(), 512, "what came before the drain goes on");
+    assert_eq!(sent.iter().filter(|sent| is_relayed_invite(sent)).count(), 384, "what came before the drain goes on");
     let arrived = |outcome: fn(&Outcome) -> bool| {
         site.notes.iter().filter(|note| matches!(note, Note::Arrived { outcome: it, .. } if outcome(it))).count()
     };
-    assert_eq!((arrived(|it| *it == Outcome::Forwarded), arrived(|it| *it == Outcome::Absorbed)), (512, 16));
+    assert_eq!((arrived(|it| *it == Outcome::Forwarded), arrived(|it| *it == Outcome::Absorbed)), (384, 16));
     let later = site.from(TRUNK, &invite(HOST, CARRIED, "later"));
     assert_eq!(later[0].header("X-Ringfence").as_deref(), Some("161; reason=draining; region=eu"));
 }

@@ -279,6 +279,21 @@ pub(crate) const ROWS: &[(&str, &[Panel])] = &[
                 &[("sum by (region, kind) (ringfence_transactions{region=~\"$region\"})", "{{region}} {{kind}}")],
             ),
             lines(
+                "Octets in transactions",
+                "[limits] memory bounds them.",
+                "bytes",
+                &[("ringfence_memory_octets{job=\"ringfence\"}", "{{instance}}")],
+            ),
+            lines(
+                "Shares used up",
+                "Requests turned away because their trunk holds its share; those of others pass.",
+                "reqps",
+                &[(
+                    "sum by (project, trunk, share) (rate(ringfence_shares_used_up_total{region=~\"$region\", project=~\"$project\"}[5m])) > 0",
+                    "{{project}} {{trunk}} {{share}}",
+                )],
+            ),
+            lines(
                 "Open connections",
                 "[limits] connections bounds them.",
                 "none",

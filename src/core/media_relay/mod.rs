@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 
 use crate::config::{Media, Mode, ProjectId, RegionId, TrunkId};
 use crate::core::forwarding::media_swap::MediaSwap;
-use crate::core::io::{CallKey, RelayBody, RelayRequest, RelayRequestId, RelayVerb};
+use crate::core::io::{CallKey, RelayBody, RelayRequest, RelayRequestId, RelayVerb, Share};
 use crate::core::relay_request::{RelayAnswer, RelayList};
 use crate::core::rules::case::Case;
 use crate::core::rules::refusal::Refusal;
@@ -183,16 +183,18 @@ impl View<'_> {
         let mut candidates = self.candidates(leg).into_iter().filter(|relay| !tried.contains(relay));
         let next = candidates.find_map(|relay| Fence::of_region(networks).admit(relay).ok());
         let Some(relay) = next else { return Err(self.no_relay(leg).into()) };
-        if !self.waiting.has_room_for_relay() {
+        if !self.waiting.has_room_for_relay(leg.trunk, leg.message.bytes().len()) {
             let detail = "too many calls wait for media relays";
-            let row = leg.trace.fail(Test::Capacity, || (detail.to_owned(), "room to wait".to_owned()));
-            return Err(Refusal::new(row, Reason::TargetsDown, detail).of(leg.project, leg.trunk).of_media().into());
+            let row = leg.trace.fail(Test::Capacity, || (detail.to_owned(), "room to wait in the share of its trunk".to_owned()));
+            let refusal = Refusal::new(row, Reason::TargetsDown, detail).of(leg.project, leg.trunk).of_media();
+            return Err(refusal.beyond(Share::Relays).into());
         }
         let (from_tag, to_tag, sdp) = (from.to_vec(), to.map(<[u8]>::to_vec), sdp.to_vec());
         let body = RelayBody::Session { call_id, from_tag, to_tag, sdp };
         let call = Some(CallKey(self.keys.waiting(leg.call_id)));
         let id = RelayRequestId { call, relay: relay.addr(), verb, cookie };
-        Err(Stop::Waits(Pending::Relay(Box::new(RelayWait { request: RelayRequest { relay, id, body }, tried }))))
+        let request = RelayRequest { relay, id, body };
+        Err(Stop::Waits(Pending::Relay(Box::new(RelayWait { request, trunk: leg.trunk, tried }))))
     }
 
     /// Decides about a description that no relay can replace.

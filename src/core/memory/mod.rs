@@ -1,5 +1,6 @@
 //! What is remembered from message to message, each within a bound. Only remembers; what follows from it is decided elsewhere.
 
+pub(crate) mod dialog_pace;
 pub(crate) mod known_servers;
 pub(crate) mod name_cache;
 pub(crate) mod rate_limit;

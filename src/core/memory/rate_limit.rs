@@ -53,7 +53,7 @@ impl RateLimit {
     /// Judges one more request from `ip`, which may send `rate` requests a second.
     pub(crate) fn pace(&mut self, now: Instant, ip: IpAddr, rate: u32) -> Pace {
         let ip = counted_as(ip);
-        let interval = Duration::from_secs(1) / rate.max(1);
+        let interval = per_second(rate);
         let known = self.young.get(&ip).or_else(|| self.old.get(&ip)).copied();
         let mut pair = known.unwrap_or(Pair { served: now, told: now });
         let pace = if take(&mut pair.served, now, interval) {
@@ -72,12 +72,20 @@ impl RateLimit {
 }
 
 fn take(due: &mut Instant, now: Instant, interval: Duration) -> bool {
-    let next = (*due).max(now) + interval;
-    let within = next.saturating_duration_since(now) <= BURST;
-    if within {
-        *due = next;
-    }
-    within
+    let next = next_due(*due, now, interval);
+    *due = next.unwrap_or(*due);
+    next.is_some()
+}
+
+/// The time between two at this rate.
+pub(crate) fn per_second(rate: u32) -> Duration {
+    Duration::from_secs(1) / rate.max(1)
+}
+
+/// When the one after this one would be exactly on time. `None`: this one is not within the rate.
+pub(crate) fn next_due(due: Instant, now: Instant, interval: Duration) -> Option<Instant> {
+    let next = due.max(now) + interval;
+    (next.saturating_duration_since(now) <= BURST).then_some(next)
 }
 
 #[cfg(test)]

@@ -118,7 +118,7 @@ impl Core {
             }
         }
         let lost = self.table.own.renumber(|id| moved.listener(id));
-        self.waiting.renumber(|id| moved.listener(id));
+        self.waiting.renumber(|id| moved.listener(id), |id| moved.trunk(id));
         std::mem::swap(&mut self.keys, keys);
         // A reload is no start.
         tokens.reads_old_until = self.tokens.reads_old_until;
@@ -126,7 +126,10 @@ impl Core {
         std::mem::swap(&mut self.local_names, local_names);
         std::mem::swap(&mut self.refused_calls, refused_calls);
         std::mem::swap(&mut self.config, config);
+        self.table.forwarded.count_anew(self.config.trunks.len(), self.config.limits.memory);
         std::mem::swap(&mut self.resolved, resolved);
+        self.dialog_pace.renumber(now, self.config.trunks.len(), |id| moved.trunk(id));
+        self.waiting.bound(self.config.limits.memory);
         self.refused_in_dialog.bound(self.config.limits.repeats);
         self.rate_limit.bound(self.config.limits.sources);
         self.servers.refresh(now, &self.config, &self.resolved);

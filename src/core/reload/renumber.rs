@@ -45,6 +45,11 @@ impl Moved {
         self.listeners.get(usize::from(id.0)).copied().flatten()
     }
 
+    /// The new number of a trunk, if it has one.
+    pub(crate) fn trunk(&self, TrunkId(at): TrunkId) -> Option<TrunkId> {
+        self.trunks.get(at as usize).copied().flatten()
+    }
+
     /// The new number of a region, if it has one.
     pub(crate) fn region(&self, id: RegionId) -> Option<RegionId> {
         self.regions.get(usize::from(id.0)).copied().flatten()
@@ -65,7 +70,7 @@ impl Moved {
         *region = moved;
         server.peer = server.peer.at(listener);
         *project = project.and_then(|ProjectId(at)| self.projects.get(at as usize).copied().flatten());
-        *trunk = trunk.and_then(|TrunkId(at)| self.trunks.get(at as usize).copied().flatten());
+        *trunk = trunk.and_then(|id| self.trunk(id));
         for client in std::iter::once(&mut transaction.client).chain(&mut transaction.earlier) {
             client.egress.trunk = transaction.call.trunk.filter(|_| client.egress.in_dialog);
         }

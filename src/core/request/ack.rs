@@ -4,12 +4,14 @@ use crate::core::forwarding::media_swap::MediaSwap;
 use crate::core::forwarding::rewrite;
 use crate::core::io::{DropCause, Note, Outcome, Output, Verdict};
 use crate::core::keys::Hex;
+use crate::core::memory::dialog_pace::Sender;
+use crate::core::memory::rate_limit::Pace;
 use crate::core::routing::route_set::RouteSet;
 use crate::core::routing::target::{Found, TargetSet};
 use crate::core::rules::case::Case;
 use crate::core::rules::media::{Judgement, Part, Ruling};
 use crate::core::rules::refusal::{self, Refusal};
-use crate::core::rules::sides::{Speaker, dialog_fence, speaker_in_dialog};
+use crate::core::rules::sides::{Speaker, asking_side, dialog_fence, speaker_in_dialog};
 use crate::core::rules::trace::Test;
 use crate::core::state::Core;
 use crate::core::stop::{Pending, Stop};
@@ -55,6 +57,10 @@ impl Core {
             Err(stop) => return self.stop(case, stop, out),
         };
         out.extend(plan.media.map(Output::Note));
+        if let Some(trunk) = plan.speaker.trunk {
+            let sender = Sender::of(trunk, plan.speaker.side, Method::Ack);
+            self.dialog_pace.served(case.now, sender, &self.config.limits);
+        }
         Ok(match plan {
             AckPlan { swap: Ok(swap), route, mut targets, shadow, speaker, .. } => {
                 let loop_hash = self.loop_hash(case.message, case.request);
@@ -106,6 +112,13 @@ impl Core {
         let Some(fence) = dialog_fence(self.view(case.now), case, &route) else {
             return Err(dropped("a source that is no side of the dialog"));
         };
+        let (trunk, asks) = (route.vouched.trunk, asking_side(self.view(case.now), case, &route));
+        let limits = &self.config.limits;
+        if self.dialog_pace.judge(case.now, Sender::of(trunk, asks, Method::Ack), limits) != Pace::Within {
+            case.trace
+                .fail(Test::Capacity, || ("an ACK".to_owned(), "not more of them a second than the trunk may send".to_owned()));
+            return Err(Stop::Dropped(DropCause::Flood));
+        }
         let Found::Inside(targets) = self.dialog_targets(case, &route, fence)? else {
             return Err(dropped("a next hop, or what stands behind it, that is not inside or no server"));
         };

@@ -3,11 +3,12 @@
 //! No dialog is remembered: the token holds all that is needed.
 
 use super::initial::{no_tls, unfit, unserved};
-use crate::config::Endpoint;
-use crate::config::Transport;
+use crate::config::{Endpoint, ProjectId, Transport, TrunkId};
 use crate::core::forwarding::plan::{Decision, Plan};
 use crate::core::forwarding::rewrite;
-use crate::core::io::Note;
+use crate::core::io::{DropCause, Note, Share};
+use crate::core::memory::dialog_pace::Sender;
+use crate::core::memory::rate_limit::Pace;
 use crate::core::routing::behind::Beyond;
 use crate::core::routing::route_set::{self, RouteSet};
 use crate::core::routing::target::{self, Found, Order};
@@ -20,8 +21,10 @@ use crate::core::rules::trace::{Failed, Test, around, servers_around, trunk_name
 use crate::core::state::Core;
 use crate::core::stop::{Pending, Stop};
 use crate::core::transaction::forwarded::CallFacts;
+use crate::core::transaction::shares::Asking;
 use crate::fence::Fence;
 use crate::reason::Reason;
+use crate::sip::Method;
 use crate::sip::edit::Edit;
 use crate::sip::uri::Host;
 
@@ -56,6 +59,8 @@ impl Core {
             ("route token, valid for this dialog".to_owned(), what)
         });
         let fence = self.side_of(case, &route)?;
+        let asks = asking_side(view, case, &route);
+        self.keeps_pace(case, whose, asks)?;
         unserved(config.region(case.region()), case)?;
         unfit(case)?;
         let found = self.dialog_targets(case, &route, fence)?;
@@ -74,6 +79,14 @@ impl Core {
                 let row = case.trace.fail(Test::Targets, || (detail.clone(), "an address".to_owned()));
                 return Err(refusal(row, Reason::NoTarget, detail).into());
             }
+            // As if it had been looked up in vain.
+            Found::NoRoom => {
+                let detail = format!("next hop {} is not known, and too many names are looked up", shown(route.next.hostport));
+                let row = case.trace.fail(Test::Targets, || {
+                    (detail.clone(), format!("room in the share of {}", trunk_name(config, route.vouched.trunk)))
+                });
+                return Err(refusal(row, Reason::NoTarget, detail).beyond(Share::Names).into());
+            }
             Found::Plain => return Err(no_tls(case).into()),
             Found::Outside(addr) => {
                 let row =
@@ -85,10 +98,7 @@ impl Core {
                 return Err(refusal(row, Reason::ForeignDialogTarget, detail).into());
             }
         };
-        if self.is_crammed() {
-            let detail = "too many open transactions".to_owned();
-            return Err(refusal(self.no_room(case), Reason::Overloaded, detail).into());
-        }
+        self.has_room(case, Asking::inside(case.request.method), whose)?;
         let (call_relay, swap) = view.relay_offer(case, whose, route.vouched.relay)?;
         let shadow = foreign.or_else(|| swap.shadow());
         edit.clear();
@@ -99,7 +109,7 @@ impl Core {
         let side = route.leave_by.and_then(|hostport| self.local_names.find(config, case.region(), hostport, transport));
         let mut call = CallFacts {
             region: case.region(),
-            asks: asking_side(view, case, &route),
+            asks,
             project: Some(whose.0),
             trunk: Some(whose.1),
             serving: None,
@@ -116,6 +126,27 @@ impl Core {
         let detail = "no listener reaches the next hop".to_owned();
         let row = case.trace.fail(Test::Targets, || ("next hop".to_owned(), detail.clone()));
         Err(refusal(row, Reason::TargetsDown, detail).into())
+    }
+
+    /// Stops a request inside a dialog that comes too fast. It ends no call: the other side's requests, ACK and BYE have paces of
+    /// their own.
+    fn keeps_pace(&self, case: &Case<'_, '_>, (project, trunk): (ProjectId, TrunkId), asks: Side) -> Result<(), Stop> {
+        let limits = &self.config.limits;
+        let sender = Sender::of(trunk, asks, case.request.method);
+        let pace = self.dialog_pace.judge(case.now, sender, limits);
+        if pace == Pace::Within {
+            return Ok(());
+        }
+        let row = case.trace.fail(Test::Capacity, || {
+            let side = if asks == Side::Trunk { "" } else { "the servers, in dialogs of " };
+            let from = format!("{side}{}", trunk_name(&self.config, trunk));
+            (format!("requests inside dialogs from {from}"), format!("{} a second", sender.rate(limits)))
+        });
+        if pace == Pace::Flood {
+            return Err(Stop::Dropped(DropCause::Flood));
+        }
+        let refusal = Refusal::new(row, Reason::Overloaded, "too many requests a second inside dialogs");
+        Err(refusal.of(Some(project), Some(trunk)).beyond(Share::Pace).into())
     }
 
     /// The fence for the side of the dialog that a request comes from.
@@ -170,19 +201,15 @@ impl Core {
             (Ok(()), Ok(found)) => return Ok(found),
             (Err(Beyond::Unknown(unknown)), _) | (Ok(()), Err(unknown)) => unknown,
         };
-        // No room to wait: as if it had been looked up in vain.
-        if self.waiting.has_room_for_name(&unknown.0) { Err(Stop::Waits(Pending::Name(unknown.0))) } else { Ok(Found::Nothing) }
+        let (trunk, at_end) = (route.vouched.trunk, matches!(case.request.method, Method::Ack | Method::Bye));
+        if self.waiting.has_room_for_name(&unknown.0, trunk, at_end, case.message.bytes().len()) {
+            return Err(Stop::Waits(Pending::Name(unknown.0, trunk)));
+        }
+        Ok(Found::NoRoom)
     }
 
     /// The route set of a request, if a valid token of ours leads it.
     pub(crate) fn route_set<'a>(&self, case: &Case<'_, 'a>) -> Option<RouteSet<'a>> {
         route_set::read(&self.keys, &self.tokens, case.region(), case.message, case.request, case.now)
-    }
-
-    /// Whether there is no room even for a request inside a dialog. A quarter more is kept for these, so that a flood of new
-    /// calls does not stop calls from ending (RFC 7339 5.10).
-    fn is_crammed(&self) -> bool {
-        let most = self.config.limits.transactions;
-        self.table.forwarded.len() >= most.saturating_add(most / 4).saturating_add(16) || self.table.forwarded.vacancy().is_none()
     }
 }

@@ -2,10 +2,10 @@
 //!
 //! A request that is answered or refused keeps no state. Only a forwarded one opens a transaction.
 
-use crate::config::{Outbound, Region, Transport};
-use crate::core::forwarding::plan::{Decision, Plan};
+use crate::config::{Outbound, ProjectId, Region, Transport, TrunkId};
+use crate::core::forwarding::plan::{Decision, HEAD, Plan};
 use crate::core::forwarding::rewrite;
-use crate::core::io::{DropCause, Note};
+use crate::core::io::{DropCause, Note, Share};
 use crate::core::memory::rate_limit::Pace;
 use crate::core::routing::route_token::Vouched;
 use crate::core::routing::serving::Serving;
@@ -13,13 +13,14 @@ use crate::core::routing::target::{self, Found, Order, TargetSet};
 use crate::core::rules::admit::admit;
 use crate::core::rules::case::{Case, Gate};
 use crate::core::rules::host::{self, Admitted};
-use crate::core::rules::refusal::Answer;
+use crate::core::rules::refusal::{Answer, Refusal};
 use crate::core::rules::side::Side;
 use crate::core::rules::sides::Source;
-use crate::core::rules::trace::Test;
+use crate::core::rules::trace::{Test, trunk_name};
 use crate::core::state::Core;
 use crate::core::stop::Stop;
-use crate::core::transaction::forwarded::CallFacts;
+use crate::core::transaction::forwarded::{CallFacts, Transaction};
+use crate::core::transaction::shares::Asking;
 use crate::fence::Fence;
 use crate::reason::Reason;
 use crate::sip::edit::Edit;
@@ -89,7 +90,7 @@ impl Core {
                 return Err(admitted.refuse(row, Reason::ForeignTarget, format!("next hop {addr} is outside")).into());
             }
             // The nearest regions may have a server.
-            Found::Nothing => TargetSet::new(),
+            Found::Nothing | Found::NoRoom => TargetSet::new(),
         };
         let nothing = targets.is_empty();
         let (call_relay, swap) = view.relay_offer(case, (admitted.project, admitted.trunk), None)?;
@@ -159,9 +160,7 @@ impl Core {
             let detail = format!("more than {rate} requests/s from {ip}");
             return Err(admitted.refuse(row, Reason::Overloaded, detail).into());
         }
-        if self.is_full() {
-            return Err(admitted.refuse(self.no_room(case), Reason::Overloaded, "too many open transactions").into());
-        }
+        self.has_room(case, Asking::Call, (admitted.project, admitted.trunk))?;
         Ok(())
     }
 
@@ -201,17 +200,34 @@ impl Core {
         Err(Stop::RefusedBefore(Box::new(before.clone())))
     }
 
-    /// Whether there is no room for another call.
-    fn is_full(&self) -> bool {
-        self.table.forwarded.len() >= self.config.limits.transactions || self.table.forwarded.vacancy().is_none()
-    }
-
-    /// Writes the row of a full table.
-    pub(crate) fn no_room(&self, case: &Case<'_, '_>) -> crate::core::rules::trace::Failed {
-        case.trace.fail(Test::Capacity, || {
-            let most = self.config.limits.transactions;
-            (format!("{} open transactions", self.table.forwarded.len()), format!("`transactions` = {most}"))
-        })
+    /// Stops a request for which its trunk finds no room in the table or in memory.
+    pub(crate) fn has_room(
+        &self,
+        case: &Case<'_, '_>,
+        asking: Asking,
+        (project, trunk): (ProjectId, TrunkId),
+    ) -> Result<(), Refusal> {
+        let (table, limits, name) = (&self.table.forwarded, &self.config.limits, || trunk_name(&self.config, trunk));
+        let refusal =
+            |row, detail, share| Err(Refusal::new(row, Reason::Overloaded, detail).of(Some(project), Some(trunk)).beyond(share));
+        if table.vacancy().is_none() || !table.shares().has_room(limits.transactions, asking, trunk) {
+            let row = case.trace.fail(Test::Capacity, || {
+                let (all, own, most) = (table.len(), table.shares().held(trunk).transactions, limits.transactions);
+                (format!("{all} open transactions, {own} of them of {}", name()), format!("a share of `transactions` = {most}"))
+            });
+            return refusal(row, "too many open transactions", Share::Transactions);
+        }
+        let need = Transaction::octets_of(case.message.bytes().len() + HEAD);
+        let others = self.table.own.octets() + self.waiting.octets();
+        if !table.shares().has_memory(limits.memory, asking, need, trunk, others) {
+            let row = case.trace.fail(Test::Capacity, || {
+                let (all, own, most) = (self.octets(), table.shares().held(trunk).octets, limits.memory);
+                let found = format!("{all} octets in transactions, {own} of them of {}", name());
+                (found, format!("room for {need} more in a share of `memory` = {most}"))
+            });
+            return refusal(row, "too much memory in open transactions", Share::Memory);
+        }
+        Ok(())
     }
 }
 

@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use crate::config::RegionId;
 use crate::core::forwarding::plan::{Decision, Plan};
 use crate::core::io::{Arrival, DropCause, Note, Outcome, Output, Peer, Verdict};
+use crate::core::memory::dialog_pace::Sender;
 use crate::core::memory::rate_limit::Pace;
 use crate::core::relay_request::RelayAnswer;
 use crate::core::rules::case::{Case, Gate};
@@ -138,6 +139,10 @@ impl Core {
         let Some(slot) = self.table.forwarded.vacancy() else { return Outcome::Dropped(DropCause::Behind) };
         let serial = self.table.forwarded.next_serial();
         let invite = call.method == Method::Invite;
+        if let (Some(trunk), true) = (call.trunk, case.request.to_tag.is_some()) {
+            let sender = Sender::of(trunk, call.asks, call.method);
+            self.dialog_pace.served(case.now, sender, &self.config.limits);
+        }
         let whose = (call.project, call.trunk);
         let (mut context, _) = self.split(case.now, out);
         let at = context.out.len();

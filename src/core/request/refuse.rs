@@ -1,12 +1,15 @@
 //! A request that goes no further: answered or refused, without keeping a transaction. The same request gets the same bytes again.
 
-use crate::core::io::{Note, Outcome, Output, Verdict};
+use crate::core::io::{Note, Outcome, Output, Share, Verdict};
+use crate::core::memory::dialog_pace::Sender;
 use crate::core::memory::refused_calls::RefusedCall;
 use crate::core::rules::case::Case;
 use crate::core::rules::refusal::{self, Answer, Refusal};
+use crate::core::rules::side::Side;
 use crate::core::state::Core;
 use crate::core::stop::{Pending, Stop};
-use crate::reason::Class;
+use crate::fence::canonical;
+use crate::reason::{Class, Reason};
 use crate::sip::Method;
 
 impl Core {
@@ -34,8 +37,15 @@ impl Core {
         let invite = case.request.method == Method::Invite;
         let in_dialog = case.request.to_tag.is_some();
         // Inside a dialog media is refused with 488, so that the call goes on as it was.
-        let code =
-            if in_dialog && refusal.ends_no_call { 488 } else { refusal.profile(&self.config).code(refusal.reason, invite) };
+        let code = match refusal.reason {
+            _ if in_dialog && refusal.ends_no_call => 488,
+            // Some profile's code would end the call (RFC 5057 5.1): a lack of room does not.
+            Reason::Overloaded if in_dialog => 503,
+            reason => refusal.profile(&self.config).code(reason, invite),
+        };
+        if in_dialog {
+            self.count_refused(case, refusal);
+        }
         let rows = refusal::rows(&self.config, case.region(), refusal);
         let (mut context, _) = self.split(case.now, out);
         if let Some(relay) = case.relay_answer.filter(|answer| answer.sdp.is_some() && !in_dialog).map(|answer| answer.relay) {
@@ -43,6 +53,10 @@ impl Core {
         }
         context.answer_request(case, code, refusal.reason.phrase(), &rows);
         context.verdict(case.region(), (refusal.project, refusal.trunk), Verdict::Refuse, refusal.reason);
+        if let Some(share) = refusal.share {
+            let whose = (refusal.project, refusal.trunk);
+            context.out.push(Output::Note(Note::ShareUsedUp { region: case.region(), whose, share }));
+        }
         self.expect_ack(case);
         if invite && !in_dialog && refusal.reason.class() == Class::Policy {
             let refused = RefusedCall::of(refusal, code, rows, self.instance(case), case.arrival.from.ip());
@@ -50,6 +64,20 @@ impl Core {
             self.refused_calls.put(case.now, key, refused);
         }
         Outcome::Refused(refusal.reason)
+    }
+
+    /// Counts a refused request inside a dialog for the pace of whoever sent it, but not one of somebody who is no side of the dialog.
+    fn count_refused(&mut self, case: &Case<'_, '_>, refusal: &Refusal) {
+        let Some(trunk) = refusal.trunk.filter(|_| refusal.reason != Reason::UnknownSource) else { return };
+        // No address of a trunk is a server's.
+        let of_trunk = self.config.signalling.contains(canonical(case.arrival.from.ip()));
+        let side = if of_trunk { Side::Trunk } else { Side::Servers };
+        let (sender, limits) = (Sender::of(trunk, side, case.request.method), &self.config.limits);
+        if refusal.share == Some(Share::Pace) {
+            self.dialog_pace.told(case.now, sender, limits);
+        } else {
+            self.dialog_pace.served(case.now, sender, limits);
+        }
     }
 
     /// Refuses an INVITE of a call that was refused for good in the last minute: with the same answer, and without judging again.

@@ -58,6 +58,8 @@ pub(crate) enum Found {
     Plain,
     /// No address at all.
     Nothing,
+    /// It is a name that is not known, and there is no room to wait for it.
+    NoRoom,
 }
 
 /// What decides the order, apart from the records.

@@ -3,6 +3,7 @@
 //! No Contact and no Retry-After: nothing in it invites another try.
 
 use crate::config::{Config, ProjectId, RegionId, TrunkId};
+use crate::core::io::Share;
 use crate::core::rules::ringfence_row;
 use crate::core::rules::trace::Failed;
 use crate::reason::{Profile, Reason};
@@ -20,6 +21,8 @@ pub(crate) struct Refusal {
     pub(crate) detail: String,
     /// Whether it is about media alone: then a call whose dialog is up goes on as it was.
     pub(crate) ends_no_call: bool,
+    /// The share of its trunk that is used up, if that is the reason.
+    pub(crate) share: Option<Share>,
     /// Proof that the row of the failed test was written.
     _row: Failed,
 }
@@ -27,12 +30,17 @@ pub(crate) struct Refusal {
 impl Refusal {
     /// A refusal of a call of which neither project nor trunk is known.
     pub(crate) fn new(row: Failed, reason: Reason, detail: impl Into<String>) -> Self {
-        Self { reason, project: None, trunk: None, detail: detail.into(), ends_no_call: false, _row: row }
+        Self { reason, project: None, trunk: None, detail: detail.into(), ends_no_call: false, share: None, _row: row }
     }
 
     /// The same refusal, marked as one about media alone.
     pub(crate) fn of_media(self) -> Self {
         Self { ends_no_call: true, ..self }
+    }
+
+    /// The same refusal, because a share of the trunk is used up.
+    pub(crate) fn beyond(self, share: Share) -> Self {
+        Self { share: Some(share), ..self }
     }
 
     /// The same refusal, with the project and trunk of the call as far as they are known.

@@ -86,6 +86,15 @@ impl Client {
         Self { nonce, egress, request, sent: now, invite, left, state, cancel, ack }
     }
 
+    /// The octets that it keeps beside itself.
+    pub(crate) fn octets(&self) -> usize {
+        let cancel = match &self.cancel {
+            Cancel::No => 0,
+            Cancel::Wanted(bytes) | Cancel::Sent { bytes, .. } => bytes.len(),
+        };
+        self.request.len() + self.ack.len() + cancel
+    }
+
     /// What the health of its target is kept under.
     pub(crate) fn place(&self) -> Place {
         self.egress.place()

@@ -14,6 +14,7 @@ use crate::core::rules::side::Side;
 use crate::core::transaction::awaited::Awaited;
 use crate::core::transaction::client::Client;
 use crate::core::transaction::server::Server;
+use crate::core::transaction::shares::Holding;
 use crate::sip::Method;
 
 /// What a transaction knows of the relay of its call.
@@ -61,6 +62,9 @@ impl CallFacts {
     }
 }
 
+/// Octets around a transaction: slot, key, timers, and what the allocator adds.
+const AROUND: usize = 256;
+
 /// One request that was forwarded. It is kept until no message about it can come any more.
 #[derive(Debug)]
 pub(crate) struct Transaction {
@@ -88,6 +92,8 @@ pub(crate) struct Transaction {
     pub(crate) armed: Option<Instant>,
     /// The answers that it waits for on streams, as the table has counted them.
     pub(crate) counted: Awaited,
+    /// What it holds of its trunk's share, as the table has counted it.
+    pub(crate) holding: Holding,
 }
 
 /// Names one attempt of one transaction: the slot in the high half, the low half of the nonce in the low half.
@@ -99,10 +105,21 @@ pub(crate) fn attempt(slot: u32, nonce: u64) -> Attempt {
 impl Transaction {
     /// A transaction whose first attempt is under way.
     pub(crate) fn new(call: CallFacts, server: Server, client: Client, own_rows: (usize, usize), targets: TargetSet) -> Self {
-        let (serial, earlier, armed, counted) = (0, Vec::new(), None, Awaited::default());
+        let (serial, earlier, armed, counted, holding) = (0, Vec::new(), None, Awaited::default(), Holding::default());
         let unmeasured = call.method == Method::Invite;
         let (cancelled, refused) = (false, false);
-        Self { serial, call, server, client, own_rows, earlier, targets, unmeasured, cancelled, refused, armed, counted }
+        Self { serial, call, server, client, own_rows, earlier, targets, unmeasured, cancelled, refused, armed, counted, holding }
+    }
+
+    /// The octets that one holds which keeps a request of this length.
+    pub(crate) const fn octets_of(request: usize) -> usize {
+        size_of::<Self>() + AROUND + request
+    }
+
+    /// The octets that it holds: itself, its place in the tables, and what may have to be sent again.
+    pub(crate) fn octets(&self) -> usize {
+        let earlier = self.earlier.capacity() * size_of::<Client>() + self.earlier.iter().map(Client::octets).sum::<usize>();
+        Self::octets_of(self.client.octets()) + self.server.octets() + earlier
     }
 
     /// Whether it is an INVITE's.

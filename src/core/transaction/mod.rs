@@ -8,5 +8,6 @@ pub(crate) mod client;
 pub(crate) mod forwarded;
 pub(crate) mod own_request;
 pub(crate) mod server;
+pub(crate) mod shares;
 pub(crate) mod table;
 pub(crate) mod timer;

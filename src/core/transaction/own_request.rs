@@ -60,6 +60,10 @@ impl OwnRequest {
         self.open
     }
 
+    fn octets(&self) -> usize {
+        size_of::<Self>() + self.bytes.len()
+    }
+
     fn deadline(&self) -> Instant {
         self.resend.map_or(self.until, |resend| resend.at.min(self.until))
     }
@@ -104,6 +108,8 @@ pub(crate) struct OwnRequests {
     byes: usize,
     /// BYEs that wait for an answer.
     open_byes: usize,
+    /// What all of them hold.
+    octets: usize,
     /// Requests that the wheel does not know yet.
     fresh: Vec<u64>,
 }
@@ -121,6 +127,7 @@ impl OwnRequests {
         }
         self.byes += usize::from(request.kind == OwnKind::Bye);
         self.open_byes += usize::from(request.kind == OwnKind::Bye);
+        self.octets += request.octets();
         self.all.insert(nonce, request);
         self.fresh.push(nonce);
     }
@@ -188,9 +195,15 @@ impl OwnRequests {
 
     fn forget(&mut self, nonce: u64) -> Option<OwnRequest> {
         let gone = self.all.remove(&nonce)?;
+        self.octets -= gone.octets();
         self.byes -= usize::from(gone.kind == OwnKind::Bye);
         self.open_byes -= usize::from(gone.open && gone.kind == OwnKind::Bye);
         Some(gone)
+    }
+
+    /// The octets that they hold.
+    pub(crate) fn octets(&self) -> usize {
+        self.octets
     }
 
     /// BYEs that wait for an answer.
@@ -201,6 +214,7 @@ impl OwnRequests {
     /// Ends all pings, because the daemon ends.
     pub(crate) fn end_pings(&mut self) {
         self.all.retain(|_, request| request.kind == OwnKind::Bye);
+        self.octets = self.all.values().map(OwnRequest::octets).sum();
     }
 
     /// Ends the open pings that `is_wanted` does not know any more, by place and the time of sending: nothing is sent to them again.
@@ -209,6 +223,7 @@ impl OwnRequests {
             OwnKind::Ping(place) => !request.open || is_wanted(place, request.sent),
             OwnKind::Bye => true,
         });
+        self.octets = self.all.values().map(OwnRequest::octets).sum();
     }
 
     /// The listeners that they leave by.

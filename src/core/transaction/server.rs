@@ -10,6 +10,9 @@ use crate::config::{Timers, Transport};
 use crate::core::io::Peer;
 use crate::core::transaction::timer::{Fired, Resend, Timer};
 
+/// Octets of an answer that is kept even if there is no memory left.
+const SPARED: usize = 2048;
+
 /// The side of a transaction that faces the sender of the request.
 #[derive(Debug)]
 pub(crate) struct Server {
@@ -44,6 +47,16 @@ impl Server {
     pub(crate) fn new(key: u128, peer: Peer, transport: Transport, invite: bool, now: Instant, timers: &Timers) -> Self {
         let trying = (!invite).then(|| now + timers.t1 * 7);
         Self { key, peer, transport, invite, state: ServerState::Proceeding { trying }, last: None }
+    }
+
+    /// The octets that it keeps beside itself.
+    pub(crate) fn octets(&self) -> usize {
+        self.last.as_ref().map_or(0, Bytes::len)
+    }
+
+    /// Keeps no long answer. If the request comes again it gets none, and the answer is not repeated.
+    pub(crate) fn spare(&mut self) {
+        self.last.take_if(|last| last.len() > SPARED);
     }
 
     /// Whether no final response has been sent.

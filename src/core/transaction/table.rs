@@ -14,6 +14,7 @@ use crate::core::keys::Keyed;
 use crate::core::transaction::awaited::{AnswersDue, Awaited};
 use crate::core::transaction::forwarded::Transaction;
 use crate::core::transaction::own_request::{OwnDue, OwnRequests};
+use crate::core::transaction::shares::{Holding, Shares};
 use crate::core::transaction::timer::{Wake, Wheel};
 
 /// All transactions of one core.
@@ -35,6 +36,9 @@ pub(crate) struct Forwarded {
     slots: HashMap<u128, u32, Keyed>,
     serial: u64,
     due: AnswersDue,
+    shares: Shares,
+    /// `limits.memory`.
+    memory: usize,
 }
 
 /// What is due now.
@@ -53,6 +57,33 @@ impl Forwarded {
     /// How many are open.
     pub(crate) fn len(&self) -> usize {
         self.transactions.len()
+    }
+
+    /// What each trunk holds of them.
+    pub(crate) fn shares(&self) -> &Shares {
+        &self.shares
+    }
+
+    /// Counts anew what each of this many trunks holds, because a reload has given them other numbers. `memory`:
+    /// `limits.memory`.
+    pub(crate) fn count_anew(&mut self, trunks: usize, memory: usize) {
+        (self.shares, self.memory) = (self.counted(trunks), memory);
+    }
+
+    fn counted(&self, trunks: usize) -> Shares {
+        let mut shares = Shares::of(trunks);
+        for transaction in self.iter() {
+            shares.take(transaction.call.trunk, transaction.holding);
+        }
+        shares
+    }
+
+    /// Everything that must hold between two inputs.
+    #[cfg(debug_assertions)]
+    pub(crate) fn check(&self) {
+        assert_eq!(self.shares, self.counted(self.shares.trunks()), "what trunks hold is what there is");
+        assert_eq!(self.shares.all().transactions, self.len(), "every transaction is counted");
+        assert!(self.iter().all(|one| one.holding.octets == one.octets()), "nothing changes without being counted");
     }
 
     /// The slot that the next one will have. `None`: there are as many as a branch can name.
@@ -95,13 +126,16 @@ impl Forwarded {
         let transaction = self.transactions.try_remove(slot as usize)?;
         self.slots.remove(&transaction.server.key);
         self.due.change(transaction.counted, Awaited::default());
+        self.shares.give_back(transaction.call.trunk, transaction.holding);
         Some(transaction)
     }
 }
 
 impl Table {
-    pub(crate) fn new(now: Instant) -> Self {
-        let (forwarded, own, due) = Default::default();
+    /// An empty one, for the calls of this many trunks.
+    pub(crate) fn new(now: Instant, trunks: usize, memory: usize) -> Self {
+        let (own, due) = Default::default();
+        let forwarded = Forwarded { shares: Shares::of(trunks), memory, ..Forwarded::default() };
         Self { forwarded, own, wheel: Wheel::new(now), due, health: None, relays: None }
     }
 
@@ -111,6 +145,8 @@ impl Table {
         transaction.serial = self.forwarded.serial;
         self.forwarded.serial += 1;
         self.forwarded.slots.insert(transaction.server.key, slot);
+        transaction.holding = Holding { transactions: 1, octets: transaction.octets() };
+        self.forwarded.shares.take(transaction.call.trunk, transaction.holding);
         self.forwarded.transactions.insert(Box::new(transaction));
         self.arm(slot);
         Some(slot)
@@ -118,11 +154,19 @@ impl Table {
 
     /// Sets the wheel for a transaction's next timer, or forgets the transaction if it has none. Call it after every change.
     pub(crate) fn arm(&mut self, slot: u32) -> Option<Box<Transaction>> {
-        let Forwarded { transactions, due, .. } = &mut self.forwarded;
+        let Forwarded { transactions, due, shares, memory, .. } = &mut self.forwarded;
         let transaction = transactions.get_mut(slot as usize)?;
         let Some(deadline) = transaction.deadline() else { return self.forwarded.remove(slot) };
         let awaited = transaction.awaited();
         due.change(std::mem::replace(&mut transaction.counted, awaited), awaited);
+        let octets = transaction.octets();
+        shares.change(transaction.call.trunk, &mut transaction.holding, octets);
+        if shares.all().octets > *memory {
+            // What was let in cannot be refused any more: the longest of it is not kept.
+            transaction.server.spare();
+            let octets = transaction.octets();
+            shares.change(transaction.call.trunk, &mut transaction.holding, octets);
+        }
         // A later deadline needs nothing: the wake-up that is set finds nothing due and sets the next.
         if transaction.armed.is_none_or(|armed| deadline < armed) {
             transaction.armed = Some(self.wheel.set(deadline, Wake::Forwarded { slot, serial: transaction.serial }));
@@ -143,6 +187,11 @@ impl Table {
                 *armed = Some(wheel.set(deadline, wake));
             }
         }
+    }
+
+    /// The octets that all hold.
+    pub(crate) fn octets(&self) -> usize {
+        self.forwarded.shares.all().octets.saturating_add(self.own.octets())
     }
 
     /// When the first timer fires.
@@ -203,7 +252,7 @@ mod tests {
     #[test]
     fn what_is_armed_again_and_again_is_woken_once() {
         let start = Instant::now();
-        let mut table = Table::new(start);
+        let mut table = Table::new(start, 0, 1 << 20);
         let at = |millis| Some(start + Duration::from_millis(millis));
         for _ in 0..1000 {
             table.arm_others(at(1001), None);
