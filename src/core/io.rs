@@ -142,7 +142,7 @@ pub struct Send {
     pub party: Option<PartyNames>,
     /// Whether it is for a next hop inside a dialog.
     pub in_dialog: bool,
-    /// Inside a dialog: the trunk of the call.
+    /// The trunk of the call that it belongs to, if it is one's.
     pub trunk: Option<TrunkId>,
     /// The listener whose socket sends a datagram, and whose region a connection is opened for.
     pub listener: ListenerId,

@@ -180,6 +180,21 @@ impl Context<'_> {
         self.all_down(transaction, &sent, "every server of the region failed or timed out");
     }
 
+    /// Ends the present attempt, because its address is outside since a reload. Starts the next one, or answers that there is none.
+    pub(crate) fn lost_to_reload(&mut self, slot: u32, transaction: &mut Transaction) {
+        let sent = transaction.client.request.clone();
+        transaction.client.give_up();
+        if !transaction.server.is_open() {
+            return;
+        }
+        if transaction.cancelled {
+            return self.conclude(transaction, &sent, 487, "Request Terminated", b"");
+        }
+        if !self.next(slot, transaction, &sent) {
+            self.all_down(transaction, &sent, "the server that was asked is outside since a reload");
+        }
+    }
+
     /// Ends an attempt because no final response has followed its CANCEL (9.1).
     fn abandon(&mut self, transaction: &mut Transaction) {
         let sent = transaction.client.request.clone();

@@ -6,9 +6,10 @@ use std::collections::VecDeque;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes};
+use socket2::SockRef;
 use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedWriteHalf;
 use tokio::sync::Notify;
@@ -75,12 +76,22 @@ pub(super) enum ConnectionState {
 
 #[derive(Debug, Default)]
 pub(super) struct WriteQueue {
-    chunks: VecDeque<(Bytes, Option<Attempt>)>,
+    chunks: VecDeque<Chunk>,
     octets: usize,
     /// Since when the peer has taken no bytes.
     pub(super) stuck: Option<Instant>,
     /// Attempts written since the peer last sent anything. If the connection ends, the peer may never have read them.
     pub(super) unheard: VecDeque<Attempt>,
+}
+
+/// One message that waits to be written.
+#[derive(Debug)]
+struct Chunk {
+    /// What of it is not written yet.
+    bytes: Bytes,
+    begun: bool,
+    /// For a fenced address: the message, and where it goes. Answers, and what the connection itself has to say, are nobody's.
+    send: Option<Send>,
 }
 
 /// How a connection is made.
@@ -138,10 +149,10 @@ impl Connection {
 
     /// Writes what the system takes at once and queues the rest. Never waits. If the queue is too long, the connection is given
     /// up.
-    pub(super) fn write(&self, bytes: Bytes, attempt: Option<Attempt>, now: Instant) {
+    pub(super) fn write(&self, bytes: Bytes, send: Option<Send>, now: Instant) {
         let mut queue = self.queue.borrow_mut();
         queue.octets += bytes.len();
-        queue.chunks.push_back((bytes, attempt));
+        queue.chunks.push_back(Chunk { bytes, begun: false, send });
         if queue.chunks.len() == 1 && self.state.get() != ConnectionState::Broken(Loss::WriteQueue) {
             self.flush(&mut queue, now);
         }
@@ -165,6 +176,34 @@ impl Connection {
     pub(super) fn give_up(&self) {
         self.state.set(ConnectionState::Broken(Loss::Evicted));
         self.wake.notify_one();
+    }
+
+    /// Closes the connection at once because its peer is outside: what waits is not written, and what the system has taken is thrown
+    /// away as far as it was not sent.
+    pub(super) fn cut(&self) {
+        self.state.set(ConnectionState::Broken(Loss::Outside));
+        if let Some(writer) = self.writer.get() {
+            // An error says that it is closed already.
+            let _ = SockRef::from(writer.as_ref()).set_linger(Some(Duration::ZERO));
+        }
+        let queue = &mut *self.queue.borrow_mut();
+        queue.octets = 0;
+        queue.chunks.clear();
+        self.wake.notify_one();
+    }
+
+    /// Takes out of the queue what `stays` does not let go on. Returns whether a message of which a part is written is among it: then
+    /// the connection can carry nothing else.
+    pub(super) fn withdraw(&self, mut stays: impl FnMut(&mut Send) -> bool) -> bool {
+        let queue = &mut *self.queue.borrow_mut();
+        let mut torn = false;
+        queue.chunks.retain_mut(|chunk| {
+            let stays = chunk.send.as_mut().is_none_or(&mut stays);
+            torn |= !stays && chunk.begun;
+            stays
+        });
+        queue.octets = queue.chunks.iter().map(|chunk| chunk.bytes.len()).sum();
+        torn
     }
 
     /// Has its task look at its limits again.
@@ -252,7 +291,7 @@ impl Connection {
                 Err(_) => return self.state.set(ConnectionState::Broken(Loss::ConnectionGone)),
             }
         }
-        while let Some((bytes, attempt)) = queue.chunks.front_mut() {
+        while let Some(Chunk { bytes, begun, send }) = queue.chunks.front_mut() {
             let written = match &mut session {
                 Some(session) => session.write(writer.as_ref(), bytes),
                 None => writer.try_write(bytes),
@@ -261,9 +300,10 @@ impl Connection {
                 Ok(written) => {
                     queue.octets = queue.octets.saturating_sub(written);
                     bytes.advance(written);
+                    *begun = true;
                     queue.stuck = None;
                     if bytes.is_empty() {
-                        let attempt = *attempt;
+                        let attempt = send.as_ref().and_then(|send| send.attempt);
                         queue.chunks.pop_front();
                         if queue.unheard.len() == UNHEARD {
                             queue.unheard.pop_front();
@@ -297,7 +337,7 @@ impl Connection {
     pub(super) fn undelivered(&self) -> Vec<Attempt> {
         let queue = &mut *self.queue.borrow_mut();
         queue.octets = 0;
-        queue.unheard.drain(..).chain(queue.chunks.drain(..).filter_map(|(_, attempt)| attempt)).collect()
+        queue.unheard.drain(..).chain(queue.chunks.drain(..).filter_map(|chunk| chunk.send?.attempt)).collect()
     }
 }
 

@@ -27,8 +27,8 @@ use super::sockets::{Accepting, ListenerCell, Opened};
 use super::tls::Session;
 use super::worker::Worker;
 use crate::config::{Config, Listener, ListenerId, RegionId, Transport};
-use crate::core::Change;
 use crate::core::io::{ConnectionId, Send};
+use crate::core::{Change, Core};
 use crate::fence::Fenced;
 use crate::telemetry::Loss;
 use crate::tls::{PartyNames, Shown};
@@ -134,6 +134,26 @@ impl Streams {
         all.sort_unstable_by_key(|connection| connection.id);
         for connection in all {
             self.by_peer.entry(leads(&connection)).or_default().push(connection);
+        }
+    }
+
+    /// Gives what waits to be written its new numbers, and throws away what has none.
+    pub(super) fn renumber_queued(&self, renumber: impl Fn(&mut Send) -> bool) {
+        for connection in self.by_id.values() {
+            if connection.withdraw(&renumber) {
+                connection.cut();
+            }
+        }
+    }
+
+    /// Closes the connections of ours to addresses that are outside since a reload, and throws away what waits to be written to such
+    /// an address on others.
+    pub(super) fn leave_outside(&self, now: Instant, core: &Core) {
+        for connection in self.by_id.values() {
+            let leads_out = !connection.accepted && !core.may_connect(connection.listener.get(), connection.peer);
+            if leads_out || connection.withdraw(|send| core.lets_go(now, send)) {
+                connection.cut();
+            }
         }
     }
 
@@ -346,7 +366,7 @@ impl Worker {
         self.streams.shaking.end(connection.id);
         self.recorder.handles().connection(connection.region.get(), connection.transport, false);
         // We closed it for another one, or nobody proved to be whom an address stands for.
-        let given_up = connection.state.get() == ConnectionState::Broken(Loss::Evicted);
+        let given_up = matches!(connection.state.get(), ConnectionState::Broken(Loss::Evicted | Loss::Outside));
         self.failed(now, connection.undelivered(), given_up || connection.unproven.get());
     }
 }

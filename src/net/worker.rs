@@ -237,7 +237,9 @@ impl Worker {
             let local = connection.local().unwrap_or(listener.addr);
             self.recorder.copy(listener.region, send.transport, local, connection.peer, &send.bytes);
         }
-        connection.write(send.bytes, send.attempt, now);
+        let bytes = send.bytes.clone();
+        let request = matches!(send.to, Destination::Fenced(_)).then_some(send);
+        connection.write(bytes, request, now);
     }
 
     fn send_udp(&mut self, now: Instant, to: SocketAddr, listener: ListenerId, local: Option<std::net::IpAddr>, send: &Send) {

@@ -178,6 +178,11 @@ impl Healths {
         }
     }
 
+    /// Whether a target is watched: it is named, and inside.
+    pub(crate) fn is_watched(&self, place: Place) -> bool {
+        self.places.contains_key(&place)
+    }
+
     /// Whether a target is down.
     pub(crate) fn is_down(&self, place: Place) -> bool {
         self.unwell > 0 && self.find(place).is_some_and(|entry| entry.state == Health::Down)

@@ -253,7 +253,7 @@ impl Context<'_> {
         }
         let rows = refusal::bye_rows(self.config, region, &why.refusal);
         let peer = transaction.server.peer;
-        let ending = Ending { region, peer, fence: why.speaker.fence(self.config, self.servers), rows: &rows };
+        let ending = Ending { region, peer, side: why.speaker, rows: &rows };
         let request = Message::datagram(sent).ok().filter(|_| !initial);
         let call_id = message.first(Name::CallId).map(|header| message.value(header)).unwrap_or_default();
         let from = message.first(Name::From).and_then(|header| Address::parse(message.value(header)));
@@ -268,7 +268,7 @@ impl Context<'_> {
         let asker =
             Speaker { side: transaction.call.asks, serving: region_of(self.config, region, peer.addr().ip()), ..why.speaker };
         let near = asker.peer_fence(self.config, self.servers);
-        let ending = Ending { fence: asker.fence(self.config, self.servers), ..ending };
+        let ending = Ending { side: asker, ..ending };
         let leg = Leg::of_asker(&request, message.value(to), peer.addr(), transaction.server.transport);
         if let (Some(leg), Some(egress)) = (leg, self.egress_to(&peer, near)) {
             self.send_bye(&leg, ending, &egress);

@@ -135,3 +135,27 @@ fn what_is_busy_is_not_closed_for_the_next_of_the_same_trunk() {
     outgoing.used(&connection, OpenedFor::Calls(Some(TrunkId(1))));
     assert!(outgoing.make_room(4, one, &core).is_ok());
 }
+
+#[test]
+fn what_is_withdrawn_is_not_written_and_a_torn_message_ends_the_connection() {
+    let config = config();
+    let connection = Connection::new(ConnectionId(1), made(Transport::Tcp));
+    let now = Instant::now();
+    for octets in [&b"one"[..], b"two", b"three"] {
+        connection.write(Bytes::from_static(octets), Some(send(&config)), now);
+    }
+    connection.write(Bytes::from_static(b"an answer"), None, now);
+    let mut asked = 0;
+    let second = |_: &mut Send| {
+        asked += 1;
+        asked == 2
+    };
+    assert!(!connection.withdraw(second), "none was begun");
+    let left: Vec<_> = connection.queue.borrow().chunks.iter().map(|chunk| chunk.bytes.clone()).collect();
+    assert_eq!(left, [&b"two"[..], b"an answer"]);
+    assert_eq!(connection.queue.borrow().octets, 12);
+    connection.queue.borrow_mut().chunks[0].begun = true;
+    assert!(connection.withdraw(|_| false));
+    connection.cut();
+    assert!(connection.is_flushed() && connection.state.get() == ConnectionState::Broken(Loss::Outside));
+}
