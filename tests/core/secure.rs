@@ -134,7 +134,8 @@ fn an_address_is_proven_by_a_name_of_its_party() {
     let answer = site.input(Input::Unsent(sent.attempt.unwrap())).remove(0);
     assert!(answer.line().starts_with("SIP/2.0 503"), "{}", answer.line());
     assert!(!site.notes.iter().any(|note| matches!(note, Note::Health { .. })), "{:?}", site.notes);
-    let sent = site.from(SERVER, &bye(SERVER, "sip:t@198.51.100.7:5061;transport=tls", ("u", "fone"))).remove(0);
+    let server = "10.1.0.8:5061";
+    let sent = site.from(server, &bye(server, "sip:t@198.51.100.7:5061;transport=tls", ("u", "fone"))).remove(0);
     assert_eq!(sent.to.to_string(), "198.51.100.7:5061");
     for name in ["pstn.example.net", "sbc.example"] {
         assert!(sent.party.iter().any(|known| known == name), "{name}: {:?}", sent.party);
