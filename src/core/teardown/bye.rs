@@ -15,6 +15,7 @@ use crate::core::routing::route_token;
 use crate::core::routing::target::{self, Found, Order};
 use crate::core::rules::sides::Speaker;
 use crate::core::teardown::leg::{Leg, uri_of};
+use crate::core::transaction::forwarded::attempt;
 use crate::core::transaction::own_request::{LegOf, OwnKind, OwnRequest};
 use crate::fence::Fence;
 use crate::sip::Method;
@@ -52,7 +53,7 @@ impl Context<'_> {
         let egress = self.towards(leg, ending, near);
         let via = self.via(ending, egress.listener, Branch { shard: self.shard, slot: OWN_SLOT, nonce, loop_hash: 0 });
         let bytes: Bytes = write(leg, Method::Bye, leg.last, &via, ending.rows).into();
-        self.send(&egress, bytes.clone(), None);
+        self.send(&egress, bytes.clone(), Some(attempt(OWN_SLOT, nonce)));
         let (now, timers) = (self.now, &self.config.timers);
         let Speaker { side, called, serving, trunk, .. } = ending.side;
         let leg = LegOf { side, region: called, serving, trunk };

@@ -112,7 +112,7 @@ impl OwnRequest {
 
 /// What a timer of an own request asks for.
 pub(crate) enum OwnDue {
-    /// Send the request again. A ping has an attempt, by which the shell reports a failure.
+    /// Send the request again. The attempt is the one by which the shell reports a failure.
     Resend(Egress, Bytes, Option<Attempt>),
     /// A ping was not answered in time: its place, and when it was sent.
     Silent(Place, Instant),
@@ -155,6 +155,12 @@ impl OwnRequests {
         self.all.iter().find_map(is)
     }
 
+    /// The bytes of the open request that an attempt names.
+    pub(crate) fn open_request(&self, name: Attempt) -> Option<Bytes> {
+        let is = |nonce: u64, request: &OwnRequest| request.open && attempt(OWN_SLOT, nonce) == name;
+        self.all.iter().find(|&(&nonce, request)| is(nonce, request)).map(|(_, request)| request.bytes.clone())
+    }
+
     /// The request with this nonce.
     pub(crate) fn get_mut(&mut self, nonce: u64) -> Option<&mut OwnRequest> {
         self.all.get_mut(&nonce)
@@ -191,10 +197,7 @@ impl OwnRequests {
         request.armed = None;
         self.fresh.push(nonce);
         match request.fire(now, timers)? {
-            Timer::E => {
-                let name = matches!(request.kind, OwnKind::Ping(_)).then(|| attempt(OWN_SLOT, nonce));
-                Some(OwnDue::Resend(request.egress.clone(), request.bytes.clone(), name))
-            }
+            Timer::E => Some(OwnDue::Resend(request.egress.clone(), request.bytes.clone(), Some(attempt(OWN_SLOT, nonce)))),
             Timer::F if let OwnKind::Ping(place) = request.kind => {
                 let sent = request.sent;
                 request.close(now, timers);

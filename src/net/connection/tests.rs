@@ -22,7 +22,21 @@ fn config() -> Arc<Config> {
 fn made(transport: Transport) -> Made {
     let (listener, region, peer, holder) = (ListenerId(0), RegionId(0), PEER.parse().unwrap(), Holder::Stranger);
     let (accepted, now, tls_name, party, opened_for) = (false, Instant::now(), None, None, OpenedFor::Everybody);
-    Made { listener, region, transport, peer, accepted, holder, now, tls_name, party, opened_for, session: None, most: 1000 }
+    Made {
+        listener,
+        region,
+        transport,
+        peer,
+        accepted,
+        holder,
+        now,
+        tls_name,
+        party,
+        opened_for,
+        alone: false,
+        session: None,
+        most: 1000,
+    }
 }
 
 fn party(names: &[&str]) -> PartyNames {
@@ -142,7 +156,7 @@ fn what_is_withdrawn_is_not_written_and_a_torn_message_ends_the_connection() {
     let connection = Connection::new(ConnectionId(1), made(Transport::Tcp));
     let now = Instant::now();
     for octets in [&b"one"[..], b"two", b"three"] {
-        connection.write(Bytes::from_static(octets), Some(send(&config)), now);
+        connection.write(Bytes::from_static(octets), Some(Request { send: send(&config), again: false }), now);
     }
     connection.write(Bytes::from_static(b"an answer"), None, now);
     let mut asked = 0;
