@@ -100,12 +100,12 @@ struct Chunk {
     bytes: Bytes,
     begun: bool,
     /// For a fenced address: what it is, and where it goes. An answer, and what the connection itself has to say, is nobody's.
-    request: Option<Request>,
+    request: Option<Written>,
 }
 
 /// A message for a fenced address, as it is written on a connection.
 #[derive(Debug)]
-pub(super) struct Request {
+pub(super) struct Written {
     pub(super) send: Send,
     /// Whether it was lost with another connection before. It is not repeated once more.
     pub(super) again: bool,
@@ -114,7 +114,7 @@ pub(super) struct Request {
 /// A request that was written.
 #[derive(Debug)]
 struct Kept {
-    request: Request,
+    request: Written,
     at: Instant,
 }
 
@@ -178,7 +178,7 @@ impl Connection {
 
     /// Writes what the system takes at once and queues the rest. Never waits. If the queue is too long, the connection is given
     /// up.
-    pub(super) fn write(&self, bytes: Bytes, request: Option<Request>, now: Instant) {
+    pub(super) fn write(&self, bytes: Bytes, request: Option<Written>, now: Instant) {
         let mut queue = self.queue.borrow_mut();
         queue.octets += bytes.len();
         queue.chunks.push_back(Chunk { bytes, begun: false, request });
@@ -385,7 +385,7 @@ impl Connection {
     /// Takes out the requests that the peer may not have received, or not answered: those that the core still wants, and of the others
     /// those that were written `within` this time. A peer reads in order, so whoever has answered a later request has read what was
     /// before it.
-    pub(super) fn take_lost(&self, core: &Core, within: Duration, now: Instant) -> Vec<Request> {
+    pub(super) fn take_lost(&self, core: &Core, within: Duration, now: Instant) -> Vec<Written> {
         let queue = &mut *self.queue.borrow_mut();
         queue.kept_octets = 0;
         let mut lost = Vec::new();
@@ -396,7 +396,7 @@ impl Connection {
                         request.send.bytes = bytes;
                         lost.push(request);
                     }
-                    None => lost.retain(|before: &Request| before.send.attempt.is_some()),
+                    None => lost.retain(|before: &Written| before.send.attempt.is_some()),
                 },
                 None if at + within > now => lost.push(request),
                 None => {}
@@ -417,7 +417,7 @@ impl Connection {
 
 impl WriteQueue {
     /// Keeps a request that was written. `most` octets of those that no answer ends; beyond that the oldest is forgotten.
-    fn keep(&mut self, mut request: Request, most: usize, now: Instant) {
+    fn keep(&mut self, mut request: Written, most: usize, now: Instant) {
         if request.send.attempt.is_some() {
             request.send.bytes = Bytes::new();
         }

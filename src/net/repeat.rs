@@ -8,7 +8,7 @@
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use super::connection::{Connection, ConnectionState, Request};
+use super::connection::{Connection, ConnectionState, Written};
 use super::outgoing::OpenedFor;
 use super::stream;
 use super::worker::{Undelivered, Worker};
@@ -34,7 +34,7 @@ impl Worker {
         let given_up = matches!(connection.state.get(), ConnectionState::Broken(Loss::Evicted | Loss::Outside));
         let made = connection.established.get();
         let (mut repeats, mut failed) = (Vec::new(), Vec::new());
-        for Request { send, again } in lost {
+        for Written { send, again } in lost {
             if made && !again && !given_up && !self.streams.is_closing() {
                 repeats.push(send);
             } else {

@@ -15,7 +15,7 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{self, error::TrySendError};
 
-use super::connection::{Connection, Request};
+use super::connection::{Connection, Written};
 use super::icmp::SentDatagrams;
 use super::outgoing::OpenedFor;
 use super::rtpengine;
@@ -250,7 +250,7 @@ impl Worker {
             self.recorder.copy(listener.region, send.transport, local, connection.peer, &send.bytes);
         }
         let bytes = send.bytes.clone();
-        let request = matches!(send.to, Destination::Fenced(_)).then_some(Request { send, again });
+        let request = matches!(send.to, Destination::Fenced(_)).then_some(Written { send, again });
         connection.write(bytes, request, now);
         connection.forget_answered(&self.core, self.unanswered(), now);
     }

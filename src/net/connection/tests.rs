@@ -156,7 +156,7 @@ fn what_is_withdrawn_is_not_written_and_a_torn_message_ends_the_connection() {
     let connection = Connection::new(ConnectionId(1), made(Transport::Tcp));
     let now = Instant::now();
     for octets in [&b"one"[..], b"two", b"three"] {
-        connection.write(Bytes::from_static(octets), Some(Request { send: send(&config), again: false }), now);
+        connection.write(Bytes::from_static(octets), Some(Written { send: send(&config), again: false }), now);
     }
     connection.write(Bytes::from_static(b"an answer"), None, now);
     let mut asked = 0;
