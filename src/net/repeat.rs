@@ -9,11 +9,9 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use super::connection::{Connection, ConnectionState, Written};
-use super::outgoing::OpenedFor;
-use super::stream;
 use super::worker::{Undelivered, Worker};
 use crate::config::TrunkId;
-use crate::core::io::{Destination, Send};
+use crate::core::io::Send;
 use crate::telemetry::Loss;
 
 /// Most connections that the repeats of one trunk get. Up to as many stand each alone.
@@ -56,7 +54,6 @@ impl Worker {
         let mut lanes: Vec<(Option<TrunkId>, usize, Rc<Connection>)> = Vec::new();
         let mut counts: Vec<(Option<TrunkId>, usize)> = Vec::new();
         for send in repeats {
-            let Destination::Fenced(to) = send.to else { continue };
             let at = counts.iter().position(|(trunk, _)| *trunk == send.trunk).unwrap_or(counts.len());
             if at == counts.len() {
                 counts.push((send.trunk, 0));
@@ -71,13 +68,9 @@ impl Worker {
                 self.write(now, connection, send, true);
                 continue;
             }
-            let more = (send.party.clone(), OpenedFor::of(&send), true);
-            match stream::connect(self, send.listener, to, send.tls_name.clone(), more) {
-                Ok(connection) => {
-                    lanes.push((send.trunk, lane, Rc::clone(&connection)));
-                    self.write(now, &connection, send, true);
-                }
-                Err(loss) => self.lost(now, send.listener, loss, to.addr(), send.attempt),
+            if let Some(connection) = self.connect_alone(now, &send) {
+                lanes.push((send.trunk, lane, Rc::clone(&connection)));
+                self.write(now, &connection, send, true);
             }
         }
     }

@@ -241,6 +241,19 @@ impl Worker {
         }
     }
 
+    /// A fresh connection for what another one has lost, and for nothing else. `None`: there is none, and that is counted.
+    pub(super) fn connect_alone(&mut self, now: Instant, send: &Send) -> Option<Rc<Connection>> {
+        let Destination::Fenced(fenced) = send.to else { return None };
+        let more = (send.party.clone(), OpenedFor::of(send), true);
+        match super::stream::connect(self, send.listener, fenced, send.tls_name.clone(), more) {
+            Ok(connection) => Some(connection),
+            Err(loss) => {
+                self.lost(now, send.listener, loss, fenced.addr(), send.attempt);
+                None
+            }
+        }
+    }
+
     /// Writes a message on a connection. `again`: it was lost with another one.
     pub(super) fn write(&self, now: Instant, connection: &Connection, send: Send, again: bool) {
         let listener = self.config.listener(connection.listener.get());
