@@ -71,6 +71,9 @@ pub enum Input<'a> {
     /// An attempt was not sent, for a reason that says nothing of its target: a trunk's share of connections is used up, a connection
     /// made room for another one, or whoever is at an address did not prove to be the party that is meant.
     Unsent(Attempt),
+    /// The connection that an attempt went by was made and has ended, the fresh one on which it was repeated too, and nothing came back.
+    /// Another message may have broken it, or this one: whether the target is there only a ping can tell.
+    Lost(Attempt),
     /// The deadline of `Core::deadline` has come.
     Timeout,
     /// The names of the configuration have new servers or addresses.
@@ -142,7 +145,7 @@ pub struct Send {
     pub party: Option<PartyNames>,
     /// Whether it is for a next hop inside a dialog.
     pub in_dialog: bool,
-    /// Inside a dialog: the trunk of the call.
+    /// The trunk of the call that it belongs to, if it is one's.
     pub trunk: Option<TrunkId>,
     /// The listener whose socket sends a datagram, and whose region a connection is opened for.
     pub listener: ListenerId,

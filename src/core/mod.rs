@@ -83,6 +83,7 @@ impl Core {
             }
             Input::Failed(attempt) => self.failed(now, attempt, AttemptEnd::Unreachable, out),
             Input::Unsent(attempt) => self.failed(now, attempt, AttemptEnd::Unsent, out),
+            Input::Lost(attempt) => self.failed(now, attempt, AttemptEnd::Lost, out),
             Input::Timeout => self.expire(now, out),
             Input::Resolved(resolved) => {
                 self.resolved = resolved;

@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use bytes::Bytes;
+
 use crate::core::context::Context;
 use crate::core::forwarding::branch::OWN_SLOT;
 use crate::core::io::{Attempt, Failure, Note, Output};
@@ -22,6 +24,8 @@ pub(crate) enum AttemptEnd {
     Unreachable,
     /// It was not sent, and that says nothing of the target.
     Unsent,
+    /// Two connections ended on which it was sent. That says little of the target.
+    Lost,
 }
 
 impl Core {
@@ -66,6 +70,29 @@ impl Core {
         }
         context.gone(slot, transaction, end);
         self.settle(slot, out);
+    }
+
+    /// The request of an attempt that nothing has come back from, if it is still wanted: what was lost with a connection is sent again.
+    pub fn unheard(&self, name: Attempt) -> Option<Bytes> {
+        let slot = u32::try_from(name.0 >> 32).ok()?;
+        if slot == OWN_SLOT {
+            return self.table.own.open_request(name);
+        }
+        let transaction = self.table.forwarded.get(slot)?;
+        let client = &transaction.client;
+        let wanted = attempt(slot, client.nonce) == name && client.is_unheard() && !client.is_left();
+        wanted.then(|| client.request.clone())
+    }
+
+    /// Whether a final response to an attempt may still come.
+    pub fn is_open(&self, name: Attempt) -> bool {
+        let Ok(slot) = u32::try_from(name.0 >> 32) else { return false };
+        if slot == OWN_SLOT {
+            return self.table.own.open_request(name).is_some();
+        }
+        let Some(transaction) = self.table.forwarded.get(slot) else { return false };
+        let mut clients = std::iter::once(&transaction.client).chain(&transaction.earlier);
+        clients.any(|client| attempt(slot, client.nonce) == name && client.is_open())
     }
 
     /// Handles an own request that could not be delivered.
@@ -124,7 +151,7 @@ impl Context<'_> {
         for client in &mut earlier {
             match client.due(self.now, &self.config.timers) {
                 // The CANCEL of one that was left.
-                Some(Fired { timer: Timer::A | Timer::E, again }) => self.send_along(slot, client, again),
+                Some(Fired { timer: Timer::A | Timer::E, again }) => self.send(&client.egress, again, None),
                 Some(Fired { timer: Timer::B | Timer::C | Timer::F | Timer::CancelIgnored, .. }) => client.give_up(),
                 Some(_) | None => {}
             }
@@ -136,7 +163,7 @@ impl Context<'_> {
                 self.send(&transaction.client.egress, again, name);
             }
             Some(Fired { timer: Timer::B | Timer::F, .. }) => self.gone(slot, transaction, AttemptEnd::Silent),
-            Some(Fired { timer: Timer::C, .. }) => self.cancel_present(slot, transaction),
+            Some(Fired { timer: Timer::C, .. }) => self.cancel_present(transaction),
             Some(Fired { timer: Timer::CancelIgnored, .. }) => self.abandon(transaction),
             Some(_) | None => {}
         }
@@ -149,9 +176,14 @@ impl Context<'_> {
         let sent = client.request.clone();
         // RFC 3263 4.3: only where nothing at all came back is it the next server's turn.
         let unheard = client.is_unheard();
-        if unheard && !client.is_left() && end != AttemptEnd::Unsent {
-            let failure = if reported { Failure::Unreachable } else { Failure::Silent };
-            self.health.failed(self.now, client.place(), client.sent, failure, self.out);
+        if unheard && !client.is_left() {
+            let (now, place, sent) = (self.now, client.place(), client.sent);
+            match end {
+                AttemptEnd::Silent => self.health.failed(now, place, sent, Failure::Silent, self.out),
+                AttemptEnd::Unreachable => self.health.failed(now, place, sent, Failure::Unreachable, self.out),
+                AttemptEnd::Lost => self.health.suspect(now, place),
+                AttemptEnd::Unsent => {}
+            }
         }
         if reported {
             client.give_up();
@@ -178,6 +210,21 @@ impl Context<'_> {
             return;
         }
         self.all_down(transaction, &sent, "every server of the region failed or timed out");
+    }
+
+    /// Ends the present attempt, because its address is outside since a reload. Starts the next one, or answers that there is none.
+    pub(crate) fn lost_to_reload(&mut self, slot: u32, transaction: &mut Transaction) {
+        let sent = transaction.client.request.clone();
+        transaction.client.give_up();
+        if !transaction.server.is_open() {
+            return;
+        }
+        if transaction.cancelled {
+            return self.conclude(transaction, &sent, 487, "Request Terminated", b"");
+        }
+        if !self.next(slot, transaction, &sent) {
+            self.all_down(transaction, &sent, "the server that was asked is outside since a reload");
+        }
     }
 
     /// Ends an attempt because no final response has followed its CANCEL (9.1).

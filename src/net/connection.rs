@@ -6,9 +6,10 @@ use std::collections::VecDeque;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes};
+use socket2::SockRef;
 use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedWriteHalf;
 use tokio::sync::Notify;
@@ -18,12 +19,12 @@ use super::outgoing::OpenedFor;
 use super::tls::{HandshakeStep, Session};
 use crate::config::{Config, ListenerId, RegionId, Transport};
 use crate::core::Core;
-use crate::core::io::{Attempt, ConnectionId, Send};
+use crate::core::io::{ConnectionId, Send};
 use crate::telemetry::Loss;
 use crate::tls::{Name, PartyNames, Shown};
 
-/// Most attempts remembered that have had no response.
-const UNHEARD: usize = 64;
+/// So many requests are kept before it is looked at which of them have been answered; then at twice as many as are left.
+const FEW: usize = 64;
 
 /// A connection, shared by the table and its task.
 #[derive(Debug)]
@@ -56,6 +57,10 @@ pub(super) struct Connection {
     pub(super) party: Option<PartyNames>,
     /// For whom it is there, if we opened it.
     pub(super) opened_for: Cell<OpenedFor>,
+    /// Whether it carries what was lost with another connection, and nothing else: one of these messages may have broken that one.
+    pub(super) alone: bool,
+    /// Whether it was connected, with the handshake done.
+    pub(super) established: Cell<bool>,
     pub(super) session: Option<RefCell<Session>>,
     pub(super) writer: OnceCell<OwnedWriteHalf>,
     pub(super) queue: RefCell<WriteQueue>,
@@ -75,12 +80,42 @@ pub(super) enum ConnectionState {
 
 #[derive(Debug, Default)]
 pub(super) struct WriteQueue {
-    chunks: VecDeque<(Bytes, Option<Attempt>)>,
+    chunks: VecDeque<Chunk>,
     octets: usize,
     /// Since when the peer has taken no bytes.
     pub(super) stuck: Option<Instant>,
-    /// Attempts written since the peer last sent anything. If the connection ends, the peer may never have read them.
-    pub(super) unheard: VecDeque<Attempt>,
+    /// The requests that were written, in order, until they are answered. If the connection ends, the peer may never have read them. What
+    /// gets no answer that we would know (ACK, CANCEL) is kept for a while.
+    kept: VecDeque<Kept>,
+    /// The octets of those that are kept for a while; the others' the core has.
+    kept_octets: usize,
+    /// At how many it is looked which of them are answered.
+    look_at: usize,
+}
+
+/// One message that waits to be written.
+#[derive(Debug)]
+struct Chunk {
+    /// What of it is not written yet.
+    bytes: Bytes,
+    begun: bool,
+    /// For a fenced address: what it is, and where it goes. An answer, and what the connection itself has to say, is nobody's.
+    request: Option<Written>,
+}
+
+/// A message for a fenced address, as it is written on a connection.
+#[derive(Debug)]
+pub(super) struct Written {
+    pub(super) send: Send,
+    /// Whether it was lost with another connection before. It is not repeated once more.
+    pub(super) again: bool,
+}
+
+/// A request that was written.
+#[derive(Debug)]
+struct Kept {
+    request: Written,
+    at: Instant,
 }
 
 /// How a connection is made.
@@ -96,6 +131,8 @@ pub(super) struct Made {
     pub(super) tls_name: Option<Arc<str>>,
     pub(super) party: Option<PartyNames>,
     pub(super) opened_for: OpenedFor,
+    /// Whether it is opened for what was lost with another one.
+    pub(super) alone: bool,
     /// The TLS session, for TLS.
     pub(super) session: Option<Session>,
     /// Most octets that may wait to be written.
@@ -104,12 +141,13 @@ pub(super) struct Made {
 
 impl Connection {
     pub(super) fn new(id: ConnectionId, made: Made) -> Self {
-        let Made { listener, region, transport, peer, accepted, holder, now, tls_name, party, opened_for, session, most } = made;
+        let Made { listener, region, transport, peer, accepted, holder, now, tls_name, party, opened_for, alone, session, most } =
+            made;
         let (session, state) = (session.map(RefCell::new), Cell::new(ConnectionState::Open));
         let (writer, queue, wake) = Default::default();
         let (region, listener) = (Cell::new(region), Cell::new(listener));
         let (source, holder, heard) = (holder.source(peer.ip()), Cell::new(holder), Cell::new(now));
-        let (admitted, half_closed, unproven, shown) = Default::default();
+        let (admitted, half_closed, unproven, established, shown) = Default::default();
         Self {
             id,
             region,
@@ -127,6 +165,8 @@ impl Connection {
             tls_name,
             party,
             opened_for: Cell::new(opened_for),
+            alone,
+            established,
             session,
             writer,
             queue,
@@ -138,10 +178,10 @@ impl Connection {
 
     /// Writes what the system takes at once and queues the rest. Never waits. If the queue is too long, the connection is given
     /// up.
-    pub(super) fn write(&self, bytes: Bytes, attempt: Option<Attempt>, now: Instant) {
+    pub(super) fn write(&self, bytes: Bytes, request: Option<Written>, now: Instant) {
         let mut queue = self.queue.borrow_mut();
         queue.octets += bytes.len();
-        queue.chunks.push_back((bytes, attempt));
+        queue.chunks.push_back(Chunk { bytes, begun: false, request });
         if queue.chunks.len() == 1 && self.state.get() != ConnectionState::Broken(Loss::WriteQueue) {
             self.flush(&mut queue, now);
         }
@@ -165,6 +205,37 @@ impl Connection {
     pub(super) fn give_up(&self) {
         self.state.set(ConnectionState::Broken(Loss::Evicted));
         self.wake.notify_one();
+    }
+
+    /// Closes the connection at once because its peer is outside: what waits is not written, and what the system has taken is thrown
+    /// away as far as it was not sent.
+    pub(super) fn cut(&self) {
+        self.state.set(ConnectionState::Broken(Loss::Outside));
+        if let Some(writer) = self.writer.get() {
+            // An error says that it is closed already.
+            let _ = SockRef::from(writer.as_ref()).set_linger(Some(Duration::ZERO));
+        }
+        let queue = &mut *self.queue.borrow_mut();
+        queue.octets = 0;
+        queue.chunks.clear();
+        self.wake.notify_one();
+    }
+
+    /// Takes out of the queue what `stays` does not let go on. Returns whether a message of which a part is written is among it: then
+    /// the connection can carry nothing else.
+    pub(super) fn withdraw(&self, mut stays: impl FnMut(&mut Send) -> bool) -> bool {
+        let queue = &mut *self.queue.borrow_mut();
+        let mut torn = false;
+        queue.chunks.retain_mut(|chunk| {
+            let stays = chunk.request.as_mut().is_none_or(|request| stays(&mut request.send));
+            torn |= !stays && chunk.begun;
+            stays
+        });
+        queue.octets = queue.chunks.iter().map(|chunk| chunk.bytes.len()).sum();
+        // What was written is gone; whether it may be repeated is asked when it is lost.
+        queue.kept.retain_mut(|kept| stays(&mut kept.request.send));
+        queue.kept_octets = queue.kept.iter().map(|kept| kept.request.send.bytes.len()).sum();
+        torn
     }
 
     /// Has its task look at its limits again.
@@ -252,7 +323,7 @@ impl Connection {
                 Err(_) => return self.state.set(ConnectionState::Broken(Loss::ConnectionGone)),
             }
         }
-        while let Some((bytes, attempt)) = queue.chunks.front_mut() {
+        while let Some(Chunk { bytes, begun, request }) = queue.chunks.front_mut() {
             let written = match &mut session {
                 Some(session) => session.write(writer.as_ref(), bytes),
                 None => writer.try_write(bytes),
@@ -261,14 +332,14 @@ impl Connection {
                 Ok(written) => {
                     queue.octets = queue.octets.saturating_sub(written);
                     bytes.advance(written);
+                    *begun = true;
                     queue.stuck = None;
                     if bytes.is_empty() {
-                        let attempt = *attempt;
+                        let request = request.take();
                         queue.chunks.pop_front();
-                        if queue.unheard.len() == UNHEARD {
-                            queue.unheard.pop_front();
+                        if let Some(request) = request {
+                            queue.keep(request, self.most, now);
                         }
-                        queue.unheard.extend(attempt);
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -293,11 +364,70 @@ impl Connection {
         self.wake.notified().await;
     }
 
-    /// The attempts that the peer may not have received.
-    pub(super) fn undelivered(&self) -> Vec<Attempt> {
+    /// Forgets the requests that have been answered, if there are many to look at.
+    pub(super) fn forget_answered(&self, core: &Core, within: Duration, now: Instant) {
         let queue = &mut *self.queue.borrow_mut();
-        queue.octets = 0;
-        queue.unheard.drain(..).chain(queue.chunks.drain(..).filter_map(|(_, attempt)| attempt)).collect()
+        if queue.kept.len() < queue.look_at.max(FEW) {
+            return;
+        }
+        let waits = |attempt| if self.alone { core.is_open(attempt) } else { core.unheard(attempt).is_some() };
+        queue.kept.retain(|kept| kept.request.send.attempt.map_or(kept.at + within > now, waits));
+        queue.kept_octets = queue.kept.iter().map(|kept| kept.request.send.bytes.len()).sum();
+        queue.look_at = queue.kept.len() * 2;
+    }
+
+    /// Whether a final response may still come to a request that was written.
+    pub(super) fn is_asked(&self, core: &Core) -> bool {
+        let queue = self.queue.borrow();
+        queue.kept.iter().filter_map(|kept| kept.request.send.attempt).any(|attempt| core.is_open(attempt))
+    }
+
+    /// Takes out the requests that the peer may not have received, or not answered: those that the core still wants, and of the others
+    /// those that were written `within` this time. A peer reads in order, so whoever has answered a later request has read what was
+    /// before it.
+    pub(super) fn take_lost(&self, core: &Core, within: Duration, now: Instant) -> Vec<Written> {
+        let queue = &mut *self.queue.borrow_mut();
+        queue.kept_octets = 0;
+        let mut lost = Vec::new();
+        for Kept { mut request, at } in queue.kept.drain(..) {
+            match request.send.attempt {
+                Some(attempt) => match core.unheard(attempt) {
+                    Some(bytes) => {
+                        request.send.bytes = bytes;
+                        lost.push(request);
+                    }
+                    None => lost.retain(|before: &Written| before.send.attempt.is_some()),
+                },
+                None if at + within > now => lost.push(request),
+                None => {}
+            }
+        }
+        // An answer stays: the peer may still read. So does the rest of what it has begun to read, or it could not tell what comes next.
+        queue.chunks.retain_mut(|chunk| {
+            let Some(request) = chunk.request.take() else { return true };
+            if request.send.attempt.is_none_or(|attempt| core.unheard(attempt).is_some()) {
+                lost.push(request);
+            }
+            chunk.begun
+        });
+        queue.octets = queue.chunks.iter().map(|chunk| chunk.bytes.len()).sum();
+        lost
+    }
+}
+
+impl WriteQueue {
+    /// Keeps a request that was written. `most` octets of those that no answer ends; beyond that the oldest is forgotten.
+    fn keep(&mut self, mut request: Written, most: usize, now: Instant) {
+        if request.send.attempt.is_some() {
+            request.send.bytes = Bytes::new();
+        }
+        self.kept_octets = self.kept_octets.saturating_add(request.send.bytes.len());
+        self.kept.push_back(Kept { request, at: now });
+        while self.kept_octets > most {
+            let Some(at) = self.kept.iter().position(|kept| !kept.request.send.bytes.is_empty()) else { return };
+            let gone = self.kept.remove(at).map_or(0, |kept| kept.request.send.bytes.len());
+            self.kept_octets = self.kept_octets.saturating_sub(gone);
+        }
     }
 }
 

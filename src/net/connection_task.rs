@@ -19,7 +19,7 @@ use tokio::time::{Sleep, sleep_until, timeout};
 use super::connection::{Connection, ConnectionState};
 use super::handshake::shake;
 use super::worker::Worker;
-use crate::config::Limits;
+use crate::config::{Limits, Timers};
 use crate::core::io::Arrival;
 use crate::sip::frame::{Frame, Framer};
 use crate::telemetry::{Handshake, Loss};
@@ -45,9 +45,14 @@ struct Bounds {
 }
 
 impl Bounds {
-    fn of(limits: &Limits, t1: Duration, accepted: bool) -> Self {
-        // A connection that we opened is kept for the next request, at least as long as a transaction lasts (RFC 3261 18).
-        let idle = if accepted { limits.idle } else { limits.idle.max(t1 * 64) };
+    fn of(limits: &Limits, timers: &Timers, connection: &Connection) -> Self {
+        let idle = match () {
+            () if connection.accepted => limits.idle,
+            // It carries nothing more.
+            () if connection.alone => timers.try_for,
+            // A connection that we opened is kept for the next request, at least as long as a transaction lasts (RFC 3261 18).
+            () => limits.idle.max(timers.t1 * 64),
+        };
         Self { idle, partial: limits.partial, message: limits.message, handshake: limits.handshake }
     }
 }
@@ -56,7 +61,7 @@ impl Bounds {
 pub(super) async fn serve(worker: Rc<RefCell<Worker>>, connection: Rc<Connection>, stream: TcpStream) {
     let bounds = {
         let worker = worker.borrow();
-        Bounds::of(&worker.config.limits, worker.config.timers.t1, connection.accepted)
+        Bounds::of(&worker.config.limits, &worker.config.timers, &connection)
     };
     // Answers wait for nobody. An error says that the peer is gone already.
     let _ = stream.set_nodelay(true);
@@ -77,8 +82,12 @@ pub(super) async fn serve(worker: Rc<RefCell<Worker>>, connection: Rc<Connection
                 worker.proved(&connection, shown);
             }
         }
+        connection.established.set(true);
         let mut served = Served { worker: &worker, connection: &connection, local, shown, reader, bounds };
-        match served.run().await {
+        let ended = served.run().await;
+        // At once: nobody waits until the peer has closed too.
+        worker.borrow_mut().repeat_lost(Instant::now(), &connection);
+        match ended {
             ConnectionEnd::Orderly => served.linger().await,
             ConnectionEnd::Lost(loss) => {
                 worker.borrow_mut().lost(Instant::now(), connection.listener.get(), loss, connection.peer, None);
@@ -152,13 +161,13 @@ impl Served<'_> {
                     // The peer says no more, but still reads: it gets the answers that are due (RFC 3261 18.2.2).
                     reading = false;
                     self.connection.half_closed.set(true);
+                    self.worker.borrow_mut().repeat_lost(Instant::now(), self.connection);
                 }
                 Ok(_) => {
                     let now = Instant::now();
                     if self.connection.is_known() {
                         self.connection.heard.set(now);
                     }
-                    self.connection.queue.borrow_mut().unheard.clear();
                     let whole;
                     (reading, whole) = self.frames(&mut framer, now);
                     // What is left of a read that held the end of a message is the beginning of another.
@@ -218,9 +227,19 @@ impl Served<'_> {
         match () {
             () if over(stuck) => Some(ConnectionEnd::Lost(Loss::Stalled)),
             () if over(partial) => Some(ConnectionEnd::Lost(Loss::Partial)),
-            () if now < self.silent_until() || self.connection.awaits(&self.worker.borrow().core) => None,
+            () if now < self.silent_until() || self.is_awaited() => None,
             () if self.connection.is_known() || self.connection.admitted.get() => Some(ConnectionEnd::Orderly),
             () => Some(ConnectionEnd::Lost(Loss::Stranger)),
+        }
+    }
+
+    /// Whether an answer is due on it.
+    fn is_awaited(&self) -> bool {
+        let core = &self.worker.borrow().core;
+        if self.connection.alone {
+            self.connection.is_asked(core) || core.owes(self.connection.id)
+        } else {
+            self.connection.awaits(core)
         }
     }
 

@@ -26,6 +26,7 @@ mod name_lookups;
 mod notify;
 mod outgoing;
 mod reload;
+mod repeat;
 pub mod rtpengine;
 mod run;
 mod sockets;

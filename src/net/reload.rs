@@ -12,6 +12,7 @@ use super::udp::Udp;
 use super::worker::{Drain, Worker};
 use crate::config::{ListenerId, Needed};
 use crate::core::Change;
+use crate::core::io::Send;
 use crate::telemetry::Handles;
 
 /// Another configuration, ready to take effect. After the exchange it holds the former one.
@@ -82,7 +83,10 @@ impl Worker {
         self.rtpengine.reconfigure(change);
         self.recorder.configure(&config, &mut reload.handles);
         self.config = config;
+        let renumber = |send: &mut Send| reload.change.renumber(send).is_some();
+        self.streams.renumber_queued(renumber);
         self.core.reconfigure(now, &mut reload.change, &mut self.out);
+        self.streams.leave_outside(now, &self.core);
         self.follow(now, None);
         self.aimed();
         reload.took = begin.elapsed();

@@ -19,7 +19,7 @@ use tokio::task::spawn_local;
 use tracing::debug;
 
 use super::accepted::{Accepted, Holder};
-use super::connection::{Connection, ConnectionState, Made};
+use super::connection::{Connection, Made};
 use super::connection_task::serve;
 use super::handshake::Shaking;
 use super::outgoing::{OpenedFor, Outgoing};
@@ -27,8 +27,8 @@ use super::sockets::{Accepting, ListenerCell, Opened};
 use super::tls::Session;
 use super::worker::Worker;
 use crate::config::{Config, Listener, ListenerId, RegionId, Transport};
-use crate::core::Change;
 use crate::core::io::{ConnectionId, Send};
+use crate::core::{Change, Core};
 use crate::fence::Fenced;
 use crate::telemetry::Loss;
 use crate::tls::{PartyNames, Shown};
@@ -69,6 +69,8 @@ pub(super) struct Streams {
     /// Those that we opened.
     outgoing: Outgoing,
     last: u64,
+    /// Whether all are being closed: nothing is repeated any more.
+    closing: bool,
     /// Notified if a connection has gone.
     gone: Rc<Notify>,
 }
@@ -83,7 +85,7 @@ impl Streams {
     pub(super) fn towards(&mut self, region: RegionId, addr: SocketAddr, send: &Send, config: &Config) -> Option<Rc<Connection>> {
         let there = self.by_peer.get(&(region, send.transport, addr))?;
         let fits = |connection: &&Rc<Connection>| {
-            connection.is_open() && !connection.half_closed.get() && connection.carries(send, config)
+            connection.is_open() && !connection.alone && !connection.half_closed.get() && connection.carries(send, config)
         };
         let tls = send.transport == Transport::Tls;
         let found = there.iter().filter(fits).max_by_key(|connection| (tls && !connection.accepted, connection.id)).cloned();
@@ -91,6 +93,11 @@ impl Streams {
             self.outgoing.used(connection, OpenedFor::of(send));
         }
         found
+    }
+
+    /// Whether all are being closed, because the daemon ends.
+    pub(super) fn is_closing(&self) -> bool {
+        self.closing
     }
 
     /// Closes a connection after writing what is queued.
@@ -137,8 +144,29 @@ impl Streams {
         }
     }
 
+    /// Gives what waits to be written its new numbers, and throws away what has none.
+    pub(super) fn renumber_queued(&self, renumber: impl Fn(&mut Send) -> bool) {
+        for connection in self.by_id.values() {
+            if connection.withdraw(&renumber) {
+                connection.cut();
+            }
+        }
+    }
+
+    /// Closes the connections of ours to addresses that are outside since a reload, and throws away what waits to be written to such
+    /// an address on others.
+    pub(super) fn leave_outside(&self, now: Instant, core: &Core) {
+        for connection in self.by_id.values() {
+            let leads_out = !connection.accepted && !core.may_connect(connection.listener.get(), connection.peer);
+            if leads_out || connection.withdraw(|send| core.lets_go(now, send)) {
+                connection.cut();
+            }
+        }
+    }
+
     /// Closes every connection after writing what is queued. Returns when all are gone.
     pub(super) async fn close_all(worker: &RefCell<Worker>) {
+        worker.borrow_mut().streams.closing = true;
         loop {
             let changed = Rc::clone(&worker.borrow().streams.gone);
             let gone = changed.notified();
@@ -238,6 +266,7 @@ async fn accept(worker: Rc<RefCell<Worker>>, id: ListenerCell, listener: TcpList
                 tls_name: None,
                 party: None,
                 opened_for,
+                alone: false,
                 session,
                 most,
             };
@@ -259,7 +288,7 @@ pub(super) fn connect(
     listener: ListenerId,
     to: Fenced,
     tls_name: Option<Arc<str>>,
-    (party, opened_for): (Option<PartyNames>, OpenedFor),
+    (party, opened_for, alone): (Option<PartyNames>, OpenedFor, bool),
 ) -> Result<Rc<Connection>, Loss> {
     let me = worker.me.upgrade().ok_or(Loss::Connect)?;
     let config = Arc::clone(&worker.config);
@@ -278,11 +307,24 @@ pub(super) fn connect(
     let Listener { region, transport, .. } = *of;
     let (peer, most) = (to.addr(), config.limits.write_queue);
     let (holder, now) = (Holder::Stranger, Instant::now());
-    let made =
-        Made { listener, region, transport, peer, accepted: false, holder, now, tls_name, party, opened_for, session, most };
+    let made = Made {
+        listener,
+        region,
+        transport,
+        peer,
+        accepted: false,
+        holder,
+        now,
+        tls_name,
+        party,
+        opened_for,
+        alone,
+        session,
+        most,
+    };
     let connection = worker.streams.add(made);
     worker.recorder.handles().connection(region, transport, true);
-    let patience = Patience { connect: config.limits.connect, delivery: config.timers.try_for };
+    let patience = Patience { connect: config.limits.connect, delivery: config.timers.try_for / 2 };
     spawn_local(open(me, Rc::clone(&connection), of.addr.ip(), patience, to));
     Ok(connection)
 }
@@ -290,8 +332,8 @@ pub(super) fn connect(
 /// How long the steps of an outgoing connection may take.
 struct Patience {
     connect: Duration,
-    /// How long sent bytes may stay unacknowledged before the connection ends (RFC 5482). A host that is gone sends nothing; the
-    /// next request or ping then opens another connection.
+    /// How long sent bytes may stay unacknowledged before the connection ends (RFC 5482). A host that is gone, or a firewall that has
+    /// forgotten us, sends nothing. What was lost is repeated on a fresh connection, and has as long again until it counts as silent.
     delivery: Duration,
 }
 
@@ -345,8 +387,6 @@ impl Worker {
         self.streams.remove(connection);
         self.streams.shaking.end(connection.id);
         self.recorder.handles().connection(connection.region.get(), connection.transport, false);
-        // We closed it for another one, or nobody proved to be whom an address stands for.
-        let given_up = connection.state.get() == ConnectionState::Broken(Loss::Evicted);
-        self.failed(now, connection.undelivered(), given_up || connection.unproven.get());
+        self.repeat_lost(now, connection);
     }
 }

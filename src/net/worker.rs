@@ -15,7 +15,7 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{self, error::TrySendError};
 
-use super::connection::Connection;
+use super::connection::{Connection, Written};
 use super::icmp::SentDatagrams;
 use super::outgoing::OpenedFor;
 use super::rtpengine;
@@ -43,8 +43,8 @@ pub(super) struct Worker {
     lookups: mpsc::Sender<NextHop>,
     pub(super) rtpengine: rtpengine::NgClient,
     pub(super) out: Vec<Output>,
-    /// What was not delivered, and whether that says nothing of the target.
-    failed: VecDeque<(Attempt, bool)>,
+    /// What was not delivered, and what the core is told of it.
+    failed: VecDeque<(Attempt, Undelivered)>,
     pub(super) clock: Rc<Clock>,
     pub(super) drain: Option<Drain>,
     pub(super) drained: Rc<Notify>,
@@ -58,6 +58,17 @@ pub(super) enum Drain {
     Last,
     /// Another process takes over its datagram sockets, with the packets that wait in them.
     HandOver,
+}
+
+/// What it says of the target that something was not delivered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Undelivered {
+    /// It cannot be reached.
+    Failed,
+    /// Nothing.
+    Unsent,
+    /// Little: its connections end.
+    Lost,
 }
 
 /// When the core wants to be woken.
@@ -95,10 +106,10 @@ impl Worker {
         self.feed(now, Input::Broken { arrival, bytes, fault }, Some(&Seen { arrival, bytes }));
     }
 
-    /// Tells the core that these attempts did not reach their targets. `unsent`: that says nothing of the targets.
-    pub(super) fn failed(&mut self, now: Instant, attempts: impl IntoIterator<Item = Attempt>, unsent: bool) {
+    /// Tells the core that these attempts did not reach their targets.
+    pub(super) fn failed(&mut self, now: Instant, attempts: impl IntoIterator<Item = Attempt>, what: Undelivered) {
         for attempt in attempts {
-            self.feed(now, failure(attempt, unsent), None);
+            self.feed(now, failure(attempt, what), None);
         }
     }
 
@@ -119,8 +130,8 @@ impl Worker {
         while !self.out.is_empty() {
             self.carry_out(now, None);
         }
-        while let Some((attempt, unsent)) = self.failed.pop_front() {
-            self.core.handle(now, failure(attempt, unsent), &mut self.out);
+        while let Some((attempt, what)) = self.failed.pop_front() {
+            self.core.handle(now, failure(attempt, what), &mut self.out);
             self.carry_out(now, None);
         }
         self.arm();
@@ -214,30 +225,47 @@ impl Worker {
             (Transport::Tcp | Transport::Tls, Destination::Peer(peer)) => {
                 let sent = peer.connection().and_then(|id| self.streams.find(id));
                 match sent {
-                    Some(connection) => self.write(now, &connection, send),
+                    Some(connection) => self.write(now, &connection, send, false),
                     None => self.lost(now, send.listener, Loss::ConnectionGone, peer.addr(), send.attempt),
                 }
             }
             (Transport::Tcp | Transport::Tls, Destination::Fenced(fenced)) => {
                 let region = self.config.listener(send.listener).region;
                 let connection = self.streams.towards(region, fenced.addr(), &send, &self.config);
-                let (name, more) = (send.tls_name.clone(), (send.party.clone(), OpenedFor::of(&send)));
+                let (name, more) = (send.tls_name.clone(), (send.party.clone(), OpenedFor::of(&send), false));
                 match connection.map_or_else(|| super::stream::connect(self, send.listener, fenced, name, more), Ok) {
-                    Ok(connection) => self.write(now, &connection, send),
+                    Ok(connection) => self.write(now, &connection, send, false),
                     Err(loss) => self.lost(now, send.listener, loss, fenced.addr(), send.attempt),
                 }
             }
         }
     }
 
-    fn write(&self, now: Instant, connection: &Connection, send: Send) {
+    /// A fresh connection for what another one has lost, and for nothing else. `None`: there is none, and that is counted.
+    pub(super) fn connect_alone(&mut self, now: Instant, send: &Send) -> Option<Rc<Connection>> {
+        let Destination::Fenced(fenced) = send.to else { return None };
+        let more = (send.party.clone(), OpenedFor::of(send), true);
+        match super::stream::connect(self, send.listener, fenced, send.tls_name.clone(), more) {
+            Ok(connection) => Some(connection),
+            Err(loss) => {
+                self.lost(now, send.listener, loss, fenced.addr(), send.attempt);
+                None
+            }
+        }
+    }
+
+    /// Writes a message on a connection. `again`: it was lost with another one.
+    pub(super) fn write(&self, now: Instant, connection: &Connection, send: Send, again: bool) {
         let listener = self.config.listener(connection.listener.get());
         if self.config.region(listener.region).collector.is_some() {
             // A connection that is being opened has no port yet.
             let local = connection.local().unwrap_or(listener.addr);
             self.recorder.copy(listener.region, send.transport, local, connection.peer, &send.bytes);
         }
-        connection.write(send.bytes, send.attempt, now);
+        let bytes = send.bytes.clone();
+        let request = matches!(send.to, Destination::Fenced(_)).then_some(Written { send, again });
+        connection.write(bytes, request, now);
+        connection.forget_answered(&self.core, self.unanswered(), now);
     }
 
     fn send_udp(&mut self, now: Instant, to: SocketAddr, listener: ListenerId, local: Option<std::net::IpAddr>, send: &Send) {
@@ -265,14 +293,15 @@ impl Worker {
     pub(super) fn lost(&mut self, now: Instant, listener: ListenerId, loss: Loss, peer: SocketAddr, attempt: Option<Attempt>) {
         let region = self.config.listener(listener).region;
         self.recorder.lost(region, loss, peer, now);
-        self.failed.extend(attempt.map(|attempt| (attempt, loss == Loss::TrunkConnections)));
+        let what = if loss == Loss::TrunkConnections { Undelivered::Unsent } else { Undelivered::Failed };
+        self.failed.extend(attempt.map(|attempt| (attempt, what)));
     }
 
     /// Hands the core the ICMP errors of a socket.
     pub(super) fn unreachable(&mut self, socket: &Udp) {
         let mut failed = Vec::new();
         socket.errors(|to, quote| failed.extend(self.sent.failed(to, quote)));
-        self.failed(Instant::now(), failed, false);
+        self.failed(Instant::now(), failed, Undelivered::Failed);
     }
 
     /// Hands the core its deadline if that has come. After a batch of messages this costs no wake-up.
@@ -332,6 +361,10 @@ impl Worker {
     }
 }
 
-fn failure(attempt: Attempt, unsent: bool) -> Input<'static> {
-    if unsent { Input::Unsent(attempt) } else { Input::Failed(attempt) }
+fn failure(attempt: Attempt, what: Undelivered) -> Input<'static> {
+    match what {
+        Undelivered::Failed => Input::Failed(attempt),
+        Undelivered::Unsent => Input::Unsent(attempt),
+        Undelivered::Lost => Input::Lost(attempt),
+    }
 }

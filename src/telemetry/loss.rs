@@ -25,13 +25,15 @@ pub enum Loss {
     Stranger,
     /// A trunk's call would open a connection beyond the trunk's share: it was not opened.
     TrunkConnections,
+    /// A reload put a connection's peer outside: it was closed, with what waited to be written.
+    Outside,
     /// A connection to a next hop could not be opened.
     Connect,
 }
 
 impl Loss {
     /// Every loss, in the order of the discriminants.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::SendBuffer,
         Self::Unsendable,
         Self::ConnectionGone,
@@ -43,6 +45,7 @@ impl Loss {
         Self::Evicted,
         Self::Stranger,
         Self::TrunkConnections,
+        Self::Outside,
         Self::Connect,
     ];
 
@@ -60,6 +63,7 @@ impl Loss {
             Self::Evicted => "evicted",
             Self::Stranger => "stranger",
             Self::TrunkConnections => "trunk-connections",
+            Self::Outside => "outside",
             Self::Connect => "connect",
         }
     }

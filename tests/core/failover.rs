@@ -288,3 +288,15 @@ fn a_reload_that_takes_the_project_away_leaves_its_open_calls_alone() {
     site.pass(Duration::from_secs(100));
     assert_eq!(site.core.transactions(), 0);
 }
+
+#[test]
+fn a_target_whose_connections_end_is_not_down_and_the_call_goes_on() {
+    let mut site = Site::usual();
+    let first = site.from(TRUNK, &invite("acme.eu.sip.example.com", "10.1.0.20", "lost")).remove(1);
+    let attempt = first.attempt.unwrap();
+    assert_eq!(site.core.unheard(attempt).as_deref(), Some(first.bytes.as_slice()), "what is to be repeated");
+    let next = site.input(Input::Lost(attempt));
+    assert_eq!(next[0].to, SECOND.parse().unwrap());
+    assert!(site.core.unheard(attempt).is_none(), "it is not wanted any more");
+    assert!(!site.notes.iter().any(|note| matches!(note, Note::Health { .. })), "a ping would find out");
+}

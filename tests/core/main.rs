@@ -15,6 +15,7 @@ mod probes;
 mod reasons;
 mod relay;
 mod reload;
+mod reload_fence;
 mod rows;
 mod secure;
 mod selection;

@@ -99,6 +99,8 @@ pub(crate) struct Sent {
     pub(crate) to: SocketAddr,
     pub(crate) transport: Transport,
     pub(crate) connection: Option<ConnectionId>,
+    /// Whether it goes to an address that a fence has passed, not to the peer that it answers.
+    pub(crate) fenced: bool,
     pub(crate) attempt: Option<Attempt>,
     /// The name that a server must prove.
     pub(crate) tls_name: Option<String>,
@@ -328,6 +330,7 @@ impl Site {
         for output in std::mem::take(&mut self.out) {
             match output {
                 Output::Send(send) => {
+                    let fenced = matches!(send.to, Destination::Fenced(_));
                     let (to, connection) = match send.to {
                         Destination::Peer(peer) => (peer.addr(), peer.connection()),
                         Destination::Fenced(fenced) => (fenced.addr(), None),
@@ -343,6 +346,7 @@ impl Site {
                         to,
                         transport: send.transport,
                         connection,
+                        fenced,
                         attempt: send.attempt,
                         tls_name,
                         party,

@@ -181,18 +181,13 @@ impl Context<'_> {
         self.out.push(Output::Send(Send { to, transport, tls_name, party, in_dialog, trunk, listener, local, bytes, attempt }));
     }
 
-    /// Sends bytes again to the target of an attempt, or sends something else there.
-    pub(crate) fn send_along(&mut self, slot: u32, client: &Client, bytes: Bytes) {
-        let name = client.is_open().then(|| attempt(slot, client.nonce));
-        self.send(&client.egress, bytes, name);
-    }
-
     /// Sends the CANCEL of an attempt now (RFC 3261 9.1).
-    pub(crate) fn cancel(&mut self, slot: u32, client: &mut Client, reason: &Bytes) {
+    pub(crate) fn cancel(&mut self, client: &mut Client, reason: &Bytes) {
         self.work.buffer.clear();
         if rewrite::companion(&client.request, Method::Cancel, None, reason, &mut self.work.buffer).is_some() {
             let bytes = Bytes::copy_from_slice(&self.work.buffer);
-            self.send_along(slot, client, bytes.clone());
+            // Without a name: a CANCEL that is lost says nothing of its INVITE.
+            self.send(&client.egress, bytes.clone(), None);
             client.cancelled(self.now, &self.config.timers, bytes);
         }
     }

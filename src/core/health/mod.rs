@@ -178,6 +178,11 @@ impl Healths {
         }
     }
 
+    /// Whether a target is watched: it is named, and inside.
+    pub(crate) fn is_watched(&self, place: Place) -> bool {
+        self.places.contains_key(&place)
+    }
+
     /// Whether a target is down.
     pub(crate) fn is_down(&self, place: Place) -> bool {
         self.unwell > 0 && self.find(place).is_some_and(|entry| entry.state == Health::Down)
@@ -289,6 +294,18 @@ impl Healths {
             self.fallen.push(place);
         }
         self.turn(now, at, Health::Down, out);
+    }
+
+    /// Notes that connections to it were made and ended, and nothing came back. One party's messages may do that to a server that is
+    /// well: a ping finds out, once a second at most.
+    pub(crate) fn suspect(&mut self, now: Instant, place: Place) {
+        let Some(&at) = self.places.get(&place) else { return };
+        let probed = self.entries.get(at).is_some_and(|entry| self.is_probed(entry));
+        if let Some(entry) = self.entries.get_mut(at).filter(|entry| probed && entry.state != Health::Down && !entry.waits) {
+            let earliest = entry.pinged.map_or(now, |pinged| now.max(pinged + FIRST_TRIAL));
+            entry.next = Some(entry.next.map_or(earliest, |next| next.min(earliest)));
+        }
+        self.arm(at);
     }
 
     /// Sets a target up if it has been rising long enough.

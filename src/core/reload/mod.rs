@@ -3,6 +3,7 @@
 //! It is made outside the event loop, because its tables are as large as the configuration. Taking it in is an exchange: the old
 //! one is handed back and dropped outside the event loop too.
 
+mod inside;
 pub(crate) mod renumber;
 
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use std::time::Instant;
 
 use crate::config::{Config, ListenerId, Needed};
 use crate::core::forwarding::local_names::LocalNames;
-use crate::core::io::{Note, Output};
+use crate::core::io::{Note, Output, Send};
 use crate::core::keys::Keys;
 use crate::core::memory::recent::Recent;
 use crate::core::memory::refused_calls::RefusedCall;
@@ -57,6 +58,11 @@ impl Change {
         &self.config
     }
 
+    /// Gives something that was handed out to be sent, and was not written yet, its new numbers. `None`: it must not be sent any more.
+    pub fn renumber(&self, send: &mut Send) -> Option<()> {
+        self.moved.renumber_send(send)
+    }
+
     /// The new number of a listener. `None`: nothing needs that listener any more.
     pub fn listener(&self, id: ListenerId) -> Option<ListenerId> {
         self.moved.listener(id)
@@ -100,7 +106,8 @@ impl Core {
     }
 
     /// Takes in another configuration. Open transactions go on under its numbers. What was remembered under the old rules is
-    /// forgotten. A transaction without a place in the new configuration is ended, because nothing names its target any more.
+    /// forgotten. A transaction without a place in the new configuration is ended, because nothing names its target any more. What is
+    /// under way to an address that the new fence does not pass fails at once.
     /// Afterwards `change` holds what was in force before.
     pub fn reconfigure(&mut self, now: Instant, change: &mut Change, out: &mut Vec<Output>) {
         let Change { config, resolved, keys, tokens, local_names, refused_calls, moved } = change;
@@ -117,7 +124,7 @@ impl Core {
                 out.push(Output::Note(Note::Transactions { region, invite: transaction.is_invite(), opened: false }));
             }
         }
-        let lost = self.table.own.renumber(|id| moved.listener(id));
+        let lost = self.table.own.renumber(|request| moved.renumber_own(request));
         self.waiting.renumber(|id| moved.listener(id), |id| moved.trunk(id));
         std::mem::swap(&mut self.keys, keys);
         // A reload is no start.
@@ -139,6 +146,7 @@ impl Core {
         }
         self.table.own.keep_pings(|place, sent| self.health.awaits(place, sent));
         self.relays.reconfigure(now, &self.config);
+        self.judge_anew(now, out);
         self.hurry(now, out);
         self.arm_others();
     }

@@ -9,7 +9,9 @@ use std::collections::HashMap;
 use std::hash::Hash;
 
 use crate::config::{Config, ListenerId, ProjectId, RegionId, Trunk, TrunkId};
+use crate::core::io::Send;
 use crate::core::transaction::forwarded::{CallFacts, Transaction};
+use crate::core::transaction::own_request::{LegOf, OwnRequest};
 
 /// The new number of everything in the old configuration, by its old number.
 #[derive(Debug)]
@@ -55,6 +57,24 @@ impl Moved {
         self.regions.get(usize::from(id.0)).copied().flatten()
     }
 
+    /// Gives a request of our own its new numbers. `None`: its listener or a region is missing, so it must end.
+    pub(crate) fn renumber_own(&self, request: &mut OwnRequest) -> Option<()> {
+        let listener = self.listener(request.egress.listener)?;
+        if let Some(LegOf { region, serving, trunk, .. }) = &mut request.leg {
+            (*region, *serving) = (self.region(*region)?, self.region(*serving)?);
+            *trunk = trunk.and_then(|trunk| self.trunk(trunk));
+        }
+        (request.egress.listener, request.egress.trunk) = (listener, request.leg.and_then(|leg| leg.trunk));
+        Some(())
+    }
+
+    /// Gives something that was to be sent its new numbers. `None`: its listener is missing, so it must not be sent.
+    pub(crate) fn renumber_send(&self, send: &mut Send) -> Option<()> {
+        send.listener = self.listener(send.listener)?;
+        send.trunk = send.trunk.and_then(|trunk| self.trunk(trunk));
+        Some(())
+    }
+
     /// Gives a transaction its new numbers. `None`: its region, its listener or the listener of an attempt is missing, so the
     /// transaction must end.
     pub(crate) fn renumber(&self, transaction: &mut Transaction) -> Option<()> {
@@ -72,7 +92,7 @@ impl Moved {
         *project = project.and_then(|ProjectId(at)| self.projects.get(at as usize).copied().flatten());
         *trunk = trunk.and_then(|id| self.trunk(id));
         for client in std::iter::once(&mut transaction.client).chain(&mut transaction.earlier) {
-            client.egress.trunk = transaction.call.trunk.filter(|_| client.egress.in_dialog);
+            client.egress.trunk = transaction.call.trunk;
         }
         Some(())
     }

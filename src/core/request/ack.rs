@@ -158,15 +158,14 @@ impl Core {
         let mut news = false;
         let rows = refusal::bye_rows(&config, case.region(), refusal);
         let callee = Speaker { side: speaker.side.other(), ..speaker };
-        let ending =
-            Ending { region: case.region(), peer: case.peer, fence: callee.fence(&config, context.servers), rows: &rows };
+        let ending = Ending { region: case.region(), peer: case.peer, side: callee, rows: &rows };
         let egress = context.view().choose(case.region(), case.arrival.listener, 0, &mut targets);
         if let (Some(leg), Some(egress)) = (Leg::of_route_set(route, case), egress) {
             context.send_ack(&leg, ending, &egress);
             news |= context.send_bye(&leg, ending, &egress);
         }
         let near = speaker.peer_fence(&config, context.servers);
-        let ending = Ending { fence: speaker.fence(&config, context.servers), ..ending };
+        let ending = Ending { side: speaker, ..ending };
         let transport = config.listener(case.arrival.listener).transport;
         let to = case.message.first(Name::To).map(|header| case.message.value(header)).unwrap_or_default();
         let leg = Leg::of_asker(case.message, to, case.arrival.from, transport);

@@ -34,7 +34,7 @@ impl Core {
             let reason = Bytes::from(reason);
             for client in std::iter::once(&mut transaction.client).chain(&mut transaction.earlier) {
                 if let Some(reason) = client.want_cancel(reason.clone()) {
-                    context.cancel(slot, client, &reason);
+                    context.cancel(client, &reason);
                 }
             }
             self.settle(slot, out);

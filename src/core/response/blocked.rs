@@ -139,13 +139,7 @@ impl Context<'_> {
 
     /// Drops a provisional response. A reliable one (RFC 3262) cannot just be dropped: its sender waits for a PRACK that only the
     /// caller could number. Then the call is ended, as if a 2xx had been blocked.
-    pub(crate) fn drop_provisional(
-        &mut self,
-        slot: u32,
-        transaction: &mut Transaction,
-        message: &Message<'_>,
-        why: &Blocked,
-    ) -> Outcome {
+    pub(crate) fn drop_provisional(&mut self, transaction: &mut Transaction, message: &Message<'_>, why: &Blocked) -> Outcome {
         if !is_reliable(message) {
             return Outcome::Dropped(DropCause::Media);
         }
@@ -153,7 +147,7 @@ impl Context<'_> {
         self.answer_caller(transaction, &sent, &why.refusal);
         let reason = Bytes::from(refusal::bye_rows(self.config, transaction.call.region, &why.refusal));
         if let Some(reason) = transaction.client.want_cancel(reason) {
-            self.cancel(slot, &mut transaction.client, &reason);
+            self.cancel(&mut transaction.client, &reason);
         }
         Outcome::Refused(why.refusal.reason)
     }
@@ -176,7 +170,7 @@ impl Context<'_> {
         if open {
             self.answer_caller(transaction, sent, &why.refusal);
             if transaction.client.nonce != branch.nonce {
-                self.dismiss(branch.slot, transaction);
+                self.dismiss(transaction);
             }
         }
         self.tear_down(transaction, message, sent, why);
@@ -253,7 +247,7 @@ impl Context<'_> {
         }
         let rows = refusal::bye_rows(self.config, region, &why.refusal);
         let peer = transaction.server.peer;
-        let ending = Ending { region, peer, fence: why.speaker.fence(self.config, self.servers), rows: &rows };
+        let ending = Ending { region, peer, side: why.speaker, rows: &rows };
         let request = Message::datagram(sent).ok().filter(|_| !initial);
         let call_id = message.first(Name::CallId).map(|header| message.value(header)).unwrap_or_default();
         let from = message.first(Name::From).and_then(|header| Address::parse(message.value(header)));
@@ -268,7 +262,7 @@ impl Context<'_> {
         let asker =
             Speaker { side: transaction.call.asks, serving: region_of(self.config, region, peer.addr().ip()), ..why.speaker };
         let near = asker.peer_fence(self.config, self.servers);
-        let ending = Ending { fence: asker.fence(self.config, self.servers), ..ending };
+        let ending = Ending { side: asker, ..ending };
         let leg = Leg::of_asker(&request, message.value(to), peer.addr(), transaction.server.transport);
         if let (Some(leg), Some(egress)) = (leg, self.egress_to(&peer, near)) {
             self.send_bye(&leg, ending, &egress);

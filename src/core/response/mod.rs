@@ -159,13 +159,13 @@ impl Context<'_> {
     }
 
     fn provisional(&mut self, transaction: &mut Transaction, of: &Reception<'_, '_>, media: AnswerMedia) -> Outcome {
-        let (slot, code) = (of.branch.slot, of.response.code);
+        let code = of.response.code;
         let timers = &self.config.timers;
         if transaction.client.provisional(self.now, timers, code) == Heard::Late {
             return Outcome::Absorbed;
         }
         if let Some(reason) = transaction.client.take_wanted_cancel() {
-            self.cancel(slot, &mut transaction.client, &reason);
+            self.cancel(&mut transaction.client, &reason);
         }
         // 16.7 step 5: a 100 is for one hop; RFC 4320 4.1: nothing provisional but 100 is sent to a non-INVITE.
         if code == 100 || !transaction.is_invite() || !transaction.server.is_open() {
@@ -174,7 +174,7 @@ impl Context<'_> {
         let egress = transaction.client.egress.clone();
         let swap = match self.judged(transaction, egress, of.message, media) {
             Ok(swap) => swap,
-            Err(why) => return self.drop_provisional(slot, transaction, of.message, &why),
+            Err(why) => return self.drop_provisional(transaction, of.message, &why),
         };
         let bytes = self.relay(transaction, of, &swap);
         transaction.server.provisional(bytes);
@@ -188,7 +188,7 @@ impl Context<'_> {
             && client.provisional(self.now, timers, code) == Heard::News
             && let Some(reason) = client.take_wanted_cancel()
         {
-            self.cancel(branch.slot, client, &reason);
+            self.cancel(client, &reason);
         }
         Outcome::Absorbed
     }
@@ -214,7 +214,7 @@ impl Context<'_> {
         if transaction.server.is_open() {
             transaction.server.finish(self.now, timers, response.code, bytes);
             if transaction.client.nonce != branch.nonce {
-                self.dismiss(branch.slot, transaction);
+                self.dismiss(transaction);
             }
         }
         Outcome::Relayed
@@ -278,17 +278,17 @@ impl Context<'_> {
             self.release_call(transaction, message);
         }
         if !present {
-            self.dismiss(branch.slot, transaction);
+            self.dismiss(transaction);
         }
         outcome
     }
 
     /// Ends the present attempt, because one that was left has answered after all.
-    pub(crate) fn dismiss(&mut self, slot: u32, transaction: &mut Transaction) {
+    pub(crate) fn dismiss(&mut self, transaction: &mut Transaction) {
         if transaction.client.is_unheard() {
             transaction.client.leave(self.now, &self.config.timers);
         } else if transaction.is_invite() {
-            self.cancel_present(slot, transaction);
+            self.cancel_present(transaction);
         }
     }
 
@@ -313,9 +313,9 @@ impl Context<'_> {
     }
 
     /// Cancels the present attempt.
-    pub(crate) fn cancel_present(&mut self, slot: u32, transaction: &mut Transaction) {
+    pub(crate) fn cancel_present(&mut self, transaction: &mut Transaction) {
         if let Some(reason) = transaction.client.want_cancel(Bytes::new()) {
-            self.cancel(slot, &mut transaction.client, &reason);
+            self.cancel(&mut transaction.client, &reason);
         }
     }
 }

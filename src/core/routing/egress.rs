@@ -27,7 +27,7 @@ pub(crate) struct Egress {
     pub(crate) party: Option<PartyNames>,
     /// Whether it is a next hop inside a dialog.
     pub(crate) in_dialog: bool,
-    /// Inside a dialog: the trunk of the call.
+    /// The trunk of the call, if it is one's.
     pub(crate) trunk: Option<TrunkId>,
 }
 
@@ -39,7 +39,7 @@ impl Egress {
 
     /// The same, for a call of this trunk.
     pub(crate) fn of(self, trunk: Option<TrunkId>) -> Self {
-        Self { trunk: trunk.filter(|_| self.in_dialog), ..self }
+        Self { trunk, ..self }
     }
 
     /// The key under which the health of the other end is kept.

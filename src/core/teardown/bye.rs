@@ -13,8 +13,10 @@ use crate::core::io::Peer;
 use crate::core::routing::egress::Egress;
 use crate::core::routing::route_token;
 use crate::core::routing::target::{self, Found, Order};
+use crate::core::rules::sides::Speaker;
 use crate::core::teardown::leg::{Leg, uri_of};
-use crate::core::transaction::own_request::{OwnKind, OwnRequest};
+use crate::core::transaction::forwarded::attempt;
+use crate::core::transaction::own_request::{LegOf, OwnKind, OwnRequest};
 use crate::fence::Fence;
 use crate::sip::Method;
 use crate::sip::uri::{self, Uri};
@@ -25,7 +27,8 @@ pub(crate) struct Ending<'a> {
     pub(crate) region: RegionId,
     /// The sender of the request at hand. The name in our Via depends on the address that this sender called.
     pub(crate) peer: Peer,
-    pub(crate) fence: Fence<'a>,
+    /// The side that the leg leads to.
+    pub(crate) side: Speaker,
     /// The rows that explain it.
     pub(crate) rows: &'a [u8],
 }
@@ -50,9 +53,11 @@ impl Context<'_> {
         let egress = self.towards(leg, ending, near);
         let via = self.via(ending, egress.listener, Branch { shard: self.shard, slot: OWN_SLOT, nonce, loop_hash: 0 });
         let bytes: Bytes = write(leg, Method::Bye, leg.last, &via, ending.rows).into();
-        self.send(&egress, bytes.clone(), None);
+        self.send(&egress, bytes.clone(), Some(attempt(OWN_SLOT, nonce)));
         let (now, timers) = (self.now, &self.config.timers);
-        self.own.begin(nonce, OwnRequest::new(OwnKind::Bye, egress, bytes, now, now + timers.t1 * 64, timers));
+        let Speaker { side, called, serving, trunk, .. } = ending.side;
+        let leg = LegOf { side, region: called, serving, trunk };
+        self.own.begin(nonce, OwnRequest::new(OwnKind::Bye, egress, bytes, now, now + timers.t1 * 64, timers).of(leg));
         true
     }
 
@@ -62,7 +67,7 @@ impl Context<'_> {
         let view = self.view();
         let order = Order::new(view.health, view.now, view.keys.choice(leg.call_id));
         let secure = uri::is_sips(&leg.uri);
-        let found = next.map(|next| target::find_uri(&next, secure, view, ending.fence, order));
+        let found = next.map(|next| target::find_uri(&next, secure, view, ending.side.fence(self.config, self.servers), order));
         let Some(Ok(Found::Inside(mut targets))) = found else { return near.clone() };
         view.choose(ending.region, near.listener, 0, &mut targets).unwrap_or_else(|| near.clone())
     }

@@ -10,12 +10,13 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use crate::config::{ListenerId, Timers};
+use crate::config::{ListenerId, RegionId, Timers, TrunkId};
 use crate::core::forwarding::branch::OWN_SLOT;
 use crate::core::io::Attempt;
 use crate::core::keys::Keyed;
 use crate::core::routing::egress::Egress;
 use crate::core::routing::place::Place;
+use crate::core::rules::side::Side;
 use crate::core::transaction::forwarded::attempt;
 use crate::core::transaction::timer::{Resend, Timer};
 
@@ -31,10 +32,25 @@ pub(crate) enum OwnKind {
     Bye,
 }
 
+/// Whose leg a BYE ends: what its address is judged by if another configuration takes effect.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LegOf {
+    /// The side that the leg leads to.
+    pub(crate) side: Side,
+    /// The region that was called.
+    pub(crate) region: RegionId,
+    /// The region whose servers have the call.
+    pub(crate) serving: RegionId,
+    /// The trunk of the call, if the configuration has it.
+    pub(crate) trunk: Option<TrunkId>,
+}
+
 /// One own request.
 #[derive(Debug)]
 pub(crate) struct OwnRequest {
     pub(crate) kind: OwnKind,
+    /// The leg that a BYE ends.
+    pub(crate) leg: Option<LegOf>,
     pub(crate) egress: Egress,
     /// The request as sent.
     pub(crate) bytes: Bytes,
@@ -52,7 +68,12 @@ impl OwnRequest {
     /// A request that is being sent now. A final response must have come by `until`.
     pub(crate) fn new(kind: OwnKind, egress: Egress, bytes: Bytes, now: Instant, until: Instant, timers: &Timers) -> Self {
         let resend = (!egress.transport.reliable()).then(|| Resend::after(now, timers));
-        Self { kind, egress, bytes, sent: now, resend, until, open: true, armed: None }
+        Self { kind, leg: None, egress, bytes, sent: now, resend, until, open: true, armed: None }
+    }
+
+    /// The same, for this leg.
+    pub(crate) fn of(self, leg: LegOf) -> Self {
+        Self { leg: Some(leg), ..self }
     }
 
     /// Whether a final response may still come.
@@ -95,7 +116,7 @@ impl OwnRequest {
 
 /// What a timer of an own request asks for.
 pub(crate) enum OwnDue {
-    /// Send the request again. A ping has an attempt, by which the shell reports a failure.
+    /// Send the request again. The attempt is the one by which the shell reports a failure.
     Resend(Egress, Bytes, Option<Attempt>),
     /// A ping was not answered in time: its place, and when it was sent.
     Silent(Place, Instant),
@@ -141,6 +162,12 @@ impl OwnRequests {
         self.all.iter().find_map(is)
     }
 
+    /// The bytes of the open request that an attempt names.
+    pub(crate) fn open_request(&self, name: Attempt) -> Option<Bytes> {
+        let is = |nonce: u64, request: &OwnRequest| request.open && attempt(OWN_SLOT, nonce) == name;
+        self.all.iter().find(|&(&nonce, request)| is(nonce, request)).map(|(_, request)| request.bytes.clone())
+    }
+
     /// The request with this nonce.
     pub(crate) fn get_mut(&mut self, nonce: u64) -> Option<&mut OwnRequest> {
         self.all.get_mut(&nonce)
@@ -177,10 +204,7 @@ impl OwnRequests {
         request.armed = None;
         self.fresh.push(nonce);
         match request.fire(now, timers)? {
-            Timer::E => {
-                let name = matches!(request.kind, OwnKind::Ping(_)).then(|| attempt(OWN_SLOT, nonce));
-                Some(OwnDue::Resend(request.egress.clone(), request.bytes.clone(), name))
-            }
+            Timer::E => Some(OwnDue::Resend(request.egress.clone(), request.bytes.clone(), Some(attempt(OWN_SLOT, nonce)))),
             Timer::F if let OwnKind::Ping(place) = request.kind => {
                 let sent = request.sent;
                 request.close(now, timers);
@@ -191,6 +215,16 @@ impl OwnRequests {
                 None
             }
         }
+    }
+
+    /// All of them, by their nonce.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u64, &OwnRequest)> {
+        self.all.iter().map(|(&nonce, request)| (nonce, request))
+    }
+
+    /// Ends a request at once: nothing more is sent for it.
+    pub(crate) fn end(&mut self, nonce: u64) {
+        self.forget(nonce);
     }
 
     fn forget(&mut self, nonce: u64) -> Option<OwnRequest> {
@@ -236,16 +270,11 @@ impl OwnRequests {
         self.all.values().filter(|request| request.kind == OwnKind::Bye).map(|request| request.egress.listener)
     }
 
-    /// Takes in another configuration, with other numbers of listeners. A request whose listener is gone is ended. Returns the
-    /// places of the pings among those.
-    pub(crate) fn renumber(&mut self, listener: impl Fn(ListenerId) -> Option<ListenerId>) -> Vec<Place> {
-        let mut gone = Vec::new();
-        for (&nonce, request) in &mut self.all {
-            match listener(request.egress.listener) {
-                Some(id) => request.egress.listener = id,
-                None => gone.push(nonce),
-            }
-        }
+    /// Takes in another configuration: `moved` gives a request its new numbers. A request whose listener or region is gone is ended.
+    /// Returns the places of the pings among those.
+    pub(crate) fn renumber(&mut self, moved: impl Fn(&mut OwnRequest) -> Option<()>) -> Vec<Place> {
+        let gone: Vec<u64> =
+            self.all.iter_mut().filter_map(|(&nonce, request)| moved(request).is_none().then_some(nonce)).collect();
         let ended = gone.into_iter().filter_map(|nonce| self.forget(nonce));
         ended.filter_map(|request| if let OwnKind::Ping(place) = request.kind { Some(place) } else { None }).collect()
     }

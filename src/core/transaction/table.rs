@@ -101,6 +101,11 @@ impl Forwarded {
         self.transactions.get_mut(slot as usize).map(Box::as_mut)
     }
 
+    /// The transaction in a slot, to be read.
+    pub(crate) fn get(&self, slot: u32) -> Option<&Transaction> {
+        self.transactions.get(slot as usize).map(Box::as_ref)
+    }
+
     /// The answers that are due on streams.
     pub(crate) fn due(&self) -> &AnswersDue {
         &self.due

@@ -22,7 +22,21 @@ fn config() -> Arc<Config> {
 fn made(transport: Transport) -> Made {
     let (listener, region, peer, holder) = (ListenerId(0), RegionId(0), PEER.parse().unwrap(), Holder::Stranger);
     let (accepted, now, tls_name, party, opened_for) = (false, Instant::now(), None, None, OpenedFor::Everybody);
-    Made { listener, region, transport, peer, accepted, holder, now, tls_name, party, opened_for, session: None, most: 1000 }
+    Made {
+        listener,
+        region,
+        transport,
+        peer,
+        accepted,
+        holder,
+        now,
+        tls_name,
+        party,
+        opened_for,
+        alone: false,
+        session: None,
+        most: 1000,
+    }
 }
 
 fn party(names: &[&str]) -> PartyNames {
@@ -134,4 +148,28 @@ fn what_is_busy_is_not_closed_for_the_next_of_the_same_trunk() {
     assert_eq!(connection.opened_for.get(), OpenedFor::Calls(None));
     outgoing.used(&connection, OpenedFor::Calls(Some(TrunkId(1))));
     assert!(outgoing.make_room(4, one, &core).is_ok());
+}
+
+#[test]
+fn what_is_withdrawn_is_not_written_and_a_torn_message_ends_the_connection() {
+    let config = config();
+    let connection = Connection::new(ConnectionId(1), made(Transport::Tcp));
+    let now = Instant::now();
+    for octets in [&b"one"[..], b"two", b"three"] {
+        connection.write(Bytes::from_static(octets), Some(Written { send: send(&config), again: false }), now);
+    }
+    connection.write(Bytes::from_static(b"an answer"), None, now);
+    let mut asked = 0;
+    let second = |_: &mut Send| {
+        asked += 1;
+        asked == 2
+    };
+    assert!(!connection.withdraw(second), "none was begun");
+    let left: Vec<_> = connection.queue.borrow().chunks.iter().map(|chunk| chunk.bytes.clone()).collect();
+    assert_eq!(left, [&b"two"[..], b"an answer"]);
+    assert_eq!(connection.queue.borrow().octets, 12);
+    connection.queue.borrow_mut().chunks[0].begun = true;
+    assert!(connection.withdraw(|_| false));
+    connection.cut();
+    assert!(connection.is_flushed() && connection.state.get() == ConnectionState::Broken(Loss::Outside));
 }

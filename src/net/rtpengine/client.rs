@@ -39,10 +39,16 @@ pub(in crate::net) struct NgClient {
 
 impl NgClient {
     /// Takes in another configuration. A relay that is no longer named keeps its socket while an answer is expected, until the
-    /// next reload.
+    /// next reload. One that is outside now is asked nothing more, and nothing that it was asked is repeated.
     pub(in crate::net) fn reconfigure(&mut self, change: &Change) {
         let known = |relay: &SocketAddr| change.config().regions.iter().any(|region| region.relays.contains(relay));
-        self.links.retain(|relay, link| known(relay) || !link.shared.open.borrow().is_empty());
+        let inside = |relay: &SocketAddr| change.config().regions.iter().any(|region| region.networks.contains(relay.ip()));
+        self.links.retain(|relay, link| {
+            if !inside(relay) {
+                link.shared.give_up();
+            }
+            known(relay) || !link.shared.open.borrow().is_empty()
+        });
     }
 
     /// Asks a question. The worker gets the answer, or is told that there is none.
@@ -139,6 +145,14 @@ impl Link {
 }
 
 impl Shared {
+    /// Answers all that was asked that nobody is there.
+    fn give_up(&self) {
+        for (_, open) in self.open.borrow_mut().drain() {
+            // Nobody may wait any more.
+            let _ = open.answer.send(Err(Unanswered::Unreachable));
+        }
+    }
+
     async fn repeat(
         &self,
         question: &[u8],
@@ -172,9 +186,7 @@ async fn read(shared: Rc<Shared>) {
             }
         } else {
             // ICMP: nobody is there. Whatever was asked is not heard.
-            for (_, open) in shared.open.borrow_mut().drain() {
-                let _ = open.answer.send(Err(Unanswered::Unreachable));
-            }
+            shared.give_up();
             tokio::task::yield_now().await;
         }
     }
