@@ -33,6 +33,8 @@ const LINGER: Duration = Duration::from_secs(1);
 const LINGER_OCTETS: usize = 256 * 1024;
 /// How long a stranger may stay without a message that is admitted. Nobody who may speak here needs as long to say so.
 const STRANGER: Duration = Duration::from_secs(5);
+/// How long a connection for repeats alone may be silent when no answer is due on it.
+const ALONE: Duration = Duration::from_millis(50);
 /// How often a connection on which an answer is due is looked at again when its time would be over.
 const RECHECK: Duration = Duration::from_secs(1);
 
@@ -48,8 +50,8 @@ impl Bounds {
     fn of(limits: &Limits, timers: &Timers, connection: &Connection) -> Self {
         let idle = match () {
             () if connection.accepted => limits.idle,
-            // It carries nothing more.
-            () if connection.alone => timers.try_for,
+            // It carries nothing more: what it was opened for is answered.
+            () if connection.alone => ALONE,
             // A connection that we opened is kept for the next request, at least as long as a transaction lasts (RFC 3261 18).
             () => limits.idle.max(timers.t1 * 64),
         };
