@@ -103,6 +103,11 @@ impl<'a> Uri<'a> {
     pub fn param(&self, name: &str) -> Option<Option<&'a [u8]>> {
         param(self.params, name)
     }
+
+    /// Whether the name of a parameter is written with escapes. It is the same name (19.1.4), and many readers do not see that.
+    pub fn escapes_a_name(&self) -> bool {
+        memchr(b'%', self.params).is_some() && each_param(self.params).any(|(_, name, _)| memchr(b'%', name).is_some())
+    }
 }
 
 /// Whether a text is a URI that all readers take apart alike, of whatever scheme: what stands in From and To routes nothing.

@@ -284,7 +284,7 @@ fn behind_a_servers_back_nothing_leads_outside() {
     site.zone.insert("many.example.net", many);
     let ours = call(&mut site, SERVER);
     let server = to("udp:10.1.0.5:5060");
-    let routes: [(&[&str], &str, bool); 36] = [
+    let routes: [(&[&str], &str, bool); 38] = [
         (&["<sip:10.1.0.5;lr>"], "sip:x@10.1.0.44", true),
         (&["<sip:10.1.0.5;lr>"], "sip:x@10.1.0.44:5099;transport=tcp", true),
         (&["<sip:10.1.0.5;lr>"], "sip:x@[2001:db8:e::44]", true),
@@ -300,6 +300,8 @@ fn behind_a_servers_back_nothing_leads_outside() {
         (&["<sip:10.1.0.5;lr>"], "sip:x@10.1.0.44;alias=10.1.0.45~5060~1", true),
         (&["<sip:10.1.0.5;lr>"], "sip:x@10.1.0.44;alias=192.0.2.99~5060~1", false),
         (&["<sip:10.1.0.5;lr>"], "sip:x@10.1.0.44;alias=x", false),
+        (&["<sip:10.1.0.5;lr>"], "sip:x@10.1.0.44;%6daddr=192.0.2.99", false),
+        (&[], "sip:x@10.1.0.5;m%61ddr=192.0.2.99", false),
         (&["<sip:10.1.0.5;lr>"], "sip:x@10.1.0.44;alias", false),
         (&["<sip:10.1.0.5;lr;alias=192.0.2.99~5060~1>"], "sip:x@10.1.0.44", false),
         (&[], "sip:x@10.1.0.5;alias=192.0.2.99~5060~1", false),

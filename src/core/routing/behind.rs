@@ -44,6 +44,10 @@ impl View<'_> {
         let serving = route.vouched.serving;
         let fence = Fence::of_behind(&self.config.region(serving).networks, self.servers.own());
         let mut names = 0;
+        let odd = || Beyond::Outside("a parameter with an escaped name cannot be judged".to_owned());
+        if route.next.escapes_a_name() {
+            return Err(odd());
+        }
         // By the `maddr` of the next hop it is reached, and by its host some send on.
         if let Some(host) = hidden(&route.next) {
             self.place(case, host, &route.next, fence, &mut names)?;
@@ -53,6 +57,9 @@ impl View<'_> {
         }
         for uri in route.behind(case.message, case.request) {
             let Some(uri) = uri else { return Err(Beyond::Outside("what stands behind the next hop cannot be read".to_owned())) };
+            if uri.escapes_a_name() {
+                return Err(odd());
+            }
             if self.comes_back(case, &uri) {
                 return Ok(());
             }

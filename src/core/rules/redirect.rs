@@ -24,6 +24,10 @@ impl View<'_> {
 
     fn stays(&self, call: &CallFacts, contact: &[u8]) -> bool {
         let Some(uri) = Address::parse(contact).and_then(|address| Uri::parse(address.uri).ok()) else { return false };
+        // Headers would stand in the request that follows it, a Route too (19.1.5). The others are for a Kamailio, or for few readers.
+        if !uri.headers.is_empty() || uri.escapes_a_name() || uri.param("alias").is_some() {
+            return false;
+        }
         let maddr = match uri.param("maddr") {
             None => None,
             Some(Some(maddr)) => Some(maddr),
