@@ -77,6 +77,7 @@ fn prometheus_scrapes_fires_and_answers_the_dashboard() {
         "Media relays",
         "Questions to relays",
         "Calls through relays",
+        "Shares used up",
         "TLS handshakes that failed",
         "Copies for collectors",
         "Thrown away without a word",
