@@ -34,7 +34,7 @@ const LINGER_OCTETS: usize = 256 * 1024;
 /// How long a stranger may stay without a message that is admitted. Nobody who may speak here needs as long to say so.
 const STRANGER: Duration = Duration::from_secs(5);
 /// How long a connection for repeats alone may be silent when no answer is due on it.
-const ALONE: Duration = Duration::from_millis(50);
+const ALONE: Duration = Duration::from_secs(1);
 /// How often a connection on which an answer is due is looked at again when its time would be over.
 const RECHECK: Duration = Duration::from_secs(1);
 
