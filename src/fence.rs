@@ -159,6 +159,17 @@ pub fn canonical(ip: IpAddr) -> IpAddr {
     IpAddr::V4(Ipv4Addr::new(a, b, c, d))
 }
 
+/// Whether an address means something only inside somebody's own network (RFC 1918, 3927, 4193, 6598): nobody else can send to it.
+pub(crate) fn is_private(ip: IpAddr) -> bool {
+    match canonical(ip) {
+        IpAddr::V4(v4) => {
+            let [a, b, ..] = v4.octets();
+            v4.is_private() || v4.is_link_local() || a == 100 && b & 0xc0 == 64
+        }
+        IpAddr::V6(v6) => v6.is_unique_local() || v6.is_unicast_link_local(),
+    }
+}
+
 /// A network with the ports at which SIP is spoken there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ServerNet {
@@ -280,6 +291,11 @@ impl<'a> Fence<'a> {
     #[must_use]
     pub fn or_trunk(self, trunk: &'a Networks, outbound: &'a Networks) -> Self {
         Self { trunk: Some(trunk), outbound: Some(outbound), ..self }
+    }
+
+    /// For where the messages of a trunk come from: only that trunk's networks, and those of its outbound calls.
+    pub fn of_trunk(trunk: &'a Networks, outbound: &'a Networks) -> Self {
+        Self { trunk: Some(trunk), outbound: Some(outbound), ..Self::NOTHING }
     }
 
     /// For what stands behind a next hop: all of the region's networks without our own listeners.

@@ -249,8 +249,8 @@ impl Connection {
     }
 
     /// Whether a message for a fenced address may go by it: over TLS only if its peer has proved, or must prove, to be the party
-    /// that is meant (RFC 5923 8). Inside a dialog also if it is the one that the trunk of the call opened from exactly there: the
-    /// side that began a dialog may be called back by the connection of its INVITE.
+    /// that is meant (RFC 5923 8). Towards the side that began a dialog also if it is the very connection of its INVITE, and its peer is
+    /// still that trunk.
     pub(super) fn carries(&self, send: &Send, config: &Config) -> bool {
         if self.transport != Transport::Tls {
             return true;
@@ -277,7 +277,7 @@ impl Connection {
             Some(trunk) => config.callers(self.peer.ip(), shown.as_ref()).iter().any(|caller| caller == trunk),
             None => matches!(self.holder.get(), Holder::Trunk(_)),
         };
-        by_name || send.in_dialog && began()
+        by_name || send.origin.is_some_and(|origin| origin.addr() == self.peer) && began()
     }
 
     /// Whether an answer goes down it, or comes from its peer.

@@ -81,14 +81,18 @@ impl Streams {
         self.by_id.get(&id).filter(|connection| connection.is_open()).cloned()
     }
 
-    /// An open connection by which a message may go to exactly this address: the newest one, of TLS one that we opened first.
+    /// An open connection by which a message may go to exactly this address: the newest one, of TLS one that we opened first. If there is
+    /// none, the connection on which the dialog began.
     pub(super) fn towards(&mut self, region: RegionId, addr: SocketAddr, send: &Send, config: &Config) -> Option<Rc<Connection>> {
-        let there = self.by_peer.get(&(region, send.transport, addr))?;
         let fits = |connection: &&Rc<Connection>| {
             connection.is_open() && !connection.alone && !connection.half_closed.get() && connection.carries(send, config)
         };
         let tls = send.transport == Transport::Tls;
-        let found = there.iter().filter(fits).max_by_key(|connection| (tls && !connection.accepted, connection.id)).cloned();
+        let at = |addr: SocketAddr| {
+            let there = self.by_peer.get(&(region, send.transport, addr))?;
+            there.iter().filter(fits).max_by_key(|connection| (tls && !connection.accepted, connection.id)).cloned()
+        };
+        let found = at(addr).or_else(|| at(send.origin?.addr()));
         if let Some(connection) = &found {
             self.outgoing.used(connection, OpenedFor::of(send));
         }

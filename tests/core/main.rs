@@ -9,6 +9,7 @@ mod fixtures;
 mod health;
 mod media;
 mod names;
+mod nat;
 mod nearest;
 mod one_reading;
 mod probes;

@@ -213,6 +213,8 @@ fn the_dialog_belongs_to_the_region_that_serves_it() {
     let sent = site.from(UK, &bye(2, "sip:trunk@198.51.107.7:5060"));
     assert_eq!((sent.len(), sent[0].to, sent[0].header("Route")), (1, TRUNK.parse().unwrap(), None));
     assert_eq!(site.from(TRUNK, &respond(&sent[0], 200, "", ""))[0].to, UK.parse().unwrap());
+    // The token that was signed anew for this region still says where the trunk's messages come from.
+    assert_eq!(site.from(UK, &bye(9, "sip:trunk@192.168.1.20"))[0].to, TRUNK.parse().unwrap());
     for elsewhere in ["sip:x@10.1.0.5", "sip:x@10.3.0.5", "sip:x@192.0.2.99"] {
         site.from(UK, &bye(3, elsewhere));
         assert_eq!(site.outcome(), Outcome::Refused(Reason::ForeignDialogTarget), "{elsewhere}");

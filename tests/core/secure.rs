@@ -254,3 +254,28 @@ fn a_certificate_is_a_source() {
     over(&mut site, "198.51.102.7:4000", proven("sbc.example"), &text);
     assert_eq!(site.outcome(), Outcome::Refused(Reason::ForeignSource));
 }
+
+#[test]
+fn the_connection_of_the_invite_goes_with_requests_to_its_side() {
+    let mut site = site("\"10.1.0.5\"", "");
+    let from = "198.51.100.7:40000";
+    let text = invite(HOST, "10.1.0.20", "one").replace("SIP/2.0/UDP", "SIP/2.0/TLS");
+    let seen = over(&mut site, from, proven("nobody.example"), &text).remove(1);
+    let route = seen.header("Record-Route").unwrap();
+    site.from(SERVER, &respond(&seen, 200, "u", "Contact: <sip:lk@10.1.0.5>\r\n"));
+    let there = from.parse().unwrap();
+    for (cseq, (uri, to, origin)) in (2..).zip([
+        ("sip:trunk@198.51.100.7:5061;transport=tls", "198.51.100.7:5061", Some(there)),
+        ("sip:trunk@192.168.1.20;transport=tls", from, Some(there)),
+        // Over UDP nobody proves anything, and there is no connection.
+        ("sip:trunk@198.51.100.7", "198.51.100.7:5060", None),
+    ]) {
+        let text = format!(
+            "INFO {uri} SIP/2.0\r\nVia: SIP/2.0/UDP {SERVER};branch=z9hG4bK{cseq}\r\nRoute: {route}\r\nFrom: <sip:b@c>;tag=u\r\n\
+             To: <sip:a@b>;tag=fone\r\nCall-ID: one@trunk\r\nCSeq: {cseq} INFO\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n"
+        );
+        let sent = site.from(SERVER, &text);
+        let on = sent.iter().find(|sent| sent.fenced).unwrap_or_else(|| panic!("{uri}: {:?}", site.outcome()));
+        assert_eq!((on.to, on.origin), (to.parse().unwrap(), origin), "{uri}");
+    }
+}

@@ -108,6 +108,8 @@ pub(crate) struct Sent {
     pub(crate) party: Vec<String>,
     /// Whether it is for a next hop inside a dialog, and for a call of which trunk.
     pub(crate) in_dialog: bool,
+    /// Over TLS: the connection that will do too, by where it came from.
+    pub(crate) origin: Option<SocketAddr>,
     pub(crate) trunk: Option<String>,
     pub(crate) bytes: Vec<u8>,
 }
@@ -228,7 +230,8 @@ impl Told {
 
 /// The route tokens in a message.
 pub(crate) fn tokens(text: &str) -> impl Iterator<Item = &str> {
-    text.match_indices(";rf=").filter_map(|(at, _)| text.get(at + 4..at + 43))
+    let ends = |rest: &str| rest.find(|letter: char| !letter.is_ascii_alphanumeric()).unwrap_or(rest.len());
+    text.match_indices(";rf=").map(move |(at, _)| &text[at + 4..][..ends(&text[at + 4..])])
 }
 
 /// A relay: what it says to a question.
@@ -340,7 +343,7 @@ impl Site {
                     let tls_name = send.tls_name.as_deref().map(str::to_owned);
                     let party = send.party.iter().flat_map(|party| party.iter()).map(ToString::to_string).collect();
                     let trunk = send.trunk.map(|trunk| self.config.trunk(trunk).name.clone());
-                    let in_dialog = send.in_dialog;
+                    let (in_dialog, origin) = (send.in_dialog, send.origin.map(|origin| origin.addr()));
                     sent.push(Sent {
                         at,
                         to,
@@ -351,6 +354,7 @@ impl Site {
                         tls_name,
                         party,
                         in_dialog,
+                        origin,
                         trunk,
                         bytes,
                     });

@@ -175,10 +175,11 @@ impl Context<'_> {
 
     /// Sends bytes by an egress.
     pub(crate) fn send(&mut self, egress: &Egress, bytes: Bytes, attempt: Option<Attempt>) {
-        let Egress { to, transport, listener, tls_name, party, in_dialog, trunk } = egress.clone();
+        let Egress { to, transport, listener, tls_name, party, in_dialog, origin, trunk } = egress.clone();
         let to = Destination::Fenced(to);
         let local = None;
-        self.out.push(Output::Send(Send { to, transport, tls_name, party, in_dialog, trunk, listener, local, bytes, attempt }));
+        let send = Send { to, transport, tls_name, party, in_dialog, origin, trunk, listener, local, bytes, attempt };
+        self.out.push(Output::Send(send));
     }
 
     /// Sends the CANCEL of an attempt now (RFC 3261 9.1).

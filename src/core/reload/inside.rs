@@ -58,7 +58,8 @@ impl Core {
         let region = self.config.listener(send.listener).region;
         let to = to.addr();
         if send.in_dialog {
-            view.passes_in_dialog(region, Side::Trunk, send.trunk, to)
+            let passes = |to| view.passes_in_dialog(region, Side::Trunk, send.trunk, to);
+            passes(to) && send.origin.is_none_or(|origin| passes(origin.addr()))
         } else {
             view.passes_upstream(region, |_| true, to) || view.passes_outbound(send.trunk, to)
         }

@@ -25,6 +25,7 @@ impl Context<'_> {
             tls_name: None,
             party: None,
             in_dialog: false,
+            origin: None,
             trunk: None,
             listener: peer.listener(),
             local: Some(peer.local().ip()),

@@ -11,7 +11,7 @@ use crate::core::memory::dialog_pace::Sender;
 use crate::core::memory::rate_limit::Pace;
 use crate::core::routing::behind::Beyond;
 use crate::core::routing::route_set::{self, RouteSet};
-use crate::core::routing::target::{self, Found, Order};
+use crate::core::routing::target::{self, Found, Order, Target, TargetSet};
 use crate::core::rules::case::Case;
 use crate::core::rules::media::{Judgement, Part, Ruling};
 use crate::core::rules::refusal::{Refusal, shown};
@@ -115,7 +115,7 @@ impl Core {
             serving: None,
             method: case.request.method,
             call_relay,
-            token: route.records(&self.keys, case.request),
+            token: route.records(&self.keys, case.request, case.origin()),
             loop_hash: self.loop_hash(case.message, case.request),
             since: case.now,
         };
@@ -175,7 +175,7 @@ impl Core {
         let named = route.next.param("maddr").is_some() || matches!(route.next.host, Some(Host::Name(_)));
         let chance = if named { self.keys.choice(case.request.call_id) } else { 0 };
         let order = Order::new(&self.health, case.now, chance).traced(case.trace);
-        let view = self.view(case.now);
+        let (config, view) = (&*self.config, self.view(case.now));
         let own = view.comes_back(case, &route.next);
         let fence =
             if own { Fence::of_own(&self.config.region(route.vouched.serving).networks, self.servers.own()) } else { fence };
@@ -185,8 +185,25 @@ impl Core {
         {
             return Ok(Found::Barred(format!("next hop {} is ourselves, and no token of ours leads there", shown(name))));
         }
+        let origin = view.origin_inside(route);
         let found = match target::find_uri(&route.next, route.secure, view, fence, order) {
-            Ok(found @ Found::Inside(_)) => Ok(found),
+            Ok(Found::Inside(mut targets)) => {
+                // The very connection of the INVITE will do too.
+                let over_tls = |target: &&mut Target| target.transport == Some(Transport::Tls);
+                let tls = origin.filter(|(transport, _)| *transport == Transport::Tls).map(|(_, to)| to);
+                targets.iter_mut().filter(over_tls).for_each(|target| target.origin = tls);
+                Ok(Found::Inside(targets))
+            }
+            // A Contact behind NAT stands for where the trunk's messages come from (as other proxies do by an alias of the Contact).
+            Ok(Found::Outside(addr))
+                if let Some((transport, to)) = origin.filter(|&(by, _)| !route.secure || by == Transport::Tls)
+                    && view.is_behind_nat(addr.ip()) =>
+            {
+                case.trace.pass(Test::Targets, || {
+                    (to.addr().to_string(), "where the trunk's messages of this dialog come from, by the token".to_owned())
+                });
+                Ok(Found::Inside(TargetSet::from_iter([Target::of_origin(config, transport, to)])))
+            }
             Ok(found) => return Ok(found),
             Err(unknown) => Err(unknown),
         };

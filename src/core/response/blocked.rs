@@ -54,7 +54,7 @@ impl Context<'_> {
         of: &Reception<'_, '_>,
         relay_answer: Option<&RelayAnswer>,
     ) -> Result<AnswerMedia, Pending> {
-        let &Reception { branch, message, response } = of;
+        let &Reception { branch, message, response, .. } = of;
         let (code, invite) = (response.code, transaction.is_invite());
         let goes_on = transaction.server.is_open() || invite && (200..=299).contains(&code);
         let present = transaction.client.nonce == branch.nonce;

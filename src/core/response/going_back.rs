@@ -5,7 +5,7 @@ use memchr::memchr_iter;
 use crate::core::forwarding::media_swap::MediaSwap;
 use crate::core::forwarding::rewrite;
 use crate::core::keys::Keys;
-use crate::core::routing::route_token::{self, LENGTH, PARAM};
+use crate::core::routing::route_token::{self, Origin, PARAM};
 use crate::core::rules::side::Side;
 use crate::sip::edit::Edit;
 use crate::sip::list;
@@ -29,19 +29,25 @@ pub(crate) fn going_back(message: &Message<'_>, swap: &MediaSwap, reliable: bool
     }
 }
 
-/// Signs our Record-Route again, for whoever asked (16.7 step 8): now the other tag of the dialog is known, each fork's its own. All
-/// values of it that are there: two if the sides differ, wherever the next hop put them. Only what we signed for this very request
-/// is signed again. The length stays as it is.
-pub(crate) fn sign_again(keys: &Keys, asks: Side, message: &Message<'_>, response: &Response<'_>, edit: &mut Edit) {
+/// Signs our Record-Route again, for the side that asked (16.7 step 8): now the other tag of the dialog is known, each fork's its own.
+/// All values of it that are there: two if the sides differ, wherever the next hop put them. Only what we signed for this very request
+/// is signed again. `origin`: where the answer came from, if a trunk answers.
+pub(crate) fn sign_again(
+    keys: &Keys,
+    (asks, origin): (Side, Option<Origin>),
+    message: &Message<'_>,
+    response: &Response<'_>,
+    edit: &mut Edit,
+) {
     let call_id = message.first(Name::CallId).map(|header| message.value(header)).unwrap_or_default();
     let (asker, answerer) = (response.from_tag, response.to_tag.unwrap_or_default());
     for header in message.all(Name::RecordRoute) {
         let value = message.value(header);
         for at in memchr_iter(b';', value) {
             let Some(found) = value.get(at.saturating_add(1)..).and_then(parameter) else { continue };
-            if let Some(token) = route_token::answered(keys, found, asks, call_id, asker, answerer) {
+            if let Some(token) = route_token::answered(keys, found, (asks, origin), call_id, asker, answerer) {
                 let start = header.value.start.saturating_add(at).saturating_add(1 + PARAM.len() + 1);
-                edit.splice(start..start.saturating_add(LENGTH), &[&token]);
+                edit.splice(start..start.saturating_add(found.len()), &[&token]);
             }
         }
     }
@@ -51,5 +57,5 @@ pub(crate) fn sign_again(keys: &Keys, asks: Side, message: &Message<'_>, respons
 fn parameter(text: &[u8]) -> Option<&[u8]> {
     let (name, rest) = text.split_at_checked(PARAM.len())?;
     let value = rest.strip_prefix(b"=").filter(|_| name.eq_ignore_ascii_case(PARAM.as_bytes()))?;
-    value.get(..LENGTH)
+    Some(route_token::first_in(value))
 }

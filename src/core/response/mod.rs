@@ -17,6 +17,8 @@ use crate::core::relay_request::RelayAnswer;
 use crate::core::response::blocked::AnswerMedia;
 use crate::core::response::going_back::{going_back, sign_again};
 use crate::core::response::reception::Reception;
+use crate::core::routing::route_token::Origin;
+use crate::core::rules::side::Side;
 use crate::core::rules::sides::{is_side, region_of};
 use crate::core::state::Core;
 use crate::core::stop::Pending;
@@ -50,7 +52,9 @@ impl Core {
         if branch.slot == OWN_SLOT {
             return Ok(self.own_answered(now, (branch.nonce, arrival.from.ip()), message, &response, out));
         }
-        let reception = Reception { branch, message, response: &response };
+        let transport = self.config.listener(arrival.listener).transport;
+        let from = Origin { addr: arrival.from, transport };
+        let reception = Reception { branch, message, response: &response, from };
         let (mut context, table) = self.split(now, out);
         let Some(transaction) = table.get_mut(branch.slot) else { return Ok(Outcome::Stray) };
         let Some(asked) = transaction.by_nonce(branch.nonce).map(|client| client.egress.to.addr().ip()) else {
@@ -116,7 +120,7 @@ fn is_last_via(message: &Message<'_>) -> bool {
 
 impl Context<'_> {
     fn heard(&mut self, transaction: &mut Transaction, of: &Reception<'_, '_>, media: AnswerMedia) -> Outcome {
-        let &Reception { branch, message, response } = of;
+        let &Reception { branch, message, response, .. } = of;
         let Some(client) = transaction.by_nonce(branch.nonce) else { return Outcome::Stray };
         if response.method == Method::Cancel {
             client.cancel_answered();
@@ -194,7 +198,7 @@ impl Context<'_> {
     }
 
     fn success(&mut self, transaction: &mut Transaction, of: &Reception<'_, '_>, media: AnswerMedia) -> Outcome {
-        let &Reception { branch, message, response } = of;
+        let &Reception { branch, message, response, .. } = of;
         let timers = &self.config.timers;
         let Some(client) = transaction.by_nonce(branch.nonce) else { return Outcome::Stray };
         let (egress, sent) = (client.egress.clone(), client.request.clone());
@@ -222,7 +226,7 @@ impl Context<'_> {
 
     /// A final response other than a 2xx to an INVITE.
     fn finished(&mut self, transaction: &mut Transaction, of: &Reception<'_, '_>, media: AnswerMedia) -> Outcome {
-        let &Reception { branch, message, response } = of;
+        let &Reception { branch, message, response, .. } = of;
         let code = response.code;
         let timers = &self.config.timers;
         let invite = transaction.is_invite();
@@ -294,11 +298,13 @@ impl Context<'_> {
 
     /// Sends a response back to the asker.
     fn relay(&mut self, transaction: &mut Transaction, of: &Reception<'_, '_>, swap: &MediaSwap) -> Bytes {
-        let &Reception { message, response, .. } = of;
+        let &Reception { message, response, from, .. } = of;
         let code = response.code;
         going_back(message, swap, transaction.server.transport.reliable(), &mut self.work.edit);
         if transaction.call.token.is_some() {
-            sign_again(self.keys, transaction.call.asks, message, response, &mut self.work.edit);
+            let asks = transaction.call.asks;
+            let origin = (asks == Side::Servers).then_some(from);
+            sign_again(self.keys, (asks, origin), message, response, &mut self.work.edit);
         }
         let bytes = self.work.apply(message.bytes());
         let peer = transaction.server.peer;

@@ -27,14 +27,16 @@ pub(crate) struct Egress {
     pub(crate) party: Option<PartyNames>,
     /// Whether it is a next hop inside a dialog.
     pub(crate) in_dialog: bool,
+    /// Over TLS, towards the side that began the dialog: from where its connection came. That very connection will do too.
+    pub(crate) origin: Option<Fenced>,
     /// The trunk of the call, if it is one's.
     pub(crate) trunk: Option<TrunkId>,
 }
 
 impl Egress {
     fn to(target: Target, transport: Transport, listener: ListenerId) -> Self {
-        let Target { fenced, tls_name, party, in_dialog, .. } = target;
-        Self { to: fenced, transport, listener, tls_name, party, in_dialog, trunk: None }
+        let Target { fenced, tls_name, party, in_dialog, origin, .. } = target;
+        Self { to: fenced, transport, listener, tls_name, party, in_dialog, origin, trunk: None }
     }
 
     /// The same, for a call of this trunk.

@@ -7,7 +7,7 @@ use crate::config::{ListenerId, RegionId};
 use crate::core::health::Standing;
 use crate::core::routing::egress::Egress;
 use crate::core::routing::place::MAX_ATTEMPTS;
-use crate::core::routing::route_token::Vouched;
+use crate::core::routing::route_token::{self, Vouched};
 use crate::core::routing::serving::Serving;
 use crate::core::routing::srv_order::Dice;
 use crate::core::routing::target::{self, Found, Order, Target, TargetSet};
@@ -107,8 +107,9 @@ impl View<'_> {
             found.truncate(left);
             *targets = found;
             let Some(egress) = self.choose(call.region, prefer, length, targets) else { continue };
-            if call.token.is_some() {
-                let vouched = call.trunk.map(|trunk| Vouched { trunk, serving: region, relay: call.relay() });
+            if let Some(token) = &call.token {
+                let origin = route_token::origin(token);
+                let vouched = call.trunk.map(|trunk| Vouched { trunk, serving: region, relay: call.relay(), origin });
                 let token = vouched
                     .and_then(|vouched| self.tokens.sign(self.keys, call.region, vouched, call.asks, tries.call_id, tries.asker));
                 if token.is_none() {

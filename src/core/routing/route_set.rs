@@ -9,7 +9,7 @@ use smallvec::SmallVec;
 
 use crate::config::RegionId;
 use crate::core::keys::Keys;
-use crate::core::routing::route_token::{self, Proof, Token, Tokens, Vouched};
+use crate::core::routing::route_token::{self, Origin, Proof, Token, Tokens, Vouched};
 use crate::core::rules::side::Side;
 use crate::sip::address::Address;
 use crate::sip::edit::Edit;
@@ -119,9 +119,10 @@ impl<'a> RouteSet<'a> {
     /// The token of our Record-Route in a request inside the dialog. A NOTIFY of whoever answered may begin a dialog of its own (a fork of a
     /// SUBSCRIBE or REFER), whose path is that of the NOTIFY (RFC 6665 4.3, 4.4.1): who gets it asked, and both tags are known. No other
     /// request changes a route set.
-    pub(crate) fn records(&self, keys: &Keys, request: &Request<'_>) -> Option<Token> {
+    pub(crate) fn records(&self, keys: &Keys, request: &Request<'_>, from: Origin) -> Option<Token> {
         let asks = self.speaks.filter(|_| request.method == Method::Notify)?.other();
-        route_token::answered(keys, self.token, asks, request.call_id, request.to_tag?, request.from_tag)
+        let origin = (asks == Side::Servers).then_some(from);
+        route_token::answered(keys, self.token, (asks, origin), request.call_id, request.to_tag?, request.from_tag)
     }
 
     /// What stands behind the next hop, in the order in which it would be reached. `None`: a URI that cannot be read.

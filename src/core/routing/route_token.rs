@@ -1,23 +1,24 @@
 //! The route token: a signed parameter of our Record-Route that every later request in the dialog must bring back.
 //!
 //! No dialog is remembered. The token names the trunk (and with it the project), the region whose servers have the call, the side
-//! that began the dialog, and the relay of its media. It is good for one dialog: it is bound to the called region, the Call-ID and
-//! the tag of whoever asked, and in the hands of whoever asked also to the tag of whoever answered. Every node that shares the secret
-//! can read it, and nobody else can make one.
+//! that began the dialog, the relay of its media, and where the trunk's messages come from. It is good for one dialog: it is bound to
+//! the called region, the Call-ID and the tag of the side that asked. In the hands of that side it is also bound to the tag of the
+//! side that answered. Every node that shares the secret can read it, and nobody else can make one.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use crate::config::{Config, RegionId, TrunkId};
+use arrayvec::ArrayVec;
+
+use crate::config::{Config, RegionId, Transport, TrunkId};
 use crate::core::keys::{Keys, read_hex, write_hex};
 use crate::core::rules::side::Side;
+use crate::fence::canonical;
 use crate::sip::Request;
 
 /// The URI parameter that holds the token.
 pub(crate) const PARAM: &str = "rf";
-/// Its length in characters: form, name, relay, side that asked, signature.
-pub(crate) const LENGTH: usize = 2 + 16 + 4 + 1 + 16;
 /// How long after its start a daemon still reads tokens of the form before: they are of calls that began before an upgrade.
 const UPGRADE: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -28,13 +29,28 @@ const ASKED: [u8; 2] = *b"04";
 const ANSWERED: [u8; 2] = *b"05";
 /// The form before these: name, relay, signature, bound to the Call-ID alone, in the hands of both sides.
 const OLD: [u8; 2] = *b"03";
-/// What a token says between its form and its signature.
-const FACTS: usize = LENGTH - 2 - 16;
+/// What each token says between its form and its signature, in characters: name, relay, side that asked. Where the trunk's messages
+/// come from stands behind that, if it is known.
+const FACTS: usize = 16 + 4 + 1;
+/// The length of that place, in characters: transport, port, and an IPv4 or IPv6 address.
+const ORIGIN_V4: usize = 1 + 4 + 8;
+const ORIGIN_V6: usize = 1 + 4 + 32;
+/// The most characters of a token: form, facts, signature.
+const LONGEST: usize = 2 + FACTS + ORIGIN_V6 + 16;
 
-type Facts = [u8; FACTS];
+type Facts = ArrayVec<u8, { FACTS + ORIGIN_V6 }>;
 
 /// A signed Record-Route parameter.
-pub(crate) type Token = [u8; LENGTH];
+pub(crate) type Token = ArrayVec<u8, LONGEST>;
+
+/// Where the trunk's messages of a call come from: of a call in, its INVITE; of a call out, its answer. The trunk is reached there even
+/// if its Contact is a private address behind NAT.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Origin {
+    /// The source of the packet or of the connection.
+    pub(crate) addr: SocketAddr,
+    pub(crate) transport: Transport,
+}
 
 /// What a token proves about a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -46,6 +62,8 @@ pub(crate) struct Vouched {
     /// The called region's relay that has the call's media. `None`: no relay has it, or the configuration does not name that
     /// relay any more.
     pub(crate) relay: Option<SocketAddr>,
+    /// Where the trunk's messages come from. `None`: the token does not say it.
+    pub(crate) origin: Option<Origin>,
 }
 
 /// What a token proves in the hands of its bearer.
@@ -103,12 +121,13 @@ impl Tokens {
         asker: &[u8],
     ) -> Option<Token> {
         let name = *self.names.get(&(called, what.trunk, what.serving))?;
-        let mut facts = [0; FACTS];
-        let (trunk, rest) = facts.split_at_mut(16);
-        let (relay, side) = rest.split_at_mut(4);
-        write_hex(name, trunk);
-        write_hex(what.relay.map_or(0, |addr| keys.relay(addr)).into(), relay);
-        side.fill(letter(asks));
+        let mut facts = Facts::new();
+        push_hex(&mut facts, name, 16);
+        push_hex(&mut facts, what.relay.map_or(0, |addr| keys.relay(addr)).into(), 4);
+        push(&mut facts, &[letter(asks)]);
+        if let Some(origin) = what.origin {
+            push_origin(&mut facts, origin);
+        }
         Some(write(ASKED, &facts, sign_asked(keys, &facts, call_id, asker)))
     }
 
@@ -137,9 +156,10 @@ impl Tokens {
             return None;
         }
         let (name, rest) = facts.split_at_checked(16)?;
-        let (relay, side) = rest.split_at_checked(4)?;
-        let asks = [Side::Trunk, Side::Servers].into_iter().find(|&asks| side == [letter(asks)])?;
-        let vouched = self.vouch(called, name, relay)?;
+        let (relay, rest) = rest.split_at_checked(4)?;
+        let (side, origin) = rest.split_first()?;
+        let asks = [Side::Trunk, Side::Servers].into_iter().find(|&asks| *side == letter(asks))?;
+        let vouched = Vouched { origin: read_origin(origin), ..self.vouch(called, name, relay)? };
         Some(Proof { vouched, speaks: Some(if asked { asks } else { asks.other() }) })
     }
 
@@ -156,18 +176,33 @@ impl Tokens {
     fn vouch(&self, called: RegionId, name: &[u8], relay: &[u8]) -> Option<Vouched> {
         let (trunk, serving) = self.vouched.get(&(called, read_hex(name)?)).copied()?;
         let relay = u16::try_from(read_hex(relay)?).ok()?;
-        Some(Vouched { trunk, serving, relay: self.relays.get(&(called, relay)).copied() })
+        Some(Vouched { trunk, serving, relay: self.relays.get(&(called, relay)).copied(), origin: None })
     }
 }
 
-/// The token for whoever asked, made of ours in an answer (RFC 3261 16.7 step 8). `None`: it is none that we put into a request of this
-/// call from this asker. `answerer`: the tag of the answer; empty if it has none, so that no answer leaves the asker a token that is
-/// good for more than one dialog.
-pub(crate) fn answered(keys: &Keys, token: &[u8], asks: Side, call_id: &[u8], asker: &[u8], answerer: &[u8]) -> Option<Token> {
+/// The token for the side that asked, made of ours in an answer (RFC 3261 16.7 step 8). `None`: it is none that we put into a request of
+/// this call from this asker. `answerer`: the tag of the answer. It is empty if the answer has none, so that no answer leaves the asker a
+/// token that is good for more than one dialog. `origin`: where the answer came from, if a trunk answers.
+pub(crate) fn answered(
+    keys: &Keys,
+    token: &[u8],
+    (asks, origin): (Side, Option<Origin>),
+    call_id: &[u8],
+    asker: &[u8],
+    answerer: &[u8],
+) -> Option<Token> {
     let (facts, signature) = parts(token.strip_prefix(&ASKED)?)?;
+    let known = facts.get(..FACTS).filter(|known| known.last() == Some(&letter(asks)))?;
+    if let Some(origin) = origin {
+        let mut told = Facts::new();
+        push(&mut told, known);
+        push_origin(&mut told, origin);
+        let ours = sign_asked(keys, facts, call_id, asker) == signature;
+        return ours.then(|| write(ANSWERED, &told, sign_answered(keys, &told, call_id, asker, answerer)));
+    }
     let ends: [&[&[u8]]; 2] = [&[&ASKED], &[&ANSWERED, answerer]];
     let [before, again] = keys.route_pair(&[facts, call_id, asker], ends);
-    (before == signature && facts.last() == Some(&letter(asks))).then(|| write(ANSWERED, facts, again))
+    (before == signature).then(|| write(ANSWERED, facts, again))
 }
 
 /// Whether a token is ours, of a request of this call from this asker.
@@ -176,28 +211,91 @@ pub(crate) fn is_of_request(keys: &Keys, token: &[u8], call_id: &[u8], asker: &[
     told.is_some_and(|(facts, signature)| signature == sign_asked(keys, facts, call_id, asker))
 }
 
+/// Where the trunk's messages come from, as a token of ours says.
+pub(crate) fn origin(token: &Token) -> Option<Origin> {
+    read_origin(parts(token.get(2..)?)?.0.get(FACTS..)?)
+}
+
+/// The characters of a token that a text begins with, if it begins with one.
+pub(crate) fn first_in(text: &[u8]) -> &[u8] {
+    let end = text.iter().take(LONGEST).take_while(|octet| octet.is_ascii_alphanumeric()).count();
+    text.get(..end).unwrap_or_default()
+}
+
 /// What stands behind the form of a token: its facts and its signature. A difference in time tells nothing of it: it is a 64-bit value
 /// that must be guessed anew for each dialog.
-fn parts(rest: &[u8]) -> Option<(&Facts, u64)> {
-    let (facts, signature) = rest.split_first_chunk().filter(|(_, signature)| signature.len() == 16)?;
+fn parts(rest: &[u8]) -> Option<(&[u8], u64)> {
+    let (facts, signature) = rest.split_at_checked(rest.len().checked_sub(16)?)?;
+    matches!(facts.len().checked_sub(FACTS)?, 0 | ORIGIN_V4 | ORIGIN_V6).then_some(())?;
     Some((facts, read_hex(signature)?))
 }
 
-fn write(form: [u8; 2], facts: &Facts, signature: u64) -> Token {
-    let mut token = [0; LENGTH];
-    let (head, digits) = token.split_at_mut(2 + FACTS);
-    head.iter_mut().zip(form.iter().chain(facts)).for_each(|(to, from)| *to = *from);
-    write_hex(signature, digits);
+fn write(form: [u8; 2], facts: &[u8], signature: u64) -> Token {
+    let mut token = Token::new();
+    push(&mut token, &form);
+    push(&mut token, facts);
+    push_hex(&mut token, signature, 16);
     token
+}
+
+/// Appends octets. The room is made for all that a token can say.
+fn push<const ROOM: usize>(to: &mut ArrayVec<u8, ROOM>, octets: &[u8]) {
+    let fits = to.try_extend_from_slice(octets);
+    debug_assert!(fits.is_ok(), "a token longer than the longest");
+}
+
+fn push_hex<const ROOM: usize>(to: &mut ArrayVec<u8, ROOM>, value: u64, digits: usize) {
+    let mut text = [0; 16];
+    write_hex(value, &mut text);
+    push(to, text.get(16_usize.saturating_sub(digits)..).unwrap_or_default());
+}
+
+fn push_origin(facts: &mut Facts, origin: Origin) {
+    let letter = match origin.transport {
+        Transport::Udp => b'u',
+        Transport::Tcp => b'c',
+        Transport::Tls => b'l',
+    };
+    push(facts, &[letter]);
+    push_hex(facts, origin.addr.port().into(), 4);
+    match canonical(origin.addr.ip()) {
+        IpAddr::V4(ip) => push_hex(facts, u32::from(ip).into(), 8),
+        IpAddr::V6(ip) => {
+            let [high, low] = halves(ip);
+            push_hex(facts, high, 16);
+            push_hex(facts, low, 16);
+        }
+    }
+}
+
+fn halves(ip: Ipv6Addr) -> [u64; 2] {
+    let ip = u128::from(ip);
+    [ip >> 64, ip & u128::from(u64::MAX)].map(|half| u64::try_from(half).unwrap_or_default())
+}
+
+fn read_origin(text: &[u8]) -> Option<Origin> {
+    let (letter, rest) = text.split_first()?;
+    let transport = match letter {
+        b'u' => Transport::Udp,
+        b'c' => Transport::Tcp,
+        b'l' => Transport::Tls,
+        _ => return None,
+    };
+    let (port, ip) = rest.split_at_checked(4)?;
+    let ip = match ip.split_at_checked(16).filter(|(_, low)| !low.is_empty()) {
+        None => IpAddr::V4(Ipv4Addr::from(u32::try_from(read_hex(ip)?).ok()?)),
+        Some((high, low)) => IpAddr::V6(Ipv6Addr::from(u128::from(read_hex(high)?) << 64 | u128::from(read_hex(low)?))),
+    };
+    Some(Origin { addr: SocketAddr::new(ip, u16::try_from(read_hex(port)?).ok()?), transport })
 }
 
 // The form stands behind what both signatures share, so that an answer's two are hashed in one go.
 
-fn sign_asked(keys: &Keys, facts: &Facts, call_id: &[u8], asker: &[u8]) -> u64 {
+fn sign_asked(keys: &Keys, facts: &[u8], call_id: &[u8], asker: &[u8]) -> u64 {
     keys.route(&[facts, call_id, asker, &ASKED])
 }
 
-fn sign_answered(keys: &Keys, facts: &Facts, call_id: &[u8], asker: &[u8], answerer: &[u8]) -> u64 {
+fn sign_answered(keys: &Keys, facts: &[u8], call_id: &[u8], asker: &[u8], answerer: &[u8]) -> u64 {
     keys.route(&[facts, call_id, asker, &ANSWERED, answerer])
 }
 

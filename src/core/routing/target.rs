@@ -32,9 +32,17 @@ pub(crate) struct Target {
     pub(crate) party: Option<PartyNames>,
     /// Whether it is a next hop inside a dialog.
     pub(crate) in_dialog: bool,
+    /// Over TLS, towards the side that began the dialog: from where its connection came. That very connection will do too.
+    pub(crate) origin: Option<Fenced>,
 }
 
 impl Target {
+    /// The place that the trunk's messages of a dialog come from, by this transport.
+    pub(crate) fn of_origin(config: &Config, transport: Transport, to: Fenced) -> Self {
+        let (party, origin) = (party(config, to.addr(), Some(transport)), (transport == Transport::Tls).then_some(to));
+        Self { fenced: to, transport: Some(transport), tls_name: None, party, in_dialog: true, origin }
+    }
+
     /// The key under which its health is kept. It is the same for large requests, though these go by a stream.
     pub(crate) fn place(&self) -> Place {
         (self.fenced.addr(), self.transport.unwrap_or(Transport::Udp))
@@ -244,7 +252,7 @@ fn add(
         return ControlFlow::Continue(());
     }
     let (party, in_dialog) = (finding.party.clone(), finding.in_dialog);
-    let target = Target { fenced, transport, tls_name: tls_name.cloned(), party, in_dialog };
+    let target = Target { fenced, transport, tls_name: tls_name.cloned(), party, in_dialog, origin: None };
     // What two names or records say is tried once.
     if finding.inside.contains(&target) || finding.behind.contains(&target) {
         return ControlFlow::Continue(());

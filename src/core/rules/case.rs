@@ -5,6 +5,7 @@ use std::time::Instant;
 use crate::config::{Listener, RegionId};
 use crate::core::io::{Arrival, Peer};
 use crate::core::relay_request::RelayAnswer;
+use crate::core::routing::route_token::Origin;
 use crate::core::rules::trace::Trace;
 use crate::sip::{Message, Request, Start};
 
@@ -28,6 +29,11 @@ impl Case<'_, '_> {
     /// The region whose listener it came to.
     pub(crate) fn region(&self) -> RegionId {
         self.listener.region
+    }
+
+    /// Where it came from.
+    pub(crate) fn origin(&self) -> Origin {
+        Origin { addr: self.arrival.from, transport: self.listener.transport }
     }
 
     /// The byte range of its Request-URI.

@@ -69,7 +69,8 @@ impl Context<'_> {
         let secure = uri::is_sips(&leg.uri);
         let found = next.map(|next| target::find_uri(&next, secure, view, ending.side.fence(self.config, self.servers), order));
         let Some(Ok(Found::Inside(mut targets))) = found else { return near.clone() };
-        view.choose(ending.region, near.listener, 0, &mut targets).unwrap_or_else(|| near.clone())
+        let chosen = view.choose(ending.region, near.listener, 0, &mut targets);
+        chosen.map_or_else(|| near.clone(), |egress| Egress { origin: near.origin, ..egress })
     }
 
     /// The egress to the peer of a request, if the fence of its side passes its address.
@@ -77,7 +78,8 @@ impl Context<'_> {
         let to = fence.admit(peer.addr()).ok()?;
         let transport = self.config.listener(peer.listener()).transport;
         let party = if transport == Transport::Tls { self.config.party_names(to.addr().ip()) } else { None };
-        Some(Egress { to, transport, listener: peer.listener(), tls_name: None, party, in_dialog: true, trunk: None })
+        let (listener, origin) = (peer.listener(), (transport == Transport::Tls).then_some(to));
+        Some(Egress { to, transport, listener, tls_name: None, party, in_dialog: true, origin, trunk: None })
     }
 
     fn via(&self, ending: Ending<'_>, leaves: ListenerId, branch: Branch) -> Vec<u8> {

@@ -111,3 +111,51 @@ fn what_is_refused_is_refused_the_same() {
     assert!(other.closed_within(crate::harness::PATIENCE));
     assert_eq!(caller.asked(&Scene::options(&caller)).code(), 200, "others go on");
 }
+
+#[test]
+fn the_side_that_began_is_called_back_by_its_very_connection() {
+    let scene = Scene::new(|_, _, _| {});
+    let site = &scene.site;
+    let mut server = Leg::udp(site.eu(10), site.door());
+    let mut other = Leg::tls(site.carrier(21), scene.door(), &scene.client, HOST);
+    let mut caller = scene.carrier(HOST);
+    // Where nobody listens, where another connection of the trunk came from, and a private one.
+    let nobody = site.carrier(30).ip();
+    for contact in [format!("{nobody}:5061"), nobody.to_string(), other.addr.to_string(), "192.168.77.7:5061".to_owned()] {
+        let mut invite = Ask::invite(&format!("sip:1@{HOST}"), caller.addr, "tls", site.carrier(20).ip());
+        invite.rows[0] = format!("Contact: <sip:caller@{contact};transport=tls>");
+        caller.ask(&invite);
+        let seen = server.request("INVITE");
+        let own = format!("Contact: <sip:server@{}>", site.eu(10));
+        server.send(&seen.answer("200 OK", "callee", &[&own], &sdp(site.eu(10).ip())));
+        let answer = caller.expect(200);
+        caller.ask(&Dialog::of_caller(&answer, &caller).ack());
+        server.request("ACK");
+        let mut callee = Dialog::of_callee(&seen, "callee", &server);
+        for method in ["INFO", "BYE"] {
+            server.ask(&callee.next(method));
+            let came = caller.request(method);
+            assert_eq!(came.uri(), format!("sip:caller@{contact};transport=tls"));
+            caller.send(&came.answer("200 OK", "", &[], ""));
+            server.expect(200);
+        }
+    }
+    let untouched = |other: &mut Leg| assert_eq!(other.asked(&Scene::options(other)).code(), 200, "nothing else came by it");
+    untouched(&mut other);
+    // With the connection gone, nobody there has proved anything.
+    let mut invite = Ask::invite(&format!("sip:1@{HOST}"), caller.addr, "tls", site.carrier(20).ip());
+    invite.rows[0] = format!("Contact: <sip:caller@{};transport=tls>", other.addr);
+    caller.ask(&invite);
+    let seen = server.request("INVITE");
+    let own = format!("Contact: <sip:server@{}>", site.eu(10));
+    server.send(&seen.answer("200 OK", "callee", &[&own], &sdp(site.eu(10).ip())));
+    caller.expect(200);
+    let open = || scene.daemon.metrics().sum("ringfence_connections", &[("region", "eu"), ("transport", "tls")]);
+    drop(caller);
+    while open() > 1 {
+        std::thread::yield_now();
+    }
+    let mut callee = Dialog::of_callee(&seen, "callee", &server);
+    assert_eq!(server.asked(&callee.next("BYE")).code(), 503);
+    untouched(&mut other);
+}
