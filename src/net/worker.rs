@@ -262,6 +262,9 @@ impl Worker {
             let local = connection.local().unwrap_or(listener.addr);
             self.recorder.copy(listener.region, send.transport, local, connection.peer, &send.bytes);
         }
+        if again {
+            self.recorder.handles().resent(listener.region, send.transport);
+        }
         let bytes = send.bytes.clone();
         let request = matches!(send.to, Destination::Fenced(_)).then_some(Written { send, again });
         connection.write(bytes, request, now);

@@ -215,6 +215,13 @@ impl Handles {
         }
     }
 
+    /// Counts a request in `ringfence_resent_total{region,transport}`: its connection was lost, and it goes once more on a fresh one.
+    pub fn resent(&self, region: RegionId, transport: Transport) {
+        if let Some(region) = self.region(region) {
+            region.carried(transport).resent.increment(1);
+        }
+    }
+
     /// Counts what the shell threw away, in `ringfence_dropped_total{region,cause}`.
     pub fn lost(&self, region: RegionId, loss: Loss) {
         if let Some(counter) = self.region(region).and_then(|region| region.losses.get(loss as usize)) {

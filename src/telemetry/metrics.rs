@@ -170,6 +170,7 @@ fn describe() {
     gauge!("ringfence_dns_stale_seconds", "How far the oldest answer that serves a region's names is beyond its TTL.");
     gauge!("ringfence_transactions", "Open transactions.");
     gauge!("ringfence_connections", "Open stream connections.");
+    counter!("ringfence_resent_total", "Requests that went once more on a fresh connection, because theirs was lost.");
     gauge!("ringfence_ready", "1 while calls are taken, 0 while something is missing or the daemon drains.");
     gauge!("ringfence_config_info", "1 for the configuration in force; its SHA-256.");
     gauge!("ringfence_build_info", "1; the version that runs.");

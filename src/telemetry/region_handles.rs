@@ -36,6 +36,7 @@ pub(super) struct Carried {
     pub(super) messages: [Counter; OUTCOMES.len()],
     pub(super) requests: [Counter; Method::ALL.len()],
     pub(super) connections: Gauge,
+    pub(super) resent: Counter,
 }
 
 impl RegionHandles {
@@ -56,6 +57,10 @@ impl RegionHandles {
                 connections: match transport {
                     Transport::Udp => Gauge::noop(),
                     Transport::Tcp | Transport::Tls => gauge("ringfence_connections", of(Vec::new())),
+                },
+                resent: match transport {
+                    Transport::Udp => Counter::noop(),
+                    Transport::Tcp | Transport::Tls => counter("ringfence_resent_total", of(Vec::new())),
                 },
             }
         });

@@ -300,6 +300,15 @@ pub(crate) const ROWS: &[(&str, &[Panel])] = &[
                 &[("sum by (region, transport) (ringfence_connections{region=~\"$region\"})", "{{region}} {{transport}}")],
             ),
             lines(
+                "Requests sent again",
+                "On a fresh connection, because theirs was lost before an answer came.",
+                "reqps",
+                &[(
+                    "sum by (region, transport) (rate(ringfence_resent_total{region=~\"$region\"}[5m])) > 0",
+                    "{{region}} {{transport}}",
+                )],
+            ),
+            lines(
                 "TLS handshakes that failed",
                 "in: clients'; out: with servers.",
                 "reqps",

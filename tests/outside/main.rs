@@ -30,6 +30,7 @@ mod outbound;
 mod profiles;
 mod refusals;
 mod reload;
+mod repeats;
 mod secure;
 mod servers;
 mod streams;

@@ -65,10 +65,17 @@ impl Leg {
     /// The next connection of a listener that goes on, as a TLS server.
     #[cfg(feature = "interop")]
     pub(crate) fn accepted(listener: &TcpListener, config: &Arc<ServerConfig>) -> Self {
+        let Self { wire, addr, seen } = Self::next_of(listener);
+        let Wire::Tcp(Stream::Plain(stream), buffer) = wire else { unreachable!("a connection") };
+        Self { wire: Wire::Tcp(Stream::server(stream, config), buffer), addr, seen }
+    }
+
+    /// The next connection of a listener that goes on.
+    pub(crate) fn next_of(listener: &TcpListener) -> Self {
         socket2::SockRef::from(listener).set_read_timeout(Some(PATIENCE)).unwrap();
         let (stream, _) = listener.accept().expect("a connection");
         let addr = stream.local_addr().unwrap();
-        Self { wire: Wire::Tcp(Stream::server(stream, config), Vec::new()), addr, seen: HashSet::new() }
+        Self { wire: Wire::Tcp(Stream::Plain(stream), Vec::new()), addr, seen: HashSet::new() }
     }
 
     /// Goes through with the TLS handshake, on whichever side.

@@ -78,6 +78,7 @@ fn prometheus_scrapes_fires_and_answers_the_dashboard() {
         "Questions to relays",
         "Calls through relays",
         "Shares used up",
+        "Requests sent again",
         "TLS handshakes that failed",
         "Copies for collectors",
         "Thrown away without a word",
