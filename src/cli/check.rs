@@ -76,6 +76,11 @@ fn summary(path: &Path, config: &Config) -> String {
         let how = if region.served { "served" } else { "known" };
         let _ = writeln!(out, "region   {}  {how}  {}  {}", region.name, region.hostname, listeners(config, region).join(" "));
     }
+    let shows_none = |region: &&Region| region.tls.as_ref().is_some_and(|tls| tls.client.is_some() && tls.shows.is_none());
+    for region in config.regions.iter().filter(shows_none) {
+        let why = "its own is for serverAuth alone, and there is no client_certificate";
+        let _ = writeln!(out, "tls      {}  shows no certificate to servers: {why}", region.name);
+    }
     for project in config.projects.iter().take(LISTED) {
         let pin = match &project.pin {
             Some(pin) => {

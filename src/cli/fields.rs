@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::config::{Config, Dns, Health, Hop, Limits, Media, Mode, Project, Region, RegionId, Timers, Trunk};
+use crate::config::{Config, Dns, Health, Hop, Limits, Media, Mode, Project, Region, RegionId, Timers, Tls, Trunk};
 use crate::fence::{Networks, ServerSet};
 use crate::reason::Profile;
 use crate::tls::Certificate;
@@ -112,6 +112,7 @@ fn region(config: &Config, region: &Region) -> Vec<(&'static str, Said)> {
         tls,
         collector,
     } = region;
+    let calling = tls.as_ref().filter(|tls| tls.client.is_some());
     let listeners = listeners.iter().map(|&id| config.listener(id));
     let upstream: Vec<_> = upstream.iter().map(|of| hop(config, of)).collect();
     vec![
@@ -124,10 +125,8 @@ fn region(config: &Config, region: &Region) -> Vec<(&'static str, Said)> {
         ("upstream", one(if upstream.is_empty() { "none".to_owned() } else { upstream.join(", ") })),
         ("nearest", one(names(config, nearest))),
         ("certificate", one(tls.as_ref().map_or_else(|| "none".to_owned(), |tls| certificate(&tls.certificate)))),
-        (
-            "servers over TLS",
-            one(if tls.as_ref().is_some_and(|tls| tls.client.is_some()) { "believed by upstream_ca" } else { "none" }),
-        ),
+        ("servers over TLS", one(if calling.is_some() { "believed by upstream_ca" } else { "none" })),
+        ("shown to servers", one(calling.map_or_else(|| "no certificate".to_owned(), shown_to_servers))),
         ("relay", Said::Set(relays.iter().map(|addr| format!("udp:{addr}")).collect())),
         ("REGISTER forwarded", one(register)),
         ("PUBLISH forwarded", one(publish)),
@@ -141,6 +140,11 @@ fn region(config: &Config, region: &Region) -> Vec<(&'static str, Said)> {
 fn certificate(certificate: &Certificate) -> String {
     let ends = certificate.ends.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     format!("for {}, until {} seconds of the Unix epoch", certificate.shown(), ends.as_secs())
+}
+
+fn shown_to_servers(tls: &Tls) -> String {
+    let none = || "no certificate: the region's is for serverAuth alone (client_certificate names another)".to_owned();
+    tls.shows.as_ref().map_or_else(none, certificate)
 }
 
 fn project(config: &Config, project: &Project) -> Vec<(&'static str, Said)> {

@@ -110,6 +110,8 @@ pub(super) struct Tls {
     pub(super) client_ca: Read<Placed<String>>,
     pub(super) client_auth: Read<Placed<bool>>,
     pub(super) upstream_ca: Read<Placed<String>>,
+    pub(super) client_certificate: Read<Placed<String>>,
+    pub(super) client_key: Read<Placed<String>>,
 }
 
 /// `[project.*]`.

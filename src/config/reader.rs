@@ -110,6 +110,8 @@ fn read_tls(mut table: Table<'_>, report: &mut Report) -> Tls {
         client_ca: text(&mut table, "client_ca", report, value::text),
         client_auth: text(&mut table, "client_auth", report, value::client_auth),
         upstream_ca: text(&mut table, "upstream_ca", report, value::text),
+        client_certificate: text(&mut table, "client_certificate", report, value::text),
+        client_key: text(&mut table, "client_key", report, value::text),
     };
     table.close(report);
     tls

@@ -68,6 +68,8 @@ pub struct Tls {
     pub server: Arc<rustls::ServerConfig>,
     /// For connections that we open. `None`: no roots are known, so we cannot open any.
     pub client: Option<Arc<Calling>>,
+    /// What the certificate says that is shown to servers that ask for one. `None`: none is shown.
+    pub shows: Option<Certificate>,
 }
 
 /// The receiver of copies of a region's messages (`[hep]`). It stands inside that region.

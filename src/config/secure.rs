@@ -11,7 +11,7 @@ use super::references::ReadRegion;
 use super::region::Tls;
 use super::report::{Placed, Read, Report, good};
 use super::transport::Transport;
-use crate::tls::{self, Clients, Identity, Roots};
+use crate::tls::{self, Certificate, Clients, Identity, Roots};
 
 /// Most octets of one file of certificates, or of a key.
 const LONGEST: u64 = 4 << 20;
@@ -23,6 +23,8 @@ struct Held {
     identity: Identity,
     clients: Clients,
     roots: Option<Roots>,
+    /// What is shown to servers that ask for a certificate. `None`: nothing.
+    shows: Option<Identity>,
 }
 
 /// The TLS settings of all regions.
@@ -47,9 +49,12 @@ pub(super) fn read(
     let tls = regions.iter().zip(&held).map(|(region, held)| {
         let (held, section) = (held.as_ref()?, region.file.tls.as_ref()?);
         let server = tls::server(&held.identity, &identities, &held.clients);
-        let client = held.roots.as_ref().map(|roots| tls::client(Some(&held.identity), roots)).transpose();
+        let client = held.roots.as_ref().map(|roots| tls::client(held.shows.as_ref(), roots)).transpose();
         match (server, client) {
-            (Ok(server), Ok(client)) => Some(Tls { certificate: held.identity.certificate().clone(), server, client }),
+            (Ok(server), Ok(client)) => {
+                let shows = held.shows.as_ref().filter(|_| client.is_some()).map(|shows| shows.certificate().clone());
+                Some(Tls { certificate: held.identity.certificate().clone(), server, client, shows })
+            }
             (Err(unfit), _) | (_, Err(unfit)) => {
                 reading.report.mistake(&section.place, format!("nothing can be secured by this: {unfit}"), "other certificates");
                 None
@@ -110,22 +115,45 @@ impl Reading<'_> {
             (Some(roots), _) => Clients::Optional(roots),
         };
         let roots = self.roots(&section.upstream_ca);
-        Some(Held { identity: identity?, clients, roots })
+        let own = self.shown_to_servers(section);
+        let identity = identity?;
+        let shows = match (&section.client_certificate, &section.client_key) {
+            (Ok(None), Ok(None)) => Some(identity.clone()).filter(|own| !own.certificate().for_servers_alone),
+            _ => own,
+        };
+        Some(Held { identity, clients, roots, shows })
     }
 
-    fn identity(&mut self, section: &file::Tls, region: &file::Region) -> Option<Identity> {
-        let (place, key) = (good(&section.certificate)?, good(&section.key)?);
+    /// The certificate that is shown to servers instead of the region's own.
+    fn shown_to_servers(&mut self, section: &file::Tls) -> Option<Identity> {
+        for (given, other, missing) in [
+            (&section.client_certificate, &section.client_key, "client_key"),
+            (&section.client_key, &section.client_certificate, "client_certificate"),
+        ] {
+            if let (Some(given), Ok(None)) = (good(given), other) {
+                let right = "`client_certificate` and `client_key` together, or neither";
+                self.report.mistake(&given.place, format!("without `{missing}`"), right);
+            }
+        }
+        let identity = self.pair(&section.client_certificate, &section.client_key)?;
+        let place = good(&section.client_certificate)?;
+        self.ends(place, identity.certificate());
+        Some(identity)
+    }
+
+    fn pair(&mut self, certificate: &Read<Placed<String>>, key: &Read<Placed<String>>) -> Option<Identity> {
+        let (place, key) = (good(certificate)?, good(key)?);
         let chain = self.file(place, "the certificate in PEM")?;
         let secret = self.file(key, "the certificate's private key in PEM")?;
         self.read.push(chain.clone());
-        let identity = match Identity::read(&chain, &secret) {
-            Ok(identity) => identity,
-            Err(unfit) => {
-                let right = "a certificate in PEM with its chain, and its own private key";
-                self.report.mistake(&place.place, format!("{}: {unfit}", place.value), right);
-                return None;
-            }
-        };
+        let right = "a certificate in PEM with its chain, and its own private key";
+        let identity = Identity::read(&chain, &secret);
+        identity.map_err(|unfit| self.report.mistake(&place.place, format!("{}: {unfit}", place.value), right)).ok()
+    }
+
+    fn identity(&mut self, section: &file::Tls, region: &file::Region) -> Option<Identity> {
+        let identity = self.pair(&section.certificate, &section.key)?;
+        let place = good(&section.certificate)?;
         let (certificate, hostname) = (identity.certificate(), hostname(region));
         let below = |name: &String| name.strip_suffix(hostname).is_some_and(|front| front.is_empty() || front.ends_with('.'));
         if !hostname.is_empty() && !certificate.names.iter().any(below) {
@@ -137,6 +165,12 @@ impl Reading<'_> {
             let right = format!("both `{hostname}` and `*.{hostname}`, unless no trunk uses the other");
             self.report.warning(&place.place, wrong, right);
         }
+        self.ends(place, certificate);
+        Some(identity)
+    }
+
+    /// Warns of a certificate that ends soon.
+    fn ends(&mut self, place: &Placed<String>, certificate: &Certificate) {
         let left = certificate.ends.duration_since(self.now);
         if !left.as_ref().is_ok_and(|left| *left >= SOON) {
             let wrong = match left {
@@ -145,7 +179,6 @@ impl Reading<'_> {
             };
             self.report.warning(&place.place, wrong, "a new one; SIGHUP puts it into effect");
         }
-        Some(identity)
     }
 
     fn roots(&mut self, file: &Read<Placed<String>>) -> Option<Roots> {

@@ -175,8 +175,13 @@ impl Served<'_> {
                     // What is left of a read that held the end of a message is the beginning of another.
                     partial = partial.filter(|_| !whole).or(Some(now)).filter(|_| !framer.is_empty());
                 }
-                Err(_) if self.connection.is_flushed() => return ConnectionEnd::Reset,
-                Err(_) => return ConnectionEnd::Lost(Loss::ConnectionGone),
+                Err(error) => {
+                    self.worker.borrow_mut().alerted(Instant::now(), self.connection, &error);
+                    if self.connection.is_flushed() {
+                        return ConnectionEnd::Reset;
+                    }
+                    return ConnectionEnd::Lost(Loss::ConnectionGone);
+                }
             }
         }
     }

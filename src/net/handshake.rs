@@ -1,6 +1,7 @@
 //! TLS handshakes. Each ends by success or by a limit, and only its own connection pays for it.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -101,6 +102,16 @@ fn meaning(error: &Error) -> Handshake {
 }
 
 impl Worker {
+    /// Counts and logs that a server does not take our certificate, or that we have none. In TLS 1.3 it says so when our own handshake
+    /// is done already.
+    pub(super) fn alerted(&mut self, now: Instant, connection: &Connection, error: &io::Error) {
+        let error = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
+        if let Some(error) = error.filter(|error| !connection.accepted && meaning(error) == Handshake::Refused) {
+            let (region, why) = (connection.region.get(), told(error));
+            self.recorder.handshake(region, true, Handshake::Refused, connection.peer, Some(&why), now);
+        }
+    }
+
     /// Counts and logs the end of a handshake.
     pub(super) fn shaken(&mut self, now: Instant, connection: &Connection, ended: &Ended) {
         self.streams.shaking.end(connection.id);

@@ -63,12 +63,11 @@ pub(super) fn split<'a>(
 fn behind_boundary(content: &[u8], at: usize, boundary: &[u8]) -> Option<usize> {
     let text = content.get(at..)?.strip_prefix(b"--")?;
     let found = text.get(..boundary.len())?;
-    if !found.eq_ignore_ascii_case(boundary) {
-        return None;
+    if found == boundary {
+        return at.checked_add(2)?.checked_add(boundary.len());
     }
     // Another case is found, and fits nowhere.
-    let behind = at.checked_add(2)?.checked_add(boundary.len())?;
-    Some(if found == boundary { behind } else { usize::MAX })
+    found.eq_ignore_ascii_case(boundary).then_some(usize::MAX)
 }
 
 /// The kinds of line ends.

@@ -9,7 +9,8 @@ pub enum Handshake {
     Plain,
     /// The other side's certificate is missing, not trusted, or not for the name that was asked for.
     Certificate,
-    /// The other side does not accept our certificate, or asks for one that we do not have.
+    /// The other side does not accept our certificate, or asks for one that we do not have. A server may say so when the handshake is done
+    /// on our side: then it counts for both.
     Refused,
     /// It took longer than `limits.handshake`.
     Slow,

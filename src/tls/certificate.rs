@@ -23,6 +23,8 @@ pub struct Certificate {
     pub addresses: Vec<IpAddr>,
     /// Until when it holds.
     pub ends: SystemTime,
+    /// Whether it says that it is for servers and for nothing else (RFC 5280 4.2.1.12).
+    pub for_servers_alone: bool,
 }
 
 impl Certificate {
@@ -43,7 +45,12 @@ impl Certificate {
             }
         }
         uris.extend(names);
-        Ok(Self { names: uris, addresses, ends })
+        let usage = certificate.extended_key_usage().map_err(|_| Unfit::new("says twice what it is for"))?;
+        let for_servers_alone = usage.is_some_and(|usage| {
+            let of = usage.value;
+            of.server_auth && !of.client_auth && !of.any && of.other.is_empty()
+        });
+        Ok(Self { names: uris, addresses, ends, for_servers_alone })
     }
 
     /// Whether it is for a host, as clients see it: by name, or by a `*` in place of the first label (RFC 6125 6.4.3).

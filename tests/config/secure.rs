@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair};
 use ringfence::config::{self, Config, ConfigError, Mistake, TrunkId};
 use ringfence::tls::{Name, Shown};
 
@@ -45,7 +45,12 @@ impl Folder {
 
     /// `NAME.pem` and `NAME.key`, until the start of this year.
     fn certificate(&self, name: &str, names: &[&str], year: i32) {
+        self.used_for(name, names, year, Vec::new());
+    }
+
+    fn used_for(&self, name: &str, names: &[&str], year: i32, usages: Vec<ExtendedKeyUsagePurpose>) {
         let mut params = CertificateParams::new(names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>()).unwrap();
+        params.extended_key_usages = usages;
         params.not_before = rcgen::date_time_ymd(2020, 1, 1);
         params.not_after = rcgen::date_time_ymd(year, 1, 1);
         let key = KeyPair::generate().unwrap();
@@ -134,6 +139,33 @@ fn certificates_that_will_not_do() {
     let tls = TLS.replace("client_ca = \"ca.pem\"", "client_auth = \"required\"");
     folder.wrong(&tls, TRUNK, "\"required\"", "without `client_ca`", "signed by");
     folder.wrong(&TLS.replace(" }", ", ca = \"x\" }"), TRUNK, "ca", "unknown key `ca`", "");
+    let half = TLS.replace(" }", ", client_certificate = \"eu.pem\" }");
+    folder.wrong(&half, TRUNK, pem, "without `client_key`", "together");
+    let half = TLS.replace(" }", ", client_key = \"eu.key\" }");
+    folder.wrong(&half, TRUNK, key, "without `client_certificate`", "together");
+    let other = TLS.replace(" }", ", client_certificate = \"eu.pem\", client_key = \"other.key\" }");
+    folder.wrong(&other, TRUNK, pem, "the key is not this certificate's", "its own");
+}
+
+#[test]
+fn what_is_shown_to_servers() {
+    let folder = Folder::new("shown");
+    let shows = |tls: &str| folder.loads(tls, TRUNK).regions[0].tls.as_ref().unwrap().shows.clone().map(|shows| shows.names);
+    assert_eq!(shows(TLS), Some(vec!["eu.example.com".to_owned(), "*.eu.example.com".to_owned()]));
+    folder.used_for("eu", &["eu.example.com", "*.eu.example.com"], 2090, vec![ExtendedKeyUsagePurpose::ServerAuth]);
+    assert_eq!(shows(TLS), None, "for servers alone");
+    folder.certificate("calling", &["client.example.com"], 2090);
+    let calling = TLS.replace(" }", ", client_certificate = \"calling.pem\", client_key = \"calling.key\" }");
+    assert_eq!(shows(&calling), Some(vec!["client.example.com".to_owned()]));
+    let both = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+    folder.used_for("eu", &["eu.example.com", "*.eu.example.com"], 2090, both);
+    assert!(shows(TLS).is_some());
+    folder.used_for("eu", &["eu.example.com", "*.eu.example.com"], 2090, vec![ExtendedKeyUsagePurpose::Any]);
+    assert!(shows(TLS).is_some());
+    // It ends too.
+    folder.certificate("calling", &["client.example.com"], 2021);
+    let config = folder.loads(&calling, TRUNK);
+    assert!(config.warnings.iter().any(|warning| warning.wrong.contains("calling.pem has ended")), "{:#?}", config.warnings);
 }
 
 #[test]

@@ -21,8 +21,9 @@ impl Scene {
         let mut plan = Plan::new(&site);
         plan.upstream = format!("\"sip:{};transport=tcp\"", site.eu(10));
         let rival = Site::network(site.rival(0));
-        plan.projects +=
-            &format!("[project.rival]\n[project.rival.trunk.carrier]\nnetworks = [\"{rival}\"]\nmedia = [\"{rival}\"]\n");
+        let keys = format!("networks = [\"{rival}\"]\nmedia = [\"{rival}\"]\n");
+        plan.projects.push_str("[project.rival]\n[project.rival.trunk.carrier]\n");
+        plan.projects.push_str(&keys);
         let server = TcpListener::bind(site.eu(10)).unwrap();
         let daemon = Daemon::start(&site, &plan);
         let (acme, rival) = (Leg::udp(site.carrier(20), site.door()), Leg::udp(site.rival(20), site.door()));

@@ -45,11 +45,20 @@ impl Authority {
         self.paper_until(names, 2090)
     }
 
+    /// The same, as public authorities issue them: for servers alone.
+    pub(crate) fn paper_of_server(&self, names: &[&str]) -> Paper {
+        self.signed(names, 2090, vec![ExtendedKeyUsagePurpose::ServerAuth])
+    }
+
     /// The same, until the start of this year.
     pub(crate) fn paper_until(&self, names: &[&str], year: i32) -> Paper {
+        self.signed(names, year, vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth])
+    }
+
+    fn signed(&self, names: &[&str], year: i32, usages: Vec<ExtendedKeyUsagePurpose>) -> Paper {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.not_after = rcgen::date_time_ymd(year, 1, 1);
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        params.extended_key_usages = usages;
         params.subject_alt_names = names.iter().map(|name| alternative(name)).collect();
         let key = KeyPair::generate().unwrap();
         Paper { certificate: params.signed_by(&key, &self.0).unwrap().pem(), key: key.serialize_pem() }
@@ -71,15 +80,24 @@ impl Authority {
         })
     }
 
-    /// A server with a paper; it asks clients for one of this authority's if `asks`.
+    /// A server with a paper; it asks clients for one of this authority's if `asks`, and takes those that have none.
     pub(crate) fn server(&self, paper: &Paper, asks: bool) -> Arc<ServerConfig> {
         let builder = ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions().unwrap();
         let builder = if asks {
-            let verifier = WebPkiClientVerifier::builder_with_provider(self.roots(), provider()).build().unwrap();
+            let verifier = WebPkiClientVerifier::builder_with_provider(self.roots(), provider());
+            let verifier = verifier.allow_unauthenticated().build().unwrap();
             builder.with_client_cert_verifier(verifier)
         } else {
             builder.with_no_client_auth()
         };
+        Arc::new(builder.with_single_cert(paper.chain(), paper.private()).unwrap())
+    }
+
+    /// The same, for clients that have one of this authority's alone.
+    pub(crate) fn demanding(&self, paper: &Paper) -> Arc<ServerConfig> {
+        let builder = ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions().unwrap();
+        let verifier = WebPkiClientVerifier::builder_with_provider(self.roots(), provider()).build().unwrap();
+        let builder = builder.with_client_cert_verifier(verifier);
         Arc::new(builder.with_single_cert(paper.chain(), paper.private()).unwrap())
     }
 }

@@ -3,8 +3,9 @@
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
-use super::{HOST, Scene};
-use crate::harness::{Ask, Leg};
+use super::{EU, HOST, Scene};
+use crate::harness::secure::Authority;
+use crate::harness::{Ask, Leg, Plan, Site};
 
 /// A call that must be refused because no server proved itself; what the log says of it.
 fn refused(scene: &Scene, servers: &mut [Leg]) -> String {
@@ -40,7 +41,7 @@ fn a_server_that_nobody_vouches_for_gets_no_call() {
     let mut servers = Vec::new();
     let scene = Scene::new(|plan, site, _| {
         plan.upstream = format!("\"sips:{}\"", site.eu(10));
-        let stranger = crate::harness::secure::Authority::new();
+        let stranger = Authority::new();
         let paper = stranger.paper(&[&site.eu(10).ip().to_string()]);
         servers.push(Leg::listen_tls(site.eu(10), &stranger.server(&paper, false)));
     });
@@ -48,17 +49,52 @@ fn a_server_that_nobody_vouches_for_gets_no_call() {
     assert_eq!(scene.shaken("out", "certificate"), 1);
 }
 
-#[test]
-fn a_server_may_ask_for_our_certificate() {
+/// The certificate that a server gets which asks for one.
+fn shown(change: impl FnOnce(&mut Plan, &Site, &Authority)) -> (Option<Vec<u8>>, Scene) {
     let mut settings = None;
     let scene = Scene::new(|plan, site, authority| {
         plan.upstream = format!("\"sips:{}\"", site.eu(10));
         settings = Some(authority.server(&authority.paper(&[&site.eu(10).ip().to_string()]), true));
+        change(plan, site, authority);
     });
     let mut server = Leg::listen_tls(scene.site.eu(10), &settings.unwrap());
     let mut caller = Leg::udp(scene.site.carrier(20), scene.site.door());
     caller.ask(&Ask::invite(&format!("sip:1@{HOST}"), caller.addr, "udp", scene.site.carrier(20).ip()));
     server.request("INVITE");
-    let pem = std::fs::read_to_string(scene.site.directory().join("eu.pem")).unwrap();
-    assert_eq!(server.peer().0.unwrap(), CertificateDer::from_pem_slice(pem.as_bytes()).unwrap().to_vec());
+    (server.peer().0, scene)
+}
+
+fn der(scene: &Scene, file: &str) -> Vec<u8> {
+    let pem = std::fs::read_to_string(scene.site.directory().join(file)).unwrap();
+    CertificateDer::from_pem_slice(pem.as_bytes()).unwrap().to_vec()
+}
+
+#[test]
+fn a_server_may_ask_for_our_certificate() {
+    let (peer, scene) = shown(|_, _, _| {});
+    assert_eq!(peer, Some(der(&scene, "eu.pem")));
+    // One for servers alone would be turned away by a server that reads what it is for: none is shown, and the call passes.
+    let (peer, _) = shown(|_, site, authority| drop(authority.paper_of_server(&EU).write(site, "eu")));
+    assert_eq!(peer, None);
+    // One of its own for this.
+    let (peer, scene) = shown(|plan, site, authority| {
+        authority.paper_of_server(&EU).write(site, "eu");
+        authority.paper(&["eu.sip.example.com"]).write(site, "calling");
+        plan.eu = plan.eu.replace(" }", ", client_certificate = \"calling.pem\", client_key = \"calling.key\" }");
+    });
+    assert_eq!(peer, Some(der(&scene, "calling.pem")));
+}
+
+#[test]
+fn a_server_that_demands_a_certificate_is_named_with_its_alert() {
+    let mut servers = Vec::new();
+    let scene = Scene::new(|plan, site, authority| {
+        authority.paper_of_server(&EU).write(site, "eu");
+        plan.upstream = format!("\"sips:{}\"", site.eu(10));
+        let paper = authority.paper(&[&site.eu(10).ip().to_string()]);
+        servers.push(Leg::listen_tls(site.eu(10), &authority.demanding(&paper)));
+    });
+    let said = refused(&scene, &mut servers);
+    assert!(said.contains("CertificateRequired"), "{said}");
+    assert!(scene.shaken("out", "refused") >= 1);
 }
