@@ -18,6 +18,8 @@ use tokio::time::{Sleep, sleep_until, timeout};
 
 use super::connection::{Connection, ConnectionState};
 use super::handshake::shake;
+use super::keep_alive::{KeepAlive, KeepAliveStep};
+use super::outgoing::OpenedFor;
 use super::worker::Worker;
 use crate::config::{Limits, Timers};
 use crate::core::io::Arrival;
@@ -85,7 +87,8 @@ pub(super) async fn serve(worker: Rc<RefCell<Worker>>, connection: Rc<Connection
             }
         }
         connection.established.set(true);
-        let mut served = Served { worker: &worker, connection: &connection, local, shown, reader, bounds };
+        let mut served =
+            Served { worker: &worker, connection: &connection, local, shown, reader, bounds, keep_alive: KeepAlive::default() };
         let ended = served.run().await;
         // At once: nobody waits until the peer has closed too.
         worker.borrow_mut().repeat_lost(Instant::now(), &connection);
@@ -117,6 +120,7 @@ struct Served<'a> {
     shown: Option<Shown>,
     reader: OwnedReadHalf,
     bounds: Bounds,
+    keep_alive: KeepAlive,
 }
 
 impl Served<'_> {
@@ -172,6 +176,7 @@ impl Served<'_> {
                     }
                     let whole;
                     (reading, whole) = self.frames(&mut framer, now);
+                    self.keep_alive.heard(self.keep_alive.is_asked() && framer.take_pong());
                     // What is left of a read that held the end of a message is the beginning of another.
                     partial = partial.filter(|_| !whole).or(Some(now)).filter(|_| !framer.is_empty());
                 }
@@ -217,9 +222,10 @@ impl Served<'_> {
     fn due(&self, now: Instant, partial: Option<Instant>, stuck: Option<Instant>) -> Instant {
         let slow = partial.map(|since| since + self.bounds.partial);
         let stalled = stuck.map(|since| since + self.bounds.partial);
+        let asks = self.keep_alive.deadline(self.connection.heard.get()).filter(|_| self.is_kept());
         let until = Some(self.silent_until()).filter(|&until| until > now && !self.connection.half_closed.get());
         let silent = until.unwrap_or(now + RECHECK);
-        [slow, stalled].into_iter().flatten().fold(silent, Instant::min)
+        [slow, stalled, asks].into_iter().flatten().fold(silent, Instant::min)
     }
 
     /// How long the peer may be silent. What a stranger says counts if it is admitted.
@@ -229,7 +235,13 @@ impl Served<'_> {
     }
 
     /// How the connection ends, if a limit is reached now. A connection on which an answer is due is not idle (RFC 3261 18).
-    fn expiry(&self, now: Instant, partial: Option<Instant>, stuck: Option<Instant>) -> Option<ConnectionEnd> {
+    fn expiry(&mut self, now: Instant, partial: Option<Instant>, stuck: Option<Instant>) -> Option<ConnectionEnd> {
+        let heard = self.connection.heard.get();
+        match if self.is_kept() { self.keep_alive.expire(now, heard) } else { None } {
+            Some(KeepAliveStep::Ask) => self.connection.write(Bytes::from_static(b"\r\n\r\n"), None, now),
+            Some(KeepAliveStep::Gone) => return Some(ConnectionEnd::Lost(Loss::ConnectionGone)),
+            None => {}
+        }
         let over = |since: Option<Instant>| since.is_some_and(|since| since + self.bounds.partial <= now);
         match () {
             () if over(stuck) => Some(ConnectionEnd::Lost(Loss::Stalled)),
@@ -238,6 +250,12 @@ impl Served<'_> {
             () if self.connection.is_known() || self.connection.admitted.get() => Some(ConnectionEnd::Orderly),
             () => Some(ConnectionEnd::Lost(Loss::Stranger)),
         }
+    }
+
+    /// Whether it is kept for whatever comes next: we opened it, to where the configuration says.
+    fn is_kept(&self) -> bool {
+        let Connection { accepted, alone, opened_for, .. } = &**self.connection;
+        !accepted && !alone && opened_for.get() == OpenedFor::Everybody
     }
 
     /// Whether an answer is due on it.

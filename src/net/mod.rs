@@ -22,6 +22,7 @@ mod event_loop;
 mod handshake;
 mod hep;
 mod icmp;
+mod keep_alive;
 mod name_lookups;
 mod notify;
 mod outgoing;

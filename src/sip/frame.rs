@@ -54,6 +54,12 @@ impl Framer {
         self.buffer.is_empty()
     }
 
+    /// Whether one CRLF alone came last, between messages. For who has asked for it this is the answer to a keep-alive, and no half of
+    /// another one.
+    pub fn take_pong(&mut self) -> bool {
+        self.buffer.is_empty() && std::mem::take(&mut self.half_ping)
+    }
+
     /// The next frame, or `None` until more bytes arrive. Linear over the life of the stream: octets are not searched twice.
     #[expect(clippy::should_implement_trait, reason = "an iterator would end; a stream only pauses")]
     pub fn next(&mut self) -> Option<Frame> {
@@ -140,6 +146,19 @@ mod tests {
             }
         }
         out
+    }
+
+    #[test]
+    fn one_line_end_is_an_answer_for_who_asked_and_half_a_question_for_others() {
+        let mut framer = Framer::new(1000);
+        framer.buffer().extend_from_slice(b"\r\n");
+        assert_eq!(framer.next(), None);
+        assert!(framer.take_pong() && !framer.take_pong());
+        framer.buffer().extend_from_slice(b"\r\n");
+        assert_eq!(framer.next(), None, "two answers are no question");
+        framer.buffer().extend_from_slice(b"\r\n");
+        assert_eq!(framer.next(), Some(Frame::Ping));
+        assert!(!framer.take_pong());
     }
 
     #[test]

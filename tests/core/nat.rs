@@ -128,3 +128,24 @@ fn a_gateway_that_answers_from_behind_nat_can_be_hung_up_on() {
         assert_eq!(on.to, out.to, "{method}");
     }
 }
+
+#[test]
+fn what_can_be_reached_costs_no_call_anything() {
+    let mut site = Site::usual();
+    let (name, relay, side, signature) = (16, 4, 1, 16);
+    let plain = 2 + name + relay + side + signature;
+    for (id, contact, rows, more) in [
+        ("a", "sip:trunk@198.51.100.7:5060", "", 0),
+        ("b", "sip:trunk@203.0.113.9", "", 0),
+        ("c", "sip:trunk@192.168.1.20", "", 13),
+        // It may be a private address: nobody has asked yet.
+        ("d", "sip:trunk@pbx.example.net", "", 13),
+        // Whoever stands first behind us is asked first.
+        ("e", "sip:trunk@192.168.1.20", "Record-Route: <sip:198.51.100.7;lr>\r\n", 0),
+        ("f", "sip:trunk@198.51.100.7", "Record-Route: <sip:192.168.1.2;lr>,<sip:198.51.100.9;lr>\r\n", 13),
+    ] {
+        let text = invite(ACME, "10.1.0.20", id).replace("sip:trunk@198.51.100.7:5060", contact);
+        let seen = site.from(TRUNK, &text.replace("Max-Forwards", &format!("{rows}Max-Forwards"))).remove(1);
+        assert_eq!(tokens(&seen.text()).next().unwrap().len(), plain + more, "{contact} {rows}");
+    }
+}

@@ -102,7 +102,7 @@ impl Core {
             .then(|| {
                 let relay = call_relay.map(|of| of.relay);
                 // Of a call out its answer tells it.
-                let origin = (asks == Side::Trunk).then(|| case.origin());
+                let origin = (asks == Side::Trunk).then(|| view.origin_of(case)).flatten();
                 let vouched = Vouched { trunk: admitted.trunk, serving: case.region(), relay, origin };
                 let (call_id, asker) = (case.request.call_id, case.request.from_tag);
                 self.tokens.sign(&self.keys, case.region(), vouched, asks, call_id, asker)

@@ -303,7 +303,7 @@ impl Context<'_> {
         going_back(message, swap, transaction.server.transport.reliable(), &mut self.work.edit);
         if transaction.call.token.is_some() {
             let asks = transaction.call.asks;
-            let origin = (asks == Side::Servers).then_some(from);
+            let origin = (asks == Side::Servers && self.view().is_answer_from_behind_nat(message)).then_some(from);
             sign_again(self.keys, (asks, origin), message, response, &mut self.work.edit);
         }
         let bytes = self.work.apply(message.bytes());

@@ -122,8 +122,8 @@ impl Tokens {
     ) -> Option<Token> {
         let name = *self.names.get(&(called, what.trunk, what.serving))?;
         let mut facts = Facts::new();
-        push_hex(&mut facts, name, 16);
-        push_hex(&mut facts, what.relay.map_or(0, |addr| keys.relay(addr)).into(), 4);
+        push_hex::<16, _>(&mut facts, name);
+        push_hex::<4, _>(&mut facts, what.relay.map_or(0, |addr| keys.relay(addr)).into());
         push(&mut facts, &[letter(asks)]);
         if let Some(origin) = what.origin {
             push_origin(&mut facts, origin);
@@ -234,7 +234,7 @@ fn write(form: [u8; 2], facts: &[u8], signature: u64) -> Token {
     let mut token = Token::new();
     push(&mut token, &form);
     push(&mut token, facts);
-    push_hex(&mut token, signature, 16);
+    push_hex::<16, _>(&mut token, signature);
     token
 }
 
@@ -244,10 +244,10 @@ fn push<const ROOM: usize>(to: &mut ArrayVec<u8, ROOM>, octets: &[u8]) {
     debug_assert!(fits.is_ok(), "a token longer than the longest");
 }
 
-fn push_hex<const ROOM: usize>(to: &mut ArrayVec<u8, ROOM>, value: u64, digits: usize) {
-    let mut text = [0; 16];
+fn push_hex<const DIGITS: usize, const ROOM: usize>(to: &mut ArrayVec<u8, ROOM>, value: u64) {
+    let mut text = [0; DIGITS];
     write_hex(value, &mut text);
-    push(to, text.get(16_usize.saturating_sub(digits)..).unwrap_or_default());
+    push(to, &text);
 }
 
 fn push_origin(facts: &mut Facts, origin: Origin) {
@@ -257,13 +257,13 @@ fn push_origin(facts: &mut Facts, origin: Origin) {
         Transport::Tls => b'l',
     };
     push(facts, &[letter]);
-    push_hex(facts, origin.addr.port().into(), 4);
+    push_hex::<4, _>(facts, origin.addr.port().into());
     match canonical(origin.addr.ip()) {
-        IpAddr::V4(ip) => push_hex(facts, u32::from(ip).into(), 8),
+        IpAddr::V4(ip) => push_hex::<8, _>(facts, u32::from(ip).into()),
         IpAddr::V6(ip) => {
             let [high, low] = halves(ip);
-            push_hex(facts, high, 16);
-            push_hex(facts, low, 16);
+            push_hex::<16, _>(facts, high);
+            push_hex::<16, _>(facts, low);
         }
     }
 }

@@ -4,6 +4,7 @@ pub(crate) mod admit;
 pub(crate) mod case;
 pub(crate) mod host;
 pub(crate) mod media;
+pub(crate) mod nat;
 pub(crate) mod redirect;
 pub(crate) mod refusal;
 pub(crate) mod ringfence_row;

@@ -3,7 +3,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use crate::config::{Callers, Config, ProjectId, RegionId, Transport, TrunkId};
+use crate::config::{Callers, Config, ProjectId, RegionId, TrunkId};
 use crate::core::io::Arrival;
 use crate::core::memory::known_servers::KnownServers;
 use crate::core::routing::route_set::RouteSet;
@@ -11,7 +11,7 @@ use crate::core::rules::case::Case;
 use crate::core::rules::side::Side;
 use crate::core::rules::trace::{some_of, trunk_name};
 use crate::core::view::View;
-use crate::fence::{Fence, Fenced, Networks, ServerSet, canonical, is_private};
+use crate::fence::{Fence, Networks, ServerSet, canonical};
 
 /// The call that a message belongs to, and the side that the message comes from.
 #[derive(Clone, Copy, Debug)]
@@ -111,21 +111,6 @@ pub(crate) fn dialog_fence<'a>(view: View<'a>, case: &Case<'_, '_>, way: &RouteS
         let callers = config.callers(from, case.arrival.shown.as_ref());
         let trunks = callers.iter().any(|trunk| trunk == way.vouched.trunk) || trunk.reach.contains(from);
         trunks.then_some(fence)
-    }
-}
-
-impl View<'_> {
-    /// Where the trunk's messages of a dialog come from, for a request of the servers: as the token says, while that is the trunk's.
-    pub(crate) fn origin_inside(&self, way: &RouteSet<'_>) -> Option<(Transport, Fenced)> {
-        let origin = way.vouched.origin.filter(|_| way.speaks == Some(Side::Servers))?;
-        let trunk = self.config.trunk(way.vouched.trunk);
-        let to = Fence::of_trunk(&trunk.networks, &trunk.reach).admit(origin.addr).ok()?;
-        Some((origin.transport, to))
-    }
-
-    /// Whether a Contact's address is of a network of its own, which we cannot know: a private one, and of no region.
-    pub(crate) fn is_behind_nat(&self, ip: IpAddr) -> bool {
-        is_private(ip) && !self.config.regions.iter().any(|region| region.networks.contains(ip))
     }
 }
 
