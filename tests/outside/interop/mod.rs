@@ -7,6 +7,7 @@
 mod apart;
 mod baresip;
 mod between;
+mod bystanders;
 mod calls;
 mod capture;
 mod chromium;
@@ -28,7 +29,7 @@ mod page;
 mod prometheus;
 mod proxies;
 mod rebinding;
-mod redis;
+
 mod relay;
 mod scrape;
 mod secure;

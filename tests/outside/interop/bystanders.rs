@@ -1,12 +1,15 @@
-//! A Redis and a memcached inside the region, which would take a SIP message for commands: whoever has a call through the daemon does
-//! not reach them, nor what is outside by a proxy of the region.
+//! A Redis, a memcached and a name server inside the region, which would take a SIP message for something else: whoever has a call
+//! through the daemon does not reach them, nor what is outside by a proxy of the region.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
 use std::process::Command;
 use std::time::Duration;
 
+use super::apart::apart;
+use super::capture::Capture;
 use super::kamailio::Kamailio;
+use super::nsd::Nsd;
 use super::{URI, await_tcp};
 use crate::harness::message::sdp;
 use crate::harness::process::Process;
@@ -67,15 +70,22 @@ fn sees_nothing(site: &Site, store: SocketAddr, command: &mut Command, (stats, n
     await_tcp(&mut process, store);
     let before = connections(store, stats, name);
     let _daemon = Daemon::start(site, &Plan::new(site));
+    is_refused(site, store, "tcp", harm);
+    assert_eq!(connections(store, stats, name), before + 1, "nobody but this test has connected");
+}
+
+/// Whoever has a call names a bystander as the next hop, in each way, with this body. Nothing is forwarded.
+fn is_refused(site: &Site, bystander: SocketAddr, transport: &str, harm: &str) {
     let (mut caller, mut server) = (Leg::udp(site.carrier(20), site.door()), Leg::udp(site.eu(10), site.door()));
     let mut dialog = call(site, &mut caller, &mut server);
     for (uri, route) in [
-        (format!("sip:x@{store};transport=tcp"), None),
+        (format!("sip:x@{bystander};transport={transport}"), None),
         (
-            format!("sip:x@{};maddr={};transport=tcp", server.addr, store.ip()).replace(":5060;", &format!(":{};", store.port())),
+            format!("sip:x@{};maddr={};transport={transport}", server.addr, bystander.ip())
+                .replace(":5060;", &format!(":{};", bystander.port())),
             None,
         ),
-        (format!("sip:x@{}", server.addr), Some(format!("<sip:{store};transport=tcp;lr>"))),
+        (format!("sip:x@{}", server.addr), Some(format!("<sip:{bystander};transport={transport};lr>"))),
     ] {
         let mut ask = dialog.next("MESSAGE");
         ask.uri = uri;
@@ -85,7 +95,24 @@ fn sees_nothing(site: &Site, store: SocketAddr, command: &mut Command, (stats, n
         let answer = caller.asked(&ask);
         assert!(answer.code() == 403 && answer.get("X-Ringfence").starts_with("171;"), "{}", answer.start);
     }
-    assert_eq!(connections(store, stats, name), before + 1, "nobody but this test has connected");
+}
+
+#[test]
+fn a_name_server_of_the_region_sees_nothing() {
+    apart(|| {
+        let site = Site::claim();
+        let nsd = Nsd::start(&site, 60, &[("a", &[site.eu(30).ip()])]);
+        let capture = Capture::start(&site);
+        let _daemon = Daemon::start(&site, &Plan::new(&site));
+        // A question in place of a body: the transaction's number, one question, a name.
+        for transport in ["udp", "tcp"] {
+            is_refused(&site, nsd.addr, transport, "\u{1}\u{1}\u{1}a");
+        }
+        let packets = capture.packets();
+        let of_daemon: Vec<_> = packets.iter().filter(|packet| IpAddr::from(packet.from) == site.door().ip()).collect();
+        assert!(of_daemon.iter().any(|packet| packet.is("sip")), "the daemon was seen");
+        assert!(!of_daemon.iter().any(|packet| IpAddr::from(packet.to) == nsd.addr.ip()), "something went to the name server");
+    });
 }
 
 #[test]
