@@ -146,7 +146,7 @@ pub struct Send {
     /// Whether it is for a next hop inside a dialog.
     pub in_dialog: bool,
     /// Over TLS, towards the side that began the dialog: from where its connection came. That very connection will do too.
-    pub origin: Option<Fenced>,
+    pub origin: Option<Arc<Fenced>>,
     /// The trunk of the call that it belongs to, if it is one's.
     pub trunk: Option<TrunkId>,
     /// The listener whose socket sends a datagram, and whose region a connection is opened for.

@@ -277,7 +277,7 @@ impl Connection {
             Some(trunk) => config.callers(self.peer.ip(), shown.as_ref()).iter().any(|caller| caller == trunk),
             None => matches!(self.holder.get(), Holder::Trunk(_)),
         };
-        by_name || send.origin.is_some_and(|origin| origin.addr() == self.peer) && began()
+        by_name || send.origin.as_ref().is_some_and(|origin| origin.addr() == self.peer) && began()
     }
 
     /// Whether an answer goes down it, or comes from its peer.

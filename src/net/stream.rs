@@ -92,7 +92,7 @@ impl Streams {
             let there = self.by_peer.get(&(region, send.transport, addr))?;
             there.iter().filter(fits).max_by_key(|connection| (tls && !connection.accepted, connection.id)).cloned()
         };
-        let found = at(addr).or_else(|| at(send.origin?.addr()));
+        let found = at(addr).or_else(|| at(send.origin.as_ref()?.addr()));
         if let Some(connection) = &found {
             self.outgoing.used(connection, OpenedFor::of(send));
         }

@@ -71,6 +71,8 @@ pub(super) fn uri(text: &[u8]) -> Option<Uri<'_>> {
 pub(super) struct NameAddr<'a> {
     /// The value of its one `tag`.
     pub(super) tag: Option<&'a [u8]>,
+    /// The host of its URI.
+    pub(super) host: Option<Host<'a>>,
 }
 
 /// A value in brackets that is the whole text: no comma separates others from it.
@@ -88,7 +90,7 @@ pub(super) fn name_addr(text: &[u8]) -> Option<NameAddr<'_>> {
     if !cursor.eats(b'<') {
         return None;
     }
-    cursor.uri()?;
+    let host = cursor.uri()?.host;
     if !cursor.eats(b'>') {
         return None;
     }
@@ -98,7 +100,7 @@ pub(super) fn name_addr(text: &[u8]) -> Option<NameAddr<'_>> {
             return None;
         }
     }
-    Some(NameAddr { tag })
+    Some(NameAddr { tag, host })
 }
 
 /// The Via value at `span`, which ends where no other follows.

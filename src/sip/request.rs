@@ -4,7 +4,7 @@ use super::Method;
 use super::rows::Rows;
 pub(crate) use super::rows::cseq;
 use super::scan::{Fault, Message, Start};
-use super::uri::{Uri, UriFault};
+use super::uri::{Host, Uri, UriFault};
 use super::via::Via;
 
 /// A valid request: parse, don't validate. Slices are of the message's bytes.
@@ -30,6 +30,9 @@ pub struct Request<'a> {
     pub cseq: u32,
     /// Max-Forwards, if present. 0 to 255.
     pub max_forwards: Option<u8>,
+    /// The host that a request to the sender inside the dialog goes to first (RFC 3261 12.1.1): of the first Record-Route, or else of the
+    /// first Contact.
+    pub way_back: Option<Host<'a>>,
 }
 
 impl<'a> Request<'a> {
@@ -65,8 +68,9 @@ impl<'a> Request<'a> {
         }
         let max_forwards = rows.max_forwards()?;
         rows.lists(method.has_one_contact())?;
+        let way_back = rows.way_back();
         let Rows { via, from_tag, call_id, cseq, .. } = rows;
         let from_tag = from_tag.unwrap_or_default();
-        Ok(Self { method: *method, token, uri_text, uri, via, from_tag, to_tag, call_id, cseq, max_forwards })
+        Ok(Self { method: *method, token, uri_text, uri, via, from_tag, to_tag, call_id, cseq, max_forwards, way_back })
     }
 }

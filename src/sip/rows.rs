@@ -9,7 +9,7 @@ use super::list;
 use super::number::decimal;
 use super::quick;
 use super::scan::{Fault, Message};
-use super::uri::{self, Scheme, Uri};
+use super::uri::{self, Host, Scheme, Uri};
 use super::via::Via;
 
 /// Those that are there once, and what is to be said of the others.
@@ -29,16 +29,20 @@ pub(super) struct Rows<'a> {
     pub(super) method: &'a [u8],
     /// Max-Forwards, unread.
     max_forwards: Option<&'a [u8]>,
-    contacts: Contacts,
+    contacts: Contacts<'a>,
     /// What is wrong with the first of Route, Record-Route, Contact, Refer-To and Referred-By that is broken.
     broken: Option<Fault>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
-struct Contacts {
+struct Contacts<'a> {
     count: usize,
     /// One is `*`, which stands for all bindings of a registration, and nowhere else.
     star: bool,
+    /// The host of the first one.
+    host: Option<Host<'a>>,
+    /// The host of the first Record-Route.
+    route: Option<Host<'a>>,
 }
 
 impl<'a> Rows<'a> {
@@ -99,6 +103,11 @@ impl<'a> Rows<'a> {
         self.broken.map_or(Ok(()), Err)
     }
 
+    /// The host that a request to the sender goes to first (12.1.1): of the first Record-Route, or else of the first Contact.
+    pub(super) fn way_back(&self) -> Option<Host<'a>> {
+        self.contacts.route.or(self.contacts.host)
+    }
+
     /// 0 to 255, if it is there.
     pub(super) fn max_forwards(&self) -> Result<Option<u8>, Fault> {
         let number = |text| decimal(text, 255).and_then(|number| u8::try_from(number).ok()).ok_or(Fault::MaxForwards);
@@ -106,24 +115,47 @@ impl<'a> Rows<'a> {
     }
 }
 
-impl Contacts {
+impl<'a> Contacts<'a> {
     /// Whether a row of a list is sound; Contacts are counted. `fault`: what it would be.
-    fn judge(&mut self, message: &Message<'_>, header: &Header, fault: Fault) -> bool {
+    fn judge(&mut self, message: &Message<'a>, header: &Header, fault: Fault) -> bool {
         // Nearly always a row holds one value, in its usual spelling.
-        if quick::name_addr(message.value(header)).is_some() {
-            self.count = self.count.saturating_add(usize::from(header.name == Name::Contact));
+        if let Some(usual) = quick::name_addr(message.value(header)) {
+            self.note(header.name, usual.host);
             return true;
         }
         match fault {
-            Fault::Route => list::all(message, header, |span| is_route(message.slice(&span))),
+            Fault::Route => list::all(message, header, |span| match route(message.slice(&span)) {
+                Some(uri) => {
+                    self.note(header.name, uri.host);
+                    true
+                }
+                None => false,
+            }),
             Fault::Contact => list::all(message, header, |span| {
                 let value = message.slice(&span);
                 let star = value == b"*";
                 self.star |= star;
-                self.count = self.count.saturating_add(1);
-                star || party(value).is_some()
+                let address = party(value);
+                self.note(
+                    Name::Contact,
+                    address.as_ref().and_then(|address| Uri::parse(address.uri).ok()).and_then(|uri| uri.host),
+                );
+                star || address.is_some()
             }),
             _ => party(message.value(header)).is_some(),
+        }
+    }
+
+    fn note(&mut self, name: Name, host: Option<Host<'a>>) {
+        match name {
+            Name::Contact => {
+                if self.count == 0 {
+                    self.host = host;
+                }
+                self.count = self.count.saturating_add(1);
+            }
+            Name::RecordRoute => self.route = self.route.or(host),
+            _ => {}
         }
     }
 }
@@ -156,9 +188,8 @@ fn party(text: &[u8]) -> Option<Address<'_>> {
     Address::parse(text).filter(|address| uri::is_sound(address.uri))
 }
 
-fn is_route(text: &[u8]) -> bool {
-    let uri = Address::route(text).and_then(|address| Uri::parse(address.uri).ok());
-    uri.is_some_and(|uri| uri.scheme != Scheme::Tel)
+fn route(text: &[u8]) -> Option<Uri<'_>> {
+    Uri::parse(Address::route(text)?.uri).ok().filter(|uri| uri.scheme != Scheme::Tel)
 }
 
 /// 25.1 callid, as far as readers could cut it otherwise: visible ASCII, and nothing that separates values or parameters.

@@ -189,7 +189,8 @@ fn agrees_on_generated_messages() {
         prop_assert!(wrong.is_empty(), "{}\n{}", wrong.join("\n"), String::from_utf8_lossy(&bytes));
     });
     let agreed = tally.into_inner().unwrap().agreed;
-    assert!(agreed > 300, "only {agreed} values were compared");
+    // Chance makes the messages: about 340, and once 299.
+    assert!(agreed > 200, "only {agreed} values were compared");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 //! Attempts are serial and stay inside the region. Each target was fenced when it was found, and each attempt has its own branch.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -22,6 +23,7 @@ use crate::core::rules::case::Case;
 use crate::core::rules::ringfence_row;
 use crate::core::transaction::client::Client;
 use crate::core::transaction::forwarded::{CallFacts, Transaction, attempt};
+use crate::fence::Fenced;
 use crate::reason::Reason;
 use crate::sip::address::Address;
 use crate::sip::{Message, Method, Name, Request, Start, uri};
@@ -58,7 +60,7 @@ impl Context<'_> {
         let bytes = self.work.apply(case.message.bytes());
         let last = targets.is_empty() && !self.view().may_move(call, serial, 1);
         let until = self.until(self.now, call.method, last);
-        let egress = egress.of(call.trunk);
+        let egress = egress.of(call.trunk, call.origin.as_ref());
         (self.launch(egress, slot, nonce, bytes, call.method, until), (at, at + rows.len()))
     }
 
@@ -69,13 +71,13 @@ impl Context<'_> {
         message: &Message<'_>,
         request: &Request<'_>,
         peer: &Peer,
-        (region, trunk): (RegionId, Option<TrunkId>),
+        (region, trunk, origin): (RegionId, Option<TrunkId>, Option<&Arc<Fenced>>),
         loop_hash: u32,
         targets: &mut TargetSet,
     ) -> Option<()> {
         rewrite::common(message, request, peer.addr(), &mut self.work.edit);
         let length = self.work.edit.length(message.bytes().len()) + HEAD;
-        let egress = self.view().choose(region, peer.listener(), length, targets)?.of(trunk);
+        let egress = self.view().choose(region, peer.listener(), length, targets)?.of(trunk, origin);
         if egress.transport.reliable() {
             rewrite::measure(message, &mut self.work.edit);
         }
@@ -110,7 +112,7 @@ impl Context<'_> {
         let tries = Tries { call_id, asker, serial: transaction.serial, made };
         let Transaction { call, targets, .. } = transaction;
         let Some(step) = self.view().next_egress(call, tries, peer.listener(), sent.len(), targets) else { return false };
-        let egress = step.egress.of(call.trunk);
+        let egress = step.egress.of(call.trunk, call.origin.as_ref());
         if step.moves {
             self.verdict(call.region, (call.project, call.trunk), Verdict::Accept, Reason::Failover);
         }

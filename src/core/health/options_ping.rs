@@ -75,13 +75,13 @@ impl Core {
         (entry.next, entry.pinged, entry.waits) = (None, Some(now), true);
         let address = transport == Transport::Tls && tls_name.is_none();
         let party = if address { self.config.party_names(addr.ip()) } else { None };
-        let (in_dialog, origin, trunk) = (false, None, None);
+        let (in_dialog, trunk) = (false, None);
         let egress =
-            Egress { to, transport, listener, tls_name: tls_name.clone(), party: party.clone(), in_dialog, origin, trunk };
+            Egress { to, transport, listener, tls_name: tls_name.clone(), party: party.clone(), in_dialog, origin: None, trunk };
         let request = OwnRequest::new(OwnKind::Ping(place), egress, bytes.clone(), now, now + time, &self.config.timers);
         self.table.own.begin(nonce, request);
         let (to, attempt) = (Destination::Fenced(to), Some(attempt(OWN_SLOT, nonce)));
-        Some(Send { to, transport, tls_name, party, in_dialog, origin, trunk, listener, local: None, bytes, attempt })
+        Some(Send { to, transport, tls_name, party, in_dialog, origin: None, trunk, listener, local: None, bytes, attempt })
     }
 
     fn options_bytes(

@@ -59,7 +59,7 @@ impl Core {
         let to = to.addr();
         if send.in_dialog {
             let passes = |to| view.passes_in_dialog(region, Side::Trunk, send.trunk, to);
-            passes(to) && send.origin.is_none_or(|origin| passes(origin.addr()))
+            passes(to) && send.origin.as_ref().is_none_or(|origin| passes(origin.addr()))
         } else {
             view.passes_upstream(region, |_| true, to) || view.passes_outbound(send.trunk, to)
         }

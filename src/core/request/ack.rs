@@ -64,6 +64,7 @@ impl Core {
         Ok(match plan {
             AckPlan { swap: Ok(swap), route, mut targets, shadow, speaker, .. } => {
                 let loop_hash = self.loop_hash(case.message, case.request);
+                let origin = self.view(case.now).origin_over_tls(&route);
                 let (mut context, _) = self.split(case.now, out);
                 if let Some(reason) = shadow {
                     context.verdict(case.region(), (speaker.project, speaker.trunk), Verdict::Shadow, reason);
@@ -75,7 +76,7 @@ impl Core {
                     case.message,
                     case.request,
                     &case.peer,
-                    (case.region(), speaker.trunk),
+                    (case.region(), speaker.trunk, origin.as_ref()),
                     loop_hash,
                     &mut targets,
                 ) {
@@ -160,6 +161,8 @@ impl Core {
         let callee = Speaker { side: speaker.side.other(), ..speaker };
         let ending = Ending { region: case.region(), peer: case.peer, side: callee, rows: &rows };
         let egress = context.view().choose(case.region(), case.arrival.listener, 0, &mut targets);
+        let origin = context.view().origin_over_tls(route);
+        let egress = egress.map(|egress| egress.of(speaker.trunk, origin.as_ref()));
         if let (Some(leg), Some(egress)) = (Leg::of_route_set(route, case), egress) {
             context.send_ack(&leg, ending, &egress);
             news |= context.send_bye(&leg, ending, &egress);

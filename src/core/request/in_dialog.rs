@@ -115,6 +115,7 @@ impl Core {
             serving: None,
             method: case.request.method,
             call_relay,
+            origin: view.origin_over_tls(&route),
             token: route.records(&self.keys, case.request, case.origin()),
             loop_hash: self.loop_hash(case.message, case.request),
             since: case.now,
@@ -185,19 +186,13 @@ impl Core {
         {
             return Ok(Found::Barred(format!("next hop {} is ourselves, and no token of ours leads there", shown(name))));
         }
-        let origin = view.origin_inside(route);
         let found = match target::find_uri(&route.next, route.secure, view, fence, order) {
-            Ok(Found::Inside(mut targets)) => {
-                // The very connection of the INVITE will do too.
-                let over_tls = |target: &&mut Target| target.transport == Some(Transport::Tls);
-                let tls = origin.filter(|(transport, _)| *transport == Transport::Tls).map(|(_, to)| to);
-                targets.iter_mut().filter(over_tls).for_each(|target| target.origin = tls);
-                Ok(Found::Inside(targets))
-            }
+            Ok(found @ Found::Inside(_)) => Ok(found),
             // A Contact behind NAT stands for where the trunk's messages come from (as other proxies do by an alias of the Contact).
             Ok(Found::Outside(addr))
-                if let Some((transport, to)) = origin.filter(|&(by, _)| !route.secure || by == Transport::Tls)
-                    && view.is_behind_nat(addr.ip()) =>
+                if view.is_behind_nat(addr.ip())
+                    && let Some((transport, to)) = view.origin_inside(route)
+                    && (!route.secure || transport == Transport::Tls) =>
             {
                 case.trace.pass(Test::Targets, || {
                     (to.addr().to_string(), "where the trunk's messages of this dialog come from, by the token".to_owned())

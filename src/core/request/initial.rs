@@ -103,9 +103,9 @@ impl Core {
                 let relay = call_relay.map(|of| of.relay);
                 // Of a call out its answer tells it.
                 let origin = (asks == Side::Trunk).then(|| view.origin_of(case)).flatten();
-                let vouched = Vouched { trunk: admitted.trunk, serving: case.region(), relay, origin };
+                let vouched = Vouched { trunk: admitted.trunk, serving: case.region(), relay };
                 let (call_id, asker) = (case.request.call_id, case.request.from_tag);
-                self.tokens.sign(&self.keys, case.region(), vouched, asks, call_id, asker)
+                self.tokens.sign(&self.keys, case.region(), vouched, (asks, origin), call_id, asker)
             })
             .flatten();
         edit.clear();
@@ -123,6 +123,7 @@ impl Core {
             method: case.request.method,
             call_relay,
             token,
+            origin: None,
             loop_hash: self.loop_hash(case.message, case.request),
             since: case.now,
         };

@@ -28,20 +28,21 @@ pub(crate) struct Egress {
     /// Whether it is a next hop inside a dialog.
     pub(crate) in_dialog: bool,
     /// Over TLS, towards the side that began the dialog: from where its connection came. That very connection will do too.
-    pub(crate) origin: Option<Fenced>,
+    pub(crate) origin: Option<Arc<Fenced>>,
     /// The trunk of the call, if it is one's.
     pub(crate) trunk: Option<TrunkId>,
 }
 
 impl Egress {
     fn to(target: Target, transport: Transport, listener: ListenerId) -> Self {
-        let Target { fenced, tls_name, party, in_dialog, origin, .. } = target;
-        Self { to: fenced, transport, listener, tls_name, party, in_dialog, origin, trunk: None }
+        let Target { fenced, tls_name, party, in_dialog, .. } = target;
+        Self { to: fenced, transport, listener, tls_name, party, in_dialog, origin: None, trunk: None }
     }
 
-    /// The same, for a call of this trunk.
-    pub(crate) fn of(self, trunk: Option<TrunkId>) -> Self {
-        Self { trunk, ..self }
+    /// The same, for a call of this trunk. `origin`: from where the trunk's connection came, if the call began over TLS.
+    pub(crate) fn of(self, trunk: Option<TrunkId>, origin: Option<&Arc<Fenced>>) -> Self {
+        let origin = origin.filter(|_| self.transport == Transport::Tls).cloned();
+        Self { trunk, origin, ..self }
     }
 
     /// The key under which the health of the other end is kept.

@@ -109,9 +109,10 @@ impl View<'_> {
             let Some(egress) = self.choose(call.region, prefer, length, targets) else { continue };
             if let Some(token) = &call.token {
                 let origin = route_token::origin(token);
-                let vouched = call.trunk.map(|trunk| Vouched { trunk, serving: region, relay: call.relay(), origin });
-                let token = vouched
-                    .and_then(|vouched| self.tokens.sign(self.keys, call.region, vouched, call.asks, tries.call_id, tries.asker));
+                let vouched = call.trunk.map(|trunk| Vouched { trunk, serving: region, relay: call.relay() });
+                let token = vouched.and_then(|vouched| {
+                    self.tokens.sign(self.keys, call.region, vouched, (call.asks, origin), tries.call_id, tries.asker)
+                });
                 if token.is_none() {
                     break None;
                 }

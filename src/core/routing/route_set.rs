@@ -29,6 +29,8 @@ pub(crate) struct RouteSet<'a> {
     pub(crate) vouched: Vouched,
     /// The side of the dialog that the token was given to, which is the one that sends the request. `None`: it is of the old form.
     pub(crate) speaks: Option<Side>,
+    /// Where the trunk's messages come from, if the token says it.
+    pub(crate) origin: Option<Origin>,
     /// The token that was brought.
     token: &'a [u8],
     /// The URI of the next hop.
@@ -89,7 +91,7 @@ pub(crate) fn read<'a>(
         }
         removed.push(item);
     }
-    let (token, Proof { vouched, speaks }) = proof?;
+    let (token, Proof { vouched, speaks, origin }) = proof?;
     let (mut last_route, mut loose) = (None, false);
     let next = if routes.is_empty() {
         request_uri.map_or_else(|| Some(request.uri.clone()), |text| Uri::parse(text).ok())?
@@ -105,7 +107,7 @@ pub(crate) fn read<'a>(
         uri
     };
     let secure = next.scheme == Scheme::Sips || uri::is_sips(request_uri.unwrap_or(request.uri_text));
-    Some(RouteSet { vouched, speaks, token, next, secure, leave_by, loose, removed, request_uri, last_route })
+    Some(RouteSet { vouched, speaks, origin, token, next, secure, leave_by, loose, removed, request_uri, last_route })
 }
 
 impl<'a> RouteSet<'a> {

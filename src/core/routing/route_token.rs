@@ -62,8 +62,6 @@ pub(crate) struct Vouched {
     /// The called region's relay that has the call's media. `None`: no relay has it, or the configuration does not name that
     /// relay any more.
     pub(crate) relay: Option<SocketAddr>,
-    /// Where the trunk's messages come from. `None`: the token does not say it.
-    pub(crate) origin: Option<Origin>,
 }
 
 /// What a token proves in the hands of its bearer.
@@ -72,6 +70,8 @@ pub(crate) struct Proof {
     pub(crate) vouched: Vouched,
     /// The side of the dialog that the token was given to. `None`: the old form, which both had alike.
     pub(crate) speaks: Option<Side>,
+    /// Where the trunk's messages come from. `None`: the token does not say it.
+    pub(crate) origin: Option<Origin>,
 }
 
 /// All trunks, regions and relays that a token can name.
@@ -116,7 +116,7 @@ impl Tokens {
         keys: &Keys,
         called: RegionId,
         what: Vouched,
-        asks: Side,
+        (asks, origin): (Side, Option<Origin>),
         call_id: &[u8],
         asker: &[u8],
     ) -> Option<Token> {
@@ -125,7 +125,7 @@ impl Tokens {
         push_hex::<16, _>(&mut facts, name);
         push_hex::<4, _>(&mut facts, what.relay.map_or(0, |addr| keys.relay(addr)).into());
         push(&mut facts, &[letter(asks)]);
-        if let Some(origin) = what.origin {
+        if let Some(origin) = origin {
             push_origin(&mut facts, origin);
         }
         Some(write(ASKED, &facts, sign_asked(keys, &facts, call_id, asker)))
@@ -159,8 +159,8 @@ impl Tokens {
         let (relay, rest) = rest.split_at_checked(4)?;
         let (side, origin) = rest.split_first()?;
         let asks = [Side::Trunk, Side::Servers].into_iter().find(|&asks| *side == letter(asks))?;
-        let vouched = Vouched { origin: read_origin(origin), ..self.vouch(called, name, relay)? };
-        Some(Proof { vouched, speaks: Some(if asked { asks } else { asks.other() }) })
+        let vouched = self.vouch(called, name, relay)?;
+        Some(Proof { vouched, speaks: Some(if asked { asks } else { asks.other() }), origin: read_origin(origin) })
     }
 
     fn verify_old(&self, keys: &Keys, called: RegionId, rest: &[u8], call_id: &[u8]) -> Option<Proof> {
@@ -169,14 +169,14 @@ impl Tokens {
             return None;
         }
         let (name, relay) = facts.split_at_checked(16)?;
-        Some(Proof { vouched: self.vouch(called, name, relay)?, speaks: None })
+        Some(Proof { vouched: self.vouch(called, name, relay)?, speaks: None, origin: None })
     }
 
     /// What the signed facts of a token mean to this configuration.
     fn vouch(&self, called: RegionId, name: &[u8], relay: &[u8]) -> Option<Vouched> {
         let (trunk, serving) = self.vouched.get(&(called, read_hex(name)?)).copied()?;
         let relay = u16::try_from(read_hex(relay)?).ok()?;
-        Some(Vouched { trunk, serving, relay: self.relays.get(&(called, relay)).copied(), origin: None })
+        Some(Vouched { trunk, serving, relay: self.relays.get(&(called, relay)).copied() })
     }
 }
 

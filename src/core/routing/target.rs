@@ -32,15 +32,13 @@ pub(crate) struct Target {
     pub(crate) party: Option<PartyNames>,
     /// Whether it is a next hop inside a dialog.
     pub(crate) in_dialog: bool,
-    /// Over TLS, towards the side that began the dialog: from where its connection came. That very connection will do too.
-    pub(crate) origin: Option<Fenced>,
 }
 
 impl Target {
     /// The place that the trunk's messages of a dialog come from, by this transport.
     pub(crate) fn of_origin(config: &Config, transport: Transport, to: Fenced) -> Self {
-        let (party, origin) = (party(config, to.addr(), Some(transport)), (transport == Transport::Tls).then_some(to));
-        Self { fenced: to, transport: Some(transport), tls_name: None, party, in_dialog: true, origin }
+        let party = party(config, to.addr(), Some(transport));
+        Self { fenced: to, transport: Some(transport), tls_name: None, party, in_dialog: true }
     }
 
     /// The key under which its health is kept. It is the same for large requests, though these go by a stream.
@@ -252,7 +250,7 @@ fn add(
         return ControlFlow::Continue(());
     }
     let (party, in_dialog) = (finding.party.clone(), finding.in_dialog);
-    let target = Target { fenced, transport, tls_name: tls_name.cloned(), party, in_dialog, origin: None };
+    let target = Target { fenced, transport, tls_name: tls_name.cloned(), party, in_dialog };
     // What two names or records say is tried once.
     if finding.inside.contains(&target) || finding.behind.contains(&target) {
         return ControlFlow::Continue(());

@@ -2,6 +2,7 @@
 //! Reads messages and addresses; writes nothing.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use crate::config::Transport;
 use crate::core::routing::route_set::RouteSet;
@@ -20,34 +21,24 @@ impl View<'_> {
     /// that only itself can reach. What any carrier writes, a public address, costs its calls nothing.
     pub(crate) fn origin_of(&self, case: &Case<'_, '_>) -> Option<Origin> {
         let origin = case.origin();
-        let message = case.message;
-        // Whoever stands first behind us (RFC 3261 12.1.1).
-        let first = || match list::items(message, Name::RecordRoute).next() {
-            Some(item) => self.may_be_behind_nat(Address::route(message.slice(&item.span))),
-            None => self.has_contact_behind_nat(message),
-        };
-        (origin.transport == Transport::Tls || first()).then_some(origin)
+        let needs = origin.transport == Transport::Tls || case.request.way_back.is_some_and(|host| self.may_be_behind_nat(host));
+        needs.then_some(origin)
     }
 
-    /// The same for the answer of a trunk. Its next hop is one of the Record-Routes behind ours.
+    /// The same for the answer of a trunk. Its next hop is one of the Record-Routes behind ours. Ours is often a name, so that names say
+    /// nothing there.
     pub(crate) fn is_answer_from_behind_nat(&self, answer: &Message<'_>) -> bool {
-        let mut routes = list::items(answer, Name::RecordRoute);
-        let literal = |uri: &Uri<'_>| matches!(uri.host, Some(Host::Address(ip)) if self.is_behind_nat(ip));
-        let route = |item: list::Item| Uri::parse(Address::route(answer.slice(&item.span))?.uri).ok();
-        self.has_contact_behind_nat(answer) || routes.any(|item| route(item).is_some_and(|uri| literal(&uri)))
-    }
-
-    fn has_contact_behind_nat(&self, message: &Message<'_>) -> bool {
-        let contact = list::items(message, Name::Contact).next();
-        contact.is_some_and(|item| self.may_be_behind_nat(Address::parse(message.slice(&item.span))))
+        let contact = list::items(answer, Name::Contact).next().and_then(|item| host(Address::parse(answer.slice(&item.span))));
+        let mut routes = list::items(answer, Name::RecordRoute).map(|item| host(Address::route(answer.slice(&item.span))));
+        contact.is_some_and(|host| self.may_be_behind_nat(host))
+            || routes.any(|host| matches!(host, Some(Host::Address(ip)) if self.is_behind_nat(ip)))
     }
 
     /// Of a name it is not known yet.
-    fn may_be_behind_nat(&self, address: Option<Address<'_>>) -> bool {
-        match address.and_then(|address| Uri::parse(address.uri).ok()).and_then(|uri| uri.host) {
-            Some(Host::Address(ip)) => self.is_behind_nat(ip),
-            Some(Host::Name(_)) => true,
-            None => false,
+    fn may_be_behind_nat(&self, host: Host<'_>) -> bool {
+        match host {
+            Host::Address(ip) => self.is_behind_nat(ip),
+            Host::Name(_) => true,
         }
     }
 
@@ -58,9 +49,18 @@ impl View<'_> {
 
     /// Where the trunk's messages of a dialog come from, for a request of the servers: as the token says, while that is the trunk's.
     pub(crate) fn origin_inside(&self, way: &RouteSet<'_>) -> Option<(Transport, Fenced)> {
-        let origin = way.vouched.origin.filter(|_| way.speaks == Some(Side::Servers))?;
+        let origin = way.origin.filter(|_| way.speaks == Some(Side::Servers))?;
         let trunk = self.config.trunk(way.vouched.trunk);
         let to = Fence::of_trunk(&trunk.networks, &trunk.reach).admit(origin.addr).ok()?;
         Some((origin.transport, to))
     }
+
+    /// The same if its messages come by a connection over TLS: that very connection will do for a request of the servers.
+    pub(crate) fn origin_over_tls(&self, way: &RouteSet<'_>) -> Option<Arc<Fenced>> {
+        self.origin_inside(way).filter(|(transport, _)| *transport == Transport::Tls).map(|(_, to)| Arc::new(to))
+    }
+}
+
+fn host(address: Option<Address<'_>>) -> Option<Host<'_>> {
+    Uri::parse(address?.uri).ok()?.host
 }

@@ -3,6 +3,8 @@
 //! The fence judges every next hop. No dialog is remembered. If a message at hand lacks something, the nearest thing that it has
 //! is used instead.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use crate::config::{ListenerId, RegionId, Transport};
@@ -70,7 +72,7 @@ impl Context<'_> {
         let found = next.map(|next| target::find_uri(&next, secure, view, ending.side.fence(self.config, self.servers), order));
         let Some(Ok(Found::Inside(mut targets))) = found else { return near.clone() };
         let chosen = view.choose(ending.region, near.listener, 0, &mut targets);
-        chosen.map_or_else(|| near.clone(), |egress| Egress { origin: near.origin, ..egress })
+        chosen.map_or_else(|| near.clone(), |egress| Egress { origin: near.origin.clone(), ..egress })
     }
 
     /// The egress to the peer of a request, if the fence of its side passes its address.
@@ -78,7 +80,7 @@ impl Context<'_> {
         let to = fence.admit(peer.addr()).ok()?;
         let transport = self.config.listener(peer.listener()).transport;
         let party = if transport == Transport::Tls { self.config.party_names(to.addr().ip()) } else { None };
-        let (listener, origin) = (peer.listener(), (transport == Transport::Tls).then_some(to));
+        let (listener, origin) = (peer.listener(), (transport == Transport::Tls).then(|| Arc::new(to)));
         Some(Egress { to, transport, listener, tls_name: None, party, in_dialog: true, origin, trunk: None })
     }
 

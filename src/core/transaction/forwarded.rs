@@ -3,6 +3,7 @@
 //! It is a few timers and the bytes that may have to be sent again. It knows no rules: they were applied before it was opened.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Instant;
 
 use crate::config::{ProjectId, RegionId, TrunkId};
@@ -15,6 +16,7 @@ use crate::core::transaction::awaited::Awaited;
 use crate::core::transaction::client::Client;
 use crate::core::transaction::server::Server;
 use crate::core::transaction::shares::Holding;
+use crate::fence::Fenced;
 use crate::sip::Method;
 
 /// What a transaction knows of the relay of its call.
@@ -49,6 +51,8 @@ pub(crate) struct CallFacts {
     pub(crate) call_relay: Option<CallRelay>,
     /// The token in our Record-Route, if the request gets one.
     pub(crate) token: Option<Token>,
+    /// Over TLS, towards the side that began the dialog: from where its connection came.
+    pub(crate) origin: Option<Arc<Fenced>>,
     /// The hash that detects loops (RFC 5393 4.2).
     pub(crate) loop_hash: u32,
     /// When the request came.

@@ -101,10 +101,14 @@ fn a_client_that_proved_nothing_gets_no_request_but_inside_its_own_dialog() {
     let inside = |trunk| Send { in_dialog: true, trunk: Some(TrunkId(trunk)), ..send(&config) };
     assert_eq!(carried(&inside(0)), [false, false], "not every connection of the trunk");
     let Destination::Fenced(peer) = send(&config).to else { panic!("a fenced address") };
-    let began = |trunk| Send { origin: Some(peer), ..inside(trunk) };
+    let began = |trunk| Send { origin: Some(Arc::new(peer)), ..inside(trunk) };
     assert_eq!((carried(&began(0)), carried(&began(1))), ([true, true], [false, false]), "the trunk that is there");
     let elsewhere = Fence::of_region(&config.trunk(TrunkId(0)).networks).admit(SocketAddr::new(peer.addr().ip(), 1)).unwrap();
-    assert_eq!(carried(&Send { origin: Some(elsewhere), ..inside(0) }), [false, false], "another connection of the same trunk");
+    assert_eq!(
+        carried(&Send { origin: Some(Arc::new(elsewhere)), ..inside(0) }),
+        [false, false],
+        "another connection of the same trunk"
+    );
 }
 
 #[test]
