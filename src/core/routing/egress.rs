@@ -42,7 +42,7 @@ impl Egress {
     /// The same, for a call of this trunk. `origin`: from where the trunk's connection came, if the call began over TLS.
     pub(crate) fn of(self, trunk: Option<TrunkId>, origin: Option<&Arc<Fenced>>) -> Self {
         let origin = origin.filter(|_| self.transport == Transport::Tls).cloned();
-        Self { trunk, origin, ..self }
+        Self { origin, trunk, ..self }
     }
 
     /// The key under which the health of the other end is kept.
