@@ -68,7 +68,7 @@ impl CallerTable {
         Self { ranges, named: HashMap::new() }
     }
 
-    /// What `of` makes of the trunks at each range of addresses, in order.
+    /// The results of `of` for the trunks at each range of addresses, in order.
     pub(super) fn map<T>(&self, of: impl Fn(&[TrunkId]) -> T) -> Vec<(IpAddr, IpAddr, T)> {
         self.ranges.iter().map(|range| (range.from, range.to, of(&range.trunks))).collect()
     }

@@ -1,4 +1,4 @@
-//! Whose an address is, for a connection over TLS: the names by which the party there may prove itself. Only looks up.
+//! For TLS: the party that an address belongs to, with the names that may prove it. Only looks up.
 //!
 //! A next hop that is written as an address need not have a certificate for the address: most servers and carriers have one for
 //! their names, and write addresses into Contact.
@@ -26,7 +26,7 @@ pub struct TlsParties {
 }
 
 impl TlsParties {
-    /// Those of regions and trunks whose next hops have these names.
+    /// Collects the parties of the regions and trunks.
     pub(super) fn of(regions: &[Region], trunks: &[Trunk], names: &[NextHop]) -> Self {
         let host = |hop: &Hop| match *hop {
             Hop::Name(id) => names.get(id.0 as usize).map(|hop| hop.host.clone()),

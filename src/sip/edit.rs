@@ -1,6 +1,6 @@
 //! A list of insertions and replacements over a received message, applied once into the outgoing buffer.
 //!
-//! What no splice names is copied as it came.
+//! Bytes that no splice names are copied as they came.
 
 use std::ops::Range;
 
@@ -38,7 +38,7 @@ impl Edit {
         self.splices.push(Splice { from, text: start..self.text.len() });
     }
 
-    /// Inserts before the byte at `at`.
+    /// Inserts the concatenation of `parts` before the byte at `at`.
     pub fn insert(&mut self, at: usize, parts: &[&[u8]]) {
         self.splice(at..at, parts);
     }
@@ -48,7 +48,7 @@ impl Edit {
         self.splice(from, &[]);
     }
 
-    /// Whether something is put into the place of this range.
+    /// Whether a splice replaces this range.
     pub fn touches(&self, range: &Range<usize>) -> bool {
         self.splices.iter().any(|splice| splice.from == *range)
     }

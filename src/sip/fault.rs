@@ -19,7 +19,7 @@ pub enum Fault {
     BareLineEnd,
     /// A header without a colon, or whose name is no token.
     HeaderName,
-    /// More header rows than are taken in.
+    /// More header rows than the limit.
     TooManyHeaders,
     /// A header row that is too long.
     RowTooLong,
@@ -33,7 +33,7 @@ pub enum Fault {
     NoContentLength,
     /// Fewer octets than Content-Length says.
     BodyShort,
-    /// A header that may stand once stands twice.
+    /// A header that may stand only once stands twice.
     Duplicate,
     /// Via is missing or broken.
     Via,
@@ -51,7 +51,7 @@ pub enum Fault {
     Method,
     /// Route or Record-Route is broken.
     Route,
-    /// A Contact is broken, or there are two where one can be meant.
+    /// A Contact is broken, or there are two and only one can be meant.
     Contact,
     /// Refer-To or Referred-By is broken.
     Refer,
@@ -173,7 +173,7 @@ impl Fault {
         }
     }
 
-    /// Whether it leaves open where the message ends, so that a stream cannot go on after it.
+    /// Whether the end of the message is unknown, so that its stream cannot go on.
     pub const fn breaks_framing(self) -> bool {
         matches!(
             self,

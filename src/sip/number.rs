@@ -21,7 +21,7 @@ pub fn decimal(text: &[u8], max: u64) -> Option<u64> {
     Some(sum)
 }
 
-/// A dotted quad: four numbers up to 255 without leading zeros, and nothing else (resolvers disagree about every other form).
+/// A dotted quad: four numbers up to 255 without leading zeros. Resolvers disagree about every other form.
 pub fn quad(text: &[u8]) -> Option<Ipv4Addr> {
     let mut octets = [0_u8; 4];
     let mut parts = text.split(|&octet| octet == b'.');

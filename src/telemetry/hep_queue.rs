@@ -1,5 +1,5 @@
-//! Copies of messages on their way to the region's collector. The queue is bounded and nobody waits for it: a copy for which
-//! there is no room is counted and lost. It knows no socket: `net` sends the copies.
+//! Copies of messages on their way to the region's collector. The queue is bounded and never blocks: if it is full, a copy is
+//! counted and dropped. It knows no socket: `net` sends the copies.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
