@@ -10,53 +10,15 @@ use std::net::IpAddr;
 use std::rc::Rc;
 
 use super::connection::Connection;
-use crate::config::{Config, Limits, RegionId, TrunkId};
+use super::holder::Holder;
+use crate::config::Limits;
 use crate::core::Core;
 use crate::core::io::ConnectionId;
-use crate::fence::canonical;
-use crate::source::counted_as;
 use crate::telemetry::Loss;
-use crate::tls::Shown;
 
 /// Of `limits.connections`, the part that strangers may hold at most, and the part that known sources leave to them.
 const STRANGERS_MOST: usize = 4;
 const STRANGERS_LEAST: usize = 8;
-
-/// Whom a connection counts for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Holder {
-    /// Somebody inside the region.
-    Servers(RegionId),
-    /// A trunk; where several signal from one address, the first of them.
-    Trunk(TrunkId),
-    Stranger,
-}
-
-impl Holder {
-    /// Whom a connection counts for while nothing is proved but its source address.
-    pub(super) fn by_address(config: &Config, region: RegionId, ip: IpAddr) -> Self {
-        Self::of(config, region, ip, config.caller_table.trunks(ip).first().copied())
-    }
-
-    /// Whom it counts for when it has proved all that it can.
-    pub(super) fn proven(config: &Config, region: RegionId, ip: IpAddr, shown: Option<&Shown>) -> Self {
-        Self::of(config, region, ip, config.callers(ip, shown).iter().next())
-    }
-
-    fn of(config: &Config, region: RegionId, ip: IpAddr, trunk: Option<TrunkId>) -> Self {
-        match trunk {
-            Some(trunk) => Self::Trunk(trunk),
-            None if config.region(region).networks.contains(ip) => Self::Servers(region),
-            None => Self::Stranger,
-        }
-    }
-
-    /// The address under which `limits.connections_per_source` counts. The region's own addresses count each for itself: many
-    /// servers may share one IPv6 network.
-    pub(super) fn source(self, ip: IpAddr) -> IpAddr {
-        if matches!(self, Self::Servers(_)) { canonical(ip) } else { counted_as(ip) }
-    }
-}
 
 /// The accepted connections that have not been given up.
 #[derive(Debug, Default)]

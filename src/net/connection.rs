@@ -14,8 +14,7 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedWriteHalf;
 use tokio::sync::Notify;
 
-use super::accepted::Holder;
-use super::outgoing::OpenedFor;
+use super::holder::{Holder, OpenedFor};
 use super::tls::{HandshakeStep, Session};
 use crate::config::{Config, ListenerId, RegionId, Transport};
 use crate::core::Core;

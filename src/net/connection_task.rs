@@ -17,7 +17,7 @@ use tokio::net::tcp::OwnedReadHalf;
 use tokio::time::{Sleep, sleep_until, timeout};
 
 use super::connection::{Connection, ConnectionState};
-use super::handshake::shake;
+use super::handshake::{Ended, shake};
 use super::worker::Worker;
 use crate::config::{Limits, Timers};
 use crate::core::io::Arrival;
@@ -293,4 +293,25 @@ async fn writable(connection: &Connection) {
 
 async fn expired(sleep: &mut Pin<Box<Sleep>>) {
     sleep.as_mut().await;
+}
+
+impl Worker {
+    /// Counts and logs the end of a handshake.
+    fn shaken(&mut self, now: Instant, connection: &Connection, ended: &Ended) {
+        self.streams.shaking.end(connection.id);
+        let (region, why) = (connection.region.get(), ended.reason(connection));
+        self.recorder.handshake(region, !connection.accepted, ended.how, connection.peer, why.as_deref(), now);
+        connection.unproven.set(ended.how == Handshake::Certificate && connection.tls_name.is_none());
+        if ended.how != Handshake::Done && !connection.accepted {
+            self.lost(now, connection.listener.get(), Loss::Connect, connection.peer, None);
+        }
+    }
+
+    /// Notes that a connection has ended: it leaves the table, and the attempts that it did not deliver have failed.
+    pub(super) fn gone(&mut self, now: Instant, connection: &Connection) {
+        self.streams.remove(connection);
+        self.streams.shaking.end(connection.id);
+        self.recorder.handles().connection(connection.region.get(), connection.transport, false);
+        self.repeat_lost(now, connection);
+    }
 }

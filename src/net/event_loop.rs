@@ -17,7 +17,6 @@ use tokio::time::{MissedTickBehavior, interval, sleep_until, timeout};
 
 use super::reload::{InUse, Reload};
 use super::sockets::Bound;
-use super::stream::Streams;
 use super::udp::{Batch, SLOTS, Udp};
 use super::worker::{Drain, Worker};
 use crate::admin::{Latch, Question, Questions, Ready};
@@ -256,6 +255,14 @@ async fn obey(worker: Rc<RefCell<Worker>>, mut commands: mpsc::Receiver<WorkerCo
         worker.sockets.stop_reading();
         worker.feed(Instant::now(), Input::EndWaiting, None);
     }
-    // What is written but not sent yet gets its chance. Whoever does not read by then does not count.
-    let _ = timeout(CLOSE, Streams::close_all(&worker)).await;
+    // What is written but not sent yet gets its chance, except to peers that do not read by then.
+    let _ = timeout(CLOSE, all_closed(&worker)).await;
+}
+
+/// Closes every stream connection after writing what is queued, and waits until all are gone.
+async fn all_closed(worker: &RefCell<Worker>) {
+    loop {
+        let Some(gone) = worker.borrow_mut().streams.close_all() else { return };
+        gone.notified().await;
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustls::{AlertDescription, Error, InvalidMessage};
 use tokio::net::TcpStream;
@@ -10,9 +10,8 @@ use tokio::time::timeout;
 
 use super::connection::Connection;
 use super::tls::HandshakeStep;
-use super::worker::Worker;
 use crate::core::io::ConnectionId;
-use crate::telemetry::{Handshake, Loss};
+use crate::telemetry::Handshake;
 
 /// Most names of a party that are logged.
 const NAMES: usize = 8;
@@ -51,6 +50,19 @@ impl Shaking {
 pub(super) struct Ended {
     pub(super) how: Handshake,
     why: Option<Error>,
+}
+
+impl Ended {
+    /// Why it failed, fit for a log line, with the names that would have proved the party that was meant.
+    pub(super) fn reason(&self, connection: &Connection) -> Option<String> {
+        let mut why = told(self.why.as_ref()?);
+        if let (Some(party), Handshake::Certificate) = (&connection.party, self.how) {
+            let names: Vec<&str> = party.iter().map(AsRef::as_ref).take(NAMES).collect();
+            why.push_str("; a name of the party there would do: ");
+            why.push_str(&names.join(", "));
+        }
+        Some(why)
+    }
 }
 
 /// Carries out a handshake, for `within` at most.
@@ -97,23 +109,5 @@ fn meaning(error: &Error) -> Handshake {
             | AlertDescription::CertificateRequired,
         ) => Handshake::Refused,
         _ => Handshake::Failed,
-    }
-}
-
-impl Worker {
-    /// Counts and logs the end of a handshake.
-    pub(super) fn shaken(&mut self, now: Instant, connection: &Connection, ended: &Ended) {
-        self.streams.shaking.end(connection.id);
-        let mut why = ended.why.as_ref().map(told);
-        if let (Some(why), Some(party), Handshake::Certificate) = (&mut why, &connection.party, ended.how) {
-            let names: Vec<&str> = party.iter().map(AsRef::as_ref).take(NAMES).collect();
-            why.push_str("; a name of the party there would do: ");
-            why.push_str(&names.join(", "));
-        }
-        self.recorder.handshake(connection.region.get(), !connection.accepted, ended.how, connection.peer, why.as_deref(), now);
-        connection.unproven.set(ended.how == Handshake::Certificate && connection.tls_name.is_none());
-        if ended.how != Handshake::Done && !connection.accepted {
-            self.lost(now, connection.listener.get(), Loss::Connect, connection.peer, None);
-        }
     }
 }

@@ -8,26 +8,11 @@ use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
 use super::connection::Connection;
+use super::holder::OpenedFor;
 use crate::config::TrunkId;
 use crate::core::Core;
-use crate::core::io::{ConnectionId, Send};
+use crate::core::io::ConnectionId;
 use crate::telemetry::Loss;
-
-/// For whom a connection is there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum OpenedFor {
-    /// A new call or a ping goes by it, to where the configuration says.
-    Everybody,
-    /// Only messages inside dialogs go by it, the last one for a call of this trunk. `None`: of a trunk that is not known here.
-    Calls(Option<TrunkId>),
-}
-
-impl OpenedFor {
-    /// For whom a message is sent.
-    pub(super) fn of(send: &Send) -> Self {
-        if send.in_dialog { Self::Calls(send.trunk) } else { Self::Everybody }
-    }
-}
 
 /// The part of `limits.connections` that one trunk's calls may open.
 const SHARE: usize = 4;

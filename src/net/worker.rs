@@ -14,10 +14,11 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{self, error::TrySendError};
+use tokio::task::spawn_local;
 
 use super::connection::{Connection, Written};
+use super::holder::OpenedFor;
 use super::icmp::SentDatagrams;
-use super::outgoing::OpenedFor;
 use super::rtpengine;
 use super::sockets::Sockets;
 use super::stream::Streams;
@@ -25,7 +26,7 @@ use super::udp::Udp;
 use crate::admin::{Latch, Ready, Standing};
 use crate::config::{Config, ListenerId, NextHop, Transport};
 use crate::core::Core;
-use crate::core::io::{Arrival, Attempt, Destination, Input, Note, Output, Send};
+use crate::core::io::{Arrival, Attempt, Destination, Input, Note, Output, RelayRequest, Send};
 use crate::dns::Resolved;
 use crate::telemetry::{Loss, Recorder, Seen};
 
@@ -197,7 +198,7 @@ impl Worker {
                     self.recorder.note(&note, seen, now);
                 }
                 Output::LookUp(next_hop) => self.look_up(now, next_hop),
-                Output::Relay(request) => self.rtpengine.ask(&self.me, &request),
+                Output::Relay(request) => self.ask_relay(&request),
                 // Told apart by `carry_out`.
                 Output::Resumed { .. } => {}
             }
@@ -212,6 +213,18 @@ impl Worker {
             };
             self.core.handle(now, Input::LookedUp { next_hop, servers: Vec::new(), hold: Duration::ZERO }, &mut self.out);
         }
+    }
+
+    /// Asks a relay. The core gets its answer, or learns that there is none.
+    fn ask_relay(&mut self, request: &RelayRequest) {
+        let (worker, id) = (Weak::clone(&self.me), request.id);
+        let Some(asking) = self.rtpengine.ask(request) else { return };
+        spawn_local(async move {
+            let reply = asking.await;
+            if let Some(worker) = worker.upgrade() {
+                worker.borrow_mut().feed(Instant::now(), Input::Relayed { id, reply }, None);
+            }
+        });
     }
 
     fn send(&mut self, now: Instant, send: Send) {
@@ -233,7 +246,7 @@ impl Worker {
                 let region = self.config.listener(send.listener).region;
                 let connection = self.streams.towards(region, fenced.addr(), &send, &self.config);
                 let (name, more) = (send.tls_name.clone(), (send.party.clone(), OpenedFor::of(&send), false));
-                match connection.map_or_else(|| super::stream::connect(self, send.listener, fenced, name, more), Ok) {
+                match connection.map_or_else(|| self.connect(send.listener, fenced, name, more), Ok) {
                     Ok(connection) => self.write(now, &connection, send, false),
                     Err(loss) => self.lost(now, send.listener, loss, fenced.addr(), send.attempt),
                 }
@@ -245,7 +258,7 @@ impl Worker {
     pub(super) fn connect_alone(&mut self, now: Instant, send: &Send) -> Option<Rc<Connection>> {
         let Destination::Fenced(fenced) = send.to else { return None };
         let more = (send.party.clone(), OpenedFor::of(send), true);
-        match super::stream::connect(self, send.listener, fenced, send.tls_name.clone(), more) {
+        match self.connect(send.listener, fenced, send.tls_name.clone(), more) {
             Ok(connection) => Some(connection),
             Err(loss) => {
                 self.lost(now, send.listener, loss, fenced.addr(), send.attempt);
