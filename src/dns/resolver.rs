@@ -163,7 +163,7 @@ impl Resolver {
                 Some(finished) = self.lookups.join_next(), if !self.lookups.is_empty() => finished,
                 () = wait(next) => continue,
             };
-            // Whatever has finished meanwhile makes one change together.
+            // Look-ups that have finished meanwhile make one change together.
             let mut concerned = self.take(finished);
             while let Some(finished) = self.lookups.try_join_next() {
                 concerned.append(&mut self.take(finished));
@@ -284,7 +284,7 @@ impl Name {
             self.doubted = None;
         }
         self.servers.as_ref()?;
-        // What served goes on, like an answer that nobody refreshes, and no longer.
+        // The former servers stay, but only as long as an answer that is not refreshed.
         let since = *self.unfinished.get_or_insert(now);
         (now.saturating_duration_since(since) >= stale.max(GRACE)).then(|| walk.servers.clone().unwrap_or_default())
     }

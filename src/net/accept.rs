@@ -56,7 +56,7 @@ async fn accept(worker: Rc<RefCell<Worker>>, id: ListenerCell, listener: TcpList
             let tls = config.region(region).tls.as_ref().filter(|_| transport == Transport::Tls);
             let session = tls.and_then(|tls| Session::accepted(&tls.server));
             if session.is_none() && transport == Transport::Tls {
-                // The library denies a session: as if the client had gone.
+                // The library gives no session. The connection is dropped, as if the client had gone.
                 continue;
             }
             let (most, handshakes) = (limits.write_queue, limits.handshakes);
@@ -88,7 +88,7 @@ async fn accept(worker: Rc<RefCell<Worker>>, id: ListenerCell, listener: TcpList
 }
 
 impl Worker {
-    /// Notes what a client has proved as its handshake ended.
+    /// Notes the names that a client proved in its handshake.
     pub(super) fn proved(&mut self, connection: &Rc<Connection>, shown: Shown) {
         connection.shown.set(Some(shown));
         let holder = Holder::proven(&self.config, connection.region.get(), connection.peer.ip(), Some(&shown));

@@ -1,9 +1,9 @@
-//! Who holds the accepted connections, and who makes room if there are too many. Decides about connections alone, never about
-//! messages.
+//! Counts the accepted connections of each party, and selects one to close if there are too many. Decides only about connections.
 //!
-//! A source is known by the configuration in force: it is inside the region, or a trunk's. Strangers get what known sources leave
-//! them: a quarter of `limits.connections` at most, and an eighth in any case, because a trunk that is known by its certificate
-//! alone is a stranger until it has shown that. Among known sources nobody is turned away by a party that holds more.
+//! A source is known by the configuration in force: it is inside the region, or a trunk's. Strangers get the room that known
+//! sources leave: a quarter of `limits.connections` at most, and always an eighth, because a trunk that is known by its
+//! certificate alone is a stranger until it shows the certificate. Among known sources, the party that holds the most makes room
+//! for one that holds less.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
@@ -24,15 +24,16 @@ const STRANGERS_LEAST: usize = 8;
 #[derive(Debug, Default)]
 pub(super) struct Accepted {
     all: BTreeMap<ConnectionId, Rc<Connection>>,
-    /// Those of strangers without an admitted message, the oldest first.
+    /// The connections of strangers without an admitted message, the oldest first.
     strangers: BTreeMap<ConnectionId, Rc<Connection>>,
     sources: HashMap<IpAddr, usize>,
-    /// How many each known party holds.
+    /// How many connections each known party holds.
     held: HashMap<Holder, usize>,
 }
 
 impl Accepted {
-    /// Makes room for one more connection of a source, if need be by giving up another connection. `Err`: there is none for it.
+    /// Makes room for one more connection of a source. Returns the connection to close for it, if one must be. `Err`: there is no
+    /// room.
     pub(super) fn make_room(
         &mut self,
         limits: &Limits,
@@ -63,8 +64,8 @@ impl Accepted {
         Ok(Some(given_up))
     }
 
-    /// A connection of whoever holds the most, if that is more than the newcomer would hold: one on which no answer is due, and of
-    /// those the one that was silent longest.
+    /// A connection of the party that holds the most, if that is more than the newcomer would hold. The first choice is the
+    /// connection that was silent longest, of those on which no answer is due.
     fn of_the_greatest(&self, newcomer: Holder, core: &Core) -> Option<Rc<Connection>> {
         let own = self.held.get(&newcomer).copied().unwrap_or_default();
         let (&greatest, &most) = self.held.iter().max_by_key(|&(_, &count)| count)?;

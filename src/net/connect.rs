@@ -73,8 +73,8 @@ impl Worker {
 /// How long the steps of an outgoing connection may take.
 struct Patience {
     connect: Duration,
-    /// How long sent bytes may stay unacknowledged before the connection ends (RFC 5482). A host that is gone, or a firewall that has
-    /// forgotten us, sends nothing. What was lost is repeated on a fresh connection, and has as long again until it counts as silent.
+    /// How long sent bytes may stay unacknowledged before the connection ends (RFC 5482). A host that is gone, or a firewall that
+    /// has forgotten us, sends nothing. Lost messages are repeated on a fresh connection, and have the same time again.
     delivery: Duration,
 }
 

@@ -31,11 +31,11 @@ const READ: usize = 16 * 1024;
 const LINGER: Duration = Duration::from_secs(1);
 /// Most octets that a closing connection still reads and throws away.
 const LINGER_OCTETS: usize = 256 * 1024;
-/// How long a stranger may stay without a message that is admitted. Nobody who may speak here needs as long to say so.
+/// How long a stranger may stay without an admitted message. A party that may speak here does not need so long.
 const STRANGER: Duration = Duration::from_secs(5);
-/// How long a connection for repeats alone may be silent when no answer is due on it.
+/// How long a connection for repeats may be silent if no answer is due on it.
 const ALONE: Duration = Duration::from_secs(1);
-/// How often a connection on which an answer is due is looked at again when its time would be over.
+/// How often a connection on which an answer is due is checked again after its time.
 const RECHECK: Duration = Duration::from_secs(1);
 
 /// The limits of one connection, as they were when it was opened.
@@ -50,7 +50,7 @@ impl Bounds {
     fn of(limits: &Limits, timers: &Timers, connection: &Connection) -> Self {
         let idle = match () {
             () if connection.accepted => limits.idle,
-            // It carries nothing more: what it was opened for is answered.
+            // Its repeats are answered, and it carries nothing else.
             () if connection.alone => ALONE,
             // A connection that we opened is kept for the next request, at least as long as a transaction lasts (RFC 3261 18).
             () => limits.idle.max(timers.t1 * 64),
@@ -65,7 +65,7 @@ pub(super) async fn serve(worker: Rc<RefCell<Worker>>, connection: Rc<Connection
         let worker = worker.borrow();
         Bounds::of(&worker.config.limits, &worker.config.timers, &connection)
     };
-    // Answers wait for nobody. An error says that the peer is gone already.
+    // Answers are sent at once. An error means that the peer is gone already.
     let _ = stream.set_nodelay(true);
     if let Ok(local) = stream.local_addr() {
         let (reader, writer) = stream.into_split();
@@ -87,7 +87,7 @@ pub(super) async fn serve(worker: Rc<RefCell<Worker>>, connection: Rc<Connection
         connection.established.set(true);
         let mut served = Served { worker: &worker, connection: &connection, local, shown, reader, bounds };
         let ended = served.run().await;
-        // At once: nobody waits until the peer has closed too.
+        // Repeated at once, without waiting until the peer has closed too.
         worker.borrow_mut().repeat_lost(Instant::now(), &connection);
         match ended {
             ConnectionEnd::Orderly => served.linger().await,
@@ -160,7 +160,7 @@ impl Served<'_> {
             };
             match read {
                 Ok(0) => {
-                    // The peer says no more, but still reads: it gets the answers that are due (RFC 3261 18.2.2).
+                    // The peer sends no more, but still reads: it gets the answers that are due (RFC 3261 18.2.2).
                     reading = false;
                     self.connection.half_closed.set(true);
                     self.worker.borrow_mut().repeat_lost(Instant::now(), self.connection);
@@ -172,7 +172,7 @@ impl Served<'_> {
                     }
                     let whole;
                     (reading, whole) = self.frames(&mut framer, now);
-                    // What is left of a read that held the end of a message is the beginning of another.
+                    // After the end of a message, the rest of a read is the beginning of the next message.
                     partial = partial.filter(|_| !whole).or(Some(now)).filter(|_| !framer.is_empty());
                 }
                 Err(_) if self.connection.is_flushed() => return ConnectionEnd::Reset,
@@ -217,7 +217,7 @@ impl Served<'_> {
         [slow, stalled].into_iter().flatten().fold(silent, Instant::min)
     }
 
-    /// How long the peer may be silent. What a stranger says counts if it is admitted.
+    /// How long the peer may be silent. A stranger's message counts only if it is admitted.
     fn silent_until(&self) -> Instant {
         let of_stranger = !self.connection.is_known() && !self.connection.admitted.get();
         self.connection.heard.get() + if of_stranger { self.bounds.idle.min(STRANGER) } else { self.bounds.idle }
@@ -279,7 +279,7 @@ async fn read(connection: &Connection, reader: &mut OwnedReadHalf, framer: &mut 
         if let Some(octets) = read {
             return Ok(octets);
         }
-        // What reading asks to be said (a key update) is said at the next turn of whoever reads: none waits for it.
+        // Octets that reading makes necessary (a key update) are sent at the next read. Nothing waits for them.
         reader.readable().await?;
     }
 }

@@ -42,7 +42,7 @@ pub(super) enum WorkerCommand {
     Names(Arc<Resolved>),
     /// A next hop that was looked up, with its servers and how long they hold.
     Answer { next_hop: NextHop, servers: Vec<Server>, hold: Duration },
-    /// Say what the successor of this configuration must know.
+    /// Report the facts that the successor of this configuration must know.
     InUse(oneshot::Sender<InUse>),
     /// Put another configuration into effect. Send back the former one, or why nothing has changed.
     Reload(Box<Reload>, oneshot::Sender<Result<Box<Reload>, String>>),
@@ -234,7 +234,7 @@ async fn obey(worker: Rc<RefCell<Worker>>, mut commands: mpsc::Receiver<WorkerCo
             () = async { sleep_until(end.unwrap_or_else(tokio::time::Instant::now)).await }, if end.is_some() => break,
         };
         let now = Instant::now();
-        // Whoever is answered may have given up waiting.
+        // The asker may have given up waiting.
         match command {
             None | Some(WorkerCommand::Stop) => return worker.borrow_mut().feed(now, Input::EndWaiting, None),
             Some(WorkerCommand::Names(targets)) => worker.borrow_mut().retarget(now, targets),
@@ -251,7 +251,7 @@ async fn obey(worker: Rc<RefCell<Worker>>, mut commands: mpsc::Receiver<WorkerCo
     }
     {
         let mut worker = worker.borrow_mut();
-        // What comes from here on is for whoever has the socket next.
+        // Later packets are for the next process that has the socket.
         worker.sockets.stop_reading();
         worker.feed(Instant::now(), Input::EndWaiting, None);
     }

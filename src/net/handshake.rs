@@ -100,7 +100,7 @@ fn meaning(error: &Error) -> Handshake {
     match error {
         Error::InvalidMessage(InvalidMessage::InvalidContentType) => Handshake::Plain,
         Error::InvalidCertificate(_) | Error::NoCertificatesPresented => Handshake::Certificate,
-        // What the other side thinks of our certificate, or of our having none.
+        // The other side's judgement of our certificate, or of its absence.
         Error::AlertReceived(
             AlertDescription::BadCertificate
             | AlertDescription::UnknownCA

@@ -26,7 +26,7 @@ pub(super) struct Reload {
     pub(super) took: Duration,
 }
 
-/// What the successor of the configuration in force must know.
+/// The facts that the successor of this configuration must know.
 #[derive(Debug)]
 pub(super) struct InUse {
     pub(super) needed: Needed,

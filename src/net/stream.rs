@@ -50,12 +50,12 @@ pub(super) struct Streams {
     by_peer: HashMap<Towards, Vec<Rc<Connection>>>,
     /// Handshakes with clients.
     pub(super) shaking: Shaking,
-    /// Those that we accepted, and who holds them.
+    /// The connections that we accepted, and who holds them.
     pub(super) accepted: Accepted,
-    /// Those that we opened.
+    /// The connections that we opened.
     pub(super) outgoing: Outgoing,
     last: u64,
-    /// Whether all are being closed: nothing is repeated any more.
+    /// Whether all are being closed. Then nothing is repeated.
     closing: bool,
     /// Notified if a connection has gone.
     gone: Rc<Notify>,
@@ -130,7 +130,7 @@ impl Streams {
         }
     }
 
-    /// Gives what waits to be written its new numbers, and throws away what has none.
+    /// Gives messages that wait to be written their new numbers, and throws away those without one.
     pub(super) fn renumber_queued(&self, renumber: impl Fn(&mut Send) -> bool) {
         for connection in self.by_id.values() {
             if connection.withdraw(&renumber) {
@@ -139,8 +139,8 @@ impl Streams {
         }
     }
 
-    /// Closes the connections of ours to addresses that are outside since a reload, and throws away what waits to be written to such
-    /// an address on others.
+    /// Closes our connections to addresses that are outside since a reload. On the others, throws away waiting messages for such
+    /// addresses.
     pub(super) fn leave_outside(&self, now: Instant, core: &Core) {
         for connection in self.by_id.values() {
             let leads_out = !connection.accepted && !core.may_connect(connection.listener.get(), connection.peer);

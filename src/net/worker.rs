@@ -44,7 +44,7 @@ pub(super) struct Worker {
     lookups: mpsc::Sender<NextHop>,
     pub(super) rtpengine: rtpengine::NgClient,
     pub(super) out: Vec<Output>,
-    /// What was not delivered, and what the core is told of it.
+    /// Attempts that were not delivered, and what the core is told about them.
     failed: VecDeque<(Attempt, Undelivered)>,
     pub(super) clock: Rc<Clock>,
     pub(super) drain: Option<Drain>,
@@ -61,14 +61,14 @@ pub(super) enum Drain {
     HandOver,
 }
 
-/// What it says of the target that something was not delivered.
+/// What a failed delivery says about the target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Undelivered {
-    /// It cannot be reached.
+    /// The target cannot be reached.
     Failed,
-    /// Nothing.
+    /// It says nothing about the target.
     Unsent,
-    /// Little: its connections end.
+    /// It says little: connections to the target end.
     Lost,
 }
 
@@ -158,12 +158,12 @@ impl Worker {
         } else {
             self.perform(now, &mut out, seen);
         }
-        // What was said meanwhile, if anything, waits for its turn.
+        // Outputs that came meanwhile wait for their turn.
         out.append(&mut self.out);
         self.out = out;
     }
 
-    /// Carries out what is about a message that was resumed, if one was, else about the one at hand.
+    /// Carries out the outputs about a resumed message, if there is one, or else about the message at hand.
     fn perform_part(
         &mut self,
         now: Instant,
@@ -254,7 +254,7 @@ impl Worker {
         }
     }
 
-    /// A fresh connection for what another one has lost, and for nothing else. `None`: there is none, and that is counted.
+    /// A fresh connection only for repeats of what another one lost. `None`: none can be opened, and that is counted.
     pub(super) fn connect_alone(&mut self, now: Instant, send: &Send) -> Option<Rc<Connection>> {
         let Destination::Fenced(fenced) = send.to else { return None };
         let more = (send.party.clone(), OpenedFor::of(send), true);
@@ -267,7 +267,7 @@ impl Worker {
         }
     }
 
-    /// Writes a message on a connection. `again`: it was lost with another one.
+    /// Writes a message on a connection. `again`: another connection lost it before.
     pub(super) fn write(&self, now: Instant, connection: &Connection, send: Send, again: bool) {
         let listener = self.config.listener(connection.listener.get());
         if self.config.region(listener.region).collector.is_some() {
@@ -294,7 +294,7 @@ impl Worker {
                     self.sent.remember(to, attempt, &send.bytes);
                 }
             }
-            // As lost as on the network, and met by the same timers: no failure of that target.
+            // The datagram is lost, as it could be on the network. The timers send it again; the target has not failed.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 self.lost(now, listener, Loss::SendBuffer, to, None);
             }
