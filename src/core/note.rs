@@ -296,7 +296,7 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// Whether the message shows that its sender may speak here. What anybody may cause shows nothing.
+    /// Whether the message shows that its sender may speak here. An outcome that any sender may cause shows nothing.
     pub const fn is_admitted(self) -> bool {
         match self {
             Self::Forwarded | Self::Answered(_) | Self::Relayed => true,

@@ -28,7 +28,7 @@ use crate::sip::Method;
 use crate::sip::edit::Edit;
 use crate::sip::uri::Host;
 
-/// Why a next hop is none of those that this side may reach. A name stands for itself: what it resolves to inside is nobody's business.
+/// Why this side may not reach a next hop. A name is shown as it is, without the addresses inside that it resolves to.
 fn no_server(route: &RouteSet<'_>) -> String {
     format!("next hop {} is outside, or no server of the region", shown(route.next.hostport))
 }
@@ -79,7 +79,7 @@ impl Core {
                 let row = case.trace.fail(Test::Targets, || (detail.clone(), "an address".to_owned()));
                 return Err(refusal(row, Reason::NoTarget, detail).into());
             }
-            // As if it had been looked up in vain.
+            // It counts as a name that was looked up and not found.
             Found::NoRoom => {
                 let detail = format!("next hop {} is not known, and too many names are looked up", shown(route.next.hostport));
                 let row = case.trace.fail(Test::Targets, || {
@@ -190,7 +190,8 @@ impl Core {
             Ok(found) => return Ok(found),
             Err(unknown) => Err(unknown),
         };
-        // What comes from ourselves came from somebody else before: that was not judged when the next hop was our own.
+        // A request from ourselves came from another party before. That pass did not judge what is behind, because the next hop
+        // was our own.
         let judged = match asking_side(view, case, route) {
             Side::Trunk => !own,
             Side::Servers => comes_from_us(view, route.vouched.serving, case.arrival),
