@@ -18,8 +18,8 @@ use tokio::time::{Sleep, sleep_until, timeout};
 
 use super::connection::{Connection, ConnectionState};
 use super::handshake::{Ended, shake};
+use super::idle::{Bounds, ConnectionEnd};
 use super::worker::Worker;
-use crate::config::{Limits, Timers};
 use crate::core::io::Arrival;
 use crate::sip::frame::{Frame, Framer};
 use crate::telemetry::{Handshake, Loss};
@@ -31,34 +31,6 @@ const READ: usize = 16 * 1024;
 const LINGER: Duration = Duration::from_secs(1);
 /// Most octets that a closing connection still reads and throws away.
 const LINGER_OCTETS: usize = 256 * 1024;
-/// How long a stranger may stay without an admitted message. A party that may speak here does not need so long.
-const STRANGER: Duration = Duration::from_secs(5);
-/// How long a connection for repeats may be silent if no answer is due on it.
-const ALONE: Duration = Duration::from_secs(1);
-/// How often a connection on which an answer is due is checked again after its time.
-const RECHECK: Duration = Duration::from_secs(1);
-
-/// The limits of one connection, as they were when it was opened.
-struct Bounds {
-    idle: Duration,
-    partial: Duration,
-    message: usize,
-    handshake: Duration,
-}
-
-impl Bounds {
-    fn of(limits: &Limits, timers: &Timers, connection: &Connection) -> Self {
-        let idle = match () {
-            () if connection.accepted => limits.idle,
-            // Its repeats are answered, and it carries nothing else.
-            () if connection.alone => ALONE,
-            // A connection that we opened is kept for the next request, at least as long as a transaction lasts (RFC 3261 18).
-            () => limits.idle.max(timers.t1 * 64),
-        };
-        Self { idle, partial: limits.partial, message: limits.message, handshake: limits.handshake }
-    }
-}
-
 /// Reads and writes until the end, then leaves the table. The core is told which attempts were not delivered.
 pub(super) async fn serve(worker: Rc<RefCell<Worker>>, connection: Rc<Connection>, stream: TcpStream) {
     let bounds = {
@@ -100,16 +72,6 @@ pub(super) async fn serve(worker: Rc<RefCell<Worker>>, connection: Rc<Connection
     worker.borrow_mut().gone(Instant::now(), &connection);
 }
 
-/// How a connection ends.
-enum ConnectionEnd {
-    /// Everything is written. The peer is told that no more comes.
-    Orderly,
-    /// A limit was reached.
-    Lost(Loss),
-    /// The peer is gone, and no bytes were on the way to it.
-    Reset,
-}
-
 struct Served<'a> {
     worker: &'a Rc<RefCell<Worker>>,
     connection: &'a Rc<Connection>,
@@ -124,7 +86,7 @@ impl Served<'_> {
         let mut framer = Framer::new(self.bounds.message);
         let mut partial: Option<Instant> = None;
         let mut reading = true;
-        let mut sleep = Box::pin(sleep_until(self.due(Instant::now(), partial, None).into()));
+        let mut sleep = Box::pin(sleep_until(self.bounds.due(self.connection, Instant::now(), partial, None).into()));
         loop {
             if self.connection.half_closed.get() && !self.worker.borrow().core.owes(self.connection.id) {
                 self.connection.close();
@@ -140,7 +102,7 @@ impl Served<'_> {
                 ConnectionState::Closing => reading = false,
                 ConnectionState::Broken(loss) => return ConnectionEnd::Lost(loss),
             }
-            let due = self.due(Instant::now(), partial, stuck);
+            let due = self.bounds.due(self.connection, Instant::now(), partial, stuck);
             if due < sleep.deadline().into_std() {
                 sleep.as_mut().reset(due.into());
             }
@@ -151,10 +113,10 @@ impl Served<'_> {
                 () = self.connection.woken() => continue,
                 () = expired(&mut sleep) => {
                     let now = Instant::now();
-                    if let Some(end) = self.expiry(now, partial, stuck) {
+                    if let Some(end) = self.bounds.expiry(self.connection, &self.worker.borrow().core, now, partial, stuck) {
                         return end;
                     }
-                    sleep.as_mut().reset(self.due(now, partial, stuck).into());
+                    sleep.as_mut().reset(self.bounds.due(self.connection, now, partial, stuck).into());
                     continue;
                 }
             };
@@ -206,43 +168,6 @@ impl Served<'_> {
     fn arrival(&self) -> Arrival {
         let Connection { id, listener, peer, .. } = &**self.connection;
         Arrival { listener: listener.get(), from: *peer, local: self.local, connection: Some(*id), shown: self.shown }
-    }
-
-    /// When the first of the limits is reached.
-    fn due(&self, now: Instant, partial: Option<Instant>, stuck: Option<Instant>) -> Instant {
-        let slow = partial.map(|since| since + self.bounds.partial);
-        let stalled = stuck.map(|since| since + self.bounds.partial);
-        let until = Some(self.silent_until()).filter(|&until| until > now && !self.connection.half_closed.get());
-        let silent = until.unwrap_or(now + RECHECK);
-        [slow, stalled].into_iter().flatten().fold(silent, Instant::min)
-    }
-
-    /// How long the peer may be silent. A stranger's message counts only if it is admitted.
-    fn silent_until(&self) -> Instant {
-        let of_stranger = !self.connection.is_known() && !self.connection.admitted.get();
-        self.connection.heard.get() + if of_stranger { self.bounds.idle.min(STRANGER) } else { self.bounds.idle }
-    }
-
-    /// How the connection ends, if a limit is reached now. A connection on which an answer is due is not idle (RFC 3261 18).
-    fn expiry(&self, now: Instant, partial: Option<Instant>, stuck: Option<Instant>) -> Option<ConnectionEnd> {
-        let over = |since: Option<Instant>| since.is_some_and(|since| since + self.bounds.partial <= now);
-        match () {
-            () if over(stuck) => Some(ConnectionEnd::Lost(Loss::Stalled)),
-            () if over(partial) => Some(ConnectionEnd::Lost(Loss::Partial)),
-            () if now < self.silent_until() || self.is_awaited() => None,
-            () if self.connection.is_known() || self.connection.admitted.get() => Some(ConnectionEnd::Orderly),
-            () => Some(ConnectionEnd::Lost(Loss::Stranger)),
-        }
-    }
-
-    /// Whether an answer is due on it.
-    fn is_awaited(&self) -> bool {
-        let core = &self.worker.borrow().core;
-        if self.connection.alone {
-            self.connection.is_asked(core) || core.owes(self.connection.id)
-        } else {
-            self.connection.awaits(core)
-        }
     }
 
     /// Tells the peer that no more comes, and waits until the peer closes too. Closing with octets unread would reset the

@@ -25,6 +25,7 @@ mod handshake;
 mod hep;
 mod holder;
 mod icmp;
+mod idle;
 mod name_lookups;
 mod notify;
 mod outgoing;
