@@ -94,8 +94,8 @@ pub enum Input<'a> {
         /// What the relay said, or why no answer came.
         reply: Result<RelayReply, Unanswered>,
     },
-    /// Ends all waiting. A message that waits for a name is decided as if the name resolved to nothing. A message that waits for
-    /// a relay is decided as if no relay answered.
+    /// Ends all waiting. A message that waits for a name is decided as if the name resolved to nothing. One that waits for a
+    /// relay is decided as if no relay answered.
     EndWaiting,
     /// Refuse new calls with 161 from now on.
     Drain {

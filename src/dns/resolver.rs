@@ -284,7 +284,7 @@ impl Name {
             self.doubted = None;
         }
         self.servers.as_ref()?;
-        // The former servers stay, but only as long as an answer that is not refreshed.
+        // What served goes on, like an answer that nobody refreshes, and no longer.
         let since = *self.unfinished.get_or_insert(now);
         (now.saturating_duration_since(since) >= stale.max(GRACE)).then(|| walk.servers.clone().unwrap_or_default())
     }

@@ -42,7 +42,7 @@ pub(super) enum WorkerCommand {
     Names(Arc<Resolved>),
     /// A next hop that was looked up, with its servers and how long they hold.
     Answer { next_hop: NextHop, servers: Vec<Server>, hold: Duration },
-    /// Report the facts that the successor of this configuration must know.
+    /// Say what the successor of this configuration must know.
     InUse(oneshot::Sender<InUse>),
     /// Put another configuration into effect. Send back the former one, or why nothing has changed.
     Reload(Box<Reload>, oneshot::Sender<Result<Box<Reload>, String>>),

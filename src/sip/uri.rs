@@ -104,7 +104,7 @@ impl<'a> Uri<'a> {
         param(self.params, name)
     }
 
-    /// Whether a parameter's name is written with escapes. By 19.1.4 it is the same name, but many readers do not see that.
+    /// Whether the name of a parameter is written with escapes. It is the same name (19.1.4), and many readers do not see that.
     pub fn escapes_a_name(&self) -> bool {
         memchr(b'%', self.params).is_some() && each_param(self.params).any(|(_, name, _)| memchr(b'%', name).is_some())
     }

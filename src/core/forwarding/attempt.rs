@@ -96,7 +96,7 @@ impl Context<'_> {
             return false;
         }
         let peer = transaction.server.peer;
-        // A target that has gone down since the targets were found is tried after all others.
+        // One that has gone down since the targets were found waits until there is no other.
         if let Some(at) = transaction.targets.iter().position(|target| !self.health.is_down(target.place())) {
             let target = transaction.targets.remove(at);
             transaction.targets.insert(0, target);

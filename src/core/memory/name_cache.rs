@@ -53,8 +53,8 @@ impl NameCache {
         self.answers.put(now, keys.name(next_hop), KnownName { until, servers: servers.into() });
     }
 
-    /// A name's servers, if they were found in the last minute, even if the answer has expired. So a decision that needs several
-    /// names comes to an end, even if their answers expire quickly.
+    /// A name's servers, if they were found in the last minute, even if that answer holds no more. A decision that needs several names
+    /// comes to its end by this, however short their answers hold.
     pub(crate) fn lately(&self, now: Instant, keys: &Keys, next_hop: &NextHop) -> Option<&[Server]> {
         let answer = self.answers.get(now, keys.name(next_hop))?;
         (now < answer.until || !answer.servers.is_empty()).then_some(&*answer.servers)

@@ -79,7 +79,7 @@ impl Core {
                 let row = case.trace.fail(Test::Targets, || (detail.clone(), "an address".to_owned()));
                 return Err(refusal(row, Reason::NoTarget, detail).into());
             }
-            // It counts as a name that was looked up and not found.
+            // As if it had been looked up in vain.
             Found::NoRoom => {
                 let detail = format!("next hop {} is not known, and too many names are looked up", shown(route.next.hostport));
                 let row = case.trace.fail(Test::Targets, || {

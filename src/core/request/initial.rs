@@ -234,7 +234,7 @@ impl Core {
 
 /// Stops a request that no proxy may forward: 416 (RFC 5630), 483 (16.3 step 3), 440 (RFC 5393 5.3.3), 420 (16.3 step 5).
 pub(crate) fn unfit(case: &Case<'_, '_>) -> Result<(), Stop> {
-    // The request asks for TLS on every hop, but the last hop had none.
+    // What asks for TLS on every hop did not have it on the last one.
     if case.request.uri.scheme == Scheme::Sips && case.listener.transport != Transport::Tls {
         return Err(no_tls(case).into());
     }

@@ -29,9 +29,9 @@ pub(crate) fn going_back(message: &Message<'_>, swap: &MediaSwap, reliable: bool
     }
 }
 
-/// Signs our Record-Route again, for the side that asked (16.7 step 8): now the other tag of the dialog is known, and each fork
-/// has its own. All our values are signed, wherever the next hop put them; there are two if the sides differ. Only a token that
-/// we signed for this very request is signed again. The length stays the same.
+/// Signs our Record-Route again, for whoever asked (16.7 step 8): now the other tag of the dialog is known, each fork's its own. All
+/// values of it that are there: two if the sides differ, wherever the next hop put them. Only what we signed for this very request
+/// is signed again. The length stays as it is.
 pub(crate) fn sign_again(keys: &Keys, asks: Side, message: &Message<'_>, response: &Response<'_>, edit: &mut Edit) {
     let call_id = message.first(Name::CallId).map(|header| message.value(header)).unwrap_or_default();
     let (asker, answerer) = (response.from_tag, response.to_tag.unwrap_or_default());
