@@ -27,7 +27,8 @@ pub struct Limits {
     pub sources: usize,
     /// Refused calls remembered to recognise repeats. Above: the oldest is forgotten.
     pub repeats: usize,
-    /// Open stream connections. Above: strangers make room, then whoever holds the most; else the new one is closed at once.
+    /// Open stream connections. Above: strangers make room, then the party that holds the most; else the new one is closed at
+    /// once.
     pub connections: usize,
     /// Open stream connections of one source address. Above: closed at once.
     pub connections_per_source: usize,

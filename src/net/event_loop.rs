@@ -109,7 +109,7 @@ async fn run(start: WorkerStart) -> io::Result<()> {
             let _ = ticking.as_mut().poll(cx);
             let end = obey.as_mut().poll(cx);
             loops.retain(|each| each.socket.is_read.get());
-            // A socket that has just come wakes nobody before it has been asked.
+            // A new socket wakes its loop only after it has been polled once.
             if end.is_ready() || !worker.borrow().sockets.has_fresh() {
                 return end;
             }

@@ -145,7 +145,7 @@ impl Link {
 }
 
 impl Shared {
-    /// Answers all that was asked that nobody is there.
+    /// Answers every open question: the relay is not there.
     fn give_up(&self) {
         for (_, open) in self.open.borrow_mut().drain() {
             // Nobody may wait any more.
@@ -185,7 +185,7 @@ async fn read(shared: Rc<Shared>) {
                 let _ = open.answer.send(Ok(reply));
             }
         } else {
-            // ICMP: nobody is there. Whatever was asked is not heard.
+            // ICMP: the relay is not there. It has heard none of the questions.
             shared.give_up();
             tokio::task::yield_now().await;
         }
