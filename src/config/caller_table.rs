@@ -75,7 +75,7 @@ impl CallerTable {
 
     /// Adds trunks with the certificate names of which each must prove one.
     #[must_use]
-    pub fn certified<'a>(mut self, trunks: impl IntoIterator<Item = (TrunkId, &'a [String])>) -> Self {
+    pub(crate) fn certified<'a>(mut self, trunks: impl IntoIterator<Item = (TrunkId, &'a [String])>) -> Self {
         for (trunk, names) in trunks {
             for name in names {
                 self.named.entry(Name::of(name.as_bytes())).or_default().push(trunk);

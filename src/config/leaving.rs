@@ -74,7 +74,7 @@ impl Config {
 
 impl Listener {
     /// Whether one socket can serve both.
-    pub fn is_same_socket(&self, other: &Self) -> bool {
+    pub(crate) fn is_same_socket(&self, other: &Self) -> bool {
         (self.transport, self.addr) == (other.transport, other.addr)
     }
 }

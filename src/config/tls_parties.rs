@@ -53,7 +53,7 @@ fn party(names: impl Iterator<Item = String>) -> Option<PartyNames> {
 
 impl Config {
     /// The names of the party that an address belongs to. `None`: only the address itself says who is there.
-    pub fn party_names(&self, ip: IpAddr) -> Option<PartyNames> {
+    pub(crate) fn party_names(&self, ip: IpAddr) -> Option<PartyNames> {
         let ip = canonical(ip);
         let TlsParties { regions, trunks } = &self.tls_parties;
         let next = trunks.partition_point(|&(from, ..)| from <= ip);

@@ -23,7 +23,7 @@ use super::sdp::{self, Excerpt, Extent, Inside, SdpObjection, excerpt, first_sig
 use super::transfer::{self, Encoding};
 
 /// Deepest nesting of multiparts.
-pub const MAX_DEPTH: usize = 4;
+pub(crate) const MAX_DEPTH: usize = 4;
 /// Most parts, in all multiparts of a body.
 pub const MAX_PARTS: usize = 16;
 

@@ -71,12 +71,12 @@ impl Method {
 
     /// Whether a request of this method may begin a dialog or change its target (RFC 3261 12.1, RFC 3311, RFC 6665). Then it has
     /// one Contact.
-    pub const fn has_one_contact(self) -> bool {
+    pub(crate) const fn has_one_contact(self) -> bool {
         matches!(self, Self::Invite | Self::Subscribe | Self::Refer | Self::Notify | Self::Update)
     }
 
     /// Whether a request of this method has no meaning outside a dialog.
-    pub const fn needs_dialog(self) -> bool {
+    pub(crate) const fn needs_dialog(self) -> bool {
         matches!(self, Self::Bye | Self::Prack | Self::Update | Self::Info)
     }
 

@@ -7,7 +7,7 @@ use super::header::is_space;
 use super::scan::{Message, Start};
 
 /// Appends a message so that [`Message::is_plain`] holds for it, except for a quoted NUL. The message must have no fault.
-pub fn straighten(message: &Message<'_>, out: &mut Vec<u8>) {
+pub(crate) fn straighten(message: &Message<'_>, out: &mut Vec<u8>) {
     match message.start() {
         Start::Request { uri, .. } => {
             out.extend_from_slice(message.slice(&(0..uri.end)));

@@ -39,7 +39,7 @@ impl LocalResponse<'_> {
     }
 
     /// The same for a request that was read before, so that nothing is read twice. `edit` is working memory.
-    pub fn write_for(
+    pub(crate) fn write_for(
         &self,
         message: &Message<'_>,
         request: &Request<'_>,
@@ -117,7 +117,7 @@ impl LocalResponse<'_> {
 }
 
 /// Whether every row that an answer repeats is there, and the topmost Via can be read.
-pub fn is_whole(message: &Message<'_>) -> bool {
+pub(crate) fn is_whole(message: &Message<'_>) -> bool {
     let there = |name| message.first(name).is_some();
     [Name::From, Name::To, Name::CallId, Name::CSeq].into_iter().all(there) && Via::top(message).is_ok()
 }

@@ -17,17 +17,17 @@ pub use super::fault::Fault;
 pub use super::start::Start;
 
 /// Most header rows in one message.
-pub const MAX_HEADERS: usize = 256;
+pub(crate) const MAX_HEADERS: usize = 256;
 /// Header rows of usual messages. So many are indexed in place, which keeps a message cheap to move. More take one allocation.
 const USUAL_HEADERS: usize = 24;
 /// Stands for no index of a row.
 const NONE: u8 = u8::MAX;
 /// Longest header row, in octets.
-pub const MAX_ROW: usize = 8 * 1024;
+pub(crate) const MAX_ROW: usize = 8 * 1024;
 /// Longest header section, in octets.
-pub const MAX_HEAD: usize = 32 * 1024;
+pub(crate) const MAX_HEAD: usize = 32 * 1024;
 /// Longest Request-URI, in octets.
-pub const MAX_URI: usize = 2 * 1024;
+pub(crate) const MAX_URI: usize = 2 * 1024;
 /// Longest message, in octets: what fits into one datagram.
 pub const MAX_MESSAGE: usize = 65_535;
 
@@ -235,7 +235,7 @@ impl<'a> Message<'a> {
     }
 
     /// Whether each row is one line without NUL, CR or LF inside, and the version is in capitals: then the bytes may leave as
-    /// they are. Any other message can be [`straightened`](super::plain::straighten).
+    /// they are. Any other message can be straightened (`plain`).
     pub fn is_plain(&self) -> bool {
         self.plain
     }
@@ -294,7 +294,7 @@ impl<'a> Message<'a> {
     }
 
     /// Where the body stands: from after the empty line to the end.
-    pub fn body_range(&self) -> Range<usize> {
+    pub(crate) fn body_range(&self) -> Range<usize> {
         self.body_start..self.bytes.len()
     }
 

@@ -42,9 +42,9 @@ pub enum SdpObjection {
 /// Longest session description, in octets.
 pub const MAX_BODY: usize = 16 * 1024;
 /// Most streams (`m=` lines) of a session description; with more it is unreadable.
-pub const MAX_STREAMS: usize = 64;
+pub(crate) const MAX_STREAMS: usize = 64;
 /// Most lines of a session description; with more it is unreadable.
-pub const MAX_LINES: usize = 2000;
+pub(crate) const MAX_LINES: usize = 2000;
 
 /// Where media may go.
 pub trait Inside {

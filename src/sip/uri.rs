@@ -105,7 +105,7 @@ impl<'a> Uri<'a> {
     }
 
     /// Whether the name of a parameter is written with escapes. It is the same name (19.1.4), and many readers do not see that.
-    pub fn escapes_a_name(&self) -> bool {
+    pub(crate) fn escapes_a_name(&self) -> bool {
         memchr(b'%', self.params).is_some() && each_param(self.params).any(|(_, name, _)| memchr(b'%', name).is_some())
     }
 }
@@ -238,7 +238,7 @@ fn port(digits: &[u8]) -> Option<u16> {
 }
 
 /// Whether a text that is a URI is a `sips:` one.
-pub fn is_sips(text: &[u8]) -> bool {
+pub(crate) fn is_sips(text: &[u8]) -> bool {
     text.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"sips:"))
 }
 

@@ -47,7 +47,7 @@ impl Certificate {
     }
 
     /// Whether it proves a host to a client: by the name, or by a `*` for the first label (RFC 6125 6.4.3).
-    pub fn covers(&self, host: &str) -> bool {
+    pub(crate) fn covers(&self, host: &str) -> bool {
         let rest = host.split_once('.').map(|(_, rest)| rest);
         self.names.iter().any(|name| match name.strip_prefix("*.") {
             Some(below) => rest == Some(below),
@@ -56,7 +56,7 @@ impl Certificate {
     }
 
     /// Whether it holds exactly this name or address. A `*` proves nobody (RFC 5922 7.2).
-    pub fn is_of(&self, name: &str) -> bool {
+    pub(crate) fn is_of(&self, name: &str) -> bool {
         self.names.iter().any(|own| own == name) || name.parse().is_ok_and(|ip: IpAddr| self.addresses.contains(&ip))
     }
 

@@ -58,7 +58,7 @@ impl Calling {
     }
 
     /// The settings for a server that must prove the name that we ask for, or one of these names.
-    pub fn settings_for(&self, party: &PartyNames) -> Arc<ClientConfig> {
+    pub(crate) fn settings_for(&self, party: &PartyNames) -> Arc<ClientConfig> {
         let mut settings = ClientConfig::clone(&self.settings);
         settings.dangerous().set_certificate_verifier(Arc::new(self.asked.or(party)));
         // No session is resumed: another party may have begun it.
