@@ -73,8 +73,7 @@ fn within(trunk: &str, net: &Placed<IpNet>, parts: &file::Parts, report: &mut Re
     }
 }
 
-/// Warns of addresses that calls out may go to, but from which no side of a dialog may speak: they are no trunk's, or they are
-/// servers'.
+/// Warns of addresses that calls out may go to and that no side of a dialog could speak from: nobody has them, or they are servers'.
 fn silent(trunk: &file::Trunk, net: &Placed<IpNet>, parts: &file::Parts, report: &mut Report) {
     if net.value.network().is_multicast() {
         report.warning(&net.place, format!("nobody speaks from `{}`", net.value), "the gateways' own addresses");

@@ -28,7 +28,7 @@ use crate::sip::Method;
 use crate::sip::edit::Edit;
 use crate::sip::uri::Host;
 
-/// Why this side may not reach a next hop. A name is shown as it is, without the addresses inside that it resolves to.
+/// Why a next hop is none of those that this side may reach. A name stands for itself: what it resolves to inside is nobody's business.
 fn no_server(route: &RouteSet<'_>) -> String {
     format!("next hop {} is outside, or no server of the region", shown(route.next.hostport))
 }
