@@ -48,14 +48,14 @@ impl Networks {
     }
 
     /// Whether all of a network is in the set.
-    pub fn covers(&self, net: IpNet) -> bool {
-        // Ranges that touch are one, so that both ends are in the same one if all is.
+    pub(crate) fn covers(&self, net: IpNet) -> bool {
+        // Ranges that touch are merged, so a network that is wholly in the set has both ends in one range.
         let range = |ip: IpAddr| self.ranges().find(|&(from, to)| from.is_ipv4() == ip.is_ipv4() && from <= ip && ip <= to);
         let last = range(net.broadcast());
         last.is_some() && range(net.network()) == last
     }
 
-    /// Whether the address, in the form of [`canonical`], is in the set.
+    /// Whether the address, in the form of `canonical`, is in the set.
     pub fn contains(&self, ip: IpAddr) -> bool {
         match canonical(ip) {
             IpAddr::V4(ip) => within(&self.v4, u32::from(ip)),
@@ -69,7 +69,7 @@ impl Networks {
     }
 
     /// The ranges as inclusive pairs of addresses, IPv4 first, in order.
-    pub fn ranges(&self) -> impl Iterator<Item = (IpAddr, IpAddr)> + '_ {
+    pub(crate) fn ranges(&self) -> impl Iterator<Item = (IpAddr, IpAddr)> + '_ {
         let v4 = self.v4.iter().map(|&(from, to)| (IpAddr::V4(from.into()), IpAddr::V4(to.into())));
         let v6 = self.v6.iter().map(|&(from, to)| (IpAddr::V6(from.into()), IpAddr::V6(to.into())));
         v4.chain(v6)
@@ -110,7 +110,7 @@ fn merged<T: Ord + Copy>(mut ranges: Vec<(T, T)>, add: fn(T, T) -> Option<T>, on
     let mut out: Vec<(T, T)> = Vec::with_capacity(ranges.len());
     for (from, to) in ranges {
         match out.last_mut() {
-            // Adjacent ranges join too; a range that ends at the top of the space (no successor) swallows what follows.
+            // Adjacent ranges join too. A range that ends at the last address has no successor, so it takes in all that follow.
             Some(last) if add(last.1, one).is_none_or(|next| from <= next) => last.1 = last.1.max(to),
             _ => out.push((from, to)),
         }
@@ -118,7 +118,7 @@ fn merged<T: Ord + Copy>(mut ranges: Vec<(T, T)>, add: fn(T, T) -> Option<T>, on
     out
 }
 
-/// What of these sorted ranges is in none of the others.
+/// These sorted ranges without the others.
 fn rest<T: Ord + Copy>(
     ranges: &[(T, T)],
     others: &[(T, T)],
@@ -147,9 +147,9 @@ fn within<T: Ord + Copy>(ranges: &[(T, T)], value: T) -> bool {
     after.checked_sub(1).and_then(|at| ranges.get(at)).is_some_and(|&(_, to)| value <= to)
 }
 
-/// The address that is really meant. An IPv4 address mapped into IPv6 (`::ffff:a.b.c.d`), or embedded by the well-known NAT64
-/// prefix (`64:ff9b::/96`, RFC 6052), is judged by the IPv4 address inside it.
-pub fn canonical(ip: IpAddr) -> IpAddr {
+/// The address that packets really go to: the IPv4 address inside an IPv6 one, if that is mapped (`::ffff:a.b.c.d`) or has the
+/// well-known NAT64 prefix (`64:ff9b::/96`, RFC 6052). Any other address is unchanged.
+pub(crate) fn canonical(ip: IpAddr) -> IpAddr {
     let IpAddr::V6(v6) = ip else { return ip };
     if let Some(v4) = v6.to_ipv4_mapped() {
         return IpAddr::V4(v4);
@@ -211,15 +211,15 @@ pub struct ServerSet {
 
 impl ServerSet {
     /// No server at all.
-    pub const NOBODY: Self = Self { addresses: Networks { v4: Vec::new(), v6: Vec::new() }, nets: Vec::new() };
+    pub(crate) const NOBODY: Self = Self { addresses: Networks { v4: Vec::new(), v6: Vec::new() }, nets: Vec::new() };
 
-    /// The servers of these networks. An address in `never` is none, whatever the networks say: it is a trunk's.
+    /// The servers of these networks. An address in `never` is a trunk's, and so no server, even if the networks contain it.
     pub fn new(nets: Vec<ServerNet>, never: &Networks) -> Self {
         let addresses = nets.iter().map(|of| of.net).collect::<Networks>().without(never);
         Self { addresses, nets }
     }
 
-    /// Whether a server may speak from this address. Its port says nothing: a client chooses any.
+    /// Whether a server may speak from this address. The port does not matter: a client may choose any.
     pub fn contains(&self, ip: IpAddr) -> bool {
         self.addresses.contains(ip)
     }
@@ -259,11 +259,12 @@ impl Fenced {
 #[error("{0} is outside")]
 pub struct Outside(pub SocketAddr);
 
-/// What is inside, for one decision: the region's networks or only its servers and, for requests to a trunk, that trunk's networks.
+/// The addresses that are inside, for one decision: the region's networks or only its servers and, for requests to a trunk, that
+/// trunk's networks.
 #[derive(Clone, Copy, Debug)]
 pub struct Fence<'a> {
     region: Option<&'a Networks>,
-    /// What of the region's networks is inside at which ports. `None`: all of it.
+    /// The servers that are inside, with their ports. `None`: all of the region's networks.
     servers: Option<&'a ServerSet>,
     trunk: Option<&'a Networks>,
     outbound: Option<&'a Networks>,
@@ -276,40 +277,40 @@ pub struct Fence<'a> {
 impl<'a> Fence<'a> {
     const NOTHING: Self = Self { region: None, servers: None, trunk: None, outbound: None, except: &[], only: None };
 
-    /// For what no dialog leads: only the region's networks.
-    pub fn of_region(networks: &'a Networks) -> Self {
+    /// For requests outside dialogs: only the region's networks.
+    pub(crate) fn of_region(networks: &'a Networks) -> Self {
         Self { region: Some(networks), ..Self::NOTHING }
     }
 
     /// For requests inside a dialog to the region's servers: only these, within the region's networks. `own`: our own listeners,
-    /// which are nobody's next hop.
-    pub fn of_servers(networks: &'a Networks, servers: &'a ServerSet, own: &'a [SocketAddr]) -> Self {
+    /// which are no next hop.
+    pub(crate) fn of_servers(networks: &'a Networks, servers: &'a ServerSet, own: &'a [SocketAddr]) -> Self {
         Self { region: Some(networks), servers: Some(servers), except: own, ..Self::NOTHING }
     }
 
     /// The same, and for a request that may go to a trunk: the networks of that trunk, and of its outbound calls.
     #[must_use]
-    pub fn or_trunk(self, trunk: &'a Networks, outbound: &'a Networks) -> Self {
+    pub(crate) fn or_trunk(self, trunk: &'a Networks, outbound: &'a Networks) -> Self {
         Self { trunk: Some(trunk), outbound: Some(outbound), ..self }
     }
 
     /// For where the messages of a trunk come from: only that trunk's networks, and those of its outbound calls.
-    pub fn of_trunk(trunk: &'a Networks, outbound: &'a Networks) -> Self {
+    pub(crate) fn of_trunk(trunk: &'a Networks, outbound: &'a Networks) -> Self {
         Self { trunk: Some(trunk), outbound: Some(outbound), ..Self::NOTHING }
     }
 
-    /// For what stands behind a next hop: all of the region's networks without our own listeners.
-    pub fn of_behind(networks: &'a Networks, own: &'a [SocketAddr]) -> Self {
+    /// For the hops behind a next hop: all of the region's networks without our own listeners.
+    pub(crate) fn of_behind(networks: &'a Networks, own: &'a [SocketAddr]) -> Self {
         Self { region: Some(networks), except: own, ..Self::NOTHING }
     }
 
     /// For a request that a token of ours leads to ourselves: only our own listeners, within the region's networks.
-    pub fn of_own(networks: &'a Networks, own: &'a [SocketAddr]) -> Self {
+    pub(crate) fn of_own(networks: &'a Networks, own: &'a [SocketAddr]) -> Self {
         Self { region: Some(networks), only: Some(own), ..Self::NOTHING }
     }
 
     /// For a new call to a trunk: only the trunk's outbound networks.
-    pub fn of_outbound(outbound: &'a Networks) -> Self {
+    pub(crate) fn of_outbound(outbound: &'a Networks) -> Self {
         Self { outbound: Some(outbound), ..Self::NOTHING }
     }
 

@@ -11,6 +11,7 @@
 
 pub mod admin;
 pub mod cli;
+mod closed_list;
 pub mod config;
 pub mod core;
 pub mod demo;

@@ -177,7 +177,7 @@ pub struct Profile {
 
 impl Profile {
     /// 6xx stops Twilio, Telnyx, `OpenSIPS`, Oracle, Kamailio and Teams.
-    pub const GENERIC: Self = Self { policy: 603, capacity: 503 };
+    pub(crate) const GENERIC: Self = Self { policy: 603, capacity: 503 };
 
     /// The profile of a published name (`generic`, `twilio`, `telnyx`, `thinktel`, `teams`, `3cx`).
     pub fn named(name: &str) -> Option<Self> {

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use crate::fence::canonical;
 
-/// The bits of an IPv6 address that name a network. Whoever has one address of it has them all (RFC 6177, RFC 8981).
+/// The bits of an IPv6 address that name a network. A sender that has one of its addresses has them all (RFC 6177, RFC 8981).
 const NETWORK: u32 = 64;
 
 /// The address under which a source is counted: an IPv4 address is one source, and so is an IPv6 network of 64 bits.

@@ -2,9 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may stop where the program cannot be started")]
 
+mod page;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use page::{block, read};
 use serde_json::{Value, json};
 
 const OLD: &str = r#"
@@ -58,16 +61,10 @@ fn new() -> String {
 
 #[test]
 fn the_page_shows_what_is_printed() {
-    let block = |page: &str, mark: &str| {
-        let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(page)).unwrap();
-        let (_, rest) = page.split_once(mark).unwrap_or_else(|| panic!("no {mark}"));
-        let (_, rest) = rest.split_once("```").unwrap();
-        rest.split_once('\n').unwrap().1.split_once("```").unwrap().0.to_owned()
-    };
-    let old = block("configuration.md", "<!-- example -->").replace("ringfence.key", "KEY");
+    let old = block(&read("docs/configuration.md"), "<!-- example -->").replace("ringfence.key", "KEY");
     let new = old.replace(", \"tcp:203.0.113.10:5060\"", "").replace("pin = [\"eu\"]", "pin = [\"us\"]")
         + "[project.acme.trunk.second]\nnetworks = [\"192.0.2.0/24\"]\n";
-    assert_eq!(out(&diff("page", &old, &new, &[])), block("commands.md", "<!-- diff -->"));
+    assert_eq!(out(&diff("page", &old, &new, &[])), block(&read("docs/commands.md"), "<!-- diff -->"));
 }
 
 #[test]

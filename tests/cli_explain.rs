@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may stop where the program cannot be started")]
 
+mod page;
 #[expect(dead_code, reason = "what the program asks, and that a zone changes, is tested with the resolver")]
 #[path = "shell_dns/server.rs"]
 mod server;
@@ -10,6 +11,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use page::{block, read};
 use serde_json::{Value, json};
 use server::NameServer;
 
@@ -105,15 +107,9 @@ const EU: &[&str] = &["--listener", "eu"];
 
 #[test]
 fn the_page_shows_what_is_printed() {
-    let block = |page: &str, mark: &str| {
-        let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(page)).unwrap();
-        let (_, rest) = page.split_once(mark).unwrap_or_else(|| panic!("no {mark}"));
-        let (_, rest) = rest.split_once("```").unwrap();
-        rest.split_once('\n').unwrap().1.split_once("```").unwrap().0.to_owned()
-    };
-    let config = write("ringfence.toml", &block("configuration.md", "<!-- example -->"));
+    let config = write("ringfence.toml", block(&read("docs/configuration.md"), "<!-- example -->"));
     write("ringfence.key", "a key that only this test knows, long enough\n");
-    let output = explain(&config, &["--source", "54.171.127.193:5060"], &block("refusals.md", "<!-- request -->"));
+    let output = explain(&config, &["--source", "54.171.127.193:5060"], block(&read("docs/refusals.md"), "<!-- request -->"));
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     // The tag is made by the key, which is each reader's own.
     let without_tag = |text: &str| {
@@ -121,7 +117,7 @@ fn the_page_shows_what_is_printed() {
             text.lines().map(|line| line.split_once(">;tag=").filter(|_| line.contains(" To: ")).map_or(line, |(to, _)| to));
         lines.flat_map(|line| [line, "\n"]).collect::<String>()
     };
-    assert_eq!(without_tag(text(&output.stdout)), without_tag(&block("commands.md", "<!-- explain -->")));
+    assert_eq!(without_tag(text(&output.stdout)), without_tag(block(&read("docs/commands.md"), "<!-- explain -->")));
 }
 
 #[test]

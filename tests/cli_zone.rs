@@ -2,8 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may stop where the program cannot be started")]
 
+mod page;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+
+use page::{block, read};
 
 fn folder(test: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("zone-{test}-{}", std::process::id()));
@@ -34,15 +38,9 @@ fn config(listen: &str, more: &str) -> String {
 
 #[test]
 fn the_page_shows_what_is_printed() {
-    let block = |page: &str, mark: &str| {
-        let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(page)).unwrap();
-        let (_, rest) = page.split_once(mark).unwrap_or_else(|| panic!("no {mark}"));
-        let (_, rest) = rest.split_once("```").unwrap();
-        rest.split_once('\n').unwrap().1.split_once("```").unwrap().0.to_owned()
-    };
-    let output = zone(&folder("page"), &block("configuration.md", "<!-- example -->"), &[]);
+    let output = zone(&folder("page"), block(&read("docs/configuration.md"), "<!-- example -->"), &[]);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
-    assert_eq!(String::from_utf8(output.stdout).unwrap(), block("commands.md", "<!-- zone -->"));
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), block(&read("docs/commands.md"), "<!-- zone -->"));
 }
 
 #[test]

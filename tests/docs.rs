@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may stop where the documentation has not the shape that it reads")]
 
+mod page;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::net::SocketAddr;
@@ -9,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
+use page::{block, read};
 use ringfence::config::{Config, ListenerId, Mistake, ProjectId, RegionId, Transport, TrunkId, load, parse};
 use ringfence::core::Core;
 use ringfence::core::io::{Arrival, Destination, Health, Input, Outcome, Output, Share, TargetStatus, Verdict};
@@ -19,18 +22,6 @@ use ringfence::telemetry::{Direction, Handles, Metrics, certificates, memory, up
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
-fn read(path: &str) -> String {
-    fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
-}
-
-/// The fenced block that follows a mark.
-fn block<'t>(text: &'t str, mark: &str) -> &'t str {
-    let (_, rest) = text.split_once(mark).unwrap_or_else(|| panic!("no {mark}"));
-    let (_, rest) = rest.split_once("```").unwrap();
-    let (_, rest) = rest.split_once('\n').unwrap();
-    rest.split_once("```").unwrap().0
 }
 
 /// The cells of every row of the tables in a text, without backticks around.

@@ -68,6 +68,19 @@ fn asked(stream: &mut TcpStream, branch: &str) -> String {
     answer(stream)
 }
 
+/// Asks on each of these connections, and gets an answer.
+fn all_served(streams: &mut [TcpStream]) {
+    for (at, stream) in streams.iter_mut().enumerate() {
+        assert!(asked(stream, &format!("a{at}")).starts_with("SIP/2.0 200 "), "{at}");
+    }
+}
+
+/// Waits until so many connections are open, then opens one and asks on it.
+fn is_served_when(daemon: &Daemon, open: u64, from: &str) {
+    until("a place is free", || metric(daemon, "ringfence_connections{region=\"eu\",transport=\"tcp\"}") == open);
+    assert!(asked(&mut connect(daemon, from), "c").starts_with("SIP/2.0 200 "));
+}
+
 /// Whether the daemon has closed the connection, without another octet.
 fn closed(stream: &mut TcpStream) -> bool {
     match stream.read(&mut [0; 1]) {
@@ -101,17 +114,13 @@ fn one_source_cannot_take_all_connections() {
     config.limits.connections_per_source = 3;
     let daemon = start(config);
     let mut open: Vec<TcpStream> = (0..3).map(|_| connect(&daemon, "127.52.1.2")).collect();
-    for (at, stream) in open.iter_mut().enumerate() {
-        assert!(asked(stream, &format!("a{at}")).starts_with("SIP/2.0 200 "));
-    }
+    all_served(&mut open);
     assert!(closed(&mut connect(&daemon, "127.52.1.2")));
     assert_eq!(dropped(&daemon, "source-connections"), 1);
     assert!(asked(&mut connect(&daemon, "127.52.1.3"), "b").starts_with("SIP/2.0 200 "), "another source");
     // A place that is given back can be taken.
     open.pop();
-    let connections = "ringfence_connections{region=\"eu\",transport=\"tcp\"}";
-    until("two are left", || metric(&daemon, connections) == 2);
-    assert!(asked(&mut connect(&daemon, "127.52.1.2"), "c").starts_with("SIP/2.0 200 "));
+    is_served_when(&daemon, 2, "127.52.1.2");
 }
 
 #[test]
@@ -127,9 +136,7 @@ fn beyond_all_connections_a_new_one_is_closed_at_once() {
     assert_eq!(dropped(&daemon, "connections"), 1);
     assert!(asked(&mut first, "d").starts_with("SIP/2.0 200 "), "those that are open go on");
     drop(second);
-    let connections = "ringfence_connections{region=\"eu\",transport=\"tcp\"}";
-    until("one is left", || metric(&daemon, connections) == 1);
-    assert!(asked(&mut connect(&daemon, "127.52.2.4"), "c").starts_with("SIP/2.0 200 "));
+    is_served_when(&daemon, 1, "127.52.2.4");
 }
 
 #[test]
@@ -138,9 +145,7 @@ fn whoever_holds_the_most_makes_room_for_others() {
     config.limits.connections = 4;
     let daemon = start(config);
     let mut held: Vec<TcpStream> = (0..4).map(|at| connect(&daemon, &format!("127.52.21.{}", 2 + at))).collect();
-    for (at, stream) in held.iter_mut().enumerate() {
-        assert!(asked(stream, &format!("a{at}")).starts_with("SIP/2.0 200 "));
-    }
+    all_served(&mut held);
     let mut other = connect(&daemon, "127.53.21.2");
     assert!(asked(&mut other, "b").starts_with("SIP/2.0 "));
     assert!(closed(&mut held.remove(0)), "the one that was silent longest");
@@ -161,9 +166,7 @@ fn strangers_make_room_for_each_other_and_for_those_who_are_known() {
     until("the first four have gone", || dropped(&daemon, "evicted") == 4);
     assert!(strangers.iter_mut().take(4).all(closed));
     let mut known: Vec<TcpStream> = (0..7).map(|at| connect(&daemon, &format!("127.52.22.{}", 2 + at))).collect();
-    for (at, stream) in known.iter_mut().enumerate() {
-        assert!(asked(stream, &format!("a{at}")).starts_with("SIP/2.0 200 "));
-    }
+    all_served(&mut known);
     assert!(closed(&mut strangers[4]));
     assert!(asked(&mut strangers[5], "b").starts_with("SIP/2.0 403 "), "a part is left to strangers");
 }

@@ -1,4 +1,4 @@
-//! By which names the admin endpoint may be asked. Compares names; resolves none.
+//! Checks the names in requests to the admin endpoint. Compares names; resolves none.
 //!
 //! A page in an operator's browser may have a name of its own that resolves to our address (DNS rebinding). The browser then lets
 //! the page read our answers, but it says in `Host` which name was asked. An address in a URL cannot be rebound.
@@ -38,7 +38,7 @@ impl OwnHosts {
         if header && target && !more { Ok(()) } else { Err(self.right()) }
     }
 
-    /// Whether this is ours: a host with or without a port.
+    /// Whether a host, with or without a port, is ours.
     fn has(&self, text: &str) -> bool {
         let Some(host) = host(text) else { return false };
         match host.parse::<IpAddr>().map(canonical) {

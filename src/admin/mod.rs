@@ -9,8 +9,8 @@
 //! | `/status` | JSON: the last hour's verdicts, regions, targets and why they are down, names and what they resolve to |
 //! | `/drain` | by POST: 202; no more calls are taken, and the daemon ends once the open ones have their answer |
 //!
-//! A request whose Host is not a name of this endpoint is answered 421. Any other path is answered 404. Any method but GET and HEAD, or but POST for `/drain`, is answered 405. Connections are few
-//! and short. A slow scraper delays only itself.
+//! A request whose Host is not a name of this endpoint is answered 421. Any other path is answered 404. A method other than GET
+//! and HEAD (POST for `/drain`) is answered 405. Connections are few and short. A slow scraper delays only itself.
 
 mod hosts;
 mod html;

@@ -47,7 +47,7 @@ pub(super) fn page(status: &Value, refresh: bool) -> String {
             head {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width,initial-scale=1";
-                // A browser asks for one otherwise.
+                // Without this, a browser asks for an icon.
                 link rel="icon" href="data:,";
                 @if refresh { meta http-equiv="refresh" content=(SECONDS); }
                 title { (readiness(status).1) " · Ringfence " (names) }

@@ -1,6 +1,6 @@
-//! What may stand on the command line, and what it means: the one source of `--help`, of the completions and of the manual.
+//! The command line's options and their meaning. `--help`, the completions and the manual are made from it.
 //!
-//! Reads arguments; does nothing.
+//! It reads arguments and does nothing else.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -131,7 +131,7 @@ pub(super) struct ExplainOptions {
     pub(super) message: PathBuf,
 }
 
-/// Whom to call, and how.
+/// The endpoint to call, and how.
 #[derive(Debug, Args)]
 pub(super) struct ProbeOptions {
     /// sip:[USER@]HOST[:PORT][;transport=udp|tcp|tls], or sips:…

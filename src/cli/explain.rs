@@ -97,7 +97,7 @@ impl Run {
         let mut run = Self { core, now, comparisons, out };
         run.lead();
         if let (Some(Outcome::Malformed(fault)), Some(_)) = (run.outcome(), arrival.connection) {
-            // What a stream cannot be cut at comes to the core as such.
+            // A stream that cannot be cut into messages reaches the core as a broken one.
             run.out.clear();
             run.comparisons = run.core.explain(now, Input::Broken { arrival, bytes, fault }, &mut run.out);
         }
@@ -136,10 +136,10 @@ impl Run {
 
 fn explained(config: Arc<Config>, arrival: Arrival, message: Pasted, offline: bool) -> Result<Explained, u8> {
     let mut names = Vec::new();
-    // First as if no name had any server: what is refused before the targets needs no DNS.
+    // First as if no name had a server: a refusal before the targets needs no DNS.
     let mut run = Run::of(&config, known(&config, &[]), arrival, &message.bytes);
     let (mut missing, mut servers) = (None, Vec::new());
-    // Who is a server may hang on names too.
+    // Names may also decide who is a server.
     let upstream = upstream_names(&config, arrival);
     if !upstream.is_empty() && hangs_on_servers(&config, arrival, &run) {
         if offline {
@@ -186,7 +186,7 @@ fn explained(config: Arc<Config>, arrival: Arrival, message: Pasted, offline: bo
     Ok(told(config, arrival, message, run, names, missing))
 }
 
-/// The names that say who is a server of the region, or of one that may serve its calls.
+/// The names that decide who is a server of the region, or of a region that may serve its calls.
 fn upstream_names(config: &Config, arrival: Arrival) -> Vec<NameId> {
     let of = |hop: &Hop| match *hop {
         Hop::Name(id) => Some(id),
@@ -198,7 +198,7 @@ fn upstream_names(config: &Config, arrival: Arrival) -> Vec<NameId> {
     names
 }
 
-/// The called region and its nearest ones, as far as they name no servers of their own.
+/// Those of the called region and its nearest ones that have no `servers`.
 fn by_upstream(config: &Config, arrival: Arrival) -> impl Iterator<Item = &Region> {
     let called = config.listener(arrival.listener).region;
     let nearest = config.region(called).nearest.iter().copied();
@@ -206,7 +206,7 @@ fn by_upstream(config: &Config, arrival: Arrival) -> impl Iterator<Item = &Regio
     regions.filter(|region| region.servers.is_none())
 }
 
-/// Whether the outcome could be another one if other addresses were servers.
+/// Whether the outcome could change if other addresses were servers.
 fn hangs_on_servers(config: &Config, arrival: Arrival, run: &Run) -> bool {
     let inside = || by_upstream(config, arrival).any(|region| region.networks.contains(arrival.from.ip()));
     match run.outcome() {
@@ -234,7 +234,7 @@ fn failed(config: &Config, resolved: &Resolved) -> Option<String> {
     failed.then(|| format!("what {} resolves to: DNS failed", resolved.written))
 }
 
-/// All names, known: these with their servers, the others with none.
+/// All names as known: these with their servers, the others with none.
 fn known(config: &Config, servers: &[(NameId, Vec<Server>)]) -> dns::Resolved {
     let mut targets = dns::Resolved::unknown(config.names.len());
     for id in (0..).map(NameId).take(config.names.len()) {
@@ -305,7 +305,7 @@ fn told(
     let (mut answer, mut targets, mut otherwise) = (None, Vec::new(), None);
     if !matches!(decision, Decision::Unknown(_)) {
         let mut attempt = sent(&run.out, &mut targets, &mut answer);
-        // What comes after the first target is learnt from the core: each fails at once.
+        // The core itself says which targets come after the first: here each one fails at once.
         while let Some(failed) = attempt.filter(|_| targets.len() < TARGETS) {
             run.out.clear();
             run.core.handle(run.now, Input::Failed(failed), &mut run.out);

@@ -1,4 +1,4 @@
-//! All that a configuration says, field by field, so that two can be compared. Every field that a file sets is here.
+//! A configuration as a list of fields, so that two can be compared. Every field that a file sets is here.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
@@ -94,7 +94,7 @@ fn hop(config: &Config, hop: &Hop) -> String {
 // The patterns below name every field, so that a new one cannot be forgotten here.
 
 fn region(config: &Config, region: &Region) -> Vec<(&'static str, Said)> {
-    // What is leaving is of a running daemon, not of the files.
+    // Only a running daemon has leaving regions and listeners; the files have none.
     let Region {
         name: _,
         hostname,
@@ -184,7 +184,7 @@ fn trunk(config: &Config, trunk: &Trunk) -> Vec<(&'static str, Said)> {
 
 fn settings(config: &Config) -> Vec<(&'static str, String)> {
     let Config {
-        // What the files are, and what is told thing by thing.
+        // The files themselves, and the fields that other functions list.
         digest: _,
         files: _,
         signalling: _,
@@ -210,7 +210,7 @@ fn settings(config: &Config) -> Vec<(&'static str, String)> {
         ("global", endpoints.global().unwrap_or("none").to_owned()),
         ("admin.listen", admin.map_or_else(|| "none".to_owned(), |addr| addr.to_string())),
         ("admin.hosts", if admin_hosts.is_empty() { "none".to_owned() } else { admin_hosts.join(", ") }),
-        // The key itself is nobody's business; that it is another one is.
+        // Shows that a key has changed, but never the key.
         ("secret", secret.as_ref().map_or_else(|| "made at start".to_owned(), |secret| key_name(&secret.0))),
         ("reject", format!("policy {}, capacity {}", reject.policy, reject.capacity)),
     ];

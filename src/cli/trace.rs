@@ -39,7 +39,7 @@ fn of_step(step: &Step, colors: Colors, mark: &dyn Fn(IpAddr) -> String) -> Bran
         StepResult::Records(records) => (String::new(), records.as_slice()),
         other => (format!(": {}", colors.text(Tint::Yellow, nothing(other))), &[][..]),
     };
-    // What stands below a record says by that why it was asked.
+    // A question below a record needs no reason: the record is the reason.
     let why = match step.why {
         Why::Record => String::new(),
         why => format!("  {}", colors.text(Tint::Dim, format!("({why})"))),

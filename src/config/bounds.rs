@@ -12,7 +12,8 @@ use crate::sip::scan::MAX_MESSAGE;
 /// The address on which `[admin]` listens if it names none.
 pub(super) const ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9090);
 
-/// New requests a second of one address of a trunk. A carrier's busiest gateway sends fewer; whoever sends more is to say so.
+/// New requests a second from one address of a trunk. A carrier's busiest gateway sends fewer. An operator who needs more sets
+/// it.
 const PER_SOURCE: u32 = 200;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);

@@ -30,7 +30,7 @@ pub(super) struct Built {
     pub(super) projects: Vec<Project>,
     pub(super) trunks: Vec<Trunk>,
     pub(super) listeners: Vec<Listener>,
-    /// What all trunks signal from.
+    /// The networks that all trunks signal from.
     pub(super) signalling: Networks,
     pub(super) names: Vec<NextHop>,
     pub(super) endpoints: Endpoints,

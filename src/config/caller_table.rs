@@ -68,14 +68,14 @@ impl CallerTable {
         Self { ranges, named: HashMap::new() }
     }
 
-    /// What `of` makes of the trunks at each range of addresses, in order.
+    /// The results of `of` for the trunks at each range of addresses, in order.
     pub(super) fn map<T>(&self, of: impl Fn(&[TrunkId]) -> T) -> Vec<(IpAddr, IpAddr, T)> {
         self.ranges.iter().map(|range| (range.from, range.to, of(&range.trunks))).collect()
     }
 
     /// Adds trunks with the certificate names of which each must prove one.
     #[must_use]
-    pub fn certified<'a>(mut self, trunks: impl IntoIterator<Item = (TrunkId, &'a [String])>) -> Self {
+    pub(crate) fn certified<'a>(mut self, trunks: impl IntoIterator<Item = (TrunkId, &'a [String])>) -> Self {
         for (trunk, names) in trunks {
             for name in names {
                 self.named.entry(Name::of(name.as_bytes())).or_default().push(trunk);

@@ -35,27 +35,27 @@ const LONGEST: usize = 253;
 
 impl Endpoints {
     /// Adds a region's hostname, lower case.
-    pub fn add_region(&mut self, hostname: &str, region: RegionId) {
+    pub(crate) fn add_region(&mut self, hostname: &str, region: RegionId) {
         self.regions.insert(hostname.as_bytes().into(), region);
     }
 
     /// Sets the global hostname, lower case.
-    pub fn set_global(&mut self, hostname: &str) {
+    pub(crate) fn set_global(&mut self, hostname: &str) {
         self.global = Some(hostname.as_bytes().into());
     }
 
     /// Adds a project's label, lower case.
-    pub fn add_project(&mut self, label: &str, project: ProjectId) {
+    pub(crate) fn add_project(&mut self, label: &str, project: ProjectId) {
         self.projects.insert(label.as_bytes().into(), project);
     }
 
     /// Adds a trunk's label in front of its project's, lower case.
-    pub fn add_trunk(&mut self, project: ProjectId, label: &str, trunk: TrunkId) {
+    pub(crate) fn add_trunk(&mut self, project: ProjectId, label: &str, trunk: TrunkId) {
         self.trunks.insert((project, label.as_bytes().into()), trunk);
     }
 
     /// The region that a host name is an endpoint of. `None`: it is none's, or any region may serve it.
-    pub fn region_of(&self, host: &[u8]) -> Option<RegionId> {
+    pub(crate) fn region_of(&self, host: &[u8]) -> Option<RegionId> {
         match self.find(host) {
             Endpoint::Region(region) | Endpoint::Project(region, _) | Endpoint::Trunk(region, _) => Some(region),
             Endpoint::Global(_) | Endpoint::Unknown => None,

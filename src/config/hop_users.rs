@@ -125,13 +125,13 @@ impl Config {
     }
 
     /// The regions that an address is inside, whether they use it or not.
-    pub fn regions_of(&self, addr: SocketAddr) -> Vec<RegionId> {
+    pub(crate) fn regions_of(&self, addr: SocketAddr) -> Vec<RegionId> {
         let ids = (0..).map(RegionId).take(self.regions.len());
         ids.filter(|&id| self.inside(Use::Region(id), addr)).collect()
     }
 
     /// The name of a use, for people: `region eu`, `trunk twilio-ie of acme`.
-    pub fn use_label(&self, of: Use) -> String {
+    pub(crate) fn use_label(&self, of: Use) -> String {
         match of {
             Use::Region(id) => format!("region {}", self.region(id).name),
             Use::Trunk(id) => {

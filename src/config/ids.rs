@@ -1,4 +1,5 @@
-//! The numbers of regions, projects, trunks, listeners and names: indices into the snapshot. `load` alone makes them, for the snapshot that they belong to; in another they mean nothing.
+//! The numbers of regions, projects, trunks, listeners and names: indices into one snapshot. `load` makes them for that snapshot.
+//! In another snapshot they mean nothing.
 
 /// Index of a region in [`Config::regions`](super::Config::regions).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -1,4 +1,5 @@
-//! Which files a pattern names: `*` in the last component alone, relative to the including file, sorted.
+//! Finds the files that a pattern names, sorted. `*` may stand only in the last component. Paths are relative to the including
+//! file.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -8,13 +9,13 @@ use super::report::{File, Place, Placed, Report};
 /// Most files that a configuration may have.
 const MOST: usize = 10_000;
 
-/// The files that the patterns name, each with the place of its pattern. Each file is named once, and none that is already read.
+/// The files that the patterns name, each once and with the place of its pattern. Files that are already read are left out.
 pub(super) fn files(folder: &Path, patterns: &[Placed<String>], read: &[File], report: &mut Report) -> Vec<(PathBuf, Place)> {
     let mut seen: HashSet<PathBuf> = read.iter().filter_map(|file| file.path.canonicalize().ok()).collect();
     let mut out: Vec<(PathBuf, Place)> = Vec::new();
     for pattern in patterns {
         for path in matches(folder, pattern, report) {
-            // By what it really is, so that `a/../b.toml` and `b.toml` are one file.
+            // By the resolved path, so that `a/../b.toml` and `b.toml` are one file.
             let real = path.canonicalize().unwrap_or_else(|_| path.clone());
             if !seen.insert(real) {
                 continue;
@@ -52,7 +53,7 @@ fn matches(folder: &Path, pattern: &Placed<String>, report: &mut Report) -> Vec<
             return Vec::new();
         }
     };
-    // Hidden files are editors' and packagers' leftovers.
+    // Hidden files are leftovers of editors and packagers.
     let wanted = |name: &str| (!name.starts_with('.') || last.starts_with('.')) && glob(last.as_bytes(), name.as_bytes());
     let mut names: Vec<String> = entries
         .filter_map(|entry| entry.ok()?.file_name().into_string().ok())

@@ -1,4 +1,5 @@
-//! One snapshot after another. What only the former one had, and something open may still need, stands behind the new one's own.
+//! Makes a new snapshot the successor of another. Regions and listeners that only the old one had, and that are still needed, are
+//! added at its end.
 //!
 //! An open transaction, a connection or a socket belongs to a region and a listener. If a reload takes these away, they stay as
 //! leaving ones until nothing needs them. No new call comes in by them, but every id in use keeps a meaning.
@@ -73,7 +74,7 @@ impl Config {
 
 impl Listener {
     /// Whether one socket can serve both.
-    pub fn is_same_socket(&self, other: &Self) -> bool {
+    pub(crate) fn is_same_socket(&self, other: &Self) -> bool {
         (self.transport, self.addr) == (other.transport, other.addr)
     }
 }

@@ -15,7 +15,7 @@ pub struct Dns {
 /// Every limit, and what happens when it is reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Octets that open and completed transactions hold. Above: refused (160); BYE is the last. Each trunk has a share.
+    /// Octets that open and completed transactions hold. Above: refused (160), BYE last of all. Each trunk has a share.
     pub memory: usize,
     /// Open transactions. Above: refused (160). Requests inside dialogs get a quarter more, and BYE another one, so that calls can
     /// end while new ones are refused. Each trunk has a share (`core/transaction/shares`).
@@ -27,7 +27,8 @@ pub struct Limits {
     pub sources: usize,
     /// Refused calls remembered to recognise repeats. Above: the oldest is forgotten.
     pub repeats: usize,
-    /// Open stream connections. Above: strangers make room, then whoever holds the most; else the new one is closed at once.
+    /// Open stream connections. Above: strangers make room, then the party that holds the most; else the new one is closed at
+    /// once.
     pub connections: usize,
     /// Open stream connections of one source address. Above: closed at once.
     pub connections_per_source: usize,

@@ -62,7 +62,7 @@ impl Region {
 /// A region's certificate, and the roots that it trusts (`[region.*.tls]`).
 #[derive(Clone, Debug)]
 pub struct Tls {
-    /// What its certificate says.
+    /// Its certificate's names and validity.
     pub certificate: Certificate,
     /// For accepted connections. They choose among the certificates of all served regions.
     pub server: Arc<rustls::ServerConfig>,

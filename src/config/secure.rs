@@ -100,7 +100,7 @@ impl Reading<'_> {
                 self.report.mistake(&section.place, format!("`tls` without `{key}`"), right);
             }
         }
-        // Another daemon's: its files are with that one.
+        // Another daemon serves this region and has its files.
         if !served {
             return None;
         }

@@ -30,7 +30,7 @@ pub struct Config {
     pub trunks: Vec<Trunk>,
     /// The sockets of the served regions.
     pub listeners: Vec<Listener>,
-    /// What all trunks signal from: no address of these is a server's.
+    /// The networks that all trunks signal from. No address of these is a server's.
     pub signalling: Networks,
     /// Every next hop with a name, without duplicates.
     pub names: Vec<NextHop>,
@@ -48,7 +48,7 @@ pub struct Config {
     pub admin_hosts: Vec<String>,
     /// How names are resolved.
     pub dns: Dns,
-    /// How many there may be of everything, and how long it may take (`[limits]`).
+    /// The limits on numbers, sizes and times (`[limits]`).
     pub limits: Limits,
     /// The timers of RFC 3261, and our own (`[timers]`).
     pub timers: Timers,

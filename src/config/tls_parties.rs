@@ -1,4 +1,4 @@
-//! Whose an address is, for a connection over TLS: the names by which the party there may prove itself. Only looks up.
+//! For TLS: the party that an address belongs to, with the names that may prove it. Only looks up.
 //!
 //! A next hop that is written as an address need not have a certificate for the address: most servers and carriers have one for
 //! their names, and write addresses into Contact.
@@ -26,7 +26,7 @@ pub struct TlsParties {
 }
 
 impl TlsParties {
-    /// Those of regions and trunks whose next hops have these names.
+    /// Collects the parties of the regions and trunks.
     pub(super) fn of(regions: &[Region], trunks: &[Trunk], names: &[NextHop]) -> Self {
         let host = |hop: &Hop| match *hop {
             Hop::Name(id) => names.get(id.0 as usize).map(|hop| hop.host.clone()),
@@ -53,7 +53,7 @@ fn party(names: impl Iterator<Item = String>) -> Option<PartyNames> {
 
 impl Config {
     /// The names of the party that an address belongs to. `None`: only the address itself says who is there.
-    pub fn party_names(&self, ip: IpAddr) -> Option<PartyNames> {
+    pub(crate) fn party_names(&self, ip: IpAddr) -> Option<PartyNames> {
         let ip = canonical(ip);
         let TlsParties { regions, trunks } = &self.tls_parties;
         let next = trunks.partition_point(|&(from, ..)| from <= ip);

@@ -68,11 +68,11 @@ pub enum Input<'a> {
     },
     /// An attempt did not reach its target: connection refused, ICMP error, full queue, or time-out of the connect.
     Failed(Attempt),
-    /// An attempt was not sent, for a reason that says nothing of its target: a trunk's share of connections is used up, a connection
-    /// made room for another one, or whoever is at an address did not prove to be the party that is meant.
+    /// An attempt was not sent, for a reason that says nothing about its target: a trunk's share of connections is used up, a
+    /// connection made room for another one, or the peer did not prove to be the party that is meant.
     Unsent(Attempt),
-    /// The connection that an attempt went by was made and has ended, the fresh one on which it was repeated too, and nothing came back.
-    /// Another message may have broken it, or this one: whether the target is there only a ping can tell.
+    /// The connection that an attempt went by has ended, and so has the fresh one on which it was repeated. Nothing came back.
+    /// This message or another may have broken them, so only a ping can tell whether the target is there.
     Lost(Attempt),
     /// The deadline of `Core::deadline` has come.
     Timeout,
@@ -141,17 +141,18 @@ pub struct Send {
     pub transport: Transport,
     /// Over TLS, for a fenced address: the name that the server must prove. `None`: the server must prove its address.
     pub tls_name: Option<Arc<str>>,
-    /// Over TLS, without a name: names of the party that the address belongs to. One of them will do instead of the address.
+    /// Over TLS, without a name: names of the party that the address belongs to. The server may prove one of them instead of its
+    /// address.
     pub party: Option<PartyNames>,
     /// Whether it is for a next hop inside a dialog.
     pub in_dialog: bool,
     /// Over TLS, towards the side that began the dialog: from where its connection came. That very connection will do too.
     pub origin: Option<Arc<Fenced>>,
-    /// The trunk of the call that it belongs to, if it is one's.
+    /// The trunk of its call, if it has one.
     pub trunk: Option<TrunkId>,
     /// The listener whose socket sends a datagram, and whose region a connection is opened for.
     pub listener: ListenerId,
-    /// The source address to send a datagram from, where the socket is bound to a wildcard address.
+    /// The source address to send a datagram from, if the socket is bound to a wildcard address.
     pub local: Option<std::net::IpAddr>,
     /// The message, whole.
     pub bytes: Bytes,

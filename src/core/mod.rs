@@ -70,7 +70,7 @@ impl Core {
             Input::Broken { arrival, bytes, fault } => {
                 let region = self.config.listener(arrival.listener).region;
                 trace.fail(Test::Request, || (fault.label().to_owned(), fault.sentence().to_owned()));
-                // A party that is not known is not told what was wrong.
+                // An unknown party is not told what was wrong.
                 if let Ok(message) = Message::datagram(bytes) {
                     let ack = matches!(message.start(), Start::Request { method: Method::Ack, .. });
                     let request = matches!(message.start(), Start::Request { .. });
@@ -99,7 +99,7 @@ impl Core {
             }
             Input::Relayed { id, reply } => self.relayed(now, id, &reply, trace, out),
             Input::EndWaiting => {
-                // Nor does the next relay, or what waits behind, begin to wait.
+                // No message begins to wait for the next relay, or behind another message.
                 self.waiting.close();
                 let (names, relays) = self.waiting.all();
                 for next_hop in names {
@@ -185,7 +185,7 @@ impl Core {
         // By reference: a message is large, and nothing is gained by moving it.
         let scanned = match &scanned {
             Ok(message) if !message.is_plain() && message.fault().is_none() => {
-                // All that is said because of it is made of this: no fold goes on.
+                // Everything that is sent because of it is made from this copy, so no fold leaves.
                 plain::straighten(message, &mut straight);
                 straightened = scan(&straight);
                 &straightened
@@ -270,7 +270,7 @@ impl Core {
     }
 }
 
-/// What is known of a message beside its bytes, as it is handled.
+/// What is known of a message, besides its bytes, while it is handled.
 #[derive(Clone, Copy)]
 struct Come<'c> {
     arrival: &'c Arrival,

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use crate::closed_list::closed_list;
 use crate::config::{ProjectId, RegionId, Transport, TrunkId};
 use crate::core::relay_request::{RelayOutcome, RelayVerb};
 use crate::reason::Reason;
@@ -134,78 +135,39 @@ pub enum Note {
     },
 }
 
-/// What was decided.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// The request may pass.
-    Accept,
-    /// The request is refused.
-    Refuse,
-    /// A rule refuses the request, but the project is in shadow mode (or has `media = "warn"`), so the request passed.
-    Shadow,
-}
-
-impl Verdict {
-    /// Every verdict, for metric tables.
-    pub const ALL: [Self; 3] = [Self::Accept, Self::Refuse, Self::Shadow];
-
-    /// The metric label.
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::Accept => "accept",
-            Self::Refuse => "refuse",
-            Self::Shadow => "shadow",
-        }
+closed_list! {
+    /// What was decided.
+    pub enum Verdict {
+        /// The request may pass.
+        Accept = "accept",
+        /// The request is refused.
+        Refuse = "refuse",
+        /// A rule refuses the request, but the project is in shadow mode (or has `media = "warn"`), so the request passed.
+        Shadow = "shadow",
     }
 }
 
-/// The side of a call that a message was to go to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Direction {
-    /// To the region's servers.
-    In,
-    /// To the trunk.
-    Out,
-}
-
-impl Direction {
-    /// Both, in the order of the discriminants.
-    pub const ALL: [Self; 2] = [Self::In, Self::Out];
-
-    /// The metric label.
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::In => "in",
-            Self::Out => "out",
-        }
+closed_list! {
+    /// The side of a call that a message was to go to.
+    pub enum Direction {
+        /// To the region's servers.
+        In = "in",
+        /// To the trunk.
+        Out = "out",
     }
 }
 
-/// Where a message wants its media.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Spoken {
-    /// The message names no media address.
-    None,
-    /// All media addresses are inside.
-    Inside,
-    /// At least one media address is outside.
-    Outside,
-    /// The message holds something that cannot be checked.
-    Unreadable,
-}
-
-impl Spoken {
-    /// All, in the order of the discriminants.
-    pub const ALL: [Self; 4] = [Self::None, Self::Inside, Self::Outside, Self::Unreadable];
-
-    /// The metric label.
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Inside => "inside",
-            Self::Outside => "outside",
-            Self::Unreadable => "unreadable",
-        }
+closed_list! {
+    /// Where a message wants its media.
+    pub enum Spoken {
+        /// The message names no media address.
+        None = "none",
+        /// All media addresses are inside.
+        Inside = "inside",
+        /// At least one media address is outside.
+        Outside = "outside",
+        /// The message holds something that cannot be checked.
+        Unreadable = "unreadable",
     }
 }
 
@@ -230,47 +192,27 @@ pub struct TargetStatus {
     pub relay: bool,
 }
 
-/// Whether calls go to a target.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Health {
-    /// Calls go there.
-    Up,
-    /// It was down and gets its share of calls little by little.
-    Rising,
-    /// No call goes there while another target is up.
-    Down,
-}
-
-impl Health {
-    /// The word in `/status` and the log.
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::Up => "up",
-            Self::Rising => "rising",
-            Self::Down => "down",
-        }
+closed_list! {
+    /// Whether calls go to a target.
+    pub enum Health {
+        /// Calls go there.
+        Up = "up",
+        /// It was down and gets its share of calls little by little.
+        Rising = "rising",
+        /// No call goes there while another target is up.
+        Down = "down",
     }
 }
 
-/// How a target failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Failure {
-    /// Nothing came back in time.
-    Silent,
-    /// The transport or ICMP reported that it cannot be reached.
-    Unreachable,
-    /// It answered 503, or 408 to OPTIONS.
-    Unavailable,
-}
-
-impl Failure {
-    /// The word in `/status` and the log.
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::Silent => "silent",
-            Self::Unreachable => "unreachable",
-            Self::Unavailable => "unavailable",
-        }
+closed_list! {
+    /// How a target failed.
+    pub enum Failure {
+        /// Nothing came back in time.
+        Silent = "silent",
+        /// The transport or ICMP reported that it cannot be reached.
+        Unreachable = "unreachable",
+        /// It answered 503, or 408 to OPTIONS.
+        Unavailable = "unavailable",
     }
 }
 
@@ -296,7 +238,7 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// Whether the message shows that its sender may speak here. What anybody may cause shows nothing.
+    /// Whether the message shows that its sender may speak here. An outcome that any sender may cause shows nothing.
     pub const fn is_admitted(self) -> bool {
         match self {
             Self::Forwarded | Self::Answered(_) | Self::Relayed => true,
@@ -320,67 +262,36 @@ impl Outcome {
     }
 }
 
-/// Why a message was thrown away without an answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DropCause {
-    /// Its source sends too much (`per_source`).
-    Flood,
-    /// An ACK whose next hop is outside or unknown: an ACK cannot be refused.
-    AckTarget,
-    /// A keep-alive or something shorter than any message.
-    Empty,
-    /// A provisional response that nobody waits for, with media that is outside, cannot be read or cannot go through a relay.
-    Media,
-    /// Too many messages wait already. The sender will retransmit it.
-    Behind,
-    /// A request that is left to the process that takes over the sockets: that process gets the retransmission.
-    Successor,
-}
-
-impl DropCause {
-    /// Every cause, for metric tables.
-    pub const ALL: [Self; 6] = [Self::Flood, Self::AckTarget, Self::Empty, Self::Media, Self::Behind, Self::Successor];
-
-    /// The metric label.
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::Flood => "flood",
-            Self::AckTarget => "ack-target",
-            Self::Empty => "empty",
-            Self::Media => "media",
-            Self::Behind => "behind",
-            Self::Successor => "successor",
-        }
+closed_list! {
+    /// Why a message was thrown away without an answer.
+    pub enum DropCause {
+        /// Its source sends too much (`per_source`).
+        Flood = "flood",
+        /// An ACK whose next hop is outside or unknown: an ACK cannot be refused.
+        AckTarget = "ack-target",
+        /// A keep-alive or something shorter than any message.
+        Empty = "empty",
+        /// A provisional response that nobody waits for, with media that is outside, cannot be read or cannot go through a relay.
+        Media = "media",
+        /// Too many messages wait already. The sender will retransmit it.
+        Behind = "behind",
+        /// A request that is left to the process that takes over the sockets: that process gets the retransmission.
+        Successor = "successor",
     }
 }
 
-/// What each trunk has a share of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Share {
-    /// Open transactions (`limits.transactions`).
-    Transactions,
-    /// Octets that open and completed transactions hold (`limits.memory`).
-    Memory,
-    /// Names that are looked up for it, and calls that wait for names.
-    Names,
-    /// Calls that wait for media relays.
-    Relays,
-    /// Requests a second inside dialogs.
-    Pace,
-}
-
-impl Share {
-    /// Every share, for metric tables.
-    pub const ALL: [Self; 5] = [Self::Transactions, Self::Memory, Self::Names, Self::Relays, Self::Pace];
-
-    /// The metric label.
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::Transactions => "transactions",
-            Self::Memory => "memory",
-            Self::Names => "names",
-            Self::Relays => "relays",
-            Self::Pace => "pace",
-        }
+closed_list! {
+    /// What each trunk has a share of.
+    pub enum Share {
+        /// Open transactions (`limits.transactions`).
+        Transactions = "transactions",
+        /// Octets that open and completed transactions hold (`limits.memory`).
+        Memory = "memory",
+        /// Names that are looked up for it, and calls that wait for names.
+        Names = "names",
+        /// Calls that wait for media relays.
+        Relays = "relays",
+        /// Requests a second inside dialogs.
+        Pace = "pace",
     }
 }

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use arrayvec::ArrayVec;
 use bytes::Bytes;
 
+use crate::closed_list::closed_list;
 use crate::config::MAX_RELAYS;
 use crate::fence::Fenced;
 
@@ -36,31 +37,17 @@ pub struct RelayRequestId {
     pub cookie: u128,
 }
 
-/// The commands to a relay.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum RelayVerb {
-    /// Take an offer.
-    Offer,
-    /// Take the answer to an offer.
-    Answer,
-    /// Forget a call.
-    Delete,
-    /// Say whether you are there.
-    Ping,
-}
-
-impl RelayVerb {
-    /// All, in the order of the discriminants.
-    pub const ALL: [Self; 4] = [Self::Offer, Self::Answer, Self::Delete, Self::Ping];
-
-    /// The command's name in the protocol, and the metric label.
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::Offer => "offer",
-            Self::Answer => "answer",
-            Self::Delete => "delete",
-            Self::Ping => "ping",
-        }
+closed_list! {
+    /// The commands to a relay.
+    pub enum RelayVerb {
+        /// Take an offer.
+        Offer = "offer",
+        /// Take the answer to an offer.
+        Answer = "answer",
+        /// Forget a call.
+        Delete = "delete",
+        /// Say whether you are there.
+        Ping = "ping",
     }
 }
 
@@ -107,31 +94,17 @@ pub enum Unanswered {
     Unasked,
 }
 
-/// How a question to a relay ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RelayOutcome {
-    /// The relay did it.
-    Ok,
-    /// The relay refused.
-    Error,
-    /// No answer came.
-    Timeout,
-    /// The answer has an address outside the region, or cannot be read.
-    Outside,
-}
-
-impl RelayOutcome {
-    /// All, in the order of the discriminants.
-    pub const ALL: [Self; 4] = [Self::Ok, Self::Error, Self::Timeout, Self::Outside];
-
-    /// The metric label.
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Error => "error",
-            Self::Timeout => "timeout",
-            Self::Outside => "outside",
-        }
+closed_list! {
+    /// How a question to a relay ended.
+    pub enum RelayOutcome {
+        /// The relay did it.
+        Ok = "ok",
+        /// The relay refused.
+        Error = "error",
+        /// No answer came.
+        Timeout = "timeout",
+        /// The answer has an address outside the region, or cannot be read.
+        Outside = "outside",
     }
 }
 

@@ -53,7 +53,7 @@ pub struct Core {
     /// Messages that wait for a name or a relay.
     pub(crate) waiting: Waiting,
     pub(crate) draining: bool,
-    /// Until when new requests are left to the process that takes over the sockets.
+    /// Until this time, new requests are left to the process that takes over the sockets.
     pub(crate) leaving_to: Option<Instant>,
     pub(crate) work: Work,
 }

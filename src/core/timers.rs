@@ -24,7 +24,7 @@ pub(crate) enum AttemptEnd {
     Unreachable,
     /// It was not sent, and that says nothing of the target.
     Unsent,
-    /// Two connections ended on which it was sent. That says little of the target.
+    /// Both connections on which it was sent have ended. That says little about the target.
     Lost,
 }
 
@@ -64,7 +64,7 @@ impl Core {
         }
         let (mut context, table) = self.split(now, out);
         let Some(transaction) = table.get_mut(slot) else { return };
-        // RFC 6026 7.2: what was accepted is not undone; what was answered provisionally has got there.
+        // RFC 6026 7.2: an accepted call is not undone. A provisional answer shows that the request has arrived.
         if attempt(slot, transaction.client.nonce) != failed || !transaction.client.is_unheard() {
             return;
         }
@@ -72,7 +72,7 @@ impl Core {
         self.settle(slot, out);
     }
 
-    /// The request of an attempt that nothing has come back from, if it is still wanted: what was lost with a connection is sent again.
+    /// The request of an attempt without any response, if it is still wanted. It is sent again if its connection lost it.
     pub fn unheard(&self, name: Attempt) -> Option<Bytes> {
         let slot = u32::try_from(name.0 >> 32).ok()?;
         if slot == OWN_SLOT {
@@ -174,7 +174,7 @@ impl Context<'_> {
         let reported = end != AttemptEnd::Silent;
         let client = &mut transaction.client;
         let sent = client.request.clone();
-        // RFC 3263 4.3: only where nothing at all came back is it the next server's turn.
+        // RFC 3263 4.3: the request goes to the next server only if nothing at all came back.
         let unheard = client.is_unheard();
         if unheard && !client.is_left() {
             let (now, place, sent) = (self.now, client.place(), client.sent);
@@ -199,7 +199,7 @@ impl Context<'_> {
         if unheard && self.next(slot, transaction, &sent) {
             return;
         }
-        // RFC 4320 4.2: a non-INVITE that timed out is answered no 408, nor anything else.
+        // RFC 4320 4.2: a non-INVITE that timed out gets no 408, and no other answer.
         if !transaction.is_invite() && !reported {
             if transaction.ends_call()
                 && let Ok(message) = Message::datagram(&sent)

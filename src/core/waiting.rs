@@ -2,8 +2,8 @@
 //! soon as the answer that it waits for is known.
 //!
 //! While a message of a call waits, the later ones of that call wait behind it, so that none overtakes another. RFC 3261 18 gives
-//! no order, but telephones rely on it. The bounds of all waiting stand here and nowhere else. Each trunk has a share of each: alone it
-//! gets most of it, and never all, so that one trunk's calls cannot keep those of others from waiting.
+//! no order, but telephones rely on it. All bounds of waiting stand here. Each trunk has a share of each bound: alone it gets
+//! most of it, but never all, so that the calls of other trunks can always wait.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -25,7 +25,7 @@ const RELAYED: usize = 512;
 /// them.
 const BEHIND: usize = 512;
 const BEHIND_ONE: usize = 16;
-/// How many times what is free one trunk may have of each: alone three quarters. ACK and BYE may have more.
+/// One trunk may have so many times what is free: alone three quarters. ACK and BYE may have more.
 const TIMES: usize = 3;
 const TIMES_AT_END: usize = 7;
 /// The part of `limits.memory` that messages that wait may hold.
@@ -46,7 +46,7 @@ impl Held {
     }
 }
 
-/// A call of which a message waits.
+/// A call with a message that waits.
 #[derive(Debug)]
 struct WaitingCall {
     /// `None`: a reload has removed it.
@@ -93,7 +93,7 @@ pub(crate) struct Waiting {
     calls: HashMap<u128, WaitingCall, Keyed>,
     names: HashMap<NextHop, Asked>,
     all: Waits,
-    /// What waits of each trunk of which anything does.
+    /// How much waits of each trunk that has a waiting message.
     trunks: HashMap<Option<TrunkId>, Waits, Keyed>,
     /// Octets that may wait.
     most_octets: usize,
@@ -180,7 +180,7 @@ impl Waiting {
                 (trunk, WaitCause::Name, first)
             }
             Pending::Relay(wait) => (wait.trunk, WaitCause::Relay(Box::new((wait.request.id, wait.tried.clone()))), true),
-            // What waits behind a message is put there, and asks nothing.
+            // A message that waits behind another is put there, and asks nothing.
             Pending::Behind(_) => return false,
         };
         let waiting = WaitingCall { trunk, cause, messages };
@@ -268,7 +268,7 @@ impl Waiting {
         self.trunks.get(&trunk).copied().unwrap_or_default()
     }
 
-    /// Counts for all, and for a trunk. Of one of which nothing waits any more nothing is kept.
+    /// Counts for all, and for a trunk. A trunk without a waiting message has no entry.
     fn count(&mut self, trunk: Option<TrunkId>, change: impl Fn(&mut Waits)) {
         change(&mut self.all);
         let own = self.trunks.entry(trunk).or_default();
@@ -279,7 +279,7 @@ impl Waiting {
     }
 }
 
-/// Whether `need` more is left of `most` for a trunk that has `own`, where all have `all`.
+/// Whether `need` more is left of `most` for a trunk that has `own`, if all together have `all`.
 fn leaves(most: usize, times: usize, need: usize, own: usize, all: usize) -> bool {
     let left = most.saturating_sub(all);
     need <= left && own.saturating_add(need) <= left.saturating_mul(times)

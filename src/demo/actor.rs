@@ -1,7 +1,7 @@
-//! Who plays in the demonstration: a carrier's trunk, the eu region's server, and a witness in the us.
+//! The actors of the demonstration: a carrier's trunk, the eu region's server, and a witness in the us.
 //!
-//! Plain peers that know nothing of Ringfence's insides: they see what a carrier and a SIP server see. They talk over UDP on
-//! loopback alone and are no example of a good user agent.
+//! They see only what a carrier and a SIP server see, and nothing of Ringfence's insides. They speak UDP on loopback only, and
+//! are no example of a good user agent.
 
 use std::fmt::Write as _;
 use std::io;
@@ -16,7 +16,7 @@ use super::ladder::{Lane, Log};
 use crate::sip::scan::MAX_MESSAGE;
 use crate::sip::{Message, Name, Start, list};
 
-/// Longest wait for any answer: on loopback, one that takes longer does not come.
+/// The longest wait for an answer. On loopback, a slower answer will never come.
 pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A message as read.
@@ -69,7 +69,7 @@ impl Seen {
         self.rows.iter().find(|(row, ..)| row.eq_ignore_ascii_case(name)).map(|(_, value, _)| value.as_str())
     }
 
-    /// As in the ladder: the method, or code and phrase.
+    /// The text in the ladder: the method, or code and phrase.
     fn label(&self) -> String {
         match self.start {
             Start::Request { .. } => self.line.split(' ').next().unwrap_or_default().to_owned(),
@@ -84,14 +84,14 @@ impl Seen {
     }
 }
 
-/// What a call is to be.
+/// One call to place.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Call<'a> {
     /// The host of the Request-URI: the endpoint that is called.
     pub(super) host: &'a str,
-    /// Where the caller's media comes from, as the offer says.
+    /// The address of the caller's media in the offer.
     pub(super) media: &'a str,
-    /// Tells calls apart in Call-ID and tags.
+    /// Stands in Call-ID and tags, and so tells calls apart.
     pub(super) number: usize,
 }
 
@@ -104,7 +104,8 @@ pub(super) struct Trunk {
 }
 
 impl Trunk {
-    /// Places a call, answers what comes, hangs up if it was taken. The final answer to the INVITE, or what went wrong.
+    /// Places a call, sends the ACK, and hangs up if the call was taken. Returns the final answer to the INVITE, or what went
+    /// wrong.
     pub(super) async fn call(&self, call: Call<'_>, log: &Log) -> Result<Seen, String> {
         let local = self.socket.local_addr().map_err(|error| error.to_string())?;
         let uri = format!("sip:+4930{:07}@{}", call.number, call.host);
@@ -140,8 +141,8 @@ impl Trunk {
         }
     }
 
-    /// Waits until Ringfence has worked off all that was sent before: it takes a listener's packets in order, so that an answer
-    /// to one more request comes after whatever the others led to.
+    /// Waits until Ringfence has handled every earlier packet. It takes a listener's packets in order, so if it answers one more
+    /// request, it has handled the others.
     pub(super) async fn settle(&self, host: &str, number: usize) -> Result<(), String> {
         let local = self.socket.local_addr().map_err(|error| error.to_string())?;
         let uri = format!("sip:{host}");
@@ -211,7 +212,7 @@ pub(super) struct Upstream {
 }
 
 impl Upstream {
-    /// Answers for ever. What Ringfence told about a call (`X-Ringfence`) is handed to `told`.
+    /// Answers until the socket fails. `told` gets the `X-Ringfence` of each call.
     pub(super) async fn serve(&self, log: &Log, told: impl Fn(&str)) -> io::Error {
         let mut buffer = vec![0; MAX_MESSAGE];
         loop {
@@ -272,7 +273,7 @@ pub(super) struct Witness {
     pub(super) socket: UdpSocket,
 }
 
-/// Notes what came to a socket and was not read yet; how many packets.
+/// Notes each packet that waits at a socket, and returns how many there were.
 pub(super) fn unread(socket: &UdpSocket, lane: Lane, log: &Log) -> usize {
     let mut buffer = vec![0; MAX_MESSAGE];
     let mut packets = 0;

@@ -1,6 +1,6 @@
-//! Draws who sent what to whom, one line a message.
+//! Draws the ladder of a call: one line for each message.
 //!
-//! Knows no SIP beyond the label that it is given, and no socket.
+//! It knows labels, but no SIP and no socket.
 
 use std::cell::RefCell;
 use std::fmt::Write as _;
@@ -42,7 +42,7 @@ pub(super) struct Step {
     pub(super) label: String,
 }
 
-/// What was seen since it was last taken. Actors of one thread share it.
+/// The messages since the log was last taken. Actors of one thread share it.
 #[derive(Debug, Default)]
 pub(super) struct Log {
     steps: RefCell<Vec<Step>>,

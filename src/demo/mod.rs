@@ -1,7 +1,6 @@
 //! `ringfence demo`: the daemon between a carrier and two regions on loopback, four calls, their ladders and verdicts.
 //!
-//! Shows; decides nothing. The daemon is the same as `run`'s, with a configuration of its own. All traffic stays within
-//! 127.0.0.0/8.
+//! It runs the same daemon as `run`, with a configuration of its own, and decides nothing. All traffic stays within 127.0.0.0/8.
 
 use std::cell::RefCell;
 use std::fmt::Write as _;
@@ -62,7 +61,7 @@ const SCENES: [Scene; 4] = [
     },
 ];
 
-/// What makes the demonstration's carrier stop.
+/// The profile that makes the demonstration's carrier stop.
 const PROFILE: &str = "twilio";
 
 fn configuration(edge: SocketAddr, eu: SocketAddr, us: SocketAddr, admin: SocketAddr) -> String {
@@ -103,7 +102,7 @@ interval = "0s"
     )
 }
 
-/// Everyone at their place.
+/// All actors, each with its socket.
 struct Stage {
     trunk: Trunk,
     upstream: Upstream,
@@ -134,7 +133,7 @@ async fn bound(ip: Ipv4Addr) -> Result<UdpSocket, String> {
     UdpSocket::bind((ip, 0)).await.map_err(|error| format!("{ip} cannot be used: {error}"))
 }
 
-/// A port that is free for UDP and TCP. The daemon binds it a moment later; on loopback nobody comes between.
+/// A port that is free for UDP and TCP. The daemon binds it a moment later; on loopback nobody takes it in between.
 fn free(ip: Ipv4Addr) -> io::Result<SocketAddr> {
     let mut last = io::Error::from(io::ErrorKind::AddrInUse);
     for _ in 0..16 {
@@ -147,12 +146,12 @@ fn free(ip: Ipv4Addr) -> io::Result<SocketAddr> {
     Err(last)
 }
 
-/// Runs the demonstration; whether every call ended as it should.
+/// Runs the demonstration. `true`: every call ended as it should.
 pub(crate) fn run(once: bool) -> Result<bool, String> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| format!("no runtime: {error}"))?;
     let stage = runtime.block_on(Stage::set())?;
-    // It has threads of its own, and is dropped outside the runtime.
+    // The daemon has threads of its own, and must be dropped outside the runtime.
     let daemon = Daemon::start(Arc::clone(&stage.config)).map_err(|error| error.to_string())?;
     if !daemon.ready(PATIENCE) {
         return Err(format!("the daemon is not ready: {}", daemon.missing().join(", ")));
@@ -167,20 +166,20 @@ pub(crate) fn run(once: bool) -> Result<bool, String> {
     Ok(good)
 }
 
-/// Prints at once. Whoever closed the pipe has seen enough.
+/// Prints at once. An error is ignored: the reader has closed the pipe.
 fn say(text: &str) {
     let mut out = io::stdout().lock();
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
-/// Places every call and shows it; whether all ended as they should.
+/// Places every call and shows it. `true`: all ended as they should.
 async fn play(stage: &Stage, colors: Colors) -> bool {
     let log = Log::default();
     let told = RefCell::new(None);
     let mut good = true;
     for (number, scene) in (1..).zip(&SCENES) {
         let call = Call { host: scene.host, media: scene.media, number };
-        // The trunk is asked first, so that a 100 is seen before what the upstream makes of the call.
+        // The trunk is polled first, so that the ladder shows the 100 before the upstream's answers.
         let answer = tokio::select! {
             biased;
             answer = stage.trunk.call(call, &log) => answer,
@@ -188,7 +187,7 @@ async fn play(stage: &Stage, colors: Colors) -> bool {
         };
         let settled = stage.trunk.settle("eu.sip.example.com", number).await;
         let answer = settled.and(answer);
-        // Whatever was forwarded is there by now.
+        // Every forwarded packet has arrived by now.
         unread(&stage.upstream.socket, Lane::Eu, &log);
         let leaked = unread(&stage.witness.socket, Lane::Us, &log);
         let steps = log.take();
@@ -202,7 +201,7 @@ async fn play(stage: &Stage, colors: Colors) -> bool {
     good
 }
 
-/// What was told about an accepted call, or what is wrong.
+/// The `X-Ringfence` of an accepted call, or what is wrong.
 fn judge(
     scene: &Scene,
     answer: &Result<Seen, String>,

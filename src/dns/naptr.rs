@@ -71,7 +71,7 @@ fn naptr(record: &Record) -> Option<(&Naptr, &Record)> {
 fn usable(naptr: &Naptr, secure: bool) -> Result<(Transport, String), Unused> {
     let transport = match naptr.services.to_ascii_uppercase().as_str() {
         "SIPS+D2T" if secure => Transport::Tls,
-        // Whoever wants TLS says so: where it is not set up, the other records must do.
+        // TLS is used only if the operator asks for it: it may not be set up here. Without it, the other records are used.
         "SIPS+D2T" => return Err(Unused::Unasked),
         "SIP+D2U" | "SIP+D2T" if secure => return Err(Unused::Insecure),
         "SIP+D2U" => Transport::Udp,

@@ -7,34 +7,26 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
-/// The record types that RFC 3263 needs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum RecordType {
-    /// Transports that a domain prefers (RFC 3403).
-    Naptr,
-    /// Servers of a service (RFC 2782).
-    Srv,
-    /// IPv4 addresses.
-    A,
-    /// IPv6 addresses.
-    Aaaa,
+use crate::closed_list::closed_list;
+
+closed_list! {
+    /// The record types that RFC 3263 needs.
+    #[derive(PartialOrd, Ord)]
+    pub enum RecordType {
+        /// Transports that a domain prefers (RFC 3403).
+        Naptr = "NAPTR",
+        /// Servers of a service (RFC 2782).
+        Srv = "SRV",
+        /// IPv4 addresses.
+        A = "A",
+        /// IPv6 addresses.
+        Aaaa = "AAAA",
+    }
 }
 
 impl RecordType {
-    /// All of them.
-    pub const ALL: [Self; 4] = [Self::Naptr, Self::Srv, Self::A, Self::Aaaa];
     /// The types that hold addresses, in the order in which the families are tried.
     pub const ADDRESSES: [Self; 2] = [Self::A, Self::Aaaa];
-
-    /// As in zone files and metric labels.
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::Naptr => "NAPTR",
-            Self::Srv => "SRV",
-            Self::A => "A",
-            Self::Aaaa => "AAAA",
-        }
-    }
 }
 
 impl fmt::Display for RecordType {

@@ -163,7 +163,7 @@ impl Resolver {
                 Some(finished) = self.lookups.join_next(), if !self.lookups.is_empty() => finished,
                 () = wait(next) => continue,
             };
-            // Whatever has finished meanwhile makes one change together.
+            // Look-ups that have finished meanwhile make one change together.
             let mut concerned = self.take(finished);
             while let Some(finished) = self.lookups.try_join_next() {
                 concerned.append(&mut self.take(finished));

@@ -61,7 +61,7 @@ pub(super) fn walk<'k>(next_hop: &NextHop, known: impl Fn(&Question) -> Known<'k
         doubt: false,
     };
     let host = next_hop.host.as_str();
-    // A sips URI is TLS and nothing else, whatever it says of what carries that (RFC 3263 4.1, RFC 5630 3.1.1).
+    // A sips URI always means TLS, whatever its `transport` says (RFC 3263 4.1, RFC 5630 3.1.1).
     let transport = if next_hop.secure { Some(Transport::Tls) } else { next_hop.transport };
     let steps = match (next_hop.port, transport) {
         (Some(port), transport) => {
@@ -140,7 +140,7 @@ impl<'k, F: Fn(&Question) -> Known<'k>> Walker<F> {
         let mut steps = vec![step];
         match first {
             None if secure => steps.extend(self.services(&[Transport::Tls], host, Why::NoNaptr, Some(Transport::Tls))),
-            // Both are asked for, UDP first (RFC 3263 4.1); TLS only where somebody says so.
+            // Both are looked up, UDP first (RFC 3263 4.1). TLS only if the URI or a NAPTR record asks for it.
             None => steps.extend(self.services(&[Transport::Udp, Transport::Tcp], host, Why::NoNaptr, None)),
             Some(transport) if !found => steps.extend(self.fall_back(host, Some(transport))),
             Some(_) => {}
@@ -176,7 +176,7 @@ impl<'k, F: Fn(&Question) -> Known<'k>> Walker<F> {
             Level::Dead | Level::Waiting => return (step, true),
         };
         let mut sorted: Vec<(&Srv, &Record)> = records.iter().filter_map(srv).collect();
-        // Within a priority the answer's order stays: whoever selects goes by weight.
+        // Within a priority the answer's order stays. The selection goes by weight.
         sorted.sort_by_key(|(srv, _)| srv.priority);
         let mut seen = Vec::new();
         for (srv, record) in sorted {
@@ -228,7 +228,7 @@ impl<'k, F: Fn(&Question) -> Known<'k>> Walker<F> {
             }
             steps.push(step);
         }
-        // One family that has addresses will do.
+        // One family with addresses is enough.
         self.settled &= !waits || !addresses.is_empty();
         self.doubt |= waits;
         if !addresses.is_empty() {
@@ -282,7 +282,7 @@ impl<'k, F: Fn(&Question) -> Known<'k>> Walker<F> {
             step.result = StepResult::Failed(failure);
         }
         let level = match at.kind {
-            // A family that failed does not hold up what the other one found, nor one server the others.
+            // If one family fails, the addresses of the other are used. The same holds for servers.
             RecordType::A | RecordType::Aaaa if failures > 0 => {
                 self.doubt = true;
                 Level::Nothing
@@ -311,7 +311,7 @@ impl<'k, F: Fn(&Question) -> Known<'k>> Walker<F> {
             last = Some(this);
             servers.push(Server { rank, weight: place.weight, transport: place.transport, addresses });
         }
-        // That there is no server needs every answer.
+        // It is certain that there is no server only when every question is answered.
         let finished = self.settled && !(servers.is_empty() && self.doubt);
         Walk { questions: self.questions, servers: finished.then_some(servers), given_up: self.given_up, trace }
     }

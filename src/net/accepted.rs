@@ -1,76 +1,39 @@
-//! Who holds the accepted connections, and who makes room if there are too many. Decides about connections alone, never about
-//! messages.
+//! Counts the accepted connections of each party, and selects one to close if there are too many. Decides only about connections.
 //!
-//! A source is known by the configuration in force: it is inside the region, or a trunk's. Strangers get what known sources leave
-//! them: a quarter of `limits.connections` at most, and an eighth in any case, because a trunk that is known by its certificate
-//! alone is a stranger until it has shown that. Among known sources nobody is turned away by a party that holds more.
+//! A source is known by the configuration in force: it is inside the region, or a trunk's. Strangers get the room that known
+//! sources leave: a quarter of `limits.connections` at most, and always an eighth, because a trunk that is known by its
+//! certificate alone is a stranger until it shows the certificate. Among known sources, the party that holds the most makes room
+//! for one that holds less.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::rc::Rc;
 
 use super::connection::Connection;
-use crate::config::{Config, Limits, RegionId, TrunkId};
+use super::holder::Holder;
+use crate::config::Limits;
 use crate::core::Core;
 use crate::core::io::ConnectionId;
-use crate::fence::canonical;
-use crate::source::counted_as;
 use crate::telemetry::Loss;
-use crate::tls::Shown;
 
 /// Of `limits.connections`, the part that strangers may hold at most, and the part that known sources leave to them.
 const STRANGERS_MOST: usize = 4;
 const STRANGERS_LEAST: usize = 8;
 
-/// Whom a connection counts for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Holder {
-    /// Somebody inside the region.
-    Servers(RegionId),
-    /// A trunk; where several signal from one address, the first of them.
-    Trunk(TrunkId),
-    Stranger,
-}
-
-impl Holder {
-    /// Whom a connection counts for while nothing is proved but its source address.
-    pub(super) fn by_address(config: &Config, region: RegionId, ip: IpAddr) -> Self {
-        Self::of(config, region, ip, config.caller_table.trunks(ip).first().copied())
-    }
-
-    /// Whom it counts for when it has proved all that it can.
-    pub(super) fn proven(config: &Config, region: RegionId, ip: IpAddr, shown: Option<&Shown>) -> Self {
-        Self::of(config, region, ip, config.callers(ip, shown).iter().next())
-    }
-
-    fn of(config: &Config, region: RegionId, ip: IpAddr, trunk: Option<TrunkId>) -> Self {
-        match trunk {
-            Some(trunk) => Self::Trunk(trunk),
-            None if config.region(region).networks.contains(ip) => Self::Servers(region),
-            None => Self::Stranger,
-        }
-    }
-
-    /// The address under which `limits.connections_per_source` counts. The region's own addresses count each for itself: many
-    /// servers may share one IPv6 network.
-    pub(super) fn source(self, ip: IpAddr) -> IpAddr {
-        if matches!(self, Self::Servers(_)) { canonical(ip) } else { counted_as(ip) }
-    }
-}
-
 /// The accepted connections that have not been given up.
 #[derive(Debug, Default)]
 pub(super) struct Accepted {
     all: BTreeMap<ConnectionId, Rc<Connection>>,
-    /// Those of strangers without an admitted message, the oldest first.
+    /// The connections of strangers without an admitted message, the oldest first.
     strangers: BTreeMap<ConnectionId, Rc<Connection>>,
     sources: HashMap<IpAddr, usize>,
-    /// How many each known party holds.
+    /// How many connections each known party holds.
     held: HashMap<Holder, usize>,
 }
 
 impl Accepted {
-    /// Makes room for one more connection of a source, if need be by giving up another connection. `Err`: there is none for it.
+    /// Makes room for one more connection of a source. Returns the connection to close for it, if one must be. `Err`: there is no
+    /// room.
     pub(super) fn make_room(
         &mut self,
         limits: &Limits,
@@ -101,8 +64,8 @@ impl Accepted {
         Ok(Some(given_up))
     }
 
-    /// A connection of whoever holds the most, if that is more than the newcomer would hold: one on which no answer is due, and of
-    /// those the one that was silent longest.
+    /// A connection of the party that holds the most, if that is more than the newcomer would hold. The first choice is the
+    /// connection that was silent longest, of those on which no answer is due.
     fn of_the_greatest(&self, newcomer: Holder, core: &Core) -> Option<Rc<Connection>> {
         let own = self.held.get(&newcomer).copied().unwrap_or_default();
         let (&greatest, &most) = self.held.iter().max_by_key(|&(_, &count)| count)?;

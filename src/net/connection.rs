@@ -14,8 +14,7 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedWriteHalf;
 use tokio::sync::Notify;
 
-use super::accepted::Holder;
-use super::outgoing::OpenedFor;
+use super::holder::{Holder, OpenedFor};
 use super::tls::{HandshakeStep, Session};
 use crate::config::{Config, ListenerId, RegionId, Transport};
 use crate::core::Core;
@@ -23,7 +22,8 @@ use crate::core::io::{ConnectionId, Send};
 use crate::telemetry::Loss;
 use crate::tls::{Name, PartyNames, Shown};
 
-/// So many requests are kept before it is looked at which of them have been answered; then at twice as many as are left.
+/// So many requests are kept before the answered ones are forgotten. The next time comes when twice as many are kept as were
+/// left.
 const FEW: usize = 64;
 
 /// A connection, shared by the table and its task.
@@ -39,25 +39,25 @@ pub(super) struct Connection {
     pub(super) transport: Transport,
     /// The address under which its source is counted.
     pub(super) source: IpAddr,
-    /// Whom it counts for, if we accepted it.
+    /// The party that it counts for, if we accepted it.
     pub(super) holder: Cell<Holder>,
     /// Whether a message of a stranger was admitted on it.
     pub(super) admitted: Cell<bool>,
-    /// Whether the peer says no more. It may still read answers.
+    /// Whether the peer sends no more. It may still read answers.
     pub(super) half_closed: Cell<bool>,
-    /// Whether its peer has an address without a name, and proved to be nobody that the address stands for.
+    /// Whether its peer, known only by its address, did not prove to be a party of that address.
     pub(super) unproven: Cell<bool>,
-    /// When its peer last said something that counts: of a stranger, only a message that is admitted.
+    /// When its peer last sent something that counts. From a stranger, only an admitted message counts.
     pub(super) heard: Cell<Instant>,
     /// The names that a client showed, as soon as the handshake is done.
     pub(super) shown: Cell<Option<Shown>>,
     /// The name that the server has proved or must prove, if we opened a TLS connection by a name.
     pub(super) tls_name: Option<Arc<str>>,
-    /// The names of which it may prove one instead of its address.
+    /// Names of the party. The server may prove one of them instead of its address.
     pub(super) party: Option<PartyNames>,
-    /// For whom it is there, if we opened it.
+    /// The calls that it counts for, if we opened it.
     pub(super) opened_for: Cell<OpenedFor>,
-    /// Whether it carries what was lost with another connection, and nothing else: one of these messages may have broken that one.
+    /// Whether it carries only repeats of what another connection lost: one of these messages may have broken that one.
     pub(super) alone: bool,
     /// Whether it was connected, with the handshake done.
     pub(super) established: Cell<bool>,
@@ -84,22 +84,22 @@ pub(super) struct WriteQueue {
     octets: usize,
     /// Since when the peer has taken no bytes.
     pub(super) stuck: Option<Instant>,
-    /// The requests that were written, in order, until they are answered. If the connection ends, the peer may never have read them. What
-    /// gets no answer that we would know (ACK, CANCEL) is kept for a while.
+    /// The requests that were written, in order, until they are answered. If the connection ends, the peer may never have read
+    /// them. ACK and CANCEL get no answer that we would see, so they are kept for a while.
     kept: VecDeque<Kept>,
-    /// The octets of those that are kept for a while; the others' the core has.
+    /// The octets of the ACKs and CANCELs. (The core holds those of the other requests.)
     kept_octets: usize,
-    /// At how many it is looked which of them are answered.
+    /// The number of requests at which the answered ones are forgotten.
     look_at: usize,
 }
 
 /// One message that waits to be written.
 #[derive(Debug)]
 struct Chunk {
-    /// What of it is not written yet.
+    /// The part that is not written yet.
     bytes: Bytes,
     begun: bool,
-    /// For a fenced address: what it is, and where it goes. An answer, and what the connection itself has to say, is nobody's.
+    /// The message, if it is for a fenced address. `None`: an answer, or octets of the connection's own.
     request: Option<Written>,
 }
 
@@ -107,7 +107,7 @@ struct Chunk {
 #[derive(Debug)]
 pub(super) struct Written {
     pub(super) send: Send,
-    /// Whether it was lost with another connection before. It is not repeated once more.
+    /// Whether another connection lost it before. Then it is not repeated again.
     pub(super) again: bool,
 }
 
@@ -125,13 +125,13 @@ pub(super) struct Made {
     pub(super) transport: Transport,
     pub(super) peer: SocketAddr,
     pub(super) accepted: bool,
-    /// Whom it counts for, if we accepted it.
+    /// The party that it counts for, if we accepted it.
     pub(super) holder: Holder,
     pub(super) now: Instant,
     pub(super) tls_name: Option<Arc<str>>,
     pub(super) party: Option<PartyNames>,
     pub(super) opened_for: OpenedFor,
-    /// Whether it is opened for what was lost with another one.
+    /// Whether it is opened for repeats of what another one lost.
     pub(super) alone: bool,
     /// The TLS session, for TLS.
     pub(super) session: Option<Session>,
@@ -207,8 +207,8 @@ impl Connection {
         self.wake.notify_one();
     }
 
-    /// Closes the connection at once because its peer is outside: what waits is not written, and what the system has taken is thrown
-    /// away as far as it was not sent.
+    /// Closes the connection at once because its peer is outside. Nothing that waits is written, and the system throws away what
+    /// it has not sent yet.
     pub(super) fn cut(&self) {
         self.state.set(ConnectionState::Broken(Loss::Outside));
         if let Some(writer) = self.writer.get() {
@@ -221,8 +221,8 @@ impl Connection {
         self.wake.notify_one();
     }
 
-    /// Takes out of the queue what `stays` does not let go on. Returns whether a message of which a part is written is among it: then
-    /// the connection can carry nothing else.
+    /// Takes out of the queue the messages for which `stays` is false. Returns whether a part of one of them is written already:
+    /// then the connection can carry nothing more.
     pub(super) fn withdraw(&self, mut stays: impl FnMut(&mut Send) -> bool) -> bool {
         let queue = &mut *self.queue.borrow_mut();
         let mut torn = false;
@@ -232,10 +232,15 @@ impl Connection {
             stays
         });
         queue.octets = queue.chunks.iter().map(|chunk| chunk.bytes.len()).sum();
-        // What was written is gone; whether it may be repeated is asked when it is lost.
+        // A written message is gone. Whether it may be repeated is decided if it is lost.
         queue.kept.retain_mut(|kept| stays(&mut kept.request.send));
         queue.kept_octets = queue.kept.iter().map(|kept| kept.request.send.bytes.len()).sum();
         torn
+    }
+
+    /// Whether it is kept for whatever comes next: we opened it, to a place that the configuration names.
+    pub(super) fn is_kept(&self) -> bool {
+        !self.accepted && !self.alone && self.opened_for.get() == OpenedFor::Everybody
     }
 
     /// Has its task look at its limits again.
@@ -243,14 +248,14 @@ impl Connection {
         self.wake.notify_one();
     }
 
-    /// Whether its peer is known by the configuration. We open connections to nobody else.
+    /// Whether its peer is known by the configuration. We open connections only to such peers.
     pub(super) fn is_known(&self) -> bool {
         !self.accepted || self.holder.get() != Holder::Stranger
     }
 
-    /// Whether a message for a fenced address may go by it: over TLS only if its peer has proved, or must prove, to be the party
-    /// that is meant (RFC 5923 8). Towards the side that began a dialog also if it is the very connection of its INVITE, and its peer is
-    /// still that trunk.
+    /// Whether a message for a fenced address may go by it. Over TLS its peer must have proved to be the party that is meant, or
+    /// must prove it (RFC 5923 8). For a request to the side that began the dialog it is enough that it is the very connection of the
+    /// INVITE, and that its peer is still that trunk.
     pub(super) fn carries(&self, send: &Send, config: &Config) -> bool {
         if self.transport != Transport::Tls {
             return true;
@@ -313,7 +318,7 @@ impl Connection {
             if session.is_handshaking() {
                 return;
             }
-            // What the session itself has to say.
+            // Octets of the TLS session's own.
             match session.send(writer.as_ref()) {
                 Ok(()) => queue.stuck = None,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -382,9 +387,9 @@ impl Connection {
         queue.kept.iter().filter_map(|kept| kept.request.send.attempt).any(|attempt| core.is_open(attempt))
     }
 
-    /// Takes out the requests that the peer may not have received, or not answered: those that the core still wants, and of the others
-    /// those that were written `within` this time. A peer reads in order, so whoever has answered a later request has read what was
-    /// before it.
+    /// Takes out the requests that the peer may not have received or answered: those that the core still wants, and the ACKs and
+    /// CANCELs that were written `within` this time. A peer reads in order: if it has answered a later request, it has read the
+    /// earlier ones.
     pub(super) fn take_lost(&self, core: &Core, within: Duration, now: Instant) -> Vec<Written> {
         let queue = &mut *self.queue.borrow_mut();
         queue.kept_octets = 0;
@@ -402,7 +407,8 @@ impl Connection {
                 None => {}
             }
         }
-        // An answer stays: the peer may still read. So does the rest of what it has begun to read, or it could not tell what comes next.
+        // An answer stays, since the peer may still read. The rest of a message that is written in part stays too, or the peer
+        // could not read on.
         queue.chunks.retain_mut(|chunk| {
             let Some(request) = chunk.request.take() else { return true };
             if request.send.attempt.is_none_or(|attempt| core.unheard(attempt).is_some()) {
@@ -416,7 +422,7 @@ impl Connection {
 }
 
 impl WriteQueue {
-    /// Keeps a request that was written. `most` octets of those that no answer ends; beyond that the oldest is forgotten.
+    /// Keeps a request that was written. ACKs and CANCELs may hold `most` octets; beyond that the oldest is forgotten.
     fn keep(&mut self, mut request: Written, most: usize, now: Instant) {
         if request.send.attempt.is_some() {
             request.send.bytes = Bytes::new();

@@ -17,11 +17,10 @@ use tokio::net::tcp::OwnedReadHalf;
 use tokio::time::{Sleep, sleep_until, timeout};
 
 use super::connection::{Connection, ConnectionState};
-use super::handshake::shake;
+use super::handshake::{Ended, refusal, shake};
+use super::idle::{Bounds, ConnectionEnd};
 use super::keep_alive::{KeepAlive, KeepAliveStep};
-use super::outgoing::OpenedFor;
 use super::worker::Worker;
-use crate::config::{Limits, Timers};
 use crate::core::io::Arrival;
 use crate::sip::frame::{Frame, Framer};
 use crate::telemetry::{Handshake, Loss};
@@ -33,41 +32,13 @@ const READ: usize = 16 * 1024;
 const LINGER: Duration = Duration::from_secs(1);
 /// Most octets that a closing connection still reads and throws away.
 const LINGER_OCTETS: usize = 256 * 1024;
-/// How long a stranger may stay without a message that is admitted. Nobody who may speak here needs as long to say so.
-const STRANGER: Duration = Duration::from_secs(5);
-/// How long a connection for repeats alone may be silent when no answer is due on it.
-const ALONE: Duration = Duration::from_secs(1);
-/// How often a connection on which an answer is due is looked at again when its time would be over.
-const RECHECK: Duration = Duration::from_secs(1);
-
-/// The limits of one connection, as they were when it was opened.
-struct Bounds {
-    idle: Duration,
-    partial: Duration,
-    message: usize,
-    handshake: Duration,
-}
-
-impl Bounds {
-    fn of(limits: &Limits, timers: &Timers, connection: &Connection) -> Self {
-        let idle = match () {
-            () if connection.accepted => limits.idle,
-            // It carries nothing more: what it was opened for is answered.
-            () if connection.alone => ALONE,
-            // A connection that we opened is kept for the next request, at least as long as a transaction lasts (RFC 3261 18).
-            () => limits.idle.max(timers.t1 * 64),
-        };
-        Self { idle, partial: limits.partial, message: limits.message, handshake: limits.handshake }
-    }
-}
-
 /// Reads and writes until the end, then leaves the table. The core is told which attempts were not delivered.
 pub(super) async fn serve(worker: Rc<RefCell<Worker>>, connection: Rc<Connection>, stream: TcpStream) {
     let bounds = {
         let worker = worker.borrow();
         Bounds::of(&worker.config.limits, &worker.config.timers, &connection)
     };
-    // Answers wait for nobody. An error says that the peer is gone already.
+    // Answers are sent at once. An error means that the peer is gone already.
     let _ = stream.set_nodelay(true);
     if let Ok(local) = stream.local_addr() {
         let (reader, writer) = stream.into_split();
@@ -90,7 +61,7 @@ pub(super) async fn serve(worker: Rc<RefCell<Worker>>, connection: Rc<Connection
         let mut served =
             Served { worker: &worker, connection: &connection, local, shown, reader, bounds, keep_alive: KeepAlive::default() };
         let ended = served.run().await;
-        // At once: nobody waits until the peer has closed too.
+        // Repeated at once, without waiting until the peer has closed too.
         worker.borrow_mut().repeat_lost(Instant::now(), &connection);
         match ended {
             ConnectionEnd::Orderly => served.linger().await,
@@ -101,16 +72,6 @@ pub(super) async fn serve(worker: Rc<RefCell<Worker>>, connection: Rc<Connection
         }
     }
     worker.borrow_mut().gone(Instant::now(), &connection);
-}
-
-/// How a connection ends.
-enum ConnectionEnd {
-    /// Everything is written. The peer is told that no more comes.
-    Orderly,
-    /// A limit was reached.
-    Lost(Loss),
-    /// The peer is gone, and no bytes were on the way to it.
-    Reset,
 }
 
 struct Served<'a> {
@@ -164,7 +125,7 @@ impl Served<'_> {
             };
             match read {
                 Ok(0) => {
-                    // The peer says no more, but still reads: it gets the answers that are due (RFC 3261 18.2.2).
+                    // The peer sends no more, but still reads: it gets the answers that are due (RFC 3261 18.2.2).
                     reading = false;
                     self.connection.half_closed.set(true);
                     self.worker.borrow_mut().repeat_lost(Instant::now(), self.connection);
@@ -177,7 +138,7 @@ impl Served<'_> {
                     let whole;
                     (reading, whole) = self.frames(&mut framer, now);
                     self.keep_alive.heard(self.keep_alive.is_asked() && framer.take_pong());
-                    // What is left of a read that held the end of a message is the beginning of another.
+                    // After the end of a message, the rest of a read is the beginning of the next message.
                     partial = partial.filter(|_| !whole).or(Some(now)).filter(|_| !framer.is_empty());
                 }
                 Err(error) => {
@@ -212,60 +173,27 @@ impl Served<'_> {
         (true, whole)
     }
 
-    /// The arrival of its messages.
-    fn arrival(&self) -> Arrival {
-        let Connection { id, listener, peer, .. } = &**self.connection;
-        Arrival { listener: listener.get(), from: *peer, local: self.local, connection: Some(*id), shown: self.shown }
-    }
-
-    /// When the first of the limits is reached.
+    /// When the next limit is reached, or the peer is to be asked whether it is there.
     fn due(&self, now: Instant, partial: Option<Instant>, stuck: Option<Instant>) -> Instant {
-        let slow = partial.map(|since| since + self.bounds.partial);
-        let stalled = stuck.map(|since| since + self.bounds.partial);
-        let asks = self.keep_alive.deadline(self.connection.heard.get()).filter(|_| self.is_kept());
-        let until = Some(self.silent_until()).filter(|&until| until > now && !self.connection.half_closed.get());
-        let silent = until.unwrap_or(now + RECHECK);
-        [slow, stalled, asks].into_iter().flatten().fold(silent, Instant::min)
+        let limit = self.bounds.due(self.connection, now, partial, stuck);
+        let asks = self.keep_alive.deadline(self.connection.heard.get()).filter(|_| self.connection.is_kept());
+        asks.map_or(limit, |asks| limit.min(asks))
     }
 
-    /// How long the peer may be silent. What a stranger says counts if it is admitted.
-    fn silent_until(&self) -> Instant {
-        let of_stranger = !self.connection.is_known() && !self.connection.admitted.get();
-        self.connection.heard.get() + if of_stranger { self.bounds.idle.min(STRANGER) } else { self.bounds.idle }
-    }
-
-    /// How the connection ends, if a limit is reached now. A connection on which an answer is due is not idle (RFC 3261 18).
     fn expiry(&mut self, now: Instant, partial: Option<Instant>, stuck: Option<Instant>) -> Option<ConnectionEnd> {
         let heard = self.connection.heard.get();
-        match if self.is_kept() { self.keep_alive.expire(now, heard) } else { None } {
+        match if self.connection.is_kept() { self.keep_alive.expire(now, heard) } else { None } {
             Some(KeepAliveStep::Ask) => self.connection.write(Bytes::from_static(b"\r\n\r\n"), None, now),
             Some(KeepAliveStep::Gone) => return Some(ConnectionEnd::Lost(Loss::ConnectionGone)),
             None => {}
         }
-        let over = |since: Option<Instant>| since.is_some_and(|since| since + self.bounds.partial <= now);
-        match () {
-            () if over(stuck) => Some(ConnectionEnd::Lost(Loss::Stalled)),
-            () if over(partial) => Some(ConnectionEnd::Lost(Loss::Partial)),
-            () if now < self.silent_until() || self.is_awaited() => None,
-            () if self.connection.is_known() || self.connection.admitted.get() => Some(ConnectionEnd::Orderly),
-            () => Some(ConnectionEnd::Lost(Loss::Stranger)),
-        }
+        self.bounds.expiry(self.connection, &self.worker.borrow().core, now, partial, stuck)
     }
 
-    /// Whether it is kept for whatever comes next: we opened it, to where the configuration says.
-    fn is_kept(&self) -> bool {
-        let Connection { accepted, alone, opened_for, .. } = &**self.connection;
-        !accepted && !alone && opened_for.get() == OpenedFor::Everybody
-    }
-
-    /// Whether an answer is due on it.
-    fn is_awaited(&self) -> bool {
-        let core = &self.worker.borrow().core;
-        if self.connection.alone {
-            self.connection.is_asked(core) || core.owes(self.connection.id)
-        } else {
-            self.connection.awaits(core)
-        }
+    /// The arrival of its messages.
+    fn arrival(&self) -> Arrival {
+        let Connection { id, listener, peer, .. } = &**self.connection;
+        Arrival { listener: listener.get(), from: *peer, local: self.local, connection: Some(*id), shown: self.shown }
     }
 
     /// Tells the peer that no more comes, and waits until the peer closes too. Closing with octets unread would reset the
@@ -302,7 +230,7 @@ async fn read(connection: &Connection, reader: &mut OwnedReadHalf, framer: &mut 
         if let Some(octets) = read {
             return Ok(octets);
         }
-        // What reading asks to be said (a key update) is said at the next turn of whoever reads: none waits for it.
+        // Octets that reading makes necessary (a key update) are sent at the next read. Nothing waits for them.
         reader.readable().await?;
     }
 }
@@ -316,4 +244,33 @@ async fn writable(connection: &Connection) {
 
 async fn expired(sleep: &mut Pin<Box<Sleep>>) {
     sleep.as_mut().await;
+}
+
+impl Worker {
+    /// Counts and logs that a server does not take our certificate, or demands one. In TLS 1.3 it says so after our side of the handshake
+    /// is done.
+    fn alerted(&mut self, now: Instant, connection: &Connection, error: &io::Error) {
+        if let Some(why) = refusal(error).filter(|_| !connection.accepted) {
+            self.recorder.handshake(connection.region.get(), true, Handshake::Refused, connection.peer, Some(&why), now);
+        }
+    }
+
+    /// Counts and logs the end of a handshake.
+    fn shaken(&mut self, now: Instant, connection: &Connection, ended: &Ended) {
+        self.streams.shaking.end(connection.id);
+        let (region, why) = (connection.region.get(), ended.reason(connection));
+        self.recorder.handshake(region, !connection.accepted, ended.how, connection.peer, why.as_deref(), now);
+        connection.unproven.set(ended.how == Handshake::Certificate && connection.tls_name.is_none());
+        if ended.how != Handshake::Done && !connection.accepted {
+            self.lost(now, connection.listener.get(), Loss::Connect, connection.peer, None);
+        }
+    }
+
+    /// Notes that a connection has ended: it leaves the table, and the attempts that it did not deliver have failed.
+    pub(super) fn gone(&mut self, now: Instant, connection: &Connection) {
+        self.streams.remove(connection);
+        self.streams.shaking.end(connection.id);
+        self.recorder.handles().connection(connection.region.get(), connection.transport, false);
+        self.repeat_lost(now, connection);
+    }
 }

@@ -95,7 +95,7 @@ impl Control {
                             self.serve(&mut serving, listener)?;
                         }
                         lookup.send_replace(of_servers(&self.config.dns));
-                        // Whoever asked may have gone; the change is made all the same.
+                        // The asker may have gone. The change is made all the same.
                         let _ = done.send(result);
                     }
                 },
@@ -141,13 +141,13 @@ impl Control {
     }
 
     fn answer(&self, answer: oneshot::Sender<Known>) {
-        // Whoever asked may have gone.
+        // The asker may have gone.
         let (config, loaded) = (Arc::clone(&self.config), self.loaded);
         let _ = answer.send(Known { config, loaded, names: self.resolver.status() });
     }
 
     async fn tell(&self, command: WorkerCommand) {
-        // The only error is a worker that has ended; whoever started both sees that too.
+        // The only error is a worker that has ended. The daemon that started both sees that too.
         let _ = self.worker.send(command).await;
     }
 }

@@ -17,7 +17,6 @@ use tokio::time::{MissedTickBehavior, interval, sleep_until, timeout};
 
 use super::reload::{InUse, Reload};
 use super::sockets::Bound;
-use super::stream::Streams;
 use super::udp::{Batch, SLOTS, Udp};
 use super::worker::{Drain, Worker};
 use crate::admin::{Latch, Question, Questions, Ready};
@@ -110,7 +109,7 @@ async fn run(start: WorkerStart) -> io::Result<()> {
             let _ = ticking.as_mut().poll(cx);
             let end = obey.as_mut().poll(cx);
             loops.retain(|each| each.socket.is_read.get());
-            // A socket that has just come wakes nobody before it has been asked.
+            // A new socket wakes its loop only after it has been polled once.
             if end.is_ready() || !worker.borrow().sockets.has_fresh() {
                 return end;
             }
@@ -235,7 +234,7 @@ async fn obey(worker: Rc<RefCell<Worker>>, mut commands: mpsc::Receiver<WorkerCo
             () = async { sleep_until(end.unwrap_or_else(tokio::time::Instant::now)).await }, if end.is_some() => break,
         };
         let now = Instant::now();
-        // Whoever is answered may have given up waiting.
+        // The asker may have given up waiting.
         match command {
             None | Some(WorkerCommand::Stop) => return worker.borrow_mut().feed(now, Input::EndWaiting, None),
             Some(WorkerCommand::Names(targets)) => worker.borrow_mut().retarget(now, targets),
@@ -252,10 +251,18 @@ async fn obey(worker: Rc<RefCell<Worker>>, mut commands: mpsc::Receiver<WorkerCo
     }
     {
         let mut worker = worker.borrow_mut();
-        // What comes from here on is for whoever has the socket next.
+        // Later packets are for the next process that has the socket.
         worker.sockets.stop_reading();
         worker.feed(Instant::now(), Input::EndWaiting, None);
     }
-    // What is written but not sent yet gets its chance. Whoever does not read by then does not count.
-    let _ = timeout(CLOSE, Streams::close_all(&worker)).await;
+    // What is written but not sent yet gets its chance, except to peers that do not read by then.
+    let _ = timeout(CLOSE, all_closed(&worker)).await;
+}
+
+/// Closes every stream connection after writing what is queued, and waits until all are gone.
+async fn all_closed(worker: &RefCell<Worker>) {
+    loop {
+        let Some(gone) = worker.borrow_mut().streams.close_all() else { return };
+        gone.notified().await;
+    }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustls::{AlertDescription, Error, InvalidMessage};
 use tokio::net::TcpStream;
@@ -11,9 +11,8 @@ use tokio::time::timeout;
 
 use super::connection::Connection;
 use super::tls::HandshakeStep;
-use super::worker::Worker;
 use crate::core::io::ConnectionId;
-use crate::telemetry::{Handshake, Loss};
+use crate::telemetry::Handshake;
 
 /// Most names of a party that are logged.
 const NAMES: usize = 8;
@@ -54,6 +53,19 @@ pub(super) struct Ended {
     why: Option<Error>,
 }
 
+impl Ended {
+    /// Why it failed, fit for a log line, with the names that would have proved the party that was meant.
+    pub(super) fn reason(&self, connection: &Connection) -> Option<String> {
+        let mut why = told(self.why.as_ref()?);
+        if let (Some(party), Handshake::Certificate) = (&connection.party, self.how) {
+            let names: Vec<&str> = party.iter().map(AsRef::as_ref).take(NAMES).collect();
+            why.push_str("; a name of the party there would do: ");
+            why.push_str(&names.join(", "));
+        }
+        Some(why)
+    }
+}
+
 /// Carries out a handshake, for `within` at most.
 pub(super) async fn shake(connection: &Connection, socket: &TcpStream, within: Duration) -> Ended {
     let shaking = async {
@@ -85,11 +97,17 @@ fn told(error: &Error) -> String {
     error.to_string().chars().filter(|&c| c != '"').take(LONGEST).map(plain).collect()
 }
 
+/// The alert by which the other side says, after the handshake, that it does not take our certificate. Fit for a log line.
+pub(super) fn refusal(error: &io::Error) -> Option<String> {
+    let error: &Error = error.get_ref()?.downcast_ref()?;
+    (meaning(error) == Handshake::Refused).then(|| told(error))
+}
+
 fn meaning(error: &Error) -> Handshake {
     match error {
         Error::InvalidMessage(InvalidMessage::InvalidContentType) => Handshake::Plain,
         Error::InvalidCertificate(_) | Error::NoCertificatesPresented => Handshake::Certificate,
-        // What the other side thinks of our certificate, or of our having none.
+        // The other side's judgement of our certificate, or of its absence.
         Error::AlertReceived(
             AlertDescription::BadCertificate
             | AlertDescription::UnknownCA
@@ -98,33 +116,5 @@ fn meaning(error: &Error) -> Handshake {
             | AlertDescription::CertificateRequired,
         ) => Handshake::Refused,
         _ => Handshake::Failed,
-    }
-}
-
-impl Worker {
-    /// Counts and logs that a server does not take our certificate, or that we have none. In TLS 1.3 it says so when our own handshake
-    /// is done already.
-    pub(super) fn alerted(&mut self, now: Instant, connection: &Connection, error: &io::Error) {
-        let error = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
-        if let Some(error) = error.filter(|error| !connection.accepted && meaning(error) == Handshake::Refused) {
-            let (region, why) = (connection.region.get(), told(error));
-            self.recorder.handshake(region, true, Handshake::Refused, connection.peer, Some(&why), now);
-        }
-    }
-
-    /// Counts and logs the end of a handshake.
-    pub(super) fn shaken(&mut self, now: Instant, connection: &Connection, ended: &Ended) {
-        self.streams.shaking.end(connection.id);
-        let mut why = ended.why.as_ref().map(told);
-        if let (Some(why), Some(party), Handshake::Certificate) = (&mut why, &connection.party, ended.how) {
-            let names: Vec<&str> = party.iter().map(AsRef::as_ref).take(NAMES).collect();
-            why.push_str("; a name of the party there would do: ");
-            why.push_str(&names.join(", "));
-        }
-        self.recorder.handshake(connection.region.get(), !connection.accepted, ended.how, connection.peer, why.as_deref(), now);
-        connection.unproven.set(ended.how == Handshake::Certificate && connection.tls_name.is_none());
-        if ended.how != Handshake::Done && !connection.accepted {
-            self.lost(now, connection.listener.get(), Loss::Connect, connection.peer, None);
-        }
     }
 }

@@ -40,7 +40,7 @@ impl HepSockets {
 fn open(any: SocketAddr) -> io::Result<UdpSocket> {
     let socket = UdpSocket::bind(any)?;
     socket.set_nonblocking(true)?;
-    // Nothing is ever read from it: what comes may not take room.
+    // Nothing is ever read from it, so packets that come may not take room.
     let _ = socket2::SockRef::from(&socket).set_recv_buffer_size(0);
     Ok(socket)
 }

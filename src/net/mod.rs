@@ -12,8 +12,10 @@
 //! There are two threads. One reads, decides and sends messages (`worker`). The other does what may take time: names, metrics,
 //! health. They talk by channels on which neither waits.
 
+mod accept;
 mod accepted;
 mod activation;
+mod connect;
 mod connection;
 mod connection_task;
 mod control;
@@ -21,7 +23,9 @@ mod daemon;
 mod event_loop;
 mod handshake;
 mod hep;
+mod holder;
 mod icmp;
+mod idle;
 mod keep_alive;
 mod name_lookups;
 mod notify;

@@ -1,33 +1,18 @@
-//! The connections that we opened, and for whose calls: no trunk may take them all. Decides about connections alone, never about
-//! messages.
+//! Counts the connections that we opened, by the trunk of their calls: no trunk may take them all. Decides only about
+//! connections.
 //!
-//! A new call goes to a server or carrier that the configuration names, and its connection is everybody's. Inside a dialog the
-//! trunk's side, or what it makes a server say, names the next hop: such a connection counts for the trunk whose call used it last.
+//! A new call goes to a server or carrier that the configuration names, so its connection counts for everybody. Inside a dialog
+//! the parties name the next hop, so such a connection counts for the trunk whose call used it last.
 
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
 use super::connection::Connection;
+use super::holder::OpenedFor;
 use crate::config::TrunkId;
 use crate::core::Core;
-use crate::core::io::{ConnectionId, Send};
+use crate::core::io::ConnectionId;
 use crate::telemetry::Loss;
-
-/// For whom a connection is there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum OpenedFor {
-    /// A new call or a ping goes by it, to where the configuration says.
-    Everybody,
-    /// Only messages inside dialogs go by it, the last one for a call of this trunk. `None`: of a trunk that is not known here.
-    Calls(Option<TrunkId>),
-}
-
-impl OpenedFor {
-    /// For whom a message is sent.
-    pub(super) fn of(send: &Send) -> Self {
-        if send.in_dialog { Self::Calls(send.trunk) } else { Self::Everybody }
-    }
-}
 
 /// The part of `limits.connections` that one trunk's calls may open.
 const SHARE: usize = 4;
@@ -36,13 +21,13 @@ const SHARE: usize = 4;
 #[derive(Debug, Default)]
 pub(super) struct Outgoing {
     all: BTreeMap<ConnectionId, Rc<Connection>>,
-    /// How many count for each trunk.
+    /// How many connections count for each trunk.
     held: HashMap<Option<TrunkId>, usize>,
 }
 
 impl Outgoing {
-    /// Makes room for one more connection, if need be by giving up another one. `most`: `limits.connections`. `Err`: there is
-    /// none for it.
+    /// Makes room for one more connection. Returns the connection to close for it, if one must be. `most`: `limits.connections`.
+    /// `Err`: there is no room.
     pub(super) fn make_room(&mut self, most: usize, of: OpenedFor, core: &Core) -> Result<Option<Rc<Connection>>, Loss> {
         let trunk = match of {
             OpenedFor::Everybody => None,
@@ -104,7 +89,7 @@ impl Outgoing {
         }
     }
 
-    /// Takes in another configuration: its trunks have other numbers, and nobody knows whose the calls are.
+    /// Takes in another configuration. Its trunks have other numbers, so the trunk of each call is not known any more.
     pub(super) fn forget_trunks(&mut self) {
         self.held.clear();
         for connection in self.all.values().filter(|connection| connection.opened_for.get() != OpenedFor::Everybody) {

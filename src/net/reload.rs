@@ -6,8 +6,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::accept;
 use super::sockets::{Bound, Opened};
-use super::stream;
 use super::udp::Udp;
 use super::worker::{Drain, Worker};
 use crate::config::{ListenerId, Needed};
@@ -26,7 +26,7 @@ pub(super) struct Reload {
     pub(super) took: Duration,
 }
 
-/// What the successor of the configuration in force must know.
+/// The facts that the successor of this configuration must know.
 #[derive(Debug)]
 pub(super) struct InUse {
     pub(super) needed: Needed,
@@ -59,7 +59,7 @@ impl Worker {
         let open = |(id, bound)| {
             let opened = match (bound, &worker) {
                 (Bound::Udp(socket), _) => Udp::new(socket).map(|socket| Opened::Udp(Rc::new(socket))),
-                (Bound::Tcp(socket), Some(worker)) => stream::listen(worker, id, socket),
+                (Bound::Tcp(socket), Some(worker)) => accept::listen(worker, id, socket),
                 // The worker is being dropped.
                 (Bound::Tcp(_), None) => Ok(Opened::Closed),
             };

@@ -1,9 +1,9 @@
-//! What was lost with a connection goes out once more on a fresh one, before anybody is told that it failed.
+//! Repeats on a fresh connection the messages that another one lost, before the core is told that they failed.
 //!
-//! A connection that was kept may be dead without our knowing, and a server may close it because of one message that others share it
-//! with. Neither says anything of the other messages, or of the server. So each request without an answer is repeated, with the same
-//! bytes, once and never twice. The repeats of one trunk have connections apart from those of the others, which carry nothing else: the
-//! message that broke the first connection breaks no other trunk's once more.
+//! A kept connection may be dead without our knowing, or a server may close it because of one message on it. Neither says
+//! anything about the other messages, or about the server. So each request without an answer is repeated once, with the same
+//! bytes. The repeats of one trunk have connections of their own: the message that broke the first connection can break no other
+//! trunk's repeats.
 
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -14,21 +14,21 @@ use crate::config::TrunkId;
 use crate::core::io::Send;
 use crate::telemetry::Loss;
 
-/// Most connections that the repeats of one trunk get. Up to as many stand each alone.
+/// Most connections that the repeats of one trunk get. If there are no more repeats than this, each has its own.
 const LANES: usize = 8;
 /// How much longer than the system tries to deliver octets an ACK or a CANCEL is kept, to be repeated.
 const MORE: Duration = Duration::from_secs(1);
 
 impl Worker {
-    /// How long a message without an answer that we would know may still turn out to be lost.
+    /// How long an ACK or a CANCEL, which gets no answer that we would see, may still turn out to be lost.
     pub(super) fn unanswered(&self) -> Duration {
         self.config.timers.try_for / 2 + MORE
     }
 
-    /// Repeats what a connection has lost, or tells the core that it failed.
+    /// Repeats the messages that a connection has lost, or tells the core that they failed.
     pub(super) fn repeat_lost(&mut self, now: Instant, connection: &Connection) {
         let lost = connection.take_lost(&self.core, self.unanswered(), now);
-        // We closed it for another one, or its peer is outside.
+        // We closed it to make room, or because its peer is outside.
         let given_up = matches!(connection.state.get(), ConnectionState::Broken(Loss::Evicted | Loss::Outside));
         let made = connection.established.get();
         let (mut repeats, mut failed) = (Vec::new(), Vec::new());
@@ -46,7 +46,7 @@ impl Worker {
         };
         self.repeat(now, repeats);
         self.failed(now, failed, what);
-        // What had no connection.
+        // These got no connection.
         self.follow(now, None);
     }
 

@@ -63,7 +63,7 @@ impl Signals {
         let (ready, commands) = (daemon.readiness(), daemon.commands());
         tokio::spawn(notify::watch(daemon.asker()));
         let mut told = false;
-        // By whom it is to end: a signal and whether a successor comes, or the admin endpoint.
+        // What ends it: a signal, with whether a successor comes, or the admin endpoint.
         let asked = loop {
             tokio::select! {
                 successor = self.end.recv() => break Some(successor),

@@ -177,7 +177,7 @@ impl Sockets {
         }
     }
 
-    /// Reads no more datagrams: what still comes waits in the sockets.
+    /// Reads no more datagrams. Those that still come wait in the sockets.
     pub(super) fn stop_reading(&self) {
         for slot in &self.slots {
             if let Opened::Udp(socket) = &slot.socket {

@@ -1,42 +1,28 @@
-//! Stream connections: accepts them, opens them to fenced addresses, and finds them again.
+//! The open stream connections: keeps them, and finds the one that a message may go by.
 //!
-//! A connection is opened only to a [`Fenced`] address. An answer goes by the connection of its request or is dropped: we never
-//! connect back, unlike RFC 3261 18.2.2 (standards TR-08).
+//! An answer goes by the connection of its request or is dropped: we never connect back, unlike RFC 3261 18.2.2 (standards TR-08).
 
-use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::rc::Rc;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::Notify;
-use tokio::task::spawn_local;
 use tracing::debug;
 
-use super::accepted::{Accepted, Holder};
+use super::accepted::Accepted;
 use super::connection::{Connection, Made};
-use super::connection_task::serve;
 use super::handshake::Shaking;
-use super::outgoing::{OpenedFor, Outgoing};
-use super::sockets::{Accepting, ListenerCell, Opened};
-use super::tls::Session;
-use super::worker::Worker;
-use crate::config::{Config, Listener, ListenerId, RegionId, Transport};
+use super::holder::{Holder, OpenedFor};
+use super::outgoing::Outgoing;
+use crate::config::{Config, RegionId, Transport};
 use crate::core::io::{ConnectionId, Send};
 use crate::core::{Change, Core};
-use crate::fence::Fenced;
-use crate::telemetry::Loss;
-use crate::tls::{PartyNames, Shown};
 
 /// Connections that the kernel keeps until we accept them.
 const BACKLOG: i32 = 1024;
-/// The pause after the system refused to accept. It lacks descriptors or memory, and asking again at once would spin.
-const REFUSED: Duration = Duration::from_millis(100);
 
 /// Binds a listener, outside any runtime.
 pub(super) fn bind(addr: SocketAddr) -> io::Result<std::net::TcpListener> {
@@ -64,12 +50,12 @@ pub(super) struct Streams {
     by_peer: HashMap<Towards, Vec<Rc<Connection>>>,
     /// Handshakes with clients.
     pub(super) shaking: Shaking,
-    /// Those that we accepted, and who holds them.
-    accepted: Accepted,
-    /// Those that we opened.
-    outgoing: Outgoing,
+    /// The connections that we accepted, and who holds them.
+    pub(super) accepted: Accepted,
+    /// The connections that we opened.
+    pub(super) outgoing: Outgoing,
     last: u64,
-    /// Whether all are being closed: nothing is repeated any more.
+    /// Whether all are being closed. Then nothing is repeated.
     closing: bool,
     /// Notified if a connection has gone.
     gone: Rc<Notify>,
@@ -148,7 +134,7 @@ impl Streams {
         }
     }
 
-    /// Gives what waits to be written its new numbers, and throws away what has none.
+    /// Gives messages that wait to be written their new numbers, and throws away those without one.
     pub(super) fn renumber_queued(&self, renumber: impl Fn(&mut Send) -> bool) {
         for connection in self.by_id.values() {
             if connection.withdraw(&renumber) {
@@ -157,8 +143,8 @@ impl Streams {
         }
     }
 
-    /// Closes the connections of ours to addresses that are outside since a reload, and throws away what waits to be written to such
-    /// an address on others.
+    /// Closes our connections to addresses that are outside since a reload. On the others, throws away waiting messages for such
+    /// addresses.
     pub(super) fn leave_outside(&self, now: Instant, core: &Core) {
         for connection in self.by_id.values() {
             let leads_out = !connection.accepted && !core.may_connect(connection.listener.get(), connection.peer);
@@ -168,24 +154,17 @@ impl Streams {
         }
     }
 
-    /// Closes every connection after writing what is queued. Returns when all are gone.
-    pub(super) async fn close_all(worker: &RefCell<Worker>) {
-        worker.borrow_mut().streams.closing = true;
-        loop {
-            let changed = Rc::clone(&worker.borrow().streams.gone);
-            let gone = changed.notified();
-            let open: Vec<Rc<Connection>> = worker.borrow().streams.by_id.values().cloned().collect();
-            if open.is_empty() {
-                return;
-            }
-            for connection in open {
-                connection.close();
-            }
-            gone.await;
+    /// Closes every connection after writing what is queued. Returns what tells that one has gone. `None`: all are gone.
+    pub(super) fn close_all(&mut self) -> Option<Rc<Notify>> {
+        self.closing = true;
+        for connection in self.by_id.values() {
+            connection.close();
         }
+        (!self.by_id.is_empty()).then(|| Rc::clone(&self.gone))
     }
 
-    fn add(&mut self, made: Made) -> Rc<Connection> {
+    /// Takes in a connection.
+    pub(super) fn add(&mut self, made: Made) -> Rc<Connection> {
         self.last += 1;
         let connection = Rc::new(Connection::new(ConnectionId(self.last), made));
         self.by_id.insert(connection.id, Rc::clone(&connection));
@@ -198,7 +177,8 @@ impl Streams {
         connection
     }
 
-    fn remove(&mut self, connection: &Connection) {
+    /// Takes a connection out.
+    pub(super) fn remove(&mut self, connection: &Connection) {
         self.by_id.remove(&connection.id);
         let key = leads(connection);
         if let Some(there) = self.by_peer.get_mut(&key) {
@@ -218,179 +198,4 @@ impl Streams {
 
 fn leads(connection: &Connection) -> Towards {
     (connection.region.get(), connection.transport, connection.peer)
-}
-
-/// Starts accepting for a listener.
-pub(super) fn listen(worker: &Rc<RefCell<Worker>>, id: ListenerId, listener: std::net::TcpListener) -> io::Result<Opened> {
-    let place: ListenerCell = Rc::new(Cell::new(id));
-    let task = spawn_local(accept(Rc::clone(worker), Rc::clone(&place), TcpListener::from_std(listener)?));
-    Ok(Opened::Tcp(Accepting { listener: place, task }))
-}
-
-async fn accept(worker: Rc<RefCell<Worker>>, id: ListenerCell, listener: TcpListener) {
-    loop {
-        let Ok((stream, peer)) = listener.accept().await else {
-            tokio::time::sleep(REFUSED).await;
-            continue;
-        };
-        let id = id.get();
-        let connection = {
-            let worker = &mut *worker.borrow_mut();
-            let (now, config) = (Instant::now(), Arc::clone(&worker.config));
-            let (limits, Listener { region, transport, .. }) = (&config.limits, *config.listener(id));
-            let holder = if transport == Transport::Tls {
-                Holder::by_address(&config, region, peer.ip())
-            } else {
-                Holder::proven(&config, region, peer.ip(), None)
-            };
-            match worker.streams.accepted.make_room(limits, holder.source(peer.ip()), holder, &worker.core) {
-                Ok(None) => {}
-                Ok(Some(other)) => other.give_up(),
-                Err(loss) => {
-                    worker.lost(now, id, loss, peer, None);
-                    continue;
-                }
-            }
-            let tls = config.region(region).tls.as_ref().filter(|_| transport == Transport::Tls);
-            let session = tls.and_then(|tls| Session::accepted(&tls.server));
-            if session.is_none() && transport == Transport::Tls {
-                // The library denies a session: as if the client had gone.
-                continue;
-            }
-            let (most, handshakes) = (limits.write_queue, limits.handshakes);
-            let opened_for = OpenedFor::Everybody;
-            let made = Made {
-                listener: id,
-                region,
-                transport,
-                peer,
-                accepted: true,
-                holder,
-                now,
-                tls_name: None,
-                party: None,
-                opened_for,
-                alone: false,
-                session,
-                most,
-            };
-            worker.recorder.handles().connection(region, transport, true);
-            let connection = worker.streams.add(made);
-            if transport == Transport::Tls {
-                worker.streams.shaking.begin(&connection, handshakes);
-            }
-            connection
-        };
-        spawn_local(serve(Rc::clone(&worker), connection, stream));
-    }
-}
-
-/// Opens a connection. Bytes written to it meanwhile wait. `tls_name`: the name to prove over TLS; without it, the address or a name of
-/// the party there must be proved. `Err`: too many are open, or no roots are known to verify a server by.
-pub(super) fn connect(
-    worker: &mut Worker,
-    listener: ListenerId,
-    to: Fenced,
-    tls_name: Option<Arc<str>>,
-    (party, opened_for, alone): (Option<PartyNames>, OpenedFor, bool),
-) -> Result<Rc<Connection>, Loss> {
-    let me = worker.me.upgrade().ok_or(Loss::Connect)?;
-    let config = Arc::clone(&worker.config);
-    let of = config.listener(listener);
-    let session = match of.transport {
-        Transport::Tls => {
-            let calling = config.region(of.region).tls.as_ref().and_then(|tls| tls.client.as_ref()).ok_or(Loss::Connect)?;
-            let session = Session::called(calling, tls_name.as_deref(), party.as_ref(), to.addr().ip());
-            Some(session.ok_or(Loss::Connect)?)
-        }
-        Transport::Udp | Transport::Tcp => None,
-    };
-    if let Some(other) = worker.streams.outgoing.make_room(config.limits.connections, opened_for, &worker.core)? {
-        other.give_up();
-    }
-    let Listener { region, transport, .. } = *of;
-    let (peer, most) = (to.addr(), config.limits.write_queue);
-    let (holder, now) = (Holder::Stranger, Instant::now());
-    let made = Made {
-        listener,
-        region,
-        transport,
-        peer,
-        accepted: false,
-        holder,
-        now,
-        tls_name,
-        party,
-        opened_for,
-        alone,
-        session,
-        most,
-    };
-    let connection = worker.streams.add(made);
-    worker.recorder.handles().connection(region, transport, true);
-    let patience = Patience { connect: config.limits.connect, delivery: config.timers.try_for / 2 };
-    spawn_local(open(me, Rc::clone(&connection), of.addr.ip(), patience, to));
-    Ok(connection)
-}
-
-/// How long the steps of an outgoing connection may take.
-struct Patience {
-    connect: Duration,
-    /// How long sent bytes may stay unacknowledged before the connection ends (RFC 5482). A host that is gone, or a firewall that has
-    /// forgotten us, sends nothing. What was lost is repeated on a fresh connection, and has as long again until it counts as silent.
-    delivery: Duration,
-}
-
-/// Connects from the listener's own address if it has one, because the other side admits us by that address.
-async fn open(worker: Rc<RefCell<Worker>>, connection: Rc<Connection>, from: IpAddr, patience: Patience, to: Fenced) {
-    let connecting = async {
-        let socket = if to.addr().is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-        if !from.is_unspecified() && from.is_ipv4() == to.addr().is_ipv4() {
-            socket.bind(SocketAddr::new(from, 0))?;
-        }
-        let delivery = u32::try_from(patience.delivery.as_millis()).unwrap_or(u32::MAX);
-        setsockopt(&socket, sockopt::TcpUserTimeout, &delivery)?;
-        socket.connect(to.addr()).await
-    };
-    let given_up = async {
-        while connection.is_open() {
-            connection.woken().await;
-        }
-    };
-    tokio::select! {
-        connected = tokio::time::timeout(patience.connect, connecting) => {
-            if let Ok(Ok(stream)) = connected {
-                return serve(worker, connection, stream).await;
-            }
-        }
-        () = given_up => {}
-    }
-    let now = Instant::now();
-    let mut worker = worker.borrow_mut();
-    worker.lost(now, connection.listener.get(), Loss::Connect, connection.peer, None);
-    worker.gone(now, &connection);
-}
-
-impl Worker {
-    /// Notes what a client has proved as its handshake ended.
-    pub(super) fn proved(&mut self, connection: &Rc<Connection>, shown: Shown) {
-        connection.shown.set(Some(shown));
-        let holder = Holder::proven(&self.config, connection.region.get(), connection.peer.ip(), Some(&shown));
-        self.streams.accepted.assign(connection, holder);
-    }
-
-    /// Notes that a message of a connection was admitted.
-    pub(super) fn admitted(&mut self, now: Instant, id: ConnectionId) {
-        if let Some(connection) = self.streams.accepted.admitted(id) {
-            connection.heard.set(now);
-        }
-    }
-
-    /// Notes that a connection has ended: it leaves the table, and the attempts that it did not deliver have failed.
-    pub(super) fn gone(&mut self, now: Instant, connection: &Connection) {
-        self.streams.remove(connection);
-        self.streams.shaking.end(connection.id);
-        self.recorder.handles().connection(connection.region.get(), connection.transport, false);
-        self.repeat_lost(now, connection);
-    }
 }

@@ -127,7 +127,7 @@ impl Session {
                     return Ok(Some(read));
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                // Closed without a word of it: what came is whole, or its frame is not.
+                // Closed without a close_notify. The framer knows whether the last message is whole.
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(Some(0)),
                 Err(error) => return Err(error),
             }

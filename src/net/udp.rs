@@ -51,7 +51,7 @@ pub(super) fn bind(addr: SocketAddr) -> io::Result<UdpSocket> {
 pub(super) fn prepare(socket: UdpSocket, addr: SocketAddr) -> io::Result<UdpSocket> {
     let socket = Socket::from(socket);
     socket.set_nonblocking(true)?;
-    // Less than what was asked for is no reason not to start.
+    // If the system gives less, the daemon starts all the same.
     let _ = socket.set_recv_buffer_size(BUFFER).and_then(|()| socket.set_send_buffer_size(BUFFER));
     match addr {
         SocketAddr::V4(_) => setsockopt(&socket, sockopt::Ipv4RecvErr, &true)?,
@@ -136,8 +136,8 @@ impl Udp {
     /// Sends one datagram. It leaves from `local` if the socket is bound to a wildcard address. Never waits.
     pub(super) fn send(&self, to: SocketAddr, local: Option<IpAddr>, bytes: &[u8]) -> io::Result<()> {
         match self.try_send(to, local, bytes) {
-            // The system hands out a pending error of an earlier datagram to whoever comes next. That one was not ours: its
-            // details wait in the error queue.
+            // The system reports the error of an earlier datagram to the next call. It is not about this datagram. Its details
+            // wait in the error queue.
             Err(error) if pending(&error) => self.try_send(to, local, bytes),
             done => done,
         }
@@ -298,7 +298,7 @@ mod tests {
         let (peer, closed) = (peer("127.0.0.1:0"), peer("127.0.0.1:0").local_addr().unwrap());
         let request = vec![b'x'; 1200];
         udp.send(closed, None, &request).unwrap();
-        // The refusal is pending now; it must not be taken for this datagram's.
+        // The refusal is pending now. It must not count for this datagram.
         udp.send(peer.local_addr().unwrap(), None, b"through").unwrap();
         assert_eq!(peer.recv_from(&mut [0; 16]).unwrap(), (7, udp.bound));
         udp.send(closed, None, &request).unwrap();

@@ -14,10 +14,11 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{self, error::TrySendError};
+use tokio::task::spawn_local;
 
 use super::connection::{Connection, Written};
+use super::holder::OpenedFor;
 use super::icmp::SentDatagrams;
-use super::outgoing::OpenedFor;
 use super::rtpengine;
 use super::sockets::Sockets;
 use super::stream::Streams;
@@ -25,7 +26,7 @@ use super::udp::Udp;
 use crate::admin::{Latch, Ready, Standing};
 use crate::config::{Config, ListenerId, NextHop, Transport};
 use crate::core::Core;
-use crate::core::io::{Arrival, Attempt, Destination, Input, Note, Output, Send};
+use crate::core::io::{Arrival, Attempt, Destination, Input, Note, Output, RelayRequest, Send};
 use crate::dns::Resolved;
 use crate::telemetry::{Loss, Recorder, Seen};
 
@@ -43,7 +44,7 @@ pub(super) struct Worker {
     lookups: mpsc::Sender<NextHop>,
     pub(super) rtpengine: rtpengine::NgClient,
     pub(super) out: Vec<Output>,
-    /// What was not delivered, and what the core is told of it.
+    /// Attempts that were not delivered, and what the core is told about them.
     failed: VecDeque<(Attempt, Undelivered)>,
     pub(super) clock: Rc<Clock>,
     pub(super) drain: Option<Drain>,
@@ -60,14 +61,14 @@ pub(super) enum Drain {
     HandOver,
 }
 
-/// What it says of the target that something was not delivered.
+/// What a failed delivery says about the target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Undelivered {
-    /// It cannot be reached.
+    /// The target cannot be reached.
     Failed,
-    /// Nothing.
+    /// It says nothing about the target.
     Unsent,
-    /// Little: its connections end.
+    /// It says little: connections to the target end.
     Lost,
 }
 
@@ -157,12 +158,12 @@ impl Worker {
         } else {
             self.perform(now, &mut out, seen);
         }
-        // What was said meanwhile, if anything, waits for its turn.
+        // Outputs that came meanwhile wait for their turn.
         out.append(&mut self.out);
         self.out = out;
     }
 
-    /// Carries out what is about a message that was resumed, if one was, else about the one at hand.
+    /// Carries out the outputs about a resumed message, if there is one, or else about the message at hand.
     fn perform_part(
         &mut self,
         now: Instant,
@@ -197,7 +198,7 @@ impl Worker {
                     self.recorder.note(&note, seen, now);
                 }
                 Output::LookUp(next_hop) => self.look_up(now, next_hop),
-                Output::Relay(request) => self.rtpengine.ask(&self.me, &request),
+                Output::Relay(request) => self.ask_relay(&request),
                 // Told apart by `carry_out`.
                 Output::Resumed { .. } => {}
             }
@@ -212,6 +213,18 @@ impl Worker {
             };
             self.core.handle(now, Input::LookedUp { next_hop, servers: Vec::new(), hold: Duration::ZERO }, &mut self.out);
         }
+    }
+
+    /// Asks a relay. The core gets its answer, or learns that there is none.
+    fn ask_relay(&mut self, request: &RelayRequest) {
+        let (worker, id) = (Weak::clone(&self.me), request.id);
+        let Some(asking) = self.rtpengine.ask(request) else { return };
+        spawn_local(async move {
+            let reply = asking.await;
+            if let Some(worker) = worker.upgrade() {
+                worker.borrow_mut().feed(Instant::now(), Input::Relayed { id, reply }, None);
+            }
+        });
     }
 
     fn send(&mut self, now: Instant, send: Send) {
@@ -233,7 +246,7 @@ impl Worker {
                 let region = self.config.listener(send.listener).region;
                 let connection = self.streams.towards(region, fenced.addr(), &send, &self.config);
                 let (name, more) = (send.tls_name.clone(), (send.party.clone(), OpenedFor::of(&send), false));
-                match connection.map_or_else(|| super::stream::connect(self, send.listener, fenced, name, more), Ok) {
+                match connection.map_or_else(|| self.connect(send.listener, fenced, name, more), Ok) {
                     Ok(connection) => self.write(now, &connection, send, false),
                     Err(loss) => self.lost(now, send.listener, loss, fenced.addr(), send.attempt),
                 }
@@ -241,11 +254,11 @@ impl Worker {
         }
     }
 
-    /// A fresh connection for what another one has lost, and for nothing else. `None`: there is none, and that is counted.
+    /// A fresh connection only for repeats of what another one lost. `None`: none can be opened, and that is counted.
     pub(super) fn connect_alone(&mut self, now: Instant, send: &Send) -> Option<Rc<Connection>> {
         let Destination::Fenced(fenced) = send.to else { return None };
         let more = (send.party.clone(), OpenedFor::of(send), true);
-        match super::stream::connect(self, send.listener, fenced, send.tls_name.clone(), more) {
+        match self.connect(send.listener, fenced, send.tls_name.clone(), more) {
             Ok(connection) => Some(connection),
             Err(loss) => {
                 self.lost(now, send.listener, loss, fenced.addr(), send.attempt);
@@ -254,7 +267,7 @@ impl Worker {
         }
     }
 
-    /// Writes a message on a connection. `again`: it was lost with another one.
+    /// Writes a message on a connection. `again`: another connection lost it before.
     pub(super) fn write(&self, now: Instant, connection: &Connection, send: Send, again: bool) {
         let listener = self.config.listener(connection.listener.get());
         if self.config.region(listener.region).collector.is_some() {
@@ -284,7 +297,7 @@ impl Worker {
                     self.sent.remember(to, attempt, &send.bytes);
                 }
             }
-            // As lost as on the network, and met by the same timers: no failure of that target.
+            // The datagram is lost, as it could be on the network. The timers send it again; the target has not failed.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 self.lost(now, listener, Loss::SendBuffer, to, None);
             }

@@ -19,8 +19,8 @@ pub struct Address<'a> {
 }
 
 impl<'a> Address<'a> {
-    /// Reads one value. `None`: unbalanced quotes or brackets, no URI or something behind it, parameters or control characters that
-    /// readers understand differently.
+    /// Reads one value. `None`: quotes or brackets are unbalanced, the URI is missing or text follows it, or readers could
+    /// understand parameters or control characters differently.
     pub fn parse(text: &'a [u8]) -> Option<Self> {
         if has_control(text) && !are_quoted(text, is_control) {
             return None;
@@ -46,14 +46,14 @@ impl<'a> Address<'a> {
             Some(_) => return None,
         };
         let uri_span = uri_start..uri_end;
-        // RFC 4475 3.1.2.14: repair or refuse.
+        // RFC 4475 3.1.2.14 allows both, repair or refuse. We refuse.
         let odd = |&octet: &u8| is_space(octet) || octet == b'<';
         let uri = text.get(uri_span.clone()).filter(|uri| !uri.is_empty() && !uri.iter().any(odd))?;
         Some(Self { uri, uri_span, params })
     }
 
-    /// Reads a value of Route or Record-Route. Some write it without brackets (25.1 wants them): what would be the header's parameters
-    /// is the URI's then, since a Route has none that mean anything.
+    /// Reads a value of Route or Record-Route. Some senders leave out the brackets that 25.1 wants. Then the parameters count as
+    /// the URI's, since a Route header has none with a meaning.
     pub fn route(text: &'a [u8]) -> Option<Self> {
         let address = Self::parse(text)?;
         if address.params.is_empty() || memchr(b'<', text).is_some() {
@@ -68,7 +68,7 @@ impl<'a> Address<'a> {
         let end = memchr(b';', text).unwrap_or(text.len());
         let uri_span = trim(text, start..end);
         let uri = text.get(uri_span.clone()).filter(|uri| !uri.is_empty())?;
-        // 20.10: a comma, question mark or semicolon of a URI has to be in brackets.
+        // 20.10: a URI with a comma, question mark or semicolon must stand in brackets.
         if uri.iter().any(|&octet| is_space(octet) || matches!(octet, b'"' | b'>' | b',' | b'?')) {
             return None;
         }
@@ -79,13 +79,13 @@ impl<'a> Address<'a> {
         Some(Self { uri, uri_span, params: params.unwrap_or_default() })
     }
 
-    /// The `tag` parameter; an empty one is none.
+    /// The `tag` parameter. An empty one counts as none.
     pub fn tag(&self) -> Option<&'a [u8]> {
         param(self.params, "tag").flatten().filter(|tag| !tag.is_empty())
     }
 
-    /// The tag, if nobody can read another one here: none, or one (RFC 3261 7.3.1) that is not empty and holds nothing that could
-    /// end it. `Err` otherwise.
+    /// The tag, if all readers find the same. `Err`: there are two (RFC 3261 7.3.1), or it is empty or holds an octet that could
+    /// end it.
     pub(super) fn plain_tag(&self) -> Result<Option<&'a [u8]>, AmbiguousTag> {
         if self.params.is_empty() {
             return Ok(None);
@@ -97,7 +97,7 @@ impl<'a> Address<'a> {
         if tags.next().is_some() { Err(AmbiguousTag) } else { Ok(Some(tag)) }
     }
 
-    /// Whether some would see a parameter within a quoted string of the parameters.
+    /// Whether some readers would find a parameter inside a quoted string of the parameters.
     pub(super) fn hides_semicolon(&self) -> bool {
         hides_semicolon(self.params)
     }
@@ -107,8 +107,8 @@ impl<'a> Address<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct AmbiguousTag;
 
-/// Whether an unquoted display name holds nothing that separates values, parameters or parts of a URI (RFC 4475 3.1.2.15: repair
-/// or refuse). Beyond ASCII everything passes: deployed stacks send names so.
+/// Whether an unquoted display name is free of octets that separate values, parameters or parts of a URI (RFC 4475 3.1.2.15:
+/// repair or refuse). Octets beyond ASCII pass: deployed stacks send such names.
 fn plain_name(name: &[u8]) -> bool {
     !name.iter().any(|octet| matches!(octet, b',' | b';' | b':' | b'@' | b'"' | b'\\' | b'>'))
 }

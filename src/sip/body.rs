@@ -1,8 +1,8 @@
-//! The session descriptions in a message's body (RFC 5621), read only: found wherever a reader could find one, judged by `sdp`.
+//! Finds the session descriptions in a message's body (RFC 5621), wherever a reader could find one. `sdp` judges them.
 //!
-//! What a body is called does not matter more than what it could be taken for: servers read the body of an INVITE whatever its type
-//! says. What two readers could take apart differently is refused, not repaired. Nothing is kept; only a part in base64 or
-//! quoted-printable, or one with NULs, is copied, one at a time and bounded.
+//! The type that a body names is not enough: servers read the body of an INVITE, whatever its type says. A body that two readers
+//! could split differently is refused, not repaired. Only a part in base64 or quoted-printable, or one with NULs, is copied, one
+//! at a time and up to a limit.
 
 #[cfg(test)]
 mod tests;
@@ -23,23 +23,23 @@ use super::sdp::{self, Excerpt, Extent, Inside, SdpObjection, excerpt, first_sig
 use super::transfer::{self, Encoding};
 
 /// Deepest nesting of multiparts.
-pub const MAX_DEPTH: usize = 4;
+pub(crate) const MAX_DEPTH: usize = 4;
 /// Most parts, in all multiparts of a body.
 pub const MAX_PARTS: usize = 16;
 
 /// What was found in a body that passes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Checked {
-    /// How many session descriptions it holds, each of them judged. 0: the message says nothing of where media goes.
+    /// How many session descriptions it holds; each was judged. 0: the message does not say where media goes.
     pub descriptions: usize,
 }
 
 /// Why a body does not pass.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Objection {
-    /// A session description in it does not.
+    /// A session description in it does not pass.
     Description(SdpObjection),
-    /// It cannot be taken apart, so that what it holds is not known.
+    /// The body cannot be read, so its content is not known.
     Body {
         /// What could not be read: `Content-Type`, `multipart without an end` …
         field: &'static str,
@@ -56,16 +56,16 @@ impl From<SdpObjection> for Objection {
 
 /// Asks `inside` about every address that media could go to by the message's body.
 ///
-/// Session descriptions are `application/sdp`, in any spelling and in any part of any multipart, trickle-ICE fragments, and whatever a
-/// line begins like one in. Where a message may carry an offer or an answer, its body is one unless its type is known to be another.
-/// Any other body is not judged. Not readable: a Content-Encoding, S/MIME, an encrypted multipart, a broken or ambiguous
-/// multipart, a body elsewhere or in pieces, a body that does not say what it is.
+/// A session description is `application/sdp`, in any spelling and in any part of a multipart, a trickle-ICE fragment, or a text
+/// with a line that could begin one. If the message may carry an offer or an answer, its body counts as one too, unless its type
+/// is known to be another. No other body is judged. Unreadable: a Content-Encoding, S/MIME, an encrypted, broken or ambiguous
+/// multipart, a body stored elsewhere or in pieces, a body without a type.
 pub fn judge(message: &Message<'_>, inside: impl Inside) -> Result<Checked, Objection> {
     Ok(read(message, inside)?.checked)
 }
 
-/// Where a message's session description stands, so that another can be put in its place. `Ok(None)`: it says nothing of media.
-/// `Err`: it cannot be replaced: several, unreadable, encoded, of a type that only looks like one, or a part with a length of its own.
+/// Where a message's session description stands, so that another can replace it. `Ok(None)`: it has none. `Err`: it cannot be
+/// replaced: there are several, it is unreadable or encoded, its type is another, or its part has a Content-Length.
 pub fn only_description(message: &Message<'_>) -> Result<Option<Range<usize>>, Irreplaceable> {
     let anywhere = |_: IpAddr| true;
     let BodyReader { checked, place, .. } = read(message, anywhere).map_err(|_| Irreplaceable)?;
@@ -75,7 +75,7 @@ pub fn only_description(message: &Message<'_>) -> Result<Option<Range<usize>>, I
         (1, Some(place)) => {
             let offset = |at: usize| at.checked_sub(start);
             let place = offset(place.start).zip(offset(place.end)).map(|(from, to)| from..to);
-            // What was decoded stands elsewhere.
+            // A decoded description is not part of the message itself.
             place.filter(|place| message.bytes().get(place.clone()).is_some()).map(Some).ok_or(Irreplaceable)
         }
         _ => Err(Irreplaceable),
@@ -96,7 +96,7 @@ fn read<F: Inside>(message: &Message<'_>, inside: F) -> Result<BodyReader<F>, Ob
     for header in message.headers() {
         match header.name {
             Name::ContentType | Name::ContentEncoding => head.row(header.name, b"", message.value(header))?,
-            // 3261 has no such header; a reader that knows it from mail would decode.
+            // RFC 3261 has no such header. A reader that knows it from mail would decode the body.
             Name::Other => {
                 let row = message.slice(&header.row);
                 if row.first().is_some_and(|first| first.eq_ignore_ascii_case(&b'c')) {
@@ -142,7 +142,7 @@ struct Head<'a> {
 }
 
 impl<'a> Head<'a> {
-    /// Takes in a row; `spelled` is its name if `name` knows no better.
+    /// Takes in a row. `spelled` is its name as written, for a `name` that is `Other`.
     fn row(&mut self, name: Name, spelled: &[u8], value: &'a [u8]) -> Result<(), Objection> {
         match name {
             Name::ContentType => match self.kind.replace(value) {
@@ -183,11 +183,11 @@ enum Kind<'a> {
     Fragment,
     /// With its boundary.
     Multipart(&'a [u8]),
-    /// A message of its own, whose body is its own affair (3261 23.4.1). Only as a part beside others.
+    /// A SIP message inside this one (3261 23.4.1). Its body is not judged if it is one of several parts.
     Enclosed,
-    /// Known to be no description to anybody.
+    /// No reader takes it for a description.
     Other,
-    /// Whatever its reader takes it for.
+    /// A reader could take it for a description.
     Unknown,
 }
 
@@ -210,16 +210,16 @@ impl<'a> Kind<'a> {
             if is(sub, b"sdp") {
                 return Ok(Self::Description);
             }
-            // S/MIME (8551), and what it is made of (7193).
+            // S/MIME (8551) and its parts (7193).
             if is(sub, b"pkcs7-mime") || is(sub, b"x-pkcs7-mime") || is(sub, b"cms") {
                 return unreadable("Content-Type", essence);
             }
-            // Whoever began to use it later.
+            // `trickle-ice-sdpfrag`, and names that others may have given it.
             if ends_with(sub, b"sdpfrag") {
                 return Ok(Self::Fragment);
             }
         }
-        // What it holds is elsewhere, or in other messages (2046 5.2).
+        // The content is elsewhere, or in several messages (2046 5.2).
         if is(main, b"message") && (is(sub, b"external-body") || is(sub, b"partial")) {
             return unreadable("Content-Type", essence);
         }
@@ -232,7 +232,7 @@ impl<'a> Kind<'a> {
         if is(sub, b"encrypted") {
             return unreadable("Content-Type", essence);
         }
-        // 2046 5.1.3: a multipart of an unknown kind is read as mixed; what is signed (1847) can be read too.
+        // 2046 5.1.3: a multipart of an unknown kind is read as mixed. A signed one (1847) can be read too.
         match boundary(params.get(1..).unwrap_or_default()) {
             Some(boundary) => Ok(Self::Multipart(boundary)),
             None => unreadable("boundary", params),
@@ -240,7 +240,7 @@ impl<'a> Kind<'a> {
     }
 }
 
-/// Types beside session descriptions that messages carry which negotiate: what no server takes for a description.
+/// Other types in messages that may carry an offer or an answer. No server takes them for a description.
 fn is_known(main: &[u8], sub: &[u8]) -> bool {
     let is = |name: &&str| sub.eq_ignore_ascii_case(name.as_bytes());
     let applications = ["isup", "qsig", "x-q931", "q931", "dtmf", "dtmf-relay", "x-hotsip-filetransfer+xml", "pkcs7-signature"];
@@ -255,7 +255,8 @@ fn ends_with(text: &[u8], end: &[u8]) -> bool {
     at.and_then(|at| text.get(at..)).is_some_and(|tail| tail.eq_ignore_ascii_case(end))
 }
 
-/// The one boundary that parameters name. `None`: none, several, one in pieces (RFC 2231), or one that readers cut differently.
+/// The boundary that the parameters name. `None`: they name none or several, it is in pieces (RFC 2231), or readers could cut it
+/// differently.
 fn boundary(params: &[u8]) -> Option<&[u8]> {
     if !closes(params) {
         return None;
@@ -282,7 +283,7 @@ fn boundary(params: &[u8]) -> Option<&[u8]> {
     (1..=70).contains(&boundary.len()).then_some(boundary)
 }
 
-/// The session description that a text begins like, behind white space and a byte order mark.
+/// The session description that begins a text, after white space and a byte order mark.
 fn description(text: &[u8]) -> Option<&[u8]> {
     let mut text = text;
     loop {
@@ -299,7 +300,7 @@ struct BodyReader<F> {
     inside: F,
     checked: Checked,
     parts: usize,
-    /// The memory that the last description takes, if another could stand there.
+    /// The memory that the last description takes, if another could replace it.
     place: Option<Range<usize>>,
 }
 
@@ -318,7 +319,7 @@ impl<F: Inside> BodyReader<F> {
                     return unreadable("multipart nested too deep", b"");
                 }
                 multipart::split(content, boundary, |piece| match piece {
-                    // 2046 5.1.1: to be ignored. Who searches for a description would find one.
+                    // 2046 5.1.1: to be ignored. But a reader that searches for a description would find one here.
                     Piece::Around(text) => self.content(Kind::Other, text, depth),
                     Piece::Part(part, line_end) => self.part(part, line_end, depth),
                 })
@@ -332,13 +333,13 @@ impl<F: Inside> BodyReader<F> {
         }
     }
 
-    /// What is called something else, and read as a description by whoever does not look at its type.
+    /// A text of another type. A reader that ignores the type takes it for a description.
     fn taken_for_description(&mut self, content: &[u8]) -> Result<(), Objection> {
         self.place = None;
         self.description(description(content).unwrap_or(content))
     }
 
-    /// What is called something else: a description from the first line on that looks like it.
+    /// A text of another type. It counts as a description from the first line that looks like one.
     fn hidden(&mut self, content: &[u8]) -> Result<(), Objection> {
         if let Some(text) = description(content) {
             return self.taken_for_description(text);
@@ -347,7 +348,7 @@ impl<F: Inside> BodyReader<F> {
             self.place = None;
             return if text.starts_with(b"v=") { self.description(text) } else { self.fragment(text) };
         }
-        // In UTF-16 and UTF-32 the octets between are NULs.
+        // UTF-16 and UTF-32 put NULs between the letters.
         if memchr(0, content).is_some() {
             let dense: Vec<u8> = content.iter().copied().filter(|&octet| octet != 0).collect();
             if first_sign(&dense).is_some() {
@@ -364,7 +365,7 @@ impl<F: Inside> BodyReader<F> {
         }
         let mut head = Head::default();
         let content = multipart::rows(part, line_end, |name, value| head.row(Name::of(name), name, value))?;
-        // A reader that goes by it must come to the same end; some count the line end before the delimiter.
+        // A reader that trusts Content-Length must find the same end. Some senders also count the line end before the delimiter.
         if let Some(length) = head.length {
             let over = decimal(length, MAX_MESSAGE as u64).and_then(|said| said.checked_sub(content.len() as u64));
             if over.is_none_or(|over| over > 2) {

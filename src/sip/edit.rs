@@ -1,6 +1,6 @@
 //! A list of insertions and replacements over a received message, applied once into the outgoing buffer.
 //!
-//! What no splice names is copied as it came.
+//! Bytes that no splice names are copied as they came.
 
 use std::ops::Range;
 
@@ -38,7 +38,7 @@ impl Edit {
         self.splices.push(Splice { from, text: start..self.text.len() });
     }
 
-    /// Inserts before the byte at `at`.
+    /// Inserts the concatenation of `parts` before the byte at `at`.
     pub fn insert(&mut self, at: usize, parts: &[&[u8]]) {
         self.splice(at..at, parts);
     }
@@ -48,8 +48,8 @@ impl Edit {
         self.splice(from, &[]);
     }
 
-    /// Whether something is put into the place of this range.
-    pub fn touches(&self, range: &Range<usize>) -> bool {
+    /// Whether a splice replaces this range.
+    pub(crate) fn touches(&self, range: &Range<usize>) -> bool {
         self.splices.iter().any(|splice| splice.from == *range)
     }
 
@@ -60,7 +60,7 @@ impl Edit {
     }
 
     /// How long a part of the message will be when edited; splices are within the part or outside.
-    pub fn length_of(&self, part: &Range<usize>) -> usize {
+    pub(crate) fn length_of(&self, part: &Range<usize>) -> usize {
         let within = |splice: &&Splice| splice.from.start >= part.start && splice.from.end <= part.end;
         self.splices
             .iter()
@@ -83,7 +83,7 @@ impl Edit {
     }
 
     /// Appends an edited part of the message to `out`; all splices must be within the part.
-    pub fn apply_within(&mut self, source: &[u8], part: &Range<usize>, out: &mut Vec<u8>) {
+    pub(crate) fn apply_within(&mut self, source: &[u8], part: &Range<usize>, out: &mut Vec<u8>) {
         // Stable: insertions at one place keep their order, and stand before what replaces the bytes there.
         self.splices.sort_by_key(|splice| (splice.from.start, splice.from.end));
         let mut copied = part.start;

@@ -1,133 +1,70 @@
 //! What can be wrong with a message: a closed list with metric labels, codes and sentences.
 
-/// What is wrong with a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Fault {
-    /// Not a SIP message: no start line that could be one.
-    NotSip,
-    /// The start line is broken.
-    StartLine,
-    /// SIP, but not 2.0 (505).
-    Version,
-    /// The Request-URI is broken.
-    Uri,
-    /// The Request-URI has a scheme that is not ours (416).
-    Scheme,
-    /// The Request-URI is too long (414).
-    UriTooLong,
-    /// A CR or LF on its own, or a NUL, in the header section.
-    BareLineEnd,
-    /// A header without a colon, or whose name is no token.
-    HeaderName,
-    /// More header rows than are taken in.
-    TooManyHeaders,
-    /// A header row that is too long.
-    RowTooLong,
-    /// A header section that is too long.
-    HeadTooLong,
-    /// No empty line after the headers.
-    NoHeadEnd,
-    /// A Content-Length that is not one plain number.
-    ContentLength,
-    /// A stream needs Content-Length.
-    NoContentLength,
-    /// Fewer octets than Content-Length says.
-    BodyShort,
-    /// A header that may stand once stands twice.
-    Duplicate,
-    /// Via is missing or broken.
-    Via,
-    /// From is missing or broken.
-    From,
-    /// To is missing or broken.
-    To,
-    /// Call-ID is missing or broken.
-    CallId,
-    /// `CSeq` is missing or broken, or its number too large.
-    CSeq,
-    /// The method in `CSeq` is not the request's.
-    CSeqMethod,
-    /// A known method in other letters.
-    Method,
-    /// Route or Record-Route is broken.
-    Route,
-    /// A Contact is broken, or there are two where one can be meant.
-    Contact,
-    /// Refer-To or Referred-By is broken.
-    Refer,
-    /// Max-Forwards is not a number up to 255.
-    MaxForwards,
-    /// The message is too large (513).
-    TooLarge,
+use crate::closed_list::closed_list;
+
+closed_list! {
+    /// What is wrong with a message.
+    pub enum Fault {
+        /// Not a SIP message: no start line that could be one.
+        NotSip = "not-sip",
+        /// The start line is broken.
+        StartLine = "start-line",
+        /// SIP, but not 2.0 (505).
+        Version = "version",
+        /// The Request-URI is broken.
+        Uri = "uri",
+        /// The Request-URI has a scheme that is not ours (416).
+        Scheme = "scheme",
+        /// The Request-URI is too long (414).
+        UriTooLong = "uri-too-long",
+        /// A CR or LF on its own, or a NUL, in the header section.
+        BareLineEnd = "bare-line-end",
+        /// A header without a colon, or whose name is no token.
+        HeaderName = "header-name",
+        /// More header rows than the limit.
+        TooManyHeaders = "too-many-headers",
+        /// A header row that is too long.
+        RowTooLong = "row-too-long",
+        /// A header section that is too long.
+        HeadTooLong = "head-too-long",
+        /// No empty line after the headers.
+        NoHeadEnd = "no-head-end",
+        /// A Content-Length that is not one plain number.
+        ContentLength = "content-length",
+        /// A stream needs Content-Length.
+        NoContentLength = "no-content-length",
+        /// Fewer octets than Content-Length says.
+        BodyShort = "body-short",
+        /// A header that may stand only once stands twice.
+        Duplicate = "duplicate",
+        /// Via is missing or broken.
+        Via = "via",
+        /// From is missing or broken.
+        From = "from",
+        /// To is missing or broken.
+        To = "to",
+        /// Call-ID is missing or broken.
+        CallId = "call-id",
+        /// `CSeq` is missing or broken, or its number too large.
+        CSeq = "cseq",
+        /// The method in `CSeq` is not the request's.
+        CSeqMethod = "cseq-method",
+        /// A known method in other letters.
+        Method = "method",
+        /// Route or Record-Route is broken.
+        Route = "route",
+        /// A Contact is broken, or there are two and only one can be meant.
+        Contact = "contact",
+        /// Refer-To or Referred-By is broken.
+        Refer = "refer",
+        /// Max-Forwards is not a number up to 255.
+        MaxForwards = "max-forwards",
+        /// The message is too large (513).
+        TooLarge = "too-large",
+    }
 }
 
 impl Fault {
-    /// Every fault, for metric tables.
-    pub const ALL: [Self; 28] = [
-        Self::NotSip,
-        Self::StartLine,
-        Self::Version,
-        Self::Uri,
-        Self::Scheme,
-        Self::UriTooLong,
-        Self::BareLineEnd,
-        Self::HeaderName,
-        Self::TooManyHeaders,
-        Self::RowTooLong,
-        Self::HeadTooLong,
-        Self::NoHeadEnd,
-        Self::ContentLength,
-        Self::NoContentLength,
-        Self::BodyShort,
-        Self::Duplicate,
-        Self::Via,
-        Self::From,
-        Self::To,
-        Self::CallId,
-        Self::CSeq,
-        Self::CSeqMethod,
-        Self::Method,
-        Self::Route,
-        Self::Contact,
-        Self::Refer,
-        Self::MaxForwards,
-        Self::TooLarge,
-    ];
-
-    /// The metric label, for example `content-length`.
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::NotSip => "not-sip",
-            Self::StartLine => "start-line",
-            Self::Version => "version",
-            Self::Uri => "uri",
-            Self::Scheme => "scheme",
-            Self::UriTooLong => "uri-too-long",
-            Self::BareLineEnd => "bare-line-end",
-            Self::HeaderName => "header-name",
-            Self::TooManyHeaders => "too-many-headers",
-            Self::RowTooLong => "row-too-long",
-            Self::HeadTooLong => "head-too-long",
-            Self::NoHeadEnd => "no-head-end",
-            Self::ContentLength => "content-length",
-            Self::NoContentLength => "no-content-length",
-            Self::BodyShort => "body-short",
-            Self::Duplicate => "duplicate",
-            Self::Via => "via",
-            Self::From => "from",
-            Self::To => "to",
-            Self::CallId => "call-id",
-            Self::CSeq => "cseq",
-            Self::CSeqMethod => "cseq-method",
-            Self::Method => "method",
-            Self::Route => "route",
-            Self::Contact => "contact",
-            Self::Refer => "refer",
-            Self::MaxForwards => "max-forwards",
-            Self::TooLarge => "too-large",
-        }
-    }
-
     /// The status code that a request with this fault is answered with.
     pub const fn code(self) -> u16 {
         match self {
@@ -173,7 +110,7 @@ impl Fault {
         }
     }
 
-    /// Whether it leaves open where the message ends, so that a stream cannot go on after it.
+    /// Whether the end of the message is unknown, so that its stream cannot go on.
     pub const fn breaks_framing(self) -> bool {
         matches!(
             self,

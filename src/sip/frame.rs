@@ -1,6 +1,6 @@
 //! Message boundaries in a byte stream (RFC 3261 18.3, RFC 5626 3.5.1).
 //!
-//! The header section is scanned by the parser that decides and forwards; there is no second opinion about where a message ends.
+//! The parser that decides and forwards also scans the header section here: there is one opinion about where a message ends.
 
 use bytes::{Buf, BytesMut};
 use memchr::memmem;
@@ -8,7 +8,7 @@ use memchr::memmem;
 use super::header::is_token;
 use super::scan::{Fault, MAX_HEAD, Message};
 
-/// Most octets that are skipped between two messages; a double CRLF is none of them. Some send a NUL or a LF to keep a connection.
+/// Most octets that are skipped between two messages, double CRLFs not counted. Some peers send a NUL or a LF as keep-alive.
 const MAX_JUNK: usize = 4096;
 
 /// Cuts a stream into messages. Bounded: more than `limit` octets without a whole message is a fault.
@@ -16,7 +16,7 @@ const MAX_JUNK: usize = 4096;
 pub struct Framer {
     buffer: BytesMut,
     limit: usize,
-    /// Octets at the front that hold no end of a header section.
+    /// Octets at the front that were searched and hold no end of a header section.
     searched: usize,
     /// The length of the message at the front, once its header section is there.
     whole: Option<usize>,
@@ -33,8 +33,8 @@ pub enum Frame {
     Message(BytesMut),
     /// A double CRLF between messages: answer with one CRLF (RFC 5626 3.5.1).
     Ping,
-    /// The stream cannot be cut any further. What was received of the message so far is handed out so that it can be
-    /// answered; then the connection must be closed.
+    /// The stream cannot be cut any further. The octets of the broken message are handed out, so that it can be answered. Then
+    /// the connection must be closed.
     Broken(Fault, BytesMut),
 }
 
@@ -60,7 +60,8 @@ impl Framer {
         self.buffer.is_empty() && std::mem::take(&mut self.half_ping)
     }
 
-    /// The next frame, or `None` until more bytes arrive. Linear over the life of the stream: octets are not searched twice.
+    /// The next frame, or `None` until more bytes arrive. No octet is searched twice, so the work is linear in the stream's
+    /// length.
     #[expect(clippy::should_implement_trait, reason = "an iterator would end; a stream only pauses")]
     pub fn next(&mut self) -> Option<Frame> {
         if self.whole.is_none() {
@@ -79,7 +80,7 @@ impl Framer {
                     [0 | b'\r' | b'\n' | b' ' | b'\t', ..] if self.skipped < MAX_JUNK => {
                         self.skipped = self.skipped.saturating_add(1);
                     }
-                    // Nothing that begins so can become SIP: do not wait for the rest of it.
+                    // No SIP message begins like this: do not wait for the rest.
                     _ => return Some(self.broken(Fault::NotSip)),
                 }
                 self.buffer.advance(1);
@@ -88,7 +89,7 @@ impl Framer {
             let from = self.searched.saturating_sub(3);
             let found = self.buffer.get(from..).and_then(|rest| memmem::find(rest, b"\r\n\r\n"));
             let head = found.map(|at| from.saturating_add(at).saturating_add(4));
-            // The same verdict however much has arrived at once.
+            // The verdict must not depend on how much has arrived at once.
             if head.unwrap_or(self.buffer.len()) > MAX_HEAD.min(self.limit) {
                 return Some(self.broken(Fault::HeadTooLong));
             }

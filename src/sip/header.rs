@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-/// A header as far as any rule tells headers apart; long and compact spelling and case are the same (RFC 3261 7.3.3).
+/// The headers that rules tell apart. Case and the compact form make no difference (RFC 3261 7.3.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "each variant is the header of its name")]
 pub enum Name {
@@ -24,7 +24,7 @@ pub enum Name {
     Reason,
     RetryAfter,
     Timestamp,
-    /// `X-Ringfence`: ours; one that came from outside is removed.
+    /// `X-Ringfence`: ours. One that came from outside is removed.
     Ringfence,
     ReferTo,
     ReferredBy,
@@ -47,7 +47,7 @@ impl Name {
     /// The number of names, `Other` included.
     pub(super) const COUNT: usize = Self::Other as usize + 1;
 
-    /// What a header name says, which is a token.
+    /// The header that a token names.
     pub fn of(name: &[u8]) -> Self {
         if name.len() == 1 {
             return Self::compact(name);
@@ -103,10 +103,10 @@ impl Name {
     }
 }
 
-/// A name without case: three words instead of as many comparisons as it has letters.
+/// A name without case, as three words: they are faster to compare than letters one by one.
 ///
-/// Setting one bit makes every letter lower case and leaves the hyphen alone. Of other octets it may make one of another, but of
-/// those that stand in a token none that stands in a known name.
+/// One bit makes every letter lower case and leaves the hyphen as it is. It may change other octets of a token too, but never
+/// into an octet of a known name.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Folded([u64; 3]);
 
@@ -158,7 +158,7 @@ const TOKEN: [bool; 256] = {
     table
 };
 
-/// Whether an octet is white space inside a value; CR and LF are there only as part of a fold.
+/// Whether an octet is white space inside a value. CR and LF stand there only as part of a fold.
 pub(super) const fn is_space(octet: u8) -> bool {
     matches!(octet, b' ' | b'\t' | b'\r' | b'\n')
 }
@@ -168,13 +168,13 @@ pub(super) const fn is_control(octet: u8) -> bool {
     octet.is_ascii_control() && !is_space(octet)
 }
 
-/// Whether a text holds such a character. Without a way out in the middle: so it is a few instructions for many octets.
+/// Whether a text holds such a character. The loop has no early exit, so that the compiler checks many octets at once.
 pub(super) fn has_control(text: &[u8]) -> bool {
     text.iter().fold(false, |found, &octet| found | is_control(octet))
 }
 
-/// Whether every octet of a kind is a quoted-pair inside a quoted string: the one place where a control character is legal
-/// (RFC 3261 25.1, RFC 4475 3.1.1.2).
+/// Whether every octet of a kind is a quoted-pair inside a quoted string. Only there is a control character legal (RFC 3261 25.1,
+/// RFC 4475 3.1.1.2).
 #[cold]
 pub(super) fn are_quoted(text: &[u8], kind: impl Fn(u8) -> bool) -> bool {
     let (mut quoted, mut escaped) = (false, false);
@@ -198,7 +198,7 @@ pub(super) fn trim(bytes: &[u8], range: Range<usize>) -> Range<usize> {
     range.start.saturating_add(first)..range.start.saturating_add(last).saturating_add(1)
 }
 
-/// A text without the white space at its ends: the grammar's, not ASCII's, which has a form feed more.
+/// A text without white space at its ends. The grammar's white space has no form feed, unlike ASCII's.
 pub(super) fn trimmed(text: &[u8]) -> &[u8] {
     text.get(trim(text, 0..text.len())).unwrap_or_default()
 }

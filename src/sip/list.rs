@@ -19,14 +19,14 @@ pub struct Item {
     pub span: Range<usize>,
 }
 
-/// All values of a name over all its rows, in order. Commas inside quotes and angle brackets do not separate.
+/// All values of a name in all its rows, in order. Commas inside quotes and angle brackets do not separate.
 pub fn items<'m>(message: &'m Message<'_>, name: Name) -> impl Iterator<Item = Item> + 'm {
     message.numbered(name).flat_map(move |(row, header)| {
         Split { bytes: message.bytes(), rest: header.value.clone() }.map(move |span| Item { row, span })
     })
 }
 
-/// Hands out every value of a row, as a range of the message; `false` as soon as one of them is empty or `each` says so.
+/// Gives `each` every value of a row, as a range of the message. `false` as soon as a value is empty or `each` returns `false`.
 pub(super) fn all(message: &Message<'_>, header: &Header, mut each: impl FnMut(Range<usize>) -> bool) -> bool {
     let Range { mut start, end } = header.value;
     loop {
@@ -71,7 +71,7 @@ fn comma(text: &[u8]) -> usize {
     let mut at = 0_usize;
     loop {
         let rest = text.get(at..).unwrap_or_default();
-        // Most values hold none of these, and only they matter.
+        // Only these octets matter, and most values hold none of them.
         let Some(found) = memchr3(b',', b'"', b'<', rest) else { return text.len() };
         at = at.saturating_add(found);
         let behind = match text.get(at) {
@@ -79,18 +79,18 @@ fn comma(text: &[u8]) -> usize {
             Some(b'"') => quoted_end(text, at),
             _ => text.get(at..).and_then(|rest| memchr(b'>', rest)).map(|end| at.saturating_add(end).saturating_add(1)),
         };
-        // An open quote or bracket runs to the end: nothing in it separates.
+        // If a quote or bracket is not closed, nothing after it separates.
         let Some(behind) = behind else { return text.len() };
         at = behind;
     }
 }
 
-/// Removes one value: the whole row if it stands there alone, otherwise the value and one comma beside it.
+/// Removes one value: the whole row if it has no other, otherwise the value and one comma beside it.
 pub fn remove(message: &Message<'_>, item: &Item, edit: &mut Edit) {
     remove_many(message, std::slice::from_ref(item), edit);
 }
 
-/// Removes several values of one header: whole rows where nothing is left, otherwise the values with the commas that joined them.
+/// Removes several values of one header. A row with no value left goes whole; otherwise the values go with their commas.
 pub fn remove_many(message: &Message<'_>, items: &[Item], edit: &mut Edit) {
     let Some(header) = items.first().and_then(|item| message.headers().get(item.row)) else { return };
     for (index, header) in message.numbered(header.name) {
@@ -105,7 +105,7 @@ pub fn remove_many(message: &Message<'_>, items: &[Item], edit: &mut Edit) {
                 gone = Some(start..span.end);
                 continue;
             }
-            // Up to the value that stays, so that its own spelling stays too.
+            // Up to the next value that stays, so that it keeps its spelling.
             if let Some(gone) = gone.take() {
                 edit.remove(gone.start..span.start);
             }

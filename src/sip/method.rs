@@ -1,6 +1,6 @@
-//! Request methods. Unknown ones are as good as known ones: a proxy forwards them (RFC 3261 16.3 step 1).
+//! Request methods. A proxy forwards unknown ones too (RFC 3261 16.3 step 1).
 
-/// A method as far as any rule tells methods apart. Methods are case-sensitive (RFC 3261 7.1).
+/// The methods that rules tell apart. Methods are case-sensitive (RFC 3261 7.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[expect(missing_docs, reason = "each variant is the method of its name")]
 pub enum Method {
@@ -42,7 +42,7 @@ impl Method {
         Self::Other,
     ];
 
-    /// What the token says.
+    /// The method that a token names.
     pub fn of(token: &[u8]) -> Self {
         match token {
             b"INVITE" => Self::Invite,
@@ -63,23 +63,24 @@ impl Method {
         }
     }
 
-    /// Whether an unknown method is a known one in other letters. It is another method (RFC 3261 7.1), and not to everybody.
+    /// Whether an unknown method is a known one in other letters. By RFC 3261 7.1 it is another method, but not all readers
+    /// agree.
     pub(super) fn is_known_otherwise(token: &[u8]) -> bool {
         Self::ALL.iter().any(|known| *known != Self::Other && token.eq_ignore_ascii_case(known.token().as_bytes()))
     }
 
-    /// Whether a request of this method may begin a dialog or change where it leads (RFC 3261 12.1, RFC 3311, RFC 6665): it has one
-    /// Contact then.
-    pub const fn has_one_contact(self) -> bool {
+    /// Whether a request of this method may begin a dialog or change its target (RFC 3261 12.1, RFC 3311, RFC 6665). Then it has
+    /// one Contact.
+    pub(crate) const fn has_one_contact(self) -> bool {
         matches!(self, Self::Invite | Self::Subscribe | Self::Refer | Self::Notify | Self::Update)
     }
 
-    /// Whether a request of this method belongs to a dialog or to nothing.
-    pub const fn needs_dialog(self) -> bool {
+    /// Whether a request of this method has no meaning outside a dialog.
+    pub(crate) const fn needs_dialog(self) -> bool {
         matches!(self, Self::Bye | Self::Prack | Self::Update | Self::Info)
     }
 
-    /// The token; `other` for what is not named here, so that metric labels stay closed.
+    /// The token, or `other` for a method without a variant, so that metric labels are a closed list.
     pub const fn token(self) -> &'static str {
         match self {
             Self::Invite => "INVITE",

@@ -1,8 +1,8 @@
 //! Bytes to meaning and back; no policy.
 //!
-//! A received buffer is scanned once, in place; what comes out is an index into it. One parser frames, decides and forwards,
-//! so nothing can mean one thing to the rule and another to the next hop. A message is forwarded by splicing: bytes that no
-//! rule meant to change leave as they came. Nothing here panics, allocates per header, reads a clock or sends.
+//! A received buffer is scanned once, in place; the result is an index into it. One parser frames, decides and forwards, so a
+//! rule and the bytes that leave cannot disagree. A message is forwarded by splicing: bytes that no rule changes leave as they
+//! came. Nothing here panics, allocates per header, reads a clock or sends.
 #![cfg_attr(
     not(test),
     deny(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::panic, clippy::unwrap_used, clippy::expect_used)

@@ -1,7 +1,7 @@
-//! A multipart body (RFC 2046 5.1) cut at its delimiters, and the rows of a part. It does not know what types mean.
+//! Cuts a multipart body (RFC 2046 5.1) at its delimiters, and reads the rows of a part. It knows no content types.
 //!
-//! One reading or none: the boundary with its hyphens may stand in delimiters alone, each a whole line, and the line ends that
-//! the structure hangs on are all of one kind.
+//! There is one reading or none: the hyphens and the boundary may stand only in delimiters, a delimiter is a whole line, and the
+//! line ends of delimiters and rows are all of one kind.
 
 use memchr::{memchr, memchr_iter, memchr2};
 
@@ -10,25 +10,25 @@ use super::header::{is_space, is_token, trimmed};
 
 /// A piece of a multipart.
 pub(super) enum Piece<'a> {
-    /// What stands before the first delimiter, or behind the last.
+    /// The text before the first delimiter, or after the last.
     Around(&'a [u8]),
-    /// One part: rows, an empty line, content; and the line ends that its rows must have.
+    /// One part (rows, an empty line, content), and the line ends that its rows must have.
     Part(&'a [u8], LineEnd),
 }
 
-/// Hands out the pieces in order; whatever is broken ends it.
+/// Gives `each` the pieces in order, up to the first that is broken.
 pub(super) fn split<'a>(
     content: &'a [u8],
     boundary: &[u8],
     mut each: impl FnMut(Piece<'a>) -> Result<(), Objection>,
 ) -> Result<(), Objection> {
     let mut line_end = None;
-    // Where the piece at hand begins, and whether a delimiter stands before it.
+    // Where this piece begins, and whether a delimiter stands before it.
     let (mut start, mut within, mut closed) = (0, false, false);
     let mut parts = 0_usize;
     for at in memchr_iter(b'-', content) {
         if at < start {
-            // Within the delimiter before.
+            // Inside the last delimiter.
             continue;
         }
         let Some(behind) = behind_boundary(content, at, boundary) else { continue };
@@ -36,7 +36,7 @@ pub(super) fn split<'a>(
         let Some(delimiter) = Delimiter::of(content, at, behind).filter(|found| !closed && found.fits(&mut line_end)) else {
             return unreadable("delimiter of a multipart", line);
         };
-        // The line end before a delimiter is the delimiter's; the one behind the delimiter before is not the same.
+        // The line end before a delimiter is part of it. The last delimiter's own line end cannot serve as that too.
         let Some(piece) = content.get(start..delimiter.start) else { return unreadable("delimiter of a multipart", line) };
         match line_end {
             _ if delimiter.closes && !within => return unreadable("multipart without parts", b""),
@@ -52,21 +52,21 @@ pub(super) fn split<'a>(
     match line_end {
         _ if closed => each(Piece::Around(rest)),
         _ if !within => unreadable("multipart without parts", b""),
-        // A delimiter with nothing behind it was meant to be the last; else the last part ends with the body.
+        // A delimiter that ends the body was meant to be the closing one. Otherwise the last part ends with the body.
         _ if rest.is_empty() && parts > 0 => Ok(()),
         Some(line_end) => each(Piece::Part(rest, line_end)),
         None => unreadable("multipart without parts", b""),
     }
 }
 
-/// The offset behind two hyphens and the boundary, if they stand at `at`. Case is no difference here: somebody may not see it.
+/// The offset after two hyphens and the boundary, if they stand at `at`. Case is ignored, since some readers ignore it.
 fn behind_boundary(content: &[u8], at: usize, boundary: &[u8]) -> Option<usize> {
     let text = content.get(at..)?.strip_prefix(b"--")?;
     let found = text.get(..boundary.len())?;
     if found == boundary {
         return at.checked_add(2)?.checked_add(boundary.len());
     }
-    // Another case is found, and fits nowhere.
+    // A boundary in other letters is found, and then refused.
     found.eq_ignore_ascii_case(boundary).then_some(usize::MAX)
 }
 
@@ -106,9 +106,9 @@ impl LineEnd {
 
 /// One delimiter with the line ends around it.
 struct Delimiter {
-    /// Where the line end before it begins.
+    /// The offset of the line end before it.
     start: usize,
-    /// Where the next piece begins.
+    /// The offset of the next piece.
     end: usize,
     closes: bool,
     before: Option<LineEnd>,
@@ -116,8 +116,8 @@ struct Delimiter {
 }
 
 impl Delimiter {
-    /// Reads the line of a delimiter, whose boundary ends at `behind`. `None`: anything else stands on the line. (2046 allows white
-    /// space there; not every reader does.)
+    /// Reads the line of a delimiter, whose boundary ends at `behind`. `None`: the line holds more. (RFC 2046 allows white space
+    /// there, but not every reader does.)
     fn of(content: &[u8], at: usize, behind: usize) -> Option<Self> {
         let before = LineEnd::ends(content.get(..at)?);
         if before.is_none() && at != 0 {
@@ -134,13 +134,14 @@ impl Delimiter {
         Some(Self { start, end, closes, before, after })
     }
 
-    /// Whether its line ends are of the kind of all before, or the first.
+    /// Whether its line ends are of the same kind as those before, if there were any.
     fn fits(&self, kind: &mut Option<LineEnd>) -> bool {
         [self.before, self.after].into_iter().flatten().all(|end| *kind.get_or_insert(end) == end)
     }
 }
 
-/// Hands out name and value of each row of a part; returns its content. A part without rows begins with its empty line.
+/// Gives `each` the name and value of every row of a part, and returns the part's content. A part without rows begins with its
+/// empty line.
 pub(super) fn rows<'a>(
     part: &'a [u8],
     line_end: LineEnd,
@@ -149,7 +150,7 @@ pub(super) fn rows<'a>(
     let mut rest = part;
     loop {
         let mut end = 0_usize;
-        // A line that begins with white space goes on with the row before it.
+        // A line that begins with white space continues the row before it.
         loop {
             let line = rest.get(end..).unwrap_or_default();
             let Some(length) = memchr(b'\n', line) else { return unreadable("head of a part", rest) };
@@ -163,7 +164,7 @@ pub(super) fn rows<'a>(
             if text.is_empty() && end == 0 {
                 return Ok(rest.get(found.len()..).unwrap_or_default());
             }
-            // Some take a line of white space for an empty one.
+            // Some readers take a line of white space for an empty one.
             if text.iter().copied().all(is_space) {
                 return unreadable("head of a part", rest);
             }

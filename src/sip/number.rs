@@ -21,8 +21,8 @@ pub fn decimal(text: &[u8], max: u64) -> Option<u64> {
     Some(sum)
 }
 
-/// A dotted quad: four numbers up to 255 without leading zeros, and nothing else (resolvers disagree about every other form).
-pub fn quad(text: &[u8]) -> Option<Ipv4Addr> {
+/// A dotted quad: four numbers up to 255 without leading zeros. Resolvers disagree about every other form.
+pub(crate) fn quad(text: &[u8]) -> Option<Ipv4Addr> {
     let mut octets = [0_u8; 4];
     let mut parts = text.split(|&octet| octet == b'.');
     for octet in &mut octets {
@@ -36,7 +36,7 @@ pub fn quad(text: &[u8]) -> Option<Ipv4Addr> {
 }
 
 /// Appends a number in decimal.
-pub fn write_decimal(value: u32, out: &mut Vec<u8>) {
+pub(crate) fn write_decimal(value: u32, out: &mut Vec<u8>) {
     let mut digits = [b'0'; 10];
     let mut rest = value;
     let mut length = 0_usize;
@@ -53,7 +53,7 @@ pub fn write_decimal(value: u32, out: &mut Vec<u8>) {
 }
 
 /// Appends an IP address as in `received`: without brackets.
-pub fn write_ip(ip: IpAddr, out: &mut Vec<u8>) {
+pub(crate) fn write_ip(ip: IpAddr, out: &mut Vec<u8>) {
     match ip {
         IpAddr::V4(ip) => {
             for (at, octet) in ip.octets().into_iter().enumerate() {

@@ -7,7 +7,7 @@ use memchr::{memchr, memchr2};
 use super::header::{is_space, is_token, trim, trimmed};
 
 /// Whether all readers cut a parameter list alike: no parameter is empty, each name is a token, each value is a quoted string or
-/// holds nothing that separates, and blanks stand around separators alone. `params` is what stands behind the first `;`.
+/// holds no separator, and blanks stand only around separators. `params` is the text after the first `;`.
 pub(super) fn are_plain(params: &[u8]) -> bool {
     let mut all = each_param(params);
     let plain = all.all(|(_, name, value)| {
@@ -16,7 +16,7 @@ pub(super) fn are_plain(params: &[u8]) -> bool {
     plain && trimmed(params).last().is_some_and(|&last| last != b';')
 }
 
-/// Whether a value is one quoted string, or of visible ASCII without separators and not empty.
+/// Whether a value is one quoted string, or visible ASCII without separators. An empty value is neither.
 fn is_plain_value(value: &[u8]) -> bool {
     match value.first() {
         None | Some(b'=') => false,
@@ -47,7 +47,7 @@ pub(super) fn closes(params: &[u8]) -> bool {
     true
 }
 
-/// The offset behind the quoted string that starts at `start`; `None` if it never ends.
+/// The offset after the quoted string that starts at `start`; `None` if it never ends.
 pub(super) fn quoted_end(text: &[u8], start: usize) -> Option<usize> {
     let mut at = start.checked_add(1)?;
     loop {
@@ -59,7 +59,7 @@ pub(super) fn quoted_end(text: &[u8], start: usize) -> Option<usize> {
     }
 }
 
-/// The value of a parameter in a `;`-separated list, by name without case: `Some(Some(value))`, `Some(None)` for a flag. Quoted
+/// The value of a parameter in a `;`-separated list, by name in any case: `Some(Some(value))`, or `Some(None)` for a flag. Quoted
 /// values may hold `;`.
 pub fn param<'a>(params: &'a [u8], name: &str) -> Option<Option<&'a [u8]>> {
     if !may_hold(params, name) {
@@ -68,8 +68,7 @@ pub fn param<'a>(params: &'a [u8], name: &str) -> Option<Option<&'a [u8]>> {
     each_param(params).find_map(|(_, key, value)| key.eq_ignore_ascii_case(name.as_bytes()).then_some(value))
 }
 
-/// Whether some parameter begins with the first letter of a name. Nearly always the list has no such parameter, and this costs less
-/// than to take it apart.
+/// Whether a parameter begins with the first letter of a name. Usually none does, and this test is cheaper than cutting the list.
 fn may_hold(params: &[u8], name: &str) -> bool {
     let first = name.bytes().next().unwrap_or_default() | 0x20;
     let mut before = b';';
@@ -94,7 +93,7 @@ pub(super) fn each_param(params: &[u8]) -> impl Iterator<Item = (Range<usize>, &
             if params.get(end) == Some(&b';') {
                 break;
             }
-            // An open quote runs to the end: nothing in it can be a parameter.
+            // If a quote is not closed, no parameter can follow it.
             end = quoted_end(params, end).unwrap_or(params.len());
             if end == params.len() {
                 break;

@@ -1,13 +1,13 @@
-//! The same message with every row on one line and the version in capitals (RFC 3261 7.3.1, 7.1).
+//! Writes a message with every row on one line and the version in capitals (RFC 3261 7.3.1, 7.1).
 //!
-//! Readers disagree about folded rows: some take a continuation for a row of its own. So none leaves. Nothing else changes.
+//! Readers disagree about folded rows: some take a continuation for a row of its own. So no folded row leaves. Nothing else
+//! changes.
 
 use super::header::is_space;
 use super::scan::{Message, Start};
 
-/// Appends a message so that [`Message::is_plain`] holds of it, but for a NUL that is quoted. It must be without a fault: what is
-/// not understood is not mended.
-pub fn straighten(message: &Message<'_>, out: &mut Vec<u8>) {
+/// Appends a message so that [`Message::is_plain`] holds for it, except for a quoted NUL. The message must have no fault.
+pub(crate) fn straighten(message: &Message<'_>, out: &mut Vec<u8>) {
     match message.start() {
         Start::Request { uri, .. } => {
             out.extend_from_slice(message.slice(&(0..uri.end)));
@@ -27,7 +27,7 @@ pub fn straighten(message: &Message<'_>, out: &mut Vec<u8>) {
     out.extend_from_slice(message.body());
 }
 
-/// Appends a text with each break, and the white space around it, as one space; at the end none.
+/// Appends a text. Each line break becomes one space together with the white space around it; at the end it becomes nothing.
 pub(super) fn one_line(text: &[u8], is_break: impl Fn(u8) -> bool, out: &mut Vec<u8>) {
     let mut pieces = text.split(|&octet| is_break(octet));
     out.extend_from_slice(trimmed_end(pieces.next().unwrap_or_default()));

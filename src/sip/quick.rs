@@ -1,7 +1,7 @@
-//! The usual spellings of the rows that every element reads, taken apart in one pass over a table.
+//! Reads the usual spellings of the rows that every element reads, in one pass over a table.
 //!
-//! It says yes only to what the readers in [`super::address`], [`super::uri`] and [`super::via`] accept, and finds the same in it. What it
-//! does not know it leaves to them; it refuses nothing. Property tests hold it to them.
+//! It accepts only texts that the readers in [`super::address`], [`super::uri`] and [`super::via`] accept, and finds the same in
+//! them. It refuses nothing: a spelling that it does not know is left to those readers. Property tests compare both.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::ops::Range;
@@ -9,19 +9,19 @@ use std::ops::Range;
 use super::uri::{Host, Scheme, Uri};
 use super::via::{COOKIE, Via};
 
-/// What an octet may be part of.
+/// Classes of octets: this one may stand in a user part.
 const USER: u8 = 1;
-/// What stands between the dots of a host.
+/// In a label of a host name.
 const LABEL: u8 = 2;
-/// A URI's parameter, name and value.
+/// In a URI's parameter, name or value.
 const URI_PARAM: u8 = 4;
 const TOKEN: u8 = 8;
-/// The value of a header's parameter.
+/// In the value of a header's parameter.
 const VALUE: u8 = 16;
-/// What stands in quotes without a backslash before it.
+/// Inside quotes, without a backslash before it.
 const QUOTED: u8 = 32;
 const DIGIT: u8 = 64;
-/// A display name without quotes.
+/// In a display name without quotes.
 const WORDS: u8 = 128;
 
 #[expect(clippy::indexing_slicing, reason = "computed while compiling")]
@@ -40,7 +40,7 @@ const CLASSES: [u8; 256] = {
             classes |= WORDS;
         }
         if octet.is_ascii_graphic() && !matches!(octet, b'"' | b'<' | b'>' | b'[' | b']' | b'@' | b'\\') {
-            // A user part with parameters of its own is for others.
+            // A user part with parameters is left to the other readers.
             if !matches!(octet, b'?' | b';') {
                 classes |= USER | URI_PARAM;
             }
@@ -60,14 +60,14 @@ const CLASSES: [u8; 256] = {
     table
 };
 
-/// The URI of `sip:` or `sips:` that is the whole text.
+/// Reads a text that is one `sip:` or `sips:` URI.
 pub(super) fn uri(text: &[u8]) -> Option<Uri<'_>> {
     let mut cursor = Cursor { rest: text };
     let uri = cursor.uri()?;
     cursor.rest.is_empty().then_some(uri)
 }
 
-/// A `name-addr` with such a URI, and what follows it.
+/// A `name-addr` with such a URI, and its parameters.
 pub(super) struct NameAddr<'a> {
     /// The value of its one `tag`.
     pub(super) tag: Option<&'a [u8]>,
@@ -75,7 +75,7 @@ pub(super) struct NameAddr<'a> {
     pub(super) host: Option<Host<'a>>,
 }
 
-/// A value in brackets that is the whole text: no comma separates others from it.
+/// Reads a text that is one value with a URI in brackets. No other value follows after a comma.
 pub(super) fn name_addr(text: &[u8]) -> Option<NameAddr<'_>> {
     let mut cursor = Cursor { rest: text };
     if cursor.eats(b'"') {
@@ -103,7 +103,7 @@ pub(super) fn name_addr(text: &[u8]) -> Option<NameAddr<'_>> {
     Some(NameAddr { tag, host })
 }
 
-/// The Via value at `span`, which ends where no other follows.
+/// Reads the Via value at `span`, if no other value follows it.
 pub(super) fn via(bytes: &[u8], span: Range<usize>) -> Option<Via<'_>> {
     let text = bytes.get(span.clone())?;
     let mut cursor = Cursor { rest: text.strip_prefix(b"SIP/2.0/")? };
@@ -133,25 +133,25 @@ pub(super) fn via(bytes: &[u8], span: Range<usize>) -> Option<Via<'_>> {
 
 /// A parameter of a header.
 struct Param<'a> {
-    /// How far before the end of the text it begins, with its `;`, and ends.
+    /// Where it begins, at its `;`, and ends, both counted back from the end of the text.
     place: Range<usize>,
     name: &'a [u8],
     value: Option<&'a [u8]>,
 }
 
-/// What is still to be read.
+/// The text that is still to be read.
 struct Cursor<'a> {
     rest: &'a [u8],
 }
 
-/// A text before the first octet of a kind, and from there on.
+/// Cuts a text before the first octet of a kind.
 #[inline]
 fn split(text: &[u8], ends: impl Fn(u8) -> bool) -> (&[u8], &[u8]) {
     let length = text.iter().position(|&octet| ends(octet)).unwrap_or(text.len());
     text.split_at_checked(length).unwrap_or_default()
 }
 
-/// What of a text stands before its end.
+/// The text before its `end`.
 fn before<'a>(text: &'a [u8], end: &[u8]) -> &'a [u8] {
     text.len().checked_sub(end.len()).and_then(|length| text.get(..length)).unwrap_or_default()
 }
@@ -168,7 +168,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// The longest text of a class from here on; it is behind us then.
+    /// Reads as many octets of a class as follow here.
     #[expect(clippy::indexing_slicing, reason = "an octet is always within 256 entries")]
     #[inline]
     fn run<const CLASS: u8>(&mut self) -> &'a [u8] {
@@ -177,7 +177,7 @@ impl<'a> Cursor<'a> {
         run
     }
 
-    /// A URI, up to something that cannot be part of it.
+    /// Reads a URI, up to the first octet that cannot be part of it.
     fn uri(&mut self) -> Option<Uri<'a>> {
         let scheme = match self.rest {
             [b's' | b'S', b'i' | b'I', b'p' | b'P', b':', rest @ ..] => {
@@ -203,7 +203,8 @@ impl<'a> Cursor<'a> {
         Some(Uri { scheme, user, host: Some(host), hostport, port, params, headers: b"" })
     }
 
-    /// The parameters behind the first `;`. What a request is sent by begins with one of three letters; two of one are left to others.
+    /// Reads the parameters after the first `;`. Those that route begin with one of three letters; if two do, the other readers
+    /// decide.
     fn uri_params(&mut self) -> Option<&'a [u8]> {
         let start = self.rest;
         let mut seen = 0_u8;
@@ -224,7 +225,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// A host that is no IPv6 reference, and a port.
+    /// Reads a host that is no IPv6 reference, and a port.
     fn host_port(&mut self) -> Option<(&'a [u8], Host<'a>, Option<u16>)> {
         let start = self.rest;
         let host = match self.rest {
@@ -244,7 +245,7 @@ impl<'a> Cursor<'a> {
         Some((before(start, self.rest), host, port))
     }
 
-    /// Four numbers, and nothing behind them that goes on with the host.
+    /// Reads four numbers, if no more of a host follows them.
     fn quad(&mut self) -> Option<Ipv4Addr> {
         let mut octets = [0; 4];
         for (place, octet) in octets.iter_mut().enumerate() {
@@ -266,7 +267,7 @@ impl<'a> Cursor<'a> {
         (!goes_on).then(|| octets.into())
     }
 
-    /// A name whose last label is no number.
+    /// Reads a name whose last label is no number.
     fn name(&mut self) -> Option<&'a [u8]> {
         let start = self.rest;
         loop {
@@ -278,7 +279,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// The next parameter of a header. `Some(None)`: the text has ended; `None`: something else follows.
+    /// Reads the next parameter of a header. `Some(None)`: the text has ended. `None`: something else follows.
     #[expect(clippy::option_option, reason = "the outer one is for `?`")]
     fn param(&mut self) -> Option<Option<Param<'a>>> {
         if self.rest.is_empty() {
@@ -307,7 +308,7 @@ mod tests {
     use crate::sip::address::Address;
     use crate::sip::uri::is_sound;
 
-    /// Pieces of what is usual, and what is not, in any order.
+    /// Usual and unusual pieces, in any order.
     fn text() -> impl Strategy<Value = String> {
         let pieces = [
             "sip:",

@@ -1,4 +1,4 @@
-//! A response made from a request's own spans (RFC 3261 8.2.6).
+//! Makes a response from a request's own bytes (RFC 3261 8.2.6).
 
 use std::net::SocketAddr;
 
@@ -19,7 +19,7 @@ pub struct LocalResponse<'a> {
     pub code: u16,
     /// The reason phrase.
     pub phrase: &'a str,
-    /// Added to To where the request has no tag; `None` for 100 (which adds none).
+    /// The tag for To, if the request has none. `None` for a 100, which adds no tag.
     pub to_tag: Option<&'a str>,
     /// Whole extra rows, each ending in CRLF; empty if none.
     pub rows: &'a [u8],
@@ -30,16 +30,16 @@ impl LocalResponse<'_> {
     /// [`super::via::Via::stamp`] does, if it can be read), From, To, Call-ID, `CSeq`, a Timestamp for a 100 (8.2.6.1), the extra
     /// rows, `Content-Length: 0`. Rows are copied as they came, but for folds, NUL and line ends of other kinds: each is a space.
     ///
-    /// Works on messages with a fault as long as there is a Via and a `CSeq`, by which whoever asked knows its answer; `false` (and
-    /// nothing written) if one is missing: such a request cannot be answered.
+    /// Works on messages with a fault too, if they have a Via and a `CSeq`: by these the sender knows its answer. `false`: one of
+    /// them is missing; nothing is written.
     pub fn write(&self, message: &Message<'_>, source: SocketAddr, out: &mut Vec<u8>) -> bool {
         let via = Via::top(message).ok();
         let tagged = message.first(Name::To).is_some_and(|to| has_tag(message.value(to)));
         self.write_with(message, via.as_ref(), tagged, source, &mut Edit::default(), out)
     }
 
-    /// The same for a request that has been read: nothing is read twice. `edit` is memory to work with.
-    pub fn write_for(
+    /// The same for a request that was read before, so that nothing is read twice. `edit` is working memory.
+    pub(crate) fn write_for(
         &self,
         message: &Message<'_>,
         request: &Request<'_>,
@@ -65,7 +65,7 @@ impl LocalResponse<'_> {
         out.push(b' ');
         out.extend_from_slice(self.phrase.as_bytes());
         out.extend_from_slice(b"\r\n");
-        // The stamp touches the row of the first Via alone; that row is edited on its own.
+        // The stamp changes only the row of the first Via, so only this row is edited.
         edit.clear();
         if let Some(via) = via {
             via.stamp(source, edit);
@@ -101,7 +101,7 @@ impl LocalResponse<'_> {
         true
     }
 
-    /// To, with the tag where the request has none.
+    /// Appends To, with `tag` if the request has none.
     fn to(&self, message: &Message<'_>, to: &Header, tagged: bool, out: &mut Vec<u8>) {
         let Some(tag) = self.to_tag.filter(|_| !tagged) else { return copy(message, to, out) };
         let untagged = message.slice(&(to.row.start..to.value.end));
@@ -116,8 +116,8 @@ impl LocalResponse<'_> {
     }
 }
 
-/// Whether all that an answer repeats is there, and its topmost Via can be read.
-pub fn is_whole(message: &Message<'_>) -> bool {
+/// Whether every row that an answer repeats is there, and the topmost Via can be read.
+pub(crate) fn is_whole(message: &Message<'_>) -> bool {
     let there = |name| message.first(name).is_some();
     [Name::From, Name::To, Name::CallId, Name::CSeq].into_iter().all(there) && Via::top(message).is_ok()
 }
@@ -134,12 +134,12 @@ fn clean(row: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// What no answer carries within a row.
+/// Octets that no answer carries within a row.
 const fn breaks(octet: u8) -> bool {
     matches!(octet, b'\r' | b'\n' | 0)
 }
 
-/// A broken To counts as tagged, and so does one with an empty tag: nothing is added to what others may read otherwise.
+/// A broken To counts as tagged, and so does one with an empty tag: no tag is added to a row that others may read differently.
 fn has_tag(to: &[u8]) -> bool {
     Address::parse(to).is_none_or(|to| param(to.params, "tag").is_some())
 }

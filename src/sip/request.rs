@@ -1,4 +1,4 @@
-//! A request in which everything that the proxy core reads is known to be there and well formed (RFC 3261 16.3 step 1).
+//! A request whose rows the proxy core can rely on: each is there and well formed (RFC 3261 16.3 step 1).
 
 use super::Method;
 use super::rows::Rows;
@@ -18,7 +18,7 @@ pub struct Request<'a> {
     pub uri_text: &'a [u8],
     /// The Request-URI, read; it has no headers (RFC 3261 19.1.1).
     pub uri: Uri<'a>,
-    /// The topmost Via value: who sent the request here (RFC 3261 18.2.1).
+    /// The topmost Via value, of the element that sent the request here (RFC 3261 18.2.1).
     pub via: Via<'a>,
     /// The From tag; empty if there is none (RFC 2543 clients).
     pub from_tag: &'a [u8],
@@ -57,12 +57,12 @@ impl<'a> Request<'a> {
         if rows.method != token {
             return Err(Fault::CSeqMethod);
         }
-        // 19.1.1: headers may not stand in a Request-URI; a next hop could take them for the request's. Inside a dialog it is the Contact
-        // of the other side, and comes as that wrote it.
+        // 19.1.1: a Request-URI may hold no headers, since a next hop could take them for the request's. Inside a dialog it is
+        // the other side's Contact, as that side wrote it.
         if !uri.headers.is_empty() && to_tag.is_none() {
             return Err(Fault::Uri);
         }
-        // Inside a dialog another reading of From is another dialog.
+        // Inside a dialog, another reading of From would mean another dialog.
         if rows.from_hides && to_tag.is_some() {
             return Err(Fault::From);
         }

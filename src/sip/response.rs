@@ -1,4 +1,4 @@
-//! A response in which everything that the proxy core reads is known to be there and well formed.
+//! A response whose rows the proxy core can rely on: each is there and well formed.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ pub struct Response<'a> {
 }
 
 impl<'a> Response<'a> {
-    /// Reads a response; any fault means that it is dropped.
+    /// Reads a response. One with a fault is dropped.
     pub fn read(message: &Message<'a>) -> Result<Self, Fault> {
         let Start::Response { code } = message.start() else { return Err(Fault::StartLine) };
         if let Some(fault) = message.fault() {
@@ -49,7 +49,8 @@ pub(crate) fn is_provisional(message: &Message<'_>) -> bool {
     matches!(message.start(), Start::Response { code: ..=199 })
 }
 
-/// Whether somebody waits for a PRACK (RFC 3262 3). Either sign of it is enough: a call that ends is better than one that hangs.
+/// Whether the sender waits for a PRACK (RFC 3262 3). Either sign of it is enough: a call that ends is better than one that
+/// hangs.
 pub(crate) fn is_reliable(message: &Message<'_>) -> bool {
     let rows = message.headers().iter().filter(|header| header.name == Name::Other);
     rows.into_iter().any(|header| {
@@ -61,7 +62,7 @@ pub(crate) fn is_reliable(message: &Message<'_>) -> bool {
     })
 }
 
-/// The seconds of a Retry-After (RFC 3261 20.33), if it can be read. What follows them does not matter here.
+/// The seconds of a Retry-After (RFC 3261 20.33), if it can be read. A comment or parameters after them are ignored.
 pub(crate) fn retry_after(message: &Message<'_>) -> Option<Duration> {
     let value = message.value(message.first(Name::RetryAfter)?);
     let digits = value.iter().take_while(|octet| octet.is_ascii_digit()).count();

@@ -1,7 +1,8 @@
-//! The rows that every element reads: each Via, Route, Record-Route, Contact, From, To, Call-ID, `CSeq`, Refer-To, Referred-By.
+//! Judges the rows that every element reads: each Via, Route, Record-Route, Contact, From, To, Call-ID, `CSeq`, Refer-To,
+//! Referred-By.
 //!
-//! What is malformed in them, or what readers understand differently, is a fault: a reader behind us could give up a connection for
-//! it, or find another dialog in it. Nothing is allocated.
+//! A malformed row is a fault, and so is one that readers could understand differently: the next reader could close a connection
+//! because of it, or find another dialog in it. Nothing is allocated.
 
 use super::address::Address;
 use super::header::{Header, Name, is_space, is_token, trimmed};
@@ -12,14 +13,14 @@ use super::scan::{Fault, Message};
 use super::uri::{self, Host, Scheme, Uri};
 use super::via::Via;
 
-/// Those that are there once, and what is to be said of the others.
+/// The rows that stand once, and what is wrong with the others.
 #[derive(Clone, Debug)]
 pub(super) struct Rows<'a> {
-    /// The topmost Via. All others have been read too.
+    /// The topmost Via. All others were read too.
     pub(super) via: Via<'a>,
     /// The From tag, if any.
     pub(super) from_tag: Option<&'a [u8]>,
-    /// Whether From has a `;` in quotes behind its URI, where some begin a parameter.
+    /// Whether From has a `;` in quotes after its URI, at which some readers begin a parameter.
     pub(super) from_hides: bool,
     /// The To tag, if any.
     pub(super) to_tag: Option<&'a [u8]>,
@@ -30,14 +31,14 @@ pub(super) struct Rows<'a> {
     /// Max-Forwards, unread.
     max_forwards: Option<&'a [u8]>,
     contacts: Contacts<'a>,
-    /// What is wrong with the first of Route, Record-Route, Contact, Refer-To and Referred-By that is broken.
+    /// The fault of the first broken row among Route, Record-Route, Contact, Refer-To and Referred-By.
     broken: Option<Fault>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Contacts<'a> {
     count: usize,
-    /// One is `*`, which stands for all bindings of a registration, and nowhere else.
+    /// One Contact is `*`, which only a REGISTER may have: it means all bindings.
     star: bool,
     /// The host of the first one.
     host: Option<Host<'a>>,
@@ -46,7 +47,7 @@ struct Contacts<'a> {
 }
 
 impl<'a> Rows<'a> {
-    /// Reads them. A fault of the rows that are not there in every message is kept for [`Rows::lists`].
+    /// Reads them. A fault in the rows that not every message has is kept for [`Rows::lists`].
     pub(super) fn read(message: &Message<'a>) -> Result<Self, Fault> {
         let (mut via, mut from, mut to, mut call_id, mut cseq, mut max_forwards) = (None, None, None, None, None, None);
         let (mut contacts, mut broken) = (Contacts::default(), None);
@@ -95,7 +96,7 @@ impl<'a> Rows<'a> {
         Ok(Self { via, from_tag, from_hides, to_tag, call_id, cseq, method, max_forwards, contacts, broken })
     }
 
-    /// What is wrong with the others. `one_contact`: two could lead to two places.
+    /// What is wrong with the others. `one_contact`: a second Contact is a fault, since two could lead to two places.
     pub(super) fn lists(&self, one_contact: bool) -> Result<(), Fault> {
         if one_contact && (self.contacts.count > 1 || self.contacts.star) {
             return Err(self.broken.unwrap_or(Fault::Contact));
@@ -116,7 +117,7 @@ impl<'a> Rows<'a> {
 }
 
 impl<'a> Contacts<'a> {
-    /// Whether a row of a list is sound; Contacts are counted. `fault`: what it would be.
+    /// Whether a row of a list is sound. Contacts are counted. `fault`: the fault of a row that is not.
     fn judge(&mut self, message: &Message<'a>, header: &Header, fault: Fault) -> bool {
         // Nearly always a row holds one value, in its usual spelling.
         if let Some(usual) = quick::name_addr(message.value(header)) {
@@ -160,7 +161,7 @@ impl<'a> Contacts<'a> {
     }
 }
 
-/// Whether all values of a Via row can be read. The first of all is kept.
+/// Whether all values of a Via row can be read. The very first one is kept.
 fn vias<'a>(message: &Message<'a>, header: &Header, first: &mut Option<Via<'a>>) -> bool {
     let mut keep = |via: Via<'a>| {
         if first.is_none() {
@@ -174,7 +175,7 @@ fn vias<'a>(message: &Message<'a>, header: &Header, first: &mut Option<Via<'a>>)
     list::all(message, header, |span| Via::read(message.bytes(), span).map(&mut keep).is_some())
 }
 
-/// The tag of From or To, if there is one and nobody can read another; and whether some could find a `;` in quotes.
+/// The tag of From or To, if there is one and all readers find the same; and whether a `;` stands in quotes.
 fn tag(text: &[u8]) -> Option<(Option<&[u8]>, bool)> {
     if let Some(usual) = quick::name_addr(text) {
         return Some((usual.tag, false));
@@ -192,9 +193,9 @@ fn route(text: &[u8]) -> Option<Uri<'_>> {
     Uri::parse(Address::route(text)?.uri).ok().filter(|uri| uri.scheme != Scheme::Tel)
 }
 
-/// 25.1 callid, as far as readers could cut it otherwise: visible ASCII, and nothing that separates values or parameters.
+/// 25.1 callid, so strict that all readers cut it alike: visible ASCII without separators of values or parameters.
 fn is_call_id(text: &[u8]) -> bool {
-    // Without a way out in the middle: so it is a few instructions for many octets.
+    // The loop has no early exit, so that the compiler checks many octets at once.
     let fits = |octet: u8| octet.is_ascii_graphic() && octet != b',' && octet != b';';
     !text.is_empty() && text.iter().fold(true, |all, &octet| all & fits(octet))
 }

@@ -1,7 +1,7 @@
-//! The header index behind the start line, in one pass over the received bytes.
+//! Indexes the start line and the header rows, in one pass over the received bytes.
 //!
-//! Strict where leniency would let two parsers disagree (RFC 4475 "repair or refuse": refuse): bare CR or LF and NUL in the
-//! header section, a name that is not a token, repeated single-valued headers, any Content-Length that is not one plain number.
+//! It is strict if two parsers could disagree (RFC 4475 "repair or refuse": refuse): a bare CR or LF or a NUL in the header
+//! section, a name that is not a token, a second row of a single-valued header, a Content-Length that is not one plain number.
 
 use std::ops::Range;
 
@@ -17,17 +17,17 @@ pub use super::fault::Fault;
 pub use super::start::Start;
 
 /// Most header rows in one message.
-pub const MAX_HEADERS: usize = 256;
-/// Header rows of usual messages: as many are indexed in place, and a message is cheap to move; more take one allocation.
+pub(crate) const MAX_HEADERS: usize = 256;
+/// Header rows of usual messages. So many are indexed in place, which keeps a message cheap to move. More take one allocation.
 const USUAL_HEADERS: usize = 24;
 /// Stands for no index of a row.
 const NONE: u8 = u8::MAX;
 /// Longest header row, in octets.
-pub const MAX_ROW: usize = 8 * 1024;
+pub(crate) const MAX_ROW: usize = 8 * 1024;
 /// Longest header section, in octets.
-pub const MAX_HEAD: usize = 32 * 1024;
+pub(crate) const MAX_HEAD: usize = 32 * 1024;
 /// Longest Request-URI, in octets.
-pub const MAX_URI: usize = 2 * 1024;
+pub(crate) const MAX_URI: usize = 2 * 1024;
 /// Longest message, in octets: what fits into one datagram.
 pub const MAX_MESSAGE: usize = 65_535;
 
@@ -50,8 +50,8 @@ impl<'a> Message<'a> {
     /// Scans one datagram. Leading CRLFs are skipped (RFC 3261 7.5); octets beyond Content-Length are cut off (18.3); without
     /// Content-Length the body runs to the end of the datagram.
     ///
-    /// `Err` only where no start line could be found: nothing can be answered. Any other fault is kept in
-    /// [`Message::fault`], with whatever could be indexed, so that a request can be answered.
+    /// `Err` only if there is no start line, so that nothing can be answered. Any other fault is kept in [`Message::fault`], with
+    /// the rows that could be indexed, so that a request can be answered.
     pub fn datagram(bytes: &'a [u8]) -> Result<Self, Fault> {
         // Changed where it stands: a message is large, and moving it costs more than this.
         let mut scanned = Self::head(skip_crlf(bytes));
@@ -61,7 +61,7 @@ impl<'a> Message<'a> {
         scanned
     }
 
-    /// Cuts off what stands behind the body of a datagram.
+    /// Cuts off the octets after the body of a datagram.
     fn cut(&mut self) {
         if let Some(length) = self.content_length {
             match self.body_start.checked_add(length).and_then(|end| self.bytes.get(..end)) {
@@ -89,7 +89,7 @@ impl<'a> Message<'a> {
         scanned
     }
 
-    /// Scans the start line and the header section; the body's length is not judged.
+    /// Scans the start line and the header section. The body's length is not judged.
     #[inline]
     pub(super) fn head(bytes: &'a [u8]) -> Result<Self, Fault> {
         let line_end = memchr(b'\n', bytes).ok_or(Fault::NotSip)?;
@@ -135,7 +135,7 @@ impl<'a> Message<'a> {
             }
             let start = at;
             at = end;
-            // A line that starts with white space goes on with the row before it (7.3.1).
+            // A line that starts with white space continues the row before it (7.3.1).
             while matches!(bytes.get(at), Some(b' ' | b'\t')) {
                 self.plain = false;
                 let Some(end) = self.line(at, &mut nul) else { return self.object(Fault::NoHeadEnd) };
@@ -157,7 +157,8 @@ impl<'a> Message<'a> {
         }
     }
 
-    /// The end of the line at `at`, behind its LF; `None` if there is none. `nul`: it holds one, which the whole row must justify.
+    /// The end of the line at `at`, after its LF; `None` if it has no LF. `nul`: the line holds a NUL, which is legal only if it
+    /// is quoted.
     fn line(&mut self, at: usize, nul: &mut bool) -> Option<usize> {
         let rest = self.bytes.get(at..)?;
         let first = memchr3(b'\r', b'\n', 0, rest)?;
@@ -169,7 +170,7 @@ impl<'a> Message<'a> {
         self.odd_line(at, rest, nul)
     }
 
-    /// A line that holds something else than text before its CRLF.
+    /// A line that holds more than text before its CRLF.
     #[cold]
     fn odd_line(&mut self, at: usize, rest: &[u8], nul: &mut bool) -> Option<usize> {
         let length = memchr(b'\n', rest)?;
@@ -194,7 +195,7 @@ impl<'a> Message<'a> {
         }
         let name = Name::of(name);
         let value = match after {
-            // As nearly every row is written: one space before the value, and none behind it.
+            // Nearly every row is written so: one space before the value, and none after it.
             [b':', b' ', first, .., last, b'\r', b'\n'] if !is_space(*first) && !is_space(*last) => {
                 row.start.saturating_add(end).saturating_add(2)..row.end.saturating_sub(2)
             }
@@ -220,21 +221,21 @@ impl<'a> Message<'a> {
         self.headers.push(Header { name, row, value });
     }
 
-    /// Keeps the first fault, but never one that would hide that the message's end is unknown.
+    /// Keeps the first fault. A fault that leaves the message's end unknown replaces one that does not.
     fn object(&mut self, fault: Fault) {
         if self.fault.is_none_or(|first| fault.breaks_framing() && !first.breaks_framing()) {
             self.fault = Some(fault);
         }
     }
 
-    /// A fault that whoever copies a row has to know of.
+    /// A fault that matters to code that copies the row.
     fn odd(&mut self, fault: Fault) {
         self.plain = false;
         self.object(fault);
     }
 
-    /// Whether each row is one line without NUL, CR or LF within, and the version in capitals: then its bytes may go on as they are.
-    /// What is not can be [`straightened`](super::plain::straighten).
+    /// Whether each row is one line without NUL, CR or LF inside, and the version is in capitals: then the bytes may leave as
+    /// they are. Any other message can be straightened (`plain`).
     pub fn is_plain(&self) -> bool {
         self.plain
     }
@@ -292,8 +293,8 @@ impl<'a> Message<'a> {
         self.head_end
     }
 
-    /// Where the body stands: from behind the empty line to the end.
-    pub fn body_range(&self) -> Range<usize> {
+    /// Where the body stands: from after the empty line to the end.
+    pub(crate) fn body_range(&self) -> Range<usize> {
         self.body_start..self.bytes.len()
     }
 
@@ -313,7 +314,7 @@ impl<'a> Message<'a> {
     }
 }
 
-/// Beyond any message; large enough to tell "too large" from "no number".
+/// More than any message has. It tells "too large" from "no number".
 const MAX_CONTENT_LENGTH: u64 = (1 << 31) - 1;
 
 /// Whether a start line writes the version as RFC 3261 7.1 wants it sent.

@@ -1,4 +1,4 @@
-//! The addresses that media could go to in a session description (RFC 8866), read only.
+//! Finds the addresses that media could go to in a session description (RFC 8866).
 
 mod attribute;
 mod place;
@@ -42,16 +42,16 @@ pub enum SdpObjection {
 /// Longest session description, in octets.
 pub const MAX_BODY: usize = 16 * 1024;
 /// Most streams (`m=` lines) of a session description; with more it is unreadable.
-pub const MAX_STREAMS: usize = 64;
+pub(crate) const MAX_STREAMS: usize = 64;
 /// Most lines of a session description; with more it is unreadable.
-pub const MAX_LINES: usize = 2000;
+pub(crate) const MAX_LINES: usize = 2000;
 
 /// Where media may go.
 pub trait Inside {
     /// Whether an address is inside.
     fn holds(&self, address: IpAddr) -> bool;
 
-    /// Whether it may stand where no stream uses it, and some readers take it all the same.
+    /// Whether the address may stand in a place that no stream uses, but that some readers take.
     fn holds_unused(&self, address: IpAddr) -> bool {
         self.holds(address)
     }
@@ -63,30 +63,30 @@ impl<F: Fn(IpAddr) -> bool> Inside for F {
     }
 }
 
-/// Asks `inside` about every address that media could go to; the first that is outside, or anything that cannot be checked, is
-/// the objection.
+/// Asks `inside` about every address that media could go to. The objection is the first address that is outside, or the first
+/// text that cannot be checked.
 ///
-/// Judged: session and stream `c=` (a stream's overrides the session's; the session's is judged all the same where a stream is
-/// active, less strictly if all of them override it, by an address), `a=rtcp`, `a=candidate`, `a=remote-candidates`, `a=source-filter`,
-/// `a=path`, `a=alt`, older candidates, `a=control` and `k=uri` with a host, and what stands behind `IP4` or `IP6` in any other
-/// attribute. Skipped: `o=`, `raddr`, streams with port 0 that are not bundle-only, but for their candidates, hold addresses (0.0.0.0,
-/// `::`, `.invalid`). Unreadable: hostnames, multicast, several `c=` of the session or of one stream, malformed or ambiguous literals,
-/// a stream that is active and has no `c=`, too long. LF line ends and a missing last one are tolerated, and so are spaces at the end
-/// of a line or doubled. Linear time.
+/// Judged: the `c=` of the session and of each stream (the session's too if all active streams override it, but then less
+/// strictly), `a=rtcp`, `a=candidate`, `a=remote-candidates`, `a=source-filter`, `a=path`, `a=alt`, older candidates, `a=control`
+/// and `k=uri` with a host, and an address after `IP4` or `IP6` in any other attribute. Skipped: `o=`, `raddr`, hold addresses
+/// (0.0.0.0, `::`, `.invalid`), and a stream with port 0 that is not bundle-only, except for its candidates. Unreadable:
+/// hostnames, multicast, several `c=` of the session or of one stream, malformed or ambiguous literals, an active stream without
+/// `c=`, a description that is too long. Allowed: LF line ends, no last line end, spaces doubled or at the end of a line. Linear
+/// time.
 #[expect(clippy::needless_pass_by_value, reason = "a closure is handed over where it is written")]
 pub fn judge(body: &[u8], inside: impl Inside) -> Result<(), SdpObjection> {
     read(body, &inside, Extent::Whole)
 }
 
-/// How much of a description a text is.
+/// Whether a text is a whole description.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Extent {
     Whole,
-    /// Candidates that follow later (RFC 8840), or what has no beginning: a stream may be without `c=`.
+    /// Candidates that follow later (RFC 8840), or a description without its beginning. A stream may have no `c=`.
     Piece,
 }
 
-/// The same for as much of a description as there is.
+/// The same for a whole description or a part of one.
 pub(super) fn read(body: &[u8], inside: &impl Inside, extent: Extent) -> Result<(), SdpObjection> {
     if body.len() > MAX_BODY {
         return unreadable("size", body);
@@ -96,7 +96,7 @@ pub(super) fn read(body: &[u8], inside: &impl Inside, extent: Extent) -> Result<
     }
     let mut reader = Reader { inside, extent, session: None, used: false, overridden: false, stream: None, streams: 0 };
     let mut lines = lines(body).map(|line| line.strip_suffix(b"\r").unwrap_or(line));
-    // A last line end leaves an empty piece behind; blank lines at the end are tolerated, blank lines between are not.
+    // A last line end leaves an empty piece. Blank lines are allowed at the end, and nowhere else.
     let mut blank = false;
     for (number, line) in lines.by_ref().enumerate() {
         if number >= MAX_LINES {
@@ -120,7 +120,7 @@ pub(super) fn read(body: &[u8], inside: &impl Inside, extent: Extent) -> Result<
     reader.end()
 }
 
-/// Whether it holds control characters other than HTAB, CR and LF, or a line end of Unicode's: some readers begin a line there.
+/// Whether it holds a control character other than HTAB, CR and LF, or a Unicode line end. Some readers begin a line there.
 fn has_odd_line_end(body: &[u8]) -> bool {
     let (mut control, mut all) = (false, 0);
     for &octet in body {
@@ -131,15 +131,15 @@ fn has_odd_line_end(body: &[u8]) -> bool {
     control || (!all.is_ascii() && ends())
 }
 
-/// Whether a CR stands before something else than LF: some readers begin a line there. At the very end it is half a line end.
-/// Without a way out in the middle: so it is a few instructions for many octets.
+/// Whether a CR stands without a LF after it: some readers begin a line there. At the very end it is half a line end. The loop
+/// has no early exit, so that the compiler checks many octets at once.
 fn has_bare_return(body: &[u8]) -> bool {
     let next = body.get(1..).unwrap_or_default();
     let is_bare = |one, next| one == b'\r' && next != b'\n';
     body.iter().zip(next).fold(false, |found, (&one, &next)| found | is_bare(one, next))
 }
 
-/// The pieces between line ends; one more than there are line ends.
+/// The pieces between line ends: one more than line ends.
 fn lines(body: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = Some(body);
     std::iter::from_fn(move || {
@@ -150,11 +150,11 @@ fn lines(body: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// What is known at one line.
+/// What is known when a line is read.
 struct Reader<'i, F> {
     inside: &'i F,
     extent: Extent,
-    /// The session's `c=`, judged when it is known who uses it.
+    /// The session's `c=`. It is judged later, when it is known which streams use it.
     session: Option<MediaPlace>,
     /// Whether a stream uses the session's `c=`.
     used: bool,
@@ -166,13 +166,13 @@ struct Reader<'i, F> {
 
 /// One `m=` section.
 struct Stream {
-    /// Port 0: nothing of it counts but its candidates, unless it turns out to be bundle-only.
+    /// Port 0: only its candidates count, unless the stream is bundle-only.
     off: bool,
     /// `a=bundle-only` stands in it.
     bundled: bool,
     /// Its own `c=`.
     connection: Option<MediaPlace>,
-    /// What counts if it is bundle-only.
+    /// The objection that counts if the stream is bundle-only.
     held_back: Option<SdpObjection>,
 }
 
@@ -209,7 +209,7 @@ impl<F: Inside> Reader<'_, F> {
 
     fn connection(&mut self, value: &[u8]) -> Result<(), SdpObjection> {
         let Some(place) = MediaPlace::connection(value) else { return unreadable("c=", value) };
-        // 8866 5.7: at most one for the session, and several for a stream only if they are multicast.
+        // 8866 5.7: the session has at most one, and a stream has several only if they are multicast.
         let slot = self.stream.as_mut().map_or(&mut self.session, |stream| &mut stream.connection);
         if slot.replace(place).is_some() {
             return unreadable("c=", value);
@@ -239,8 +239,8 @@ impl<F: Inside> Reader<'_, F> {
         }
     }
 
-    /// A stream that is active and has no `c=` of its own uses the session's, and for some readers also one that is on hold by a name.
-    /// One that is bundle-only may have none at all: it goes where the bundle goes.
+    /// An active stream without a `c=` uses the session's. For some readers, so does a stream whose `c=` is a hold by name. A
+    /// bundle-only stream may have none at all: it goes where the bundle goes.
     fn end_of_stream(&mut self) -> Result<(), SdpObjection> {
         let Some(stream) = self.stream.take().filter(|stream| !stream.off || stream.bundled) else { return Ok(()) };
         if let Some(objection) = stream.held_back {

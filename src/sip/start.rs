@@ -29,7 +29,7 @@ pub enum Start {
     },
 }
 
-/// Reads a start line without its CRLF. A fault that still leaves a method and a URI is handed back beside them.
+/// Reads a start line without its CRLF. If the method and the URI can be read, a fault is returned beside them.
 pub(super) fn start_line(line: &[u8]) -> Result<(Start, Option<Fault>), Fault> {
     if line.get(..4).is_some_and(|start| start.eq_ignore_ascii_case(b"SIP/")) {
         return status_line(line);

@@ -1,4 +1,4 @@
-//! Content-Transfer-Encoding (RFC 2045 6): base64 and quoted-printable to octets, strictly and into bounded memory.
+//! Content-Transfer-Encoding (RFC 2045 6): decodes base64 and quoted-printable, strictly and into bounded memory.
 
 use super::sdp::MAX_BODY;
 
@@ -13,7 +13,7 @@ pub(super) enum Encoding {
 }
 
 impl Encoding {
-    /// What a header's value says; `None`: unknown.
+    /// The encoding that a header's value names; `None`: unknown.
     pub(super) fn of(value: &[u8]) -> Option<Self> {
         let is = |name: &str| value.eq_ignore_ascii_case(name.as_bytes());
         match () {
@@ -25,8 +25,8 @@ impl Encoding {
     }
 }
 
-/// The octets of an encoded text, or of its beginning: of one that is too long a little more than [`MAX_BODY`], which no session
-/// description may be. `None`: malformed, so that readers would make different things of it.
+/// The octets of an encoded text. If it is too long, a little more than [`MAX_BODY`] of them, which is too much for a session
+/// description. `None`: malformed, so that readers would decode it differently.
 pub(super) fn decoded(encoding: Encoding, text: &[u8]) -> Option<Vec<u8>> {
     match encoding {
         Encoding::Identity => None,
@@ -35,7 +35,7 @@ pub(super) fn decoded(encoding: Encoding, text: &[u8]) -> Option<Vec<u8>> {
     }
 }
 
-/// Line ends may stand anywhere; any other octet that is not of the alphabet is an error, as is anything behind the padding.
+/// Line ends may stand anywhere. Any other octet outside the alphabet is an error, and so is text after the padding.
 fn base64(text: &[u8]) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(text.len().min(MAX_BODY));
     let (mut group, mut filled, mut padded) = (0_u32, 0_u8, 0_usize);
@@ -74,7 +74,7 @@ fn base64(text: &[u8]) -> Option<Vec<u8>> {
     (filled == 0).then_some(out)
 }
 
-/// White space at the end of a line is an error: it is to be removed, and not everybody does.
+/// White space at the end of a line is an error: a reader should remove it, and not every reader does.
 fn quoted_printable(text: &[u8]) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(text.len().min(MAX_BODY));
     let mut rest = text;

@@ -33,7 +33,7 @@ pub enum Host<'a> {
 pub struct Uri<'a> {
     /// The scheme, compared without case.
     pub scheme: Scheme,
-    /// What stands before the `@`, if there is one (with any password); for `tel:` the number with its parameters.
+    /// The text before the `@` (with any password), if there is an `@`. For `tel:` the number with its parameters.
     pub user: Option<&'a [u8]>,
     /// The host; `None` for `tel:` alone.
     pub host: Option<Host<'a>>,
@@ -50,7 +50,7 @@ pub struct Uri<'a> {
 /// Why a text is not a URI that can be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UriFault {
-    /// A well-formed scheme that is none of ours: 416.
+    /// A well-formed scheme that we do not know; answered 416.
     Scheme,
     /// It cannot be read; answered 400.
     Syntax,
@@ -62,7 +62,7 @@ impl<'a> Uri<'a> {
         quick::uri(text).map_or_else(|| Self::parse_any(text), Ok)
     }
 
-    /// The same for every spelling.
+    /// The same for all spellings, the unusual ones too.
     pub(super) fn parse_any(text: &'a [u8]) -> Result<Self, UriFault> {
         if text.iter().any(|&octet| ends_uri(octet)) {
             return Err(UriFault::Syntax);
@@ -77,7 +77,7 @@ impl<'a> Uri<'a> {
             let uri = Self { scheme, user: Some(rest), host: None, hostport: b"", port: None, params: b"", headers: b"" };
             return number.then_some(uri).ok_or(UriFault::Syntax);
         }
-        // Everywhere else an @ must be escaped (25.1), so one that stands there ends the user part.
+        // Elsewhere an `@` must be escaped (25.1), so this one ends the user part.
         let mut ats = memchr_iter(b'@', rest);
         let (user, rest) = match (ats.next(), ats.next()) {
             (None, _) => (None, rest),
@@ -105,12 +105,12 @@ impl<'a> Uri<'a> {
     }
 
     /// Whether the name of a parameter is written with escapes. It is the same name (19.1.4), and many readers do not see that.
-    pub fn escapes_a_name(&self) -> bool {
+    pub(crate) fn escapes_a_name(&self) -> bool {
         memchr(b'%', self.params).is_some() && each_param(self.params).any(|(_, name, _)| memchr(b'%', name).is_some())
     }
 }
 
-/// Whether a text is a URI that all readers take apart alike, of whatever scheme: what stands in From and To routes nothing.
+/// Whether a text is a URI, of any scheme, that all readers cut alike. From and To may have any scheme, since they do not route.
 pub(super) fn is_sound(text: &[u8]) -> bool {
     match Uri::parse(text) {
         Ok(_) => true,
@@ -122,14 +122,13 @@ pub(super) fn is_sound(text: &[u8]) -> bool {
     }
 }
 
-/// Whether a text holds what only parameters and an IPv6 host may. Some readers take what is between brackets for the host, wherever
-/// they stand.
+/// Whether a text holds quotes or brackets. Some readers take the text between brackets for the host, wherever they stand.
 fn holds_odd(text: &[u8]) -> bool {
     memchr3(b'[', b']', b'"', text).is_some()
 }
 
-/// Whether all readers cut a URI's parameters alike: brackets stand around an IPv6 `maddr` alone, quotes (which 25.1 does not know
-/// there, and deployed gateways write) hold nothing that separates, and what a request is sent by stands once (19.1.1).
+/// Whether all readers cut a URI's parameters alike: brackets stand only around an IPv6 `maddr`, quotes (which deployed gateways
+/// write, against 25.1) hold no separator, and a parameter that routes stands once (19.1.1).
 fn params_are_plain(params: &[u8]) -> bool {
     if holds_odd(params) {
         let quotes = closes(params) && !hides_semicolon(params) && memchr(b'\\', params).is_none();
@@ -173,7 +172,7 @@ fn scheme_of(text: &[u8]) -> Result<Scheme, UriFault> {
     }
 }
 
-/// Reads `host[:port]`. `None`: not exactly that.
+/// Reads a text that is exactly `host[:port]`. `None`: it is not.
 pub fn host_port(text: &[u8]) -> Option<(Host<'_>, Option<u16>)> {
     let (host, rest) = if text.first() == Some(&b'[') {
         let end = memchr(b']', text)?;
@@ -192,8 +191,8 @@ pub fn host_port(text: &[u8]) -> Option<(Host<'_>, Option<u16>)> {
     Some((host, port))
 }
 
-/// Reads a host that is not an IPv6 reference. What looks like a number at the end must be a strict dotted quad: resolvers disagree
-/// about the rest (`010.0.0.1`, `1.2.3`, `0x7f.1`).
+/// Reads a host that is not an IPv6 reference. If its last label looks like a number, it must be a strict dotted quad: resolvers
+/// disagree about `010.0.0.1`, `1.2.3` and `0x7f.1`.
 fn host(text: &[u8]) -> Option<Host<'_>> {
     let name = text.strip_suffix(b".").unwrap_or(text);
     let last = memrchr(b'.', name).map_or(Some(name), |dot| name.get(dot.saturating_add(1)..)).unwrap_or_default();
@@ -239,7 +238,7 @@ fn port(digits: &[u8]) -> Option<u16> {
 }
 
 /// Whether a text that is a URI is a `sips:` one.
-pub fn is_sips(text: &[u8]) -> bool {
+pub(crate) fn is_sips(text: &[u8]) -> bool {
     text.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"sips:"))
 }
 

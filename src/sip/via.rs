@@ -16,7 +16,7 @@ use super::scan::{Fault, Message};
 use super::uri::{Host, host_port};
 use crate::fence::canonical;
 
-/// What a branch of RFC 3261 starts with.
+/// The start of every branch of RFC 3261.
 pub(super) const COOKIE: &[u8] = b"z9hG4bK";
 
 /// One Via value. Slices and ranges are of the message it was read from.
@@ -41,10 +41,10 @@ pub struct Via<'a> {
 }
 
 impl<'a> Via<'a> {
-    /// Reads the topmost value of a message. `Err`: [`Fault::Via`]; there is none, or it cannot be read.
+    /// Reads the topmost value of a message. `Err`: [`Fault::Via`], if there is none or it cannot be read.
     pub fn top(message: &Message<'a>) -> Result<Self, Fault> {
         let item = list::items(message, Name::Via).next().ok_or(Fault::Via)?;
-        // It stands in the first row: one without a value above it is no Via, and an edit of "the first row" would miss the value.
+        // It must stand in the first row: if that row has no value, an edit of "the first row" would miss the topmost value.
         if message.numbered(Name::Via).next().map(|(row, _)| row) != Some(item.row) {
             return Err(Fault::Via);
         }
@@ -56,7 +56,7 @@ impl<'a> Via<'a> {
         quick::via(bytes, span.clone()).or_else(|| Self::read_any(bytes, span))
     }
 
-    /// The same for every spelling.
+    /// The same for all spellings, the unusual ones too.
     pub(super) fn read_any(bytes: &'a [u8], span: Range<usize>) -> Option<Self> {
         let text = bytes.get(span.clone())?;
         if has_control(text) && !are_quoted(text, is_control) {
@@ -88,12 +88,12 @@ impl<'a> Via<'a> {
         let offset = span.end.checked_sub(params.len())?;
         for (place, key, value) in each_param(params) {
             let whole = || {
-                // From the `;` before it, whatever white space is between.
+                // From the `;` before it, with the white space between them.
                 let before = bytes.get(..offset.saturating_add(place.start)).unwrap_or_default();
                 let semicolon = memrchr(b';', before).unwrap_or(before.len());
                 semicolon..offset.saturating_add(place.end)
             };
-            // 7.3.1: a parameter stands once; of two, others may believe the other.
+            // 7.3.1: a parameter stands once. Of two, another reader may believe the other.
             let again = if key.eq_ignore_ascii_case(b"branch") {
                 // RFC 4475 3.2.1, refuse: the cookie and nothing behind it.
                 let branch = value.filter(|value| !value.is_empty() && !value.eq_ignore_ascii_case(COOKIE))?;
@@ -112,15 +112,15 @@ impl<'a> Via<'a> {
         Some(via)
     }
 
-    /// Whether the branch starts with the magic cookie, case-insensitively (RFC 3261 8.1.1.7). There is something behind it then.
+    /// Whether the branch starts with the magic cookie, in any case (RFC 3261 8.1.1.7). Then more follows it.
     pub fn has_cookie(&self) -> bool {
         let start = self.branch.and_then(|branch| branch.get(..COOKIE.len()));
         start.is_some_and(|start| start.eq_ignore_ascii_case(COOKIE))
     }
 
-    /// Records where the request really came from (RFC 3261 18.2.1, RFC 3581 4): with `rport` both `rport=` and `received=`
-    /// are filled; without it `received=` is added where sent-by differs from the source. What the client wrote there itself is
-    /// replaced, never believed.
+    /// Records where the request really came from (RFC 3261 18.2.1, RFC 3581 4). With `rport`, both `rport=` and `received=` are
+    /// filled. Without it, `received=` is added if sent-by differs from the source. The client's own values are replaced, never
+    /// believed.
     pub fn stamp(&self, source: SocketAddr, edit: &mut Edit) {
         let ip = canonical(source.ip());
         if let Some(rport) = &self.rport {
@@ -161,7 +161,7 @@ fn spaced_host_port(text: &[u8]) -> Option<(Host<'_>, Option<u16>)> {
     let host = text.get(trim(text, 0..colon))?;
     let port = text.get(trim(text, colon.checked_add(1)?..text.len()))?;
     let (host, none) = host_port(host)?;
-    // Read as one, so that a port has one meaning.
+    // Read together by the reader of URIs, so that a port has one meaning.
     let digits = crate::sip::number::decimal(port, 65_535)?;
     let port = u16::try_from(digits).ok().filter(|&number| number != 0 && port.first() != Some(&b'0'))?;
     none.is_none().then_some((host, Some(port)))

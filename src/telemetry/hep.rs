@@ -10,7 +10,7 @@ use crate::config::Transport;
 use crate::sip::{Message, Name};
 
 /// The first octets of every packet.
-pub const MAGIC: &[u8] = b"HEP3";
+pub(crate) const MAGIC: &[u8] = b"HEP3";
 
 /// The longest packet that a datagram carries over IPv4: 65535 less the IP and UDP headers.
 const LONGEST: usize = 65_507;

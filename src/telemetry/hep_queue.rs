@@ -1,5 +1,5 @@
-//! Copies of messages on their way to the region's collector. The queue is bounded and nobody waits for it: a copy for which
-//! there is no room is counted and lost. It knows no socket: `net` sends the copies.
+//! Copies of messages on their way to the region's collector. The queue is bounded and never blocks: if it is full, a copy is
+//! counted and dropped. It knows no socket: `net` sends the copies.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 
 use super::hep::{self, Envelope};
 use super::metrics::Metrics;
+use crate::closed_list::closed_list;
 use crate::config::{Collector, Transport};
 use crate::fence::Fenced;
 
@@ -19,28 +20,15 @@ const MESSAGES: usize = 4096;
 /// Most octets that wait, because the thread that sends them may be busy rendering a page.
 const OCTETS: usize = 8 << 20;
 
-/// The result for one copy.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Copied {
-    /// Handed to the system. UDP does not say whether it arrived.
-    Sent,
-    /// The queue was full.
-    Full,
-    /// The system refused it, or it is longer than a datagram.
-    Failed,
-}
-
-impl Copied {
-    /// All, for metric tables.
-    pub const ALL: [Self; 3] = [Self::Sent, Self::Full, Self::Failed];
-
-    /// The value of the label `result`.
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::Sent => "sent",
-            Self::Full => "full",
-            Self::Failed => "failed",
-        }
+closed_list! {
+    /// The result for one copy.
+    pub enum Copied {
+        /// Handed to the system. UDP does not say whether it arrived.
+        Sent = "sent",
+        /// The queue was full.
+        Full = "full",
+        /// The system refused it, or it is longer than a datagram.
+        Failed = "failed",
     }
 }
 

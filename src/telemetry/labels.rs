@@ -2,6 +2,7 @@
 
 use metrics::SharedString;
 
+use crate::closed_list::closed_list;
 use crate::core::io::Outcome;
 
 /// The labels of [`Outcome`], in the order of [`outcome_index`].
@@ -47,22 +48,13 @@ pub(super) fn code_label(index: usize) -> SharedString {
     }
 }
 
-/// The direction of a response.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Direction {
-    /// Received from a next hop.
-    In,
-    /// Sent to the asker: forwarded, or made here.
-    Out,
-}
-
-impl Direction {
-    /// The value of the label `direction`.
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::In => "in",
-            Self::Out => "out",
-        }
+closed_list! {
+    /// The direction of a response.
+    pub enum Direction {
+        /// Received from a next hop.
+        In = "in",
+        /// Sent to the asker: forwarded, or made here.
+        Out = "out",
     }
 }
 

@@ -8,7 +8,7 @@ use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 /// Minutes that are kept.
-pub const MINUTES: u64 = 60;
+pub(crate) const MINUTES: u64 = 60;
 /// Rows by project, and by trunk, that one minute keeps.
 const ROWS: usize = 256;
 

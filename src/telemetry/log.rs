@@ -29,14 +29,14 @@ pub fn start() -> io::Result<Flush> {
 const NUMBERS: &str = "ringfence::numbers";
 
 /// Text from the wire, made harmless for a terminal and a log line. Control characters, line ends and everything that is not
-/// ASCII are escaped. Spaces are escaped too, so that one field cannot look like two. The text is cut after [`Escaped::LONGEST`]
+/// ASCII are escaped. Spaces are escaped too, so that one field cannot look like two. The text is cut after `LONGEST`
 /// octets.
 #[derive(Clone, Copy)]
 pub struct Escaped<'a>(pub &'a [u8]);
 
 impl Escaped<'_> {
     /// Most octets shown.
-    pub const LONGEST: usize = 256;
+    pub(crate) const LONGEST: usize = 256;
 }
 
 impl fmt::Display for Escaped<'_> {
@@ -113,7 +113,7 @@ impl Default for Limit {
 
 impl Limit {
     /// The limit for lines of one kind that have none of their own, in one second.
-    pub const LINES: u32 = 5;
+    pub(crate) const LINES: u32 = 5;
     const WINDOW: Duration = Duration::from_secs(1);
 
     /// A limit of which nothing is used.

@@ -132,6 +132,10 @@ mod tests {
         while lines.queue.try_send(Item::Line(Box::from(*b"last\n"))).is_err() {
             std::thread::yield_now();
         }
+        // The queue may be full again, and then nobody would wait for it at the end.
+        let (done, flushed) = sync_channel(1);
+        lines.queue.send(Item::Flush(done)).unwrap();
+        flushed.recv().unwrap();
         drop(flush);
         let text = String::from_utf8(written.lock().unwrap().clone()).unwrap();
         assert!(text.starts_with("0\n"), "{text}");

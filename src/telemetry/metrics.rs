@@ -63,7 +63,7 @@ impl Metrics {
     }
 
     /// Moves histogram samples out of their buffers. Due every few seconds: the buffers grow until then.
-    pub fn upkeep(&self) {
+    pub(crate) fn upkeep(&self) {
         self.recorder.upkeep();
     }
 

@@ -44,7 +44,7 @@ impl Recorder {
 
     /// Takes in another configuration. Its handles are exchanged for the former ones: there are as many as projects, so making
     /// and dropping them takes time and happens elsewhere.
-    pub fn configure(&mut self, config: &Arc<Config>, handles: &mut Handles) {
+    pub(crate) fn configure(&mut self, config: &Arc<Config>, handles: &mut Handles) {
         self.config = Arc::clone(config);
         std::mem::swap(&mut self.handles, handles);
     }

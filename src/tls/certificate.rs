@@ -1,7 +1,7 @@
-//! What a certificate says: whose it is, and until when.
+//! Reads a certificate: whose it is, and until when it is valid.
 //!
-//! Names are those of RFC 5922 7.1: the hosts of `sip:` URIs and the DNS names among the alternative names. The common name does
-//! not count. Nothing here says that a certificate is to be believed.
+//! The names are those of RFC 5922 7.1: hosts of `sip:` URIs, and DNS names, both from the subject alternative names. The common
+//! name does not count. Nothing here decides whether to believe a certificate.
 
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
@@ -11,24 +11,24 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::Unfit;
 
-/// Names of one certificate that are looked at; the rest do not count.
+/// Most names of one certificate that are read. The rest do not count.
 const NAMES: usize = 256;
 
-/// A certificate as far as it matters here.
+/// The parts of a certificate that matter here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Certificate {
-    /// The names that it is for, lower case: hosts of `sip:` URIs, then DNS names. A DNS name may start with `*.`.
+    /// Its names, in lower case: hosts of `sip:` URIs, then DNS names. A DNS name may start with `*.`.
     pub names: Vec<String>,
-    /// The addresses that it is for.
+    /// Its IP addresses.
     pub addresses: Vec<IpAddr>,
-    /// Until when it holds.
+    /// The end of its validity.
     pub ends: SystemTime,
     /// Whether it says that it is for servers and for nothing else (RFC 5280 4.2.1.12).
     pub for_servers_alone: bool,
 }
 
 impl Certificate {
-    /// Reads one in DER.
+    /// Reads a certificate in DER.
     pub fn read(der: &[u8]) -> Result<Self, Unfit> {
         let (_, certificate) = X509Certificate::from_der(der).map_err(|_| Unfit::new("cannot be read as a certificate"))?;
         let ends = u64::try_from(certificate.validity().not_after.timestamp()).unwrap_or(0);
@@ -53,8 +53,8 @@ impl Certificate {
         Ok(Self { names: uris, addresses, ends, for_servers_alone })
     }
 
-    /// Whether it is for a host, as clients see it: by name, or by a `*` in place of the first label (RFC 6125 6.4.3).
-    pub fn covers(&self, host: &str) -> bool {
+    /// Whether it proves a host to a client: by the name, or by a `*` for the first label (RFC 6125 6.4.3).
+    pub(crate) fn covers(&self, host: &str) -> bool {
         let rest = host.split_once('.').map(|(_, rest)| rest);
         self.names.iter().any(|name| match name.strip_prefix("*.") {
             Some(below) => rest == Some(below),
@@ -62,12 +62,12 @@ impl Certificate {
         })
     }
 
-    /// Whether it is for the very name, or the very address: a `*` proves nobody (RFC 5922 7.2).
-    pub fn is_of(&self, name: &str) -> bool {
+    /// Whether it holds exactly this name or address. A `*` proves nobody (RFC 5922 7.2).
+    pub(crate) fn is_of(&self, name: &str) -> bool {
         self.names.iter().any(|own| own == name) || name.parse().is_ok_and(|ip: IpAddr| self.addresses.contains(&ip))
     }
 
-    /// Everything that it is for, to be shown.
+    /// All its names and addresses, for people to read.
     pub fn shown(&self) -> String {
         let all: Vec<String> = self.names.iter().cloned().chain(self.addresses.iter().map(IpAddr::to_string)).take(8).collect();
         if all.is_empty() { "nothing".to_owned() } else { all.join(", ") }
@@ -86,8 +86,8 @@ fn address(octets: &[u8]) -> Option<IpAddr> {
     v4.or_else(|_| <[u8; 16]>::try_from(octets).map(IpAddr::from)).ok()
 }
 
-/// A name that somebody proved or asked for, as a digest: 128 bits of the SHA-256 of its lower case. The same for the same name
-/// always, so that it outlives a configuration.
+/// A host name that a peer proved or asked for, as a digest: the first 128 bits of the SHA-256 of the name in lower case. A name
+/// has the same digest under every configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Name(u128);
 
@@ -106,17 +106,17 @@ impl Name {
     }
 }
 
-/// What a client asked for and proved as its TLS connection began.
+/// The names that a client asked for and proved in its TLS handshake.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Shown {
-    /// The hostname of the region that it asked for, by the name of any of its endpoints (SNI). `None`: it asked for no region.
+    /// The hostname of the region whose endpoint the client asked for (SNI). `None`: it asked for no region.
     pub asked: Option<Name>,
-    /// The names of its certificate, verified. Four at most: those that some trunk is known by come first.
+    /// The names of its verified certificate, four at most. Names that a trunk is known by come first.
     pub names: [Option<Name>; 4],
 }
 
 impl Shown {
-    /// Of the names that a certificate is for, those that `known` says yes to first.
+    /// Takes the names that are `known` first.
     pub fn new(asked: Option<Name>, names: impl IntoIterator<Item = Name>, known: impl Fn(Name) -> bool) -> Self {
         let (first, rest): (Vec<Name>, Vec<Name>) = names.into_iter().partition(|&name| known(name));
         let mut all = first.into_iter().chain(rest);

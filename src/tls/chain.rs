@@ -1,20 +1,19 @@
-//! Whether a certificate is signed by somebody who is believed, and is for a use that either side of a SIP connection may have.
+//! Judges whether a certificate leads to a trusted root, and is for a use that either side of a SIP connection may have.
 //!
-//! Public authorities issue no certificate for `clientAuth` from 2026 on, and SIP has a use of its own (RFC 5924). So all of these
-//! are taken for either side: the chain and the name decide. The library's own verifiers ask for one use.
+//! Public authorities issue no certificate for `clientAuth` from 2026 on, and SIP has a use of its own (RFC 5924). So each of
+//! these uses is taken for either side: the chain and the name decide. The library's verifiers would ask for one use.
 
 use std::sync::Arc;
 
-use rustls::client::danger::HandshakeSignatureValid;
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError, RootCertStore, SignatureScheme};
+use rustls::{CertificateError, DistinguishedName, Error, OtherError, RootCertStore};
 use webpki::{EndEntityCert, ExtendedKeyUsageValidator, KeyPurposeId, KeyPurposeIdIter, KeyUsage};
 
 use super::{Roots, provider};
 
-/// The uses that are taken, beside none at all: `serverAuth`, `clientAuth`, `id-kp-sipDomain` (RFC 5924), and any.
-/// As in a certificate (DER).
+/// The uses that are taken, in DER: `serverAuth`, `clientAuth`, `id-kp-sipDomain` (RFC 5924), and any. A certificate without a
+/// use is taken too.
 const USES: [KeyPurposeId<'static>; 4] = [
     KeyPurposeId::new(&[0x2b, 6, 1, 5, 5, 7, 3, 1]),
     KeyPurposeId::new(&[0x2b, 6, 1, 5, 5, 7, 3, 2]),
@@ -31,7 +30,7 @@ impl Chain {
         Self(Arc::clone(&roots.0))
     }
 
-    /// Whether the certificate leads to one of the roots and is in force.
+    /// Judges whether the certificate leads to one of the roots and is valid now.
     pub(super) fn judge(
         &self,
         certificate: &CertificateDer<'_>,
@@ -44,7 +43,7 @@ impl Chain {
     }
 }
 
-/// What is wrong, as the library says it, so that the other side gets the right alert.
+/// The library's error for a fault, so that the other side gets the right alert.
 fn wrong(error: webpki::Error) -> Error {
     let wrong = match error {
         webpki::Error::BadDer | webpki::Error::BadDerTime | webpki::Error::TrailingData(_) => CertificateError::BadEncoding,
@@ -75,7 +74,35 @@ impl ExtendedKeyUsageValidator for SipUse {
     }
 }
 
-/// A client's certificate: its chain by [`Chain`], everything else by the library.
+/// The three methods of a verifier that are about signatures, left to the library's verifier in a field.
+macro_rules! signatures_by {
+    ($library:ident) => {
+        fn verify_tls12_signature(
+            &self,
+            message: &[u8],
+            certificate: &CertificateDer<'_>,
+            signed: &rustls::DigitallySignedStruct,
+        ) -> Result<rustls::client::danger::HandshakeSignatureValid, Error> {
+            self.$library.verify_tls12_signature(message, certificate, signed)
+        }
+
+        fn verify_tls13_signature(
+            &self,
+            message: &[u8],
+            certificate: &CertificateDer<'_>,
+            signed: &rustls::DigitallySignedStruct,
+        ) -> Result<rustls::client::danger::HandshakeSignatureValid, Error> {
+            self.$library.verify_tls13_signature(message, certificate, signed)
+        }
+
+        fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {
+            self.$library.supported_verify_schemes()
+        }
+    };
+}
+pub(super) use signatures_by;
+
+/// Verifies a client's certificate: [`Chain`] judges the chain, the library does the rest.
 #[derive(Debug)]
 pub(super) struct ClientChain {
     pub(super) chain: Chain,
@@ -104,27 +131,7 @@ impl ClientCertVerifier for ClientChain {
         self.chain.judge(certificate, rest, now).map(|()| ClientCertVerified::assertion())
     }
 
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.library.verify_tls12_signature(message, certificate, signed)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.library.verify_tls13_signature(message, certificate, signed)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.library.supported_verify_schemes()
-    }
+    signatures_by!(library);
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Certificates with their keys, and certificates that vouch for others, from PEM.
+//! Reads certificates with their keys, and root certificates, from PEM.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use rustls::{Error, InconsistentKeys, RootCertStore};
 use super::certificate::Certificate;
 use super::{Unfit, provider};
 
-/// A certificate with its chain and its key. Shows nothing of the key.
+/// A certificate with its chain and its key. It never shows the key.
 #[derive(Clone)]
 pub struct Identity {
     pub(super) key: Arc<CertifiedKey>,
@@ -25,7 +25,7 @@ impl fmt::Debug for Identity {
 }
 
 impl Identity {
-    /// Of two PEM texts: the certificate with those that lead to its root after it, and the key. An error says nothing of the key.
+    /// Reads two PEM texts: the certificate followed by those that lead to its root, and the key. An error never shows the key.
     pub fn read(chain: &[u8], key: &[u8]) -> Result<Self, Unfit> {
         let chain = certificates(chain)?;
         let first = chain.first().ok_or_else(|| Unfit::new("holds no certificate"))?;
@@ -40,18 +40,18 @@ impl Identity {
         Ok(Self { key: Arc::new(key), certificate })
     }
 
-    /// What its certificate says.
+    /// Its certificate.
     pub fn certificate(&self) -> &Certificate {
         &self.certificate
     }
 }
 
-/// Whose signatures are believed. At least one.
+/// The trusted root certificates. At least one.
 #[derive(Clone, Debug)]
 pub struct Roots(pub(super) Arc<RootCertStore>);
 
 impl Roots {
-    /// Of a PEM text with certificates.
+    /// Reads a PEM text with certificates.
     pub fn read(text: &[u8]) -> Result<Self, Unfit> {
         let mut roots = RootCertStore::empty();
         let certificates = certificates(text)?;

@@ -1,7 +1,6 @@
-//! TLS as the rest sees it: who we are, whom we believe, and what a certificate says. Opens no socket and reads no file.
+//! TLS: our own certificates, the roots that we trust, and the names in a certificate. Opens no socket and reads no file.
 //!
-//! One implementation: rustls with ring's cryptography, TLS 1.2 and 1.3. Private keys stand in [`Identity`] alone, which shows
-//! nothing of them.
+//! It uses rustls with ring's cryptography, TLS 1.2 and 1.3. Only [`Identity`] holds private keys, and it never shows them.
 
 use std::sync::Arc;
 
@@ -19,12 +18,12 @@ pub use certificate::{Certificate, Name, Shown};
 pub use identity::{Identity, Roots};
 pub use settings::{Calling, Clients, client, server};
 
-/// Names of one party, in order. Whoever proves one of them is that party.
+/// The names of one party, in order. A certificate with one of them proves that party.
 pub type PartyNames = Arc<[Arc<str>]>;
 
 const VERSIONS: &[&SupportedProtocolVersion] = &[&TLS13, &TLS12];
 
-/// What a file, a certificate or a key is not fit for, in words.
+/// Why a file, a certificate or a key cannot be used, in words.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Unfit(pub(crate) String);

@@ -1,4 +1,4 @@
-//! How connections are secured: as the one that is called, and as the one that calls.
+//! The TLS settings of connections that we accept, and of connections that we open.
 
 use std::sync::Arc;
 
@@ -12,19 +12,19 @@ use super::chain::{Chain, ClientChain};
 use super::verify::Asked;
 use super::{Identity, PartyNames, Roots, Unfit, VERSIONS, provider};
 
-/// Which certificates are asked of clients.
+/// Which certificates clients must show.
 #[derive(Clone, Debug)]
 pub enum Clients {
     /// Clients are not asked for a certificate.
     Unasked,
-    /// One of these roots', if any; a wrong one is worse than none.
+    /// A client may show none. One that it shows must lead to these roots.
     Optional(Roots),
-    /// One of these roots'.
+    /// A client must show one that leads to these roots.
     Required(Roots),
 }
 
-/// For a listener: its own region's identity, and those of hosts and whatever is one label or more below them, by what the client
-/// asks for (SNI). A client that asks for nothing, or for nobody here, gets the region's own.
+/// The settings of a listener. SNI selects the identity: that of the named host, or of a host that the name is below, at any
+/// depth. Without a known SNI the region's own identity is used.
 pub fn server(own: &Identity, others: &[(String, Identity)], clients: &Clients) -> Result<Arc<ServerConfig>, Unfit> {
     let unfit = |error: &dyn std::error::Error| Unfit::new(error.to_string());
     let verifier: Arc<dyn ClientCertVerifier> = match clients {
@@ -44,7 +44,7 @@ pub fn server(own: &Identity, others: &[(String, Identity)], clients: &Clients) 
     Ok(Arc::new(builder.with_cert_resolver(Arc::new(by_name))))
 }
 
-/// How we call servers, and whose certificates we believe.
+/// How we connect to servers, and which roots we trust.
 #[derive(Debug)]
 pub struct Calling {
     settings: Arc<ClientConfig>,
@@ -52,22 +52,22 @@ pub struct Calling {
 }
 
 impl Calling {
-    /// The settings for a server that must prove what it was asked for.
+    /// The settings for a server that must prove the name that we ask for.
     pub fn settings(&self) -> &Arc<ClientConfig> {
         &self.settings
     }
 
-    /// The settings for a server that must prove what it was asked for, or one of these names.
-    pub fn settings_for(&self, party: &PartyNames) -> Arc<ClientConfig> {
+    /// The settings for a server that must prove the name that we ask for, or one of these names.
+    pub(crate) fn settings_for(&self, party: &PartyNames) -> Arc<ClientConfig> {
         let mut settings = ClientConfig::clone(&self.settings);
         settings.dangerous().set_certificate_verifier(Arc::new(self.asked.or(party)));
-        // What another party proved earlier says nothing here.
+        // No session is resumed: another party may have begun it.
         settings.resumption = Resumption::disabled();
         Arc::new(settings)
     }
 }
 
-/// For connections that we open: servers prove the name that was asked for; we show our own certificate if we are asked.
+/// The settings of connections that we open. A server must prove the name that we ask for; we show our certificate if it asks.
 pub fn client(own: Option<&Identity>, roots: &Roots) -> Result<Arc<Calling>, Unfit> {
     let asked = Asked::new(roots)?;
     let builder = ClientConfig::builder_with_provider(provider()).with_protocol_versions(VERSIONS);

@@ -1,40 +1,39 @@
-//! Whether a server is the one that was asked for (RFC 5922 7.3).
+//! Verifies that a server is the one that we asked for (RFC 5922 7.3).
 //!
-//! DNS names and addresses are judged by the library; what it does not know is a name in a `sip:` URI. A `*` in a
-//! DNS name is taken, against RFC 5922 7.2: carriers' certificates have it.
+//! The library judges DNS names and addresses. It does not know names in `sip:` URIs, so these are judged here. A `*` in a DNS
+//! name is taken, against RFC 5922 7.2: carriers' certificates have it.
 
 use std::sync::Arc;
 
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::Error;
+use rustls::client::danger::{ServerCertVerified, ServerCertVerifier};
 use rustls::client::{WebPkiServerVerifier, verify_server_name};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
-use rustls::{DigitallySignedStruct, Error, SignatureScheme};
 
 use super::certificate::Certificate;
-use super::chain::Chain;
+use super::chain::{Chain, signatures_by};
 use super::{PartyNames, Roots, Unfit, provider};
 
 #[derive(Clone, Debug)]
 pub(super) struct Asked {
     chain: Chain,
-    /// For signatures.
-    verifier: Arc<WebPkiServerVerifier>,
-    /// The names that will do instead of what was asked for.
+    library: Arc<WebPkiServerVerifier>,
+    /// Other names that prove the server too.
     party: Option<PartyNames>,
 }
 
 impl Asked {
     pub(super) fn new(roots: &Roots) -> Result<Self, Unfit> {
-        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::clone(&roots.0), provider()).build();
-        verifier
-            .map(|verifier| Self { chain: Chain::to(roots), verifier, party: None })
+        let library = WebPkiServerVerifier::builder_with_provider(Arc::clone(&roots.0), provider()).build();
+        library
+            .map(|library| Self { chain: Chain::to(roots), library, party: None })
             .map_err(|error| Unfit::new(error.to_string()))
     }
 
-    /// The same, and each of these names will do too: a `*` in place of its first label as well.
+    /// The same, but each of these names proves the server too, also by a `*` for its first label.
     pub(super) fn or(&self, party: &PartyNames) -> Self {
-        Self { chain: self.chain.clone(), verifier: Arc::clone(&self.verifier), party: Some(Arc::clone(party)) }
+        Self { chain: self.chain.clone(), library: Arc::clone(&self.library), party: Some(Arc::clone(party)) }
     }
 
     fn is_proven(&self, certificate: &Certificate, asked: &str) -> bool {
@@ -58,25 +57,5 @@ impl ServerCertVerifier for Asked {
         }
     }
 
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.verifier.verify_tls12_signature(message, certificate, signed)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.verifier.verify_tls13_signature(message, certificate, signed)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.verifier.supported_verify_schemes()
-    }
+    signatures_by!(library);
 }

@@ -8,27 +8,12 @@ use std::time::Duration;
 
 use ringfence::config::{Config, RegionId};
 
+use crate::dice::Dice;
 use crate::site::{Sent, Site, TRUNK, invite, request, respond, with_sdp};
 
 const SEEDS: u64 = 400;
 const EU: &str = "acme.eu.sip.example.com";
 const SERVERS: [&str; 4] = ["10.1.0.5", "10.1.0.6", "10.1.1.5", "10.1.1.6"];
-
-/// Small, seeded, good enough to be unfair.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) % sides
-    }
-
-    fn chance(&mut self, percent: u64) -> bool {
-        self.roll(100) < percent
-    }
-}
 
 /// A configuration. The first one of a world has the trunk, and lets it call.
 fn text(dice: &mut Dice, first: bool) -> String {

@@ -53,35 +53,37 @@ fn reach(site: &mut Site, from: &str, uri: &str, routes: &[&str], cseq: u32) -> 
     told.unwrap_or_else(|| sent.line())
 }
 
-fn refused() -> String {
-    "171".to_owned()
-}
+const REFUSED: &str = "171";
 
-fn to(addr: &str) -> String {
-    addr.to_owned()
+/// Sends requests of the trunk to these URIs, the first with this CSeq, and compares where they went.
+fn reaches(site: &mut Site, routes: &[&str], first: u32, expected: &[(&str, &str)]) {
+    for (cseq, (uri, end)) in (first..).zip(expected) {
+        assert_eq!(reach(site, TRUNK, uri, routes, cseq), *end, "{uri}");
+    }
 }
 
 #[test]
 fn a_trunk_reaches_what_upstream_resolves_to_at_its_ports_and_at_sips() {
     let mut site = Site::usual();
     let route = call(&mut site, SERVER);
-    for (cseq, (uri, end)) in (2..).zip([
-        ("sip:lk@10.1.0.5", to("udp:10.1.0.5:5060")),
-        ("sip:lk@10.1.0.6:5061;transport=tcp", to("tcp:10.1.0.6:5061")),
-        ("sip:lk@[::ffff:10.1.0.5]:5060", to("udp:10.1.0.5:5060")),
-        ("sip:lk@10.1.0.9:5060", refused()),
-        ("sip:lk@10.1.0.9:6379;transport=tcp", refused()),
-        ("sip:lk@10.1.0.5:6379", refused()),
-        ("sip:lk@10.1.0.5:6379;transport=tcp", refused()),
-        ("sip:lk@[::ffff:10.1.0.5]:6379", refused()),
-        ("sip:lk@[2001:db8:e::5]", refused()),
-        ("sip:lk@10.1.0.5;maddr=10.1.0.9", refused()),
-        ("sip:lk@10.1.0.9;maddr=10.1.0.5", to("udp:10.1.0.5:5060")),
-        ("sip:lk@192.0.2.99;maddr=10.1.0.5", refused()),
+    let expected = [
+        ("sip:lk@10.1.0.5", "udp:10.1.0.5:5060"),
+        ("sip:lk@10.1.0.6:5061;transport=tcp", "tcp:10.1.0.6:5061"),
+        ("sip:lk@[::ffff:10.1.0.5]:5060", "udp:10.1.0.5:5060"),
+        ("sip:lk@10.1.0.9:5060", REFUSED),
+        ("sip:lk@10.1.0.9:6379;transport=tcp", REFUSED),
+        ("sip:lk@10.1.0.5:6379", REFUSED),
+        ("sip:lk@10.1.0.5:6379;transport=tcp", REFUSED),
+        ("sip:lk@[::ffff:10.1.0.5]:6379", REFUSED),
+        ("sip:lk@[2001:db8:e::5]", REFUSED),
+        ("sip:lk@10.1.0.5;maddr=10.1.0.9", REFUSED),
+        ("sip:lk@10.1.0.9;maddr=10.1.0.5", "udp:10.1.0.5:5060"),
+        ("sip:lk@192.0.2.99;maddr=10.1.0.5", REFUSED),
         // The trunk itself, and another trunk.
-        ("sip:lk@198.51.100.7:5060", refused()),
-    ]) {
-        assert_eq!(reach(&mut site, TRUNK, uri, &[&route], cseq), end, "{uri}");
+        ("sip:lk@198.51.100.7:5060", REFUSED),
+    ];
+    reaches(&mut site, &[&route], 2, &expected);
+    for (cseq, (uri, end)) in (2..).zip(expected) {
         if !uri.contains("maddr") {
             let next = format!("<{uri};lr>");
             assert_eq!(reach(&mut site, TRUNK, "sip:lk@10.1.0.5", &[&route, &next], cseq + 100), end, "{next}");
@@ -95,18 +97,17 @@ fn a_trunk_reaches_what_upstream_resolves_to_at_its_ports_and_at_sips() {
 fn servers_say_who_is_one() {
     let mut site = with(r#"servers = ["10.1.0.0/28", "10.1.5.0/24:5060-5090", "[2001:db8:e::/64]:5060"]"#);
     let route = call(&mut site, SERVER);
-    for (cseq, (uri, end)) in (2..).zip([
-        ("sip:lk@10.1.0.9:6000", to("udp:10.1.0.9:6000")),
-        ("sip:lk@10.1.5.31:5080", to("udp:10.1.5.31:5080")),
-        ("sip:lk@10.1.5.31:5091", refused()),
-        ("sip:lk@10.1.5.31:5059;transport=tcp", refused()),
-        ("sip:lk@10.1.0.16", refused()),
-        ("sip:lk@[2001:db8:e::7]", to("udp:[2001:db8:e::7]:5060")),
-        ("sip:lk@[2001:db8:e::7]:5061", refused()),
-        ("sip:lk@[2001:db8:e:1::7]", refused()),
-    ]) {
-        assert_eq!(reach(&mut site, TRUNK, uri, &[&route], cseq), end, "{uri}");
-    }
+    let expected = [
+        ("sip:lk@10.1.0.9:6000", "udp:10.1.0.9:6000"),
+        ("sip:lk@10.1.5.31:5080", "udp:10.1.5.31:5080"),
+        ("sip:lk@10.1.5.31:5091", REFUSED),
+        ("sip:lk@10.1.5.31:5059;transport=tcp", REFUSED),
+        ("sip:lk@10.1.0.16", REFUSED),
+        ("sip:lk@[2001:db8:e::7]", "udp:[2001:db8:e::7]:5060"),
+        ("sip:lk@[2001:db8:e::7]:5061", REFUSED),
+        ("sip:lk@[2001:db8:e:1::7]", REFUSED),
+    ];
+    reaches(&mut site, &[&route], 2, &expected);
     // From any port: what a client sends from says nothing.
     let text = |from: &str, id: &str| {
         invite(&format!("carrier.{HOST}"), "10.1.0.20", id).replace("198.51.100.7:5060;rport", &format!("{from};rport"))
@@ -120,8 +121,8 @@ fn servers_say_who_is_one() {
     // Nor may such a one speak in a dialog, and what the trunk wrote leads no server to it.
     let sent = site.from("10.1.0.16:5060", &inside("BYE", "sip:trunk@198.51.100.7", &[&route], 90, "10.1.0.16:5060"));
     assert_eq!(sent[0].line(), "SIP/2.0 403 Forbidden");
-    assert_eq!(reach(&mut site, SERVER, "sip:trunk@10.1.200.1:6379", &[&route], 91), refused());
-    assert_eq!(reach(&mut site, SERVER, "sip:trunk@198.51.100.7:9999", &[&route], 92), to("udp:198.51.100.7:9999"));
+    assert_eq!(reach(&mut site, SERVER, "sip:trunk@10.1.200.1:6379", &[&route], 91), REFUSED);
+    assert_eq!(reach(&mut site, SERVER, "sip:trunk@198.51.100.7:9999", &[&route], 92), "udp:198.51.100.7:9999");
 }
 
 #[test]
@@ -129,8 +130,8 @@ fn an_address_of_a_trunk_is_no_server() {
     // Project local's trunk signals from 10.1.7.0/24, and all of the region's hosts are servers.
     let mut site = with(r#"servers = ["10.1.0.0/16"]"#);
     let route = call(&mut site, SERVER);
-    assert_eq!(reach(&mut site, TRUNK, "sip:lk@10.1.6.5", &[&route], 2), to("udp:10.1.6.5:5060"));
-    assert_eq!(reach(&mut site, TRUNK, "sip:lk@10.1.7.5", &[&route], 3), refused());
+    assert_eq!(reach(&mut site, TRUNK, "sip:lk@10.1.6.5", &[&route], 2), "udp:10.1.6.5:5060");
+    assert_eq!(reach(&mut site, TRUNK, "sip:lk@10.1.7.5", &[&route], 3), REFUSED);
     let out = invite(&format!("carrier.{HOST}"), "10.1.0.20", "a");
     assert_eq!(site.from("10.1.7.5:5060", &out)[0].line(), "SIP/2.0 403 Forbidden");
     assert_eq!(site.from("10.1.6.5:5060", &out.replace("z9hG4bKa", "z9hG4bKb")).len(), 2);
@@ -149,17 +150,17 @@ fn what_left_dns_stays_a_server_for_its_calls_and_not_for_ever() {
     for (cseq, addr) in [(2, "10.1.0.5"), (3, "10.1.0.7")] {
         assert_eq!(reach(&mut site, TRUNK, &format!("sip:lk@{addr}"), &[&route], cseq), format!("udp:{addr}:5060"));
     }
-    assert_eq!(reach(&mut site, SERVER, "sip:trunk@198.51.100.7", &[&route], 4), to("udp:198.51.100.7:5060"));
+    assert_eq!(reach(&mut site, SERVER, "sip:trunk@198.51.100.7", &[&route], 4), "udp:198.51.100.7:5060");
     site.pass(Duration::from_secs(4 * 3600 - 1));
-    assert_eq!(reach(&mut site, TRUNK, "sip:lk@10.1.0.5", &[&route], 5), to("udp:10.1.0.5:5060"));
+    assert_eq!(reach(&mut site, TRUNK, "sip:lk@10.1.0.5", &[&route], 5), "udp:10.1.0.5:5060");
     site.pass(Duration::from_secs(1));
-    assert_eq!(reach(&mut site, TRUNK, "sip:lk@10.1.0.5", &[&route], 6), refused());
-    assert_eq!(reach(&mut site, TRUNK, "sip:lk@10.1.0.7", &[&route], 7), to("udp:10.1.0.7:5060"), "named still");
+    assert_eq!(reach(&mut site, TRUNK, "sip:lk@10.1.0.5", &[&route], 6), REFUSED);
+    assert_eq!(reach(&mut site, TRUNK, "sip:lk@10.1.0.7", &[&route], 7), "udp:10.1.0.7:5060", "named still");
     // A reload that takes a server out of `upstream` leaves it its calls; one that names servers does not.
     site.reload(&config.replace("lk.eu.internal", "10.1.0.6"));
-    assert_eq!(reach(&mut site, TRUNK, "sip:lk@10.1.0.7", &[&route], 8), to("udp:10.1.0.7:5060"));
+    assert_eq!(reach(&mut site, TRUNK, "sip:lk@10.1.0.7", &[&route], 8), "udp:10.1.0.7:5060");
     site.reload(&CONFIG.replace(UPSTREAM, "upstream = \"10.1.0.6\"\nservers = [\"10.1.0.6\"]"));
-    assert_eq!(reach(&mut site, TRUNK, "sip:lk@10.1.0.7", &[&route], 9), refused());
+    assert_eq!(reach(&mut site, TRUNK, "sip:lk@10.1.0.7", &[&route], 9), REFUSED);
 }
 
 #[test]
@@ -172,8 +173,8 @@ fn what_is_remembered_is_bounded() {
         let (high, low) = (at / 200 + 10, at % 200);
         named(&mut site, &[(0, 0, &format!("10.1.{high}.{low}"))]);
     }
-    assert_eq!(reach(&mut site, TRUNK, "sip:lk@10.1.0.5", &[&route], 2), refused(), "the first to leave is forgotten first");
-    assert_eq!(reach(&mut site, TRUNK, "sip:lk@10.1.15.198", &[&route], 3), to("udp:10.1.15.198:5060"));
+    assert_eq!(reach(&mut site, TRUNK, "sip:lk@10.1.0.5", &[&route], 2), REFUSED, "the first to leave is forgotten first");
+    assert_eq!(reach(&mut site, TRUNK, "sip:lk@10.1.15.198", &[&route], 3), "udp:10.1.15.198:5060");
 }
 
 #[test]
@@ -192,15 +193,14 @@ fn while_names_are_unknown_dialogs_go_on_and_no_call_goes_out() {
     let route = call(&mut site, SERVER);
     // Another process takes over: it has the key, and no answer yet.
     site.core = ringfence::core::Core::new(Arc::clone(&site.config), Arc::new(unknown), [7; 16], 0, site.now);
-    for (cseq, (uri, end)) in (2..).zip([
-        ("sip:lk@10.1.0.5:5080", to("udp:10.1.0.5:5080")),
-        ("sip:lk@10.1.0.5", to("udp:10.1.0.5:5060")),
-        ("sip:lk@10.1.0.5:6379", refused()),
-        ("sip:lk@10.2.0.5", refused()),
-    ]) {
-        assert_eq!(reach(&mut site, TRUNK, uri, &[&route], cseq), end, "{uri}");
-    }
-    assert_eq!(reach(&mut site, SERVER, "sip:trunk@198.51.100.7", &[&route], 10), to("udp:198.51.100.7:5060"));
+    let expected = [
+        ("sip:lk@10.1.0.5:5080", "udp:10.1.0.5:5080"),
+        ("sip:lk@10.1.0.5", "udp:10.1.0.5:5060"),
+        ("sip:lk@10.1.0.5:6379", REFUSED),
+        ("sip:lk@10.2.0.5", REFUSED),
+    ];
+    reaches(&mut site, &[&route], 2, &expected);
+    assert_eq!(reach(&mut site, SERVER, "sip:trunk@198.51.100.7", &[&route], 10), "udp:198.51.100.7:5060");
     let out = invite(&format!("carrier.{HOST}"), "10.1.0.20", "a");
     assert_eq!(site.from(SERVER, &out)[0].line(), "SIP/2.0 403 Forbidden");
 }
@@ -231,14 +231,14 @@ fn nothing_leads_to_our_own_listeners_but_our_token() {
     ] {
         cseq += 10;
         let (uri, route) = (format!("sip:x@{host}"), format!("<sip:{host};lr>"));
-        assert_eq!(reach(&mut site, TRUNK, &uri, &[&ours], cseq), refused(), "{uri}");
-        assert_eq!(reach(&mut site, TRUNK, "sip:lk@10.1.0.5", &[&ours, &route], cseq + 1), refused(), "{route}");
+        assert_eq!(reach(&mut site, TRUNK, &uri, &[&ours], cseq), REFUSED, "{uri}");
+        assert_eq!(reach(&mut site, TRUNK, "sip:lk@10.1.0.5", &[&ours, &route], cseq + 1), REFUSED, "{route}");
         let loops = [ours.as_str(), &route, &ours, &route, &ours].join(", ");
-        assert_eq!(reach(&mut site, TRUNK, "sip:lk@10.1.0.5", &[&loops], cseq + 2), refused(), "{loops}");
-        assert_eq!(reach(&mut site, SERVER, &uri, &[&ours], cseq + 3), refused(), "of a server: {uri}");
+        assert_eq!(reach(&mut site, TRUNK, "sip:lk@10.1.0.5", &[&loops], cseq + 2), REFUSED, "{loops}");
+        assert_eq!(reach(&mut site, SERVER, &uri, &[&ours], cseq + 3), REFUSED, "of a server: {uri}");
     }
     // Another port of that host is no listener of ours.
-    assert_eq!(reach(&mut site, TRUNK, "sip:x@192.0.2.1:5090", &[&ours], 900), to("udp:192.0.2.1:5090"));
+    assert_eq!(reach(&mut site, TRUNK, "sip:x@192.0.2.1:5090", &[&ours], 900), "udp:192.0.2.1:5090");
 }
 
 #[test]
@@ -283,7 +283,7 @@ fn behind_a_servers_back_nothing_leads_outside() {
     many[0].addresses = (1..=9).map(|last| format!("10.1.0.{last}:5060").parse().unwrap()).collect();
     site.zone.insert("many.example.net", many);
     let ours = call(&mut site, SERVER);
-    let server = to("udp:10.1.0.5:5060");
+    let server = "udp:10.1.0.5:5060";
     let routes: [(&[&str], &str, bool); 38] = [
         (&["<sip:10.1.0.5;lr>"], "sip:x@10.1.0.44", true),
         (&["<sip:10.1.0.5;lr>"], "sip:x@10.1.0.44:5099;transport=tcp", true),
@@ -326,13 +326,13 @@ fn behind_a_servers_back_nothing_leads_outside() {
     ];
     for (cseq, (more, uri, passes)) in (2..).zip(routes) {
         let all: Vec<&str> = std::iter::once(ours.as_str()).chain(more.iter().copied()).collect();
-        let end = if passes { server.clone() } else { refused() };
+        let end = if passes { server } else { REFUSED };
         assert_eq!(reach(&mut site, TRUNK, uri, &all, cseq), end, "{more:?} {uri}");
     }
     // What a server of the region says is its own business.
     let out = ["<sip:198.51.100.7;lr>"];
     let all: Vec<&str> = std::iter::once(ours.as_str()).chain(out).collect();
-    assert_eq!(reach(&mut site, SERVER, "sip:x@172.16.0.1", &all, 90), to("udp:198.51.100.7:5060"));
+    assert_eq!(reach(&mut site, SERVER, "sip:x@172.16.0.1", &all, 90), "udp:198.51.100.7:5060");
 }
 
 #[test]
@@ -341,15 +341,15 @@ fn by_our_token_a_call_passes_twice() {
     let ours = call(&mut site, SERVER);
     // Behind our token stands what is judged when the request comes back.
     let all = [ours.as_str(), "<sip:10.1.0.5;lr>", &ours];
-    assert_eq!(reach(&mut site, TRUNK, "sip:gateway@198.51.100.9", &all, 2), to("udp:10.1.0.5:5060"));
+    assert_eq!(reach(&mut site, TRUNK, "sip:gateway@198.51.100.9", &all, 2), "udp:10.1.0.5:5060");
     // A token at another host is no token of ours, nor is another call's.
     for foreign in [ours.replace("192.0.2.1:5060", "192.0.2.99:5060"), ours.replace("rf=04", "rf=04f")] {
         let all = [ours.as_str(), "<sip:10.1.0.5;lr>", &foreign];
-        assert_eq!(reach(&mut site, TRUNK, "sip:gateway@198.51.100.9", &all, 3), refused(), "{foreign}");
+        assert_eq!(reach(&mut site, TRUNK, "sip:gateway@198.51.100.9", &all, 3), REFUSED, "{foreign}");
     }
     let hidden = ours.replace(";lr", ";maddr=192.0.2.99;lr");
     let all = [ours.as_str(), "<sip:10.1.0.5;lr>", &hidden];
-    assert_eq!(reach(&mut site, TRUNK, "sip:gateway@198.51.100.9", &all, 4), refused());
+    assert_eq!(reach(&mut site, TRUNK, "sip:gateway@198.51.100.9", &all, 4), REFUSED);
 }
 
 #[test]
@@ -364,13 +364,13 @@ fn names_behind_are_bounded_and_a_request_that_waits_ends() {
         short(&mut site, host);
     }
     let four = "<sip:10.1.0.5;lr>, <sip:a.example.net;lr>, <sip:b.example.net;lr>, <sip:c.example.net;lr>";
-    assert_eq!(reach(&mut site, TRUNK, "sip:x@d.example.net", &[&ours, four], 2), to("udp:10.1.0.5:5060"));
+    assert_eq!(reach(&mut site, TRUNK, "sip:x@d.example.net", &[&ours, four], 2), "udp:10.1.0.5:5060");
     assert_eq!(site.asked.len(), 4, "each once");
     let five = format!("{four}, <sip:d.example.net;lr>");
-    assert_eq!(reach(&mut site, TRUNK, "sip:x@e.example.net", &[&ours, &five], 3), refused());
+    assert_eq!(reach(&mut site, TRUNK, "sip:x@e.example.net", &[&ours, &five], 3), REFUSED);
     assert_eq!(site.asked.len(), 4);
     // What is barred anyway asks for nothing.
-    assert_eq!(reach(&mut site, TRUNK, "sip:x@e.example.net", &[&ours, "<sip:10.1.0.9:6379;lr>"], 4), refused());
+    assert_eq!(reach(&mut site, TRUNK, "sip:x@e.example.net", &[&ours, "<sip:10.1.0.9:6379;lr>"], 4), REFUSED);
     assert_eq!(site.asked.len(), 4);
 }
 

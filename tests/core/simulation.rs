@@ -18,6 +18,7 @@ use ringfence::sip::{Message, Method, Name, Request, Response, Start};
 
 use self::foreign::Foreign;
 use self::waits::{Named, Waits};
+use crate::dice::Dice;
 use crate::site::{SECOND, SERVER, Sent, Site, TRUNK, invite, respond, with_sdp};
 
 const SEEDS: u64 = 128;
@@ -37,22 +38,6 @@ networks = ["198.51.100.0/24"]
 
 /// The server of region uk, which is nearest to eu.
 const NEAR: &str = "10.2.0.5:5060";
-
-/// Small, seeded, good enough to be unfair.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) % sides
-    }
-
-    fn chance(&mut self, percent: u64) -> bool {
-        self.roll(100) < percent
-    }
-}
 
 /// What is scheduled to happen.
 #[derive(Clone, Debug)]

@@ -77,45 +77,46 @@ fn call(site: &mut Site, stays: bool) -> (Vec<String>, Vec<String>) {
     (ok.headers("Record-Route").into_iter().rev().collect(), far)
 }
 
-const METHODS: [&str; 7] = ["ACK", "INFO", "UPDATE", "INVITE", "REFER", "FOO", "BYE"];
-
-#[test]
-fn a_call_that_passes_twice_works_in_both_directions() {
+/// Has each side of such a call send one request of every method. Hands over the method, who sent it, the other end, the sender's
+/// routes, and what went out.
+fn each_side(stays: bool, routes: usize, mut each: impl FnMut(&mut Site, &str, (&str, &str), &[String], &[Sent])) {
     for (from, end) in [(TRUNK, FAR), (FAR, TRUNK)] {
         let mut site = Site::usual();
-        let (near, far) = call(&mut site, true);
-        assert_eq!((near.len(), far.len()), (3, 3));
+        let (near, far) = call(&mut site, stays);
+        assert_eq!((near.len(), far.len()), (routes, routes));
         let route = if from == TRUNK { &near } else { &far };
         for (cseq, method) in (1..).zip(METHODS) {
-            let seen = to(&say(&mut site, from, &within(method, cseq, from, route)), SERVER, method)
-                .unwrap_or_else(|| panic!("{method} from {from}: first pass: {:?}", site.outcome()));
-            let sent = say(&mut site, SERVER, &through(&seen, None, false));
-            let seen = to(&sent, end, method).unwrap_or_else(|| panic!("{method} from {from}: {:?}", site.outcome()));
-            assert_eq!(seen.header("Route"), None);
-            if method != "ACK" {
-                let answer = say(&mut site, end, &respond(&seen, 200, "", &format!("Contact: <sip:x@{end}>\r\n"))).remove(0);
-                assert_eq!(say(&mut site, SERVER, &back(&answer)).remove(0).to, from.parse().unwrap());
-            }
+            let sent = say(&mut site, from, &within(method, cseq, from, route));
+            each(&mut site, method, (from, end), route, &sent);
         }
     }
 }
 
+const METHODS: [&str; 7] = ["ACK", "INFO", "UPDATE", "INVITE", "REFER", "FOO", "BYE"];
+
+#[test]
+fn a_call_that_passes_twice_works_in_both_directions() {
+    each_side(true, 3, |site, method, (from, end), _, sent| {
+        let seen = to(sent, SERVER, method).unwrap_or_else(|| panic!("{method} from {from}: first pass: {:?}", site.outcome()));
+        let sent = say(site, SERVER, &through(&seen, None, false));
+        let seen = to(&sent, end, method).unwrap_or_else(|| panic!("{method} from {from}: {:?}", site.outcome()));
+        assert_eq!(seen.header("Route"), None);
+        if method != "ACK" {
+            let answer = say(site, end, &respond(&seen, 200, "", &format!("Contact: <sip:x@{end}>\r\n"))).remove(0);
+            assert_eq!(say(site, SERVER, &back(&answer)).remove(0).to, from.parse().unwrap());
+        }
+    });
+}
+
 #[test]
 fn a_proxy_that_does_not_stay_leaves_both_our_routes_together() {
-    for (from, end) in [(TRUNK, FAR), (FAR, TRUNK)] {
-        let mut site = Site::usual();
-        let (near, far) = call(&mut site, false);
-        assert_eq!((near.len(), far.len()), (2, 2));
-        let route = if from == TRUNK { &near } else { &far };
-        for (cseq, method) in (1..).zip(METHODS) {
-            // The other pass is ourselves again, by a token of ours.
-            let seen = to(&say(&mut site, from, &within(method, cseq, from, route)), OURS, method)
-                .unwrap_or_else(|| panic!("{method} from {from}: first pass: {:?}", site.outcome()));
-            assert_eq!(seen.headers("Route"), [route[1].clone()]);
-            let sent = say(&mut site, OURS, &seen.text());
-            assert!(to(&sent, end, method).is_some(), "{method} from {from}: {:?}", site.outcome());
-        }
-    }
+    each_side(false, 2, |site, method, (from, end), route, sent| {
+        // The other pass is ourselves again, by a token of ours.
+        let seen = to(sent, OURS, method).unwrap_or_else(|| panic!("{method} from {from}: first pass: {:?}", site.outcome()));
+        assert_eq!(seen.headers("Route"), [route[1].clone()]);
+        let sent = say(site, OURS, &seen.text());
+        assert!(to(&sent, end, method).is_some(), "{method} from {from}: {:?}", site.outcome());
+    });
 }
 
 #[test]

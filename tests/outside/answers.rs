@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use crate::harness::message::sdp;
 use crate::harness::metrics::Metrics;
-use crate::harness::{Ask, Daemon, Dialog, Leg, Plan, Seen, Site};
+use crate::harness::{Ask, Daemon, Dialog, Leg, Plan, Seen, Site, establish};
 use crate::refusals::assert_refusal;
 
 struct Scene {
@@ -41,12 +41,7 @@ impl Scene {
     }
 
     fn established(&mut self) -> Dialog {
-        let (_, seen) = self.invite();
-        self.server.send(&seen.answer("200 OK", "callee", &[&self.contact()], &sdp(self.site.eu(10).ip())));
-        let dialog = Dialog::of_caller(&self.caller.expect(200), &self.caller);
-        self.caller.ask(&dialog.ack());
-        self.server.request("ACK");
-        dialog
+        establish(&self.site, &mut self.caller, &mut self.server).0
     }
 
     /// The callee's end of a call: a BYE that says why, answered.

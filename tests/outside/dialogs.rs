@@ -1,7 +1,6 @@
 //! Requests inside a dialog: routes in every legal form, media checked as in the first request, and no way out.
 
-use crate::harness::message::sdp;
-use crate::harness::{Ask, Daemon, Dialog, Leg, Plan, Site};
+use crate::harness::{Daemon, Dialog, Leg, Plan, Site, establish};
 
 struct Call {
     site: Site,
@@ -16,14 +15,7 @@ fn call() -> Call {
     let site = Site::claim();
     let daemon = Daemon::start(&site, &Plan::new(&site));
     let (mut caller, mut server) = (Leg::udp(site.carrier(20), site.door()), Leg::udp(site.eu(10), site.door()));
-    caller.ask(&Ask::invite("sip:1@acme.eu.sip.example.com", caller.addr, "udp", site.carrier(20).ip()));
-    let seen = server.request("INVITE");
-    let contact = format!("Contact: <sip:server@{}>", server.addr);
-    server.send(&seen.answer("200 OK", "callee", &[&contact], &sdp(site.eu(10).ip())));
-    let near = Dialog::of_caller(&caller.expect(200), &caller);
-    let far = Dialog::of_callee(&seen, "callee", &server);
-    caller.ask(&near.ack());
-    server.request("ACK");
+    let (near, far) = establish(&site, &mut caller, &mut server);
     Call { site, _daemon: daemon, caller, server, near, far }
 }
 

@@ -4,8 +4,7 @@ use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::time::{Duration, Instant};
 
-use crate::harness::message::sdp;
-use crate::harness::{Ask, Daemon, Dialog, Leg, Plan, Seen, Site};
+use crate::harness::{Ask, Daemon, Dialog, Leg, Plan, Seen, Site, establish};
 
 /// A call from the carrier to the region's server, and what must see nothing.
 struct Call {
@@ -28,13 +27,7 @@ fn call(servers: &str) -> Call {
     redis.set_nonblocking(true).unwrap();
     let daemon = Daemon::start(&site, &plan);
     let (mut caller, mut server) = (Leg::udp(site.carrier(20), site.door()), Leg::udp(site.eu(10), site.door()));
-    caller.ask(&Ask::invite("sip:1@acme.eu.sip.example.com", caller.addr, "udp", site.carrier(20).ip()));
-    let seen = server.request("INVITE");
-    let contact = format!("Contact: <sip:server@{}>", server.addr);
-    server.send(&seen.answer("200 OK", "callee", &[&contact], &sdp(site.eu(10).ip())));
-    let near = Dialog::of_caller(&caller.expect(200), &caller);
-    caller.ask(&near.ack());
-    server.request("ACK");
+    let (near, _) = establish(&site, &mut caller, &mut server);
     Call { site, daemon, caller, server, near, statsd, redis }
 }
 

@@ -16,7 +16,7 @@ use crate::reason::Reason;
 const ACCEPTED: u8 = 0;
 /// Exit code: the message would be refused.
 const REFUSED: u8 = 1;
-/// That depends on something that is not known here.
+/// Exit code: the result depends on something that is not known here.
 pub(super) const CANNOT_TELL: u8 = 2;
 
 /// The decision about the message.

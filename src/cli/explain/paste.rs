@@ -124,7 +124,7 @@ fn out_of_text(input: &[u8]) -> Option<Pasted> {
     Some(Pasted { bytes, repairs })
 }
 
-/// What stands in front of every line and is cut off.
+/// The text in front of every line, which is cut off.
 #[derive(Clone, Copy)]
 enum Cut<'t> {
     Nothing,
@@ -180,7 +180,7 @@ fn body(rows: &[&[u8]], after: &[&[u8]]) -> (Vec<u8>, bool) {
     let mut left = after.iter().skip(taken).any(|line| !is_empty(line));
     let mut body: Vec<u8> = lines.iter().flat_map(|line| [line, b"\r\n".as_slice()].concat()).collect();
     if let Some(stated) = stated {
-        // The last line may have had no end; what is no SDP ends where it says.
+        // The last line may have had no line end. A body that is no SDP ends at its Content-Length.
         if stated + 2 == body.len() {
             body.truncate(stated);
         } else if !is_sdp && stated < body.len() {

@@ -103,7 +103,7 @@ impl Exchange<'_> {
                 return received.map(Some);
             }
             if Instant::now() >= self.until {
-                // Something was heard of an INVITE: it is not left behind.
+                // The INVITE had an answer, so it must be cancelled or ended.
                 if self.story.provisional.is_empty() || self.story.answer.is_some() || !self.cancel().await? {
                     return Ok(None);
                 }

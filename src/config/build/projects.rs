@@ -14,7 +14,7 @@ use crate::config::report::{Place, Placed, Read, Report, good, values};
 use crate::fence::{Fence, Networks};
 use crate::reason::Profile;
 
-/// What is needed to make projects, beside their own values.
+/// The other values that projects are made from.
 pub(in crate::config) struct Context<'c> {
     pub(in crate::config) ids: &'c RegionIds<'c>,
     pub(in crate::config) regions: &'c [Region],

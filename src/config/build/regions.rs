@@ -12,7 +12,7 @@ use crate::config::transport::Transport;
 use crate::config::value::Method;
 use crate::fence::{Fence, Networks};
 
-/// What is needed to make regions, beside their own values.
+/// The other values that regions are made from.
 struct Context<'c> {
     ids: &'c RegionIds<'c>,
     names: &'c mut Names,
@@ -92,7 +92,7 @@ fn region(
         served,
         leaving: false,
         networks,
-        // Known when the trunks are: an address of theirs is none.
+        // Set when the trunks are known: a trunk's address is no server.
         servers: None,
         upstream,
         nearest,

@@ -93,7 +93,7 @@ impl Context<'_> {
     /// Tries the next target of a transaction. `sent`: the bytes of the attempt before. `false`: no target or no time is left.
     pub(crate) fn next(&mut self, slot: u32, transaction: &mut Transaction, sent: &Bytes) -> bool {
         let since = transaction.call.since;
-        // In less than T1 nobody would be asked twice.
+        // In less than T1 the request could not even be repeated once.
         if self.budget(since, transaction.call.method) < self.now + self.config.timers.t1 {
             return false;
         }
@@ -189,7 +189,7 @@ impl Context<'_> {
         self.work.buffer.clear();
         if rewrite::companion(&client.request, Method::Cancel, None, reason, &mut self.work.buffer).is_some() {
             let bytes = Bytes::copy_from_slice(&self.work.buffer);
-            // Without a name: a CANCEL that is lost says nothing of its INVITE.
+            // It names no attempt, because a lost CANCEL says nothing about its INVITE.
             self.send(&client.egress, bytes.clone(), None);
             client.cancelled(self.now, &self.config.timers, bytes);
         }

@@ -1,4 +1,4 @@
-//! What our listeners call themselves in Via and Record-Route, and which listener a request leaves by.
+//! The names of our listeners in Via and Record-Route, and the listener that a request leaves by.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -23,7 +23,7 @@ impl LocalNames {
             let host = match advertised.map(|host| (host, host.parse::<IpAddr>().ok())) {
                 Some((_, Some(ip))) if ip.is_ipv4() == listener.addr.is_ipv4() => SocketAddr::new(ip, port).to_string(),
                 Some((host, None)) => format!("{host}:{port}"),
-                // Whoever comes back here checks the certificate against what it was told (RFC 5922 7.3).
+                // A peer that connects to this name checks the certificate against it (RFC 5922 7.3).
                 None if listener.transport == Transport::Tls => format!("{}:{port}", region.hostname),
                 _ if !listener.addr.ip().is_unspecified() => listener.addr.to_string(),
                 _ => return None,

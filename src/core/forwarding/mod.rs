@@ -1,4 +1,4 @@
-//! What leaves for a next hop: its bytes, its branch, and the attempts one after the other. Decides nothing about who may call.
+//! Makes what leaves for a next hop: its bytes, its branch, and one attempt after the other. Does not decide who may call.
 
 pub(crate) mod attempt;
 pub(crate) mod branch;

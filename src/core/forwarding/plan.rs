@@ -12,10 +12,10 @@ use crate::core::view::View;
 use crate::reason::Reason;
 use crate::sip::edit::Edit;
 
-/// The bytes that our Via and Record-Route add to a request, about.
+/// About how many bytes our Via and Record-Route add to a request.
 pub(crate) const HEAD: usize = 200;
 
-/// The bytes that our X-Ringfence adds to a new request, about.
+/// About how many bytes our X-Ringfence adds to a new request.
 const ROW: usize = 100;
 
 /// A request that goes on. All changes to it, except our own rows, stand in the [`Edit`] that was handed in.

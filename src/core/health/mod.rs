@@ -1,8 +1,8 @@
 //! What is known of each target: whether calls go there, and when it is tried again.
 //!
-//! Only keeps states, by what it is told; calls and pings are sent elsewhere. Health is kept for each address and transport,
-//! never for a name: one address says nothing of another one behind the same name. [`crate::core::health::watched`] says which
-//! targets are watched. A target that is not watched always counts as up.
+//! It only keeps states; other files send calls and pings. Health is kept for each address and transport, never for a name: one
+//! address says nothing about another one behind the same name. [`crate::core::health::watched`] says which targets are watched.
+//! A target that is not watched always counts as up.
 
 pub(crate) mod options_ping;
 mod watched;
@@ -213,7 +213,7 @@ impl Healths {
         if entry.state != Health::Down {
             return;
         }
-        // Who said that it takes no calls may still answer what it took before. Who was silent speaks: that is news.
+        // A target that refused new calls may still answer earlier ones. But if a silent target answers, it is back.
         let earlier = sent < entry.since || entry.asked && now < entry.trial;
         if entry.failure == Some(Failure::Unavailable) && earlier {
             return;
@@ -257,11 +257,12 @@ impl Healths {
         let (longest, fall) = (self.rules.back_off, self.rules.fall);
         let probed = self.entries.get(at).is_some_and(|entry| self.is_probed(entry));
         let Some(entry) = self.entries.get_mut(at) else { return };
-        // What was sent before the last change says nothing about the time after it.
+        // A message that was sent before the last change says nothing about the time after it.
         if sent < entry.since {
             return;
         }
-        // While it is down each trial counts once. Where probes are the trials, a call that went there for want of others is none.
+        // While it is down, each trial counts once. If pings are the trials, a call that went there for lack of other targets is
+        // no trial.
         if entry.state == Health::Down && (sent < entry.told || probed && entry.pinged != Some(sent)) {
             return;
         }
@@ -296,8 +297,8 @@ impl Healths {
         self.turn(now, at, Health::Down, out);
     }
 
-    /// Notes that connections to it were made and ended, and nothing came back. One party's messages may do that to a server that is
-    /// well: a ping finds out, once a second at most.
+    /// Notes that connections to it were made and ended, and nothing came back. One party's messages may cause that although the
+    /// server is well. So a ping finds out, once a second at most.
     pub(crate) fn suspect(&mut self, now: Instant, place: Place) {
         let Some(&at) = self.places.get(&place) else { return };
         let probed = self.entries.get(at).is_some_and(|entry| self.is_probed(entry));

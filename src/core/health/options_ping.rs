@@ -58,7 +58,7 @@ impl Core {
         self.health.probes += 1;
         let (number, time, interval) = (self.health.probes, self.health.try_for, self.health.interval());
         let entry = self.health.entries.get_mut(at)?;
-        // If it comes to no ping: later again.
+        // If no ping can be sent, try again later.
         entry.next = Some(now + interval);
         let from = entry.from?;
         let (place, region, tls_name) = (entry.place, entry.region, entry.tls_name.clone());

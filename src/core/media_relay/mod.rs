@@ -100,7 +100,7 @@ impl View<'_> {
             swap @ MediaSwap::At(relay, ..) => {
                 Ok((Some(CallRelay { relay, offered: true, counted: true, released: false }), swap))
             }
-            // What answers this goes through no relay either.
+            // Its answer goes through no relay either.
             swap @ MediaSwap::Shadow(_) => Ok((None, swap)),
             // The offer is still to come, with the answer to this.
             MediaSwap::Not if request.method == Method::Invite => match self.candidates(&leg).first() {

@@ -1,6 +1,6 @@
 //! How fast each side of a trunk's calls sends inside dialogs. As large as the configuration has trunks; the caller passes the time in.
 //!
-//! Judging only reads, because a decision may have to wait and is then made anew. What goes on is counted when it goes.
+//! Judging only reads, because a decision may have to wait and is then made again. A request is counted when it goes on.
 
 use std::time::Instant;
 
@@ -15,8 +15,8 @@ const FOR_EACH_NEW: u32 = 20;
 /// Requests a second of the servers in the dialogs of one trunk, at least.
 const SERVERS: u32 = 5000;
 
-/// Who sends what: the side, and whether it is an ACK or a BYE. These have a pace of their own, twice as fast, so that calls end
-/// whatever else is sent.
+/// A sender: the side, and whether it sends ACK and BYE. These have their own pace, twice as fast, so that calls end under any
+/// load.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sender {
     pub(crate) trunk: TrunkId,
@@ -42,7 +42,7 @@ impl Sender {
     }
 }
 
-/// When the next request of a sender would be exactly on time: those that go on, by sender, and those that are refused.
+/// When the next request of each sender would be exactly on time: for requests that go on, and for refused ones.
 #[derive(Clone, Copy, Debug)]
 struct TrunkPace {
     served: [Instant; 4],

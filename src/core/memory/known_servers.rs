@@ -1,8 +1,8 @@
 //! Who is a server of which region, and which addresses are our own listeners'.
 //!
-//! A region that names no `servers` has those that its `upstream` resolves to. An address that has left the names is kept for a while,
-//! because calls on it are still open: a server that is taken out of DNS, or out of `upstream`, finishes its calls. No call is
-//! remembered for that, only the address. Sends nothing.
+//! If a region names no `servers`, it has those that its `upstream` resolves to. An address that has left these names is kept for
+//! a while: a server that is taken out of DNS, or out of `upstream`, still finishes its calls. Only the address is remembered,
+//! and no call. Sends nothing.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -12,7 +12,8 @@ use crate::config::{Config, Hop, Region, RegionId, Transport};
 use crate::dns::Resolved;
 use crate::fence::{ServerNet, ServerSet, canonical};
 
-/// How long an address that is named no more stays a server. Large carriers end a call after 4 hours, unless they are told otherwise.
+/// How long an address stays a server after it has left the names. Large carriers end a call after 4 hours, unless told
+/// otherwise.
 const KEEP: Duration = Duration::from_secs(4 * 3600);
 /// Most addresses that are kept beside those that are named. Beyond that, the ones that left first are forgotten.
 const MOST: usize = 1024;
@@ -26,9 +27,9 @@ const NOBODY: &ServerSet = &ServerSet::NOBODY;
 #[derive(Debug, Default)]
 pub(crate) struct KnownServers {
     regions: Vec<OfRegion>,
-    /// What names resolve to now, or did in the last [`KEEP`]: until when that holds.
+    /// The addresses that names resolve to now, or did in the last [`KEEP`], each with the time until which it is kept.
     lately: BTreeMap<SocketAddr, Instant>,
-    /// When the first of these is to be forgotten.
+    /// When the first of these must be forgotten.
     due: Option<Instant>,
     own: Vec<SocketAddr>,
     /// The addresses by which listeners on a wildcard address were called.
@@ -69,7 +70,7 @@ impl KnownServers {
                 self.lately.remove(&addr);
             }
         }
-        // What is named stays, however long nothing changes.
+        // An address that is still named stays, even if nothing changes for a long time.
         self.due = self.lately.values().min().copied();
         let lately: Vec<SocketAddr> = self.lately.keys().copied().collect();
         self.regions = config.regions.iter().map(|region| OfRegion::of(region, config, resolved, &lately)).collect();
@@ -81,7 +82,8 @@ impl KnownServers {
         self.find(region).map_or(NOBODY, |of| &of.servers)
     }
 
-    /// The servers of a region for what belongs to a dialog: while its names are not known yet, all that may be one.
+    /// The servers of a region for messages inside dialogs. While its names are not known yet, every address that may be a
+    /// server.
     pub(crate) fn in_dialog(&self, region: RegionId) -> &ServerSet {
         self.find(region).map_or(NOBODY, |of| of.guess.as_ref().unwrap_or(&of.servers))
     }
@@ -107,7 +109,7 @@ impl KnownServers {
         self.regions.get(usize::from(region.0))
     }
 
-    /// The addresses by which our listeners can be reached: what they are bound to, or were called by, and what they advertise.
+    /// The addresses by which our listeners can be reached: those that they are bound to, were called by, or advertise.
     fn name_own(&mut self, config: &Config) {
         let mut own = Vec::new();
         for listener in &config.listeners {
@@ -149,7 +151,7 @@ impl OfRegion {
     }
 }
 
-/// What a region's `upstream` resolves to now.
+/// The addresses that a region's `upstream` resolves to now.
 fn named<'a>(region: &'a Region, resolved: &'a Resolved) -> impl Iterator<Item = SocketAddr> + 'a {
     region.upstream.iter().flat_map(|hop| {
         let (literal, servers) = match *hop {

@@ -1,4 +1,4 @@
-//! What is remembered from message to message, each within a bound. Only remembers; what follows from it is decided elsewhere.
+//! The core's memories from message to message, each within a bound. They only remember; other files decide.
 
 pub(crate) mod dialog_pace;
 pub(crate) mod known_servers;

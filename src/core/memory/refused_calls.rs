@@ -28,7 +28,7 @@ pub(crate) struct RefusedCall {
 }
 
 impl RefusedCall {
-    /// What a refusal comes to on the wire: its code and the rows that explain it, for this request.
+    /// The code of a refusal and the rows that explain it, for this request.
     pub(crate) fn of(refusal: &Refusal, code: u16, rows: Vec<u8>, request: u128, source: IpAddr) -> Self {
         let &Refusal { reason, project, trunk, .. } = refusal;
         Self { code, reason, project, trunk, source, rows: rows.into_boxed_slice(), request }

@@ -1,4 +1,4 @@
-//! What is under way is judged anew by the configuration that has just taken effect. Where its fence does not pass an address any
+//! Judges everything that is under way by the configuration that has just taken effect. If its fence does not pass an address any
 //! more, nothing is sent there, whatever was decided before.
 //!
 //! An attempt at such an address fails at once, as if its server had failed: the request goes on to the next target that is inside, or
@@ -19,7 +19,7 @@ use crate::core::view::View;
 use crate::fence::Fence;
 
 impl Core {
-    /// Ends what leads to an address that is outside now.
+    /// Ends everything that leads to an address that is outside now.
     pub(crate) fn judge_anew(&mut self, now: Instant, out: &mut Vec<Output>) {
         let mut concerned = Vec::new();
         let (mut context, table) = self.split(now, out);
@@ -43,7 +43,7 @@ impl Core {
         }
     }
 
-    /// Whether a connection of ours may stay open to an address: somebody whom the region of its listener may send to is there.
+    /// Whether our connection to an address may stay open: the region of its listener may still send there.
     pub fn may_connect(&self, listener: ListenerId, to: SocketAddr) -> bool {
         let (config, region) = (&*self.config, self.config.region(self.config.listener(listener).region));
         let regions = std::iter::once(region).chain(region.nearest.iter().map(|&nearest| config.region(nearest)));
@@ -66,7 +66,7 @@ impl Core {
     }
 }
 
-/// What of a transaction led outside.
+/// The parts of a transaction that led outside.
 struct Lost {
     any: bool,
     /// Whether its present attempt did.
@@ -74,7 +74,7 @@ struct Lost {
 }
 
 impl View<'_> {
-    /// Takes out of a transaction what leads outside now: targets that are left, and attempts, which are given up.
+    /// Takes out of a transaction the targets that are outside now, and gives up its attempts at such targets.
     fn leave_outside(&self, transaction: &mut Transaction) -> Lost {
         let Transaction { call, client, earlier, targets, .. } = transaction;
         targets.retain(|target| self.passes(call, target.fenced.addr()));
@@ -94,7 +94,7 @@ impl View<'_> {
         Lost { any: any || present, present }
     }
 
-    /// Whether what belongs to a call may be sent to an address.
+    /// Whether messages of a call may be sent to an address.
     fn passes(&self, call: &CallFacts, to: SocketAddr) -> bool {
         let Some(serving) = &call.serving else {
             return self.passes_in_dialog(call.region, call.asks.other(), call.trunk, to);
@@ -122,7 +122,8 @@ impl View<'_> {
         outbound.is_some_and(|outbound| Fence::of_outbound(&outbound.networks).admit(to).is_ok())
     }
 
-    /// Whether a request inside a dialog may go to an address: to a side of the call, or to ourselves, where a token of ours led it.
+    /// Whether a request inside a dialog may go to an address: to a side of the call, or to ourselves, if a token of ours led it
+    /// there.
     fn passes_in_dialog(&self, called: RegionId, side: Side, trunk: Option<TrunkId>, to: SocketAddr) -> bool {
         let serving = region_of(self.config, called, to.ip());
         let speaker = Speaker { side, called, serving, project: None, trunk };

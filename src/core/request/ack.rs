@@ -42,10 +42,11 @@ impl Core {
                 return Ok(Outcome::Absorbed);
             }
         }
-        // For a refusal of ours: known by our own tag, or, inside a dialog, by the branch of the INVITE, which the ACK of a 2xx has not.
+        // For a refusal of ours: known by our own tag or, inside a dialog, by the branch of the INVITE. The ACK of a 2xx has
+        // another branch.
         if self.refused_in_dialog.get(case.now, case.key).is_some()
             || case.request.to_tag.is_some_and(|tag| {
-                // Nobody else's has the length of ours, as a rule.
+                // Tags of other elements usually do not have the length of ours.
                 tag.len() == Hex::LENGTH && tag == self.keys.to_tag(case.request.call_id, case.request.from_tag).as_bytes()
             })
         {
@@ -96,7 +97,7 @@ impl Core {
             case.trace.fail(Test::Dialog, || {
                 ("Route".to_owned(), "a route token signed for this dialog by this region's key".to_owned())
             });
-            // One with a path, but no token of its dialog, was to go on: what is not sent is counted.
+            // An ACK with a path, but without a token of its dialog, was meant to go on. It is dropped and counted.
             let led = case.message.first(Name::Route).is_some();
             return if led { Err(Stop::Dropped(DropCause::AckTarget)) } else { Ok(None) };
         };

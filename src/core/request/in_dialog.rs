@@ -202,7 +202,8 @@ impl Core {
             Ok(found) => return Ok(found),
             Err(unknown) => Err(unknown),
         };
-        // What comes from ourselves came from somebody else before: that was not judged when the next hop was our own.
+        // A request from ourselves came from another party before. That pass did not judge what is behind, because the next hop
+        // was our own.
         let judged = match asking_side(view, case, route) {
             Side::Trunk => !own,
             Side::Servers => comes_from_us(view, route.vouched.serving, case.arrival),

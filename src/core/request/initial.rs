@@ -1,4 +1,4 @@
-//! A request outside any dialog: what is decided about it.
+//! Decides about a request outside any dialog.
 //!
 //! A request that is answered or refused keeps no state. Only a forwarded one opens a transaction.
 
@@ -28,7 +28,7 @@ use crate::sip::list;
 use crate::sip::uri::Scheme;
 use crate::sip::{Method, Name};
 
-/// New requests a second that a server may send: more than one daemon takes, so that only a server that runs wild meets it.
+/// New requests a second that a server may send. No daemon takes so many, so only a server that runs wild reaches it.
 const SERVER_RATE: u32 = 5000;
 
 /// The Allow row of our answers to OPTIONS and of 405.
@@ -75,7 +75,8 @@ impl Core {
         };
         self.closed(case, gate, &admitted)?;
         let outbound = config.trunk(admitted.trunk).outbound.as_ref().filter(|_| admitted.outbound);
-        // What asks for TLS on every hop goes on so or not at all (RFC 5630 5.3); nothing is made to ask for that here.
+        // A request that asks for TLS on every hop goes on over TLS or not at all (RFC 5630 5.3). We never add that wish
+        // ourselves.
         let secure = case.request.uri.scheme == Scheme::Sips;
         let mut targets = match self.first_targets(case, outbound, secure) {
             Found::Inside(targets) => targets,
@@ -262,7 +263,8 @@ pub(crate) fn unfit(case: &Case<'_, '_>) -> Result<(), Stop> {
     Err(Answer::failed(row, 420, "Bad Extension").with(unsupported).into())
 }
 
-/// What a region does not serve: REGISTER and PUBLISH are for registrars, unless its `methods` lists them. A dialog makes no difference.
+/// Whether a region does not serve a method: REGISTER and PUBLISH are for registrars, unless its `methods` lists them. This holds
+/// inside dialogs too.
 pub(crate) fn unserved(region: &Region, case: &Case<'_, '_>) -> Result<(), Stop> {
     let method = case.request.method;
     if method == Method::Register && !region.register || method == Method::Publish && !region.publish {

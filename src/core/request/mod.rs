@@ -62,7 +62,7 @@ impl Core {
         }
         let source = Source::of(self.view(now), listener.region, arrival);
         let unknown = source.is_unknown();
-        // Only a Route could bring the token of a side of a dialog: nothing else of a stranger's is read.
+        // Only a Route could bring the token of a side of a dialog. Nothing else that a stranger sends is read.
         if unknown && message.first(Name::Route).is_none() {
             return Ok(self.stranger(coming, &peer, message, ack, out));
         }
@@ -100,7 +100,7 @@ impl Core {
                 let mut edit = std::mem::take(&mut self.work.edit);
                 let answered = |answer: Answer| Decision { media: None, result: Err(answer.into()) };
                 let decision = if request.to_tag.is_none() && request.method.needs_dialog() {
-                    // Some find a tag where we find none: then it would end somebody else's call.
+                    // Some readers find a tag that we do not find. Then it would end another party's call.
                     let says = || ("no To-tag".to_owned(), "the tag of the dialog that it is for".to_owned());
                     answered(Answer::failed(trace.fail(Test::Dialog, says), 481, "Call/Transaction Does Not Exist"))
                 } else if self.is_looped(message, &request) {
@@ -164,7 +164,7 @@ impl Core {
         if relayed {
             context.out.push(Output::Note(Note::MediaRelayed { region: call.region }));
         }
-        // That it went elsewhere was noted when it did.
+        // A move to another region was noted when it happened.
         let accepted = here.then_some((Verdict::Accept, Reason::InRegion));
         if let Some((verdict, reason)) = shadow.map(|reason| (Verdict::Shadow, reason)).or(accepted) {
             context.verdict(call.region, whose, verdict, reason);

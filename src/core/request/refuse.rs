@@ -39,7 +39,7 @@ impl Core {
         // Inside a dialog media is refused with 488, so that the call goes on as it was.
         let code = match refusal.reason {
             _ if in_dialog && refusal.ends_no_call => 488,
-            // Some profile's code would end the call (RFC 5057 5.1): a lack of room does not.
+            // The code of some profiles would end the call (RFC 5057 5.1). A lack of room must not end it.
             Reason::Overloaded if in_dialog => 503,
             reason => refusal.profile(&self.config).code(reason, invite),
         };
@@ -66,7 +66,7 @@ impl Core {
         Outcome::Refused(refusal.reason)
     }
 
-    /// Counts a refused request inside a dialog for the pace of whoever sent it, but not one of somebody who is no side of the dialog.
+    /// Counts a refused request inside a dialog for the pace of its sender, if the sender is a side of the dialog.
     fn count_refused(&mut self, case: &Case<'_, '_>, refusal: &Refusal) {
         let Some(trunk) = refusal.trunk.filter(|_| refusal.reason != Reason::UnknownSource) else { return };
         // No address of a trunk is a server's.

@@ -79,7 +79,7 @@ impl Context<'_> {
         let swap = match self.view().relay_answer(&transaction.call, message, response, relay_answer) {
             Ok(swap) => swap,
             Err(Stop::Waits(pending)) => return Err(pending),
-            // That it finds no relay is no matter of rules.
+            // A missing relay breaks no rule.
             Err(Stop::Refused(refusal)) => {
                 judged.ruling = Ruling::Foreign(refusal);
                 MediaSwap::Not
@@ -115,7 +115,8 @@ impl Context<'_> {
         match ruling {
             Ruling::Pass => {}
             Ruling::Shadow(reason) => {
-                // Counted where it would have been refused: a provisional would only have been dropped, a repetition is no news.
+                // Counted only if it would have been refused: a provisional response would only have been dropped, and a
+                // repetition is not counted twice.
                 if transaction.server.is_open() && !is_provisional(message) {
                     self.verdict(called, (speaker.project, speaker.trunk), Verdict::Shadow, reason);
                 }

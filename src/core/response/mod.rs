@@ -60,7 +60,7 @@ impl Core {
         let Some(asked) = transaction.by_nonce(branch.nonce).map(|client| client.egress.to.addr().ip()) else {
             return Ok(Outcome::Stray);
         };
-        // Our Via travels on behind the next hop: a branch that is known proves no side.
+        // Hops behind the next one also see our Via, so a known branch proves no side.
         if !is_side(context.view(), transaction.call.trunk, asked, arrival.from.ip()) {
             return Ok(Outcome::Stray);
         }
@@ -133,7 +133,7 @@ impl Context<'_> {
         if response.method != transaction.call.method {
             return Outcome::Stray;
         }
-        // 16.7 step 3: what has no Via below ours was not asked for by anybody else.
+        // 16.7 step 3: a response without a Via below ours has no asker to go back to.
         if response.code > 100 && is_last_via(message) {
             return Outcome::Malformed(Fault::Via);
         }
@@ -252,7 +252,7 @@ impl Context<'_> {
         if heard == Heard::News && code == 503 {
             self.health.unavailable(self.now, egress.place(), asked, retry_after(message), self.out);
         }
-        // What was left is out of the search, unless it did what was asked.
+        // An attempt that was left does not count in the search, unless it succeeded.
         let late = !present && !(200..=299).contains(&code);
         if heard == Heard::Again || late || !transaction.server.is_open() {
             return Outcome::Absorbed;

@@ -1,4 +1,5 @@
-//! What stands behind the next hop of a trunk's request inside a dialog: further Routes, the Request-URI, and hosts that a `maddr` hides.
+//! Judges the hops behind the next hop of a trunk's request inside a dialog: further Routes, the Request-URI, and hosts that a
+//! `maddr` hides.
 //!
 //! A proxy of the region would send on to these, wherever they lead. So each must be inside the region, or be ourselves by a token of
 //! ours: what stands behind that is judged when the request comes back. A name is judged by all that it resolves to. Only judges.
@@ -18,10 +19,10 @@ use crate::dns::Server;
 use crate::fence::{Fence, canonical};
 use crate::sip::uri::{Host, Scheme, Uri};
 
-/// Most names behind a next hop that are looked up for one request.
+/// Most names behind a next hop that one request may have looked up.
 const NAMES: usize = 4;
 
-/// Why a request does not go on because of what stands behind its next hop.
+/// Why a request does not go on because of the hops behind its next hop.
 pub(crate) enum Beyond {
     /// Something there is not inside. Holds a sentence for people.
     Outside(String),

@@ -79,8 +79,8 @@ pub(crate) fn read<'a>(
         request_uri = Some(address.uri);
         removed.push(item);
     }
-    // Ours on top: one, or two where the sides differ. Both values of one message are signed alike: another one is of a second time
-    // that the call passes here, and is the next hop.
+    // Our values stand on top: one, or two if the sides differ. Both have the same signature. A value of ours with another
+    // signature is of the call's second pass here, and is the next hop.
     while let Some(verified) = routes.first().and_then(|(_, _, uri)| verify(uri)) {
         if proof.is_some_and(|(_, before)| before != verified.1) {
             break;
@@ -118,9 +118,9 @@ impl<'a> RouteSet<'a> {
         (self.request_uri.unwrap_or(request.uri_text), routes)
     }
 
-    /// The token of our Record-Route in a request inside the dialog. A NOTIFY of whoever answered may begin a dialog of its own (a fork of a
-    /// SUBSCRIBE or REFER), whose path is that of the NOTIFY (RFC 6665 4.3, 4.4.1): who gets it asked, and both tags are known. No other
-    /// request changes a route set.
+    /// The token of our Record-Route in a request inside the dialog. Only a NOTIFY from the side that answered gets one: it may
+    /// begin a dialog of its own (a fork of a SUBSCRIBE or REFER), with the path of the NOTIFY (RFC 6665 4.3, 4.4.1). Its
+    /// receiver is the side that asked, and both tags are known. No other request changes a route set.
     pub(crate) fn records(&self, keys: &Keys, request: &Request<'_>, from: Origin) -> Option<Token> {
         let asks = self.speaks.filter(|_| request.method == Method::Notify)?.other();
         let origin = (asks == Side::Servers).then_some(from);

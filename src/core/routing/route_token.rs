@@ -1,9 +1,9 @@
 //! The route token: a signed parameter of our Record-Route that every later request in the dialog must bring back.
 //!
 //! No dialog is remembered. The token names the trunk (and with it the project), the region whose servers have the call, the side
-//! that began the dialog, the relay of its media, and where the trunk's messages come from. It is good for one dialog: it is bound to
-//! the called region, the Call-ID and the tag of the side that asked. In the hands of that side it is also bound to the tag of the
-//! side that answered. Every node that shares the secret can read it, and nobody else can make one.
+//! that began the dialog, the relay of its media, and where the trunk's messages come from. It is good for one dialog: it is bound to the called region, the Call-ID
+//! and the asker's tag. The token that the asker holds is bound to the answerer's tag too. Only nodes that share the secret can
+//! read or make one.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -22,10 +22,10 @@ pub(crate) const PARAM: &str = "rf";
 /// How long after its start a daemon still reads tokens of the form before: they are of calls that began before an upgrade.
 const UPGRADE: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// In the request that makes the dialog, and so in the hands of whoever answers: bound to Call-ID and asker's tag, since there is no
+/// Stands in the request that makes the dialog, so the answerer holds it. Bound to Call-ID and asker's tag, since there is no
 /// other tag yet.
 const ASKED: [u8; 2] = *b"04";
-/// In the answers, and so in the hands of whoever asked: bound to the answerer's tag as well.
+/// Stands in the answers, so the asker holds it. Bound to the answerer's tag as well.
 const ANSWERED: [u8; 2] = *b"05";
 /// The form before these: name, relay, signature, bound to the Call-ID alone, in the hands of both sides.
 const OLD: [u8; 2] = *b"03";
@@ -180,9 +180,9 @@ impl Tokens {
     }
 }
 
-/// The token for the side that asked, made of ours in an answer (RFC 3261 16.7 step 8). `None`: it is none that we put into a request of
-/// this call from this asker. `answerer`: the tag of the answer. It is empty if the answer has none, so that no answer leaves the asker a
-/// token that is good for more than one dialog. `origin`: where the answer came from, if a trunk answers.
+/// The asker's token, made of the token in an answer (RFC 3261 16.7 step 8). `None`: we did not put that one into a request of
+/// this call from this asker. `answerer`: the tag of the answer; empty if it has none, so that the asker never gets a token that
+/// is good for more than one dialog. `origin`: where the answer came from, if a trunk answers.
 pub(crate) fn answered(
     keys: &Keys,
     token: &[u8],
@@ -222,8 +222,8 @@ pub(crate) fn first_in(text: &[u8]) -> &[u8] {
     text.get(..end).unwrap_or_default()
 }
 
-/// What stands behind the form of a token: its facts and its signature. A difference in time tells nothing of it: it is a 64-bit value
-/// that must be guessed anew for each dialog.
+/// The facts and the signature of a token, after its form. A difference in time does not help to guess a signature: it is a
+/// 64-bit value, and another one for each dialog.
 fn parts(rest: &[u8]) -> Option<(&[u8], u64)> {
     let (facts, signature) = rest.split_at_checked(rest.len().checked_sub(16)?)?;
     matches!(facts.len().checked_sub(FACTS)?, 0 | ORIGIN_V4 | ORIGIN_V6).then_some(())?;

@@ -47,7 +47,7 @@ impl Admitted {
 /// The endpoint that the Request-URI names. A tel URI has no host, so it stands for the region without a project. An address is
 /// no endpoint, because the hostname is the pin. Only an OPTIONS may name the address that it was sent to.
 pub(crate) fn endpoint(config: &Config, listener: &Listener, arrival: &Arrival, request: &Request<'_>) -> Endpoint {
-    // Whoever follows a `maddr` goes there, whatever the host says (16.4, 16.5): it must be ours too.
+    // A reader that follows `maddr` ignores the host (16.4, 16.5). So `maddr` must be ours too.
     let elsewhere = request.uri.param("maddr").is_some_and(|maddr| {
         let text = maddr.and_then(|maddr| std::str::from_utf8(maddr).ok()).unwrap_or_default();
         let ip = text.trim_matches(['[', ']']).parse::<IpAddr>().ok();
@@ -187,7 +187,7 @@ impl HostJudge<'_, '_, '_> {
         };
         let project = whose.map(|(project, _)| project);
         let trunk = whose.and_then(|(_, trunk)| trunk);
-        // A source that is no trunk of the project watches nothing.
+        // Shadow mode does not apply to a source that is no trunk of the project.
         let watches = trunk.and(project).is_some_and(|project| self.config.project(project).mode == Mode::Shadow);
         match self.case.trace.object(watches, Test::Host, || self.compared(&elsewhere, &known())) {
             Ok(()) => Ok(Some(elsewhere.reason)),

@@ -36,7 +36,7 @@ pub(crate) enum Ruling {
     Foreign(Refusal),
 }
 
-/// What a message says of media, and what is decided of that.
+/// The media that a message names, and the decision about it.
 #[derive(Debug)]
 pub(crate) struct Judgement {
     pub(crate) ruling: Ruling,

@@ -1,4 +1,4 @@
-//! What may pass: the source, the host, the project, the pin, the media. Rules read and return a value; they write nothing and send nothing.
+//! Decides what may pass: source, host, project, pin, media. Rules read and return a value; they write nothing and send nothing.
 
 pub(crate) mod admit;
 pub(crate) mod case;

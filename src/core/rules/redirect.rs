@@ -12,8 +12,8 @@ use crate::sip::uri::{Host, Uri};
 use crate::sip::{Message, Name};
 
 impl View<'_> {
-    /// The refusal of a redirect of which some Contact leads out. A Contact that cannot be read, or a name that is no endpoint of the
-    /// region and not the trunk's own, counts as outside: nobody could check it.
+    /// The refusal of a redirect if a Contact leads out of the region. A Contact counts as outside if it cannot be read, or if
+    /// its name is neither an endpoint of the region nor the trunk's own: nobody could check it.
     pub(crate) fn redirect(&self, call: &CallFacts, message: &Message<'_>) -> Option<Refusal> {
         let mut contacts = list::items(message, Name::Contact).map(|item| message.slice(&item.span));
         let outside = contacts.find(|contact| !self.stays(call, contact))?;
@@ -24,7 +24,8 @@ impl View<'_> {
 
     fn stays(&self, call: &CallFacts, contact: &[u8]) -> bool {
         let Some(uri) = Address::parse(contact).and_then(|address| Uri::parse(address.uri).ok()) else { return false };
-        // Headers would stand in the request that follows it, a Route too (19.1.5). The others are for a Kamailio, or for few readers.
+        // Headers of a Contact would stand in the next request, even a Route (19.1.5). Kamailio or a few other readers follow the
+        // other parameters.
         if !uri.headers.is_empty() || uri.escapes_a_name() || uri.param("alias").is_some() {
             return false;
         }
@@ -51,7 +52,7 @@ impl View<'_> {
             }
             Host::Name(name) => match self.config.endpoints.find(name) {
                 Endpoint::Region(at) | Endpoint::Project(at, _) | Endpoint::Trunk(at, _) => at == call.region,
-                // Whoever calls it is served by the pin of its project, which must be within this call's.
+                // A call to it follows the pin of its project, so that pin must be within this call's.
                 Endpoint::Global(named) => {
                     let pin = |project: ProjectId| self.config.project(project).pin.as_ref();
                     match (call.project.and_then(pin), pin(named)) {

@@ -26,7 +26,7 @@ pub(crate) struct Speaker {
     pub(crate) trunk: Option<TrunkId>,
 }
 
-/// The sender of a request, as far as its address and its certificate say.
+/// The sender of a request, by its address and its certificate.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Source<'a> {
     /// The trunks, of all projects, that this source may be.
@@ -60,23 +60,23 @@ impl<'a> Source<'a> {
     }
 }
 
-/// Whether what belongs to a dialog comes from a server of this region. Who shows a trunk's certificate is that trunk.
+/// Whether a message inside a dialog comes from a server of this region. A sender with a trunk's certificate is that trunk.
 pub(crate) fn speaks_for_servers(view: View<'_>, region: RegionId, arrival: &Arrival) -> bool {
     let ip = arrival.from.ip();
     view.servers.in_dialog(region).contains(ip) && view.config.callers(ip, arrival.shown.as_ref()).is_empty()
 }
 
-/// Whether a request comes from one of our own listeners: a call that passes twice comes to its second pass so, if no proxy stands
+/// Whether a request comes from one of our own listeners. A call that passes twice comes back like this, if no proxy stands
 /// between.
 pub(crate) fn comes_from_us(view: View<'_>, region: RegionId, arrival: &Arrival) -> bool {
     let from = SocketAddr::new(canonical(arrival.from.ip()), arrival.from.port());
     let own = view.servers.own();
-    // By the port a server beside us is told from us. Over a stream we have another one each time.
+    // The port tells us from a server on the same host. Over a stream our port is another each time.
     own.contains(&from) || own.iter().any(|own| own.ip() == from.ip()) && !speaks_for_servers(view, region, arrival)
 }
 
-/// The side that a request inside a dialog comes from: the token says it, and `dialog_fence` holds the source to that. A token of the old
-/// form says nothing of it.
+/// The side that a request inside a dialog comes from. The token says it, and `dialog_fence` checks the source. A token of the
+/// old form does not say it.
 pub(crate) fn asking_side(view: View<'_>, case: &Case<'_, '_>, way: &RouteSet<'_>) -> Side {
     let servers = || speaks_for_servers(view, way.vouched.serving, case.arrival);
     way.speaks.unwrap_or_else(|| if servers() { Side::Servers } else { Side::Trunk })
@@ -145,8 +145,8 @@ impl Speaker {
     }
 }
 
-/// Whether an answer may come from an address: it is the one that was asked, or of the same side: a server of the same region, or of the
-/// same trunk.
+/// Whether an answer may come from an address: the one that was asked, or one of the same side (a server of the same region, or
+/// the same trunk).
 pub(crate) fn is_side(view: View<'_>, trunk: Option<TrunkId>, asked: IpAddr, from: IpAddr) -> bool {
     let (asked, from) = (canonical(asked), canonical(from));
     let both = |networks: &Networks| networks.contains(asked) && networks.contains(from);

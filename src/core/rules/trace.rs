@@ -39,7 +39,7 @@ pub enum Test {
     Media,
     /// Whether there is room: the rate of the source, the table, and no drain.
     Capacity,
-    /// Each address of the next hop, and what stands behind it.
+    /// Each address of the next hop, and the hops behind it.
     Targets,
 }
 
@@ -134,7 +134,7 @@ impl Trace {
 
     /// Writes a row. `say` returns the value and what it is compared with; it is called only if rows are kept.
     pub(crate) fn note(&self, test: Test, mark: Mark, say: impl FnOnce() -> (String, String)) {
-        // Nothing that says what was compared compares anything itself.
+        // `say` only says what was compared. It compares nothing itself.
         let Some(Ok(mut rows)) = self.0.as_ref().map(RefCell::try_borrow_mut) else { return };
         if rows.len() < MOST {
             let (value, against) = say();

@@ -43,7 +43,8 @@ impl<'a> Leg<'a> {
         cseq: u32,
         is_ours: impl Fn(&Uri<'_>) -> bool,
     ) -> Option<Self> {
-        // What stands above our own Record-Route was added behind us (16.6 step 4); the side of the caller has the rest.
+        // The values above our own Record-Route were added by hops behind us (16.6 step 4). The others belong to the caller's
+        // side.
         let behind_us = || {
             let all = values(answer, Name::RecordRoute);
             let ours = all.iter().position(|value| uri_of(value).is_some_and(|uri| is_ours(&uri)));
@@ -100,7 +101,7 @@ fn values<'a>(message: &Message<'a>, name: Name) -> Vec<&'a [u8]> {
 fn contact<'a>(message: &Message<'a>) -> Option<&'a [u8]> {
     let item = list::items(message, Name::Contact).next()?;
     let uri = Address::parse(message.slice(&item.span))?.uri;
-    // What stands in a Request-URI must be one (a Contact may be `*`).
+    // A Request-URI must be a URI (a Contact may be `*`).
     Uri::parse(uri).ok().filter(|uri| uri.headers.is_empty()).map(|_| uri)
 }
 

@@ -95,7 +95,7 @@ impl Client {
         self.request.len() + self.ack.len() + cancel
     }
 
-    /// What the health of its target is kept under.
+    /// The key under which its target's health is kept.
     pub(crate) fn place(&self) -> Place {
         self.egress.place()
     }
@@ -158,7 +158,7 @@ impl Client {
                 Heard::News
             }
             ClientState::Proceeding { until, .. } => {
-                // 16.7 step 2: a 100 says nothing of ringing.
+                // 16.7 step 2: a 100 does not mean that it rings.
                 if self.invite && code > 100 {
                     *until = now + timers.c;
                 }

@@ -115,7 +115,7 @@ impl Transaction {
         Self { serial, call, server, client, own_rows, earlier, targets, unmeasured, cancelled, refused, armed, counted, holding }
     }
 
-    /// The octets that one holds which keeps a request of this length.
+    /// The octets that a transaction holds if it keeps a request of this length.
     pub(crate) const fn octets_of(request: usize) -> usize {
         size_of::<Self>() + AROUND + request
     }

@@ -178,7 +178,7 @@ impl OwnRequests {
         if let Some(request) = self.all.get_mut(&nonce).filter(|request| request.open) {
             self.open_byes -= usize::from(request.kind == OwnKind::Bye);
             request.close(now, timers);
-            // It may be woken earlier now.
+            // Now it may have to be woken earlier.
             self.fresh.push(nonce);
         }
     }

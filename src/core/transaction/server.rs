@@ -54,7 +54,7 @@ impl Server {
         self.last.as_ref().map_or(0, Bytes::len)
     }
 
-    /// Keeps no long answer. If the request comes again it gets none, and the answer is not repeated.
+    /// Keeps no long answer. If the request comes again it gets no answer, and the answer is not repeated.
     pub(crate) fn spare(&mut self) {
         self.last.take_if(|last| last.len() > SPARED);
     }

@@ -1,32 +1,33 @@
-//! How much of the table each trunk holds, in transactions and in octets, and whether it may have more. Counts, and compares; refuses nothing itself.
+//! Counts how much of the table each trunk holds, in transactions and in octets, and says whether it may have more. Refuses
+//! nothing.
 //!
-//! A trunk may hold a multiple of what is free, not a fixed part: alone it gets nearly all, and the more others hold, the less it gets.
-//! So something is always left for a trunk that has nothing. What ends calls finds room for longer than what begins them.
+//! A trunk may hold a multiple of what is free, not a fixed part. Alone it gets nearly all; if others hold more, it gets less. So
+//! a trunk that has nothing always finds room. Requests that end calls find room for longer than those that begin them.
 
 use crate::config::TrunkId;
 use crate::sip::Method;
 
-/// Transactions that a trunk may have beside the others while there is room at all: with a very small table its calls still end.
+/// Transactions that a trunk may always have if there is any room, so that its calls end even with a very small table.
 const FLOOR: usize = 16;
 
-/// What asks for room.
+/// The kind of request that asks for room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Asking {
     /// A new call, or any other request outside a dialog.
     Call,
     /// A request inside a dialog.
     Dialog,
-    /// A BYE: the last to be turned away, because it makes room.
+    /// A BYE. It is turned away last, because it makes room.
     Bye,
 }
 
 impl Asking {
-    /// What a request inside a dialog is.
+    /// The kind of a request inside a dialog.
     pub(crate) fn inside(method: Method) -> Self {
         if method == Method::Bye { Self::Bye } else { Self::Dialog }
     }
 
-    /// How many times what is free for calls one trunk may hold. Alone it holds 7/8, 15/16, 63/64 of all.
+    /// One trunk may hold so many times what is free for calls. Alone it holds 7/8, 15/16, 63/64 of all.
     fn times(self) -> usize {
         match self {
             Self::Call => 7,
@@ -45,7 +46,7 @@ pub(crate) struct ShareBounds {
     pub(crate) dialogs: usize,
     /// For BYE too.
     pub(crate) byes: usize,
-    /// What each may have inside dialogs whatever others hold, as long as the bounds above are not reached.
+    /// The number that each trunk may have inside dialogs, whatever others hold, while the bounds above are not reached.
     pub(crate) floor: usize,
 }
 
@@ -58,12 +59,12 @@ impl ShareBounds {
         Self { calls: most, dialogs, byes: dialogs.saturating_add(reserve), floor: FLOOR }
     }
 
-    /// The bounds of what is held, in octets: nothing is held beyond `most`, so the reserves are parts of it.
+    /// The bounds of octets. `most` is never exceeded, so the reserves are parts of it.
     pub(crate) fn of_memory(most: usize) -> Self {
         Self { calls: most - most / 8, dialogs: most - most / 16, byes: most, floor: most / 64 }
     }
 
-    /// Whether `need` more is left for a trunk that holds `own`, where all hold `all`.
+    /// Whether `need` more is left for a trunk that holds `own`, if all together hold `all`.
     fn leave(&self, asking: Asking, need: usize, own: usize, all: usize) -> bool {
         let most = match asking {
             Asking::Call => self.calls,
@@ -72,13 +73,13 @@ impl ShareBounds {
         };
         let (own, left) = (own.saturating_add(need), most.saturating_sub(all));
         let share = asking.times().saturating_mul(self.calls.saturating_sub(all));
-        // The reserve is for everybody: nobody has more than a quarter of what is left of it.
+        // The reserve is for all trunks: none may have more than a quarter of what is left of it.
         let reserve = if asking == Asking::Call { 0 } else { (left / 4).max(self.floor) };
         need <= left && own <= share.max(reserve)
     }
 }
 
-/// What somebody holds.
+/// What one trunk holds, or all together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Holding {
     pub(crate) transactions: usize,
@@ -134,13 +135,13 @@ impl Shares {
         self.whose(trunk).take(more);
     }
 
-    /// Counts it no more.
+    /// Stops counting it.
     pub(crate) fn give_back(&mut self, trunk: Option<TrunkId>, less: Holding) {
         self.all.give_back(less);
         self.whose(trunk).give_back(less);
     }
 
-    /// Notes that something of a trunk's holds another number of octets than before.
+    /// Notes that the octets of a trunk's transaction have changed.
     pub(crate) fn change(&mut self, trunk: Option<TrunkId>, holding: &mut Holding, octets: usize) {
         if holding.octets == octets {
             return;
@@ -158,7 +159,7 @@ impl Shares {
         ShareBounds::of_table(most).leave(asking, 1, self.held(trunk).transactions, self.all.transactions)
     }
 
-    /// Whether a transaction of `need` octets finds room in `memory`, of which `others` are taken by what is no transaction.
+    /// Whether a transaction of `need` octets finds room in `memory`, of which other things than transactions hold `others`.
     pub(crate) fn has_memory(&self, memory: usize, asking: Asking, need: usize, trunk: TrunkId, others: usize) -> bool {
         let all = self.all.octets.saturating_add(others);
         ShareBounds::of_memory(memory).leave(asking, need, self.held(trunk).octets, all)

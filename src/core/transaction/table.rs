@@ -167,7 +167,7 @@ impl Table {
         let octets = transaction.octets();
         shares.change(transaction.call.trunk, &mut transaction.holding, octets);
         if shares.all().octets > *memory {
-            // What was let in cannot be refused any more: the longest of it is not kept.
+            // A transaction that was let in cannot be refused any more, but a long answer of it need not be kept.
             transaction.server.spare();
             let octets = transaction.octets();
             shares.change(transaction.call.trunk, &mut transaction.holding, octets);
@@ -263,7 +263,7 @@ mod tests {
             table.arm_others(at(1001), None);
         }
         assert_eq!(wakes(&mut table, start + Duration::from_secs(2)), 1);
-        // Later, earlier, later: woken at the earlier time, and armed again by whoever looks then.
+        // Later, earlier, later: the wheel wakes at the earlier time, and is then set again.
         for millis in [4000, 3000, 5000] {
             table.arm_others(at(millis), None);
         }

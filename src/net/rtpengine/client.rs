@@ -7,8 +7,8 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::rc::{Rc, Weak};
-use std::time::{Duration, Instant};
+use std::rc::Rc;
+use std::time::Duration;
 
 use tokio::net::UdpSocket;
 use tokio::sync::oneshot;
@@ -17,9 +17,8 @@ use tokio::time::timeout;
 
 use super::ng;
 use crate::core::Change;
-use crate::core::io::{Input, RelayBody, RelayReply, RelayRequest, RelayVerb, Unanswered};
+use crate::core::io::{RelayBody, RelayReply, RelayRequest, RelayVerb, Unanswered};
 use crate::fence::Fenced;
-use crate::net::worker::Worker;
 
 /// The time after each sending of a question. Then it is sent again; after the last time it counts as unanswered: 800 ms in all.
 const SENDINGS: [Duration; 4] =
@@ -51,24 +50,25 @@ impl NgClient {
         });
     }
 
-    /// Asks a question. The worker gets the answer, or is told that there is none.
-    pub(in crate::net) fn ask(&mut self, worker: &Weak<RefCell<Worker>>, request: &RelayRequest) {
+    /// Asks a question. The future ends with the answer, or says that there is none. `None`: it is not asked, and nothing waits for
+    /// an answer.
+    pub(in crate::net) fn ask(
+        &mut self,
+        request: &RelayRequest,
+    ) -> Option<impl Future<Output = Result<RelayReply, Unanswered>> + 'static> {
         let unwaited = (request.id.verb == RelayVerb::Delete).then(|| Rc::clone(&self.unwaited));
         if unwaited.is_some() && Rc::strong_count(&self.unwaited) > UNWAITED {
-            return;
+            return None;
         }
-        let (worker, id) = (Weak::clone(worker), request.id);
-        let asking = self.link(request.relay).map(|link| link.ask(request));
-        spawn_local(async move {
+        let asking = self.link(request.relay).ok().map(|link| link.ask(request));
+        Some(async move {
             let reply = match asking {
-                Ok(asking) => asking.await,
-                Err(_) => Err(Unanswered::Unreachable),
+                Some(asking) => asking.await,
+                None => Err(Unanswered::Unreachable),
             };
             drop(unwaited);
-            if let Some(worker) = worker.upgrade() {
-                worker.borrow_mut().feed(Instant::now(), Input::Relayed { id, reply }, None);
-            }
-        });
+            reply
+        })
     }
 
     fn link(&mut self, relay: Fenced) -> io::Result<&Link> {
@@ -145,7 +145,7 @@ impl Link {
 }
 
 impl Shared {
-    /// Answers all that was asked that nobody is there.
+    /// Answers every open question: the relay is not there.
     fn give_up(&self) {
         for (_, open) in self.open.borrow_mut().drain() {
             // Nobody may wait any more.
@@ -185,7 +185,7 @@ async fn read(shared: Rc<Shared>) {
                 let _ = open.answer.send(Ok(reply));
             }
         } else {
-            // ICMP: nobody is there. Whatever was asked is not heard.
+            // ICMP: the relay is not there. It has heard none of the questions.
             shared.give_up();
             tokio::task::yield_now().await;
         }

@@ -1,4 +1,4 @@
-//! The places that one attribute (`a=`) names. Nothing here knows streams or what is inside.
+//! Finds the places that one attribute (`a=`) names. Nothing here knows streams, or which places are inside.
 
 use memchr::{memchr, memchr_iter, memmem};
 
@@ -7,20 +7,20 @@ use super::{SdpObjection, unreadable};
 use crate::sip::number::decimal;
 use crate::sip::uri::{Host, host_port};
 
-/// What `judge` says of a place, with the line that it stands in.
+/// Judges a place, with the name of its line.
 type PlaceVerdict = Result<(), SdpObjection>;
 
-/// An attribute, as far as attributes are told apart.
+/// One attribute: its name and its value.
 pub(super) struct Attribute<'a> {
     name: &'a [u8],
     value: &'a [u8],
 }
 
 impl<'a> Attribute<'a> {
-    /// Cuts `name:value`. White space around the name is none of it; where the colon is missing it ends the name.
+    /// Cuts `name:value`. White space around the name is not part of it. If there is no colon, white space ends the name.
     pub(super) fn of(text: &'a [u8]) -> Self {
         let text = text.trim_ascii_start();
-        // The first test spares letters the others.
+        // The first test saves most letters the others.
         let ends = |octet: u8| octet <= b':' && (octet == b':' || octet.is_ascii_whitespace());
         let end = text.iter().position(|&octet| ends(octet)).unwrap_or(text.len());
         let (name, rest) = text.split_at_checked(end).unwrap_or_default();
@@ -28,13 +28,13 @@ impl<'a> Attribute<'a> {
         Self { name, value: rest.strip_prefix(b":").unwrap_or(rest) }
     }
 
-    /// Whether it names candidates for ICE, of whatever age. Some take those of a stream that is off.
+    /// Whether it names ICE candidates, in a new or old form. Some readers take them even from a stream with port 0.
     pub(super) fn is_candidate(&self) -> bool {
         let name = b"candidate";
         self.name.windows(name.len()).any(|part| part.eq_ignore_ascii_case(name)) && !self.is(b"end-of-candidates")
     }
 
-    /// 8843 6: the stream is not off though its port is 0; it shares the bundle's addresses.
+    /// 8843 6: the stream is active although its port is 0. It shares the bundle's addresses.
     pub(super) fn is_bundle_only(&self) -> bool {
         self.is(b"bundle-only")
     }
@@ -45,8 +45,8 @@ impl<'a> Attribute<'a> {
 
     /// Asks about every place that the attribute names.
     pub(super) fn places(&self, judge: &impl Fn(&'static str, MediaPlace) -> PlaceVerdict) -> PlaceVerdict {
-        // 5939 3.4.1: an attribute behind its number, to be used if both sides can.
-        // 8864 5.2: an attribute behind the number of its data channel.
+        // 5939 3.4.1: a number, then an attribute that is used if both sides can. 8864 5.2: the number of a data channel, then an
+        // attribute of it.
         if self.is(b"acap") || self.is(b"dcsa") {
             let numbered = self.value.trim_ascii_start();
             let end = numbered.iter().position(|octet| !octet.is_ascii_digit()).unwrap_or(numbered.len());
@@ -96,7 +96,7 @@ fn candidate(value: &[u8], judge: &impl Fn(&'static str, MediaPlace) -> PlaceVer
     Some(judge("a=candidate", MediaPlace::of(address)?))
 }
 
-/// Any word that is an address, but for one behind `raddr`. `wanted`: there has to be one.
+/// Any word that is an address, unless it follows `raddr`. `wanted`: there must be one.
 fn literals(
     field: &'static str,
     value: &[u8],
@@ -117,7 +117,7 @@ fn literals(
     (found || !wanted).then_some(Ok(()))
 }
 
-/// Digits with dots between, or two colons with nothing that no IPv6 address holds.
+/// Whether a word is digits and dots, or has two colons and only octets of an IPv6 address.
 pub(super) fn looks_like_address(word: &[u8]) -> bool {
     let dotted = memchr(b'.', word).is_some() && word.iter().all(|&octet| octet.is_ascii_digit() || octet == b'.');
     dotted
@@ -135,7 +135,7 @@ pub(super) fn authority(
     Some(judge(field, host_of(uri.get(at.checked_add(2)?..)?)?))
 }
 
-/// Where what stands behind `//` points.
+/// The place that a text after `//` names.
 fn host_of(rest: &[u8]) -> Option<MediaPlace> {
     let end = rest.iter().position(|octet| matches!(octet, b'/' | b';' | b'?' | b'#') || octet.is_ascii_whitespace());
     match host_port(rest.get(..end.unwrap_or(rest.len()))?)?.0 {
@@ -144,7 +144,7 @@ fn host_of(rest: &[u8]) -> Option<MediaPlace> {
     }
 }
 
-/// RFC 8839 5.2: component, address, port, again and again.
+/// RFC 8839 5.2: component, address and port, repeated.
 fn remote_candidates(value: &[u8], judge: &impl Fn(&'static str, MediaPlace) -> PlaceVerdict) -> Option<PlaceVerdict> {
     let mut words = words(value)?.peekable();
     words.peek()?;
@@ -157,7 +157,8 @@ fn remote_candidates(value: &[u8], judge: &impl Fn(&'static str, MediaPlace) -> 
     Some(verdict)
 }
 
-/// RFC 4570 3: ` incl IN IP4 destination source …`. The destination is judged, and who may send; who may not send is nobody.
+/// RFC 4570 3: ` incl IN IP4 destination source …`. The destination is judged, and so are sources that may send. Excluded sources
+/// are not.
 fn source_filter(value: &[u8], judge: &impl Fn(&'static str, MediaPlace) -> PlaceVerdict) -> Option<PlaceVerdict> {
     let mut words = words(value)?;
     let (mode, b"IN", b"IP4" | b"IP6" | b"*", destination) = (words.next()?, words.next()?, words.next()?, words.next()?) else {
@@ -192,9 +193,9 @@ fn path(value: &[u8], judge: &impl Fn(&'static str, MediaPlace) -> PlaceVerdict)
     Some(verdict)
 }
 
-/// Any other attribute: what stands behind `IP4` or `IP6` is an address (RFC 6947 `altc`, RFC 7006 `ccap`, RFC 6284 and others).
+/// Any other attribute: the word after `IP4` or `IP6` is an address (RFC 6947 `altc`, RFC 7006 `ccap`, RFC 6284 and others).
 fn other(value: &[u8], judge: &impl Fn(&'static str, MediaPlace) -> PlaceVerdict) -> Option<PlaceVerdict> {
-    // Values are short: a search of many octets at a time would cost more than it spares.
+    // Values are short: a search by many octets at a time would cost more than it saves.
     for (at, _) in value.iter().enumerate().filter(|&(_, octet)| octet | 0x20 == b'i') {
         let Some((family, rest)) = value.get(at..).and_then(|text| text.split_at_checked(3)) else { break };
         let alone = at.checked_sub(1).is_none_or(|before| value.get(before).is_some_and(u8::is_ascii_whitespace));

@@ -1,4 +1,5 @@
-//! Where one address of a session description points: there, or nowhere. What readers could take for different places is none.
+//! Where one address of a session description points: to a place, or nowhere. An address that readers could take for different
+//! places is refused.
 
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -10,11 +11,11 @@ use crate::sip::number::quad;
 /// Where an address points.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum MediaPlace {
-    /// Nowhere: on hold, or kept secret.
+    /// Nowhere: the stream is on hold, or the address is kept secret.
     Hold,
-    /// Nowhere, by a name. Who cannot read it keeps what was said before.
+    /// Nowhere, by a name. A reader that does not know such names keeps the address that was said before.
     HoldByName,
-    /// There.
+    /// To this address.
     At(IpAddr),
 }
 
@@ -34,12 +35,12 @@ impl MediaPlace {
         Self::at(ip)
     }
 
-    /// The place of an address that is read already; `None`: multicast.
+    /// The place of an address that was read before; `None`: multicast.
     pub(super) fn at(ip: IpAddr) -> Option<Self> {
         if canonical(ip).is_multicast() {
             return None;
         }
-        // 3264 8.4; `::` stands in ICE (8839 4).
+        // 3264 8.4; ICE uses `::` (8839 4).
         Some(if ip.is_unspecified() { Self::Hold } else { Self::At(ip) })
     }
 
@@ -48,7 +49,7 @@ impl MediaPlace {
         Self::of_words(&mut words(value)?)
     }
 
-    /// The same of the words that are left.
+    /// The same for the words that are left.
     pub(super) fn of_words<'a>(words: &mut impl Iterator<Item = &'a [u8]>) -> Option<Self> {
         let (b"IN", family, address, None) = (words.next()?, words.next()?, words.next()?, words.next()) else { return None };
         let six = memchr(b':', address).is_some();
@@ -61,14 +62,14 @@ impl MediaPlace {
     }
 }
 
-/// The words of a value, spaces between. `None`: any other white space, where readers would count words differently.
+/// The words of a value, with spaces between. `None`: it has other white space, so readers would count words differently.
 pub(super) fn words(value: &[u8]) -> Option<impl Iterator<Item = &[u8]>> {
     let value = value.trim_ascii_end();
     let plain = value.iter().all(|&octet| octet == b' ' || octet.is_ascii_graphic());
     plain.then(|| value.split(|&octet| octet == b' ').filter(|word| !word.is_empty()))
 }
 
-/// Whether it is a name below `.invalid`. It has to begin with a letter, so that nobody reads a number at its start.
+/// Whether it is a name below `.invalid`. It must begin with a letter, so that no reader finds a number at its start.
 pub(super) fn is_invalid(text: &[u8]) -> bool {
     let Some((name, end)) = text.len().checked_sub(8).and_then(|at| text.split_at_checked(at)) else { return false };
     end.eq_ignore_ascii_case(b".invalid")

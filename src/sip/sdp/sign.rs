@@ -1,9 +1,9 @@
-//! What a session description looks like inside a text that is not called one: the first line from which somebody could read it.
+//! Finds a session description inside a text of another type: the first line from which some reader could read one.
 
 use super::attribute::{Attribute, looks_like_address};
 use super::{SdpObjection, unreadable};
 
-/// The text from the first line on that begins like a line of a description which says where media goes.
+/// The text from the first line that looks like a line of a description and says where media goes.
 pub(in crate::sip) fn first_sign(text: &[u8]) -> Option<&[u8]> {
     let mut rest = text;
     loop {
@@ -16,7 +16,7 @@ pub(in crate::sip) fn first_sign(text: &[u8]) -> Option<&[u8]> {
     }
 }
 
-/// Behind white space, NULs, and what says in which order octets stand.
+/// The text after white space, NULs and byte order marks.
 fn trimmed_start(text: &[u8]) -> &[u8] {
     let skipped = |octet: &u8| matches!(octet, 0 | b'\t'..=b'\r' | b' ' | 0xef | 0xbb | 0xbf | 0xfe | 0xff);
     let start = text.iter().position(|octet| !skipped(octet)).unwrap_or(text.len());
@@ -33,7 +33,7 @@ fn is_sign(line: &[u8]) -> bool {
             let port = words.nth(1).and_then(|port| port.first().copied());
             port.is_some_and(|digit| digit.is_ascii_digit()) && words.next().is_some()
         }
-        // One that names any place, or that cannot be read where it should.
+        // An attribute that names a place, or one that should name a place and cannot be read.
         b'a' => {
             let named = |field, _| -> Result<(), SdpObjection> { unreadable(field, b"") };
             Attribute::of(value).places(&named).is_err()
@@ -42,7 +42,7 @@ fn is_sign(line: &[u8]) -> bool {
     }
 }
 
-/// What stands between anything that cannot be seen: nobody knows by what a careless reader separates.
+/// The words between invisible octets: a careless reader may separate at any of them.
 fn split(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|octet| !octet.is_ascii_graphic()).filter(|word| !word.is_empty())
 }

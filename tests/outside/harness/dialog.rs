@@ -2,8 +2,8 @@
 
 use std::net::SocketAddr;
 
-use super::message::fresh;
-use super::{Ask, Leg, Seen};
+use super::message::{fresh, sdp};
+use super::{Ask, Leg, Seen, Site};
 
 /// What a telephone remembers of a call, to send requests inside it.
 #[derive(Clone, Debug)]
@@ -74,6 +74,19 @@ impl Dialog {
             body: Vec::new(),
         }
     }
+}
+
+/// Has the carrier's telephone call the region's server, which takes the call. Returns the caller's side and the callee's.
+pub(crate) fn establish(site: &Site, caller: &mut Leg, server: &mut Leg) -> (Dialog, Dialog) {
+    let media = site.carrier(20).ip();
+    caller.ask(&Ask::invite("sip:1@acme.eu.sip.example.com", caller.addr, caller.transport(), media));
+    let seen = server.request("INVITE");
+    let contact = format!("Contact: <sip:server@{}>", server.addr);
+    server.send(&seen.answer("200 OK", "callee", &[&contact], &sdp(site.eu(10).ip())));
+    let near = Dialog::of_caller(&caller.expect(200), caller);
+    caller.ask(&near.ack());
+    server.request("ACK");
+    (near, Dialog::of_callee(&seen, "callee", server))
 }
 
 /// Comma-separated values one by one. None of ours holds a comma inside a value.

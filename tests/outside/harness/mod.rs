@@ -15,7 +15,7 @@ pub(crate) mod site;
 use std::time::{Duration, Instant};
 
 pub(crate) use daemon::Daemon;
-pub(crate) use dialog::Dialog;
+pub(crate) use dialog::{Dialog, establish};
 pub(crate) use leg::Leg;
 pub(crate) use message::{Ask, Seen};
 pub(crate) use plan::Plan;
