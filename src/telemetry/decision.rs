@@ -117,7 +117,7 @@ impl<'a> Sent<'a> {
         self.answer.or(self.forward)
     }
 
-    /// The asker's address, to which the answer goes.
+    /// The asker's address, as it sent from.
     fn asker(&self) -> Option<SocketAddr> {
         match self.answer?.to {
             Destination::Peer(peer) => Some(peer.addr()),

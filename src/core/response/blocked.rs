@@ -263,7 +263,7 @@ impl Context<'_> {
             Speaker { side: transaction.call.asks, serving: region_of(self.config, region, peer.addr().ip()), ..why.speaker };
         let near = asker.peer_fence(self.config, self.servers);
         let ending = Ending { side: asker, ..ending };
-        let leg = Leg::of_asker(&request, message.value(to), peer.addr(), transaction.server.transport);
+        let leg = Leg::of_asker(&request, message.value(to), peer.answers(), transaction.server.transport);
         if let (Some(leg), Some(egress)) = (leg, self.egress_to(&peer, near)) {
             self.send_bye(&leg, ending, &egress);
         }

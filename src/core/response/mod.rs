@@ -15,7 +15,7 @@ use crate::core::forwarding::rewrite;
 use crate::core::io::{Arrival, Note, Outcome, Output};
 use crate::core::relay_request::RelayAnswer;
 use crate::core::response::blocked::AnswerMedia;
-use crate::core::response::going_back::{going_back, sign_again};
+use crate::core::response::going_back::{going_back, sign_again, without_pause};
 use crate::core::response::reception::Reception;
 use crate::core::rules::sides::{is_side, region_of};
 use crate::core::state::Core;
@@ -253,8 +253,13 @@ impl Context<'_> {
         if heard == Heard::Again || late || !transaction.server.is_open() {
             return Outcome::Absorbed;
         }
+        // A 503 would be read as ours, and this node be left alone for it (16.7 step 6): it is never passed on.
+        if code == 503 && transaction.cancelled {
+            self.conclude(transaction, &sent, 487, "Request Terminated", b"");
+            return Outcome::Absorbed;
+        }
         // RFC 3263 4.3: of all answers only 503 sends a request to the next server.
-        if code == 503 && !transaction.cancelled {
+        if code == 503 {
             if !self.next(branch.slot, transaction, &sent) {
                 self.all_down(transaction, &sent, "every server of the region answered 503 or failed");
             }
@@ -296,7 +301,12 @@ impl Context<'_> {
     fn relay(&mut self, transaction: &mut Transaction, of: &Reception<'_, '_>, swap: &MediaSwap) -> Bytes {
         let &Reception { message, response, .. } = of;
         let code = response.code;
+        // Inside a dialog a 500 says when the same request may come again (RFC 3261 14.2, RFC 3311 5.2). That is about the dialog.
+        let stays = code == 500 && transaction.call.serving.is_none();
         going_back(message, swap, transaction.server.transport.reliable(), &mut self.work.edit);
+        if code >= 300 && !stays {
+            without_pause(message, &mut self.work.edit);
+        }
         if transaction.call.token.is_some() {
             sign_again(self.keys, transaction.call.asks, message, response, &mut self.work.edit);
         }

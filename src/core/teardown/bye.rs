@@ -72,9 +72,9 @@ impl Context<'_> {
         view.choose(ending.region, near.listener, 0, &mut targets).unwrap_or_else(|| near.clone())
     }
 
-    /// The egress to the peer of a request, if the fence of its side passes its address.
+    /// The egress to the peer of a request, where its answers go, if the fence of its side passes its address.
     pub(crate) fn egress_to(&self, peer: &Peer, fence: Fence<'_>) -> Option<Egress> {
-        let to = fence.admit(peer.addr()).ok()?;
+        let to = fence.admit(peer.answers()).ok()?;
         let transport = self.config.listener(peer.listener()).transport;
         let party = if transport == Transport::Tls { self.config.party_names(to.addr().ip()) } else { None };
         Some(Egress { to, transport, listener: peer.listener(), tls_name: None, party, in_dialog: true, trunk: None })
