@@ -104,6 +104,12 @@ impl<'a> Uri<'a> {
         param(self.params, name)
     }
 
+    /// Each parameter: its name, and the whole of it as written.
+    pub fn parameters(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
+        let params = self.params;
+        each_param(params).map(|(span, name, _)| (name, params.get(span).unwrap_or_default()))
+    }
+
     /// Whether the name of a parameter is written with escapes. It is the same name (19.1.4), and many readers do not see that.
     pub fn escapes_a_name(&self) -> bool {
         memchr(b'%', self.params).is_some() && each_param(self.params).any(|(_, name, _)| memchr(b'%', name).is_some())

@@ -12,6 +12,7 @@ mod media;
 mod names;
 mod nearest;
 mod one_reading;
+mod outbound;
 mod probes;
 mod reasons;
 mod relay;

@@ -2,7 +2,7 @@
 //!
 //! No dialog is remembered: the token holds all that is needed.
 
-use super::initial::{no_tls, unfit, unserved};
+use super::initial::{unfit, unserved};
 use crate::config::{Endpoint, ProjectId, Transport, TrunkId};
 use crate::core::forwarding::plan::{Decision, Plan};
 use crate::core::forwarding::rewrite;
@@ -74,7 +74,7 @@ impl Core {
         };
         let mut targets = match found {
             Found::Inside(targets) => targets,
-            Found::Nothing => {
+            Found::Nothing | Found::Plain => {
                 let detail = format!("next hop {} resolves to nothing", shown(route.next.hostport));
                 let row = case.trace.fail(Test::Targets, || (detail.clone(), "an address".to_owned()));
                 return Err(refusal(row, Reason::NoTarget, detail).into());
@@ -87,7 +87,6 @@ impl Core {
                 });
                 return Err(refusal(row, Reason::NoTarget, detail).beyond(Share::Names).into());
             }
-            Found::Plain => return Err(no_tls(case).into()),
             Found::Outside(addr) => {
                 let row =
                     case.trace.fail(Test::Targets, || (addr.to_string(), "a server of the region, or the trunk".to_owned()));
@@ -185,7 +184,7 @@ impl Core {
         {
             return Ok(Found::Barred(format!("next hop {} is ourselves, and no token of ours leads there", shown(name))));
         }
-        let found = match target::find_uri(&route.next, route.secure, view, fence, order) {
+        let found = match target::find_uri(&route.next, view, fence, order) {
             Ok(found @ Found::Inside(_)) => Ok(found),
             Ok(found) => return Ok(found),
             Err(unknown) => Err(unknown),

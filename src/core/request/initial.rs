@@ -7,7 +7,7 @@ use crate::core::forwarding::plan::{Decision, HEAD, Plan};
 use crate::core::forwarding::rewrite;
 use crate::core::io::{DropCause, Note, Share};
 use crate::core::memory::rate_limit::Pace;
-use crate::core::routing::route_token::Vouched;
+use crate::core::routing::route_token::{self, Vouched};
 use crate::core::routing::serving::Serving;
 use crate::core::routing::target::{self, Found, Order, TargetSet};
 use crate::core::rules::admit::admit;
@@ -148,6 +148,10 @@ impl Core {
             let row = case.trace.fail(Test::Dialog, || (detail.to_owned(), "no Route".to_owned()));
             return Err(admitted.refuse(row, Reason::ForgedRoute, detail).into());
         }
+        // What asks for TLS on every hop did not have it on the last one (RFC 5630).
+        if case.request.uri.scheme == Scheme::Sips && case.listener.transport != Transport::Tls {
+            return Err(no_tls(case).into());
+        }
         unfit(case)?;
         if gate.draining {
             let detail = "shutting down, try a sibling";
@@ -231,12 +235,8 @@ impl Core {
     }
 }
 
-/// Stops a request that no proxy may forward: 416 (RFC 5630), 483 (16.3 step 3), 440 (RFC 5393 5.3.3), 420 (16.3 step 5).
+/// Stops a request that no proxy may forward: 483 (16.3 step 3), 440 (RFC 5393 5.3.3), 420 (16.3 step 5).
 pub(crate) fn unfit(case: &Case<'_, '_>) -> Result<(), Stop> {
-    // What asks for TLS on every hop did not have it on the last one.
-    if case.request.uri.scheme == Scheme::Sips && case.listener.transport != Transport::Tls {
-        return Err(no_tls(case).into());
-    }
     if case.request.max_forwards == Some(0) {
         let row = case.trace.fail(Test::Request, || ("Max-Forwards 0".to_owned(), "at least 1".to_owned()));
         return Err(Answer::failed(row, 483, "Too Many Hops").into());
@@ -269,17 +269,35 @@ pub(crate) fn unserved(region: &Region, case: &Case<'_, '_>) -> Result<(), Stop>
     Ok(())
 }
 
-/// The answer if a `sips:` URI leads to a hop that has no TLS.
-pub(crate) fn no_tls(case: &Case<'_, '_>) -> Answer {
+/// The answer to a new request if a `sips:` URI leads to a hop that has no TLS.
+fn no_tls(case: &Case<'_, '_>) -> Answer {
     let row = case.trace.fail(Test::Request, || ("a sips: URI".to_owned(), "TLS on every hop".to_owned()));
     Answer::failed(row, 416, "Unsupported URI Scheme")
 }
 
-/// The Request-URI of a call out: the call's scheme and user at the trunk's host.
+/// What says how or where a request goes to the host that we replace, and what may not stand in a Request-URI (19.1.1).
+const OF_THE_HOP: [&str; 8] = ["transport", "maddr", "ttl", "lr", "comp", "alias", "method", route_token::PARAM];
+
+/// The Request-URI of a call out: the call's scheme, user and parameters at the trunk's host. Where both have a parameter, the trunk's
+/// counts. Of two spellings of a name, one with escapes is read by few, so it is left out.
 fn outward(outbound: &Outbound, case: &Case<'_, '_>) -> Vec<u8> {
-    let scheme: &[u8] = if case.request.uri.scheme == Scheme::Sips { b"sips:" } else { b"sip:" };
-    let user = case.request.uri.user.map(|user| [user, b"@"].concat()).unwrap_or_default();
-    [scheme, &user, outbound.hostpart.as_bytes()].concat()
+    let uri = &case.request.uri;
+    let mut out = Vec::with_capacity(case.request.uri_text.len() + outbound.hostpart.len());
+    out.extend_from_slice(if uri.scheme == Scheme::Sips { b"sips:" } else { b"sip:" });
+    if let Some(user) = uri.user {
+        out.extend_from_slice(user);
+        out.push(b'@');
+    }
+    out.extend_from_slice(outbound.hostpart.as_bytes());
+    let trunks = || outbound.hostpart.split(';').skip(1).filter_map(|text| text.split('=').next());
+    for (name, text) in uri.parameters() {
+        let replaced = OF_THE_HOP.into_iter().chain(trunks()).any(|other| name.eq_ignore_ascii_case(other.as_bytes()));
+        if !replaced && !name.is_empty() && !name.contains(&b'%') {
+            out.push(b';');
+            out.extend_from_slice(text);
+        }
+    }
+    out
 }
 
 /// Whether we stay on the path of a method's dialog: methods that may form a dialog, and unknown ones (RFC 3261 16.6 step 4).

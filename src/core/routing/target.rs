@@ -111,15 +111,9 @@ pub(crate) fn find(
     finding.found()
 }
 
-/// Resolves the URI of a next hop inside a dialog: an address, a name of the configuration, or a name in the name cache.
-/// `secure`: only TLS may be used, as for a `sips:` URI.
-pub(crate) fn find_uri(
-    uri: &Uri<'_>,
-    secure: bool,
-    view: View<'_>,
-    fence: Fence<'_>,
-    order: Order<'_>,
-) -> Result<Found, UnknownName> {
+/// Resolves the URI of a next hop inside a dialog: an address, a name of the configuration, or a name in the name cache. A `sips:` URI
+/// means TLS on this hop, whatever the request came by: a call that is up must be able to end.
+pub(crate) fn find_uri(uri: &Uri<'_>, view: View<'_>, fence: Fence<'_>, order: Order<'_>) -> Result<Found, UnknownName> {
     let mut transport = match uri.param("transport") {
         None => None,
         Some(Some(token)) => {
@@ -134,10 +128,7 @@ pub(crate) fn find_uri(
     let Some(host) = uri.host else { return Ok(Found::Nothing) };
     let sips = uri.scheme == Scheme::Sips;
     if sips {
-        // Whatever it says carries TLS (RFC 5630 3.1.1), if that can carry it.
-        if transport == Some(Transport::Udp) {
-            return Ok(Found::Plain);
-        }
+        // Whatever it says of what carries TLS (RFC 5630 3.1.1).
         transport = None;
     }
     let host = match uri.param("maddr").flatten() {
@@ -149,7 +140,7 @@ pub(crate) fn find_uri(
         }
         None => host,
     };
-    let mut finding = Finding::new(fence, order, secure || sips);
+    let mut finding = Finding::new(fence, order, sips);
     finding.in_dialog = true;
     match host {
         Host::Address(ip) => {

@@ -19,7 +19,7 @@ use crate::core::transaction::forwarded::attempt;
 use crate::core::transaction::own_request::{LegOf, OwnKind, OwnRequest};
 use crate::fence::Fence;
 use crate::sip::Method;
-use crate::sip::uri::{self, Uri};
+use crate::sip::uri::Uri;
 
 /// Why a leg is ended, and who we are in it.
 #[derive(Clone, Copy)]
@@ -66,8 +66,7 @@ impl Context<'_> {
         let next = leg.routes.first().map_or_else(|| Uri::parse(&leg.uri).ok(), |route| uri_of(route));
         let view = self.view();
         let order = Order::new(view.health, view.now, view.keys.choice(leg.call_id));
-        let secure = uri::is_sips(&leg.uri);
-        let found = next.map(|next| target::find_uri(&next, secure, view, ending.side.fence(self.config, self.servers), order));
+        let found = next.map(|next| target::find_uri(&next, view, ending.side.fence(self.config, self.servers), order));
         let Some(Ok(Found::Inside(mut targets))) = found else { return near.clone() };
         view.choose(ending.region, near.listener, 0, &mut targets).unwrap_or_else(|| near.clone())
     }
