@@ -114,12 +114,7 @@ impl Core {
                 let waits = transaction.client.is_unheard() && transaction.client.place() == place;
                 if waits
                     && transaction.server.is_open()
-                    && context.view().may_go_on(
-                        &transaction.call,
-                        &transaction.targets,
-                        transaction.serial,
-                        transaction.earlier.len() + 1,
-                    )
+                    && context.view().may_go_on(&transaction.call, &transaction.targets, transaction.earlier.len() + 1)
                 {
                     let dice = Dice::new(context.keys.chance(transaction.serial));
                     transaction.client.hurry(now + context.config.timers.t1 * dice.below(1000) / 1000);

@@ -56,7 +56,7 @@ impl Context<'_> {
         self.work.edit.insert(at, &[&rows]);
         let at = self.work.edit.place(at);
         let bytes = self.work.apply(case.message.bytes());
-        let last = targets.is_empty() && !self.view().may_move(call, serial, 1);
+        let last = targets.is_empty() && !self.view().may_move(call, 1);
         let until = self.until(self.now, call.method, last);
         let egress = egress.of(call.trunk);
         (self.launch(egress, slot, nonce, bytes, call.method, until), (at, at + rows.len()))
@@ -107,7 +107,7 @@ impl Context<'_> {
         let from = message.as_ref().and_then(|message| Address::parse(message.value(message.first(Name::From)?))?.tag());
         let made = transaction.earlier.len().saturating_add(1);
         let (call_id, asker) = (id.unwrap_or_default(), from.unwrap_or_default());
-        let tries = Tries { call_id, asker, serial: transaction.serial, made };
+        let tries = Tries { call_id, asker, made };
         let Transaction { call, targets, .. } = transaction;
         let Some(step) = self.view().next_egress(call, tries, peer.listener(), sent.len(), targets) else { return false };
         let egress = step.egress.of(call.trunk);
@@ -132,7 +132,7 @@ impl Context<'_> {
         self.work.edit.clear();
         self.work.edit.splice(from..to, &[&rows]);
         let bytes = self.work.apply(sent);
-        let goes_on = self.view().may_go_on(call, &transaction.targets, transaction.serial, made.saturating_add(1));
+        let goes_on = self.view().may_go_on(call, &transaction.targets, made.saturating_add(1));
         let until = self.until(since, call.method, !goes_on);
         let client = self.launch(egress, slot, nonce, bytes, call.method, until);
         transaction.own_rows = (from, from + rows.len());

@@ -42,14 +42,13 @@ impl View<'_> {
         &self,
         case: &Case<'_, '_>,
         call: &mut CallFacts,
-        serial: u64,
         prefer: ListenerId,
         targets: &mut TargetSet,
         edit: &Edit,
     ) -> Option<NextStep> {
         let row = if call.serving.is_some() { ROW } else { 0 };
         let length = edit.length(case.message.bytes().len()) + HEAD + row;
-        let tries = Tries { call_id: case.request.call_id, asker: case.request.from_tag, serial, made: 0 };
+        let tries = Tries { call_id: case.request.call_id, asker: case.request.from_tag, made: 0 };
         self.next_egress(call, tries, prefer, length, targets)
     }
 }

@@ -116,10 +116,11 @@ impl Core {
             call_relay,
             token: route.records(&self.keys, case.request),
             loop_hash: self.loop_hash(case.message, case.request),
+            spread: 0,
             since: case.now,
         };
-        let (serial, prefer) = (self.table.forwarded.next_serial(), side.unwrap_or(case.arrival.listener));
-        if let Some(first) = view.first_egress(case, &mut call, serial, prefer, &mut targets, edit) {
+        let prefer = side.unwrap_or(case.arrival.listener);
+        if let Some(first) = view.first_egress(case, &mut call, prefer, &mut targets, edit) {
             return Ok(Plan { call, first, targets, shadow });
         }
         let detail = "no listener reaches the next hop".to_owned();

@@ -77,7 +77,8 @@ impl Core {
         let outbound = config.trunk(admitted.trunk).outbound.as_ref().filter(|_| admitted.outbound);
         // What asks for TLS on every hop goes on so or not at all (RFC 5630 5.3); nothing is made to ask for that here.
         let secure = case.request.uri.scheme == Scheme::Sips;
-        let mut targets = match self.first_targets(case, outbound, secure) {
+        let spread = self.keys.spread(case.request.call_id, case.request.from_tag);
+        let mut targets = match self.first_targets(case, outbound, secure, spread) {
             Found::Inside(targets) => targets,
             Found::Plain => return Err(no_tls(case).into()),
             // No dialog, nothing behind.
@@ -122,10 +123,11 @@ impl Core {
             call_relay,
             token,
             loop_hash: self.loop_hash(case.message, case.request),
+            spread,
             since: case.now,
         };
-        let (serial, prefer) = (self.table.forwarded.next_serial(), case.arrival.listener);
-        if let Some(first) = view.first_egress(case, &mut call, serial, prefer, &mut targets, edit) {
+        let prefer = case.arrival.listener;
+        if let Some(first) = view.first_egress(case, &mut call, prefer, &mut targets, edit) {
             return Ok(Plan { call, first, targets, shadow });
         }
         let (reason, detail) = if nothing {
@@ -169,10 +171,9 @@ impl Core {
     }
 
     /// The first targets of a new request: the region's servers, or the trunk that it goes out by.
-    fn first_targets(&self, case: &Case<'_, '_>, outbound: Option<&Outbound>, secure: bool) -> Found {
+    fn first_targets(&self, case: &Case<'_, '_>, outbound: Option<&Outbound>, secure: bool, spread: u64) -> Found {
         let region = self.config.region(case.region());
-        let chance = self.keys.chance(self.table.forwarded.next_serial());
-        let order = Order::new(&self.health, case.now, chance).traced(case.trace);
+        let order = Order::new(&self.health, case.now, spread).traced(case.trace);
         let (hops, fence) = match outbound {
             Some(outbound) => (std::slice::from_ref(&outbound.hop), Fence::of_outbound(&outbound.networks)),
             None => (region.upstream.as_slice(), region.fence()),

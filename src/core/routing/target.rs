@@ -67,14 +67,17 @@ pub(crate) enum Found {
 pub(crate) struct Order<'a> {
     health: &'a Healths,
     now: Instant,
+    /// What decides among the records.
+    seed: u64,
+    /// What decides about servers that are rising.
     dice: Dice,
     trace: Option<&'a Trace>,
 }
 
 impl<'a> Order<'a> {
-    /// `hash` stands for chance: the same hash gives the same order.
-    pub(crate) fn new(health: &'a Healths, now: Instant, hash: u64) -> Self {
-        Self { health, now, dice: Dice::new(hash), trace: None }
+    /// `seed` stands for chance: the same seed gives the same order, but for what health changes.
+    pub(crate) fn new(health: &'a Healths, now: Instant, seed: u64) -> Self {
+        Self { health, now, seed, dice: Dice::new(seed), trace: None }
     }
 
     /// The same, with a trace that gets a row for each address.
@@ -261,10 +264,10 @@ fn add_down(finding: &mut Finding<'_>, trial: Instant, target: Target) {
 /// Takes in the servers of a name.
 fn add_servers(finding: &mut Finding<'_>, servers: &[Server], name: &str) -> ControlFlow<()> {
     let proven = servers.iter().any(|server| server.transport == Some(Transport::Tls)).then(|| Arc::from(name));
-    // Dice of its own: what health throws for meanwhile is nothing to the records.
-    let dice = Dice::new(finding.order.dice.roll().into());
-    srv_order::in_order(servers, &|| dice.roll(), &mut |server| {
+    let seed = finding.order.seed;
+    srv_order::in_order(servers, seed, &mut |server| {
         let proven = proven.as_ref().filter(|_| server.transport == Some(Transport::Tls));
-        server.addresses.iter().try_for_each(|&addr| add(finding, addr, server.transport, proven))
+        let mut addresses = srv_order::by_seed(&server.addresses, seed).into_iter();
+        addresses.try_for_each(|addr| add(finding, addr, server.transport, proven))
     })
 }
