@@ -191,7 +191,8 @@ impl Context<'_> {
         if transaction.cancelled {
             return self.conclude(transaction, &sent, 487, "Request Terminated", b"");
         }
-        if unheard && self.next(slot, transaction, &sent) {
+        let reached = !matches!(end, AttemptEnd::Unreachable | AttemptEnd::Unsent);
+        if unheard && self.next(slot, transaction, &sent, reached) {
             return;
         }
         // RFC 4320 4.2: a non-INVITE that timed out is answered no 408, nor anything else.
@@ -217,7 +218,7 @@ impl Context<'_> {
         if transaction.cancelled {
             return self.conclude(transaction, &sent, 487, "Request Terminated", b"");
         }
-        if !self.next(slot, transaction, &sent) {
+        if !self.next(slot, transaction, &sent, true) {
             self.all_down(transaction, &sent, "the server that was asked is outside since a reload");
         }
     }

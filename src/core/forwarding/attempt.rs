@@ -56,7 +56,7 @@ impl Context<'_> {
         self.work.edit.insert(at, &[&rows]);
         let at = self.work.edit.place(at);
         let bytes = self.work.apply(case.message.bytes());
-        let last = targets.is_empty() && !self.view().may_move(call, 1);
+        let last = !self.view().may_go_on(call, targets, 1);
         let until = self.until(self.now, call.method, last);
         let egress = egress.of(call.trunk);
         (self.launch(egress, slot, nonce, bytes, call.method, until), (at, at + rows.len()))
@@ -88,14 +88,19 @@ impl Context<'_> {
         Some(())
     }
 
-    /// Tries the next target of a transaction. `sent`: the bytes of the attempt before. `false`: no target or no time is left.
-    pub(crate) fn next(&mut self, slot: u32, transaction: &mut Transaction, sent: &Bytes) -> bool {
+    /// Tries the next target of a transaction. `sent`: the bytes of the attempt before. `reached`: a connection to its target could be made,
+    /// or has not been tried for. `false`: no target or no time is left.
+    pub(crate) fn next(&mut self, slot: u32, transaction: &mut Transaction, sent: &Bytes, reached: bool) -> bool {
         let since = transaction.call.since;
         // In less than T1 nobody would be asked twice.
         if self.budget(since, transaction.call.method) < self.now + self.config.timers.t1 {
             return false;
         }
         let peer = transaction.server.peer;
+        if reached {
+            let asked = transaction.client.egress.to;
+            transaction.targets.retain(|target| !target.by_datagram || target.fenced != asked);
+        }
         // One that has gone down since the targets were found waits until there is no other.
         if let Some(at) = transaction.targets.iter().position(|target| !self.health.is_down(target.place())) {
             let target = transaction.targets.remove(at);

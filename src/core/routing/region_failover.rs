@@ -128,8 +128,8 @@ impl View<'_> {
         serving.aside.is_some() || serving.passed.is_some() && self.next_region(call, serving).1.is_some()
     }
 
-    /// Whether a request may go on to another target after `made` attempts, in its region or in another.
+    /// Whether a request may go on to another target after `made` attempts, in its region or in another. The same one by datagram is none.
     pub(crate) fn may_go_on(&self, call: &CallFacts, targets: &TargetSet, made: usize) -> bool {
-        !targets.is_empty() || self.may_move(call, made)
+        targets.iter().any(|target| !target.by_datagram) || self.may_move(call, made)
     }
 }

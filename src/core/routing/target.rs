@@ -32,6 +32,8 @@ pub(crate) struct Target {
     pub(crate) party: Option<PartyNames>,
     /// Whether it is a next hop inside a dialog.
     pub(crate) in_dialog: bool,
+    /// Whether it is the same once more in a datagram, for a large request: only if no connection could be made (RFC 3261 18.1.1).
+    pub(crate) by_datagram: bool,
 }
 
 impl Target {
@@ -238,7 +240,7 @@ fn add(
         return ControlFlow::Continue(());
     }
     let (party, in_dialog) = (finding.party.clone(), finding.in_dialog);
-    let target = Target { fenced, transport, tls_name: tls_name.cloned(), party, in_dialog };
+    let target = Target { fenced, transport, tls_name: tls_name.cloned(), party, in_dialog, by_datagram: false };
     // What two names or records say is tried once.
     if finding.inside.contains(&target) || finding.behind.contains(&target) {
         return ControlFlow::Continue(());
