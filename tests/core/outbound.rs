@@ -1,7 +1,8 @@
 //! Calls out by a trunk: what becomes of their Request-URI, which gateway they go to, and what their caller is told if it fails.
 
-use crate::site::{SERVER, Site, invite};
+use crate::site::{SERVER, Site, TRUNK, invite, request, respond};
 
+const GATEWAY: &str = "198.51.100.9:5080";
 const OUT: &str = "carrier.acme.eu.sip.example.com";
 
 /// A call of the server's to this Request-URI.
@@ -45,4 +46,52 @@ fn a_parameter_of_the_trunk_wins() {
     let hop = "sip:acme.pstn.example.net;user=phone;tgrp=a";
     let uri = format!("sip:1@{OUT};User=ip;TGRP=b;tgrp;cause=302");
     assert_eq!(outward(hop, &uri), "sip:1@acme.pstn.example.net;user=phone;tgrp=a;cause=302");
+}
+
+#[test]
+fn options_of_a_server_reach_the_carrier() {
+    for uri in [format!("sip:{OUT}"), format!("sip:+353155501@{OUT};user=phone")] {
+        let text = request("OPTIONS", &uri, "o").replace("198.51.100.7:5060", SERVER);
+        let mut site = Site::usual();
+        let sent = site.from(SERVER, &text);
+        let outward = uri.replace(OUT, "acme.pstn.example.net:5080;transport=udp");
+        assert_eq!((sent.len(), sent[0].line(), sent[0].to), (1, format!("OPTIONS {outward} SIP/2.0"), GATEWAY.parse().unwrap()));
+        assert!(sent[0].headers("Record-Route").is_empty());
+        let answer = site.from(GATEWAY, &respond(&sent[0], 200, "g", "X-Who: carrier\r\n")).remove(0);
+        assert_eq!((answer.line().as_str(), answer.header("X-Who").as_deref()), ("SIP/2.0 200 Phrase", Some("carrier")));
+        // What the carrier refuses goes back as well, a 503 as our own.
+        let sent = site.from(SERVER, &text.replace("z9hG4bKo", "z9hG4bKp"));
+        let answer = site.from(GATEWAY, &respond(&sent[0], 404, "g", "")).remove(0);
+        assert_eq!(answer.line(), "SIP/2.0 404 Phrase");
+        let sent = site.from(SERVER, &text.replace("z9hG4bKo", "z9hG4bKq"));
+        let answer = site.from(GATEWAY, &respond(&sent[0], 503, "g", "Retry-After: 9\r\n")).remove(0);
+        assert!(answer.line().starts_with("SIP/2.0 503 ") && answer.header("Retry-After").is_none(), "{}", answer.text());
+        // Nobody there: nobody answers, and no 408 is made of it (RFC 4320).
+        let mut site = Site::usual();
+        site.from(SERVER, &text);
+        let sent = site.pass(std::time::Duration::from_secs(40));
+        assert!(sent.iter().all(|sent| sent.fenced || sent.line() == "SIP/2.0 100 Trying"), "{sent:?}");
+    }
+    // The trunk itself learns nothing by its own name, and no OPTIONS of a server to a project's name goes anywhere.
+    let mut site = Site::usual();
+    assert_eq!(site.from(TRUNK, &request("OPTIONS", &format!("sip:{OUT}"), "t"))[0].line(), "SIP/2.0 403 Forbidden");
+    let ours = request("OPTIONS", "sip:eu.sip.example.com", "s").replace("198.51.100.7:5060", SERVER);
+    assert_eq!(site.from(SERVER, &ours)[0].line(), "SIP/2.0 200 OK");
+}
+
+#[test]
+fn our_answer_to_options_says_where_it_comes_from() {
+    let mut site = Site::usual();
+    let text = request("OPTIONS", "sip:acme.eu.sip.example.com", "o");
+    let ours = site.from(TRUNK, &text).remove(0);
+    assert_eq!(ours.header("Contact").as_deref(), Some("<sip:192.0.2.1:5060>"));
+    for name in ["Allow", "Accept", "Supported"] {
+        assert!(ours.header(name).is_some_and(|value| !value.is_empty()), "{name}: {}", ours.text());
+    }
+    let stream = site.stream("198.51.100.7:4000", 1, &text.replace("z9hG4bKo", "z9hG4bKp")).remove(0);
+    assert_eq!(stream.header("Contact").as_deref(), Some("<sip:192.0.2.1:5060;transport=tcp>"));
+    // The name that the region advertises; an address that was called, behind a wildcard.
+    let advertised = crate::site::CONFIG.replace("networks = [\"10.1", "advertise = \"edge.example.com\"\nnetworks = [\"10.1");
+    let ours = Site::new(&advertised).from(TRUNK, &text).remove(0);
+    assert_eq!(ours.header("Contact").as_deref(), Some("<sip:edge.example.com:5060>"));
 }

@@ -34,6 +34,10 @@ const SERVER_RATE: u32 = 5000;
 /// The Allow row of our answers to OPTIONS and of 405.
 const ALLOW: &[u8] = b"Allow: INVITE, ACK, BYE, CANCEL, PRACK, UPDATE, INFO, REFER, NOTIFY, SUBSCRIBE, MESSAGE, OPTIONS\r\n";
 
+/// What else our answers to OPTIONS say (11.2). The extensions are those that need the methods in Allow, which pass here; whether a server
+/// has them its own answers say.
+const ABOUT_US: &[u8] = b"Accept: application/sdp\r\nSupported: 100rel, timer\r\n";
+
 impl Core {
     /// The gate, before anything is decided: the rate of the source, and whether the daemon takes new calls.
     pub(crate) fn gate(&mut self, case: &Case<'_, '_>) -> Result<Gate, DropCause> {
@@ -141,7 +145,8 @@ impl Core {
 
     /// Stops a request that may pass but is not forwarded: it asks us, no proxy may forward it, or there is no room.
     fn closed(&self, case: &Case<'_, '_>, gate: Gate, admitted: &Admitted) -> Result<(), Stop> {
-        if case.request.method == Method::Options {
+        // One that a server sends by a trunk's name asks whether the carrier is there.
+        if case.request.method == Method::Options && !admitted.outbound {
             return Err(self.options(case).into());
         }
         unserved(self.config.region(case.region()), case)?;
@@ -187,7 +192,11 @@ impl Core {
             let row = case.trace.fail(Test::Capacity, || ("OPTIONS".to_owned(), "a daemon that is ready".to_owned()));
             return Answer::failed(row, 503, "Service Unavailable");
         }
-        Answer::ok([ALLOW, b"Accept: application/sdp\r\n"].concat())
+        let mut rows = [ALLOW, ABOUT_US, b"Contact: <sip:"].concat();
+        self.local_names.write(&self.config, case.arrival.listener, case.arrival.local.ip(), &mut rows);
+        rows.extend_from_slice(case.listener.transport.parameter().as_bytes());
+        rows.extend_from_slice(b">\r\n");
+        Answer::ok(rows)
     }
 
     /// Stops an INVITE of a call that was refused for good in the last minute.
