@@ -120,7 +120,7 @@ impl Context<'_> {
         let Some(client) = transaction.by_nonce(branch.nonce) else { return Outcome::Stray };
         if response.method == Method::Cancel {
             client.cancel_answered();
-            self.health.alive(self.now, client.place(), client.sent, self.out);
+            self.health.speaks(self.now, client.place(), client.sent, false, self.out);
             return Outcome::Absorbed;
         }
         let unheard = client.is_unheard().then_some((client.egress.to, client.sent));
@@ -133,8 +133,10 @@ impl Context<'_> {
         if response.code > 100 && is_last_via(message) {
             return Outcome::Malformed(Fault::Via);
         }
-        if response.code != 503 {
-            self.health.alive(self.now, place, sent, self.out);
+        match response.code {
+            ..=199 => self.health.speaks(self.now, place, sent, false, self.out),
+            503 => {}
+            _ => self.health.alive(self.now, place, sent, self.out),
         }
         let present = transaction.client.nonce == branch.nonce;
         if let Some((to, sent)) = unheard {
