@@ -205,7 +205,7 @@ impl Context<'_> {
             transaction.server.forget(self.now, &self.config.timers);
             return;
         }
-        self.all_down(transaction, &sent, "every server of the region failed or timed out");
+        self.all_down(transaction, &sent, "failed or timed out");
     }
 
     /// Ends the present attempt, because its address is outside since a reload. Starts the next one, or answers that there is none.
@@ -219,7 +219,7 @@ impl Context<'_> {
             return self.conclude(transaction, &sent, 487, "Request Terminated", b"");
         }
         if !self.next(slot, transaction, &sent, true) {
-            self.all_down(transaction, &sent, "the server that was asked is outside since a reload");
+            self.all_down(transaction, &sent, "failed, or is outside since a reload");
         }
     }
 

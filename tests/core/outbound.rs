@@ -1,6 +1,12 @@
 //! Calls out by a trunk: what becomes of their Request-URI, which gateway they go to, and what their caller is told if it fails.
 
-use crate::site::{SERVER, Site, TRUNK, invite, request, respond};
+use std::sync::Arc;
+
+use ringfence::config::NameId;
+use ringfence::core::io::Input;
+use ringfence::dns::Resolved;
+
+use crate::site::{SERVER, Sent, Site, TRUNK, invite, request, respond, servers};
 
 const GATEWAY: &str = "198.51.100.9:5080";
 const OUT: &str = "carrier.acme.eu.sip.example.com";
@@ -94,4 +100,66 @@ fn our_answer_to_options_says_where_it_comes_from() {
     let advertised = crate::site::CONFIG.replace("networks = [\"10.1", "advertise = \"edge.example.com\"\nnetworks = [\"10.1");
     let ours = Site::new(&advertised).from(TRUNK, &text).remove(0);
     assert_eq!(ours.header("Contact").as_deref(), Some("<sip:edge.example.com:5060>"));
+}
+
+/// What the caller is told: phrase, Reason and Warning.
+fn told(sent: &[Sent]) -> [String; 3] {
+    let answer = sent.iter().find(|sent| sent.line().starts_with("SIP/2.0") && !sent.line().starts_with("SIP/2.0 100")).unwrap();
+    assert!(!answer.text().to_lowercase().contains("server"), "no server of the region has failed: {}", answer.text());
+    let (_, phrase) = answer.line().split_once("503 ").map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
+    [phrase, answer.header("Reason").unwrap(), answer.header("Warning").unwrap()]
+}
+
+#[test]
+fn what_fails_on_the_way_out_is_the_trunks_gateway() {
+    let mut site = Site::usual();
+    let seen = site.from(SERVER, &call_to(&format!("sip:1@{OUT}"), "one")).remove(1);
+    let [phrase, reason, warning] = told(&site.from(GATEWAY, &respond(&seen, 503, "g", "Retry-After: 60\r\n")));
+    assert_eq!(phrase, "Gateways Of Trunk Unavailable");
+    assert_eq!(reason, "Q.850;cause=21;text=\"targets-down: gateways of trunk carrier of acme\"");
+    assert_eq!(warning, "399 eu.sip.example.com \"every gateway of trunk carrier of acme answered 503 or failed\"");
+    // Silence, and an error of the transport.
+    let mut site = Site::usual();
+    site.from(SERVER, &call_to(&format!("sip:1@{OUT}"), "two"));
+    let silent = told(&site.pass(std::time::Duration::from_secs(31)));
+    assert_eq!(silent[2], "399 eu.sip.example.com \"every gateway of trunk carrier of acme failed or timed out\"");
+    let seen = site.from(SERVER, &call_to(&format!("sip:1@{OUT}"), "three")).remove(1);
+    assert_eq!(told(&site.input(Input::Failed(seen.attempt.unwrap()))), silent);
+    // Nothing to try, and nothing that may be.
+    let mut site = Site::usual();
+    let mut targets = Resolved::unknown(site.config.names.len());
+    targets.set(NameId(0), Vec::new());
+    site.input(Input::Resolved(Arc::new(targets.clone())));
+    let none = told(&site.from(SERVER, &call_to(&format!("sip:1@{OUT}"), "four")));
+    assert_eq!(none[0], "No Gateway Of Trunk Found");
+    assert_eq!(none[2], "399 eu.sip.example.com \"the uri of trunk carrier of acme resolves to nothing\"");
+    targets.set(NameId(0), servers(&site.config.names[0], &["203.0.113.9"]));
+    site.input(Input::Resolved(Arc::new(targets)));
+    let sent = site.from(SERVER, &call_to(&format!("sip:1@{OUT}"), "five"));
+    assert_eq!(sent[0].line(), "SIP/2.0 603 Gateway Outside Networks Of Trunk");
+    assert!(!sent[0].text().to_lowercase().contains("server"), "{}", sent[0].text());
+    // It is remembered in the same words.
+    let again = call_to(&format!("sip:1@{OUT}"), "five").replace("z9hG4bKfive", "z9hG4bKagain");
+    assert_eq!(site.from(SERVER, &again)[0].line(), sent[0].line());
+}
+
+#[test]
+fn inside_a_dialog_it_is_the_other_side_too() {
+    for (from, words) in [(SERVER, "every gateway of trunk carrier of acme"), (TRUNK, "every server of the region")] {
+        let mut site = Site::usual();
+        let seen = site.from(TRUNK, &invite("acme.eu.sip.example.com", "10.1.0.20", "one")).remove(1);
+        let ok = site.from(SERVER, &respond(&seen, 200, "u", &format!("Contact: <sip:lk@{SERVER}>\r\n"))).remove(0);
+        let of = if from == SERVER { &seen } else { &ok };
+        let (uri, tags) = if from == SERVER { (TRUNK, ("u", "fone")) } else { (SERVER, ("fone", "u")) };
+        let bye = format!(
+            "BYE sip:x@{uri} SIP/2.0\r\nVia: SIP/2.0/UDP {from};branch=z9hG4bKbye\r\nRoute: {}\r\nFrom: <sip:a@b>;tag={}\r\n\
+             To: <sip:c@d>;tag={}\r\nCall-ID: one@trunk\r\nCSeq: 2 BYE\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n",
+            of.header("Record-Route").unwrap(),
+            tags.0,
+            tags.1
+        );
+        let seen = site.from(from, &bye).remove(0);
+        let answer = site.from(uri, &respond(&seen, 503, "x", "")).remove(0);
+        assert!(answer.header("Warning").unwrap().contains(words), "{}", answer.text());
+    }
 }

@@ -29,8 +29,12 @@ use crate::sip::edit::Edit;
 use crate::sip::uri::Host;
 
 /// Why a next hop is none of those that this side may reach. A name stands for itself: what it resolves to inside is nobody's business.
-fn no_server(route: &RouteSet<'_>) -> String {
-    format!("next hop {} is outside, or no server of the region", shown(route.next.hostport))
+fn no_side(route: &RouteSet<'_>, asks: Side) -> String {
+    let next = shown(route.next.hostport);
+    match asks {
+        Side::Trunk => format!("next hop {next} is outside, or no server of the region"),
+        Side::Servers => format!("next hop {next} is outside, or neither the trunk's nor a server of the region"),
+    }
 }
 
 impl Core {
@@ -52,7 +56,6 @@ impl Core {
         let view = self.view(case.now);
         let trunk = config.trunk(route.vouched.trunk);
         let whose = (trunk.project, route.vouched.trunk);
-        let refusal = |row: Failed, reason, detail: String| Refusal::new(row, reason, detail).of(Some(whose.0), Some(whose.1));
         case.trace.pass(Test::Dialog, || {
             let serving = &config.region(route.vouched.serving).name;
             let what = format!("{}, served by region {serving}", trunk_name(config, route.vouched.trunk));
@@ -60,6 +63,9 @@ impl Core {
         });
         let fence = self.side_of(case, &route)?;
         let asks = asking_side(view, case, &route);
+        let refusal = |row: Failed, reason, detail: String| {
+            Refusal::new(row, reason, detail).of(Some(whose.0), Some(whose.1)).asked_by(asks)
+        };
         self.keeps_pace(case, whose, asks)?;
         unserved(config.region(case.region()), case)?;
         unfit(case)?;
@@ -90,7 +96,7 @@ impl Core {
             Found::Outside(addr) => {
                 let row =
                     case.trace.fail(Test::Targets, || (addr.to_string(), "a server of the region, or the trunk".to_owned()));
-                return Err(refusal(row, Reason::ForeignDialogTarget, no_server(&route)).into());
+                return Err(refusal(row, Reason::ForeignDialogTarget, no_side(&route, asks)).into());
             }
             Found::Barred(detail) => {
                 let row = case.trace.fail(Test::Targets, || (detail.clone(), "inside, and not our own listener".to_owned()));

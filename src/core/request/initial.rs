@@ -2,6 +2,8 @@
 //!
 //! A request that is answered or refused keeps no state. Only a forwarded one opens a transaction.
 
+use std::net::SocketAddr;
+
 use crate::config::{Outbound, ProjectId, Region, Transport, TrunkId};
 use crate::core::forwarding::plan::{Decision, HEAD, Plan};
 use crate::core::forwarding::rewrite;
@@ -92,7 +94,7 @@ impl Core {
             }
             Found::Outside(addr) => {
                 let row = case.trace.fail(Test::Targets, || (addr.to_string(), "inside".to_owned()));
-                return Err(admitted.refuse(row, Reason::ForeignTarget, format!("next hop {addr} is outside")).into());
+                return Err(admitted.refuse(row, Reason::ForeignTarget, outside(&admitted, addr)).into());
             }
             // The nearest regions may have a server.
             Found::Nothing | Found::NoRoom => TargetSet::new(),
@@ -134,10 +136,10 @@ impl Core {
         if let Some(first) = view.first_egress(case, &mut call, prefer, &mut targets, edit) {
             return Ok(Plan { call, first, targets, shadow });
         }
-        let (reason, detail) = if nothing {
-            (Reason::NoTarget, "next hop resolves to nothing")
-        } else {
-            (Reason::TargetsDown, "no listener reaches any target")
+        let (reason, detail) = match (nothing, admitted.outbound) {
+            (true, false) => (Reason::NoTarget, "next hop resolves to nothing".to_owned()),
+            (true, true) => (Reason::NoTarget, format!("the uri of {} resolves to nothing", trunk_name(config, admitted.trunk))),
+            (false, _) => (Reason::TargetsDown, "no listener reaches any target".to_owned()),
         };
         let row = case.trace.fail(Test::Targets, || ("next hop".to_owned(), format!("{detail}: {reason}")));
         Err(admitted.refuse(row, reason, detail).into())
@@ -283,6 +285,15 @@ pub(crate) fn unserved(region: &Region, case: &Case<'_, '_>) -> Result<(), Stop>
 fn no_tls(case: &Case<'_, '_>) -> Answer {
     let row = case.trace.fail(Test::Request, || ("a sips: URI".to_owned(), "TLS on every hop".to_owned()));
     Answer::failed(row, 416, "Unsupported URI Scheme")
+}
+
+/// Why an address is no target: the next hop of a call out is the carrier's.
+fn outside(admitted: &Admitted, addr: SocketAddr) -> String {
+    if admitted.outbound {
+        format!("gateway {addr} is outside the outbound_networks of its trunk")
+    } else {
+        format!("next hop {addr} is outside")
+    }
 }
 
 /// What says how or where a request goes to the host that we replace, and what may not stand in a Request-URI (19.1.1).

@@ -215,7 +215,7 @@ impl Context<'_> {
         // The answer is made of the present attempt's bytes while it has them; an earlier one's rows are others.
         let present = transaction.client.request.clone();
         let sent = if present.is_empty() { sent } else { &present };
-        self.conclude(transaction, sent, code, refusal.reason.phrase(), &rows);
+        self.conclude(transaction, sent, code, refusal.phrase(), &rows);
         transaction.refused = true;
         self.verdict(transaction.call.region, (refusal.project, refusal.trunk), Verdict::Refuse, refusal.reason);
         if invite && transaction.call.serving.is_some() && refusal.reason.class() == Class::Policy {

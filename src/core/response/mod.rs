@@ -263,7 +263,7 @@ impl Context<'_> {
         // RFC 3263 4.3: of all answers only 503 sends a request to the next server.
         if code == 503 {
             if !self.next(branch.slot, transaction, &sent, true) {
-                self.all_down(transaction, &sent, "every server of the region answered 503 or failed");
+                self.all_down(transaction, &sent, "answered 503 or failed");
             }
             return Outcome::Absorbed;
         }
