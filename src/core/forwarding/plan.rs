@@ -1,6 +1,8 @@
 //! What is forwarded, and how. A decision makes the plan by reading alone; another step carries it out unchanged. `explain`
 //! prints the same plan.
 
+use std::net::SocketAddr;
+
 use crate::config::ListenerId;
 use crate::core::io::Note;
 use crate::core::routing::region_failover::{NextStep, Tries};
@@ -27,6 +29,8 @@ pub(crate) struct Plan {
     pub(crate) targets: TargetSet,
     /// The reason for which it would have been refused if its project were not in shadow mode.
     pub(crate) shadow: Option<Reason>,
+    /// Where the servers of a new call would send what they send inside it, if that is outside.
+    pub(crate) unreachable: Option<SocketAddr>,
 }
 
 /// What is decided about a request.

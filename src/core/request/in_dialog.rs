@@ -127,7 +127,7 @@ impl Core {
         };
         let prefer = side.unwrap_or(case.arrival.listener);
         if let Some(first) = view.first_egress(case, &mut call, prefer, &mut targets, edit) {
-            return Ok(Plan { call, first, targets, shadow });
+            return Ok(Plan { call, first, targets, shadow, unreachable: None });
         }
         let detail = "no listener reaches the next hop".to_owned();
         let row = case.trace.fail(Test::Targets, || ("next hop".to_owned(), detail.clone()));

@@ -134,7 +134,9 @@ impl Core {
         };
         let prefer = case.arrival.listener;
         if let Some(first) = view.first_egress(case, &mut call, prefer, &mut targets, edit) {
-            return Ok(Plan { call, first, targets, shadow });
+            let calls_in = case.request.method == Method::Invite && !admitted.outbound;
+            let unreachable = calls_in.then(|| view.unreachable_caller(case.message, case.region(), admitted.trunk)).flatten();
+            return Ok(Plan { call, first, targets, shadow, unreachable });
         }
         let (reason, detail) = match (nothing, admitted.outbound) {
             (true, false) => (Reason::NoTarget, "next hop resolves to nothing".to_owned()),

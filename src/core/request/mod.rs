@@ -135,7 +135,7 @@ impl Core {
 
     /// Opens a transaction and sends the first attempt. An INVITE is answered 100.
     fn forward(&mut self, case: &Case<'_, '_>, plan: Plan, out: &mut Vec<Output>) -> Outcome {
-        let Plan { call, first, targets, shadow } = plan;
+        let Plan { call, first, targets, shadow, unreachable } = plan;
         let Some(slot) = self.table.forwarded.vacancy() else { return Outcome::Dropped(DropCause::Behind) };
         let serial = self.table.forwarded.next_serial();
         let invite = call.method == Method::Invite;
@@ -167,7 +167,8 @@ impl Core {
         // That it went elsewhere was noted when it did.
         let accepted = here.then_some((Verdict::Accept, Reason::InRegion));
         if let Some((verdict, reason)) = shadow.map(|reason| (Verdict::Shadow, reason)).or(accepted) {
-            context.verdict(call.region, whose, verdict, reason);
+            let (project, trunk) = whose;
+            context.out.push(Output::Note(Note::Verdict { region: call.region, project, trunk, verdict, reason, unreachable }));
         }
         self.table.insert(Transaction::new(call, server, client, own_rows, targets));
         Outcome::Forwarded

@@ -1,6 +1,7 @@
 //! What may pass: the source, the host, the project, the pin, the media. Rules read and return a value; they write nothing and send nothing.
 
 pub(crate) mod admit;
+pub(crate) mod caller;
 pub(crate) mod case;
 pub(crate) mod host;
 pub(crate) mod media;
