@@ -163,3 +163,24 @@ fn inside_a_dialog_it_is_the_other_side_too() {
         assert!(answer.header("Warning").unwrap().contains(words), "{}", answer.text());
     }
 }
+
+#[test]
+fn whoever_has_a_gateways_address_speaks_by_the_token() {
+    // Another project's trunk, and a host of the region that is no server.
+    for gateway in ["198.51.105.9", "10.1.7.9"] {
+        let text = crate::site::CONFIG
+            .replace("sip:acme.pstn.example.net:5080;transport=udp", &format!("sip:{gateway}:5080"))
+            .replace(r#"outbound_networks = ["198.51.100.0/24"]"#, &format!("outbound_networks = [\"{gateway}/32\"]"));
+        let mut site = Site::new(&text);
+        let at = format!("{gateway}:5080");
+        let seen = site.from(SERVER, &call_to(&format!("sip:1@{OUT}"), "one")).remove(1);
+        site.from(&at, &respond(&seen, 200, "g", &format!("Contact: <sip:gw@{at}>\r\n")));
+        let bye = format!(
+            "BYE sip:trunk@{SERVER} SIP/2.0\r\nVia: SIP/2.0/UDP {at};branch=z9hG4bKbye\r\nRoute: {}\r\nFrom: <sip:a@b>;tag=g\r\n\
+             To: <sip:c@d>;tag=fone\r\nCall-ID: one@trunk\r\nCSeq: 2 BYE\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n",
+            seen.header("Record-Route").unwrap()
+        );
+        let sent = site.from(&at, &bye);
+        assert_eq!((sent[0].to.to_string().as_str(), sent[0].fenced), (SERVER, true), "{gateway}: {}", sent[0].text());
+    }
+}
