@@ -16,7 +16,10 @@ impl View<'_> {
     /// the caller's side wrote, else its Contact (12.1.1). What a name resolves to is not known yet.
     pub(crate) fn unreachable_caller(&self, message: &Message<'_>, called: RegionId, trunk: TrunkId) -> Option<SocketAddr> {
         let first = |name| list::items(message, name).next().map(|item| message.slice(&item.span));
-        let address = Address::parse(first(Name::RecordRoute).or_else(|| first(Name::Contact))?)?;
+        let address = match first(Name::RecordRoute) {
+            Some(route) => Address::route(route)?,
+            None => Address::parse(first(Name::Contact)?)?,
+        };
         let to = written(&Uri::parse(address.uri).ok()?)?;
         let project = Some(self.config.trunk(trunk).project);
         let caller = Speaker { side: Side::Trunk, called, serving: called, project, trunk: Some(trunk) };
