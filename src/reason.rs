@@ -158,6 +158,16 @@ impl Reason {
             Self::ForeignDialogTarget => "Dialog Target Outside Region",
         }
     }
+
+    /// The same for a request that goes to a trunk: what fails there is a gateway of the carrier's, and no server of the region.
+    pub const fn phrase_to_trunk(self) -> &'static str {
+        match self {
+            Self::ForeignTarget => "Gateway Outside Networks Of Trunk",
+            Self::NoTarget => "No Gateway Of Trunk Found",
+            Self::TargetsDown => "Gateways Of Trunk Unavailable",
+            _ => self.phrase(),
+        }
+    }
 }
 
 impl fmt::Display for Reason {

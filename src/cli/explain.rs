@@ -298,7 +298,7 @@ fn told(
     names: Vec<Resolved>,
     missing: Option<String>,
 ) -> Explained {
-    let decision = match missing {
+    let mut decision = match missing {
         Some(missing) => Decision::Unknown(missing),
         None => decision(&config, &message.bytes, &run),
     };
@@ -312,7 +312,16 @@ fn told(
             attempt = sent(&run.out, &mut targets, &mut otherwise);
         }
     }
+    if let (Decision::Refused { reason: Some(_), why }, Some(phrase)) = (&mut decision, answer.as_deref().and_then(phrase)) {
+        phrase.clone_into(why);
+    }
     Explained { config, arrival, message, comparisons: run.comparisons, decision, answer, targets, otherwise, names }
+}
+
+/// The phrase of an answer: whom it speaks of depends on the way that the request goes.
+fn phrase(answer: &[u8]) -> Option<&str> {
+    let line = answer.split(|&octet| octet == b'\r').next()?;
+    std::str::from_utf8(line).ok()?.splitn(3, ' ').nth(2)
 }
 
 /// Reads what would be sent: the messages to targets, with the last attempt, and the last answer to the sender.

@@ -37,7 +37,7 @@ pub(super) fn check(main: &file::Main, parts: &file::Parts, report: &mut Report)
                         within(&trunk.name.value, net, parts, report);
                     }
                     if key == "outbound_networks" {
-                        silent(trunk, net, parts, report);
+                        silent(project, trunk, net, parts, report);
                     }
                 }
             }
@@ -73,10 +73,22 @@ fn within(trunk: &str, net: &Placed<IpNet>, parts: &file::Parts, report: &mut Re
     }
 }
 
-/// Warns of addresses that calls out may go to and that no side of a dialog could speak from: nobody has them, or they are servers'.
-fn silent(trunk: &file::Trunk, net: &Placed<IpNet>, parts: &file::Parts, report: &mut Report) {
-    if net.value.network().is_multicast() {
+/// Warns of addresses that calls out may go to and that no side of a dialog could speak from: nobody has them, no listener takes their family,
+/// or they are servers'. Whoever else has them speaks by the token of the call, another project's trunk and a host of the region too.
+fn silent(project: &file::Project, trunk: &file::Trunk, net: &Placed<IpNet>, parts: &file::Parts, report: &mut Report) {
+    if is_nobodys(net.value) {
         report.warning(&net.place, format!("nobody speaks from `{}`", net.value), "the gateways' own addresses");
+        return;
+    }
+    let pin = good(&project.pin);
+    let serves = |region: &&file::Region| pin.is_none_or(|pin| pin.iter().any(|name| name.value == region.name.value));
+    let listeners = parts.regions.iter().filter(serves).filter_map(|region| good(&region.listen)).flatten();
+    let mut families = listeners.map(|listener| listener.value.1.is_ipv4()).peekable();
+    if families.peek().is_some() && !families.any(|four| four == net.value.addr().is_ipv4()) {
+        let family = if net.value.addr().is_ipv4() { "IPv4" } else { "IPv6" };
+        let wrong =
+            format!("no listener for project `{}` takes {family}: nobody could speak from `{}`", project.name.value, net.value);
+        report.warning(&net.place, wrong, "a listener of that family, or the gateways' other addresses");
         return;
     }
     if good(&trunk.networks).into_iter().flatten().any(|own| own.value.contains(&net.value)) {
@@ -93,6 +105,14 @@ fn silent(trunk: &file::Trunk, net: &Placed<IpNet>, parts: &file::Parts, report:
                 format!("`{}` holds servers of region `{}`: no gateway could speak from there", net.value, region.name.value);
             report.warning(&net.place, wrong, "the gateways' own addresses: what a server sends inside a call is the servers'");
         }
+    }
+}
+
+/// Whether no host has these addresses: multicast, "this network", and what is reserved (RFC 6890).
+fn is_nobodys(net: IpNet) -> bool {
+    match net {
+        IpNet::V4(net) => matches!(net.network().octets(), [0 | 224..=255, ..]),
+        IpNet::V6(net) => net.network().is_multicast() || net.network().is_unspecified() && net.prefix_len() == 128,
     }
 }
 

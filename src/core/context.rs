@@ -74,7 +74,7 @@ impl Context<'_> {
         verdict: Verdict,
         reason: Reason,
     ) {
-        self.out.push(Output::Note(Note::Verdict { region, project, trunk, verdict, reason }));
+        self.out.push(Output::Note(Note::Verdict { region, project, trunk, verdict, reason, unreachable: None }));
     }
 }
 

@@ -7,7 +7,7 @@
 //! ```compile_fail,E0451
 //! use ringfence::core::io::Peer;
 //! let addr = "192.0.2.1:5060".parse().unwrap();
-//! let outside = Peer { listener: ringfence::config::ListenerId(0), addr, local: addr, connection: None };
+//! let outside = Peer { listener: ringfence::config::ListenerId(0), addr, port: 5060, local: addr, connection: None };
 //! ```
 
 use std::net::SocketAddr;
@@ -20,6 +20,7 @@ use crate::config::{ListenerId, NextHop, Transport, TrunkId};
 use crate::dns::{Resolved, Server};
 use crate::fence::Fenced;
 use crate::sip::Fault;
+use crate::sip::via::Via;
 use crate::tls::{PartyNames, Shown};
 
 pub use super::note::{Direction, DropCause, Failure, Health, Note, Outcome, Share, Spoken, TargetStatus, Verdict};
@@ -169,19 +170,25 @@ pub enum Destination {
     Fenced(Fenced),
 }
 
-/// The source of a message that arrived. Answers go there and nowhere else, not to the address in Via.
+/// The source of a message that arrived. Answers go to its address and nowhere else, not to the address in Via.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Peer {
     listener: ListenerId,
     addr: SocketAddr,
+    /// The port at its address that answers in datagrams go to.
+    port: u16,
     local: SocketAddr,
     connection: Option<ConnectionId>,
 }
 
 impl Peer {
-    /// The peer of an arrival. Private to the core: `super` is where inputs are taken in.
-    pub(crate) fn of(arrival: &Arrival) -> Self {
-        Self { listener: arrival.listener, addr: arrival.from, local: arrival.local, connection: arrival.connection }
+    /// The peer of an arrival. Private to the core: `super` is where inputs are taken in. `via`: the topmost Via of its request, if that
+    /// can be read. Without `rport` a client listens where its sent-by says (RFC 3261 18.2.2, RFC 3581 4), and some send from another
+    /// port.
+    pub(crate) fn of(arrival: &Arrival, via: Option<&Via<'_>>) -> Self {
+        let &Arrival { listener, from, local, connection, .. } = arrival;
+        let named = via.filter(|via| via.rport.is_none()).map(|via| via.port.unwrap_or_else(|| Transport::Udp.port()));
+        Self { listener, addr: from, port: named.unwrap_or_else(|| from.port()), local, connection }
     }
 
     /// The same peer after a reload that renumbered its listener.
@@ -189,9 +196,18 @@ impl Peer {
         Self { listener, ..self }
     }
 
-    /// Its address, for the system call that sends to it, and for `received`.
+    /// Its address and the port that it sent from, for `received` and `rport`.
     pub fn addr(&self) -> SocketAddr {
         self.addr
+    }
+
+    /// Where an answer goes in a datagram, for the system call that sends it: the same address, and the port that the client asked for.
+    pub fn answers(&self) -> SocketAddr {
+        let mut to = self.addr;
+        if self.connection.is_none() {
+            to.set_port(self.port);
+        }
+        to
     }
 
     /// The address that it called: answers leave from there.

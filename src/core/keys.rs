@@ -32,6 +32,7 @@ enum Purpose {
     Relay,
     RelayRequestId,
     Waiting,
+    Spread,
 }
 
 /// The keys of one core.
@@ -134,6 +135,14 @@ impl Keys {
         let port = next_hop.port.unwrap_or(0).to_le_bytes();
         let transport = if next_hop.secure { "sips" } else { next_hop.transport.map_or("", Transport::token) };
         hash128(&self.seed, Purpose::Name, &[next_hop.host.as_bytes(), &port, transport.as_bytes()])
+    }
+
+    /// The number by which a call is spread over servers. It is the same if the call comes again, on every node and after a restart: with
+    /// credentials it must come to the gateway that asked for them (RFC 3261 22.3).
+    pub(crate) fn spread(&self, call_id: &[u8], from_tag: &[u8]) -> u64 {
+        let mut hasher = SipHasher13::new_with_key(&self.secret);
+        absorb(&mut hasher, Purpose::Spread, [call_id, from_tag].into_iter());
+        hasher.finish()
     }
 
     /// Where the dice of one transaction start. They mix it before each roll.

@@ -12,7 +12,7 @@ use bytes::Bytes;
 
 use crate::config::Transport;
 use crate::sip::{Message, Method, Name, Start, plain};
-use io::{Arrival, CallKey, DropCause, Input, Note, Outcome, Output, Peer, Unanswered};
+use io::{Arrival, CallKey, DropCause, Input, Note, Outcome, Output, Unanswered};
 use relay_request::RelayAnswer;
 use request::Coming;
 use rules::sides::Source;
@@ -75,7 +75,7 @@ impl Core {
                     let ack = matches!(message.start(), Start::Request { method: Method::Ack, .. });
                     let request = matches!(message.start(), Start::Request { .. });
                     if request && !Source::of(self.view(now), region, &arrival).is_unknown() {
-                        self.malformed(now, &Peer::of(&arrival), region, &message, (ack, fault), trace, out);
+                        self.malformed(now, &arrival, &message, (ack, fault), trace, out);
                     }
                 }
                 out.extend(arrival.connection.map(Output::Close));

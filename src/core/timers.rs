@@ -114,12 +114,7 @@ impl Core {
                 let waits = transaction.client.is_unheard() && transaction.client.place() == place;
                 if waits
                     && transaction.server.is_open()
-                    && context.view().may_go_on(
-                        &transaction.call,
-                        &transaction.targets,
-                        transaction.serial,
-                        transaction.earlier.len() + 1,
-                    )
+                    && context.view().may_go_on(&transaction.call, &transaction.targets, transaction.earlier.len() + 1)
                 {
                     let dice = Dice::new(context.keys.chance(transaction.serial));
                     transaction.client.hurry(now + context.config.timers.t1 * dice.below(1000) / 1000);
@@ -196,7 +191,8 @@ impl Context<'_> {
         if transaction.cancelled {
             return self.conclude(transaction, &sent, 487, "Request Terminated", b"");
         }
-        if unheard && self.next(slot, transaction, &sent) {
+        let reached = !matches!(end, AttemptEnd::Unreachable | AttemptEnd::Unsent);
+        if unheard && self.next(slot, transaction, &sent, reached) {
             return;
         }
         // RFC 4320 4.2: a non-INVITE that timed out gets no 408, and no other answer.
@@ -209,7 +205,7 @@ impl Context<'_> {
             transaction.server.forget(self.now, &self.config.timers);
             return;
         }
-        self.all_down(transaction, &sent, "every server of the region failed or timed out");
+        self.all_down(transaction, &sent, "failed or timed out");
     }
 
     /// Ends the present attempt, because its address is outside since a reload. Starts the next one, or answers that there is none.
@@ -222,8 +218,8 @@ impl Context<'_> {
         if transaction.cancelled {
             return self.conclude(transaction, &sent, 487, "Request Terminated", b"");
         }
-        if !self.next(slot, transaction, &sent) {
-            self.all_down(transaction, &sent, "the server that was asked is outside since a reload");
+        if !self.next(slot, transaction, &sent, true) {
+            self.all_down(transaction, &sent, "failed, or is outside since a reload");
         }
     }
 

@@ -34,7 +34,7 @@ pub struct Server {
     pub weight: u16,
     /// The transport. `None`: UDP, or TCP for large requests (RFC 3261 18.1.1).
     pub transport: Option<Transport>,
-    /// Its addresses, in the order to be tried. No fence has judged them yet.
+    /// Its addresses. A call chooses in which order they are tried. No fence has judged them yet.
     pub addresses: Vec<SocketAddr>,
 }
 

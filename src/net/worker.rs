@@ -230,7 +230,7 @@ impl Worker {
     fn send(&mut self, now: Instant, send: Send) {
         match (send.transport, send.to) {
             (Transport::Udp, Destination::Peer(peer)) => {
-                self.send_udp(now, peer.addr(), peer.listener(), Some(peer.local().ip()), &send);
+                self.send_udp(now, peer.answers(), peer.listener(), Some(peer.local().ip()), &send);
             }
             (Transport::Udp, Destination::Fenced(fenced)) => {
                 self.send_udp(now, fenced.addr(), send.listener, send.local, &send);

@@ -71,7 +71,7 @@ pub(super) fn uri(text: &[u8]) -> Option<Uri<'_>> {
 pub(super) struct NameAddr<'a> {
     /// The value of its one `tag`.
     pub(super) tag: Option<&'a [u8]>,
-    /// The host of its URI.
+    /// The host that a request to its URI goes to.
     pub(super) host: Option<Host<'a>>,
 }
 
@@ -90,7 +90,7 @@ pub(super) fn name_addr(text: &[u8]) -> Option<NameAddr<'_>> {
     if !cursor.eats(b'<') {
         return None;
     }
-    let host = cursor.uri()?.host;
+    let host = cursor.uri()?.reached();
     if !cursor.eats(b'>') {
         return None;
     }

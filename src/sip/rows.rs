@@ -127,7 +127,7 @@ impl<'a> Contacts<'a> {
         match fault {
             Fault::Route => list::all(message, header, |span| match route(message.slice(&span)) {
                 Some(uri) => {
-                    self.note(header.name, uri.host);
+                    self.note(header.name, uri.reached());
                     true
                 }
                 None => false,
@@ -139,7 +139,7 @@ impl<'a> Contacts<'a> {
                 let address = party(value);
                 self.note(
                     Name::Contact,
-                    address.as_ref().and_then(|address| Uri::parse(address.uri).ok()).and_then(|uri| uri.host),
+                    address.as_ref().and_then(|address| Uri::parse(address.uri).ok()).and_then(|uri| uri.reached()),
                 );
                 star || address.is_some()
             }),

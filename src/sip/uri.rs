@@ -104,6 +104,27 @@ impl<'a> Uri<'a> {
         param(self.params, name)
     }
 
+    /// The host that `maddr` names.
+    pub(crate) fn maddr(&self) -> Option<Host<'a>> {
+        if self.params.is_empty() {
+            return None;
+        }
+        let maddr = self.param("maddr").flatten()?;
+        let ip = std::str::from_utf8(maddr).ok().and_then(|text| text.trim_matches(['[', ']']).parse().ok());
+        Some(ip.map_or(Host::Name(maddr), Host::Address))
+    }
+
+    /// The host that a request to it goes to: that of `maddr`, or else its own. `None`: a `tel:` URI has none.
+    pub(crate) fn reached(&self) -> Option<Host<'a>> {
+        self.maddr().or(self.host)
+    }
+
+    /// Each parameter: its name, and the whole of it as written.
+    pub fn parameters(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
+        let params = self.params;
+        each_param(params).map(|(span, name, _)| (name, params.get(span).unwrap_or_default()))
+    }
+
     /// Whether the name of a parameter is written with escapes. It is the same name (19.1.4), and many readers do not see that.
     pub(crate) fn escapes_a_name(&self) -> bool {
         memchr(b'%', self.params).is_some() && each_param(self.params).any(|(_, name, _)| memchr(b'%', name).is_some())

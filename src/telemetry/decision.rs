@@ -1,8 +1,9 @@
 //! The decision log: one line for each verdict. An operator finds it by the Call-ID.
 //!
-//! Refusals and shadow verdicts are logged at info, accepted requests at debug. The lines of each reason are limited, so that
+//! Refusals and shadow verdicts are logged at info, accepted requests at debug, and at warn if their caller cannot be reached inside the call. The lines of each reason are limited, so that
 //! strangers cannot crowd out a carrier's lines. A line says how many of its reason were left out before it.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::time::Instant;
 
@@ -39,9 +40,13 @@ impl Decisions {
     /// Writes the verdicts in the core's outputs of one input.
     pub(super) fn write(&mut self, config: &Config, out: &[Output], seen: Option<&Seen<'_>>, now: Instant) {
         for (at, output) in out.iter().enumerate() {
-            let Output::Note(Note::Verdict { region, project, trunk, verdict, reason }) = *output else { continue };
+            let Output::Note(Note::Verdict { region, project, trunk, verdict, reason, unreachable }) = *output else { continue };
             let accepted = verdict == Verdict::Accept;
-            let wanted = if accepted { enabled!(target: TARGET, Level::DEBUG) } else { enabled!(target: TARGET, Level::INFO) };
+            let wanted = match (unreachable, accepted) {
+                (Some(_), _) => enabled!(target: TARGET, Level::WARN),
+                (None, true) => enabled!(target: TARGET, Level::DEBUG),
+                (None, false) => enabled!(target: TARGET, Level::INFO),
+            };
             if !wanted {
                 continue;
             }
@@ -72,17 +77,33 @@ impl Decisions {
                         uri = said.uri.map(redacted),
                         sent_to = sent.target().map(display),
                         code = sent.code(),
+                        warning = unreachable.map(|to| display(Unreachable(to))),
                         left_out,
                         "decided"
                     )
                 };
             }
-            if accepted {
+            if unreachable.is_some() {
+                line!(Level::WARN);
+            } else if accepted {
                 line!(Level::DEBUG);
             } else {
                 line!(Level::INFO);
             }
         }
+    }
+}
+
+/// Says that a caller cannot be reached inside its call.
+struct Unreachable(SocketAddr);
+
+impl fmt::Display for Unreachable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "no request of a server can reach the caller: its Contact or Record-Route leads to {}, which is outside",
+            self.0
+        )
     }
 }
 
@@ -117,7 +138,7 @@ impl<'a> Sent<'a> {
         self.answer.or(self.forward)
     }
 
-    /// The asker's address, to which the answer goes.
+    /// The asker's address, as it sent from.
     fn asker(&self) -> Option<SocketAddr> {
         match self.answer?.to {
             Destination::Peer(peer) => Some(peer.addr()),

@@ -67,7 +67,7 @@ impl Recorder {
                     _ => {}
                 }
             }
-            Note::Verdict { region, project, verdict, reason, trunk: _ } => {
+            Note::Verdict { region, project, verdict, reason, .. } => {
                 self.handles.verdict(region, project, verdict, reason).increment(1);
             }
             Note::Repeat { region, project, trunk } => self.handles.repeat(region, project, trunk),

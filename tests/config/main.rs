@@ -206,6 +206,16 @@ fn warnings_are_no_mistakes() {
         ),
         (13, &out("127.0.1.0/30"), "15:22 `127.0.1.0/30` holds servers of region `eu`"),
         (13, &out("224.0.1.0/24"), "15:22 nobody speaks from `224.0.1.0/24`"),
+        (13, &out("0.0.0.0/32"), "15:22 nobody speaks from `0.0.0.0/32`"),
+        (13, &out("255.255.255.255/32"), "15:22 nobody speaks from `255.255.255.255/32`"),
+        (13, &out("240.0.0.0/8"), "15:22 nobody speaks from `240.0.0.0/8`"),
+        (13, &out("ff00::/16"), "15:22 nobody speaks from `ff00::/16`"),
+        (13, &out("::/128"), "15:22 nobody speaks from `::/128`"),
+        (
+            13,
+            &out("2001:db8:9::/48"),
+            "15:22 no listener for project `acme` takes IPv6: nobody could speak from `2001:db8:9::/48`",
+        ),
         (6, "upstream = \"127.0.1.1\"\nservers = [\"127.0.1.0/24\"]", "7:12 `127.0.1.0/24` makes every host there a SIP server"),
         (5, &wide("10.1.0.0/16"), "6:25 `10.1.0.0/16` makes every host there a SIP server"),
         (
@@ -218,6 +228,18 @@ fn warnings_are_no_mistakes() {
         let warnings = warned(&replaced(line, with));
         assert!(warnings.iter().any(|warning| warning.starts_with(expected)), "{with}: {warnings:#?}");
         assert_eq!(warnings.len(), 2, "{with}: {warnings:#?}");
+    }
+}
+
+/// Whoever has an address of `outbound_networks` speaks by the token of the call: another project's trunk too, and a host of the region that is no
+/// server.
+#[test]
+fn gateways_that_speak_by_their_token() {
+    let other = "[project.other]\npin = [\"eu\"]\n[project.other.trunk.b]\nnetworks = [\"127.0.4.0/24\"]\n";
+    for net in ["127.0.4.0/24", "127.0.3.0/25", "127.0.1.128/25", "203.0.113.0/24"] {
+        let with = format!("networks = [\"127.0.3.0/24\"]\nuri = \"sip:a.example.net\"\noutbound_networks = [\"{net}\"]");
+        let config = loads(&[&replaced(13, &with), other].concat());
+        assert_eq!(config.warnings.len(), 1, "{net}: {:#?}", config.warnings);
     }
 }
 

@@ -6,7 +6,7 @@ use ringfence::config::Transport;
 use ringfence::core::io::{DropCause, Outcome};
 use ringfence::reason::Reason;
 
-use crate::site::{SERVER, Sent, Site, TRUNK, invite, request, respond, sdp, tokens};
+use crate::site::{SECOND, SERVER, Sent, Site, TRUNK, invite, request, respond, sdp, tokens};
 
 /// An established call: the INVITE as the server saw it, and the Record-Route that both sides hold.
 fn call(site: &mut Site) -> (Sent, String) {
@@ -371,6 +371,29 @@ fn a_route_without_brackets_is_read() {
     assert_eq!(sent[0].headers("Route"), Vec::<String>::new(), "{}", sent[0].text());
     let forged = text.replace("rf=0", "rf=1").replace("z9hG4bK", "z9hG4bKx");
     assert_eq!(site.from(TRUNK, &forged)[0].header("X-Ringfence").as_deref(), Some("170; reason=forged-route; region=eu"));
+}
+
+#[test]
+fn a_route_leads_even_if_the_request_uri_is_the_endpoint_still() {
+    let endpoint = "sip:+4930123@acme.eu.sip.example.com";
+    for method in ["INFO", "BYE", "INVITE", "ACK"] {
+        let mut site = Site::usual();
+        let (_, route) = call(&mut site);
+        // A server that stays on the way; without it the request would come back to ourselves.
+        let led = routes(&format!("{route}, <sip:10.1.0.6;lr>"));
+        let sent = site.from(TRUNK, &inside(method, endpoint, &led, 2, true));
+        let on = sent.iter().find(|sent| sent.fenced).unwrap_or_else(|| panic!("{method}: {sent:?}"));
+        assert_eq!((on.to, on.line()), (SECOND.parse().unwrap(), format!("{method} {endpoint} SIP/2.0")));
+        // So it is towards the trunk, by its proxy.
+        let led = routes(&format!("{route}, <sip:198.51.100.8;lr>"));
+        let sent = site.from(SERVER, &inside(method, endpoint, &led, 3, false));
+        let on = sent.iter().find(|sent| sent.fenced).unwrap_or_else(|| panic!("{method}: {sent:?}"));
+        assert_eq!(on.to, "198.51.100.8:5060".parse().unwrap());
+    }
+    let mut site = Site::usual();
+    let (_, route) = call(&mut site);
+    let sent = site.from(TRUNK, &inside("BYE", endpoint, &routes(&route), 2, true));
+    assert_eq!(sent[0].header("X-Ringfence").as_deref(), Some("171; reason=foreign-dialog-target; region=eu"));
 }
 
 #[test]

@@ -258,6 +258,46 @@ fn a_large_request_goes_by_stream_and_comes_back_to_datagrams() {
 }
 
 #[test]
+fn a_large_request_is_sent_in_a_datagram_only_if_no_connection_was_made() {
+    let text = invite("acme.eu.sip.example.com", "10.1.0.20", "big")
+        .replace("Contact:", &format!("X-Fill: {}\r\nContact:", "x".repeat(1200)));
+    let by = |sent: &Sent| (sent.to.to_string(), sent.transport);
+    let second = (SECOND.to_owned(), Transport::Tcp);
+    // It was answered.
+    for trying in [false, true] {
+        let mut site = Site::usual();
+        let first = site.from(TRUNK, &text).remove(1);
+        if trying {
+            site.from(SERVER, &respond(&first, 100, "u", ""));
+        }
+        let sent = site.from(SERVER, &respond(&first, 503, "u", ""));
+        assert_eq!(by(&sent[1]), second);
+        let sent = site.from(SECOND, &respond(&sent[1], 503, "v", ""));
+        assert_eq!(sent[1].line(), "SIP/2.0 503 Servers Of Region Unavailable");
+    }
+    // It was lost with a connection, which had been made.
+    let mut site = Site::usual();
+    let first = site.from(TRUNK, &text).remove(1);
+    assert_eq!(by(&site.input(Input::Lost(first.attempt.unwrap()))[0]), second);
+    // Nobody said anything for `try_for`, and then for all the time that is left.
+    let mut site = Site::usual();
+    site.from(TRUNK, &text);
+    let sent = site.pass(Duration::from_secs(33));
+    assert_eq!((by(&sent[0]), sent[1].line().as_str()), (second.clone(), "SIP/2.0 503 Servers Of Region Unavailable"));
+    assert_eq!((sent[1].at.as_millis() + 50) / 100, 300);
+    // No connection could be made, to the first nor to the second.
+    for input in [Input::Failed, Input::Unsent] {
+        let mut site = Site::usual();
+        let first = site.from(TRUNK, &text).remove(1);
+        let sent = site.input(input(first.attempt.unwrap())).remove(0);
+        assert_eq!(by(&sent), (SERVER.to_owned(), Transport::Udp));
+        let sent = site.from(SERVER, &respond(&sent, 503, "u", "")).remove(1);
+        assert_eq!(by(&sent), second);
+        assert_eq!(by(&site.input(input(sent.attempt.unwrap()))[0]), (SECOND.to_owned(), Transport::Udp));
+    }
+}
+
+#[test]
 fn a_request_without_content_length_gets_one_on_a_stream() {
     let mut site =
         Site::new(&crate::site::CONFIG.replace(r#"["10.1.0.5:5060", "10.1.0.6:5060"]"#, r#""sip:10.1.0.5:5060;transport=tcp""#));

@@ -2,7 +2,7 @@
 //!
 //! A neighbour `NAME.expect` says where the message comes from (`source`), where it arrives (`listener`), optionally other servers
 //! (`upstream`, what their name `resolves` to, and the `nearest` regions), and the end: the `reason` with the `code` of the refusal, or
-//! `forwarded-to`.
+//! `forwarded-to`. Where answers go (`answered-at`, the source if absent) and with which `request-uri` it goes on may stand there too.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -32,6 +32,7 @@ fn judge(name: &str, bytes: &[u8], expect: &BTreeMap<String, String>) {
     }
     let sent = site.to(&expect["listener"], &expect["source"], bytes);
     let reason = &expect["reason"];
+    let answered = expect.get("answered-at").unwrap_or_else(|| &expect["source"]);
     let verdict = site.notes.iter().find_map(|note| match note {
         Note::Verdict { verdict, reason, .. } => Some((*verdict, *reason)),
         _ => None,
@@ -43,12 +44,16 @@ fn judge(name: &str, bytes: &[u8], expect: &BTreeMap<String, String>) {
             assert_eq!((verdict, site.outcome()), (Verdict::Accept, Outcome::Forwarded), "{name}");
             let last = sent.last().unwrap();
             assert_eq!(last.to, to.parse().unwrap(), "{name}");
+            let uri = expect.get("request-uri").map(String::as_str);
+            assert!(uri.is_none_or(|uri| last.line().split(' ').nth(1) == Some(uri)), "{name}: {}", last.line());
+            let trying = sent.iter().filter(|sent| !sent.fenced).map(|sent| sent.to.to_string());
+            assert!(trying.clone().all(|to| &to == answered), "{name}: {:?}", trying.collect::<Vec<_>>());
             assert!(last.bytes.ends_with(ringfence::sip::Message::datagram(bytes).unwrap().body()), "{name}: the body");
         }
         (None, Some(code)) => {
             assert_eq!((verdict, site.outcome()), (Verdict::Refuse, Outcome::Refused(found)), "{name}");
             assert_eq!(sent.len(), 1, "{name}: one answer and nothing else");
-            assert_eq!(sent[0].to, expect["source"].parse().unwrap(), "{name}");
+            assert_eq!(&sent[0].to.to_string(), answered, "{name}");
             assert_eq!(&sent[0].line()[8..11], code, "{name}");
             let told = (found != ringfence::reason::Reason::UnknownSource).then(|| format!("{}; reason={reason}", found.id()));
             assert_eq!(

@@ -144,7 +144,7 @@ fn an_error_of_the_transport_takes_it_out_at_once() {
 
 #[test]
 fn any_other_answer_is_a_sign_of_life() {
-    for code in [100, 180, 200, 302, 404, 408, 480, 487, 500, 504, 603] {
+    for code in [200, 302, 404, 408, 480, 487, 500, 504, 603] {
         let mut site = site();
         for id in 0..2 {
             answered(&mut site, &format!("a{id}"), 503);
@@ -155,6 +155,46 @@ fn any_other_answer_is_a_sign_of_life() {
         }
         assert_eq!(changes(&site), [], "{code}");
     }
+}
+
+#[test]
+fn what_is_not_the_end_of_a_call_sets_no_failures_back() {
+    for codes in [&[100][..], &[180], &[100, 183, 180]] {
+        for rise in ["100s", "0s"] {
+            let mut site = Site::new(&crate::site::CONFIG.replace("[health]", &format!("[health]\nrise = \"{rise}\"")));
+            for id in 0..3 {
+                let sent = call(&mut site, &format!("a{id}"));
+                assert_eq!(sent.to, SERVER.parse().unwrap());
+                for code in codes {
+                    site.from(SERVER, &respond(&sent, *code, "u", ""));
+                }
+                site.from(SERVER, &respond(&sent, 503, "u", ""));
+            }
+            assert_eq!(changes(&site), [down(Failure::Unavailable)], "{codes:?}");
+            // Nor does it bring back whoever says 503: the trial has to end well.
+            site.pass(SECONDS(2));
+            let trial = call(&mut site, "trial");
+            assert_eq!(trial.to, SERVER.parse().unwrap());
+            for code in codes {
+                site.from(SERVER, &respond(&trial, *code, "u", ""));
+            }
+            site.from(SERVER, &respond(&trial, 503, "u", ""));
+            assert_eq!(changes(&site).len(), 1, "{:?}", changes(&site));
+            assert_eq!(answered(&mut site, "next", 486), SECOND);
+        }
+    }
+    // An answer to a CANCEL says nothing of calls either.
+    let mut site = site();
+    for id in 0..3 {
+        let text = invite("acme.eu.sip.example.com", "10.1.0.20", &format!("c{id}"));
+        let sent = site.from(TRUNK, &text).remove(1);
+        site.from(SERVER, &respond(&sent, 100, "u", ""));
+        let cancel = request("CANCEL", "sip:x@acme.eu.sip.example.com", &format!("c{id}"));
+        let cancel = site.from(TRUNK, &cancel.replace(&format!("z9hG4bKc{id}CANCEL"), &format!("z9hG4bKc{id}"))).remove(1);
+        site.from(SERVER, &respond(&cancel, 200, "u", ""));
+        site.from(SERVER, &respond(&sent, 503, "u", ""));
+    }
+    assert_eq!(changes(&site), [down(Failure::Unavailable)]);
 }
 
 #[test]
@@ -304,13 +344,14 @@ fn a_trunks_gateway_has_health_as_well() {
     let mut targets = Resolved::unknown(site.config.names.len());
     targets.set(NameId(0), crate::site::servers(&site.config.names[0], &["198.51.100.9", "198.51.100.10"]));
     site.input(Input::Resolved(std::sync::Arc::new(targets)));
-    let out =
-        |site: &mut Site, id: &str| site.from(SERVER, &invite("carrier.acme.eu.sip.example.com", "10.1.0.20", id)).remove(1);
-    let first = out(&mut site, "one");
-    assert_eq!(first.to, "198.51.100.9:5060".parse().unwrap());
+    let first = site.from(SERVER, &invite("carrier.acme.eu.sip.example.com", "10.1.0.20", "one")).remove(1);
     site.input(Input::Failed(first.attempt.unwrap()));
-    assert_eq!(changes(&site), [("198.51.100.9:5060".to_owned(), Health::Down, Some(Failure::Unreachable))]);
-    assert_eq!(out(&mut site, "two").to, "198.51.100.10:5060".parse().unwrap());
+    assert_eq!(changes(&site), [(first.to.to_string(), Health::Down, Some(Failure::Unreachable))]);
+    // The same call would go there again, and others: health moves them all.
+    for id in ["one", "two", "three", "four"] {
+        let text = invite("carrier.acme.eu.sip.example.com", "10.1.0.20", id).replace("branch=z9hG4bK", "branch=z9hG4bKx");
+        assert_ne!(site.from(SERVER, &text)[1].to, first.to, "{id}");
+    }
     assert!(site.core.status(site.now).iter().all(|target| target.addr.ip().to_string().starts_with("10.")), "servers alone");
 }
 

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on should say where")]
 
+mod answers;
 mod dialogs;
 mod dice;
 mod failover;
@@ -13,6 +14,7 @@ mod names;
 mod nat;
 mod nearest;
 mod one_reading;
+mod outbound;
 mod probes;
 mod reasons;
 mod relay;

@@ -85,8 +85,8 @@ fn nothing_is_said_until_the_answer_is_there() {
 #[test]
 fn the_fence_of_the_side_judges_each_address() {
     let mut site = Site::usual();
-    site.zone
-        .insert("mixed.example.net", vec![server(0, &["192.0.2.99:5060"]), server(1, &["10.1.0.6:5060", "198.51.100.8:5060"])]);
+    let mixed = [(0, "192.0.2.99:5060"), (1, "10.1.0.6:5060"), (2, "198.51.100.8:5060")];
+    site.zone.insert("mixed.example.net", mixed.map(|(rank, addr)| server(rank, &[addr])).to_vec());
     site.zone.insert("trunk.example.net", vec![server(0, &["198.51.100.8:5060"])]);
     site.zone.insert("outside.example.net", vec![server(0, &["192.0.2.99:5060", "127.0.0.1:5060"])]);
     site.zone.insert("elsewhere.example.net", vec![server(0, &["10.2.0.5:5060"])]);

@@ -379,7 +379,7 @@ fn a_cancelled_call_does_not_move() {
     let cancel = request("CANCEL", &format!("sip:x@{HOST}"), "one").replace("z9hG4bKoneCANCEL", "z9hG4bKone");
     site.from(TRUNK, &cancel);
     let end = site.from(EU, &respond(&first, 503, "a", ""));
-    assert_eq!((end.len(), end[1].line()), (2, "SIP/2.0 503 Phrase".to_owned()));
+    assert_eq!((end.len(), end[1].line()), (2, "SIP/2.0 487 Request Terminated".to_owned()));
 }
 
 fn place(site: &mut Site, id: &str) -> Sent {

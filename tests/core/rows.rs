@@ -323,10 +323,6 @@ fn no_answer_of_ours_without_its_row() {
     draining.input(Input::Drain { successor: false });
     let seen = looping.from(TRUNK, &call(ACME)).remove(1).text();
     let sips = |text: String| text.replacen("INVITE sip:", "INVITE sips:", 1);
-    let plain_server = {
-        // It came over TLS, as far as the test of the hop before it can tell: inside a dialog the next one has none.
-        within("a sips: next hop", Test::Request, TRUNK, |route| inside("BYE", &format!("sips:lk@{SERVER}"), 2, route))
-    };
     for (case, code) in vec![
         usual("REGISTER", Test::Request, request("REGISTER", &format!("sip:{ACME}"), "a"), 405),
         usual("PUBLISH", Test::Request, request("PUBLISH", &format!("sip:x@{ACME}"), "a"), 405),
@@ -336,7 +332,6 @@ fn no_answer_of_ours_without_its_row() {
         usual("an extension", Test::Request, call(ACME).replace("Max-F", "Proxy-Require: foo\r\nMax-F"), 420),
         usual("CANCEL of nothing", Test::Request, call(ACME).replace("INVITE", "CANCEL"), 481),
         (Case::new("a request that comes back", Test::Request, looping, TRUNK, seen), 482),
-        (plain_server, 416),
         (Case::new("OPTIONS", Test::Capacity, draining, TRUNK, request("OPTIONS", &format!("sip:{ACME}"), "a")), 503),
     ] {
         case.ends(Outcome::Answered(code));

@@ -193,14 +193,59 @@ fn a_contact_over_tls_is_looked_up_and_verified_by_its_own_name() {
              Call-ID: one@trunk\r\nCSeq: 2 BYE\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n",
             uri.len()
         );
-        // What is to stay secret may not have come without: from a server over UDP it has.
-        let sent =
-            if uri.starts_with("sips") { over(&mut site, SERVER, Shown::default(), &text) } else { site.from(SERVER, &text) };
+        // It came by UDP: this hop is over TLS all the same.
+        let sent = site.from(SERVER, &text);
         assert_eq!((sent[0].transport, sent[0].tls_name.as_deref()), (Transport::Tls, Some(host)), "{uri}: {}", sent[0].text());
         let transport = (!secure).then_some(Transport::Tls);
         let hop = NextHop { host: host.to_owned(), port: None, transport, secure };
         assert!(site.asked.contains(&hop), "{:?}", site.asked);
     }
+}
+
+/// A request inside the call `one`, to this URI, with more Routes than ours.
+fn inside(method: &str, (from, uri): (&str, &str), routes: &str, tags: (&str, &str)) -> String {
+    let branch = format!("{method}{}", uri.len());
+    format!(
+        "{method} {uri} SIP/2.0\r\nVia: SIP/2.0/UDP {from};branch=z9hG4bK{branch}\r\nRoute: {routes}\r\nFrom: <sip:a@b>;tag={}\r\n\
+         To: <sip:c@d>;tag={}\r\nCall-ID: one@trunk\r\nCSeq: 2 {method}\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n",
+        tags.0, tags.1
+    )
+}
+
+#[test]
+fn a_sips_target_inside_a_dialog_is_tls_on_that_hop() {
+    let mut site = site(r#""10.1.0.5""#, "");
+    let seen = site.from(TRUNK, &invite(HOST, "10.1.0.20", "one")).remove(1);
+    site.from(SERVER, &respond(&seen, 200, "u", "Contact: <sips:lk@10.1.0.5>\r\n"));
+    let ours = seen.headers("Record-Route").join(", ");
+    let contact = "sips:t@198.51.100.7:5061";
+    for method in ["BYE", "INVITE", "INFO", "UPDATE", "ACK", "NOTIFY"] {
+        for uri in [contact, "sips:t@198.51.100.7:5061;transport=udp", "sips:t@198.51.100.7"] {
+            let sent = site.from(SERVER, &inside(method, (SERVER, uri), &ours, ("u", "fone")));
+            let sent = sent.iter().find(|sent| sent.fenced).unwrap_or_else(|| panic!("{method} {uri}: {sent:?}"));
+            assert_eq!((sent.to.to_string().as_str(), sent.transport), ("198.51.100.7:5061", Transport::Tls), "{method} {uri}");
+        }
+    }
+    let sent = site.from(TRUNK, &inside("BYE", (TRUNK, "sips:lk@10.1.0.5"), &ours, ("fone", "u"))).remove(0);
+    assert_eq!((sent.to.to_string().as_str(), sent.transport), ("10.1.0.5:5061", Transport::Tls));
+    // The next hop is a Route here, and says itself how it is reached.
+    let routes = format!("{ours}, <sip:198.51.100.8:5060;lr>");
+    let sent = site.from(SERVER, &inside("BYE", (SERVER, "sips:t@198.51.100.77"), &routes, ("u", "fone"))).remove(0);
+    assert_eq!((sent.to.to_string().as_str(), sent.transport), ("198.51.100.8:5060", Transport::Udp));
+    // Outside all the same.
+    let sent = site.from(SERVER, &inside("BYE", (SERVER, "sips:t@203.0.113.9"), &ours, ("u", "fone"))).remove(0);
+    assert_eq!(sent.header("X-Ringfence").as_deref(), Some("171; reason=foreign-dialog-target; region=eu"));
+}
+
+#[test]
+fn where_nobody_listens_on_tls_a_sips_target_is_a_capacity_matter() {
+    let mut site = Site::usual();
+    let seen = site.from(TRUNK, &invite(HOST, "10.1.0.20", "one")).remove(1);
+    site.from(SERVER, &respond(&seen, 200, "u", &format!("Contact: <sip:lk@{SERVER}>\r\n")));
+    let ours = seen.headers("Record-Route").join(", ");
+    let sent = site.from(SERVER, &inside("BYE", (SERVER, "sips:t@198.51.100.7"), &ours, ("u", "fone"))).remove(0);
+    assert!(sent.line().starts_with("SIP/2.0 503"), "{}", sent.line());
+    assert_eq!(site.outcome(), Outcome::Refused(Reason::TargetsDown));
 }
 
 #[test]

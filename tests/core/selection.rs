@@ -2,10 +2,13 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
+use ringfence::config::NameId;
 use ringfence::core::io::Input;
+use ringfence::dns::Resolved;
 
-use crate::site::{SECOND, SERVER, Sent, Site, TRUNK, invite, named};
+use crate::site::{SECOND, SERVER, Sent, Site, TRUNK, invite, named, respond, servers};
 
 /// A region whose first hop is a name.
 fn site(upstream: &str) -> Site {
@@ -93,4 +96,65 @@ fn eight_are_tried_at_most_however_many_there_are() {
     let list: Vec<_> = list.iter().map(|(rank, weight, ip)| (*rank, *weight, ip.as_str())).collect();
     named(&mut site, &list);
     assert_eq!(way(&mut site, "one").len(), 8);
+}
+
+/// The name resolves to one server with these addresses.
+fn addressed(site: &mut Site, addresses: &[&str]) {
+    let mut targets = Resolved::unknown(site.config.names.len());
+    for (id, name) in (0..).map(NameId).zip(&site.config.names) {
+        targets.set(id, servers(name, addresses));
+    }
+    site.input(Input::Resolved(Arc::new(targets)));
+}
+
+/// A call that comes again with credentials: another branch, another `CSeq`, the same Call-ID and From-tag.
+fn again(text: &str) -> String {
+    text.replace("branch=z9hG4bK", "branch=z9hG4bKagain")
+        .replace("CSeq: 1 INVITE", "CSeq: 2 INVITE\r\nProxy-Authorization: Digest a=b")
+}
+
+/// Calls in, and calls out by the same kind of name: each comes twice. `turned`: what the name servers say in between.
+fn comes_again(out: bool, known: &dyn Fn(&mut Site), turned: &dyn Fn(&mut Site)) -> HashMap<SocketAddr, u32> {
+    let text = crate::site::CONFIG
+        .replace(r#"["10.1.0.5:5060", "10.1.0.6:5060"]"#, r#""sip:lk.eu.internal""#)
+        .replace("sip:acme.pstn.example.net:5080;transport=udp", "sip:lk.eu.internal")
+        .replace(r#"outbound_networks = ["198.51.100.0/24"]"#, r#"outbound_networks = ["10.1.0.0/16"]"#)
+        .replace(
+            r#"networks = ["10.1.0.0/16", "2001"#,
+            r#"servers = ["10.1.0.0/24"]
+networks = ["10.1.0.0/16", "2001"#,
+        )
+        .replace("per_source = \"50/s\"", "per_source = \"1000000/s\"");
+    let (mut one, mut other) = (Site::new(&text), Site::new(&text));
+    let (from, host) = if out { ("10.1.0.99:5060", "carrier.acme") } else { (TRUNK, "acme") };
+    let mut counts = HashMap::new();
+    for id in 0..400 {
+        let text = invite(&format!("{host}.eu.sip.example.com"), "10.1.0.20", &format!("c{id}"));
+        known(&mut one);
+        let first = one.from(from, &text).remove(1);
+        one.from(&first.to.to_string(), &respond(&first, 407, "u", "Proxy-Authenticate: Digest realm=\"x\", nonce=\"y\"\r\n"));
+        turned(&mut one);
+        turned(&mut other);
+        for site in [&mut one, &mut other] {
+            assert_eq!(site.from(from, &again(&text))[1].to, first.to, "call {id}");
+        }
+        *counts.entry(first.to).or_default() += 1;
+    }
+    counts
+}
+
+#[test]
+fn a_call_that_comes_again_goes_to_the_same_server() {
+    for out in [false, true] {
+        let records = |site: &mut Site| named(site, &[(0, 10, "10.1.0.5"), (0, 20, "10.1.0.6"), (0, 70, "10.1.0.7")]);
+        let turned = |site: &mut Site| named(site, &[(0, 70, "10.1.0.7"), (0, 10, "10.1.0.5"), (0, 20, "10.1.0.6")]);
+        let counts = comes_again(out, &records, &turned);
+        for (address, share) in [(SERVER, 40_u32), (SECOND, 80), ("10.1.0.7:5060", 280)] {
+            assert!(counts[&address.parse().unwrap()].abs_diff(share) < 35, "{counts:?}");
+        }
+        let addresses = |site: &mut Site| addressed(site, &["10.1.0.5", "10.1.0.6", "10.1.0.7", "10.1.0.8"]);
+        let turned = |site: &mut Site| addressed(site, &["10.1.0.7", "10.1.0.8", "10.1.0.5", "10.1.0.6"]);
+        let counts = comes_again(out, &addresses, &turned);
+        assert!(counts.len() == 4 && counts.values().all(|count| count.abs_diff(100) < 40), "{counts:?}");
+    }
 }

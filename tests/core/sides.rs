@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use ringfence::core::io::{Note, Outcome};
+use ringfence::core::io::{Note, Outcome, Verdict};
 use ringfence::reason::Reason;
 
 use crate::site::{SECOND, SERVER, Sent, Site, TRUNK, invite, respond, with_sdp};
@@ -200,4 +200,36 @@ fn strangers_of_one_ipv6_network_are_one_stranger() {
         (1..=200).map(ask).sum::<usize>()
     };
     assert_eq!((answers(1), answers(2)), (20, 20));
+}
+
+#[test]
+fn a_caller_whose_own_way_is_outside_is_accepted_and_noted() {
+    let unreachable = |rows: &str, source: &str| {
+        let mut site = Site::usual();
+        let text = invite(ACME, "10.1.0.20", "one").replace("Contact: <sip:trunk@198.51.100.7:5060>\r\n", rows);
+        site.from(source, &text);
+        assert_eq!(site.outcome(), Outcome::Forwarded, "{rows}");
+        let noted = site.notes.iter().find_map(|note| match note {
+            Note::Verdict { verdict: Verdict::Accept, unreachable, .. } => Some(unreachable.map(|addr| addr.to_string())),
+            _ => None,
+        });
+        noted.expect("a verdict")
+    };
+    for (rows, expected) in [
+        ("Contact: <sip:t@198.51.100.99:5062>\r\n", None),
+        // A private address stands for where the INVITE came from.
+        ("Contact: <sip:t@192.168.1.9>\r\n", None),
+        ("Contact: <sip:t@203.0.113.9>\r\n", Some("203.0.113.9:5060")),
+        ("Contact: <sips:t@203.0.113.9>\r\n", Some("203.0.113.9:5061")),
+        ("Contact: <sip:t@198.51.100.9;maddr=203.0.113.9>\r\n", Some("203.0.113.9:5060")),
+        // The carrier's proxy stands before its Contact, or outside.
+        ("Record-Route: <sip:198.51.100.9;lr>\r\nContact: <sip:t@192.168.1.9>\r\n", None),
+        ("Record-Route: <sip:203.0.113.9;lr>\r\nContact: <sip:t@198.51.100.9>\r\n", Some("203.0.113.9:5060")),
+        // Nobody knows yet where a name leads.
+        ("Contact: <sip:t@pbx.example.net>\r\n", None),
+        // Inside the region, and no server there.
+        ("Contact: <sip:t@10.1.0.77:5066>\r\n", Some("10.1.0.77:5066")),
+    ] {
+        assert_eq!(unreachable(rows, TRUNK).as_deref(), expected, "{rows}");
+    }
 }

@@ -335,7 +335,7 @@ impl Site {
                 Output::Send(send) => {
                     let fenced = matches!(send.to, Destination::Fenced(_));
                     let (to, connection) = match send.to {
-                        Destination::Peer(peer) => (peer.addr(), peer.connection()),
+                        Destination::Peer(peer) => (peer.answers(), peer.connection()),
                         Destination::Fenced(fenced) => (fenced.addr(), None),
                     };
                     let at = self.now.duration_since(self.start);

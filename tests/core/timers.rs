@@ -111,6 +111,21 @@ fn timer_c_cancels_what_rings_too_long() {
 }
 
 #[test]
+fn a_100_does_not_start_timer_c_anew() {
+    for first in [100, 180] {
+        let mut site = single();
+        let seen = call(&mut site);
+        site.from(SERVER, &respond(&seen, first, "u", ""));
+        for _ in 0..3 {
+            assert!(site.pass(Duration::from_secs(60)).is_empty());
+            site.from(SERVER, &respond(&seen, 100, "u", ""));
+        }
+        let sent = site.pass(Duration::from_secs(6));
+        assert!(sent[0].line().starts_with("CANCEL") && sent[0].at == Duration::from_secs(185), "{first}: {:?}", sent[0]);
+    }
+}
+
+#[test]
 fn timer_c_without_an_answer_to_the_cancel_is_a_time_out() {
     let mut site = single();
     let seen = call(&mut site);

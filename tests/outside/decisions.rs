@@ -98,3 +98,26 @@ fn nothing_from_the_wire_breaks_a_line_and_strangers_write_few() {
     let strangers = log.matches("unknown-source").count();
     assert!((1..20).contains(&strangers), "{strangers} lines of 20");
 }
+
+#[test]
+fn a_caller_that_no_server_can_reach_is_warned_of() {
+    let site = Site::claim();
+    let daemon = Daemon::start_logging(&site, &Plan::new(&site), "info");
+    let mut server = Leg::udp(site.eu(10), site.door());
+    let mut caller = Leg::udp(site.carrier(20), site.door());
+    let mut ask = invite(&site, &caller, "acme.eu");
+    ask.rows[0] = "Contact: <sip:pbx@10.255.0.9:5062>".into();
+    caller.ask(&ask);
+    let seen = server.request("INVITE");
+    server.send(&seen.answer("486 Busy Here", "callee", &[], ""));
+    let answer = caller.expect(486);
+    caller.ask(&ask.ack(&answer));
+    let line = lines(&daemon, &ask.call_id, 1).remove(0);
+    assert_eq!(
+        (&line["level"], &line["verdict"], &line["message"]),
+        (&"WARN".into(), &"accept".into(), &"decided".into()),
+        "{line}"
+    );
+    let warning = line["warning"].as_str().unwrap();
+    assert!(warning.starts_with("no request of a server can reach the caller") && warning.contains("10.255.0.9:5062"), "{line}");
+}

@@ -39,6 +39,29 @@ fn a_server_of_the_region_calls_out_through_the_trunk_that_it_names() {
 }
 
 #[test]
+fn what_is_the_calls_own_goes_out_with_it() {
+    let (site, _daemon, mut server, mut carrier) = scene();
+    let uri = "sip:+4930222;npdi@carrier.acme.eu.sip.example.com;transport=tcp;user=phone;cause=302";
+    let invite = Ask::invite(uri, server.addr, "udp", site.eu(20).ip());
+    server.ask(&invite);
+    let seen = carrier.request("INVITE");
+    assert_eq!(seen.uri(), format!("sip:+4930222;npdi@{};user=phone;cause=302", site.carrier(10)));
+    carrier.send(&seen.answer("486 Busy Here", "callee", &["Retry-After: 3600"], ""));
+    let answer = server.expect(486);
+    assert!(answer.find("Retry-After").is_none(), "{}", answer.start);
+    server.ask(&invite.ack(&answer));
+    carrier.request("ACK");
+    // OPTIONS asks the carrier, not us.
+    server.ask(&Ask::new("OPTIONS", "sip:carrier.acme.eu.sip.example.com", server.addr, "udp"));
+    let asked = carrier.request("OPTIONS");
+    assert_eq!(asked.uri(), format!("sip:{}", site.carrier(10)));
+    carrier.send(&asked.answer("200 OK", "callee", &["X-Who: carrier"], ""));
+    assert_eq!(server.expect(200).get("X-Who"), "carrier");
+    let ours = server.asked(&Ask::new("OPTIONS", "sip:eu.sip.example.com", server.addr, "udp"));
+    assert_eq!((ours.code(), ours.get("Contact").to_owned()), (200, format!("<sip:{}>", site.door())));
+}
+
+#[test]
 fn nobody_but_the_regions_servers_calls_out() {
     let (site, daemon, mut server, mut carrier) = scene();
     let mut phone = Leg::udp(site.carrier(20), site.door());

@@ -198,3 +198,28 @@ fn a_proxied_challenge_and_its_answer_pass() {
     scene.caller.ask(&again);
     assert!(scene.server.request("INVITE").get("Proxy-Authorization").starts_with("Digest username"));
 }
+
+#[test]
+fn a_carrier_that_sends_from_one_port_and_listens_on_another_gets_its_answers() {
+    let site = Site::claim();
+    let _daemon = Daemon::start(&site, &Plan::new(&site));
+    let mut server = Leg::udp(site.eu(10), site.door());
+    let mut listens = Leg::udp(site.carrier(20), site.door());
+    let mut sends = Leg::udp(std::net::SocketAddr::new(listens.addr.ip(), 0), site.door());
+    let mut invite = Ask::invite("sip:1@acme.eu.sip.example.com", listens.addr, "udp", site.carrier(20).ip());
+    invite.via[0] = invite.via[0].replace(";rport", "");
+    sends.ask(&invite);
+    let seen = server.request("INVITE");
+    assert!(!seen.all("Via")[1].contains("rport"), "{:?}", seen.all("Via"));
+    server.send(&seen.answer("486 Busy Here", "callee", &[], ""));
+    let answer = listens.expect(486);
+    sends.ask(&invite.ack(&answer));
+    // With rport the answer comes where it was sent from, and so do the answers that are ours alone.
+    let asked = Ask::new("OPTIONS", "sip:acme.eu.sip.example.com", listens.addr, "udp");
+    assert_eq!(sends.asked(&asked).code(), 200);
+    let mut refused = Ask::new("OPTIONS", "sip:acme.us.sip.example.com", listens.addr, "udp");
+    refused.via[0] = refused.via[0].replace(";rport", "");
+    sends.ask(&refused);
+    assert_eq!(listens.response().code(), 403);
+    assert!(sends.recv_within(Duration::from_millis(1)).is_none());
+}

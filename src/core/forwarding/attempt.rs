@@ -58,7 +58,7 @@ impl Context<'_> {
         self.work.edit.insert(at, &[&rows]);
         let at = self.work.edit.place(at);
         let bytes = self.work.apply(case.message.bytes());
-        let last = targets.is_empty() && !self.view().may_move(call, serial, 1);
+        let last = !self.view().may_go_on(call, targets, 1);
         let until = self.until(self.now, call.method, last);
         let egress = egress.of(call.trunk, call.origin.as_ref());
         (self.launch(egress, slot, nonce, bytes, call.method, until), (at, at + rows.len()))
@@ -90,14 +90,19 @@ impl Context<'_> {
         Some(())
     }
 
-    /// Tries the next target of a transaction. `sent`: the bytes of the attempt before. `false`: no target or no time is left.
-    pub(crate) fn next(&mut self, slot: u32, transaction: &mut Transaction, sent: &Bytes) -> bool {
+    /// Tries the next target of a transaction. `sent`: the bytes of the attempt before. `reached`: a connection to its target could be made,
+    /// or has not been tried for. `false`: no target or no time is left.
+    pub(crate) fn next(&mut self, slot: u32, transaction: &mut Transaction, sent: &Bytes, reached: bool) -> bool {
         let since = transaction.call.since;
         // In less than T1 the request could not even be repeated once.
         if self.budget(since, transaction.call.method) < self.now + self.config.timers.t1 {
             return false;
         }
         let peer = transaction.server.peer;
+        if reached {
+            let asked = transaction.client.egress.to;
+            transaction.targets.retain(|target| !target.by_datagram || target.fenced != asked);
+        }
         // One that has gone down since the targets were found waits until there is no other.
         if let Some(at) = transaction.targets.iter().position(|target| !self.health.is_down(target.place())) {
             let target = transaction.targets.remove(at);
@@ -109,7 +114,7 @@ impl Context<'_> {
         let from = message.as_ref().and_then(|message| Address::parse(message.value(message.first(Name::From)?))?.tag());
         let made = transaction.earlier.len().saturating_add(1);
         let (call_id, asker) = (id.unwrap_or_default(), from.unwrap_or_default());
-        let tries = Tries { call_id, asker, serial: transaction.serial, made };
+        let tries = Tries { call_id, asker, made };
         let Transaction { call, targets, .. } = transaction;
         let Some(step) = self.view().next_egress(call, tries, peer.listener(), sent.len(), targets) else { return false };
         let egress = step.egress.of(call.trunk, call.origin.as_ref());
@@ -134,7 +139,7 @@ impl Context<'_> {
         self.work.edit.clear();
         self.work.edit.splice(from..to, &[&rows]);
         let bytes = self.work.apply(sent);
-        let goes_on = self.view().may_go_on(call, &transaction.targets, transaction.serial, made.saturating_add(1));
+        let goes_on = self.view().may_go_on(call, &transaction.targets, made.saturating_add(1));
         let until = self.until(since, call.method, !goes_on);
         let client = self.launch(egress, slot, nonce, bytes, call.method, until);
         transaction.own_rows = (from, from + rows.len());

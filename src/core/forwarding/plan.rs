@@ -1,6 +1,8 @@
 //! What is forwarded, and how. A decision makes the plan by reading alone; another step carries it out unchanged. `explain`
 //! prints the same plan.
 
+use std::net::SocketAddr;
+
 use crate::config::ListenerId;
 use crate::core::io::Note;
 use crate::core::routing::region_failover::{NextStep, Tries};
@@ -27,6 +29,8 @@ pub(crate) struct Plan {
     pub(crate) targets: TargetSet,
     /// The reason for which it would have been refused if its project were not in shadow mode.
     pub(crate) shadow: Option<Reason>,
+    /// Where the servers of a new call would send what they send inside it, if that is outside.
+    pub(crate) unreachable: Option<SocketAddr>,
 }
 
 /// What is decided about a request.
@@ -42,14 +46,13 @@ impl View<'_> {
         &self,
         case: &Case<'_, '_>,
         call: &mut CallFacts,
-        serial: u64,
         prefer: ListenerId,
         targets: &mut TargetSet,
         edit: &Edit,
     ) -> Option<NextStep> {
         let row = if call.serving.is_some() { ROW } else { 0 };
         let length = edit.length(case.message.bytes().len()) + HEAD + row;
-        let tries = Tries { call_id: case.request.call_id, asker: case.request.from_tag, serial, made: 0 };
+        let tries = Tries { call_id: case.request.call_id, asker: case.request.from_tag, made: 0 };
         self.next_egress(call, tries, prefer, length, targets)
     }
 }

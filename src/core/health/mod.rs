@@ -204,18 +204,26 @@ impl Healths {
         }
     }
 
-    /// It answered what was sent at `sent`, and did not say that it is unavailable.
+    /// It gave a final answer to what was sent at `sent`, and did not say that it is unavailable.
     pub(crate) fn alive(&mut self, now: Instant, place: Place, sent: Instant, out: &mut Vec<Output>) {
         let Some(&at) = self.places.get(&place) else { return };
         let Some(entry) = self.entries.get_mut(at) else { return };
-        entry.heard = Some(now);
         entry.failures = 0;
+        self.speaks(now, place, sent, true, out);
+    }
+
+    /// Something came of what was sent at `sent`. Unless it `ends` the attempt, a 503 may follow: it shows that the target is there, and nothing of
+    /// whether it takes calls, so failures in a row stay in a row.
+    pub(crate) fn speaks(&mut self, now: Instant, place: Place, sent: Instant, ends: bool, out: &mut Vec<Output>) {
+        let Some(&at) = self.places.get(&place) else { return };
+        let Some(entry) = self.entries.get_mut(at) else { return };
+        entry.heard = Some(now);
         if entry.state != Health::Down {
             return;
         }
         // A target that refused new calls may still answer earlier ones. But if a silent target answers, it is back.
         let earlier = sent < entry.since || entry.asked && now < entry.trial;
-        if entry.failure == Some(Failure::Unavailable) && earlier {
+        if entry.failure == Some(Failure::Unavailable) && (earlier || !ends) {
             return;
         }
         let state = if self.rules.rise.is_zero() { Health::Up } else { Health::Rising };
@@ -363,10 +371,11 @@ impl Healths {
 
     /// Notes the answer to a ping. `provisional`: the target is there; whether it takes calls will be known later.
     pub(crate) fn ping_answered(&mut self, now: Instant, place: Place, sent: Instant, provisional: bool, out: &mut Vec<Output>) {
-        self.alive(now, place, sent, out);
-        if !provisional {
-            self.ping_ended(now, place, sent);
+        if provisional {
+            return self.speaks(now, place, sent, false, out);
         }
+        self.alive(now, place, sent, out);
+        self.ping_ended(now, place, sent);
     }
 
     /// Notes that a ping of a target failed.

@@ -15,6 +15,8 @@ pub(crate) struct RefusedCall {
     pub(crate) code: u16,
     /// The reason of the refusal.
     pub(crate) reason: Reason,
+    /// The phrase of its answer.
+    pub(crate) phrase: &'static str,
     /// The project of the call, if known.
     pub(crate) project: Option<ProjectId>,
     /// The trunk of the call, if known.
@@ -31,7 +33,8 @@ impl RefusedCall {
     /// The code of a refusal and the rows that explain it, for this request.
     pub(crate) fn of(refusal: &Refusal, code: u16, rows: Vec<u8>, request: u128, source: IpAddr) -> Self {
         let &Refusal { reason, project, trunk, .. } = refusal;
-        Self { code, reason, project, trunk, source, rows: rows.into_boxed_slice(), request }
+        let phrase = refusal.phrase();
+        Self { code, reason, phrase, project, trunk, source, rows: rows.into_boxed_slice(), request }
     }
 
     /// Whether a source may be told the same: the one that was told, or another address of its trunk.

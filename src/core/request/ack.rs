@@ -172,7 +172,7 @@ impl Core {
         let ending = Ending { side: speaker, ..ending };
         let transport = config.listener(case.arrival.listener).transport;
         let to = case.message.first(Name::To).map(|header| case.message.value(header)).unwrap_or_default();
-        let leg = Leg::of_asker(case.message, to, case.arrival.from, transport);
+        let leg = Leg::of_asker(case.message, to, case.peer.answers(), transport);
         if let (Some(leg), Some(egress)) = (leg, context.egress_to(&case.peer, near)) {
             news |= context.send_bye(&leg, ending, &egress);
         }

@@ -8,7 +8,8 @@ use crate::core::io::{Destination, Note, Output, Peer, Send, Verdict};
 use crate::core::keys::Hex;
 use crate::core::rules::case::Case;
 use crate::core::rules::refusal::{self, Refusal};
-use crate::core::rules::trace::{Test, Trace};
+use crate::core::rules::side::Side;
+use crate::core::rules::trace::{Test, Trace, trunk_name};
 use crate::core::transaction::forwarded::Transaction;
 use crate::reason::Reason;
 use crate::sip::address::Address;
@@ -98,14 +99,19 @@ impl Context<'_> {
         }
     }
 
-    /// Answers that every target has failed: the capacity answer (152).
-    pub(crate) fn all_down(&mut self, transaction: &mut Transaction, sent: &Bytes, detail: &str) {
-        let row = Trace::closed().fail(Test::Targets, || (detail.to_owned(), "a server that answers".to_owned()));
+    /// Answers that every target has failed: the capacity answer (152). `what`: how they failed.
+    pub(crate) fn all_down(&mut self, transaction: &mut Transaction, sent: &Bytes, what: &str) {
         let whose = (transaction.call.project, transaction.call.trunk);
-        let refusal = Refusal::new(row, Reason::TargetsDown, detail).of(whose.0, whose.1);
+        let detail = match (transaction.call.asks, whose.1) {
+            (Side::Trunk, _) => format!("every server of the region {what}"),
+            (Side::Servers, Some(trunk)) => format!("every gateway of {} {what}", trunk_name(self.config, trunk)),
+            (Side::Servers, None) => format!("every gateway of the trunk {what}"),
+        };
+        let row = Trace::closed().fail(Test::Targets, || (detail.clone(), "one that answers".to_owned()));
+        let refusal = Refusal::new(row, Reason::TargetsDown, detail).of(whose.0, whose.1).asked_by(transaction.call.asks);
         let code = refusal.profile(self.config).code(refusal.reason, transaction.is_invite());
         let rows = refusal::rows(self.config, transaction.call.region, &refusal);
-        self.conclude(transaction, sent, code, refusal.reason.phrase(), &rows);
+        self.conclude(transaction, sent, code, refusal.phrase(), &rows);
         self.verdict(transaction.call.region, whose, Verdict::Refuse, refusal.reason);
     }
 }

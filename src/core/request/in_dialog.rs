@@ -2,7 +2,7 @@
 //!
 //! No dialog is remembered: the token holds all that is needed.
 
-use super::initial::{no_tls, unfit, unserved};
+use super::initial::{unfit, unserved};
 use crate::config::{Endpoint, ProjectId, Transport, TrunkId};
 use crate::core::forwarding::plan::{Decision, Plan};
 use crate::core::forwarding::rewrite;
@@ -26,11 +26,15 @@ use crate::fence::Fence;
 use crate::reason::Reason;
 use crate::sip::Method;
 use crate::sip::edit::Edit;
-use crate::sip::uri::Host;
+use crate::sip::uri::{Host, Scheme};
 
 /// Why a next hop is none of those that this side may reach. A name stands for itself: what it resolves to inside is nobody's business.
-fn no_server(route: &RouteSet<'_>) -> String {
-    format!("next hop {} is outside, or no server of the region", shown(route.next.hostport))
+fn no_side(route: &RouteSet<'_>, asks: Side) -> String {
+    let next = shown(route.next.hostport);
+    match asks {
+        Side::Trunk => format!("next hop {next} is outside, or no server of the region"),
+        Side::Servers => format!("next hop {next} is outside, or neither the trunk's nor a server of the region"),
+    }
 }
 
 impl Core {
@@ -52,7 +56,6 @@ impl Core {
         let view = self.view(case.now);
         let trunk = config.trunk(route.vouched.trunk);
         let whose = (trunk.project, route.vouched.trunk);
-        let refusal = |row: Failed, reason, detail: String| Refusal::new(row, reason, detail).of(Some(whose.0), Some(whose.1));
         case.trace.pass(Test::Dialog, || {
             let serving = &config.region(route.vouched.serving).name;
             let what = format!("{}, served by region {serving}", trunk_name(config, route.vouched.trunk));
@@ -60,6 +63,9 @@ impl Core {
         });
         let fence = self.side_of(case, &route)?;
         let asks = asking_side(view, case, &route);
+        let refusal = |row: Failed, reason, detail: String| {
+            Refusal::new(row, reason, detail).of(Some(whose.0), Some(whose.1)).asked_by(asks)
+        };
         self.keeps_pace(case, whose, asks)?;
         unserved(config.region(case.region()), case)?;
         unfit(case)?;
@@ -74,7 +80,7 @@ impl Core {
         };
         let mut targets = match found {
             Found::Inside(targets) => targets,
-            Found::Nothing => {
+            Found::Nothing | Found::Plain => {
                 let detail = format!("next hop {} resolves to nothing", shown(route.next.hostport));
                 let row = case.trace.fail(Test::Targets, || (detail.clone(), "an address".to_owned()));
                 return Err(refusal(row, Reason::NoTarget, detail).into());
@@ -87,11 +93,10 @@ impl Core {
                 });
                 return Err(refusal(row, Reason::NoTarget, detail).beyond(Share::Names).into());
             }
-            Found::Plain => return Err(no_tls(case).into()),
             Found::Outside(addr) => {
                 let row =
                     case.trace.fail(Test::Targets, || (addr.to_string(), "a server of the region, or the trunk".to_owned()));
-                return Err(refusal(row, Reason::ForeignDialogTarget, no_server(&route)).into());
+                return Err(refusal(row, Reason::ForeignDialogTarget, no_side(&route, asks)).into());
             }
             Found::Barred(detail) => {
                 let row = case.trace.fail(Test::Targets, || (detail.clone(), "inside, and not our own listener".to_owned()));
@@ -118,11 +123,12 @@ impl Core {
             origin: view.origin_over_tls(&route),
             token: route.records(&self.keys, case.request, case.origin()),
             loop_hash: self.loop_hash(case.message, case.request),
+            spread: 0,
             since: case.now,
         };
-        let (serial, prefer) = (self.table.forwarded.next_serial(), side.unwrap_or(case.arrival.listener));
-        if let Some(first) = view.first_egress(case, &mut call, serial, prefer, &mut targets, edit) {
-            return Ok(Plan { call, first, targets, shadow });
+        let prefer = side.unwrap_or(case.arrival.listener);
+        if let Some(first) = view.first_egress(case, &mut call, prefer, &mut targets, edit) {
+            return Ok(Plan { call, first, targets, shadow, unreachable: None });
         }
         let detail = "no listener reaches the next hop".to_owned();
         let row = case.trace.fail(Test::Targets, || ("next hop".to_owned(), detail.clone()));
@@ -186,13 +192,13 @@ impl Core {
         {
             return Ok(Found::Barred(format!("next hop {} is ourselves, and no token of ours leads there", shown(name))));
         }
-        let found = match target::find_uri(&route.next, route.secure, view, fence, order) {
+        let found = match target::find_uri(&route.next, view, fence, order) {
             Ok(found @ Found::Inside(_)) => Ok(found),
             // A Contact behind NAT stands for where the trunk's messages come from (as other proxies do by an alias of the Contact).
             Ok(Found::Outside(addr))
                 if view.is_behind_nat(addr.ip())
                     && let Some((transport, to)) = view.origin_inside(route)
-                    && (!route.secure || transport == Transport::Tls) =>
+                    && (route.next.scheme != Scheme::Sips || transport == Transport::Tls) =>
             {
                 case.trace.pass(Test::Targets, || {
                     (to.addr().to_string(), "where the trunk's messages of this dialog come from, by the token".to_owned())

@@ -2,12 +2,14 @@
 //!
 //! A request that is answered or refused keeps no state. Only a forwarded one opens a transaction.
 
+use std::net::SocketAddr;
+
 use crate::config::{Outbound, ProjectId, Region, Transport, TrunkId};
 use crate::core::forwarding::plan::{Decision, HEAD, Plan};
 use crate::core::forwarding::rewrite;
 use crate::core::io::{DropCause, Note, Share};
 use crate::core::memory::rate_limit::Pace;
-use crate::core::routing::route_token::Vouched;
+use crate::core::routing::route_token::{self, Vouched};
 use crate::core::routing::serving::Serving;
 use crate::core::routing::target::{self, Found, Order, TargetSet};
 use crate::core::rules::admit::admit;
@@ -33,6 +35,10 @@ const SERVER_RATE: u32 = 5000;
 
 /// The Allow row of our answers to OPTIONS and of 405.
 const ALLOW: &[u8] = b"Allow: INVITE, ACK, BYE, CANCEL, PRACK, UPDATE, INFO, REFER, NOTIFY, SUBSCRIBE, MESSAGE, OPTIONS\r\n";
+
+/// What else our answers to OPTIONS say (11.2). The extensions are those that need the methods in Allow, which pass here; whether a server
+/// has them its own answers say.
+const ABOUT_US: &[u8] = b"Accept: application/sdp\r\nSupported: 100rel, timer\r\n";
 
 impl Core {
     /// The gate, before anything is decided: the rate of the source, and whether the daemon takes new calls.
@@ -78,7 +84,8 @@ impl Core {
         // A request that asks for TLS on every hop goes on over TLS or not at all (RFC 5630 5.3). We never add that wish
         // ourselves.
         let secure = case.request.uri.scheme == Scheme::Sips;
-        let mut targets = match self.first_targets(case, outbound, secure) {
+        let spread = self.keys.spread(case.request.call_id, case.request.from_tag);
+        let mut targets = match self.first_targets(case, outbound, secure, spread) {
             Found::Inside(targets) => targets,
             Found::Plain => return Err(no_tls(case).into()),
             // No dialog, nothing behind.
@@ -88,7 +95,7 @@ impl Core {
             }
             Found::Outside(addr) => {
                 let row = case.trace.fail(Test::Targets, || (addr.to_string(), "inside".to_owned()));
-                return Err(admitted.refuse(row, Reason::ForeignTarget, format!("next hop {addr} is outside")).into());
+                return Err(admitted.refuse(row, Reason::ForeignTarget, outside(&admitted, addr)).into());
             }
             // The nearest regions may have a server.
             Found::Nothing | Found::NoRoom => TargetSet::new(),
@@ -126,16 +133,19 @@ impl Core {
             token,
             origin: None,
             loop_hash: self.loop_hash(case.message, case.request),
+            spread,
             since: case.now,
         };
-        let (serial, prefer) = (self.table.forwarded.next_serial(), case.arrival.listener);
-        if let Some(first) = view.first_egress(case, &mut call, serial, prefer, &mut targets, edit) {
-            return Ok(Plan { call, first, targets, shadow });
+        let prefer = case.arrival.listener;
+        if let Some(first) = view.first_egress(case, &mut call, prefer, &mut targets, edit) {
+            let calls_in = case.request.method == Method::Invite && !admitted.outbound;
+            let unreachable = calls_in.then(|| view.unreachable_caller(case, admitted.trunk)).flatten();
+            return Ok(Plan { call, first, targets, shadow, unreachable });
         }
-        let (reason, detail) = if nothing {
-            (Reason::NoTarget, "next hop resolves to nothing")
-        } else {
-            (Reason::TargetsDown, "no listener reaches any target")
+        let (reason, detail) = match (nothing, admitted.outbound) {
+            (true, false) => (Reason::NoTarget, "next hop resolves to nothing".to_owned()),
+            (true, true) => (Reason::NoTarget, format!("the uri of {} resolves to nothing", trunk_name(config, admitted.trunk))),
+            (false, _) => (Reason::TargetsDown, "no listener reaches any target".to_owned()),
         };
         let row = case.trace.fail(Test::Targets, || ("next hop".to_owned(), format!("{detail}: {reason}")));
         Err(admitted.refuse(row, reason, detail).into())
@@ -143,7 +153,8 @@ impl Core {
 
     /// Stops a request that may pass but is not forwarded: it asks us, no proxy may forward it, or there is no room.
     fn closed(&self, case: &Case<'_, '_>, gate: Gate, admitted: &Admitted) -> Result<(), Stop> {
-        if case.request.method == Method::Options {
+        // One that a server sends by a trunk's name asks whether the carrier is there.
+        if case.request.method == Method::Options && !admitted.outbound {
             return Err(self.options(case).into());
         }
         unserved(self.config.region(case.region()), case)?;
@@ -151,6 +162,10 @@ impl Core {
             let detail = "Route in a request outside a dialog";
             let row = case.trace.fail(Test::Dialog, || (detail.to_owned(), "no Route".to_owned()));
             return Err(admitted.refuse(row, Reason::ForgedRoute, detail).into());
+        }
+        // What asks for TLS on every hop did not have it on the last one (RFC 5630).
+        if case.request.uri.scheme == Scheme::Sips && case.listener.transport != Transport::Tls {
+            return Err(no_tls(case).into());
         }
         unfit(case)?;
         if gate.draining {
@@ -169,10 +184,9 @@ impl Core {
     }
 
     /// The first targets of a new request: the region's servers, or the trunk that it goes out by.
-    fn first_targets(&self, case: &Case<'_, '_>, outbound: Option<&Outbound>, secure: bool) -> Found {
+    fn first_targets(&self, case: &Case<'_, '_>, outbound: Option<&Outbound>, secure: bool, spread: u64) -> Found {
         let region = self.config.region(case.region());
-        let chance = self.keys.chance(self.table.forwarded.next_serial());
-        let order = Order::new(&self.health, case.now, chance).traced(case.trace);
+        let order = Order::new(&self.health, case.now, spread).traced(case.trace);
         let (hops, fence) = match outbound {
             Some(outbound) => (std::slice::from_ref(&outbound.hop), Fence::of_outbound(&outbound.networks)),
             None => (region.upstream.as_slice(), region.fence()),
@@ -186,7 +200,11 @@ impl Core {
             let row = case.trace.fail(Test::Capacity, || ("OPTIONS".to_owned(), "a daemon that is ready".to_owned()));
             return Answer::failed(row, 503, "Service Unavailable");
         }
-        Answer::ok([ALLOW, b"Accept: application/sdp\r\n"].concat())
+        let mut rows = [ALLOW, ABOUT_US, b"Contact: <sip:"].concat();
+        self.local_names.write(&self.config, case.arrival.listener, case.arrival.local.ip(), &mut rows);
+        rows.extend_from_slice(case.listener.transport.parameter().as_bytes());
+        rows.extend_from_slice(b">\r\n");
+        Answer::ok(rows)
     }
 
     /// Stops an INVITE of a call that was refused for good in the last minute.
@@ -235,12 +253,8 @@ impl Core {
     }
 }
 
-/// Stops a request that no proxy may forward: 416 (RFC 5630), 483 (16.3 step 3), 440 (RFC 5393 5.3.3), 420 (16.3 step 5).
+/// Stops a request that no proxy may forward: 483 (16.3 step 3), 440 (RFC 5393 5.3.3), 420 (16.3 step 5).
 pub(crate) fn unfit(case: &Case<'_, '_>) -> Result<(), Stop> {
-    // What asks for TLS on every hop did not have it on the last one.
-    if case.request.uri.scheme == Scheme::Sips && case.listener.transport != Transport::Tls {
-        return Err(no_tls(case).into());
-    }
     if case.request.max_forwards == Some(0) {
         let row = case.trace.fail(Test::Request, || ("Max-Forwards 0".to_owned(), "at least 1".to_owned()));
         return Err(Answer::failed(row, 483, "Too Many Hops").into());
@@ -274,17 +288,44 @@ pub(crate) fn unserved(region: &Region, case: &Case<'_, '_>) -> Result<(), Stop>
     Ok(())
 }
 
-/// The answer if a `sips:` URI leads to a hop that has no TLS.
-pub(crate) fn no_tls(case: &Case<'_, '_>) -> Answer {
+/// The answer to a new request if a `sips:` URI leads to a hop that has no TLS.
+fn no_tls(case: &Case<'_, '_>) -> Answer {
     let row = case.trace.fail(Test::Request, || ("a sips: URI".to_owned(), "TLS on every hop".to_owned()));
     Answer::failed(row, 416, "Unsupported URI Scheme")
 }
 
-/// The Request-URI of a call out: the call's scheme and user at the trunk's host.
+/// Why an address is no target: the next hop of a call out is the carrier's.
+fn outside(admitted: &Admitted, addr: SocketAddr) -> String {
+    if admitted.outbound {
+        format!("gateway {addr} is outside the outbound_networks of its trunk")
+    } else {
+        format!("next hop {addr} is outside")
+    }
+}
+
+/// What says how or where a request goes to the host that we replace, and what may not stand in a Request-URI (19.1.1).
+const OF_THE_HOP: [&str; 8] = ["transport", "maddr", "ttl", "lr", "comp", "alias", "method", route_token::PARAM];
+
+/// The Request-URI of a call out: the call's scheme, user and parameters at the trunk's host. Where both have a parameter, the trunk's
+/// counts. Of two spellings of a name, one with escapes is read by few, so it is left out.
 fn outward(outbound: &Outbound, case: &Case<'_, '_>) -> Vec<u8> {
-    let scheme: &[u8] = if case.request.uri.scheme == Scheme::Sips { b"sips:" } else { b"sip:" };
-    let user = case.request.uri.user.map(|user| [user, b"@"].concat()).unwrap_or_default();
-    [scheme, &user, outbound.hostpart.as_bytes()].concat()
+    let uri = &case.request.uri;
+    let mut out = Vec::with_capacity(case.request.uri_text.len() + outbound.hostpart.len());
+    out.extend_from_slice(if uri.scheme == Scheme::Sips { b"sips:" } else { b"sip:" });
+    if let Some(user) = uri.user {
+        out.extend_from_slice(user);
+        out.push(b'@');
+    }
+    out.extend_from_slice(outbound.hostpart.as_bytes());
+    let trunks = || outbound.hostpart.split(';').skip(1).filter_map(|text| text.split('=').next());
+    for (name, text) in uri.parameters() {
+        let replaced = OF_THE_HOP.into_iter().chain(trunks()).any(|other| name.eq_ignore_ascii_case(other.as_bytes()));
+        if !replaced && !name.is_empty() && !name.contains(&b'%') {
+            out.push(b';');
+            out.extend_from_slice(text);
+        }
+    }
+    out
 }
 
 /// Whether we stay on the path of a method's dialog: methods that may form a dialog, and unknown ones (RFC 3261 16.6 step 4).

@@ -4,7 +4,6 @@
 
 use std::net::IpAddr;
 
-use crate::config::RegionId;
 use crate::core::forwarding::plan::{Decision, Plan};
 use crate::core::io::{Arrival, DropCause, Note, Outcome, Output, Peer, Verdict};
 use crate::core::memory::dialog_pace::Sender;
@@ -20,6 +19,7 @@ use crate::core::transaction::forwarded::Transaction;
 use crate::core::transaction::server::Server;
 use crate::fence::canonical;
 use crate::reason::Reason;
+use crate::sip::via::Via;
 use crate::sip::{Fault, Message, Method, Name, Request, reply};
 use std::time::Instant;
 
@@ -55,7 +55,6 @@ impl Core {
     ) -> Result<Outcome, Pending> {
         let &Coming { now, arrival, passed, relay_answer, trace } = coming;
         let listener = *self.config.listener(arrival.listener);
-        let peer = Peer::of(arrival);
         let ack = matches!(message.start(), crate::sip::Start::Request { method: Method::Ack, .. });
         if self.servers.is_new(arrival.local) {
             self.servers.called(&self.config, arrival.local);
@@ -64,20 +63,21 @@ impl Core {
         let unknown = source.is_unknown();
         // Only a Route could bring the token of a side of a dialog. Nothing else that a stranger sends is read.
         if unknown && message.first(Name::Route).is_none() {
-            return Ok(self.stranger(coming, &peer, message, ack, out));
+            return Ok(self.stranger(coming, message, ack, out));
         }
         let request = match Request::read(message) {
             Ok(request) => request,
-            Err(_) if unknown => return Ok(self.stranger(coming, &peer, message, ack, out)),
+            Err(_) if unknown => return Ok(self.stranger(coming, message, ack, out)),
             Err(fault) => {
                 trace.pass(Test::Source, || (arrival.from.ip().to_string(), source.named(&self.config)));
-                return Ok(self.malformed(now, &peer, listener.region, message, (ack, fault), trace, out));
+                return Ok(self.malformed(now, arrival, message, (ack, fault), trace, out));
             }
         };
+        let peer = Peer::of(arrival, Some(&request.via));
         let key = self.key_of(arrival, message, &request);
         let case = Case { now, arrival, peer, listener, message, request: &request, key, relay_answer, trace };
         if unknown && !self.is_of_dialog(&case) {
-            return Ok(self.stranger(coming, &peer, message, ack, out));
+            return Ok(self.stranger(coming, message, ack, out));
         }
         trace.pass(Test::Source, || {
             let known = if unknown { "a side of the dialog, as our token says".to_owned() } else { source.named(&self.config) };
@@ -135,7 +135,7 @@ impl Core {
 
     /// Opens a transaction and sends the first attempt. An INVITE is answered 100.
     fn forward(&mut self, case: &Case<'_, '_>, plan: Plan, out: &mut Vec<Output>) -> Outcome {
-        let Plan { call, first, targets, shadow } = plan;
+        let Plan { call, first, targets, shadow, unreachable } = plan;
         let Some(slot) = self.table.forwarded.vacancy() else { return Outcome::Dropped(DropCause::Behind) };
         let serial = self.table.forwarded.next_serial();
         let invite = call.method == Method::Invite;
@@ -167,7 +167,8 @@ impl Core {
         // A move to another region was noted when it happened.
         let accepted = here.then_some((Verdict::Accept, Reason::InRegion));
         if let Some((verdict, reason)) = shadow.map(|reason| (Verdict::Shadow, reason)).or(accepted) {
-            context.verdict(call.region, whose, verdict, reason);
+            let (project, trunk) = whose;
+            context.out.push(Output::Note(Note::Verdict { region: call.region, project, trunk, verdict, reason, unreachable }));
         }
         self.table.insert(Transaction::new(call, server, client, own_rows, targets));
         Outcome::Forwarded
@@ -181,12 +182,10 @@ impl Core {
     }
 
     /// Answers a request that could not be read, if that is possible. An ACK gets no answer.
-    #[expect(clippy::too_many_arguments, reason = "the request is not there to bundle them in")]
     pub(crate) fn malformed(
         &mut self,
         now: Instant,
-        peer: &Peer,
-        region: RegionId,
+        arrival: &Arrival,
         message: &Message<'_>,
         (ack, fault): (bool, Fault),
         trace: &Trace,
@@ -194,14 +193,16 @@ impl Core {
     ) -> Outcome {
         trace.fail(Test::Request, || (fault.label().to_owned(), fault.sentence().to_owned()));
         if !ack {
+            let (peer, region) =
+                (Peer::of(arrival, Via::top(message).ok().as_ref()), self.config.listener(arrival.listener).region);
             let (mut context, _) = self.split(now, out);
-            context.answer(message, peer, region, fault.code(), fault.sentence(), b"");
+            context.answer(message, &peer, region, fault.code(), fault.sentence(), b"");
         }
         Outcome::Malformed(fault)
     }
 
     /// Answers a stranger: 403 without any explanation, for any request. An ACK and a flood get no answer.
-    fn stranger(&mut self, coming: &Coming<'_>, peer: &Peer, message: &Message<'_>, ack: bool, out: &mut Vec<Output>) -> Outcome {
+    fn stranger(&mut self, coming: &Coming<'_>, message: &Message<'_>, ack: bool, out: &mut Vec<Output>) -> Outcome {
         let &Coming { now, arrival, trace, .. } = coming;
         let region = self.config.listener(arrival.listener).region;
         trace.fail(Test::Source, || {
@@ -217,8 +218,9 @@ impl Core {
             return Outcome::Malformed(message.fault().unwrap_or(Fault::NotSip));
         }
         let reason = Reason::UnknownSource;
+        let peer = Peer::of(arrival, Via::top(message).ok().as_ref());
         let (mut context, _) = self.split(now, out);
-        if context.answer(message, peer, region, 403, reason.phrase(), b"").is_none() {
+        if context.answer(message, &peer, region, 403, reason.phrase(), b"").is_none() {
             return Outcome::Malformed(message.fault().unwrap_or(Fault::NotSip));
         }
         context.verdict(region, (None, None), Verdict::Refuse, reason);

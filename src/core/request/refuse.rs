@@ -51,7 +51,7 @@ impl Core {
         if let Some(relay) = case.relay_answer.filter(|answer| answer.sdp.is_some() && !in_dialog).map(|answer| answer.relay) {
             context.release(case.region(), (refusal.project, refusal.trunk), relay, case.request.call_id);
         }
-        context.answer_request(case, code, refusal.reason.phrase(), &rows);
+        context.answer_request(case, code, refusal.phrase(), &rows);
         context.verdict(case.region(), (refusal.project, refusal.trunk), Verdict::Refuse, refusal.reason);
         if let Some(share) = refusal.share {
             let whose = (refusal.project, refusal.trunk);
@@ -84,7 +84,7 @@ impl Core {
     fn refuse_again(&mut self, case: &Case<'_, '_>, before: &RefusedCall, out: &mut Vec<Output>) -> Outcome {
         let repeats = before.request != self.instance(case);
         let (mut context, _) = self.split(case.now, out);
-        context.answer_request(case, before.code, before.reason.phrase(), &before.rows);
+        context.answer_request(case, before.code, before.phrase, &before.rows);
         if repeats {
             let (region, project, trunk) = (case.region(), before.project, before.trunk);
             context.out.push(Output::Note(Note::Repeat { region, project, trunk }));

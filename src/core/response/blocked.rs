@@ -216,7 +216,7 @@ impl Context<'_> {
         // The answer is made of the present attempt's bytes while it has them; an earlier one's rows are others.
         let present = transaction.client.request.clone();
         let sent = if present.is_empty() { sent } else { &present };
-        self.conclude(transaction, sent, code, refusal.reason.phrase(), &rows);
+        self.conclude(transaction, sent, code, refusal.phrase(), &rows);
         transaction.refused = true;
         self.verdict(transaction.call.region, (refusal.project, refusal.trunk), Verdict::Refuse, refusal.reason);
         if invite && transaction.call.serving.is_some() && refusal.reason.class() == Class::Policy {
@@ -264,7 +264,7 @@ impl Context<'_> {
             Speaker { side: transaction.call.asks, serving: region_of(self.config, region, peer.addr().ip()), ..why.speaker };
         let near = asker.peer_fence(self.config, self.servers);
         let ending = Ending { side: asker, ..ending };
-        let leg = Leg::of_asker(&request, message.value(to), peer.addr(), transaction.server.transport);
+        let leg = Leg::of_asker(&request, message.value(to), peer.answers(), transaction.server.transport);
         if let (Some(leg), Some(egress)) = (leg, self.egress_to(&peer, near)) {
             self.send_bye(&leg, ending, &egress);
         }

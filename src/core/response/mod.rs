@@ -15,7 +15,7 @@ use crate::core::forwarding::rewrite;
 use crate::core::io::{Arrival, Note, Outcome, Output};
 use crate::core::relay_request::RelayAnswer;
 use crate::core::response::blocked::AnswerMedia;
-use crate::core::response::going_back::{going_back, sign_again};
+use crate::core::response::going_back::{going_back, sign_again, without_pause};
 use crate::core::response::reception::Reception;
 use crate::core::routing::route_token::Origin;
 use crate::core::rules::side::Side;
@@ -124,7 +124,7 @@ impl Context<'_> {
         let Some(client) = transaction.by_nonce(branch.nonce) else { return Outcome::Stray };
         if response.method == Method::Cancel {
             client.cancel_answered();
-            self.health.alive(self.now, client.place(), client.sent, self.out);
+            self.health.speaks(self.now, client.place(), client.sent, false, self.out);
             return Outcome::Absorbed;
         }
         let unheard = client.is_unheard().then_some((client.egress.to, client.sent));
@@ -137,8 +137,10 @@ impl Context<'_> {
         if response.code > 100 && is_last_via(message) {
             return Outcome::Malformed(Fault::Via);
         }
-        if response.code != 503 {
-            self.health.alive(self.now, place, sent, self.out);
+        match response.code {
+            ..=199 => self.health.speaks(self.now, place, sent, false, self.out),
+            503 => {}
+            _ => self.health.alive(self.now, place, sent, self.out),
         }
         let present = transaction.client.nonce == branch.nonce;
         if let Some((to, sent)) = unheard {
@@ -257,10 +259,15 @@ impl Context<'_> {
         if heard == Heard::Again || late || !transaction.server.is_open() {
             return Outcome::Absorbed;
         }
+        // A 503 would be read as ours, and this node be left alone for it (16.7 step 6): it is never passed on.
+        if code == 503 && transaction.cancelled {
+            self.conclude(transaction, &sent, 487, "Request Terminated", b"");
+            return Outcome::Absorbed;
+        }
         // RFC 3263 4.3: of all answers only 503 sends a request to the next server.
-        if code == 503 && !transaction.cancelled {
-            if !self.next(branch.slot, transaction, &sent) {
-                self.all_down(transaction, &sent, "every server of the region answered 503 or failed");
+        if code == 503 {
+            if !self.next(branch.slot, transaction, &sent, true) {
+                self.all_down(transaction, &sent, "answered 503 or failed");
             }
             return Outcome::Absorbed;
         }
@@ -300,7 +307,12 @@ impl Context<'_> {
     fn relay(&mut self, transaction: &mut Transaction, of: &Reception<'_, '_>, swap: &MediaSwap) -> Bytes {
         let &Reception { message, response, from, .. } = of;
         let code = response.code;
+        // Inside a dialog a 500 says when the same request may come again (RFC 3261 14.2, RFC 3311 5.2). That is about the dialog.
+        let stays = code == 500 && transaction.call.serving.is_none();
         going_back(message, swap, transaction.server.transport.reliable(), &mut self.work.edit);
+        if code >= 300 && !stays {
+            without_pause(message, &mut self.work.edit);
+        }
         if transaction.call.token.is_some() {
             let asks = transaction.call.asks;
             let origin = (asks == Side::Servers && self.view().is_answer_from_behind_nat(message)).then_some(from);

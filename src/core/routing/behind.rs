@@ -72,7 +72,7 @@ impl View<'_> {
                 return Err(Beyond::Outside("a tel URI behind the next hop is not inside".to_owned()));
             };
             self.place(case, place(&uri, host), &uri, fence, &mut names)?;
-            if let Some(maddr) = maddr(&uri) {
+            if let Some(maddr) = uri.maddr() {
                 self.place(case, place(&uri, maddr), &uri, fence, &mut names)?;
             }
         }
@@ -203,14 +203,7 @@ fn transport(uri: &Uri<'_>) -> Option<Transport> {
     Transport::ALL.into_iter().find(|known| token.eq_ignore_ascii_case(known.token().as_bytes()))
 }
 
-/// The host that `maddr` names.
-fn maddr<'a>(uri: &Uri<'a>) -> Option<Host<'a>> {
-    let maddr = uri.param("maddr").flatten()?;
-    let ip = std::str::from_utf8(maddr).ok().and_then(|text| text.trim_matches(['[', ']']).parse::<IpAddr>().ok());
-    Some(ip.map_or(Host::Name(maddr), Host::Address))
-}
-
 /// The host of a URI that is reached by its `maddr`.
 fn hidden<'a>(uri: &Uri<'a>) -> Option<Place<'a>> {
-    uri.host.filter(|_| maddr(uri).is_some()).map(|host| place(uri, host))
+    uri.host.filter(|_| uri.maddr().is_some()).map(|host| place(uri, host))
 }

@@ -53,7 +53,7 @@ impl Egress {
 
 impl View<'_> {
     /// The egress to the first of these targets that can be reached. That target is taken out of the set. If a target leaves the
-    /// transport open, a large request goes by TCP first, and by UDP if TCP fails.
+    /// transport open, a large request goes by TCP first, and by UDP if no connection can be made.
     pub(crate) fn choose(&self, region: RegionId, prefer: ListenerId, length: usize, targets: &mut TargetSet) -> Option<Egress> {
         while !targets.is_empty() {
             let target = targets.remove(0);
@@ -63,7 +63,7 @@ impl View<'_> {
                 && self.no_stream.get(self.now, address_key(to)).is_none()
                 && let Some(listener) = leave_by(self.config, region, prefer, Transport::Tcp, to)
             {
-                let again = Target { transport: Some(Transport::Udp), ..target.clone() };
+                let again = Target { transport: Some(Transport::Udp), by_datagram: true, ..target.clone() };
                 // There is room: one was just taken out.
                 let _ = targets.try_insert(0, again);
                 return Some(Egress::to(target, Transport::Tcp, listener));

@@ -20,7 +20,6 @@ pub(crate) struct Tries<'a> {
     pub(crate) call_id: &'a [u8],
     /// The tag of the party that asked.
     pub(crate) asker: &'a [u8],
-    pub(crate) serial: u64,
     /// Attempts made.
     pub(crate) made: usize,
 }
@@ -52,12 +51,12 @@ impl View<'_> {
 
     /// The next of the nearest regions that has a server inside which does not look down, with its servers. Also returns how many
     /// regions have had their turn by then.
-    fn next_region(&self, call: &CallFacts, serving: &Serving, serial: u64) -> (usize, Option<(RegionId, TargetSet)>) {
+    fn next_region(&self, call: &CallFacts, serving: &Serving) -> (usize, Option<(RegionId, TargetSet)>) {
         let mut passed = serving.passed.unwrap_or(0);
         for &region in serving.ahead(self.config, call.region, call.project) {
             passed = passed.saturating_add(1);
             let there = self.config.region(region);
-            let order = Order::new(self.health, self.now, self.keys.chance(serial));
+            let order = Order::new(self.health, self.now, call.spread);
             let fence = there.fence();
             match target::find(self.config, self.resolved, &there.upstream, serving.secure, fence, order) {
                 Found::Inside(found) if !self.looks_down(&found) => return (passed, Some((region, found))),
@@ -96,7 +95,7 @@ impl View<'_> {
         let left = MAX_ATTEMPTS.checked_sub(tries.made).filter(|&left| left > 0)?;
         let mut serving = call.serving.take()?;
         let step = loop {
-            let (passed, next) = self.next_region(call, &serving, tries.serial);
+            let (passed, next) = self.next_region(call, &serving);
             if serving.passed.is_some() {
                 serving.passed = Some(passed);
             }
@@ -126,13 +125,13 @@ impl View<'_> {
     }
 
     /// Whether a call may move to another region after `made` attempts, or go back to a server that was put aside.
-    pub(crate) fn may_move(&self, call: &CallFacts, serial: u64, made: usize) -> bool {
+    pub(crate) fn may_move(&self, call: &CallFacts, made: usize) -> bool {
         let Some(serving) = call.serving.as_ref().filter(|_| made < MAX_ATTEMPTS) else { return false };
-        serving.aside.is_some() || serving.passed.is_some() && self.next_region(call, serving, serial).1.is_some()
+        serving.aside.is_some() || serving.passed.is_some() && self.next_region(call, serving).1.is_some()
     }
 
-    /// Whether a request may go on to another target after `made` attempts, in its region or in another.
-    pub(crate) fn may_go_on(&self, call: &CallFacts, targets: &TargetSet, serial: u64, made: usize) -> bool {
-        !targets.is_empty() || self.may_move(call, serial, made)
+    /// Whether a request may go on to another target after `made` attempts, in its region or in another. The same one by datagram is none.
+    pub(crate) fn may_go_on(&self, call: &CallFacts, targets: &TargetSet, made: usize) -> bool {
+        targets.iter().any(|target| !target.by_datagram) || self.may_move(call, made)
     }
 }

@@ -14,7 +14,7 @@ use crate::core::rules::side::Side;
 use crate::sip::address::Address;
 use crate::sip::edit::Edit;
 use crate::sip::list::{self, Item};
-use crate::sip::uri::{self, Scheme, Uri};
+use crate::sip::uri::Uri;
 use crate::sip::{Message, Method, Name, Request};
 
 /// Most Route values of one request.
@@ -35,8 +35,6 @@ pub(crate) struct RouteSet<'a> {
     token: &'a [u8],
     /// The URI of the next hop.
     pub(crate) next: Uri<'a>,
-    /// Whether the request goes on to a `sips:` URI: then every hop must use TLS (RFC 5630 5.3).
-    pub(crate) secure: bool,
     /// The host and port in our second Route value, if there are two: the listener to leave by.
     pub(crate) leave_by: Option<&'a [u8]>,
     /// Whether the next hop is a Route that stays in the request.
@@ -106,8 +104,7 @@ pub(crate) fn read<'a>(
         }
         uri
     };
-    let secure = next.scheme == Scheme::Sips || uri::is_sips(request_uri.unwrap_or(request.uri_text));
-    Some(RouteSet { vouched, speaks, origin, token, next, secure, leave_by, loose, removed, request_uri, last_route })
+    Some(RouteSet { vouched, speaks, origin, token, next, leave_by, loose, removed, request_uri, last_route })
 }
 
 impl<'a> RouteSet<'a> {

@@ -1,6 +1,6 @@
 //! From hops to fenced targets, in the order to be tried: by the order of the hops, by their records, and the healthy ones first.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Instant;
@@ -32,13 +32,15 @@ pub(crate) struct Target {
     pub(crate) party: Option<PartyNames>,
     /// Whether it is a next hop inside a dialog.
     pub(crate) in_dialog: bool,
+    /// Whether it is the same once more in a datagram, for a large request: only if no connection could be made (RFC 3261 18.1.1).
+    pub(crate) by_datagram: bool,
 }
 
 impl Target {
     /// The place that the trunk's messages of a dialog come from, by this transport.
     pub(crate) fn of_origin(config: &Config, transport: Transport, to: Fenced) -> Self {
         let party = party(config, to.addr(), Some(transport));
-        Self { fenced: to, transport: Some(transport), tls_name: None, party, in_dialog: true }
+        Self { fenced: to, transport: Some(transport), tls_name: None, party, in_dialog: true, by_datagram: false }
     }
 
     /// The key under which its health is kept. It is the same for large requests, though these go by a stream.
@@ -73,14 +75,17 @@ pub(crate) enum Found {
 pub(crate) struct Order<'a> {
     health: &'a Healths,
     now: Instant,
+    /// What decides among the records.
+    seed: u64,
+    /// What decides about servers that are rising.
     dice: Dice,
     trace: Option<&'a Trace>,
 }
 
 impl<'a> Order<'a> {
-    /// `hash` stands for chance: the same hash gives the same order.
-    pub(crate) fn new(health: &'a Healths, now: Instant, hash: u64) -> Self {
-        Self { health, now, dice: Dice::new(hash), trace: None }
+    /// `seed` stands for chance: the same seed gives the same order, but for what health changes.
+    pub(crate) fn new(health: &'a Healths, now: Instant, seed: u64) -> Self {
+        Self { health, now, seed, dice: Dice::new(seed), trace: None }
     }
 
     /// The same, with a trace that gets a row for each address.
@@ -117,15 +122,9 @@ pub(crate) fn find(
     finding.found()
 }
 
-/// Resolves the URI of a next hop inside a dialog: an address, a name of the configuration, or a name in the name cache.
-/// `secure`: only TLS may be used, as for a `sips:` URI.
-pub(crate) fn find_uri(
-    uri: &Uri<'_>,
-    secure: bool,
-    view: View<'_>,
-    fence: Fence<'_>,
-    order: Order<'_>,
-) -> Result<Found, UnknownName> {
+/// Resolves the URI of a next hop inside a dialog: an address, a name of the configuration, or a name in the name cache. A `sips:` URI
+/// means TLS on this hop, whatever the request came by: a call that is up must be able to end.
+pub(crate) fn find_uri(uri: &Uri<'_>, view: View<'_>, fence: Fence<'_>, order: Order<'_>) -> Result<Found, UnknownName> {
     let mut transport = match uri.param("transport") {
         None => None,
         Some(Some(token)) => {
@@ -137,25 +136,13 @@ pub(crate) fn find_uri(
         Some(None) => return Ok(Found::Nothing),
     };
     // A tel URI has no host.
-    let Some(host) = uri.host else { return Ok(Found::Nothing) };
+    let Some(host) = uri.reached() else { return Ok(Found::Nothing) };
     let sips = uri.scheme == Scheme::Sips;
     if sips {
-        // Whatever it says carries TLS (RFC 5630 3.1.1), if that can carry it.
-        if transport == Some(Transport::Udp) {
-            return Ok(Found::Plain);
-        }
+        // Whatever it says of what carries TLS (RFC 5630 3.1.1).
         transport = None;
     }
-    let host = match uri.param("maddr").flatten() {
-        Some(maddr) => {
-            match std::str::from_utf8(maddr).ok().and_then(|text| text.trim_matches(['[', ']']).parse::<IpAddr>().ok()) {
-                Some(ip) => Host::Address(ip),
-                None => Host::Name(maddr),
-            }
-        }
-        None => host,
-    };
-    let mut finding = Finding::new(fence, order, secure || sips);
+    let mut finding = Finding::new(fence, order, sips);
     finding.in_dialog = true;
     match host {
         Host::Address(ip) => {
@@ -250,7 +237,7 @@ fn add(
         return ControlFlow::Continue(());
     }
     let (party, in_dialog) = (finding.party.clone(), finding.in_dialog);
-    let target = Target { fenced, transport, tls_name: tls_name.cloned(), party, in_dialog };
+    let target = Target { fenced, transport, tls_name: tls_name.cloned(), party, in_dialog, by_datagram: false };
     // What two names or records say is tried once.
     if finding.inside.contains(&target) || finding.behind.contains(&target) {
         return ControlFlow::Continue(());
@@ -276,10 +263,10 @@ fn add_down(finding: &mut Finding<'_>, trial: Instant, target: Target) {
 /// Takes in the servers of a name.
 fn add_servers(finding: &mut Finding<'_>, servers: &[Server], name: &str) -> ControlFlow<()> {
     let proven = servers.iter().any(|server| server.transport == Some(Transport::Tls)).then(|| Arc::from(name));
-    // Dice of its own: what health throws for meanwhile is nothing to the records.
-    let dice = Dice::new(finding.order.dice.roll().into());
-    srv_order::in_order(servers, &|| dice.roll(), &mut |server| {
+    let seed = finding.order.seed;
+    srv_order::in_order(servers, seed, &mut |server| {
         let proven = proven.as_ref().filter(|_| server.transport == Some(Transport::Tls));
-        server.addresses.iter().try_for_each(|&addr| add(finding, addr, server.transport, proven))
+        let mut addresses = srv_order::by_seed(&server.addresses, seed).into_iter();
+        addresses.try_for_each(|addr| add(finding, addr, server.transport, proven))
     })
 }

@@ -7,6 +7,7 @@ use crate::config::{Config, Endpoint, Listener, Mode, ProjectId, RegionId, Trunk
 use crate::core::io::Arrival;
 use crate::core::rules::case::Case;
 use crate::core::rules::refusal::{Refusal, shown};
+use crate::core::rules::side::Side;
 use crate::core::rules::sides::Source;
 use crate::core::rules::trace::{Failed, Test, around, servers_around, trunk_name};
 use crate::fence::canonical;
@@ -31,7 +32,8 @@ pub(crate) struct Admitted {
 impl Admitted {
     /// A refusal of this request.
     pub(crate) fn refuse(&self, row: Failed, reason: Reason, detail: impl Into<String>) -> Refusal {
-        Refusal::new(row, reason, detail).of(Some(self.project), Some(self.trunk))
+        let asks = if self.outbound { Side::Servers } else { Side::Trunk };
+        Refusal::new(row, reason, detail).of(Some(self.project), Some(self.trunk)).asked_by(asks)
     }
 
     /// Takes in the result of a rule. A broken rule is a refusal, unless the project is in shadow mode. Then the first reason is

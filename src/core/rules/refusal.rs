@@ -5,7 +5,8 @@
 use crate::config::{Config, ProjectId, RegionId, TrunkId};
 use crate::core::io::Share;
 use crate::core::rules::ringfence_row;
-use crate::core::rules::trace::Failed;
+use crate::core::rules::side::Side;
+use crate::core::rules::trace::{Failed, trunk_name};
 use crate::reason::{Profile, Reason};
 
 /// A message that may not pass. It cannot be made without the row of the test that failed.
@@ -23,6 +24,8 @@ pub(crate) struct Refusal {
     pub(crate) ends_no_call: bool,
     /// The share of its trunk that is used up, if that is the reason.
     pub(crate) share: Option<Share>,
+    /// Whether the request goes to the trunk: then it is the trunk's gateways that fail.
+    to_trunk: bool,
     /// Proof that the row of the failed test was written.
     _row: Failed,
 }
@@ -30,7 +33,18 @@ pub(crate) struct Refusal {
 impl Refusal {
     /// A refusal of a call of which neither project nor trunk is known.
     pub(crate) fn new(row: Failed, reason: Reason, detail: impl Into<String>) -> Self {
-        Self { reason, project: None, trunk: None, detail: detail.into(), ends_no_call: false, share: None, _row: row }
+        let (project, trunk, ends_no_call, share, to_trunk) = (None, None, false, None, false);
+        Self { reason, project, trunk, detail: detail.into(), ends_no_call, share, to_trunk, _row: row }
+    }
+
+    /// The same refusal of a request that this side asks: what the servers ask goes to the trunk.
+    pub(crate) fn asked_by(self, asks: Side) -> Self {
+        Self { to_trunk: asks == Side::Servers, ..self }
+    }
+
+    /// The phrase of its answer.
+    pub(crate) fn phrase(&self) -> &'static str {
+        if self.to_trunk { self.reason.phrase_to_trunk() } else { self.reason.phrase() }
     }
 
     /// The same refusal, marked as one about media alone.
@@ -83,10 +97,23 @@ impl Answer {
     }
 }
 
-/// Text from the wire, made fit for a quoted string: printable ASCII without quotes, at most 96 octets.
+/// Text from the wire, made fit for a quoted string, of at most 96 octets: a blank stays a blank, and what is not printable ASCII, or would end the
+/// string, is shown by its number as in a URI.
 pub(crate) fn shown(text: &[u8]) -> String {
-    let plain = |&octet: &u8| if octet.is_ascii_graphic() && octet != b'"' && octet != b'\\' { char::from(octet) } else { '?' };
-    text.iter().take(96).map(plain).collect()
+    let mut out = String::with_capacity(text.len().min(96));
+    for &octet in text.iter().take(96) {
+        match octet {
+            b'"' | b'\\' => out.extend(['%', hex(octet >> 4), hex(octet)]),
+            b' '..=b'~' => out.push(char::from(octet)),
+            _ => out.extend(['%', hex(octet >> 4), hex(octet)]),
+        }
+    }
+    out
+}
+
+/// The last four bits as a digit.
+fn hex(bits: u8) -> char {
+    char::from_digit(u32::from(bits & 0xf), 16).unwrap_or('0').to_ascii_uppercase()
 }
 
 /// The rows that explain a refusal: Reason (RFC 6432), Warning (RFC 3261 20.43) and X-Ringfence. A stranger gets none of them.
@@ -97,15 +124,35 @@ pub(crate) fn rows(config: &Config, region: RegionId, refusal: &Refusal) -> Vec<
     let (hostname, reason) = (&config.region(region).hostname, refusal.reason.token());
     let row = ringfence_row::refused(config, region, refusal.reason);
     let warning = ["\"\r\nWarning: 399 ", hostname, " \"", &refusal.detail, "\"\r\n"].concat();
-    ["Reason: Q.850;cause=21;text=\"", reason, &warning, &row].concat().into_bytes()
+    // The users of a server that calls out see this, and would blame their own servers.
+    let whose = match refusal.trunk.filter(|_| refusal.phrase() != refusal.reason.phrase()) {
+        Some(trunk) => format!(": gateways of {}", trunk_name(config, trunk)),
+        None => String::new(),
+    };
+    ["Reason: Q.850;cause=21;text=\"", reason, &whose, &warning, &row].concat().into_bytes()
 }
 
 /// The rows of a BYE of ours that ends a leg for the same reason: Reason with SIP's code and with Q.850's (RFC 3326), and
 /// X-Ringfence.
 pub(crate) fn bye_rows(config: &Config, region: RegionId, refusal: &Refusal) -> Vec<u8> {
-    let (phrase, reason) = (refusal.reason.phrase(), refusal.reason.token());
+    let (phrase, reason) = (refusal.phrase(), refusal.reason.token());
     let row = ringfence_row::refused(config, region, refusal.reason);
     ["Reason: SIP;cause=488;text=\"", phrase, "\"\r\nReason: Q.850;cause=21;text=\"", reason, "\"\r\n", &row]
         .concat()
         .into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_shown_can_be_read_and_ends_no_string() {
+        assert_eq!(shown(b"IN IP4 10.1.0.5"), "IN IP4 10.1.0.5");
+        assert_eq!(shown(b"a\tb\r\n\0\x7f"), "a%09b%0D%0A%00%7F");
+        assert_eq!(shown(b"\"a\\b\""), "%22a%5Cb%22");
+        assert_eq!(shown("é".as_bytes()), "%C3%A9");
+        assert_eq!(shown(&[b' '; 200]).len(), 96);
+        assert_eq!(shown(&[0; 200]).len(), 96 * 3);
+    }
 }

@@ -21,7 +21,7 @@ use crate::core::transaction::forwarded::attempt;
 use crate::core::transaction::own_request::{LegOf, OwnKind, OwnRequest};
 use crate::fence::Fence;
 use crate::sip::Method;
-use crate::sip::uri::{self, Uri};
+use crate::sip::uri::Uri;
 
 /// Why a leg is ended, and who we are in it.
 #[derive(Clone, Copy)]
@@ -68,16 +68,15 @@ impl Context<'_> {
         let next = leg.routes.first().map_or_else(|| Uri::parse(&leg.uri).ok(), |route| uri_of(route));
         let view = self.view();
         let order = Order::new(view.health, view.now, view.keys.choice(leg.call_id));
-        let secure = uri::is_sips(&leg.uri);
-        let found = next.map(|next| target::find_uri(&next, secure, view, ending.side.fence(self.config, self.servers), order));
+        let found = next.map(|next| target::find_uri(&next, view, ending.side.fence(self.config, self.servers), order));
         let Some(Ok(Found::Inside(mut targets))) = found else { return near.clone() };
         let chosen = view.choose(ending.region, near.listener, 0, &mut targets);
         chosen.map_or_else(|| near.clone(), |egress| Egress { origin: near.origin.clone(), ..egress })
     }
 
-    /// The egress to the peer of a request, if the fence of its side passes its address.
+    /// The egress to the peer of a request, where its answers go, if the fence of its side passes its address.
     pub(crate) fn egress_to(&self, peer: &Peer, fence: Fence<'_>) -> Option<Egress> {
-        let to = fence.admit(peer.addr()).ok()?;
+        let to = fence.admit(peer.answers()).ok()?;
         let transport = self.config.listener(peer.listener()).transport;
         let party = if transport == Transport::Tls { self.config.party_names(to.addr().ip()) } else { None };
         let (listener, origin) = (peer.listener(), (transport == Transport::Tls).then(|| Arc::new(to)));

@@ -55,6 +55,8 @@ pub(crate) struct CallFacts {
     pub(crate) origin: Option<Arc<Fenced>>,
     /// The hash that detects loops (RFC 5393 4.2).
     pub(crate) loop_hash: u32,
+    /// What stands for chance in the choice of servers. The call has the same one if it comes again.
+    pub(crate) spread: u64,
     /// When the request came.
     pub(crate) since: Instant,
 }
