@@ -5,12 +5,13 @@
 
 use std::net::SocketAddr;
 
-use crate::config::{NameId, Transport};
+use crate::config::{Config, Hop, NameId, Transport};
 
 mod answer;
 mod ask;
 mod cache;
 mod lookup;
+mod name;
 mod naptr;
 mod outside;
 mod record;
@@ -67,8 +68,13 @@ impl Resolved {
         self.answers.get(name.0 as usize).is_some_and(Option::is_some)
     }
 
-    /// Whether every name has had an answer: what `/readyz` waits for.
-    pub fn all_known(&self) -> bool {
-        self.answers.iter().all(Option::is_some)
+    /// Whether every name of the served regions' own `upstream` has had an answer: what `/readyz` and the answer to OPTIONS wait for.
+    /// Other regions' names and those of trunks are only their own calls' matter.
+    pub fn serves(&self, config: &Config) -> bool {
+        let served = config.regions.iter().filter(|region| region.served);
+        served.flat_map(|region| &region.upstream).all(|hop| match *hop {
+            Hop::Name(name) => self.is_known(name),
+            Hop::Address { .. } => true,
+        })
     }
 }

@@ -73,7 +73,8 @@ fn nothing_is_said_until_the_answer_is_there() {
     assert_eq!(site.core.transactions(), open + 1, "a drain waits for it");
     // Then they go on in their order: the first opens a transaction, the others are its repetitions.
     let servers = vec![server(0, &["198.51.100.8:5060"])];
-    let sent = site.input(Input::LookedUp { next_hop: next_hop("pbx.example.net"), servers, hold: Duration::ZERO });
+    let sent =
+        site.input(Input::LookedUp { next_hop: next_hop("pbx.example.net"), servers, hold: Duration::ZERO, failed: false });
     assert_eq!((went(&sent), site.resumed), (vec!["198.51.100.8:5060".to_owned()], 3));
     let ends = site.notes[notes..].iter().filter_map(|note| match note {
         Note::Arrived { outcome, .. } => Some(*outcome),

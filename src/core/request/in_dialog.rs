@@ -74,14 +74,13 @@ impl Core {
         };
         let mut targets = match found {
             Found::Inside(targets) => targets,
-            Found::Nothing => {
-                let detail = format!("next hop {} resolves to nothing", shown(route.next.hostport));
+            Found::Nothing(why) => {
+                let detail = format!("next hop {} {}", shown(route.next.hostport), why.sentence());
                 let row = case.trace.fail(Test::Targets, || (detail.clone(), "an address".to_owned()));
                 return Err(refusal(row, Reason::NoTarget, detail).into());
             }
-            // As if it had been looked up in vain.
             Found::NoRoom => {
-                let detail = format!("next hop {} is not known, and too many names are looked up", shown(route.next.hostport));
+                let detail = format!("next hop {} was not looked up: too many names are", shown(route.next.hostport));
                 let row = case.trace.fail(Test::Targets, || {
                     (detail.clone(), format!("room in the share of {}", trunk_name(config, route.vouched.trunk)))
                 });
@@ -185,7 +184,7 @@ impl Core {
         {
             return Ok(Found::Barred(format!("next hop {} is ourselves, and no token of ours leads there", shown(name))));
         }
-        let found = match target::find_uri(&route.next, route.secure, view, fence, order) {
+        let found = match target::find_uri(&route.next, (route.secure, case.waited), view, fence, order) {
             Ok(found @ Found::Inside(_)) => Ok(found),
             Ok(found) => return Ok(found),
             Err(unknown) => Err(unknown),

@@ -67,7 +67,8 @@ impl Context<'_> {
         let view = self.view();
         let order = Order::new(view.health, view.now, view.keys.choice(leg.call_id));
         let secure = uri::is_sips(&leg.uri);
-        let found = next.map(|next| target::find_uri(&next, secure, view, ending.side.fence(self.config, self.servers), order));
+        let found =
+            next.map(|next| target::find_uri(&next, (secure, true), view, ending.side.fence(self.config, self.servers), order));
         let Some(Ok(Found::Inside(mut targets))) = found else { return near.clone() };
         view.choose(ending.region, near.listener, 0, &mut targets).unwrap_or_else(|| near.clone())
     }

@@ -36,6 +36,7 @@ mod secure_phone;
 mod sipp;
 mod stale;
 mod unbound;
+mod vanishing;
 mod voices;
 mod watching;
 mod wires;
