@@ -21,8 +21,9 @@ mod walk;
 
 pub use ask::ResolverError;
 pub use lookup::{Lookup, Resolution};
+pub use name::NameStatus;
 pub use record::{Alias, Data, LookupFailure, Naptr, Question, Record, RecordType, Srv};
-pub use resolver::{NameStatus, Resolver};
+pub use resolver::Resolver;
 pub use trace::{Seen, Step, StepResult, Trace, Unused, Why};
 
 /// One server of a next hop: an SRV record, or the name itself if there is none.

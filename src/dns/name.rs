@@ -7,9 +7,9 @@ use super::Server;
 use super::answer::Answer;
 use super::cache::Cache;
 use super::outside::Told;
-use super::record::Question;
+use super::record::{LookupFailure, Question};
 use super::walk::Walk;
-use crate::config::Dns;
+use crate::config::{Dns, NextHop};
 
 /// The least time that old servers stay in use while their successors are looked up, even if `[dns] stale` is shorter.
 const GRACE: Duration = Duration::from_secs(10);
@@ -44,6 +44,27 @@ pub(super) enum Kept {
     Used(Instant),
     /// It is a region's.
     Always,
+}
+
+/// How one name of the configuration is resolved now, for people to read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NameStatus {
+    /// The name, as the configuration has it.
+    pub next_hop: NextHop,
+    /// Whether it is looked up at all: a trunk's name is, while calls go out to it.
+    pub kept: bool,
+    /// Whether it has been resolved, even if it has no servers.
+    pub known: bool,
+    /// How much longer its servers are used although DNS says that it has none any more. `None`: it does not say so.
+    pub vanished: Option<Duration>,
+    /// The age of the oldest answer that its servers come from. `None`: there is none.
+    pub age: Option<Duration>,
+    /// How far the oldest of these answers is beyond its TTL because there is no newer one. `None`: all are fresh.
+    pub stale: Option<Duration>,
+    /// The question whose look-up failed last, and why, if its last look-up did fail.
+    pub failure: Option<(Question, LookupFailure)>,
+    /// Its servers, sorted by rank. No fence has judged them yet.
+    pub servers: Vec<Server>,
 }
 
 impl Name {

@@ -14,9 +14,9 @@ use tracing::{debug, info, warn};
 use super::answer::Found;
 use super::ask::{NameServers, ResolverError};
 use super::cache::Cache;
-use super::name::{Kept, Name};
+use super::name::{Kept, Name, NameStatus};
 use super::outside;
-use super::record::{LookupFailure, Question, RecordType};
+use super::record::{Question, RecordType};
 use super::walk::walk;
 use super::{Resolved, Server};
 use crate::config::{Config, Hop, NameId, NextHop};
@@ -40,27 +40,6 @@ pub struct Resolver {
     names: Vec<Name>,
     lookups: JoinSet<(Question, Found)>,
     stale: bool,
-}
-
-/// How one name of the configuration is resolved now, for people to read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NameStatus {
-    /// The name, as the configuration has it.
-    pub next_hop: NextHop,
-    /// Whether it is looked up at all: a trunk's name is, while calls go out to it.
-    pub kept: bool,
-    /// Whether it has been resolved, even if it has no servers.
-    pub known: bool,
-    /// How much longer its servers are used although DNS says that it has none any more. `None`: it does not say so.
-    pub vanished: Option<Duration>,
-    /// The age of the oldest answer that its servers come from. `None`: there is none.
-    pub age: Option<Duration>,
-    /// How far the oldest of these answers is beyond its TTL because there is no newer one. `None`: all are fresh.
-    pub stale: Option<Duration>,
-    /// The question whose look-up failed last, and why, if its last look-up did fail.
-    pub failure: Option<(Question, LookupFailure)>,
-    /// Its servers, sorted by rank. No fence has judged them yet.
-    pub servers: Vec<Server>,
 }
 
 impl std::fmt::Debug for Resolver {
