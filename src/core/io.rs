@@ -86,7 +86,8 @@ pub enum Input<'a> {
         servers: Vec<Server>,
         /// How long the answer holds: 1 s to 60 s, or 5 s at most if there are no servers.
         hold: Duration,
-        /// Whether nobody answered, so that it says nothing that there are no servers.
+        /// Whether a question that matters was not answered. Then it says nothing that there are no servers, and what was known before
+        /// is better than what was found without it.
         failed: bool,
     },
     /// The answer to an [`Output::LookUp`] takes long; it is still to come. What was known of the name before serves meanwhile, if it may.

@@ -94,7 +94,7 @@ impl Core {
             Input::LookedUp { next_hop, servers, hold, failed } => {
                 let (trunk, calls) = self.waiting.of_name(&next_hop);
                 let of = (self.keys.name(&next_hop), trunk);
-                if failed && servers.is_empty() {
+                if failed && (servers.is_empty() || self.name_cache.may_serve(now, of.0)) {
                     self.name_cache.fail(now, of);
                 } else {
                     // Of a broken name nothing is kept: it costs questions only when it is called.

@@ -43,7 +43,7 @@ pub(super) enum WorkerCommand {
     Names(Arc<Resolved>),
     /// The look-up of a next hop takes long.
     Slow(NextHop),
-    /// A next hop that was looked up, with its servers and how long they hold. `failed`: nobody answered.
+    /// A next hop that was looked up, with its servers and how long they hold. `failed`: a question that matters was not answered.
     Answer { next_hop: NextHop, servers: Vec<Server>, hold: Duration, failed: bool },
     /// Say what the successor of this configuration must know.
     InUse(oneshot::Sender<InUse>),

@@ -41,10 +41,10 @@ pub(super) async fn answer(
     }
 }
 
-/// The servers, how long that holds, and whether nobody answered.
+/// The servers, how long that holds, and whether a question that matters was not answered.
 async fn resolve(lookup: Option<&Lookup>, next_hop: &NextHop) -> (Vec<Server>, Duration, bool) {
     let Some(lookup) = lookup else { return (Vec::new(), NOTHING, true) };
     let resolution = lookup.resolve(next_hop).await;
     let hold = if resolution.servers.is_empty() { NOTHING } else { resolution.ttl };
-    (resolution.servers, hold, resolution.failed)
+    (resolution.servers, hold, resolution.failed || resolution.guessed)
 }

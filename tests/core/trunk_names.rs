@@ -212,6 +212,21 @@ fn what_a_dialogs_name_was_serves_while_nobody_answers() {
 }
 
 #[test]
+fn what_the_domain_said_is_better_than_a_guess() {
+    let mut site = Site::usual();
+    site.zone.insert("pbx.example.net", at(&["198.51.100.8:5070"]));
+    let route = call(&mut site);
+    let info = |cseq| inside("INFO", "sip:trunk@pbx.example.net", &route, cseq);
+    assert_eq!(went(&site.from(SERVER, &info(2))), ["198.51.100.8:5070"]);
+    // Its SRV records cannot be asked for any more, but it has an address of its own.
+    (site.dns_down, site.zone) = (true, [("pbx.example.net", at(&["198.51.100.9:5060"]))].into());
+    site.pass(Duration::from_secs(31));
+    assert_eq!(went(&site.from(SERVER, &info(3))), ["198.51.100.8:5070"]);
+    site.pass(Duration::from_secs(3600 + 31));
+    assert_eq!(went(&site.from(SERVER, &info(4))), ["198.51.100.9:5060"], "there is nothing better any more");
+}
+
+#[test]
 fn that_there_is_no_such_name_is_an_answer() {
     let mut site = Site::usual();
     site.zone.insert("pbx.example.net", at(&["198.51.100.8:5060"]));

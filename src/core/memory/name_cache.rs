@@ -96,6 +96,11 @@ impl NameCache {
         self.insert(now, key, KnownName { trunk, found: now, until, stale: until, failures: 1, servers: Box::default() });
     }
 
+    /// Whether what was found before is not too old to serve while nobody answers.
+    pub(crate) fn may_serve(&self, now: Instant, key: u128) -> bool {
+        self.answers.get(&key).is_some_and(|known| known.may_be_stale(now))
+    }
+
     /// Notes that the look-up takes long. Returns whether what was found before may serve meanwhile; then it does for a while.
     pub(crate) fn bridge(&mut self, now: Instant, key: u128) -> bool {
         let known = self.answers.get_mut(&key).filter(|known| known.may_be_stale(now));
