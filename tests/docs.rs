@@ -228,6 +228,7 @@ fn described_defaults_are_the_real_ones() {
         assert_eq!(described, real, "{heading}");
     }
     assert_eq!((section("`[dns]`")[1][1].as_str(), dns.stale), ("1h", Duration::from_secs(3600)));
+    assert_eq!((section("`[dns]`")[2][1].as_str(), dns.vanish), ("30s", Duration::from_secs(30)));
 }
 
 #[test]
@@ -290,6 +291,7 @@ fn types_and_labels_are_the_exposed_ones() {
     metrics.outside("eu").increment(1);
     metrics.hep("sent").increment(1);
     metrics.stale("eu").set(1.0);
+    metrics.vanished("eu").increment(1);
     metrics.config("digest", true);
     metrics.ready(true);
     let mut exposed = metrics.render();

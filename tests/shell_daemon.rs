@@ -17,10 +17,15 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Every test has a network of its own inside 127.0.0.0/8, and the well-known port.
 fn config(network: u8, more: &str) -> Config {
+    config_of(&format!("sip:127.52.{network}.200"), network, more)
+}
+
+/// The same with another upstream.
+fn config_of(upstream: &str, network: u8, more: &str) -> Config {
     let text = format!(
         "serve = [\"eu\"]\n[region.eu]\nhostname = \"eu.sip.example.com\"\n\
          listen = [\"udp:127.52.{network}.1:5060\", \"tcp:127.52.{network}.1:5060\"]\n\
-         networks = [\"127.52.{network}.128/25\"]\nupstream = \"sip:127.52.{network}.200\"\n\
+         networks = [\"127.52.{network}.128/25\"]\nupstream = \"{upstream}\"\n\
          [project.acme]\npin = [\"eu\"]\n[project.acme.trunk.one]\nnetworks = [\"127.52.{network}.0/25\"]\n\
          [admin]\nlisten = \"127.52.{network}.1:9090\"\n[health]\ninterval = \"0s\"\n{more}"
     );
@@ -380,14 +385,18 @@ fn an_idle_daemon_stops_at_once_and_may_be_dropped_inside_a_runtime() {
 }
 
 #[test]
-fn not_ready_while_a_name_is_unknown() {
+fn not_ready_while_a_name_of_a_served_region_is_unknown() {
     let server = UdpSocket::bind("127.52.11.9:0").unwrap();
-    let more = format!(
-        "[dns]\nservers = [\"{}\"]\n[region.us]\nhostname = \"us.example.com\"\nnetworks = [\"10.0.0.0/8\"]\n",
-        server.local_addr().unwrap()
-    );
-    let text = more + "upstream = \"sip:a.example.net\"\n";
-    let daemon = Daemon::start(Arc::new(config(11, &text))).unwrap();
+    let dns = format!("[dns]\nservers = [\"{}\"]\n", server.local_addr().unwrap());
+    // Another region's name is asked for too, but nobody waits for it. A trunk's is not asked for.
+    let us = "[region.us]\nhostname = \"us.example.com\"\nnetworks = [\"10.0.0.0/8\"]\nupstream = \"sip:b.example.net\"\n";
+    let trunk = "[project.acme.trunk.out]\nnetworks = [\"192.0.2.0/24\"]\nuri = \"sip:c.example.net\"\n";
+    let daemon = start(config(11, &format!("{dns}{us}{trunk}")));
+    let mut question = [0; 512];
+    let read = server.recv(&mut question).unwrap();
+    assert!(question[..read].windows(2).any(|at| at.eq_ignore_ascii_case(b"\x01b")));
+    drop(daemon);
+    let daemon = Daemon::start(Arc::new(config_of("sip:a.example.net", 11, &dns))).unwrap();
     // The server has been asked and says nothing.
     server.recv_from(&mut [0; 512]).unwrap();
     assert!(!daemon.ready(Duration::from_millis(50)));
@@ -467,7 +476,7 @@ fn status_is_of_the_configuration_in_force() {
     let name = &after["names"][0];
     assert_eq!((&name["name"], &name["servers"]), (&"sip:a.example.net:5070".into(), &serde_json::json!([])), "{after}");
     assert_eq!(name["uses"], serde_json::json!(["trunk out of other"]));
-    assert_eq!((&after["ready"], &after["missing"][0]), (&false.into(), &"not every upstream name has been resolved yet".into()));
+    assert_eq!((&after["ready"], &name["state"]), (&true.into(), &"unasked".into()), "nobody has called it");
 }
 
 #[test]

@@ -160,7 +160,11 @@ impl Scene {
                 let addresses = [[192, 0, 2, 99], SERVER, TRUNK].map(|ip| SocketAddr::from((ip, 5060))).to_vec();
                 let servers = vec![Server { rank: 0, weight: 0, transport: None, addresses }];
                 let servers = if how & 1 == 0 { servers } else { Vec::new() };
-                self.input(Input::LookedUp { next_hop, servers, hold: Duration::from_secs(1) }, None);
+                if how & 2 == 0 {
+                    self.input(Input::LookUpTakesLong { next_hop: next_hop.clone() }, None);
+                }
+                let failed = how & 4 == 0;
+                self.input(Input::LookedUp { next_hop, servers, hold: Duration::from_secs(1), failed }, None);
             }
             Some(Asked::Relay(id)) => {
                 let sdp =

@@ -18,7 +18,6 @@ mod page;
 mod ready;
 mod server;
 mod status;
-mod timestamp;
 mod worker_handle;
 
 pub(crate) use hosts::OwnHosts;

@@ -281,13 +281,15 @@ fn names_table(names: &Value) -> Markup {
         return html! {};
     }
     let mut names: Vec<&Value> = rows(names).collect();
-    names.sort_by_key(|name| name["state"] == "fresh");
+    names.sort_by_key(|name| ["fresh", "unasked"].iter().position(|state| name["state"] == *state).map_or(0, |at| at + 1));
     let cells = names.into_iter().map(|name| {
         let tone = match name["state"].as_str() {
-            Some("fresh") => Tone::Good,
-            Some("stale" | "unknown") => Tone::Warn,
+            Some("fresh" | "unasked") => Tone::Good,
+            Some("stale" | "vanished" | "unknown") => Tone::Warn,
             _ => Tone::Bad,
         };
+        // A trunk's name is looked up when a call goes out by it.
+        let word = if name["state"] == "unasked" { "not asked for".to_owned() } else { text(&name["state"]) };
         let addresses: Vec<&Value> = rows(&name["servers"]).flat_map(|server| rows(&server["addresses"])).collect();
         let outside = addresses.iter().filter(|of| rows(&of["outside"]).next().is_some()).count();
         let addresses = html! {
@@ -297,7 +299,7 @@ fn names_table(names: &Value) -> Markup {
         vec![
             Cell::code(&text(&name["name"])),
             Cell::of(rows(&name["uses"]).map(text).collect::<Vec<_>>().join(", ")),
-            Cell::state(tone, &text(&name["state"])),
+            Cell::state(tone, &word),
             Cell::of(addresses),
             Cell::plain(&name["failure"]),
         ]

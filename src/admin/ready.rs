@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 pub enum Latch {
     /// Every listener is bound, and the worker reads from it.
     Listeners,
-    /// Every configured name has had an answer.
+    /// Every name of the served regions' own `upstream` has had an answer.
     Names,
 }
 

@@ -20,10 +20,10 @@ use tokio::time::MissedTickBehavior;
 use super::hosts::OwnHosts;
 use super::ready::Ready;
 use super::status::Own;
-use super::timestamp::Now;
 use super::worker_handle::{ControlHandle, Standing, WorkerHandle};
 use super::{page, status};
 use crate::telemetry::last_hour::{LastHour, Summary};
+use crate::telemetry::timestamp::Now;
 use crate::telemetry::{Metrics, certificates, memory, upstream};
 
 #[cfg(test)]

@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::ready::Ready;
-use super::timestamp::{self, Now};
 use super::worker_handle::Known;
 use crate::config::{Config, Endpoint, Region, RegionId, Transport, Written};
 use crate::core::io::{Failure, TargetStatus};
@@ -13,6 +12,7 @@ use crate::dns::{NameStatus, Server};
 use crate::fence::Networks;
 use crate::reason::Reason;
 use crate::telemetry::last_hour::{Minute, Summary};
+use crate::telemetry::timestamp::{self, Now};
 use crate::tls::Certificate;
 
 /// Most rows of refused projects, and of trunks with repeats.
@@ -118,8 +118,11 @@ fn target(target: &TargetStatus, now: Now) -> Value {
 }
 
 fn name(config: &Config, name: &NameStatus) -> Value {
-    let NameStatus { next_hop, known, age, stale, failure, servers } = name;
+    let NameStatus { next_hop, kept, known, vanished, age, stale, failure, servers } = name;
     let state = match (known, failure, stale) {
+        // A trunk's name that no call has gone out to for a while.
+        _ if !kept => "unasked",
+        _ if vanished.is_some() => "vanished",
         (false, None, _) => "unknown",
         (false, Some(_), _) => "failed",
         // What was known has become too old to serve.
@@ -147,6 +150,7 @@ fn name(config: &Config, name: &NameStatus) -> Value {
         "state": state,
         "age_seconds": age.as_ref().map(Duration::as_secs),
         "stale_seconds": stale.as_ref().map(Duration::as_secs),
+        "vanishes_in_seconds": vanished.as_ref().map(Duration::as_secs),
         "failure": failure.as_ref().map(|(question, failure)| format!("{question}: {failure}")),
         "servers": servers.iter().map(server).collect::<Vec<_>>(),
     })
@@ -180,7 +184,9 @@ mod tests {
         let addresses = vec!["10.0.0.1:5060".parse().unwrap(), "192.0.2.9:5060".parse().unwrap()];
         NameStatus {
             next_hop: config.names[0].clone(),
+            kept: true,
             known: true,
+            vanished: None,
             age: Some(Duration::from_secs(5)),
             stale: None,
             failure: None,
@@ -282,6 +288,7 @@ mod tests {
                 "state": "fresh",
                 "age_seconds": 5,
                 "stale_seconds": null,
+                "vanishes_in_seconds": null,
                 "failure": null,
                 "servers": [{
                     "rank": 0,
@@ -318,8 +325,7 @@ mod tests {
         };
         let server = Server { rank: 0, weight: 70, transport: Some(Transport::Udp), addresses: vec![addr] };
         let age = Some(Duration::from_secs(17));
-        let name =
-            NameStatus { next_hop: config.names[0].clone(), known: true, age, stale: None, failure: None, servers: vec![server] };
+        let name = NameStatus { age, servers: vec![server], ..answered(&config) };
         let ready = Ready::default();
         ready.set(Latch::Listeners, true);
         ready.set(Latch::Names, true);
@@ -364,6 +370,10 @@ mod tests {
             }
             let shown = name(&config, &status);
             assert_eq!(shown["state"], expected, "{shown}");
+            let vanished = name(&config, &NameStatus { vanished: Some(Duration::from_secs(7)), ..status.clone() });
+            assert_eq!((&vanished["state"], &vanished["vanishes_in_seconds"]), (&json!("vanished"), &json!(7)));
+            let unasked = name(&config, &NameStatus { kept: false, ..status });
+            assert_eq!(unasked["state"], "unasked");
             assert_eq!(shown["failure"].as_str(), failed.then_some("A a.example.net: no answer in time"));
         }
     }

@@ -162,7 +162,8 @@ fn explained(config: Arc<Config>, arrival: Arrival, message: Pasted, offline: bo
             let resolved = online(&config, async |lookup| Resolved::of(&config, &lookup, written).await)?;
             missing = failed(&config, &resolved);
             let (servers, hold) = (resolved.servers.clone(), Duration::from_secs(60));
-            let input = Input::LookedUp { next_hop, servers, hold };
+            let failed = missing.is_some();
+            let input = Input::LookedUp { next_hop, servers, hold, failed };
             run.out.clear();
             run.comparisons = run.core.explain(run.now, input, &mut run.out);
             run.lead();

@@ -262,11 +262,12 @@ fn settings(config: &Config) -> Vec<(&'static str, String)> {
         ("health.back_off", format!("{back_off:?}")),
         ("health.rise", format!("{rise:?}")),
     ]);
-    let Dns { servers, stale } = dns;
+    let Dns { servers, stale, vanish } = dns;
     let servers: Vec<_> = servers.iter().map(ToString::to_string).collect();
     all.extend([
         ("dns.servers", if servers.is_empty() { "the system's".to_owned() } else { servers.join(", ") }),
         ("dns.stale", format!("{stale:?}")),
+        ("dns.vanish", format!("{vanish:?}")),
     ]);
     all
 }

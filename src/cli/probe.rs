@@ -126,7 +126,7 @@ async fn called(options: &ProbeOptions, config: Option<Config>, callee: Callee) 
     let servers = match callee.place {
         Place::Address(addr) => vec![Server { rank: 0, weight: 0, transport: callee.transport, addresses: vec![addr] }],
         Place::Name(name) => {
-            let system = Dns { servers: Vec::new(), stale: Duration::ZERO };
+            let system = Dns { servers: Vec::new(), stale: Duration::ZERO, vanish: Duration::ZERO };
             let dns = config.as_ref().map_or(&system, |config| &config.dns);
             let found = Lookup::new(dns).map_err(|error| unavailable(&error))?.resolve(&name).await;
             (steps, failed) = (found.trace.steps, found.failed);

@@ -19,6 +19,8 @@ const PER_SOURCE: u32 = 200;
 const DAY: Duration = Duration::from_secs(24 * 3600);
 /// The longest time that an expired DNS answer may serve.
 const STALEST: Duration = Duration::from_secs(7 * 24 * 3600);
+/// The longest time that a name serves on after it has vanished: what was taken out of DNS must not get calls for long.
+const LONGEST_VANISH: Duration = Duration::from_secs(3600);
 /// 64 KiB, as an operator writes it. The longest message that is accepted is [`MAX_MESSAGE`].
 const MESSAGE: u64 = 64 << 10;
 /// The bounds of what transactions hold, in octets: from a few of the longest messages to a tebibyte.
@@ -86,6 +88,11 @@ pub(super) fn limits(file: &file::Limits, timers: &Timers, report: &mut Report) 
             report,
         ),
     }
+}
+
+/// How long a name serves on after DNS says that it has no server any more.
+pub(super) fn vanish(file: &Read<Placed<Duration>>, report: &mut Report) -> Duration {
+    within(file, Duration::from_secs(30), Duration::ZERO, LONGEST_VANISH, report)
 }
 
 /// How long an expired DNS answer may serve.

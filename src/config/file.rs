@@ -24,6 +24,7 @@ pub(super) struct Main {
     pub(super) admin: Option<Admin>,
     pub(super) dns_servers: Read<Vec<Placed<SocketAddr>>>,
     pub(super) dns_stale: Read<Placed<Duration>>,
+    pub(super) dns_vanish: Read<Placed<Duration>>,
     pub(super) limits: Limits,
     pub(super) timers: Timers,
     pub(super) health: Health,

@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use super::next_hop::NextHop;
 use super::report::Wrong;
 use super::transport::Transport;
-use super::value::{is_hostname, literal, plain};
+use super::value::{is_name, literal, plain};
 
 /// A next hop as written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -136,7 +136,7 @@ fn host_and_port(text: &str) -> Option<(Host, Option<u16>)> {
         None => (text, None),
     };
     let lower = host.to_ascii_lowercase();
-    is_hostname(&lower).then_some((Host::Name(lower), port))
+    is_name(&lower).then_some((Host::Name(lower), port))
 }
 
 /// Whether an octet may stand in a URI parameter without an escape, or is `%` or `=` (RFC 3261 25.1: paramchar).

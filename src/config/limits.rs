@@ -10,6 +10,8 @@ pub struct Dns {
     pub servers: Vec<SocketAddr>,
     /// How long an expired answer may serve while DNS is down.
     pub stale: Duration,
+    /// How long a name that had servers is used as it was although DNS says that it has none any more.
+    pub vanish: Duration,
 }
 
 /// Every limit, and what happens when it is reached.

@@ -124,6 +124,7 @@ fn snapshot(main: &Main, parts: &Parts, folder: &Path, files: &[File], report: &
         dns: Dns {
             servers: good(&main.dns_servers).into_iter().flatten().map(|server| server.value).collect(),
             stale: bounds::stale(&main.dns_stale, report),
+            vanish: bounds::vanish(&main.dns_vanish, report),
         },
         limits,
         timers,

@@ -34,10 +34,10 @@ pub struct NextHop {
 }
 
 impl NextHop {
-    /// The next hop for a host name from the wire. `None`: the text is no host name (labels of letters, digits and hyphens), or
-    /// it is an address in another form.
+    /// The next hop for a host name from the wire. `None`: the text is no host name (labels of letters, digits, hyphens and underscores,
+    /// as in the configuration), or it is an address in another form.
     pub fn of_host(host: &[u8], port: Option<u16>, transport: Option<Transport>, secure: bool) -> Option<Self> {
         let host = std::str::from_utf8(host.strip_suffix(b".").unwrap_or(host)).ok()?.to_ascii_lowercase();
-        (value::is_hostname(&host) && !host.contains('_')).then_some(Self { host, port, transport, secure })
+        value::is_name(&host).then_some(Self { host, port, transport, secure })
     }
 }

@@ -37,6 +37,7 @@ pub(super) fn read_main(table: &DeTable<'_>, parts: &mut Parts, report: &mut Rep
         }),
         dns_servers: dns.as_mut().map_or(Ok(None), |dns| list(dns, "servers", report, value::dns_server)),
         dns_stale: dns.as_mut().map_or(Ok(None), |dns| text(dns, "stale", report, value::duration)),
+        dns_vanish: dns.as_mut().map_or(Ok(None), |dns| text(dns, "vanish", report, value::duration)),
         limits: read_limits(section(&mut top, "limits", report), report),
         timers: read_timers(section(&mut top, "timers", report), report),
         health: read_health(section(&mut top, "health", report), report),

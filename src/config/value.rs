@@ -57,10 +57,21 @@ pub(super) fn is_hostname(text: &str) -> bool {
     text.len() <= 253 && text.split('.').all(is_label) && !text.rsplit('.').next().is_some_and(numeric)
 }
 
-/// Underscores are tolerated because resolvers and operators do; RFC 952 did not.
+/// Whether the text, in lower case, is a name that DNS can be asked for, and not an address in another form. Hyphens may stand at the ends
+/// of a label too: container networks make such names, and RFC 2181 11 leaves them to whoever asks.
+pub(super) fn is_name(text: &str) -> bool {
+    let numeric = |label: &str| label.bytes().all(|c| c.is_ascii_digit());
+    text.len() <= 253 && text.split('.').all(is_dns_label) && !text.rsplit('.').next().is_some_and(numeric)
+}
+
 fn is_label(text: &str) -> bool {
+    is_dns_label(text) && !text.starts_with('-') && !text.ends_with('-')
+}
+
+/// Underscores are tolerated because resolvers and operators do; RFC 952 did not.
+fn is_dns_label(text: &str) -> bool {
     let inner = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-' || c == b'_';
-    (1..=63).contains(&text.len()) && text.bytes().all(inner) && !text.starts_with('-') && !text.ends_with('-')
+    (1..=63).contains(&text.len()) && text.bytes().all(inner)
 }
 
 /// A network without host bits.

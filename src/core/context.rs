@@ -36,7 +36,7 @@ pub(crate) struct Context<'a> {
     pub(crate) health: &'a mut Healths,
     /// Who is a server of which region, and what we listen on.
     pub(crate) servers: &'a KnownServers,
-    /// Names that only dialogs know.
+    /// Names that are looked up when a message needs them.
     pub(crate) name_cache: &'a NameCache,
     /// Calls refused for good.
     pub(crate) refused_calls: &'a mut Recent<RefusedCall>,

@@ -87,6 +87,14 @@ pub enum Input<'a> {
         servers: Vec<Server>,
         /// How long the answer holds: 1 s to 60 s, or 5 s at most if there are no servers.
         hold: Duration,
+        /// Whether a question that matters was not answered. Then it says nothing that there are no servers, and what was known before
+        /// is better than what was found without it.
+        failed: bool,
+    },
+    /// The answer to an [`Output::LookUp`] takes long; it is still to come. What was known of the name before serves meanwhile, if it may.
+    LookUpTakesLong {
+        /// The next hop of the question.
+        next_hop: NextHop,
     },
     /// The answer to an [`Output::Relay`]. If a message waits for it, that message goes on, and then those behind it, in order.
     Relayed {
@@ -95,8 +103,8 @@ pub enum Input<'a> {
         /// What the relay said, or why no answer came.
         reply: Result<RelayReply, Unanswered>,
     },
-    /// Ends all waiting. A message that waits for a name is decided as if the name resolved to nothing. One that waits for a
-    /// relay is decided as if no relay answered.
+    /// Ends all waiting. A message that waits for a name is decided as if no name server answered. One that waits for a relay is
+    /// decided as if no relay answered.
     EndWaiting,
     /// Refuse new calls with 161 from now on.
     Drain {
@@ -122,6 +130,8 @@ pub enum Output {
     Note(Note),
     /// Look up a name, then hand in [`Input::LookedUp`] in any case. A message waits for it and has no outcome yet.
     LookUp(NextHop),
+    /// Calls go out to this name of a trunk's `uri`, and it has servers: keep it resolved for a while. Said again while they do.
+    Keep(NextHop),
     /// Ask a relay, then hand in [`Input::Relayed`] in any case.
     Relay(RelayRequest),
     /// The outputs that follow are about this message, which has waited since it came.

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use crate::config::Transport;
+use crate::config::{Hop, NextHop, Transport, TrunkId};
 use crate::sip::{Message, Method, Name, Start, plain};
 use io::{Arrival, CallKey, DropCause, Input, Note, Outcome, Output, Unanswered};
 use relay_request::RelayAnswer;
@@ -91,10 +91,27 @@ impl Core {
                 self.health.retarget(now, &self.config, &self.resolved);
                 self.table.own.keep_pings(|place, sent| self.health.awaits(place, sent));
             }
-            Input::LookedUp { next_hop, servers, hold } => {
-                self.name_cache.put(now, &self.keys, &next_hop, servers, hold);
-                for call in self.waiting.of_name(&next_hop) {
+            Input::LookedUp { next_hop, servers, hold, failed } => {
+                let (trunk, calls) = self.waiting.of_name(&next_hop);
+                let of = (self.keys.name(&next_hop), trunk);
+                if failed && (servers.is_empty() || self.name_cache.may_serve(now, of.0)) {
+                    self.name_cache.fail(now, of);
+                } else {
+                    // Of a broken name nothing is kept: it costs questions only when it is called.
+                    if let Some(trunk) = trunk.filter(|&trunk| !servers.is_empty() && self.is_name_of(trunk, &next_hop)) {
+                        self.goes_out(now, trunk, out);
+                    }
+                    self.name_cache.put(now, of, servers, hold, self.config.dns.stale);
+                }
+                for call in calls {
                     self.resume(now, call, None, trace, out);
+                }
+            }
+            Input::LookUpTakesLong { next_hop } => {
+                if self.name_cache.bridge(now, self.keys.name(&next_hop)) {
+                    for call in self.waiting.of_name_so_far(&next_hop) {
+                        self.resume(now, call, None, trace, out);
+                    }
                 }
             }
             Input::Relayed { id, reply } => self.relayed(now, id, &reply, trace, out),
@@ -103,7 +120,8 @@ impl Core {
                 self.waiting.close();
                 let (names, relays) = self.waiting.all();
                 for next_hop in names {
-                    self.take_in(now, Input::LookedUp { next_hop, servers: Vec::new(), hold: Duration::ZERO }, trace, out);
+                    let nobody = Input::LookedUp { next_hop, servers: Vec::new(), hold: Duration::ZERO, failed: true };
+                    self.take_in(now, nobody, trace, out);
                 }
                 for id in relays {
                     self.take_in(now, Input::Relayed { id, reply: Err(Unanswered::Unasked) }, trace, out);
@@ -148,9 +166,9 @@ impl Core {
         self.table.forwarded.due().owes(connection) || self.waiting.is_for(connection)
     }
 
-    /// Whether every name of the configuration has been looked up with an answer.
-    pub fn all_known(&self) -> bool {
-        self.resolved.all_known()
+    /// Whether the served regions' own names have been looked up with an answer.
+    pub fn knows_its_names(&self) -> bool {
+        self.resolved.serves(&self.config)
     }
 
     /// Whether nobody waits for this core any more: every request has its final answer, every refused INVITE its ACK, and every
@@ -236,6 +254,12 @@ impl Core {
             Pending::Relay(wait) => Some(Output::Relay(wait.request)),
             Pending::Name(..) | Pending::Behind(_) => None,
         });
+    }
+
+    /// Whether a next hop is what a trunk's calls go out to.
+    fn is_name_of(&self, trunk: TrunkId, next_hop: &NextHop) -> bool {
+        let hop = self.config.trunk(trunk).outbound.as_ref().map(|outbound| outbound.hop);
+        matches!(hop, Some(Hop::Name(id)) if self.config.names.get(id.0 as usize) == Some(next_hop))
     }
 
     /// Goes on with a call, because what it has waited for is known. Its messages are handled in the order in which they came,

@@ -13,6 +13,7 @@ use crate::core::media_relay::pool::Relays;
 use crate::core::memory::dialog_pace::DialogPace;
 use crate::core::memory::known_servers::KnownServers;
 use crate::core::memory::name_cache::NameCache;
+use crate::core::memory::names_in_use::NamesInUse;
 use crate::core::memory::rate_limit::RateLimit;
 use crate::core::memory::recent::Recent;
 use crate::core::memory::refused_calls::RefusedCall;
@@ -44,8 +45,10 @@ pub struct Core {
     pub(crate) refused_in_dialog: Recent<()>,
     pub(crate) rate_limit: RateLimit,
     pub(crate) dialog_pace: DialogPace,
-    /// The answers for names that only dialogs know.
+    /// The answers for names that are looked up when a message needs them.
     pub(crate) name_cache: NameCache,
+    /// Which names of trunks the shell was told to keep resolved.
+    pub(crate) names_in_use: NamesInUse,
     /// Targets that took no stream in the last minute.
     pub(crate) no_stream: Recent<()>,
     pub(crate) health: Healths,
@@ -71,7 +74,8 @@ impl Core {
             local_names: LocalNames::of(&config),
             refused_calls: Recent::new(config.limits.repeats),
             refused_in_dialog: Recent::new(config.limits.repeats),
-            name_cache: NameCache::new(),
+            name_cache: NameCache::default(),
+            names_in_use: NamesInUse::new(config.names.len()),
             no_stream: Recent::new(STREAMLESS),
             relays: Relays::new(now, &config),
             waiting: Waiting::default(),

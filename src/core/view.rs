@@ -22,7 +22,7 @@ pub(crate) struct View<'a> {
     pub(crate) resolved: &'a Resolved,
     /// Who is a server of which region, and what we listen on.
     pub(crate) servers: &'a KnownServers,
-    /// The answers for names that only dialogs know.
+    /// The answers for names that are looked up when a message needs them.
     pub(crate) name_cache: &'a NameCache,
     pub(crate) keys: &'a Keys,
     pub(crate) tokens: &'a Tokens,

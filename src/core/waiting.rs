@@ -15,7 +15,7 @@ use crate::core::keys::{Keyed, Keys};
 use crate::core::relay_request::RelayList;
 use crate::core::stop::Pending;
 
-/// Names that are looked up at a time. Beyond that, a next hop counts as one that resolves to nothing (151).
+/// Names that are looked up at a time. Beyond that, a request whose next hop is another one is refused (151).
 const NAMES: usize = 64;
 /// Calls that wait for names at a time. Beyond that, the same.
 const NAMED: usize = 256;
@@ -174,8 +174,8 @@ impl Waiting {
         let (trunk, cause, ask) = match pending {
             Pending::Name(next_hop, trunk) => {
                 let trunk = Some(*trunk);
+                let first = !self.names.contains_key(next_hop);
                 let asked = self.names.entry(next_hop.clone()).or_insert_with(|| Asked { trunk, calls: Vec::new() });
-                let first = asked.calls.is_empty();
                 asked.calls.push(call);
                 (trunk, WaitCause::Name, first)
             }
@@ -193,12 +193,17 @@ impl Waiting {
         ask
     }
 
-    /// The calls that have waited for a name, in the order in which they came. Their messages are then [taken](Self::take) call
-    /// by call.
-    pub(crate) fn of_name(&mut self, next_hop: &NextHop) -> Vec<CallKey> {
-        let Some(Asked { trunk, calls }) = self.names.remove(next_hop) else { return Vec::new() };
+    /// The calls that have waited for a name, in the order in which they came, and the trunk whose call asked first. Their messages are
+    /// then [taken](Self::take) call by call.
+    pub(crate) fn of_name(&mut self, next_hop: &NextHop) -> (Option<TrunkId>, Vec<CallKey>) {
+        let Some(Asked { trunk, calls }) = self.names.remove(next_hop) else { return (None, Vec::new()) };
         self.count(trunk, |waits| waits.names = waits.names.saturating_sub(1));
-        calls
+        (trunk, calls)
+    }
+
+    /// The same calls, while the name is still looked up.
+    pub(crate) fn of_name_so_far(&mut self, next_hop: &NextHop) -> Vec<CallKey> {
+        self.names.get_mut(next_hop).map(|asked| std::mem::take(&mut asked.calls)).unwrap_or_default()
     }
 
     /// The call that waits for this answer of a relay, if there is one, and the relays that have failed its message before.
@@ -344,7 +349,8 @@ mod tests {
         assert!(!waiting.begin(call(&keys, 2), &Pending::Name(name(1), TrunkId(1)), [held("b")].into()));
         assert!(waiting.put_behind(call(&keys, 1), held("c")));
         assert_eq!(waiting.holds(&keys, b"1"), Some(call(&keys, 1)));
-        let calls = waiting.of_name(&name(1));
+        let (trunk, calls) = waiting.of_name(&name(1));
+        assert_eq!(trunk, Some(TrunkId(0)));
         assert_eq!(calls, [call(&keys, 1), call(&keys, 2)]);
         let left: Vec<_> = calls.into_iter().flat_map(|call| waiting.take(call)).map(|held| held.bytes).collect();
         assert_eq!(left, ["a", "c", "b"]);

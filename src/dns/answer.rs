@@ -72,6 +72,13 @@ impl Answer {
         }
     }
 
+    /// Makes the look-up of what has no records due at this time, if it would be later.
+    pub(super) fn soon(&mut self, at: Instant) {
+        if !self.serves() {
+            self.due = self.due.map(|due| due.min(at));
+        }
+    }
+
     /// How long ago the answer in use was last confirmed. `None`: no answer is in use.
     pub(super) fn age(&self, now: Instant) -> Option<Duration> {
         self.serves().then(|| now.saturating_duration_since(self.learnt))

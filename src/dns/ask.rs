@@ -5,6 +5,7 @@
 //! answer.
 
 use std::collections::HashSet;
+use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -87,8 +88,8 @@ impl NameServers {
     }
 
     async fn ask_each(&self, question: &Question) -> Found {
-        // The dot: the name is whole. It is ASCII, so nothing is encoded.
-        let name = Name::from_ascii(format!("{}.", question.name)).map_err(|_| LookupFailure::Garbled)?;
+        // Label by label, as octets: what reads a text refuses a hyphen at the start of a label.
+        let name = Name::from_labels(question.name.split('.').map(str::as_bytes)).map_err(|_| LookupFailure::Garbled)?;
         let first = self.first.load(Ordering::Relaxed);
         let mut failure = LookupFailure::Unreachable;
         let all = self.servers.iter().enumerate().cycle().skip(first);
@@ -240,13 +241,24 @@ fn of_type(kind: RecordType, record: &rr::Record) -> Option<Record> {
     Some(Record { ttl: seconds(record.ttl), data })
 }
 
-/// A name of the wire, lower case and without the dot at its end; `.` for the empty one.
+/// A name of the wire, lower case and without the dot at its end; `.` for the empty one. What cannot stand in a name is escaped
+/// (RFC 1035 5.1).
 fn text(name: &Name) -> String {
-    let text = name.to_ascii().to_ascii_lowercase();
-    match text.strip_suffix('.') {
-        Some(text) if !text.is_empty() => text.to_owned(),
-        _ => text,
+    let mut text = String::new();
+    for label in name {
+        if !text.is_empty() {
+            text.push('.');
+        }
+        for &octet in label {
+            match octet {
+                b'-' | b'_' | b'*' => text.push(char::from(octet)),
+                octet if octet.is_ascii_alphanumeric() => text.push(char::from(octet.to_ascii_lowercase())),
+                // Writing to a string cannot fail.
+                octet => drop(write!(text, "\\{octet:03}")),
+            }
+        }
     }
+    if text.is_empty() { ".".to_owned() } else { text }
 }
 
 fn seconds(ttl: u32) -> Duration {

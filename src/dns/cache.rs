@@ -122,6 +122,13 @@ impl Cache {
         }
     }
 
+    /// Makes a question that has no records due at this time, if it would be later.
+    pub(super) fn soon(&mut self, question: &Question, at: Instant) {
+        if let Some(entry) = self.entries.get_mut(question) {
+            entry.answer.soon(at);
+        }
+    }
+
     /// The answer to a question, if some name needs it.
     pub(super) fn answer(&self, question: &Question) -> Option<&Answer> {
         self.entries.get(question).map(|entry| &entry.answer)

@@ -38,6 +38,8 @@ pub struct Resolution {
     pub trace: Trace,
     /// There are no servers, but that is not certain: an important question was not answered.
     pub failed: bool,
+    /// There are servers, but the domain may name others: a NAPTR or SRV question was not answered, and counts as "no such record".
+    pub guessed: bool,
 }
 
 impl Lookup {
@@ -125,6 +127,7 @@ impl Asking<'_> {
         let ttl = answers().filter_map(|found| Some(found.as_ref().ok()?.ttl(NEGATIVE))).min();
         let servers = walk.servers.unwrap_or_default();
         let failed = servers.is_empty() && answers().any(Result::is_err);
-        Resolution { servers, ttl: ttl.unwrap_or_default().min(LONGEST), trace: walk.trace, failed }
+        let guessed = !servers.is_empty() && !walk.given_up.is_empty();
+        Resolution { servers, ttl: ttl.unwrap_or_default().min(LONGEST), trace: walk.trace, failed, guessed }
     }
 }

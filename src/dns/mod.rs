@@ -5,12 +5,13 @@
 
 use std::net::SocketAddr;
 
-use crate::config::{NameId, Transport};
+use crate::config::{Config, Hop, NameId, Transport};
 
 mod answer;
 mod ask;
 mod cache;
 mod lookup;
+mod name;
 mod naptr;
 mod outside;
 mod record;
@@ -20,8 +21,9 @@ mod walk;
 
 pub use ask::ResolverError;
 pub use lookup::{Lookup, Resolution};
+pub use name::NameStatus;
 pub use record::{Alias, Data, LookupFailure, Naptr, Question, Record, RecordType, Srv};
-pub use resolver::{NameStatus, Resolver};
+pub use resolver::Resolver;
 pub use trace::{Seen, Step, StepResult, Trace, Unused, Why};
 
 /// One server of a next hop: an SRV record, or the name itself if there is none.
@@ -67,8 +69,13 @@ impl Resolved {
         self.answers.get(name.0 as usize).is_some_and(Option::is_some)
     }
 
-    /// Whether every name has had an answer: what `/readyz` waits for.
-    pub fn all_known(&self) -> bool {
-        self.answers.iter().all(Option::is_some)
+    /// Whether every name of the served regions' own `upstream` has had an answer: what `/readyz` and the answer to OPTIONS wait for.
+    /// Other regions' names and those of trunks are only their own calls' matter.
+    pub fn serves(&self, config: &Config) -> bool {
+        let served = config.regions.iter().filter(|region| region.served);
+        served.flat_map(|region| &region.upstream).all(|hop| match *hop {
+            Hop::Name(name) => self.is_known(name),
+            Hop::Address { .. } => true,
+        })
     }
 }

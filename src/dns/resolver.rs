@@ -1,29 +1,33 @@
 //! The task that keeps the snapshot of resolved names fresh.
 //!
 //! Look-ups run in parallel, apart from calls. After each answer, every name that needs it is walked again. All questions that a
-//! walk needs are looked up and kept fresh. Nothing here judges addresses: the fence does that at every use.
+//! walk needs are looked up and kept fresh. A trunk's name is kept only while calls go out to it. Nothing here judges addresses: the
+//! fence does that at every use.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::task::JoinSet;
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
-use super::answer::{Answer, Found};
+use super::answer::Found;
 use super::ask::{NameServers, ResolverError};
 use super::cache::Cache;
-use super::outside::{self, Told};
-use super::record::{LookupFailure, Question, RecordType};
-use super::walk::{Walk, walk};
+use super::name::{Kept, Name, NameStatus};
+use super::outside;
+use super::record::{Question, RecordType};
+use super::walk::walk;
 use super::{Resolved, Server};
-use crate::config::{Config, NameId, NextHop};
-use crate::telemetry::Metrics;
+use crate::config::{Config, Hop, NameId, NextHop};
+use crate::telemetry::{Metrics, timestamp};
 
 /// Look-ups under way at a time.
 const AT_ONCE: usize = 64;
-/// The least time that old servers stay in use while their successors are looked up, even if `[dns] stale` is shorter.
-const GRACE: Duration = Duration::from_secs(10);
+/// How long a trunk's name is kept fresh after a call went out to it.
+const UNUSED: Duration = Duration::from_secs(600);
+/// How soon a name that has lost its last address is asked for again.
+const VANISHED: Duration = Duration::from_secs(5);
 /// How often the gauge is set while any answer in use is stale.
 const TELL_STALE: Duration = Duration::from_secs(1);
 
@@ -38,40 +42,6 @@ pub struct Resolver {
     stale: bool,
 }
 
-/// One name of the configuration.
-#[derive(Clone, Debug, Default)]
-struct Name {
-    /// The questions that its walk needs.
-    questions: BTreeSet<Question>,
-    /// The servers that its last complete walk found.
-    servers: Option<Vec<Server>>,
-    /// Since when no walk of it has been complete.
-    unfinished: Option<Instant>,
-    /// Since when its unanswered questions are being asked once more, before they count as "no such record".
-    doubted: Option<Instant>,
-    /// Whether questions count as "no such record" for lack of an answer, and that was logged.
-    given_up: bool,
-    /// The addresses outside that are reported already.
-    told: Told,
-}
-
-/// How one name of the configuration is resolved now, for people to read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NameStatus {
-    /// The name, as the configuration has it.
-    pub next_hop: NextHop,
-    /// Whether it has been resolved, even if it has no servers.
-    pub known: bool,
-    /// The age of the oldest answer that its servers come from. `None`: there is none.
-    pub age: Option<Duration>,
-    /// How far the oldest of these answers is beyond its TTL because there is no newer one. `None`: all are fresh.
-    pub stale: Option<Duration>,
-    /// The question whose look-up failed last, and why, if its last look-up did fail.
-    pub failure: Option<(Question, LookupFailure)>,
-    /// Its servers, sorted by rank. No fence has judged them yet.
-    pub servers: Vec<Server>,
-}
-
 impl std::fmt::Debug for Resolver {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Resolver").field("names", &self.names).finish_non_exhaustive()
@@ -81,7 +51,7 @@ impl std::fmt::Debug for Resolver {
 impl Resolver {
     /// A resolver for the names of a configuration. It asks nothing before [`Resolver::changed`].
     pub fn new(config: Arc<Config>, metrics: Arc<Metrics>) -> Result<Self, ResolverError> {
-        let names = config.names.iter().map(|_| Name::default()).collect();
+        let names = of_regions(&config).into_iter().map(Name::new).collect();
         let cache = Cache::new(config.names.len());
         Self::with(config, metrics, cache, names)
     }
@@ -96,8 +66,14 @@ impl Resolver {
         let now = Instant::now();
         let mut cache = Cache::new(config.names.len());
         let mut names = Vec::new();
-        for (id, next_hop) in (0..).map(NameId).zip(&config.names) {
-            let name = known.get(next_hop).map(|&name| name.clone()).unwrap_or_default();
+        for ((id, next_hop), always) in (0..).map(NameId).zip(&config.names).zip(of_regions(&config)) {
+            let mut name = known.get(next_hop).map(|&name| name.clone()).unwrap_or_default();
+            name.kept = match name.kept {
+                _ if always => Kept::Always,
+                // It was a region's until now.
+                Kept::Always => Kept::Used(now),
+                kept => kept,
+            };
             cache.inherit(id, &name.questions, &self.cache, now);
             names.push(name);
         }
@@ -113,6 +89,7 @@ impl Resolver {
         }
         for region in outside::in_use(&config).map(|id| config.region(id)) {
             metrics.outside(&region.name).increment(0);
+            metrics.vanished(&region.name).increment(0);
             metrics.stale(&region.name).set(0.0);
         }
         let ids: Vec<NameId> = (0..).map(NameId).zip(&config.names).map(|(id, _)| id).collect();
@@ -137,15 +114,31 @@ impl Resolver {
         targets
     }
 
+    /// Keeps a name of a trunk resolved for a while, because calls go out to it. Returns whether its servers are known by that.
+    pub fn keep(&mut self, next_hop: &NextHop) -> bool {
+        let now = Instant::now();
+        let at = self.config.names.iter().position(|known| known == next_hop);
+        // A reload may have taken it away meanwhile.
+        let Some((at, name)) = at.and_then(|at| Some((u32::try_from(at).ok()?, self.names.get_mut(at)?))) else { return false };
+        let before = name.kept;
+        if before != Kept::Always {
+            name.kept = Kept::Used(now);
+        }
+        before == Kept::Not && self.update(NameId(at), now)
+    }
+
     /// How each name is resolved now.
     pub fn status(&self) -> Vec<NameStatus> {
         let now = Instant::now();
+        let vanish = self.config.dns.vanish;
         let status = |(next_hop, name): (&NextHop, &Name)| {
             let answers = || name.questions.iter().filter_map(|question| Some((question, self.cache.answer(question)?)));
             let failed = answers().filter_map(|(question, answer)| Some((question, answer.failed()?)));
             NameStatus {
                 next_hop: next_hop.clone(),
+                kept: name.kept != Kept::Not,
                 known: name.servers.is_some(),
+                vanished: name.vanished.map(|since| vanish.saturating_sub(now.saturating_duration_since(since))),
                 age: answers().filter_map(|(_, answer)| answer.age(now)).max(),
                 stale: answers().filter_map(|(_, answer)| answer.stale(now)).max(),
                 failure: failed.max_by_key(|(_, (_, at))| *at).map(|(question, (why, _))| (question.clone(), why)),
@@ -158,7 +151,11 @@ impl Resolver {
     /// Looks names up when they are due, until a result has changed. The future may be dropped at any time; nothing is lost.
     pub async fn changed(&mut self) -> Resolved {
         loop {
-            let next = self.ask();
+            let (lapsed, end) = self.lapse(Instant::now());
+            if lapsed {
+                return self.targets();
+            }
+            let next = self.ask().into_iter().chain(end).min();
             let finished = tokio::select! {
                 Some(finished) = self.lookups.join_next(), if !self.lookups.is_empty() => finished,
                 () = wait(next) => continue,
@@ -170,10 +167,7 @@ impl Resolver {
             }
             let (now, mut changed) = (Instant::now(), false);
             for id in concerned {
-                if self.walk(id, now) {
-                    self.tell_outside(id);
-                    changed = true;
-                }
+                changed |= self.update(id, now);
             }
             if changed {
                 return self.targets();
@@ -219,16 +213,73 @@ impl Resolver {
         next
     }
 
+    /// Forgets the names that nobody has used for a while, and walks again from those that have had no server for long enough. Returns
+    /// whether anything has changed, and when the next one is due.
+    fn lapse(&mut self, now: Instant) -> (bool, Option<Instant>) {
+        let (vanish, mut changed, mut next) = (self.config.dns.vanish, false, None::<Instant>);
+        for id in (0..).map(NameId).take(self.names.len()) {
+            let Some(name) = self.names.get_mut(id.0 as usize) else { break };
+            let unused = if let Kept::Used(at) = name.kept { Some(at + UNUSED) } else { None };
+            let believed = name.vanished.map(|since| since + vanish);
+            let mut due = None;
+            if unused.is_some_and(|at| at <= now) {
+                self.cache.need(id, &name.questions, &BTreeSet::new(), now);
+                changed |= name.servers.is_some();
+                *name = Name::default();
+            } else if believed.is_some_and(|at| at <= now) {
+                changed |= self.update(id, now);
+                due = unused;
+            } else {
+                due = unused.into_iter().chain(believed).min();
+            }
+            next = next.into_iter().chain(due).min();
+        }
+        (changed, next)
+    }
+
+    /// Walks from a name, and tells of what is new. Returns whether its servers have changed.
+    fn update(&mut self, id: NameId, now: Instant) -> bool {
+        let changed = self.walk(id, now);
+        if changed {
+            self.tell_outside(id);
+        }
+        changed
+    }
+
     /// Walks from a name with what is known. Returns whether its servers have changed.
     fn walk(&mut self, id: NameId, now: Instant) -> bool {
         let (Some(next_hop), Some(name)) = (self.config.names.get(id.0 as usize), self.names.get_mut(id.0 as usize)) else {
             return false;
         };
+        if name.kept == Kept::Not {
+            return false;
+        }
         let cache = &mut self.cache;
         let walk = walk(next_hop, |question| cache.known(question));
         cache.need(id, &name.questions, &walk.questions, now);
-        let servers = name.accept(&walk, cache, now, self.config.dns.stale);
+        let before = name.vanished;
+        let servers = name.accept(&walk, cache, now, &self.config.dns);
         name.questions = walk.questions;
+        if name.vanished.is_some() {
+            for question in &name.questions {
+                cache.soon(question, now + VANISHED);
+            }
+        }
+        let was = listed(name.servers.as_deref().unwrap_or_default());
+        match (before, name.vanished, &servers) {
+            (None, Some(_), _) => {
+                let until = timestamp::on(SystemTime::now() + self.config.dns.vanish);
+                warn!(name = next_hop.host, was, until, "has no address any more: is used as it was until then");
+                for (region, _) in outside::uses(&self.config, id) {
+                    self.metrics.vanished(&region.name).increment(1);
+                }
+            }
+            (Some(_), None, Some(servers)) if servers.is_empty() => {
+                warn!(name = next_hop.host, was, "has had no address for too long: there is none now");
+            }
+            (Some(_), None, Some(servers)) => info!(name = next_hop.host, is = listed(servers), "has addresses again"),
+            _ => {}
+        }
         if let (Some(question), false) = (walk.given_up.first(), name.given_up || servers.is_none()) {
             warn!(name = next_hop.host, %question, "look-ups fail: goes on as if there were no such record");
         }
@@ -271,41 +322,22 @@ impl Resolver {
     }
 }
 
-impl Name {
-    /// The servers to use after a walk. `None`: the former ones stay.
-    fn accept(&mut self, walk: &Walk, cache: &mut Cache, now: Instant, stale: Duration) -> Option<Vec<Server>> {
-        let certain = walk.given_up.is_empty() || self.given_up;
-        let finished = walk.servers.as_ref().filter(|_| certain || self.confirmed(walk, cache, now));
-        if let Some(servers) = finished {
-            (self.unfinished, self.doubted) = (None, None);
-            return Some(servers.clone());
+/// For each name whether it is a region's.
+fn of_regions(config: &Config) -> Vec<bool> {
+    let mut of_regions = vec![false; config.names.len()];
+    for hop in config.regions.iter().flat_map(|region| &region.upstream) {
+        if let Hop::Name(name) = hop
+            && let Some(of) = of_regions.get_mut(name.0 as usize)
+        {
+            *of = true;
         }
-        if walk.servers.is_none() {
-            self.doubted = None;
-        }
-        self.servers.as_ref()?;
-        // What served goes on, like an answer that nobody refreshes, and no longer.
-        let since = *self.unfinished.get_or_insert(now);
-        (now.saturating_duration_since(since) >= stale.max(GRACE)).then(|| walk.servers.clone().unwrap_or_default())
     }
+    of_regions
+}
 
-    /// Whether the questions that never had an answer have failed once more since the others were answered. If all name servers
-    /// were gone and come back, the transport that the domain prefers must not lose only because another question was answered
-    /// first.
-    fn confirmed(&mut self, walk: &Walk, cache: &mut Cache, now: Instant) -> bool {
-        // While there are servers that the domain itself named, guessing can wait.
-        if self.servers.as_ref().is_some_and(|servers| !servers.is_empty()) {
-            return false;
-        }
-        let since = *self.doubted.get_or_insert_with(|| {
-            for question in &walk.given_up {
-                cache.hurry(question, now);
-            }
-            now
-        });
-        let failed_at = |question| cache.answer(question).and_then(Answer::failed).map(|(_, at)| at);
-        walk.given_up.iter().all(|question| failed_at(question).is_none_or(|at| at > since))
-    }
+fn listed(servers: &[Server]) -> String {
+    let addresses = servers.iter().flat_map(|server| &server.addresses).map(ToString::to_string);
+    addresses.collect::<Vec<_>>().join(" ")
 }
 
 async fn wait(until: Option<Instant>) {
@@ -323,4 +355,32 @@ fn count(metrics: &Metrics, question: &Question, found: &Found) {
     };
     metrics.lookups(question.kind.label(), result).increment(1);
     debug!(%question, result, ?found, "looked up");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_trunks_name_is_forgotten_when_no_call_has_gone_out_for_a_while() {
+        let text = "serve = [\"eu\"]\n[region.eu]\nhostname = \"eu.example.com\"\nlisten = [\"udp:127.0.0.1:5060\"]\n\
+             networks = [\"10.0.0.0/8\"]\nupstream = \"sip:a.example.net:5060\"\n[project.acme]\n[project.acme.trunk.one]\n\
+             networks = [\"192.0.2.0/24\"]\nuri = \"sip:gw.example.net\"\n[dns]\nservers = [\"127.0.0.1:1\"]\n";
+        let config = Arc::new(crate::config::parse("test.toml".as_ref(), text).unwrap());
+        let mut resolver = Resolver::new(Arc::clone(&config), Arc::new(Metrics::new())).unwrap();
+        let questions = resolver.cache.len();
+        let begin = Instant::now();
+        assert_eq!((questions, resolver.lapse(begin)), (2, (false, None)), "the region's own alone");
+        let next_hop = &config.names[1];
+        resolver.keep(next_hop);
+        assert!(resolver.cache.len() > questions && resolver.status()[1].kept);
+        let (_, end) = resolver.lapse(begin);
+        let end = end.unwrap();
+        assert!(end >= begin + UNUSED);
+        // A name that is known and goes is a change.
+        resolver.names[1].servers = Some(Vec::new());
+        assert_eq!(resolver.lapse(end), (true, None));
+        assert!(resolver.cache.len() == questions && !resolver.status()[1].kept && !resolver.status()[1].known);
+        assert!(resolver.status()[0].kept, "a region's is never forgotten");
+    }
 }

@@ -58,13 +58,14 @@ pub(super) struct Control {
 }
 
 impl Control {
-    /// Runs on this thread until told to end. `wanted`: names that only dialogs know, to be looked up.
-    pub(super) fn work(self, wanted: mpsc::Receiver<NextHop>) -> std::io::Result<()> {
+    /// Runs on this thread until told to end. `wanted`: names that a message needs, to be looked up. `used`: names of trunks, to be kept
+    /// resolved for a while.
+    pub(super) fn work(self, wanted: mpsc::Receiver<NextHop>, used: mpsc::Receiver<NextHop>) -> std::io::Result<()> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
-        runtime.block_on(self.run(wanted))
+        runtime.block_on(self.run(wanted, used))
     }
 
-    async fn run(mut self, wanted: mpsc::Receiver<NextHop>) -> std::io::Result<()> {
+    async fn run(mut self, wanted: mpsc::Receiver<NextHop>, mut used: mpsc::Receiver<NextHop>) -> std::io::Result<()> {
         let mut serving = JoinSet::new();
         let admin = self.admin.take();
         self.serve(&mut serving, admin)?;
@@ -81,6 +82,9 @@ impl Control {
         loop {
             tokio::select! {
                 targets = self.resolver.changed() => self.tell(WorkerCommand::Names(Arc::new(targets))).await,
+                Some(next_hop) = used.recv() => if self.resolver.keep(&next_hop) {
+                    self.tell(WorkerCommand::Names(Arc::new(self.resolver.targets()))).await;
+                },
                 _ = upkeep.tick() => self.metrics.upkeep(),
                 Some(answer) = self.asked.recv() => self.answer(answer),
                 order = self.orders.recv() => match order {
@@ -116,13 +120,13 @@ impl Control {
         let config = Arc::clone(reload.change.config());
         let mut resolver = self.resolver.replaced(Arc::clone(&config)).map_err(|error| error.to_string())?;
         let end = tokio::time::Instant::now() + NAMES;
-        while !resolver.targets().all_known() {
+        while !resolver.targets().serves(&config) {
             tokio::select! {
                 _ = resolver.changed() => {}
                 // The old one is in force until then.
                 Some(answer) = self.asked.recv() => self.answer(answer),
                 () = tokio::time::sleep_until(end) => {
-                    warn!("not every upstream name of the new configuration has been resolved yet");
+                    warn!("not every upstream name of the served regions has been resolved yet");
                     break;
                 }
             }
@@ -152,8 +156,8 @@ impl Control {
     }
 }
 
-/// How to look up names that only dialogs know. `None`: they cannot be looked up.
+/// How to look up names that a message needs. `None`: they cannot be looked up.
 fn of_servers(dns: &Dns) -> Option<Lookup> {
     let lookup = Lookup::new(dns).map(|lookup| lookup.within(name_lookups::WAIT));
-    lookup.inspect_err(|error| warn!(%error, "names inside dialogs will not be resolved")).ok()
+    lookup.inspect_err(|error| warn!(%error, "names inside dialogs and those of trunks will not be resolved")).ok()
 }

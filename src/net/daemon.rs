@@ -96,6 +96,7 @@ impl Daemon {
         let (asker, questions) = WorkerHandle::new();
         let (control_handle, asked) = ControlHandle::new();
         let (lookups, wanted) = mpsc::channel(NAMES);
+        let (kept, used) = mpsc::channel(NAMES);
         let (copies, queued) = hep_queue(&metrics);
         let start = WorkerStart {
             config: Arc::clone(&config),
@@ -107,6 +108,7 @@ impl Daemon {
             commands: commanded,
             questions,
             lookups,
+            kept,
             copies,
         };
         let sources = Sources {
@@ -131,7 +133,7 @@ impl Daemon {
             queued: Some(queued),
             orders: ordered,
         };
-        let control = std::thread::Builder::new().name("ringfence-admin".to_owned()).spawn(move || control.work(wanted))?;
+        let control = std::thread::Builder::new().name("ringfence-admin".to_owned()).spawn(move || control.work(wanted, used))?;
         info!(?listeners, admin = ?admin_addr, digest = config.digest, "started");
         let (worker, control) = (None, Some(control));
         let admin = admin_addr;

@@ -40,8 +40,10 @@ const CLOSE: Duration = Duration::from_secs(1);
 pub(super) enum WorkerCommand {
     /// The names of the configuration resolve to other servers.
     Names(Arc<Resolved>),
-    /// A next hop that was looked up, with its servers and how long they hold.
-    Answer { next_hop: NextHop, servers: Vec<Server>, hold: Duration },
+    /// The look-up of a next hop takes long.
+    Slow(NextHop),
+    /// A next hop that was looked up, with its servers and how long they hold. `failed`: a question that matters was not answered.
+    Answer { next_hop: NextHop, servers: Vec<Server>, hold: Duration, failed: bool },
     /// Say what the successor of this configuration must know.
     InUse(oneshot::Sender<InUse>),
     /// Put another configuration into effect. Send back the former one, or why nothing has changed.
@@ -61,8 +63,10 @@ pub(super) struct WorkerStart {
     pub(super) bound: Vec<(ListenerId, Bound)>,
     pub(super) ready: Arc<Ready>,
     pub(super) commands: mpsc::Receiver<WorkerCommand>,
-    /// The channel for look-ups of names that only dialogs know.
+    /// The channel for look-ups of names that a message needs.
     pub(super) lookups: mpsc::Sender<NextHop>,
+    /// The channel for names of trunks that are to be kept resolved.
+    pub(super) kept: mpsc::Sender<NextHop>,
     /// The queue for copies of messages.
     pub(super) copies: HepQueue,
     /// Questions of the admin endpoint.
@@ -86,10 +90,10 @@ impl Drop for WorkerEnd {
 }
 
 async fn run(start: WorkerStart) -> io::Result<()> {
-    let WorkerStart { config, targets, metrics, seed, bound, ready, commands, lookups, copies, questions } = start;
+    let WorkerStart { config, targets, metrics, seed, bound, ready, commands, lookups, kept, copies, questions } = start;
     let core = Core::new(Arc::clone(&config), targets, seed, 0, Instant::now());
     let recorder = Recorder::new(metrics, Arc::clone(&config), copies);
-    let worker = Rc::new_cyclic(|me| RefCell::new(Worker::new(me, core, recorder, config, Arc::clone(&ready), lookups)));
+    let worker = Rc::new_cyclic(|me| RefCell::new(Worker::new(me, core, recorder, config, Arc::clone(&ready), (lookups, kept))));
     worker.borrow_mut().begin(bound)?;
     let mut ticking = Box::pin(tick(Rc::clone(&worker)));
     ready.set(Latch::Listeners, true);
@@ -238,8 +242,9 @@ async fn obey(worker: Rc<RefCell<Worker>>, mut commands: mpsc::Receiver<WorkerCo
         match command {
             None | Some(WorkerCommand::Stop) => return worker.borrow_mut().feed(now, Input::EndWaiting, None),
             Some(WorkerCommand::Names(targets)) => worker.borrow_mut().retarget(now, targets),
-            Some(WorkerCommand::Answer { next_hop, servers, hold }) => {
-                worker.borrow_mut().feed(now, Input::LookedUp { next_hop, servers, hold }, None);
+            Some(WorkerCommand::Slow(next_hop)) => worker.borrow_mut().feed(now, Input::LookUpTakesLong { next_hop }, None),
+            Some(WorkerCommand::Answer { next_hop, servers, hold, failed }) => {
+                worker.borrow_mut().feed(now, Input::LookedUp { next_hop, servers, hold, failed }, None);
             }
             Some(WorkerCommand::InUse(answer)) => drop(answer.send(worker.borrow().in_use())),
             Some(WorkerCommand::Reload(reload, answer)) => drop(answer.send(worker.borrow_mut().reload(now, reload))),

@@ -42,6 +42,8 @@ pub(super) struct Worker {
     pub(super) sockets: Sockets,
     sent: SentDatagrams,
     lookups: mpsc::Sender<NextHop>,
+    /// Names of trunks that are to be kept resolved.
+    kept: mpsc::Sender<NextHop>,
     pub(super) rtpengine: rtpengine::NgClient,
     pub(super) out: Vec<Output>,
     /// Attempts that were not delivered, and what the core is told about them.
@@ -88,11 +90,28 @@ impl Worker {
         recorder: Recorder,
         config: Arc<Config>,
         ready: Arc<Ready>,
-        lookups: mpsc::Sender<NextHop>,
+        (lookups, kept): (mpsc::Sender<NextHop>, mpsc::Sender<NextHop>),
     ) -> Self {
         let (streams, sockets, sent, rtpengine, failed, clock, drained) = Default::default();
         let (me, out, drain) = (Weak::clone(me), Vec::with_capacity(32), None);
-        Self { config, recorder, streams, me, core, sockets, sent, lookups, rtpengine, out, failed, clock, drain, drained, ready }
+        Self {
+            config,
+            recorder,
+            streams,
+            me,
+            core,
+            sockets,
+            sent,
+            lookups,
+            kept,
+            rtpengine,
+            out,
+            failed,
+            clock,
+            drain,
+            drained,
+            ready,
+        }
     }
 
     /// Hands the core a message.
@@ -198,6 +217,8 @@ impl Worker {
                     self.recorder.note(&note, seen, now);
                 }
                 Output::LookUp(next_hop) => self.look_up(now, next_hop),
+                // If that thread is busy, it is told again: the call goes by what was looked up for it.
+                Output::Keep(next_hop) => drop(self.kept.try_send(next_hop)),
                 Output::Relay(request) => self.ask_relay(&request),
                 // Told apart by `carry_out`.
                 Output::Resumed { .. } => {}
@@ -205,13 +226,14 @@ impl Worker {
         }
     }
 
-    /// Asks the thread beside this one to look up a name. If that thread has ended, the name has no servers.
+    /// Asks the thread beside this one to look up a name. If that thread has ended, nobody answers.
     fn look_up(&mut self, now: Instant, next_hop: NextHop) {
         if let Err(error) = self.lookups.try_send(next_hop) {
             let next_hop = match error {
                 TrySendError::Full(next_hop) | TrySendError::Closed(next_hop) => next_hop,
             };
-            self.core.handle(now, Input::LookedUp { next_hop, servers: Vec::new(), hold: Duration::ZERO }, &mut self.out);
+            let nobody = Input::LookedUp { next_hop, servers: Vec::new(), hold: Duration::ZERO, failed: true };
+            self.core.handle(now, nobody, &mut self.out);
         }
     }
 
@@ -354,7 +376,7 @@ impl Worker {
 
     /// Notes that names of the core have other addresses.
     pub(super) fn aimed(&self) {
-        self.ready.set(Latch::Names, self.core.all_known());
+        self.ready.set(Latch::Names, self.core.knows_its_names());
     }
 
     /// The health of the targets.

@@ -114,6 +114,11 @@ impl Metrics {
         self.counter("ringfence_dns_outside_total", vec![("region", region.to_owned().into())])
     }
 
+    /// The counter `ringfence_dns_vanished_total{region}`.
+    pub fn vanished(&self, region: &str) -> Counter {
+        self.counter("ringfence_dns_vanished_total", vec![("region", region.to_owned().into())])
+    }
+
     /// The gauge `ringfence_dns_stale_seconds{region}`, in seconds.
     pub fn stale(&self, region: &str) -> Gauge {
         self.gauge("ringfence_dns_stale_seconds", vec![("region", region.to_owned().into())])
@@ -167,6 +172,7 @@ fn describe() {
         "ringfence_hep_packets_total",
         "Copies of messages for the HEP collectors: sent, or lost to a full queue or an error."
     );
+    counter!("ringfence_dns_vanished_total", "Names that lost their last address and are used as they were for a while.");
     gauge!("ringfence_dns_stale_seconds", "How far the oldest answer that serves a region's names is beyond its TTL.");
     gauge!("ringfence_transactions", "Open transactions.");
     gauge!("ringfence_connections", "Open stream connections.");

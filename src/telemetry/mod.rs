@@ -20,6 +20,7 @@ pub mod recorder;
 mod region_handles;
 mod registry;
 mod seen;
+pub(crate) mod timestamp;
 pub mod upstream;
 
 pub use handles::Handles;

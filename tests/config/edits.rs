@@ -70,6 +70,7 @@ listen = "127.0.0.1:9090"
 [dns]
 servers = ["127.0.0.1:53"]
 stale = "1h"
+vanish = "30s"
 [limits]
 memory = "1GiB"
 transactions = 100000

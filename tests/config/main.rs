@@ -65,6 +65,7 @@ fn defaults_are_the_documented_ones() {
     assert_eq!(config.reject.capacity, 503);
     assert_eq!(config.dns.servers, []);
     assert_eq!(config.dns.stale, Duration::from_secs(3600));
+    assert_eq!(config.dns.vanish, Duration::from_secs(30));
     assert_eq!(config.limits.memory, 1 << 30);
     assert_eq!(config.limits.transactions, 100_000);
     assert_eq!(config.limits.per_source, 200);
@@ -123,6 +124,7 @@ networks = ["127.0.3.0/28"]
 [dns]
 servers = ["127.0.0.1", "[::1]:5353"]
 stale = "10m"
+vanish = "45s"
 [limits]
 per_source = "50/s"
 message = "16KiB"
@@ -176,6 +178,7 @@ t1 = "100ms"
     assert_eq!(config.admin, Some("127.0.0.1:9090".parse().unwrap()), "[admin] without listen");
     assert_eq!(config.dns.servers, ["127.0.0.1:53".parse().unwrap(), "[::1]:5353".parse().unwrap()]);
     assert_eq!(config.dns.stale, Duration::from_secs(600));
+    assert_eq!(config.dns.vanish, Duration::from_secs(45));
     assert_eq!((config.limits.per_source, config.limits.message), (50, 16 * 1024));
     assert_eq!(config.timers.t1, Duration::from_millis(100));
 }

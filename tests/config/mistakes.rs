@@ -287,6 +287,7 @@ fn limits_and_timers() {
         ("timers = { c = \"1w\" }", 16, "\"1w\"".to_owned(), "not a duration", "ms, s, m, h or d"),
         ("timers = { drain = \"99999d\" }", 20, "\"99999d\"".to_owned(), "too long", "36500d"),
         (&format!("timers = {{ drain = \"{max}d\" }}"), 20, format!("\"{max}d\""), "too long", "36500d"),
+        ("dns = { vanish = \"2h\" }", 18, "\"2h\"".to_owned(), "out of bounds", "to `1h`"),
         ("dns = { stale = \"30d\" }", 17, "\"30d\"".to_owned(), "out of bounds", "to `7d`"),
     ] {
         wrong(0, given, &format!("1:{column}"), &text, what, right);

@@ -31,4 +31,5 @@ mod site;
 mod spirals;
 mod timers;
 mod tokens;
+mod trunk_names;
 mod waiting;

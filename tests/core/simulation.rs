@@ -57,7 +57,8 @@ enum Event {
     /// The trunk cancels, or sends this request inside the dialog.
     Cancel(u64),
     Within(u64, Method, String),
-    /// A name, or a relay, has answered.
+    /// A name, or a relay, has answered; or not yet.
+    LookUpTakesLong(NextHop),
     LookedUp(NextHop, Vec<Server>, Duration),
     Relayed(RelayRequestId, Result<RelayReply, Unanswered>),
     /// Nothing is looked up or asked any more.
@@ -298,6 +299,7 @@ impl World {
                     self.send(&format!("{id} CANCEL"), text.into_bytes());
                 }
             }
+            Event::LookUpTakesLong(next_hop) => self.answer(Input::LookUpTakesLong { next_hop }),
             Event::LookedUp(next_hop, servers, hold) => self.looked_up(next_hop, servers, hold),
             Event::Relayed(id, reply) => self.relayed(id, reply),
             Event::EndWaiting => self.end_waiting(),

@@ -170,6 +170,10 @@ pub(crate) struct Site {
     pub(crate) zone: HashMap<&'static str, Vec<Server>>,
     /// Whether questions stay unanswered.
     pub(crate) mute: bool,
+    /// Whether nobody answers them, and that is known at once.
+    pub(crate) dns_down: bool,
+    /// Names of trunks that were to be kept resolved.
+    pub(crate) kept: Vec<NextHop>,
     /// What was asked for.
     pub(crate) asked: Vec<NextHop>,
     /// What relays are asked, and what they say to it; `None`: nothing yet, [`Site::relayed`] will.
@@ -246,7 +250,7 @@ impl Site {
         }
         let start = Instant::now();
         let core = Core::new(Arc::clone(&config), Arc::new(targets), [7; 16], 0, start);
-        let (notes, log, zone, mute, asked, questions, resumed, handled, told, out) = Default::default();
+        let (notes, log, zone, mute, dns_down, kept, asked, questions, resumed, handled, told, out) = Default::default();
         Self {
             core,
             config,
@@ -256,6 +260,8 @@ impl Site {
             log,
             zone,
             mute,
+            dns_down,
+            kept,
             asked,
             relay: None,
             questions,
@@ -370,9 +376,10 @@ impl Site {
                     self.asked.push(next_hop.clone());
                     if !self.mute {
                         let servers = self.zone.get(next_hop.host.as_str()).cloned().unwrap_or_default();
-                        next.push(Input::LookedUp { next_hop, servers, hold: Duration::from_secs(30) });
+                        next.push(Input::LookedUp { next_hop, servers, hold: Duration::from_secs(30), failed: self.dns_down });
                     }
                 }
+                Output::Keep(next_hop) => self.kept.push(next_hop),
                 Output::Relay(request) => {
                     let reply = self.relay.as_mut().map(|relay| relay(&request));
                     next.extend(reply.map(|reply| Input::Relayed { id: request.id, reply }));

@@ -62,7 +62,7 @@ fn next_hop(host: &str) -> NextHop {
 
 fn looked_up(site: &mut Site, host: &str) -> Vec<Sent> {
     let servers = vec![Server { rank: 0, weight: 0, transport: None, addresses: vec![TRUNK.parse().unwrap()] }];
-    site.input(Input::LookedUp { next_hop: next_hop(host), servers, hold: Duration::from_secs(30) })
+    site.input(Input::LookedUp { next_hop: next_hop(host), servers, hold: Duration::from_secs(30), failed: false })
 }
 
 /// Methods and codes, in order.

@@ -187,10 +187,16 @@ pub(crate) const ROWS: &[(&str, &[Panel])] = &[
                 &[("sum by (type, result) (rate(ringfence_dns_lookups_total[5m])) > 0", "{{type}} {{result}}")],
             ),
             lines(
-                "Addresses outside the region",
-                "Never used. Wrong or forged answers, or networks that lack a server.",
+                "Addresses outside the region, and names without any",
+                "Outside: never used. Wrong or forged answers, or networks that lack a server. Vanished: used as it was for a while.",
                 "none",
-                &[("sum by (region) (increase(ringfence_dns_outside_total{region=~\"$region\"}[15m]))", "{{region}}")],
+                &[
+                    ("sum by (region) (increase(ringfence_dns_outside_total{region=~\"$region\"}[15m]))", "{{region}}"),
+                    (
+                        "sum by (region) (increase(ringfence_dns_vanished_total{region=~\"$region\"}[15m]))",
+                        "{{region}}: vanished",
+                    ),
+                ],
             ),
             lines(
                 "Beyond their TTL",

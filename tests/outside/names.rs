@@ -3,21 +3,33 @@
 use std::collections::HashMap;
 use std::fmt::Write;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use crate::harness::message::sdp;
 use crate::harness::metrics::Metrics;
 use crate::harness::{Ask, Daemon, Dialog, Leg, Plan, Site};
 
+/// Whether the name server has fallen silent, and how much it was asked for since.
+#[derive(Default)]
+struct Silence {
+    silent: AtomicBool,
+    asked: AtomicUsize,
+}
+
 /// A name server that knows a few A records. Of a name that begins with `silent` it says nothing at all.
-fn name_server(site: &Site, zone: &[(&'static str, SocketAddr)]) -> SocketAddr {
+fn name_server(site: &Site, zone: &[(&'static str, SocketAddr)], silence: &Arc<Silence>) -> SocketAddr {
     let socket = UdpSocket::bind((site.eu(53).ip(), 0)).unwrap();
     let addr = socket.local_addr().unwrap();
     let zone: HashMap<&str, IpAddr> = zone.iter().map(|(name, addr)| (*name, addr.ip())).collect();
+    let silence = Arc::clone(silence);
     // Ends with the test's process.
     std::thread::spawn(move || {
         let mut buffer = [0; 1500];
         while let Ok((length, from)) = socket.recv_from(&mut buffer) {
-            if let Some(answer) = answer(&buffer[..length], &zone) {
+            if silence.silent.load(Ordering::Relaxed) {
+                silence.asked.fetch_add(1, Ordering::Relaxed);
+            } else if let Some(answer) = answer(&buffer[..length], &zone) {
                 socket.send_to(&answer, from).unwrap();
             }
         }
@@ -48,8 +60,9 @@ fn answer(query: &[u8], zone: &HashMap<&str, IpAddr>) -> Option<Vec<u8>> {
     out.extend([0x84, 0x80, 0, 1, 0, u8::from(found.is_some()), 0, 0, 0, 0]);
     out.extend(&query[12..end + 4]);
     if let Some(octets) = found {
-        // The name of the question, A, IN, a TTL of 60 s.
-        out.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4]);
+        // The name of the question, A, IN, a TTL of 60 s, or of 1 s.
+        let ttl = if name.starts_with("brief") { 1 } else { 60 };
+        out.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, ttl, 0, 4]);
         out.extend(octets);
     }
     Some(out)
@@ -60,18 +73,26 @@ struct Scene {
     daemon: Daemon,
     caller: Leg,
     server: Leg,
+    silence: Arc<Silence>,
 }
 
 fn scene() -> Scene {
     let site = Site::claim();
-    let zone =
-        [("pbx.example.net", site.carrier(20)), ("server.example.net", site.eu(10)), ("elsewhere.example.net", site.us(10))];
+    let zone = [
+        ("pbx.example.net", site.carrier(20)),
+        ("server.example.net", site.eu(10)),
+        ("elsewhere.example.net", site.us(10)),
+        ("brief-.pod_1.example.net", site.eu(10)),
+    ];
     let mut plan = Plan::new(&site);
+    let uri = "uri = \"sip:silent.example.net\"\nmedia = [";
+    plan.projects = plan.projects.replace("media = [", uri);
+    let silence = Arc::default();
     plan.more.push_str("[timers]\nt1 = \"20ms\"\nt2 = \"100ms\"\nt4 = \"100ms\"\n");
-    write!(plan.more, "[dns]\nservers = [\"{}\"]\n", name_server(&site, &zone)).unwrap();
+    write!(plan.more, "[dns]\nservers = [\"{}\"]\n", name_server(&site, &zone, &silence)).unwrap();
     let daemon = Daemon::start(&site, &plan);
     let (caller, server) = (Leg::udp(site.carrier(20), site.door()), Leg::udp(site.eu(10), site.door()));
-    Scene { site, daemon, caller, server }
+    Scene { site, daemon, caller, server, silence }
 }
 
 impl Scene {
@@ -152,4 +173,51 @@ fn a_name_server_that_says_nothing_holds_up_its_own_message_alone() {
     let told = scene.caller.response();
     assert_eq!((told.code(), told.get("Call-ID")), (503, waits.call_id.as_str()));
     assert!(scene.daemon.wait().success());
+}
+
+#[test]
+fn what_was_found_serves_on_when_name_servers_fall_silent() {
+    let mut scene = scene();
+    let (mut near, _) = scene.call("pbx.example.net", "brief-.pod_1.example.net");
+    scene.caller.ask(&near.ack());
+    scene.server.request("ACK");
+    scene.silence.silent.store(true, Ordering::Relaxed);
+    // First while the answer holds, then beyond that: nobody is told of the difference.
+    let mut beyond = 0;
+    while beyond < 3 {
+        beyond += usize::from(scene.silence.asked.load(Ordering::Relaxed) > 0);
+        scene.caller.ask(&near.next("INFO"));
+        let info = scene.server.request("INFO");
+        scene.server.send(&info.answer("200 OK", "", &[], ""));
+        scene.caller.expect(200);
+    }
+    // Whoever was not found before is not found now, and is told why.
+    let (mut other, _) = scene.call("pbx.example.net", "nowhere.example.net");
+    let answer = scene.caller.asked(&other.next("BYE"));
+    assert_eq!(answer.get("X-Ringfence"), "151; reason=no-target; region=eu");
+    assert!(answer.get("Warning").contains("no name server has answered"), "{}", answer.get("Warning"));
+    scene.daemon.metrics();
+}
+
+#[test]
+fn a_trunk_s_silent_name_is_its_own_calls_matter() {
+    let mut scene = scene();
+    assert_eq!(scene.daemon.get("/readyz").0, 200);
+    let ping = Ask::new("OPTIONS", "sip:acme.eu.sip.example.com", scene.caller.addr, "udp");
+    assert_eq!(scene.caller.asked(&ping).code(), 200);
+    let out = Ask::invite("sip:1@carrier.acme.eu.sip.example.com", scene.server.addr, "udp", scene.site.eu(10).ip());
+    scene.server.ask(&out);
+    // It waits; a call in does not.
+    let (mut near, _) = scene.call("pbx.example.net", "server.example.net");
+    scene.caller.ask(&near.ack());
+    let mut told = None;
+    while told.is_none() {
+        let seen = scene.server.recv();
+        told = (seen.method() != "ACK").then_some(seen);
+    }
+    let told = told.expect("an answer");
+    assert_eq!((told.code(), told.get("X-Ringfence")), (503, "151; reason=no-target; region=eu"));
+    scene.server.ask(&out.ack(&told));
+    scene.caller.ask(&near.next("BYE"));
+    scene.server.request("BYE");
 }

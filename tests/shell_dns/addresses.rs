@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ringfence::config::NameId;
 use ringfence::dns::Resolver;
 use ringfence::telemetry::Metrics;
 
@@ -25,7 +26,7 @@ async fn both_families_in_the_order_of_the_zone() {
          a.example.net 60 AAAA 2001:db8::1",
     );
     let (mut resolver, metrics) = resolver(&server, "");
-    assert!(!resolver.targets().all_known());
+    assert!(!resolver.targets().is_known(NameId(0)));
     becomes(&mut resolver, &["10.0.0.2", "10.0.0.1", "2001:db8::1"]).await;
     assert_eq!((lookups(&metrics, "A", "ok"), lookups(&metrics, "AAAA", "ok")), (1, 1));
     assert_eq!(metric(&metrics, "ringfence_dns_outside_total{region=\"eu\"}"), 0);
@@ -54,7 +55,7 @@ async fn an_old_answer_serves_while_dns_is_down() {
     server.now_says("* * servfail");
     unchanged_until(&mut resolver, || lookups(&metrics, "A", "failed") >= 2 && stale(&metrics) > 1.0).await;
     assert_eq!(resolved(&resolver), ["10.0.0.1".parse::<IpAddr>().unwrap()]);
-    assert!(resolver.targets().all_known());
+    assert!(resolver.targets().is_known(NameId(0)));
     let status = resolver.status();
     assert!(status[0].known && status[0].stale.is_some_and(|stale| stale > Duration::from_secs(1)), "{status:?}");
     assert!(status[0].failure.is_some() && status[0].servers.len() == 1);
@@ -93,7 +94,7 @@ async fn what_nobody_answers_stays_unknown_until_somebody_does() {
         let server = NameServer::start(says);
         let (mut resolver, metrics) = resolver(&server, "");
         unchanged_until(&mut resolver, || lookups(&metrics, "A", "failed") >= 1).await;
-        assert!(!resolver.targets().all_known());
+        assert!(!resolver.targets().is_known(NameId(0)));
         // One family is enough to place calls.
         server.now_says("* AAAA servfail\na.example.net 60 A 10.0.0.1");
         becomes(&mut resolver, &["10.0.0.1"]).await;
@@ -109,9 +110,9 @@ async fn another_configuration_keeps_what_is_known_of_its_names() {
     let same = resolver.replaced(config_of(&[&server], UPSTREAM, "stale = \"2h\"\n")).unwrap();
     assert_eq!(same.targets(), resolver.targets());
     let other = resolver.replaced(config_of(&[&server], "sip:b.example.net", "")).unwrap();
-    assert!(!other.targets().all_known(), "another name is another question");
+    assert!(!other.targets().is_known(NameId(0)), "another name is another question");
     let port = resolver.replaced(config_of(&[&server], "sip:a.example.net:5070", "")).unwrap();
-    assert!(!port.targets().all_known(), "and so is another port of the same name");
+    assert!(!port.targets().is_known(NameId(0)), "and so is another port of the same name");
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use crate::server::NameServer;
 use crate::{described, zone_of};
 
 fn lookup(server: &NameServer) -> Lookup {
-    Lookup::new(&Dns { servers: vec![server.addr], stale: Duration::ZERO }).unwrap()
+    Lookup::new(&Dns { servers: vec![server.addr], stale: Duration::ZERO, vanish: Duration::ZERO }).unwrap()
 }
 
 fn next_hop(host: &str, port: Option<u16>, transport: Option<Transport>) -> NextHop {

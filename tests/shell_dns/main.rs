@@ -18,6 +18,7 @@ mod lookup;
 mod outside;
 mod server;
 mod services;
+mod vanish;
 
 use server::NameServer;
 
@@ -73,7 +74,7 @@ fn described(servers: &[ringfence::dns::Server]) -> Vec<String> {
 /// Changes until there is this one.
 async fn becomes(resolver: &mut Resolver, addresses: &[&str]) {
     let wanted: Vec<IpAddr> = addresses.iter().map(|address| address.parse().unwrap()).collect();
-    while resolved(resolver) != wanted || !resolver.targets().all_known() {
+    while resolved(resolver) != wanted || !resolver.targets().is_known(NameId(0)) {
         changed(resolver).await;
     }
 }

@@ -1,5 +1,7 @@
 //! NAPTR and SRV: the whole way, what fails on it, what is served meanwhile.
 
+use ringfence::config::NameId;
+
 use crate::server::NameServer;
 use crate::{becomes, config_of, lookups, resolver_of, servers, unchanged_until, zone_of};
 
@@ -117,7 +119,7 @@ async fn a_failed_service_serves_what_was_known_of_it() {
 async fn a_server_that_fails_for_naptr_alone_is_known_in_the_field() {
     let server = NameServer::start(&format!("* NAPTR refused\n{ZONE}"));
     let (mut resolver, _) = resolver_of(config_of(&[&server], UPSTREAM, ""));
-    while !resolver.targets().all_known() {
+    while !resolver.targets().is_known(NameId(0)) {
         crate::changed(&mut resolver).await;
     }
     assert_eq!(servers(&resolver)[0], "0 0 udp 10.0.0.1:5062,[2001:db8::1]:5062", "as if there were none: UDP first");
@@ -136,9 +138,9 @@ async fn when_name_servers_come_back_the_domain_still_decides() {
     let (mut resolver, metrics) = resolver_of(config_of(&[&server], UPSTREAM, ""));
     // As long as it takes until the addresses of the name itself have been asked for.
     unchanged_until(&mut resolver, || lookups(&metrics, "A", "failed") >= 1).await;
-    assert!(!resolver.targets().all_known());
+    assert!(!resolver.targets().is_known(NameId(0)));
     server.now_says(ZONE);
-    while !resolver.targets().all_known() {
+    while !resolver.targets().is_known(NameId(0)) {
         crate::changed(&mut resolver).await;
     }
     assert!(!servers(&resolver).iter().any(|server| server.contains("10.0.0.9")), "not what answered first");

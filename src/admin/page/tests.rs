@@ -100,6 +100,17 @@ fn a_large_daemon_has_a_small_page() {
 }
 
 #[test]
+fn a_trunks_name_that_nobody_has_called_is_told_apart_and_comes_last() {
+    let mut status = status();
+    let name = |name: &str, state: &str| json!({ "name": name, "uses": ["trunk one of acme"], "state": state, "servers": [] });
+    status["names"] = json!([name("sip:unasked", "unasked"), name("sip:fresh", "fresh"), name("sip:vanished", "vanished")]);
+    let page = page(&status, false);
+    assert!(page.contains("not asked for") && !page.contains(">unasked<"));
+    let at = |text: &str| page.find(text).unwrap();
+    assert!(at("sip:vanished") < at("sip:fresh") && at("sip:fresh") < at("sip:unasked"));
+}
+
+#[test]
 fn the_policy_allows_this_style_and_nothing_else() {
     let policy = POLICY.to_str().unwrap();
     assert!(policy.starts_with("default-src 'none'; style-src 'sha256-") && !policy.contains("unsafe"), "{policy}");

@@ -13,6 +13,7 @@ use crate::config::{Config, ListenerId, Needed};
 use crate::core::forwarding::local_names::LocalNames;
 use crate::core::io::{Note, Output, Send};
 use crate::core::keys::Keys;
+use crate::core::memory::names_in_use::NamesInUse;
 use crate::core::memory::recent::Recent;
 use crate::core::memory::refused_calls::RefusedCall;
 use crate::core::reload::renumber::Moved;
@@ -126,6 +127,9 @@ impl Core {
         }
         let lost = self.table.own.renumber(|request| moved.renumber_own(request));
         self.waiting.renumber(|id| moved.listener(id), |id| moved.trunk(id));
+        self.name_cache.renumber(|id| moved.trunk(id));
+        // The next call out says it again.
+        self.names_in_use = NamesInUse::new(config.names.len());
         std::mem::swap(&mut self.keys, keys);
         // A reload is no start.
         tokens.reads_old_until = self.tokens.reads_old_until;

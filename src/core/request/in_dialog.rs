@@ -80,14 +80,14 @@ impl Core {
         };
         let mut targets = match found {
             Found::Inside(targets) => targets,
-            Found::Nothing | Found::Plain => {
-                let detail = format!("next hop {} resolves to nothing", shown(route.next.hostport));
+            found @ (Found::Nothing(_) | Found::Plain) => {
+                let why = if let Found::Nothing(why) = found { why.sentence() } else { "has no address over TLS" };
+                let detail = format!("next hop {} {why}", shown(route.next.hostport));
                 let row = case.trace.fail(Test::Targets, || (detail.clone(), "an address".to_owned()));
                 return Err(refusal(row, Reason::NoTarget, detail).into());
             }
-            // As if it had been looked up in vain.
             Found::NoRoom => {
-                let detail = format!("next hop {} is not known, and too many names are looked up", shown(route.next.hostport));
+                let detail = format!("next hop {} was not looked up: too many names are", shown(route.next.hostport));
                 let row = case.trace.fail(Test::Targets, || {
                     (detail.clone(), format!("room in the share of {}", trunk_name(config, route.vouched.trunk)))
                 });
@@ -192,7 +192,7 @@ impl Core {
         {
             return Ok(Found::Barred(format!("next hop {} is ourselves, and no token of ours leads there", shown(name))));
         }
-        let found = match target::find_uri(&route.next, view, fence, order) {
+        let found = match target::find_uri(&route.next, case.waited, view, fence, order) {
             Ok(found @ Found::Inside(_)) => Ok(found),
             // A Contact behind NAT stands for where the trunk's messages come from (as other proxies do by an alias of the Contact).
             Ok(Found::Outside(addr))

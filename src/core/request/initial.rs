@@ -4,14 +4,15 @@
 
 use std::net::SocketAddr;
 
-use crate::config::{Outbound, ProjectId, Region, Transport, TrunkId};
+use crate::config::{Hop, Outbound, ProjectId, Region, Transport, TrunkId};
 use crate::core::forwarding::plan::{Decision, HEAD, Plan};
 use crate::core::forwarding::rewrite;
 use crate::core::io::{DropCause, Note, Share};
+use crate::core::memory::name_cache::Known;
 use crate::core::memory::rate_limit::Pace;
 use crate::core::routing::route_token::{self, Vouched};
 use crate::core::routing::serving::Serving;
-use crate::core::routing::target::{self, Found, Order, TargetSet};
+use crate::core::routing::target::{self, Found, Nowhere, Order, TargetSet};
 use crate::core::rules::admit::admit;
 use crate::core::rules::case::{Case, Gate};
 use crate::core::rules::host::{self, Admitted};
@@ -20,7 +21,7 @@ use crate::core::rules::side::Side;
 use crate::core::rules::sides::Source;
 use crate::core::rules::trace::{Test, trunk_name};
 use crate::core::state::Core;
-use crate::core::stop::Stop;
+use crate::core::stop::{Pending, Stop};
 use crate::core::transaction::forwarded::{CallFacts, Transaction};
 use crate::core::transaction::shares::Asking;
 use crate::fence::Fence;
@@ -85,7 +86,9 @@ impl Core {
         // ourselves.
         let secure = case.request.uri.scheme == Scheme::Sips;
         let spread = self.keys.spread(case.request.call_id, case.request.from_tag);
-        let mut targets = match self.first_targets(case, outbound, secure, spread) {
+        let by = outbound.map(|outbound| (outbound, admitted.trunk));
+        let mut nowhere = None;
+        let mut targets = match self.first_targets(case, by, secure, spread)? {
             Found::Inside(targets) => targets,
             Found::Plain => return Err(no_tls(case).into()),
             // No dialog, nothing behind.
@@ -97,10 +100,22 @@ impl Core {
                 let row = case.trace.fail(Test::Targets, || (addr.to_string(), "inside".to_owned()));
                 return Err(admitted.refuse(row, Reason::ForeignTarget, outside(&admitted, addr)).into());
             }
+            Found::NoRoom => {
+                let row = case.trace.fail(Test::Targets, || {
+                    (
+                        "the trunk's name is not known".to_owned(),
+                        format!("room in the share of {}", trunk_name(config, admitted.trunk)),
+                    )
+                });
+                let detail = "the trunk's name was not looked up: too many names are";
+                return Err(admitted.refuse(row, Reason::NoTarget, detail).beyond(Share::Names).into());
+            }
             // The nearest regions may have a server.
-            Found::Nothing | Found::NoRoom => TargetSet::new(),
+            Found::Nothing(why) => {
+                nowhere = Some(why);
+                TargetSet::new()
+            }
         };
-        let nothing = targets.is_empty();
         let (call_relay, swap) = view.relay_offer(case, (admitted.project, admitted.trunk), None)?;
         let shadow = admitted.shadow.or_else(|| swap.shadow());
         let serving = Serving::by(config, &self.resolved, case.region(), admitted.outbound, secure, shadow);
@@ -142,10 +157,12 @@ impl Core {
             let unreachable = calls_in.then(|| view.unreachable_caller(case, admitted.trunk)).flatten();
             return Ok(Plan { call, first, targets, shadow, unreachable });
         }
-        let (reason, detail) = match (nothing, admitted.outbound) {
-            (true, false) => (Reason::NoTarget, "next hop resolves to nothing".to_owned()),
-            (true, true) => (Reason::NoTarget, format!("the uri of {} resolves to nothing", trunk_name(config, admitted.trunk))),
-            (false, _) => (Reason::TargetsDown, "no listener reaches any target".to_owned()),
+        let (reason, detail) = match (nowhere, admitted.outbound) {
+            (Some(why), false) => (Reason::NoTarget, format!("next hop {}", why.sentence())),
+            (Some(why), true) => {
+                (Reason::NoTarget, format!("the uri of {} {}", trunk_name(config, admitted.trunk), why.sentence()))
+            }
+            (None, _) => (Reason::TargetsDown, "no listener reaches any target".to_owned()),
         };
         let row = case.trace.fail(Test::Targets, || ("next hop".to_owned(), format!("{detail}: {reason}")));
         Err(admitted.refuse(row, reason, detail).into())
@@ -183,20 +200,43 @@ impl Core {
         Ok(())
     }
 
-    /// The first targets of a new request: the region's servers, or the trunk that it goes out by.
-    fn first_targets(&self, case: &Case<'_, '_>, outbound: Option<&Outbound>, secure: bool, spread: u64) -> Found {
+    /// The first targets of a new request: the region's servers, or the trunk that it goes out by. `Err`: the trunk's name has to be
+    /// looked up first.
+    fn first_targets(
+        &self,
+        case: &Case<'_, '_>,
+        outbound: Option<(&Outbound, TrunkId)>,
+        secure: bool,
+        spread: u64,
+    ) -> Result<Found, Stop> {
         let region = self.config.region(case.region());
         let order = Order::new(&self.health, case.now, spread).traced(case.trace);
-        let (hops, fence) = match outbound {
-            Some(outbound) => (std::slice::from_ref(&outbound.hop), Fence::of_outbound(&outbound.networks)),
-            None => (region.upstream.as_slice(), region.fence()),
+        let Some((outbound, trunk)) = outbound else {
+            return Ok(target::find(&self.config, &self.resolved, &region.upstream, secure, region.fence(), order));
         };
-        target::find(&self.config, &self.resolved, hops, secure, fence, order)
+        let fence = Fence::of_outbound(&outbound.networks);
+        let unknown = match outbound.hop {
+            Hop::Name(id) if !self.resolved.is_known(id) => self.config.names.get(id.0 as usize),
+            Hop::Name(_) | Hop::Address { .. } => None,
+        };
+        // Nobody has called this trunk for a while, or names are only coming to be known.
+        let Some(next_hop) = unknown else {
+            let hops = std::slice::from_ref(&outbound.hop);
+            return Ok(target::find(&self.config, &self.resolved, hops, secure, fence, order));
+        };
+        match self.name_cache.get(case.now, &self.keys, next_hop, case.waited) {
+            Known::Servers(servers) => Ok(target::find_servers(servers, &next_hop.host, secure, fence, order)),
+            Known::Unanswered => Ok(Found::Nothing(Nowhere::Unanswered)),
+            Known::Nothing if self.waiting.has_room_for_name(next_hop, trunk, false, case.message.bytes().len()) => {
+                Err(Stop::Waits(Pending::Name(next_hop.clone(), trunk)))
+            }
+            Known::Nothing => Ok(Found::NoRoom),
+        }
     }
 
     /// The answer to an OPTIONS about ourselves, made without state.
     fn options(&self, case: &Case<'_, '_>) -> Answer {
-        if self.draining || case.listener.leaving || !self.resolved.all_known() {
+        if self.draining || case.listener.leaving || !self.resolved.serves(&self.config) {
             let row = case.trace.fail(Test::Capacity, || ("OPTIONS".to_owned(), "a daemon that is ready".to_owned()));
             return Answer::failed(row, 503, "Service Unavailable");
         }

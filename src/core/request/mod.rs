@@ -4,6 +4,7 @@
 
 use std::net::IpAddr;
 
+use crate::config::{Hop, TrunkId};
 use crate::core::forwarding::plan::{Decision, Plan};
 use crate::core::io::{Arrival, DropCause, Note, Outcome, Output, Peer, Verdict};
 use crate::core::memory::dialog_pace::Sender;
@@ -11,6 +12,7 @@ use crate::core::memory::rate_limit::Pace;
 use crate::core::relay_request::RelayAnswer;
 use crate::core::rules::case::{Case, Gate};
 use crate::core::rules::refusal::Answer;
+use crate::core::rules::side::Side;
 use crate::core::rules::sides::{Source, dialog_fence};
 use crate::core::rules::trace::{Test, Trace};
 use crate::core::state::Core;
@@ -75,7 +77,8 @@ impl Core {
         };
         let peer = Peer::of(arrival, Some(&request.via));
         let key = self.key_of(arrival, message, &request);
-        let case = Case { now, arrival, peer, listener, message, request: &request, key, relay_answer, trace };
+        let (waited, request) = (passed, &request);
+        let case = Case { now, arrival, peer, listener, message, request, key, waited, relay_answer, trace };
         if unknown && !self.is_of_dialog(&case) {
             return Ok(self.stranger(coming, message, ack, out));
         }
@@ -103,7 +106,7 @@ impl Core {
                     // Some readers find a tag that we do not find. Then it would end another party's call.
                     let says = || ("no To-tag".to_owned(), "the tag of the dialog that it is for".to_owned());
                     answered(Answer::failed(trace.fail(Test::Dialog, says), 481, "Call/Transaction Does Not Exist"))
-                } else if self.is_looped(message, &request) {
+                } else if self.is_looped(message, request) {
                     let says = || ("our own Via".to_owned(), "a route that it has not had yet".to_owned());
                     answered(Answer::failed(trace.fail(Test::Request, says), 482, "Loop Detected"))
                 } else if request.to_tag.is_some() {
@@ -144,6 +147,9 @@ impl Core {
             self.dialog_pace.served(case.now, sender, &self.config.limits);
         }
         let whose = (call.project, call.trunk);
+        if let (Some(trunk), Side::Servers, Some(_)) = (call.trunk, call.asks, &call.serving) {
+            self.goes_out(case.now, trunk, out);
+        }
         let (mut context, _) = self.split(case.now, out);
         let at = context.out.len();
         let (client, own_rows) = context.start(case, (slot, serial), &call, first, &targets);
@@ -172,6 +178,14 @@ impl Core {
         }
         self.table.insert(Transaction::new(call, server, client, own_rows, targets));
         Outcome::Forwarded
+    }
+
+    /// Says that a call goes out by a trunk, if the trunk's name is to be kept resolved for that.
+    pub(crate) fn goes_out(&mut self, now: Instant, trunk: TrunkId, out: &mut Vec<Output>) {
+        let Some(Hop::Name(id)) = self.config.trunk(trunk).outbound.as_ref().map(|outbound| outbound.hop) else { return };
+        if self.names_in_use.used(now, id) {
+            out.extend(self.config.names.get(id.0 as usize).cloned().map(Output::Keep));
+        }
     }
 
     /// Whether our own token says that a request comes from a side of its dialog: a server of the region that serves it, or a gateway

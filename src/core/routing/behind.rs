@@ -7,7 +7,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use crate::config::{Endpoint, NameId, NextHop, RegionId, Transport};
-use crate::core::memory::name_cache::UnknownName;
+use crate::core::memory::name_cache::{Known, UnknownName};
 use crate::core::routing::place::MAX_ATTEMPTS;
 use crate::core::routing::route_set::RouteSet;
 use crate::core::routing::route_token;
@@ -150,20 +150,23 @@ impl View<'_> {
                     return Err(outside("has a transport that we cannot judge"));
                 }
                 let known = self.config.names.iter().position(|known| *known == next_hop).and_then(|at| u32::try_from(at).ok());
-                let servers = if let Some(at) = known {
-                    self.resolved.servers(NameId(at))
+                let known = known.map(NameId).filter(|&id| self.resolved.is_known(id));
+                let servers = if let Some(id) = known {
+                    self.resolved.servers(id)
                 } else {
                     *names += 1;
                     if *names > NAMES {
                         return Err(outside("is one name more than are looked up"));
                     }
-                    match self.name_cache.lately(self.now, self.keys, &next_hop) {
+                    // Several names may have to be waited for, one after the other.
+                    match self.name_cache.get(self.now, self.keys, &next_hop, true) {
                         // As many as are kept: there may be more.
-                        Some(servers) if servers.iter().any(|server| server.addresses.len() >= MAX_ATTEMPTS) => {
+                        Known::Servers(servers) if servers.iter().any(|server| server.addresses.len() >= MAX_ATTEMPTS) => {
                             return Err(outside("has more addresses than are judged"));
                         }
-                        Some(servers) => servers,
-                        None => return Err(Beyond::Unknown(UnknownName(next_hop))),
+                        Known::Servers(servers) => servers,
+                        Known::Unanswered => return Err(outside("cannot be judged: no name server has answered")),
+                        Known::Nothing => return Err(Beyond::Unknown(UnknownName(next_hop))),
                     }
                 };
                 let mut addresses = servers.iter().flat_map(|server: &Server| &server.addresses).peekable();

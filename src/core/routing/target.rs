@@ -9,7 +9,7 @@ use arrayvec::ArrayVec;
 
 use crate::config::{Config, Hop, NameId, NextHop, Transport};
 use crate::core::health::{Healths, Standing};
-use crate::core::memory::name_cache::UnknownName;
+use crate::core::memory::name_cache::{Known, UnknownName};
 use crate::core::routing::place::{MAX_ATTEMPTS, Place};
 use crate::core::routing::srv_order::{self, Dice};
 use crate::core::rules::trace::{Mark, Test, Trace, fenced_by};
@@ -65,9 +65,37 @@ pub(crate) enum Found {
     /// There are addresses inside, but none over TLS, and only TLS may be used.
     Plain,
     /// No address at all.
-    Nothing,
+    Nothing(Nowhere),
     /// It is a name that is not known, and there is no room to wait for it.
     NoRoom,
+}
+
+/// Why a next hop leads nowhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Nowhere {
+    /// Its name was asked for and has no address.
+    Empty,
+    /// Its name was asked for, and nobody answered.
+    Unanswered,
+    /// It is a tel URI.
+    NoHost,
+    /// Its host is no name that could be asked for.
+    NoName,
+    /// It names a transport that is none of ours.
+    OtherTransport,
+}
+
+impl Nowhere {
+    /// What is wrong, for a sentence that begins with the next hop.
+    pub(crate) const fn sentence(self) -> &'static str {
+        match self {
+            Self::Empty => "resolves to nothing",
+            Self::Unanswered => "was not found: no name server has answered",
+            Self::NoHost => "has no host",
+            Self::NoName => "is no host name, so that nobody was asked",
+            Self::OtherTransport => "has a transport that is not supported",
+        }
+    }
 }
 
 /// What decides the order, apart from the records.
@@ -113,7 +141,12 @@ pub(crate) fn find(
                 finding.party = None;
                 more
             }
-            Hop::Name(name) => add_servers(&mut finding, resolved.servers(name), config.name(name)),
+            Hop::Name(name) => {
+                if !resolved.is_known(name) {
+                    finding.nowhere = Nowhere::Unanswered;
+                }
+                add_servers(&mut finding, resolved.servers(name), config.name(name))
+            }
         };
         if more.is_break() {
             break;
@@ -122,21 +155,35 @@ pub(crate) fn find(
     finding.found()
 }
 
+/// Judges the servers of one name by the fence. `secure`: as in [`find`].
+pub(crate) fn find_servers(servers: &[Server], name: &str, secure: bool, fence: Fence<'_>, order: Order<'_>) -> Found {
+    let mut finding = Finding::new(fence, order, secure);
+    let _ = add_servers(&mut finding, servers, name);
+    finding.found()
+}
+
 /// Resolves the URI of a next hop inside a dialog: an address, a name of the configuration, or a name in the name cache. A `sips:` URI
-/// means TLS on this hop, whatever the request came by: a call that is up must be able to end.
-pub(crate) fn find_uri(uri: &Uri<'_>, view: View<'_>, fence: Fence<'_>, order: Order<'_>) -> Result<Found, UnknownName> {
+/// means TLS on this hop, whatever the request came by: a call that is up must be able to end. `waited`: whether the request has waited
+/// before.
+pub(crate) fn find_uri(
+    uri: &Uri<'_>,
+    waited: bool,
+    view: View<'_>,
+    fence: Fence<'_>,
+    order: Order<'_>,
+) -> Result<Found, UnknownName> {
     let mut transport = match uri.param("transport") {
         None => None,
         Some(Some(token)) => {
             match Transport::ALL.into_iter().find(|known| token.eq_ignore_ascii_case(known.token().as_bytes())) {
                 Some(transport) => Some(transport),
-                None => return Ok(Found::Nothing),
+                None => return Ok(Found::Nothing(Nowhere::OtherTransport)),
             }
         }
-        Some(None) => return Ok(Found::Nothing),
+        Some(None) => return Ok(Found::Nothing(Nowhere::OtherTransport)),
     };
     // A tel URI has no host.
-    let Some(host) = uri.reached() else { return Ok(Found::Nothing) };
+    let Some(host) = uri.reached() else { return Ok(Found::Nothing(Nowhere::NoHost)) };
     let sips = uri.scheme == Scheme::Sips;
     if sips {
         // Whatever it says of what carries TLS (RFC 5630 3.1.1).
@@ -153,18 +200,30 @@ pub(crate) fn find_uri(uri: &Uri<'_>, view: View<'_>, fence: Fence<'_>, order: O
             let _ = add(&mut finding, addr, transport, None);
         }
         Host::Name(name) => {
-            let Some(next_hop) = NextHop::of_host(name, uri.port, transport, sips) else { return Ok(Found::Nothing) };
-            let place = view.config.names.iter().position(|known| *known == next_hop);
-            match place.and_then(|place| u32::try_from(place).ok()) {
-                Some(place) => drop(add_servers(&mut finding, view.resolved.servers(NameId(place)), &next_hop.host)),
-                None => match view.name_cache.get(view.now, view.keys, &next_hop) {
-                    Some(servers) => drop(add_servers(&mut finding, servers, &next_hop.host)),
-                    None => return Err(UnknownName(next_hop)),
-                },
+            let Some(next_hop) = NextHop::of_host(name, uri.port, transport, sips) else {
+                return Ok(Found::Nothing(Nowhere::NoName));
+            };
+            match view.name(&next_hop, waited) {
+                Known::Servers(servers) => drop(add_servers(&mut finding, servers, &next_hop.host)),
+                Known::Unanswered => return Ok(Found::Nothing(Nowhere::Unanswered)),
+                Known::Nothing => return Err(UnknownName(next_hop)),
             }
         }
     }
     Ok(finding.found())
+}
+
+impl<'a> View<'a> {
+    /// What is known of a name that stands in a message. The configuration's names are kept resolved, but for those of trunks that
+    /// nobody calls.
+    pub(crate) fn name(self, next_hop: &NextHop, waited: bool) -> Known<'a> {
+        let known = self.config.names.iter().position(|known| known == next_hop);
+        let known = known.and_then(|at| u32::try_from(at).ok()).map(NameId).filter(|&id| self.resolved.is_known(id));
+        match known {
+            Some(id) => Known::Servers(self.resolved.servers(id)),
+            None => self.name_cache.get(self.now, self.keys, next_hop, waited),
+        }
+    }
 }
 
 struct Finding<'a> {
@@ -184,16 +243,30 @@ struct Finding<'a> {
     /// The names of the party at the address at hand.
     party: Option<PartyNames>,
     in_dialog: bool,
+    /// What is wrong if there is no address at all.
+    nowhere: Nowhere,
 }
 
 impl<'a> Finding<'a> {
     fn new(fence: Fence<'a>, order: Order<'a>, secure: bool) -> Self {
         let (inside, behind) = (TargetSet::new(), TargetSet::new());
-        Self { fence, order, secure, plain: false, inside, behind, down: None, outside: None, party: None, in_dialog: false }
+        Self {
+            fence,
+            order,
+            secure,
+            plain: false,
+            inside,
+            behind,
+            down: None,
+            outside: None,
+            party: None,
+            in_dialog: false,
+            nowhere: Nowhere::Empty,
+        }
     }
 
     fn found(self) -> Found {
-        let Self { mut inside, behind, down, outside, plain, .. } = self;
+        let Self { mut inside, behind, down, outside, plain, nowhere, .. } = self;
         let room = inside.remaining_capacity();
         inside.extend(behind.into_iter().take(room));
         if inside.is_empty() {
@@ -204,7 +277,7 @@ impl<'a> Finding<'a> {
             (false, _) => Found::Inside(inside),
             (true, _) if plain => Found::Plain,
             (true, Some(outside)) => Found::Outside(outside),
-            (true, None) => Found::Nothing,
+            (true, None) => Found::Nothing(nowhere),
         }
     }
 }

@@ -19,6 +19,8 @@ pub(crate) struct Case<'c, 'a> {
     pub(crate) request: &'c Request<'a>,
     /// The request's identity (RFC 3261 17.2.3).
     pub(crate) key: u128,
+    /// Whether it has waited for something before.
+    pub(crate) waited: bool,
     /// What a media relay said, if the request has waited for one.
     pub(crate) relay_answer: Option<&'c RelayAnswer>,
     /// Where the tests write their rows, if somebody asked for rows.

@@ -68,7 +68,7 @@ impl Context<'_> {
         let next = leg.routes.first().map_or_else(|| Uri::parse(&leg.uri).ok(), |route| uri_of(route));
         let view = self.view();
         let order = Order::new(view.health, view.now, view.keys.choice(leg.call_id));
-        let found = next.map(|next| target::find_uri(&next, view, ending.side.fence(self.config, self.servers), order));
+        let found = next.map(|next| target::find_uri(&next, true, view, ending.side.fence(self.config, self.servers), order));
         let Some(Ok(Found::Inside(mut targets))) = found else { return near.clone() };
         let chosen = view.choose(ending.region, near.listener, 0, &mut targets);
         chosen.map_or_else(|| near.clone(), |egress| Egress { origin: near.origin.clone(), ..egress })

@@ -136,6 +136,9 @@ impl World {
             let servers = if fails { Vec::new() } else { vec![server] };
             let after = 1 + if kind == Some(Named::Late) { 500 + self.dice.roll(6000) } else { self.dice.roll(200) };
             let hold = Duration::from_millis(self.dice.roll(5000));
+            if after > 400 {
+                self.at(400, Event::LookUpTakesLong(next_hop.clone()));
+            }
             self.at(after, Event::LookedUp(next_hop, servers, hold));
         }
         for request in std::mem::take(&mut self.site.questions) {
@@ -170,7 +173,9 @@ impl World {
     }
 
     pub(super) fn looked_up(&mut self, next_hop: NextHop, servers: Vec<Server>, hold: Duration) {
-        self.answer(Input::LookedUp { next_hop, servers, hold });
+        // That there is none is an answer, or nobody answers.
+        let failed = servers.is_empty() && self.dice.chance(50);
+        self.answer(Input::LookedUp { next_hop, servers, hold, failed });
     }
 
     /// Nothing is looked up or asked any more: all that waits ends now.

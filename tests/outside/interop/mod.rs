@@ -37,6 +37,7 @@ mod secure_phone;
 mod sipp;
 mod stale;
 mod unbound;
+mod vanishing;
 mod voices;
 mod watching;
 mod wires;

@@ -6,31 +6,31 @@ const DAY: u64 = 24 * 60 * 60;
 
 /// One moment on both clocks.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Now {
-    pub(super) steady: Instant,
-    pub(super) wall: SystemTime,
+pub(crate) struct Now {
+    pub(crate) steady: Instant,
+    pub(crate) wall: SystemTime,
 }
 
 impl Now {
     /// Reads both clocks.
-    pub(super) fn read() -> Self {
+    pub(crate) fn read() -> Self {
         Self { steady: Instant::now(), wall: SystemTime::now() }
     }
 
     /// The time since that moment.
-    pub(super) fn since(&self, then: Instant) -> Duration {
+    pub(crate) fn since(&self, then: Instant) -> Duration {
         self.steady.saturating_duration_since(then)
     }
 
     /// That moment, to the second.
-    pub(super) fn at(&self, then: Instant) -> String {
+    pub(crate) fn at(&self, then: Instant) -> String {
         let wall = self.wall.checked_sub(self.since(then)).unwrap_or(SystemTime::UNIX_EPOCH);
         on(wall)
     }
 }
 
 /// That wall-clock time, to the second.
-pub(super) fn on(moment: SystemTime) -> String {
+pub(crate) fn on(moment: SystemTime) -> String {
     rfc3339(moment.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs())
 }
 
