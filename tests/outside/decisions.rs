@@ -106,7 +106,7 @@ fn a_caller_that_no_server_can_reach_is_warned_of() {
     let mut server = Leg::udp(site.eu(10), site.door());
     let mut caller = Leg::udp(site.carrier(20), site.door());
     let mut ask = invite(&site, &caller, "acme.eu");
-    ask.rows[0] = "Contact: <sip:pbx@10.255.0.9:5062>".into();
+    ask.rows[0] = "Contact: <sip:pbx@203.0.113.9:5062>".into();
     caller.ask(&ask);
     let seen = server.request("INVITE");
     server.send(&seen.answer("486 Busy Here", "callee", &[], ""));
@@ -119,5 +119,5 @@ fn a_caller_that_no_server_can_reach_is_warned_of() {
         "{line}"
     );
     let warning = line["warning"].as_str().unwrap();
-    assert!(warning.starts_with("no request of a server can reach the caller") && warning.contains("10.255.0.9:5062"), "{line}");
+    assert!(warning.starts_with("no request of a server can reach the caller") && warning.contains("203.0.113.9:5062"), "{line}");
 }
