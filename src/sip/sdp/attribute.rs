@@ -96,17 +96,18 @@ fn candidate(value: &[u8], judge: &impl Fn(&'static str, MediaPlace) -> PlaceVer
     Some(judge("a=candidate", MediaPlace::of(address)?))
 }
 
-/// Any word that is an address, unless it follows `raddr`. `wanted`: there must be one.
+/// Any word that is an address. `alt`: there must be one, and no word has a meaning by what stands before it. In a candidate the word behind
+/// `raddr` is no destination.
 fn literals(
     field: &'static str,
     value: &[u8],
-    wanted: bool,
+    alt: bool,
     judge: &impl Fn(&'static str, MediaPlace) -> PlaceVerdict,
 ) -> Option<PlaceVerdict> {
     let (mut found, mut related) = (false, false);
     for word in words(value)? {
         let skipped = std::mem::replace(&mut related, word.eq_ignore_ascii_case(b"raddr"));
-        if skipped || !looks_like_address(word) {
+        if skipped && !alt || !looks_like_address(word) {
             continue;
         }
         found = true;
@@ -114,7 +115,7 @@ fn literals(
             return Some(Err(objection));
         }
     }
-    (found || !wanted).then_some(Ok(()))
+    (found || !alt).then_some(Ok(()))
 }
 
 /// Whether a word is digits and dots, or has two colons and only octets of an IPv6 address.

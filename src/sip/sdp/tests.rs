@@ -417,6 +417,7 @@ fn md_16_other_lines_that_name_addresses() {
         ("a=dcsa:0 accept-types:text/plain", "ok"),
         ("a=alt:1 1 : u p 10.0.0.1 40000", "ok"),
         ("a=alt:1 1 : u p 192.0.2.1 40000", "a=alt 192.0.2.1"),
+        ("a=alt:1 1 : u raddr 192.0.2.1 40000", "a=alt 192.0.2.1"),
         ("a=alt:1 1 : u p 010.0.0.1 40000", "? a=alt"),
         ("a=alt:1 1 : u p host.example 40000", "? a=alt"),
         ("a=x-candidate-ipv6:1 1 UDP 1 2001:db9::1 9 typ host", "a=candidate 2001:db9::1"),
