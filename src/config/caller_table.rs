@@ -81,6 +81,10 @@ impl CallerTable {
                 self.named.entry(Name::of(name.as_bytes())).or_default().push(trunk);
             }
         }
+        for trunks in self.named.values_mut() {
+            trunks.sort_unstable();
+            trunks.dedup();
+        }
         self
     }
 
@@ -89,7 +93,7 @@ impl CallerTable {
         self.named.contains_key(&name)
     }
 
-    /// The trunks that this name belongs to.
+    /// The trunks that this name belongs to, in the order of their numbers.
     pub(super) fn by_name(&self, name: Option<Name>) -> &[TrunkId] {
         name.and_then(|name| self.named.get(&name)).map(Vec::as_slice).unwrap_or_default()
     }

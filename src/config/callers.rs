@@ -10,22 +10,31 @@ use crate::tls::Shown;
 #[derive(Clone, Copy, Debug)]
 pub struct Callers<'a> {
     config: &'a Config,
+    ip: IpAddr,
     from: &'a [TrunkId],
     shown: Option<&'a Shown>,
 }
 
 impl<'a> Callers<'a> {
     fn new(config: &'a Config, ip: IpAddr, shown: Option<&'a Shown>) -> Self {
-        Self { config, from: config.caller_table.trunks(ip), shown }
+        Self { config, ip, from: config.caller_table.trunks(ip), shown }
     }
 
     /// Each trunk. Those known by address come first.
     pub fn iter(self) -> impl Iterator<Item = TrunkId> + 'a {
-        let Self { config, from, shown } = self;
-        let proven = move |trunk: TrunkId| Self::names(config, shown).any(|trunks| trunks.contains(&trunk));
+        let Self { config, from, shown, .. } = self;
+        let proven = move |trunk: TrunkId| Self::names(config, shown).any(|trunks| trunks.binary_search(&trunk).is_ok());
         let there = from.iter().copied().filter(move |&id| config.trunk(id).certificates.is_empty() || proven(id));
         let anywhere = Self::names(config, shown).flatten().copied().filter(|&id| config.trunk(id).networks.is_empty());
         there.chain(anywhere)
+    }
+
+    /// Whether this trunk is one of them. Costs the same however many trunks share its networks or its certificates.
+    pub fn include(self, trunk: TrunkId) -> bool {
+        let of = self.config.trunk(trunk);
+        let there = of.networks.is_empty() || of.networks.contains(self.ip);
+        let proves = || Self::names(self.config, self.shown).any(|trunks| trunks.binary_search(&trunk).is_ok());
+        there && (of.certificates.is_empty() && !of.networks.is_empty() || proves())
     }
 
     /// Whether there is no trunk.

@@ -279,7 +279,7 @@ impl Connection {
             None => any && party.is_some_and(|party| party.iter().any(proved)),
         };
         let began = || match send.trunk {
-            Some(trunk) => config.callers(self.peer.ip(), shown.as_ref()).iter().any(|caller| caller == trunk),
+            Some(trunk) => config.callers(self.peer.ip(), shown.as_ref()).include(trunk),
             None => matches!(self.holder.get(), Holder::Trunk(_)),
         };
         by_name || send.origin.as_ref().is_some_and(|origin| origin.addr() == self.peer) && began()

@@ -158,7 +158,9 @@ impl HostJudge<'_, '_, '_> {
 
     /// Judges a call to a project's endpoint: its source must be one of the project's trunks.
     fn inbound(&self, project: ProjectId, elsewhere: Option<Elsewhere>, known: impl Fn() -> String) -> Result<Admitted, Refusal> {
-        let trunk = self.source.trunks.iter().find(|&trunk| self.config.trunk(trunk).project == project);
+        // The project's own trunks are asked: those of all projects that share the carrier's networks may be many.
+        let mut own = self.config.project(project).trunks.iter().copied();
+        let trunk = own.find(|&trunk| self.source.trunks.include(trunk));
         let shadow = self.at_home(Some((project, trunk)), elsewhere, known)?;
         let Some(trunk) = trunk else { return Err(self.stranger(project)) };
         let ip = self.case.arrival.from.ip();

@@ -109,7 +109,7 @@ pub(crate) fn dialog_fence<'a>(view: View<'a>, case: &Case<'_, '_>, way: &RouteS
         servers.then(|| fence.or_trunk(&trunk.networks, &trunk.reach))
     } else {
         let callers = config.callers(from, case.arrival.shown.as_ref());
-        let trunks = callers.iter().any(|trunk| trunk == way.vouched.trunk) || trunk.reach.contains(from);
+        let trunks = callers.include(way.vouched.trunk) || trunk.reach.contains(from);
         trunks.then_some(fence)
     }
 }
