@@ -20,16 +20,17 @@ mod hep;
 mod kamailio;
 mod ladder;
 mod media;
+mod moving;
 mod named;
 mod names;
 mod nearest;
 mod nsd;
 mod operations;
 mod page;
+mod passes;
 mod prometheus;
 mod proxies;
 mod rebinding;
-
 mod relay;
 mod scrape;
 mod secure;
@@ -114,22 +115,26 @@ fn run(command: &str, arguments: &[&str], input: &str) -> String {
 
 /// Waits until a process has bound a UDP socket to this address.
 fn await_udp(process: &mut Process, addr: SocketAddr) {
-    await_bound(process, addr, "udp", "07");
+    await_bound_in("thread-self", process, addr, UDP.0, UDP.1);
 }
 
 /// Waits until a process listens on this address.
 fn await_tcp(process: &mut Process, addr: SocketAddr) {
-    await_bound(process, addr, "tcp", "0A");
+    await_bound_in("thread-self", process, addr, TCP.0, TCP.1);
 }
 
-/// Reads the kernel's socket table, of the network that the test is in: asking the socket itself would take its messages, or its
-/// place.
-fn await_bound(process: &mut Process, addr: SocketAddr, table: &str, state: &str) {
+/// The kernel's tables of sockets, and the state of one that waits for others.
+const UDP: (&str, &str) = ("udp", "07");
+const TCP: (&str, &str) = ("tcp", "0A");
+
+/// Reads the kernel's socket table, of the network that a process (by its name in /proc) is in: asking the socket itself would take
+/// its messages, or its place.
+fn await_bound_in(network: &str, process: &mut Process, addr: SocketAddr, table: &str, state: &str) {
     let IpAddr::V4(ip) = addr.ip() else { panic!("IPv4 alone") };
     let local = format!("{:08X}:{:04X}", u32::from_ne_bytes(ip.octets()), addr.port());
     await_some(&format!("{table} {addr}"), || {
         process.must_run();
-        let sockets = std::fs::read_to_string(format!("/proc/thread-self/net/{table}")).unwrap();
+        let sockets = std::fs::read_to_string(format!("/proc/{network}/net/{table}")).unwrap();
         let bound = |line: &str| {
             let fields: Vec<&str> = line.split_whitespace().collect();
             fields.get(1) == Some(&local.as_str()) && fields.get(3) == Some(&state)
