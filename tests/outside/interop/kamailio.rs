@@ -58,6 +58,21 @@ impl Kamailio {
         Self::run(site, name, addr, next, Manner { inside: "record_route();", ..USUAL })
     }
 
+    /// The same as the first, but it wants credentials of whoever calls: this user's, with this password.
+    pub(super) fn demanding(
+        site: &Site,
+        name: &str,
+        addr: SocketAddr,
+        next: (SocketAddr, &str),
+        (user, password): (&str, &str),
+    ) -> Self {
+        let demand = format!(
+            "if (is_method(\"INVITE\")) {{ if (!pv_auth_check(\"carrier.example\", \"{password}\", \"0\", \"0\") || $au != \"{user}\") \
+             {{ proxy_challenge(\"carrier.example\", \"0\"); exit; }} consume_credentials(); }}"
+        );
+        Self::run(site, name, addr, next, Manner { new: &demand, more: "loadmodule \"auth.so\"\n", ..USUAL })
+    }
+
     /// The same as the first, but these lines of its script say first where new calls go.
     pub(super) fn leading(site: &Site, name: &str, addr: SocketAddr, next: (SocketAddr, &str), script: &str) -> Self {
         Self::run(site, name, addr, next, Manner { new: script, ..USUAL })

@@ -1,6 +1,6 @@
-//! The daemon among other people's software: `SIPp` as trunk and server, Kamailio on either side, OpenSSL and stunnel over TLS, NSD,
-//! BIND and Unbound behind the names, nftables between, baresip as telephones with media, tshark as a witness, Prometheus as the
-//! reader of its metrics.
+//! The daemon among other people's software: `SIPp` as trunk and server, Kamailio on either side, PJSIP as trunk and server that hold and
+//! transfer, sippy in front of a server, OpenSSL and stunnel over TLS, NSD, BIND and Unbound behind the names, nftables between, baresip as
+//! telephones with media, tshark as a witness, Prometheus as the reader of its metrics.
 //!
 //! Built with the feature `interop`. Each peer is a process of its test, on that test's addresses.
 
@@ -28,6 +28,7 @@ mod nsd;
 mod operations;
 mod page;
 mod passes;
+mod pjsip;
 mod prometheus;
 mod proxies;
 mod rebinding;
@@ -37,6 +38,7 @@ mod secure;
 mod secure_phone;
 mod sipp;
 mod stale;
+mod telephones;
 mod unbound;
 mod vanishing;
 mod voices;
@@ -46,6 +48,7 @@ mod zone;
 
 use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::harness::process::Process;
@@ -141,4 +144,17 @@ fn await_bound_in(network: &str, process: &mut Process, addr: SocketAddr, table:
         };
         sockets.lines().any(bound).then_some(())
     });
+}
+
+/// Python with the peers that `tests/run` has installed.
+fn python() -> Command {
+    let peers = tree().join("target/peers");
+    let mut command = Command::new(peers.join("python3"));
+    command.env("PYTHONPATH", peers).env("PYTHONDONTWRITEBYTECODE", "1");
+    command
+}
+
+/// Where this repository is.
+fn tree() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
 }
