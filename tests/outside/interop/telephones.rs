@@ -7,9 +7,10 @@ use std::net::SocketAddr;
 use serde_json::json;
 
 use super::kamailio::Kamailio;
+use super::nsd::Nsd;
 use super::pjsip::Pjsip;
 use super::secure::{SBC, above, secured};
-use super::{await_udp, python};
+use super::{await_udp, python, zone};
 use crate::harness::process::Process;
 use crate::harness::{Daemon, Plan, Site};
 
@@ -88,15 +89,33 @@ fn whole(caller: &mut Pjsip, callee: &mut Pjsip, first: usize, uri: &str) {
     is_ended(caller, callee, second);
 }
 
-/// Whole calls in and out: the trunk speaks with the daemon over the first transport, the server over the second. A private trunk writes an
-/// address into Contact that nobody can reach.
-fn calls(transports: [&str; 2], private: bool) {
+/// How the two speak with the daemon.
+struct Manner {
+    /// The trunk's transport, and the server's.
+    transports: [&'static str; 2],
+    /// Whether the trunk writes an address into Contact that nobody can reach.
+    private: bool,
+    /// Whether the server is known by a name, and its certificate is for that alone; its Contact has its address all the same.
+    named: bool,
+}
+
+/// Over these transports, with addresses that are what they seem.
+fn over(trunk: &'static str, server: &'static str) -> Manner {
+    Manner { transports: [trunk, server], private: false, named: false }
+}
+
+/// Whole calls in and out.
+fn calls(Manner { transports, private, named }: Manner) {
     let (site, authority, plan) = secured();
     let place = |addr, transport| if transport == "tls" { above(addr) } else { addr };
     let ends = [place(site.carrier(20), transports[0]), place(site.eu(10), transports[1])];
-    let [gateway, upstream] = [0, 1].map(|end| format!("{};transport={}", ends[end], transports[end]));
-    let mut plan = reached(plan, &site, &gateway);
-    plan.upstream = format!("\"sip:{upstream}\"");
+    let mut plan = reached(plan, &site, &format!("{};transport={}", ends[0], transports[0]));
+    let server_host = if named { "pbx.internal.example".to_owned() } else { ends[1].ip().to_string() };
+    plan.upstream = format!("\"sip:{server_host}:{};transport={}\"", ends[1].port(), transports[1]);
+    let nsd = named.then(|| Nsd::serve(&site, 60, &zone::addresses("pbx", &[ends[1].ip()])));
+    if let Some(nsd) = &nsd {
+        plan.more = format!("[dns]\nservers = [\"{}\"]\n", nsd.addr);
+    }
     if transports[0] == "tls" {
         let _ = writeln!(plan.projects, "certificates = [\"{SBC}\"]");
     }
@@ -107,8 +126,8 @@ fn calls(transports: [&str; 2], private: bool) {
         let _ = writeln!(plan.eu, "servers = [\"{}\"]", ends[1].ip());
     }
     let daemon = Daemon::start(&site, &plan);
-    // The trunk's certificate has its name, and its Contact its address. The server's has its address.
-    let papers = [SBC.to_owned(), ends[1].ip().to_string()];
+    // The trunk's certificate has its name, and its Contact its address.
+    let papers = [SBC.to_owned(), server_host];
     let [mut trunk, mut server] = [("trunk", 0), ("server", 1)].map(|(name, end)| {
         // Provisional answers are acknowledged (PRACK).
         let mut more = json!({ "reliable": true });
@@ -141,29 +160,34 @@ fn calls(transports: [&str; 2], private: bool) {
 
 #[test]
 fn pjsip_calls_and_is_called_over_udp() {
-    calls(["udp", "udp"], false);
+    calls(over("udp", "udp"));
 }
 
 #[test]
 fn pjsip_calls_and_is_called_over_tcp() {
-    calls(["tcp", "tcp"], false);
+    calls(over("tcp", "tcp"));
 }
 
 #[test]
 fn pjsip_calls_and_is_called_over_tls() {
-    calls(["tls", "tls"], false);
+    calls(over("tls", "tls"));
 }
 
 #[test]
 fn pjsip_calls_from_one_transport_to_another() {
-    calls(["udp", "tcp"], false);
-    calls(["tls", "udp"], false);
+    calls(over("udp", "tcp"));
+    calls(over("tls", "udp"));
+}
+
+#[test]
+fn pjsip_with_a_certificate_for_its_name_alone_serves() {
+    calls(Manner { named: true, ..over("udp", "tls") });
 }
 
 #[test]
 fn pjsip_behind_nat_calls_and_is_hung_up_on() {
     for transport in ["udp", "tcp", "tls"] {
-        calls([transport, "udp"], true);
+        calls(Manner { private: true, ..over(transport, "udp") });
     }
 }
 
