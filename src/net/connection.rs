@@ -51,6 +51,8 @@ pub(super) struct Connection {
     pub(super) heard: Cell<Instant>,
     /// The names that a client showed, as soon as the handshake is done.
     pub(super) shown: Cell<Option<Shown>>,
+    /// Whether a client's certificate is also for the address that it called from.
+    pub(super) proved_address: Cell<bool>,
     /// The name that the server has proved or must prove, if we opened a TLS connection by a name.
     pub(super) tls_name: Option<Arc<str>>,
     /// Names of the party. The server may prove one of them instead of its address.
@@ -147,7 +149,7 @@ impl Connection {
         let (writer, queue, wake) = Default::default();
         let (region, listener) = (Cell::new(region), Cell::new(listener));
         let (source, holder, heard) = (holder.source(peer.ip()), Cell::new(holder), Cell::new(now));
-        let (admitted, half_closed, unproven, established, shown) = Default::default();
+        let (admitted, half_closed, unproven, established, shown, proved_address) = Default::default();
         Self {
             id,
             region,
@@ -162,6 +164,7 @@ impl Connection {
             unproven,
             heard,
             shown,
+            proved_address,
             tls_name,
             party,
             opened_for: Cell::new(opened_for),
@@ -283,6 +286,11 @@ impl Connection {
             None => matches!(self.holder.get(), Holder::Trunk(_)),
         };
         by_name || send.origin.as_ref().is_some_and(|origin| origin.addr() == self.peer) && began()
+    }
+
+    /// Whether its client has proved to be at this address. A message for the address, and not for a name, may go by it.
+    pub(super) fn is_proved_at(&self, addr: SocketAddr) -> bool {
+        self.proved_address.get() && self.peer.ip() == addr.ip()
     }
 
     /// Whether an answer goes down it, or comes from its peer.

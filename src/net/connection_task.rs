@@ -54,6 +54,7 @@ pub(super) async fn serve(worker: Rc<RefCell<Worker>>, connection: Rc<Connection
             shown = connection.accepted.then(|| session.borrow().shown(&worker.config));
             connection.heard.set(Instant::now());
             if let Some(shown) = shown {
+                connection.proved_address.set(session.borrow().proves(connection.peer.ip()));
                 worker.proved(&connection, shown);
             }
         }

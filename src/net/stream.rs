@@ -70,8 +70,10 @@ impl Streams {
     /// An open connection by which a message may go to exactly this address: the newest one, of TLS one that we opened first. If there is
     /// none, the connection on which the dialog began.
     pub(super) fn towards(&mut self, region: RegionId, addr: SocketAddr, send: &Send, config: &Config) -> Option<Rc<Connection>> {
+        let proved = |connection: &Connection| send.tls_name.is_none() && connection.is_proved_at(addr);
         let fits = |connection: &&Rc<Connection>| {
-            connection.is_open() && !connection.alone && !connection.half_closed.get() && connection.carries(send, config)
+            let free = connection.is_open() && !connection.alone && !connection.half_closed.get();
+            free && (connection.carries(send, config) || proved(connection))
         };
         let tls = send.transport == Transport::Tls;
         let at = |addr: SocketAddr| {

@@ -157,13 +157,22 @@ impl Session {
             Connection::Client(_) => None,
         };
         let region = asked.and_then(|name| config.endpoints.region_of(name.as_bytes()));
-        let certificate = self.tls.peer_certificates().and_then(<[_]>::first).and_then(|der| Certificate::read(der).ok());
-        let names = certificate.map(|certificate| certificate.names).unwrap_or_default();
+        let names = self.certificate().map(|certificate| certificate.names).unwrap_or_default();
         // A `*` proves nobody.
         let names = names.iter().filter(|name| !name.contains('*')).map(|name| Name::of(name.as_bytes()));
         Shown::new(region.map(|region| Name::of(config.region(region).hostname.as_bytes())), names, |name| {
             config.caller_table.knows(name)
         })
+    }
+
+    /// Whether the client's certificate, verified, is for the address that it called from.
+    pub(crate) fn proves(&self, from: IpAddr) -> bool {
+        self.certificate().is_some_and(|certificate| certificate.is_of(&from.to_string()))
+    }
+
+    fn certificate(&self) -> Option<Certificate> {
+        let first = self.tls.peer_certificates().and_then(<[_]>::first)?;
+        Certificate::read(first).ok()
     }
 }
 

@@ -112,6 +112,16 @@ fn a_client_that_proved_nothing_gets_no_request_but_inside_its_own_dialog() {
 }
 
 #[test]
+fn a_client_that_proved_its_address_is_at_that_address_alone() {
+    let of = |address| {
+        let connection = Connection::new(ConnectionId(1), Made { accepted: true, ..made(Transport::Tls) });
+        connection.proved_address.set(address);
+        [PEER, "192.0.2.7:40000", "192.0.2.8:5061"].map(|addr| connection.is_proved_at(addr.parse().unwrap()))
+    };
+    assert_eq!((of(false), of(true)), ([false; 3], [true, true, false]));
+}
+
+#[test]
 fn one_trunks_calls_open_no_more_than_their_share_and_make_room_for_others() {
     let config = config();
     let core = Core::new(Arc::clone(&config), Arc::new(Resolved::unknown(0)), [0; 16], 0, Instant::now());

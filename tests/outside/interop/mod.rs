@@ -1,6 +1,6 @@
-//! The daemon among other people's software: `SIPp` as trunk and server, Kamailio on either side, OpenSSL and stunnel over TLS, NSD,
-//! BIND and Unbound behind the names, nftables between, baresip as telephones with media, tshark as a witness, Prometheus as the
-//! reader of its metrics.
+//! The daemon among other people's software: `SIPp` as trunk and server, Kamailio on either side, PJSIP as trunk and server that hold and
+//! transfer, sippy in front of a server, OpenSSL and stunnel over TLS, NSD, BIND and Unbound behind the names, nftables between, baresip as
+//! telephones with media, tshark as a witness, Prometheus as the reader of its metrics.
 //!
 //! Built with the feature `interop`. Each peer is a process of its test, on that test's addresses.
 
@@ -20,22 +20,25 @@ mod hep;
 mod kamailio;
 mod ladder;
 mod media;
+mod moving;
 mod named;
 mod names;
 mod nearest;
 mod nsd;
 mod operations;
 mod page;
+mod passes;
+mod pjsip;
 mod prometheus;
 mod proxies;
 mod rebinding;
-
 mod relay;
 mod scrape;
 mod secure;
 mod secure_phone;
 mod sipp;
 mod stale;
+mod telephones;
 mod unbound;
 mod vanishing;
 mod voices;
@@ -45,6 +48,7 @@ mod zone;
 
 use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::harness::process::Process;
@@ -114,26 +118,43 @@ fn run(command: &str, arguments: &[&str], input: &str) -> String {
 
 /// Waits until a process has bound a UDP socket to this address.
 fn await_udp(process: &mut Process, addr: SocketAddr) {
-    await_bound(process, addr, "udp", "07");
+    await_bound_in("thread-self", process, addr, UDP.0, UDP.1);
 }
 
 /// Waits until a process listens on this address.
 fn await_tcp(process: &mut Process, addr: SocketAddr) {
-    await_bound(process, addr, "tcp", "0A");
+    await_bound_in("thread-self", process, addr, TCP.0, TCP.1);
 }
 
-/// Reads the kernel's socket table, of the network that the test is in: asking the socket itself would take its messages, or its
-/// place.
-fn await_bound(process: &mut Process, addr: SocketAddr, table: &str, state: &str) {
+/// The kernel's tables of sockets, and the state of one that waits for others.
+const UDP: (&str, &str) = ("udp", "07");
+const TCP: (&str, &str) = ("tcp", "0A");
+
+/// Reads the kernel's socket table, of the network that a process (by its name in /proc) is in: asking the socket itself would take
+/// its messages, or its place.
+fn await_bound_in(network: &str, process: &mut Process, addr: SocketAddr, table: &str, state: &str) {
     let IpAddr::V4(ip) = addr.ip() else { panic!("IPv4 alone") };
     let local = format!("{:08X}:{:04X}", u32::from_ne_bytes(ip.octets()), addr.port());
     await_some(&format!("{table} {addr}"), || {
         process.must_run();
-        let sockets = std::fs::read_to_string(format!("/proc/thread-self/net/{table}")).unwrap();
+        let sockets = std::fs::read_to_string(format!("/proc/{network}/net/{table}")).unwrap();
         let bound = |line: &str| {
             let fields: Vec<&str> = line.split_whitespace().collect();
             fields.get(1) == Some(&local.as_str()) && fields.get(3) == Some(&state)
         };
         sockets.lines().any(bound).then_some(())
     });
+}
+
+/// Python with the peers that `tests/run` has installed.
+fn python() -> Command {
+    let peers = tree().join("target/peers");
+    let mut command = Command::new(peers.join("python3"));
+    command.env("PYTHONPATH", peers).env("PYTHONDONTWRITEBYTECODE", "1");
+    command
+}
+
+/// Where this repository is.
+fn tree() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
 }

@@ -14,15 +14,15 @@ use crate::harness::{Ask, Daemon, Leg, Plan, Site};
 
 const LOAD: Load = Load { calls: 10, rate: 20 };
 const HOST: &str = "acme.eu.sip.example.com";
-const SBC: &str = "sbc.carrier.example";
+pub(super) const SBC: &str = "sbc.carrier.example";
 
 /// The port above: where TLS is.
-fn above(addr: SocketAddr) -> SocketAddr {
+pub(super) fn above(addr: SocketAddr) -> SocketAddr {
     (addr.ip(), addr.port() + 1).into()
 }
 
 /// A site with certificates, and a plan with a TLS listener.
-fn secured() -> (Site, Authority, Plan) {
+pub(super) fn secured() -> (Site, Authority, Plan) {
     let (site, authority) = (Site::claim(), Authority::new());
     site.write("ca.pem", &authority.pem());
     authority.paper(&["eu.sip.example.com", "*.eu.sip.example.com", &site.door().ip().to_string()]).write(&site, "eu");

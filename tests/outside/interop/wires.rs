@@ -53,6 +53,11 @@ impl Room {
         command
     }
 
+    /// A process that is in the room, by its name in /proc.
+    pub(super) fn process(&self) -> String {
+        self.holder.id().to_string()
+    }
+
     fn net(&self) -> String {
         format!("--net=/proc/{}/ns/net", self.holder.id())
     }

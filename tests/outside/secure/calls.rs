@@ -159,3 +159,31 @@ fn the_side_that_began_is_called_back_by_its_very_connection() {
     assert_eq!(server.asked(&callee.next("BYE")).code(), 503);
     untouched(&mut other);
 }
+
+#[test]
+fn a_server_that_proved_its_address_is_asked_by_the_connection_that_it_calls_out_on() {
+    let scene = Scene::new(|plan, site, _| {
+        plan.projects = plan.projects.replace("media = [", &format!("uri = \"sip:{}\"\nmedia = [", site.carrier(10)));
+        // Its Contact names the port that it called from, as PJSIP writes it.
+        plan.eu = format!("{}\nservers = [\"{}\"]\n", plan.eu, site.eu(10).ip());
+    });
+    let site = &scene.site;
+    let mut gateway = Leg::udp(site.carrier(10), site.door());
+    for (proof, code) in [(site.eu(10).ip(), 200), (site.eu(11).ip(), 503)] {
+        let paper = scene.authority.paper(&[&proof.to_string()]);
+        let mut server = scene.from(site.eu(10), Some(&paper));
+        server.ask(&Ask::invite(&format!("sip:1@carrier.{HOST}"), server.addr, "tls", site.eu(10).ip()));
+        let seen = gateway.request("INVITE");
+        let contact = format!("Contact: <sip:gateway@{}>", gateway.addr);
+        gateway.send(&seen.answer("200 OK", "callee", &[&contact], &sdp(gateway.addr.ip())));
+        let ok = server.expect(200);
+        server.ask(&Dialog::of_caller(&ok, &server).ack());
+        gateway.request("ACK");
+        gateway.ask(&Dialog::of_callee(&seen, "callee", &gateway).next("BYE"));
+        if code == 200 {
+            let bye = server.request("BYE");
+            server.send(&bye.answer("200 OK", "", &[], ""));
+        }
+        gateway.expect(code);
+    }
+}
