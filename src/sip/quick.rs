@@ -6,7 +6,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::ops::Range;
 
-use super::uri::{Host, Scheme, Uri};
+use super::uri::{self, Host, Scheme, Uri};
 use super::via::{COOKIE, Via};
 
 /// Classes of octets: this one may stand in a user part.
@@ -71,8 +71,15 @@ pub(super) fn uri(text: &[u8]) -> Option<Uri<'_>> {
 pub(super) struct NameAddr<'a> {
     /// The value of its one `tag`.
     pub(super) tag: Option<&'a [u8]>,
+    host: Option<Host<'a>>,
+    params: &'a [u8],
+}
+
+impl<'a> NameAddr<'a> {
     /// The host that a request to its URI goes to.
-    pub(super) host: Option<Host<'a>>,
+    pub(super) fn reached(&self) -> Option<Host<'a>> {
+        uri::maddr(self.params).or(self.host)
+    }
 }
 
 /// Reads a text that is one value with a URI in brackets. No other value follows after a comma.
@@ -90,7 +97,7 @@ pub(super) fn name_addr(text: &[u8]) -> Option<NameAddr<'_>> {
     if !cursor.eats(b'<') {
         return None;
     }
-    let host = cursor.uri()?.reached();
+    let Uri { host, params, .. } = cursor.uri()?;
     if !cursor.eats(b'>') {
         return None;
     }
@@ -100,7 +107,7 @@ pub(super) fn name_addr(text: &[u8]) -> Option<NameAddr<'_>> {
             return None;
         }
     }
-    Some(NameAddr { tag, host })
+    Some(NameAddr { tag, host, params })
 }
 
 /// Reads the Via value at `span`, if no other value follows it.

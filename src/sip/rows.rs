@@ -121,7 +121,9 @@ impl<'a> Contacts<'a> {
     fn judge(&mut self, message: &Message<'a>, header: &Header, fault: Fault) -> bool {
         // Nearly always a row holds one value, in its usual spelling.
         if let Some(usual) = quick::name_addr(message.value(header)) {
-            self.note(header.name, usual.host);
+            if matches!(header.name, Name::Contact | Name::RecordRoute) {
+                self.note(header.name, usual.reached());
+            }
             return true;
         }
         match fault {

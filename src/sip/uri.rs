@@ -106,12 +106,7 @@ impl<'a> Uri<'a> {
 
     /// The host that `maddr` names.
     pub(crate) fn maddr(&self) -> Option<Host<'a>> {
-        if self.params.is_empty() {
-            return None;
-        }
-        let maddr = self.param("maddr").flatten()?;
-        let ip = std::str::from_utf8(maddr).ok().and_then(|text| text.trim_matches(['[', ']']).parse().ok());
-        Some(ip.map_or(Host::Name(maddr), Host::Address))
+        maddr(self.params)
     }
 
     /// The host that a request to it goes to: that of `maddr`, or else its own. `None`: a `tel:` URI has none.
@@ -129,6 +124,16 @@ impl<'a> Uri<'a> {
     pub(crate) fn escapes_a_name(&self) -> bool {
         memchr(b'%', self.params).is_some() && each_param(self.params).any(|(_, name, _)| memchr(b'%', name).is_some())
     }
+}
+
+/// The host that `maddr` names among a URI's parameters.
+pub(super) fn maddr(params: &[u8]) -> Option<Host<'_>> {
+    if params.is_empty() {
+        return None;
+    }
+    let maddr = param(params, "maddr").flatten()?;
+    let ip = std::str::from_utf8(maddr).ok().and_then(|text| text.trim_matches(['[', ']']).parse().ok());
+    Some(ip.map_or(Host::Name(maddr), Host::Address))
 }
 
 /// Whether a text is a URI, of any scheme, that all readers cut alike. From and To may have any scheme, since they do not route.

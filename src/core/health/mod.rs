@@ -206,18 +206,22 @@ impl Healths {
 
     /// It gave a final answer to what was sent at `sent`, and did not say that it is unavailable.
     pub(crate) fn alive(&mut self, now: Instant, place: Place, sent: Instant, out: &mut Vec<Output>) {
-        let Some(&at) = self.places.get(&place) else { return };
-        let Some(entry) = self.entries.get_mut(at) else { return };
-        entry.failures = 0;
-        self.speaks(now, place, sent, true, out);
+        self.heard(now, place, sent, true, out);
     }
 
-    /// Something came of what was sent at `sent`. Unless it `ends` the attempt, a 503 may follow: it shows that the target is there, and nothing of
-    /// whether it takes calls, so failures in a row stay in a row.
-    pub(crate) fn speaks(&mut self, now: Instant, place: Place, sent: Instant, ends: bool, out: &mut Vec<Output>) {
+    /// Something came of what was sent at `sent`, and a 503 may follow. It shows that the target is there, and nothing of whether it takes calls,
+    /// so failures in a row stay in a row.
+    pub(crate) fn speaks(&mut self, now: Instant, place: Place, sent: Instant, out: &mut Vec<Output>) {
+        self.heard(now, place, sent, false, out);
+    }
+
+    fn heard(&mut self, now: Instant, place: Place, sent: Instant, ends: bool, out: &mut Vec<Output>) {
         let Some(&at) = self.places.get(&place) else { return };
         let Some(entry) = self.entries.get_mut(at) else { return };
         entry.heard = Some(now);
+        if ends {
+            entry.failures = 0;
+        }
         if entry.state != Health::Down {
             return;
         }
@@ -372,7 +376,7 @@ impl Healths {
     /// Notes the answer to a ping. `provisional`: the target is there; whether it takes calls will be known later.
     pub(crate) fn ping_answered(&mut self, now: Instant, place: Place, sent: Instant, provisional: bool, out: &mut Vec<Output>) {
         if provisional {
-            return self.speaks(now, place, sent, false, out);
+            return self.speaks(now, place, sent, out);
         }
         self.alive(now, place, sent, out);
         self.ping_ended(now, place, sent);

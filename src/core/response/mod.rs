@@ -124,7 +124,7 @@ impl Context<'_> {
         let Some(client) = transaction.by_nonce(branch.nonce) else { return Outcome::Stray };
         if response.method == Method::Cancel {
             client.cancel_answered();
-            self.health.speaks(self.now, client.place(), client.sent, false, self.out);
+            self.health.speaks(self.now, client.place(), client.sent, self.out);
             return Outcome::Absorbed;
         }
         let unheard = client.is_unheard().then_some((client.egress.to, client.sent));
@@ -138,7 +138,7 @@ impl Context<'_> {
             return Outcome::Malformed(Fault::Via);
         }
         match response.code {
-            ..=199 => self.health.speaks(self.now, place, sent, false, self.out),
+            ..=199 => self.health.speaks(self.now, place, sent, self.out),
             503 => {}
             _ => self.health.alive(self.now, place, sent, self.out),
         }
