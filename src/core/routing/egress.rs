@@ -65,7 +65,7 @@ impl View<'_> {
             {
                 let again = Target { transport: Some(Transport::Udp), by_datagram: true, ..target.clone() };
                 // There is room: one was just taken out.
-                let _ = targets.try_insert(0, again);
+                targets.insert(0, again);
                 return Some(Egress::to(target, Transport::Tcp, listener));
             }
             let transport = target.transport.unwrap_or(Transport::Udp);

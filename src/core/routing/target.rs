@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Instant;
 
-use arrayvec::ArrayVec;
+use smallvec::SmallVec;
 
 use crate::config::{Config, Hop, NameId, NextHop, Transport};
 use crate::core::health::{Healths, Standing};
@@ -50,10 +50,12 @@ impl Target {
 }
 
 /// Targets in the order to be tried.
-pub(crate) type TargetSet = ArrayVec<Target, MAX_ATTEMPTS>;
+pub(crate) type TargetSet = SmallVec<[Target; USUAL_TARGETS]>;
+
+/// As many targets have room without an allocation.
+const USUAL_TARGETS: usize = 2;
 
 /// What a next hop resolves to.
-#[expect(clippy::large_enum_variant, reason = "moved once, on the stack, on the path of a call: a box would cost more")]
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Found {
     /// At least one address inside.
@@ -267,7 +269,7 @@ impl<'a> Finding<'a> {
 
     fn found(self) -> Found {
         let Self { mut inside, behind, down, outside, plain, nowhere, .. } = self;
-        let room = inside.remaining_capacity();
+        let room = MAX_ATTEMPTS.saturating_sub(inside.len());
         inside.extend(behind.into_iter().take(room));
         if inside.is_empty() {
             // All look down: one is tried all the same.
@@ -317,14 +319,20 @@ fn add(
     }
     let (health, now) = (finding.order.health, finding.order.now);
     match health.standing(now, target.place(), &finding.order.dice) {
-        Standing::Fit => drop(finding.inside.try_push(target)),
+        Standing::Fit => put(&mut finding.inside, target),
         // Only where it would be first is it tried: a trial is for the call that its share brings there.
-        Standing::Trial if finding.inside.is_empty() => drop(finding.inside.try_push(target)),
-        Standing::Behind => drop(finding.behind.try_push(target)),
+        Standing::Trial if finding.inside.is_empty() => put(&mut finding.inside, target),
+        Standing::Behind => put(&mut finding.behind, target),
         Standing::Trial => add_down(finding, now, target),
         Standing::Down(trial) => add_down(finding, trial, target),
     }
-    if finding.inside.is_full() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    if finding.inside.len() >= MAX_ATTEMPTS { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+}
+
+fn put(set: &mut TargetSet, target: Target) {
+    if set.len() < MAX_ATTEMPTS {
+        set.push(target);
+    }
 }
 
 fn add_down(finding: &mut Finding<'_>, trial: Instant, target: Target) {

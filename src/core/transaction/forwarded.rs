@@ -10,7 +10,7 @@ use crate::config::{ProjectId, RegionId, TrunkId};
 use crate::core::io::Attempt;
 use crate::core::routing::route_token::Token;
 use crate::core::routing::serving::Serving;
-use crate::core::routing::target::TargetSet;
+use crate::core::routing::target::{Target, TargetSet};
 use crate::core::rules::side::Side;
 use crate::core::transaction::awaited::Awaited;
 use crate::core::transaction::client::Client;
@@ -125,7 +125,8 @@ impl Transaction {
     /// The octets that it holds: itself, its place in the tables, and what may have to be sent again.
     pub(crate) fn octets(&self) -> usize {
         let earlier = self.earlier.capacity() * size_of::<Client>() + self.earlier.iter().map(Client::octets).sum::<usize>();
-        Self::octets_of(self.client.octets()) + self.server.octets() + earlier
+        let more = if self.targets.spilled() { self.targets.capacity() * size_of::<Target>() } else { 0 };
+        Self::octets_of(self.client.octets()) + self.server.octets() + earlier + more
     }
 
     /// Whether it is an INVITE's.
