@@ -75,7 +75,7 @@ pub(crate) fn in_order<'s>(
             let _ = order.try_push((-random.ln() / weight, server));
         }
         order.sort_unstable_by(|one, other| one.0.total_cmp(&other.0));
-        for (_, server) in order {
+        for &(_, server) in &order {
             each(server)?;
         }
     }

@@ -347,7 +347,11 @@ fn add_servers(finding: &mut Finding<'_>, servers: &[Server], name: &str) -> Con
     let seed = finding.order.seed;
     srv_order::in_order(servers, seed, &mut |server| {
         let proven = proven.as_ref().filter(|_| server.transport == Some(Transport::Tls));
-        let mut addresses = srv_order::by_seed(&server.addresses, seed).into_iter();
-        addresses.try_for_each(|addr| add(finding, addr, server.transport, proven))
+        // Nearly always a server has one.
+        if let [alone] = server.addresses.as_slice() {
+            return add(finding, *alone, server.transport, proven);
+        }
+        let addresses = srv_order::by_seed(&server.addresses, seed);
+        addresses.iter().try_for_each(|&addr| add(finding, addr, server.transport, proven))
     })
 }
