@@ -173,7 +173,7 @@ impl Core {
         let transport = config.listener(case.arrival.listener).transport;
         let to = case.message.first(Name::To).map(|header| case.message.value(header)).unwrap_or_default();
         let leg = Leg::of_asker(case.message, to, case.peer.answers(), transport);
-        if let (Some(leg), Some(egress)) = (leg, context.egress_to(&case.peer, near)) {
+        if let (Some(leg), Some(egress)) = (leg, context.egress_to(&case.peer, speaker.trunk, near)) {
             news |= context.send_bye(&leg, ending, &egress);
         }
         // The same ACK again is the same refusal.
