@@ -3,12 +3,12 @@
 //! A next hop that is written as an address need not have a certificate for the address: most servers and carriers have one for
 //! their names, and write addresses into Contact.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::caller_table::CallerTable;
-use super::ids::TrunkId;
+use super::ids::{ProjectId, TrunkId};
 use super::next_hop::{Hop, NextHop};
 use super::project::Trunk;
 use super::region::Region;
@@ -21,8 +21,8 @@ use crate::tls::PartyNames;
 pub struct TlsParties {
     /// Of each region's servers: the hosts of its `upstream`.
     regions: Vec<Option<PartyNames>>,
-    /// Of the trunks at each range of addresses: their `certificates`, and the hosts of their `uri`. Sorted.
-    trunks: Vec<(IpAddr, IpAddr, Option<PartyNames>)>,
+    /// Of the trunks at each range of addresses, by project: their `certificates`, and the hosts of their `uri`. Sorted.
+    trunks: Vec<(IpAddr, IpAddr, HashMap<ProjectId, PartyNames>)>,
 }
 
 impl TlsParties {
@@ -36,11 +36,12 @@ impl TlsParties {
         let places: Vec<_> = trunks.iter().map(|trunk| trunk.networks.union(&trunk.reach)).collect();
         let table = CallerTable::of((0..).map(TrunkId).zip(&places));
         let trunks = table.map(|there| {
-            let there = there.iter().filter_map(|id| trunks.get(id.0 as usize));
-            party(there.flat_map(|trunk| {
+            let mut names: HashMap<ProjectId, Vec<String>> = HashMap::new();
+            for trunk in there.iter().filter_map(|id| trunks.get(id.0 as usize)) {
                 let uri = trunk.outbound.as_ref().and_then(|outbound| host(&outbound.hop));
-                trunk.certificates.iter().cloned().chain(uri)
-            }))
+                names.entry(trunk.project).or_default().extend(trunk.certificates.iter().cloned().chain(uri));
+            }
+            names.into_iter().filter_map(|(project, names)| Some((project, party(names.into_iter())?))).collect()
         });
         Self { regions, trunks }
     }
@@ -52,13 +53,14 @@ fn party(names: impl Iterator<Item = String>) -> Option<PartyNames> {
 }
 
 impl Config {
-    /// The names of the party that an address belongs to. `None`: only the address itself says who is there.
-    pub(crate) fn party_names(&self, ip: IpAddr) -> Option<PartyNames> {
+    /// The names of the party that an address belongs to. `trunk`: that of the call, if it is a call's. Another project's trunk at the
+    /// same address is another party: nothing of this call is for it. `None`: only the address itself says who is there.
+    pub(crate) fn party_names(&self, ip: IpAddr, trunk: Option<TrunkId>) -> Option<PartyNames> {
         let ip = canonical(ip);
         let TlsParties { regions, trunks } = &self.tls_parties;
         let next = trunks.partition_point(|&(from, ..)| from <= ip);
         let there = next.checked_sub(1).and_then(|at| trunks.get(at)).filter(|&&(_, to, _)| ip <= to);
-        let trunk = there.and_then(|(.., names)| names.as_ref());
+        let trunk = trunk.zip(there).and_then(|(trunk, (.., names))| names.get(&self.trunk(trunk).project));
         let region = self.regions.iter().position(|region| region.networks.contains(ip));
         let servers = region.and_then(|at| regions.get(at)).and_then(Option::as_ref);
         match (trunk, servers) {

@@ -94,14 +94,14 @@ impl Core {
             Input::LookedUp { next_hop, servers, hold, failed } => {
                 let (trunk, calls) = self.waiting.of_name(&next_hop);
                 let of = (self.keys.name(&next_hop), trunk);
-                if failed && (servers.is_empty() || self.name_cache.may_serve(now, of.0)) {
+                if failed && (servers.is_empty() || self.name_cache.outdoes_a_guess(now, of.0)) {
                     self.name_cache.fail(now, of);
                 } else {
                     // Of a broken name nothing is kept: it costs questions only when it is called.
                     if let Some(trunk) = trunk.filter(|&trunk| !servers.is_empty() && self.is_name_of(trunk, &next_hop)) {
                         self.goes_out(now, trunk, out);
                     }
-                    self.name_cache.put(now, of, servers, hold, self.config.dns.stale);
+                    self.name_cache.put(now, of, servers, (hold, self.config.dns.stale), failed);
                 }
                 for call in calls {
                     self.resume(now, call, None, trace, out);

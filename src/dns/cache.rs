@@ -12,6 +12,11 @@ use crate::config::NameId;
 const MORE: usize = 4096;
 /// The questions that a name has by itself: NAPTR, SRV twice, A, AAAA, and as many again for one server.
 const OF_ONE: usize = 8;
+/// Look-ups under way at a time.
+const AT_ONCE: usize = 64;
+/// Those of the names of trunks: the rest is for the regions' own. The owner of the domain of a trunk's name may have many questions
+/// asked, and leave all of them without an answer. So one such name may have half of what is free: alone a third.
+const OF_TRUNKS: usize = 48;
 
 /// Questions and their answers.
 #[derive(Debug)]
@@ -90,20 +95,31 @@ impl Cache {
         }
     }
 
-    /// Takes out the questions that are due, at most `room`, and counts them as under way. Also returns when the next one is due.
-    pub(super) fn due(&mut self, now: Instant, room: usize) -> (Vec<Question>, Option<Instant>) {
-        let (mut due_now, mut next): (Vec<Question>, Option<Instant>) = (Vec::new(), None);
-        for (question, entry) in &mut self.entries {
+    /// Takes out the questions that are due, as far as there is room, and counts them as under way: those of regions first, then those that
+    /// have waited longest. Also returns when the next one is due. `of_region`: whether a name is a region's.
+    pub(super) fn due(&mut self, now: Instant, of_region: impl Fn(NameId) -> bool) -> (Vec<Question>, Option<Instant>) {
+        let (mut waiting, mut next): (Vec<(bool, Instant, &Question)>, Option<Instant>) = (Vec::new(), None);
+        let mut under_way = UnderWay::default();
+        for (question, entry) in &self.entries {
+            let of_trunks = !entry.names.iter().any(|&id| of_region(id));
             match entry.answer.due() {
-                Some(due) if due <= now && due_now.len() < room => {
-                    entry.answer.asked();
-                    due_now.push(question.clone());
-                }
                 // What does not fit now is started when one of those under way is done.
-                Some(due) if due <= now => {}
+                Some(due) if due <= now => waiting.push((of_trunks, due, question)),
                 Some(due) => next = Some(next.map_or(due, |next| next.min(due))),
-                None => {}
+                None => under_way.add(of_trunks, &entry.names),
             }
+        }
+        waiting.sort_unstable();
+        let mut due_now = Vec::new();
+        for (of_trunks, _, question) in waiting {
+            let Some(entry) = self.entries.get(question).filter(|entry| under_way.has_room(of_trunks, &entry.names)) else {
+                continue;
+            };
+            under_way.add(of_trunks, &entry.names);
+            due_now.push(question.clone());
+        }
+        for question in &due_now {
+            self.entries.entry(question.clone()).and_modify(|entry| entry.answer.asked());
         }
         (due_now, next)
     }
@@ -146,6 +162,33 @@ impl Cache {
     }
 }
 
+/// The look-ups under way.
+#[derive(Default)]
+struct UnderWay {
+    all: usize,
+    of_trunks: usize,
+    /// Those of trunks, by name.
+    of_name: HashMap<NameId, usize>,
+}
+
+impl UnderWay {
+    fn add(&mut self, of_trunks: bool, names: &BTreeSet<NameId>) {
+        self.all += 1;
+        if of_trunks {
+            self.of_trunks += 1;
+            for &id in names {
+                *self.of_name.entry(id).or_default() += 1;
+            }
+        }
+    }
+
+    /// Whether one more has room. What several names need waits for the one that has the fewest.
+    fn has_room(&self, of_trunks: bool, names: &BTreeSet<NameId>) -> bool {
+        let own = names.iter().map(|id| self.of_name.get(id).copied().unwrap_or_default()).min().unwrap_or_default();
+        self.all < AT_ONCE && (!of_trunks || own.saturating_mul(2) < OF_TRUNKS.saturating_sub(self.of_trunks))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -162,8 +205,8 @@ mod tests {
         let mut cache = Cache::new(2);
         cache.need(NameId(0), &none, &ab, now);
         cache.need(NameId(1), &none, &a, now);
-        assert_eq!(cache.due(now, 64).0.len(), 2, "each is asked once, whoever needs it");
-        assert_eq!(cache.due(now, 64).0.len(), 0, "they are under way");
+        assert_eq!(cache.due(now, |_| true).0.len(), 2, "each is asked once, whoever needs it");
+        assert_eq!(cache.due(now, |_| true).0.len(), 0, "they are under way");
         cache.need(NameId(0), &ab, &none, now);
         assert_eq!(cache.len(), 1);
         let set = RecordSet { aliases: Vec::new(), end: End::NoName(None) };
@@ -186,8 +229,36 @@ mod tests {
         let left_out = all.iter().filter(|question| cache.answer(question).is_none()).collect::<Vec<_>>();
         assert_eq!(left_out.len(), 1);
         assert!(matches!(cache.known(left_out[0]), Known::Never(_, Some(LookupFailure::TooMany))));
-        assert_eq!(cache.due(now, 64).0.len(), 64);
-        assert!(cache.due(now, 0).0.is_empty());
+        assert_eq!(cache.due(now, |_| true).0.len(), 64);
+        assert!(cache.due(now, |_| true).0.is_empty(), "as many as may be are under way");
+    }
+
+    #[test]
+    fn a_trunks_unanswered_questions_hold_up_nobody_elses() {
+        let (now, none) = (Instant::now(), BTreeSet::new());
+        let of_region = |id| id == NameId(0);
+        let many = |letter: &str| {
+            let names: Vec<String> = (0..128).map(|n| format!("{letter}{n}")).collect();
+            questions(&names.iter().map(String::as_str).collect::<Vec<_>>())
+        };
+        let of = |due: &[Question], letter: &str| due.iter().filter(|question| question.name.starts_with(letter)).count();
+        let mut cache = Cache::new(6);
+        for (id, letter, least) in [(1, "a", 16), (2, "b", 10), (3, "c", 7), (4, "d", 4)] {
+            cache.need(NameId(id), &none, &many(letter), now);
+            let (due, _) = cache.due(now, of_region);
+            assert!((least..=16).contains(&of(&due, letter)) && of(&due, letter) == due.len(), "{letter}: {}", due.len());
+        }
+        // None of them is answered. Those of a region and of another trunk are asked all the same.
+        let later = now + Duration::from_secs(1);
+        cache.need(NameId(0), &none, &many("r"), later);
+        cache.need(NameId(5), &none, &questions(&["x1", "x2"]), later);
+        let (due, _) = cache.due(later, of_region);
+        assert_eq!(of(&due, "x"), 0, "the region's go first: all that is left");
+        for question in &due {
+            cache.take(question, Err(LookupFailure::Silent), later, Duration::ZERO);
+        }
+        cache.need(NameId(0), &many("r"), &none, later);
+        assert_eq!(of(&cache.due(later, of_region).0, "x"), 2);
     }
 
     #[test]
@@ -196,12 +267,12 @@ mod tests {
         let needed = questions(&["a", "b"]);
         let mut old = Cache::new(1);
         old.need(NameId(0), &none, &needed, now);
-        let (asked, _) = old.due(now, 64);
+        let (asked, _) = old.due(now, |_| true);
         let set = RecordSet { aliases: Vec::new(), end: End::NoName(None) };
         old.take(&asked[0], Ok(set), now, Duration::ZERO);
         let mut new = Cache::new(1);
         new.inherit(NameId(7), &needed, &old, now);
         assert!(matches!(new.known(&asked[0]), Known::Answer(_)));
-        assert_eq!(new.due(now, 64).0, [asked[1].clone()]);
+        assert_eq!(new.due(now, |_| true).0, [asked[1].clone()]);
     }
 }

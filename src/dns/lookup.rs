@@ -18,6 +18,8 @@ use crate::config::{Dns, NextHop};
 const WHOLE: Duration = Duration::from_secs(10);
 /// Most questions for one resolution. Further ones count as failed.
 const QUESTIONS: usize = 64;
+/// Questions of one resolution that are under way at a time. Each holds a socket, and the owner of a domain may leave all unanswered.
+const AT_ONCE: usize = 8;
 
 /// Resolves next hops: each by itself, many at a time. It is cheap to clone. It needs a tokio runtime with I/O and time, and
 /// always the same one.
@@ -98,13 +100,14 @@ impl Asking<'_> {
         walk.questions.iter().filter(|&question| !self.found.contains_key(question)).cloned().collect()
     }
 
-    /// Asks all these questions at once, within the time and the number that are left.
+    /// Asks all these questions, within the time and the number that are left.
     async fn ask(&mut self, questions: Vec<Question>) {
         let mut lookups = JoinSet::new();
         for question in questions {
             let failure = if self.left == 0 { LookupFailure::TooMany } else { LookupFailure::Silent };
             // Until it is answered: what the bounds cut off stays so. What had an answer keeps it.
             self.found.entry(question.clone()).or_insert(Err(failure));
+            while lookups.len() >= AT_ONCE && self.take_one(&mut lookups).await {}
             if self.left == 0 || Instant::now() >= self.until {
                 continue;
             }
@@ -115,11 +118,16 @@ impl Asking<'_> {
                 (question, found)
             });
         }
-        while let Ok(Some(finished)) = tokio::time::timeout_at(self.until, lookups.join_next()).await {
-            if let Ok((question, found)) = finished {
-                self.found.insert(question, found);
-            }
+        while self.take_one(&mut lookups).await {}
+    }
+
+    /// Waits for an answer, and takes it in. `false`: none is to come in time.
+    async fn take_one(&mut self, lookups: &mut JoinSet<(Question, Found)>) -> bool {
+        let Ok(Some(finished)) = tokio::time::timeout_at(self.until, lookups.join_next()).await else { return false };
+        if let Ok((question, found)) = finished {
+            self.found.insert(question, found);
         }
+        true
     }
 
     fn finish(&self, walk: Walk) -> Resolution {

@@ -22,8 +22,6 @@ use super::{Resolved, Server};
 use crate::config::{Config, Hop, NameId, NextHop};
 use crate::telemetry::{Metrics, timestamp};
 
-/// Look-ups under way at a time.
-const AT_ONCE: usize = 64;
 /// How long a trunk's name is kept fresh after a call went out to it.
 const UNUSED: Duration = Duration::from_secs(600);
 /// How soon a name that has lost its last address is asked for again.
@@ -192,7 +190,9 @@ impl Resolver {
     fn ask(&mut self) -> Option<Instant> {
         let servers = self.servers.as_ref()?;
         let now = Instant::now();
-        let (due, mut next) = self.cache.due(now, AT_ONCE.saturating_sub(self.lookups.len()));
+        let names = &self.names;
+        let of_region = |NameId(at)| names.get(at as usize).is_some_and(|name| name.kept == Kept::Always);
+        let (due, mut next) = self.cache.due(now, of_region);
         for question in due {
             let (servers, metrics) = (Arc::clone(servers), Arc::clone(&self.metrics));
             self.lookups.spawn(async move {

@@ -281,10 +281,8 @@ impl Connection {
             Some(meant) => any && proved(meant),
             None => any && party.is_some_and(|party| party.iter().any(proved)),
         };
-        let began = || match send.trunk {
-            Some(trunk) => config.callers(self.peer.ip(), shown.as_ref()).include(trunk),
-            None => matches!(self.holder.get(), Holder::Trunk(_)),
-        };
+        let is_there = |trunk| config.callers(self.peer.ip(), shown.as_ref()).include(trunk);
+        let began = || send.trunk.is_some_and(is_there);
         by_name || send.origin.as_ref().is_some_and(|origin| origin.addr() == self.peer) && began()
     }
 

@@ -224,6 +224,10 @@ fn what_the_domain_said_is_better_than_a_guess() {
     assert_eq!(went(&site.from(SERVER, &info(3))), ["198.51.100.8:5070"]);
     site.pass(Duration::from_secs(3600 + 31));
     assert_eq!(went(&site.from(SERVER, &info(4))), ["198.51.100.9:5060"], "there is nothing better any more");
+    // Of two guesses the later one counts: the host has moved.
+    site.zone.insert("pbx.example.net", at(&["198.51.100.10:5060"]));
+    site.pass(Duration::from_secs(61));
+    assert_eq!(went(&site.from(SERVER, &info(5))), ["198.51.100.10:5060"]);
 }
 
 #[test]

@@ -87,6 +87,20 @@ async fn the_number_of_questions_is_bounded() {
 }
 
 #[tokio::test]
+async fn few_questions_of_one_name_are_under_way_at_a_time() {
+    let services = zone_of(0..12, |n| format!("_sip._udp.example.net 60 SRV {n} 0 5060 s{n}.example.net"));
+    let silent = NameServer::start(&format!("* A silent\n* AAAA silent\n{services}"));
+    let hop = next_hop("example.net", None, Some(Transport::Udp));
+    let found = lookup(&silent).within(Duration::from_millis(300)).resolve(&hop).await;
+    assert!(found.failed && found.servers.is_empty());
+    let mut asked = silent.asked();
+    asked.retain(|asked| !asked.starts_with("SRV"));
+    asked.sort_unstable();
+    asked.dedup();
+    assert_eq!(asked.len(), 8, "none was answered, so no other was asked: {asked:?}");
+}
+
+#[tokio::test]
 async fn silence_ends_when_the_time_is_up_and_holds_nobody_up() {
     let (silent, good) = (NameServer::start("* * silent"), NameServer::start("example.net 60 A 10.0.0.1"));
     let hop = next_hop("example.net", Some(5060), None);

@@ -74,7 +74,7 @@ impl Core {
         }
         (entry.next, entry.pinged, entry.waits) = (None, Some(now), true);
         let address = transport == Transport::Tls && tls_name.is_none();
-        let party = if address { self.config.party_names(addr.ip()) } else { None };
+        let party = if address { self.config.party_names(addr.ip(), None) } else { None };
         let (in_dialog, trunk) = (false, None);
         let egress =
             Egress { to, transport, listener, tls_name: tls_name.clone(), party: party.clone(), in_dialog, origin: None, trunk };

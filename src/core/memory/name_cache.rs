@@ -59,19 +59,21 @@ struct KnownName {
     stale: Instant,
     /// How many look-ups have failed since it was found.
     failures: u32,
+    /// Whether it was found without what the domain says of its services.
+    guessed: bool,
     servers: Box<[Server]>,
 }
 
 impl NameCache {
     /// Remembers the servers of a next hop. Empty: it has none. `hold`: how long that holds; `stale`: how much longer it may serve while
-    /// nobody answers.
+    /// nobody answers. `guessed`: they were found although a question about the domain's services was not answered.
     pub(crate) fn put(
         &mut self,
         now: Instant,
         (key, trunk): (u128, Option<TrunkId>),
         mut servers: Vec<Server>,
-        hold: Duration,
-        stale: Duration,
+        (hold, stale): (Duration, Duration),
+        guessed: bool,
     ) {
         servers.truncate(SERVERS);
         for server in &mut servers {
@@ -81,7 +83,7 @@ impl NameCache {
         let longest = if servers.is_empty() { LONGEST_NOTHING } else { LONGEST };
         let until = now + hold.clamp(SHORTEST, longest);
         let stale = until.max(now + hold) + stale;
-        self.insert(now, key, KnownName { trunk, found: now, until, stale, failures: 0, servers: servers.into() });
+        self.insert(now, key, KnownName { trunk, found: now, until, stale, failures: 0, guessed, servers: servers.into() });
     }
 
     /// Notes that nobody answered. What was found before serves on, if it is not too old.
@@ -93,12 +95,17 @@ impl NameCache {
             return;
         }
         let until = now + LONGEST_NOTHING;
-        self.insert(now, key, KnownName { trunk, found: now, until, stale: until, failures: 1, servers: Box::default() });
+        self.insert(
+            now,
+            key,
+            KnownName { trunk, found: now, until, stale: until, failures: 1, guessed: false, servers: Box::default() },
+        );
     }
 
-    /// Whether what was found before is not too old to serve while nobody answers.
-    pub(crate) fn may_serve(&self, now: Instant, key: u128) -> bool {
-        self.answers.get(&key).is_some_and(|known| known.may_be_stale(now))
+    /// Whether what was found before is better than a guess: the domain itself said it, and it is not too old. Of two guesses the later
+    /// one counts.
+    pub(crate) fn outdoes_a_guess(&self, now: Instant, key: u128) -> bool {
+        self.answers.get(&key).is_some_and(|known| !known.guessed && known.may_be_stale(now))
     }
 
     /// Notes that the look-up takes long. Returns whether what was found before may serve meanwhile; then it does for a while.
@@ -190,13 +197,13 @@ mod tests {
             (vec![server(1)], Duration::from_secs(30), Duration::from_secs(30)),
             (vec![server(1)], Duration::from_secs(3600), LONGEST),
         ] {
-            asked.put(now, of(1), servers.clone(), hold, STALE);
+            asked.put(now, of(1), servers.clone(), (hold, STALE), false);
             let before = now.checked_add(holds).and_then(|end| end.checked_sub(Duration::from_millis(1)));
             assert_eq!(asked.get(before.expect("a time"), &keys, &next_hop(1), false), Known::Servers(&servers));
             assert_eq!(asked.get(now + holds, &keys, &next_hop(1), false), Known::Nothing);
         }
         assert_eq!(asked.get(now, &keys, &next_hop(2), true), Known::Nothing);
-        asked.put(now, of(3), vec![server(100); 100], LONGEST, STALE);
+        asked.put(now, of(3), vec![server(100); 100], (LONGEST, STALE), false);
         let Known::Servers(kept) = asked.get(now, &keys, &next_hop(3), false) else { panic!() };
         assert_eq!((kept.len(), kept[0].addresses.len()), (SERVERS, MAX_ATTEMPTS));
     }
@@ -205,7 +212,7 @@ mod tests {
     fn what_was_found_serves_on_while_nobody_answers() {
         let (keys, start) = (keys(), Instant::now());
         let (mut asked, servers) = (NameCache::default(), vec![server(1)]);
-        asked.put(start, of(1), servers.clone(), SHORTEST, STALE);
+        asked.put(start, of(1), servers.clone(), (SHORTEST, STALE), false);
         let get = |asked: &NameCache, now| match asked.get(now, &keys, &next_hop(1), false) {
             Known::Servers(found) => found.len(),
             Known::Unanswered => 100,
@@ -231,8 +238,8 @@ mod tests {
         assert_eq!(get(&asked, now), 100);
         assert_eq!(get(&asked, now + LONGEST_NOTHING), 200);
         // That there is none is an answer, at once.
-        asked.put(now, of(1), servers, SHORTEST, STALE);
-        asked.put(now, of(1), Vec::new(), SHORTEST, STALE);
+        asked.put(now, of(1), servers, (SHORTEST, STALE), false);
+        asked.put(now, of(1), Vec::new(), (SHORTEST, STALE), false);
         assert_eq!(get(&asked, now), 0);
     }
 
@@ -240,7 +247,7 @@ mod tests {
     fn a_message_that_has_waited_takes_what_was_found_lately() {
         let (keys, now) = (keys(), Instant::now());
         let mut asked = NameCache::default();
-        asked.put(now, of(1), vec![server(1)], SHORTEST, Duration::ZERO);
+        asked.put(now, of(1), vec![server(1)], (SHORTEST, Duration::ZERO), false);
         let later = now + LONGEST * 9 / 10;
         assert_eq!(asked.get(later, &keys, &next_hop(1), false), Known::Nothing);
         assert_eq!(asked.get(later, &keys, &next_hop(1), true), Known::Servers(&[server(1)]));
@@ -251,9 +258,9 @@ mod tests {
     fn one_trunks_names_leave_room_for_those_of_others() {
         let (keys, now) = (keys(), Instant::now());
         let mut asked = NameCache::default();
-        asked.put(now, (keys.name(&next_hop(1)), Some(TrunkId(1))), vec![server(1)], LONGEST, STALE);
+        asked.put(now, (keys.name(&next_hop(1)), Some(TrunkId(1))), vec![server(1)], (LONGEST, STALE), false);
         for port in 100..3000 {
-            asked.put(now + Duration::from_millis(port.into()), of(port), vec![server(1)], LONGEST, STALE);
+            asked.put(now + Duration::from_millis(port.into()), of(port), vec![server(1)], (LONGEST, STALE), false);
         }
         assert_eq!(asked.answers.len(), NAMES);
         let at = now + Duration::from_secs(4);

@@ -65,7 +65,7 @@ impl Core {
         Ok(match plan {
             AckPlan { swap: Ok(swap), route, mut targets, shadow, speaker, .. } => {
                 let loop_hash = self.loop_hash(case.message, case.request);
-                let origin = self.view(case.now).origin_over_tls(&route);
+                let origin = self.view(case.now).origin_over_tls(&route, &targets);
                 let (mut context, _) = self.split(case.now, out);
                 if let Some(reason) = shadow {
                     context.verdict(case.region(), (speaker.project, speaker.trunk), Verdict::Shadow, reason);
@@ -161,8 +161,8 @@ impl Core {
         let rows = refusal::bye_rows(&config, case.region(), refusal);
         let callee = Speaker { side: speaker.side.other(), ..speaker };
         let ending = Ending { region: case.region(), peer: case.peer, side: callee, rows: &rows };
+        let origin = context.view().origin_over_tls(route, &targets);
         let egress = context.view().choose(case.region(), case.arrival.listener, 0, &mut targets);
-        let origin = context.view().origin_over_tls(route);
         let egress = egress.map(|egress| egress.of(speaker.trunk, origin.as_ref()));
         if let (Some(leg), Some(egress)) = (Leg::of_route_set(route, case), egress) {
             context.send_ack(&leg, ending, &egress);
@@ -173,7 +173,7 @@ impl Core {
         let transport = config.listener(case.arrival.listener).transport;
         let to = case.message.first(Name::To).map(|header| case.message.value(header)).unwrap_or_default();
         let leg = Leg::of_asker(case.message, to, case.peer.answers(), transport);
-        if let (Some(leg), Some(egress)) = (leg, context.egress_to(&case.peer, near)) {
+        if let (Some(leg), Some(egress)) = (leg, context.egress_to(&case.peer, speaker.trunk, near)) {
             news |= context.send_bye(&leg, ending, &egress);
         }
         // The same ACK again is the same refusal.

@@ -120,7 +120,7 @@ impl Core {
             serving: None,
             method: case.request.method,
             call_relay,
-            origin: view.origin_over_tls(&route),
+            origin: view.origin_over_tls(&route, &targets),
             token: route.records(&self.keys, case.request, case.origin()),
             loop_hash: self.loop_hash(case.message, case.request),
             spread: 0,
@@ -192,7 +192,7 @@ impl Core {
         {
             return Ok(Found::Barred(format!("next hop {} is ourselves, and no token of ours leads there", shown(name))));
         }
-        let found = match target::find_uri(&route.next, case.waited, view, fence, order) {
+        let found = match target::find_uri(&route.next, Some(route.vouched.trunk), case.waited, view, fence, order) {
             Ok(found @ Found::Inside(_)) => Ok(found),
             // A Contact behind NAT stands for where the trunk's messages come from (as other proxies do by an alias of the Contact).
             Ok(Found::Outside(addr))
@@ -203,7 +203,7 @@ impl Core {
                 case.trace.pass(Test::Targets, || {
                     (to.addr().to_string(), "where the trunk's messages of this dialog come from, by the token".to_owned())
                 });
-                Ok(Found::Inside(TargetSet::from_iter([Target::of_origin(config, transport, to)])))
+                Ok(Found::Inside(TargetSet::from_iter([Target::of_origin(config, route.vouched.trunk, transport, to)])))
             }
             Ok(found) => return Ok(found),
             Err(unknown) => Err(unknown),

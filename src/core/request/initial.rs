@@ -212,7 +212,7 @@ impl Core {
         let region = self.config.region(case.region());
         let order = Order::new(&self.health, case.now, spread).traced(case.trace);
         let Some((outbound, trunk)) = outbound else {
-            return Ok(target::find(&self.config, &self.resolved, &region.upstream, secure, region.fence(), order));
+            return Ok(target::find(&self.config, &self.resolved, (&region.upstream, None), secure, region.fence(), order));
         };
         let fence = Fence::of_outbound(&outbound.networks);
         let unknown = match outbound.hop {
@@ -221,7 +221,7 @@ impl Core {
         };
         // Nobody has called this trunk for a while, or names are only coming to be known.
         let Some(next_hop) = unknown else {
-            let hops = std::slice::from_ref(&outbound.hop);
+            let hops = (std::slice::from_ref(&outbound.hop), Some(trunk));
             return Ok(target::find(&self.config, &self.resolved, hops, secure, fence, order));
         };
         match self.name_cache.get(case.now, &self.keys, next_hop, case.waited) {

@@ -265,7 +265,7 @@ impl Context<'_> {
         let near = asker.peer_fence(self.config, self.servers);
         let ending = Ending { side: asker, ..ending };
         let leg = Leg::of_asker(&request, message.value(to), peer.answers(), transaction.server.transport);
-        if let (Some(leg), Some(egress)) = (leg, self.egress_to(&peer, near)) {
+        if let (Some(leg), Some(egress)) = (leg, self.egress_to(&peer, asker.trunk, near)) {
             self.send_bye(&leg, ending, &egress);
         }
     }

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use smallvec::SmallVec;
 
-use crate::config::{Config, Hop, NameId, NextHop, Transport};
+use crate::config::{Config, Hop, NameId, NextHop, Transport, TrunkId};
 use crate::core::health::{Healths, Standing};
 use crate::core::memory::name_cache::{Known, UnknownName};
 use crate::core::routing::place::{MAX_ATTEMPTS, Place};
@@ -38,8 +38,8 @@ pub(crate) struct Target {
 
 impl Target {
     /// The place that the trunk's messages of a dialog come from, by this transport.
-    pub(crate) fn of_origin(config: &Config, transport: Transport, to: Fenced) -> Self {
-        let party = party(config, to.addr(), Some(transport));
+    pub(crate) fn of_origin(config: &Config, trunk: TrunkId, transport: Transport, to: Fenced) -> Self {
+        let party = party(config, Some(trunk), to.addr(), Some(transport));
         Self { fenced: to, transport: Some(transport), tls_name: None, party, in_dialog: true, by_datagram: false }
     }
 
@@ -125,11 +125,12 @@ impl<'a> Order<'a> {
     }
 }
 
-/// Resolves hops and judges every address by the fence. `secure`: only TLS may be used (RFC 5630 5.3).
+/// Resolves hops and judges every address by the fence. `trunk`: whose the hops are, if they are a trunk's. `secure`: only TLS may be
+/// used (RFC 5630 5.3).
 pub(crate) fn find(
     config: &Config,
     resolved: &Resolved,
-    hops: &[Hop],
+    (hops, trunk): (&[Hop], Option<TrunkId>),
     secure: bool,
     fence: Fence<'_>,
     order: Order<'_>,
@@ -138,7 +139,7 @@ pub(crate) fn find(
     for hop in hops {
         let more = match *hop {
             Hop::Address { addr, transport } => {
-                finding.party = party(config, addr, transport);
+                finding.party = party(config, trunk, addr, transport);
                 let more = add(&mut finding, addr, transport, None);
                 finding.party = None;
                 more
@@ -165,10 +166,11 @@ pub(crate) fn find_servers(servers: &[Server], name: &str, secure: bool, fence: 
 }
 
 /// Resolves the URI of a next hop inside a dialog: an address, a name of the configuration, or a name in the name cache. A `sips:` URI
-/// means TLS on this hop, whatever the request came by: a call that is up must be able to end. `waited`: whether the request has waited
-/// before.
+/// means TLS on this hop, whatever the request came by: a call that is up must be able to end. `trunk`: that of the dialog. `waited`:
+/// whether the request has waited before.
 pub(crate) fn find_uri(
     uri: &Uri<'_>,
+    trunk: Option<TrunkId>,
     waited: bool,
     view: View<'_>,
     fence: Fence<'_>,
@@ -198,7 +200,7 @@ pub(crate) fn find_uri(
             let transport = if sips { Some(Transport::Tls) } else { transport };
             let port = uri.port.unwrap_or_else(|| transport.unwrap_or(Transport::Udp).port());
             let addr = SocketAddr::new(ip, port);
-            finding.party = party(view.config, addr, transport);
+            finding.party = party(view.config, trunk, addr, transport);
             let _ = add(&mut finding, addr, transport, None);
         }
         Host::Name(name) => {
@@ -285,8 +287,8 @@ impl<'a> Finding<'a> {
 }
 
 /// Over TLS: the names of the party that an address belongs to.
-fn party(config: &Config, addr: SocketAddr, transport: Option<Transport>) -> Option<PartyNames> {
-    if transport == Some(Transport::Tls) { config.party_names(addr.ip()) } else { None }
+fn party(config: &Config, trunk: Option<TrunkId>, addr: SocketAddr, transport: Option<Transport>) -> Option<PartyNames> {
+    if transport == Some(Transport::Tls) { config.party_names(addr.ip(), trunk) } else { None }
 }
 
 /// Takes in one address. `Break`: there are as many as may be tried.

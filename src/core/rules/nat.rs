@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::config::Transport;
 use crate::core::routing::route_set::RouteSet;
 use crate::core::routing::route_token::Origin;
+use crate::core::routing::target::TargetSet;
 use crate::core::rules::case::Case;
 use crate::core::rules::side::Side;
 use crate::core::view::View;
@@ -55,9 +56,14 @@ impl View<'_> {
         Some((origin.transport, to))
     }
 
-    /// The same if its messages come by a connection over TLS: that very connection will do for a request of the servers.
-    pub(crate) fn origin_over_tls(&self, way: &RouteSet<'_>) -> Option<Arc<Fenced>> {
-        self.origin_inside(way).filter(|(transport, _)| *transport == Transport::Tls).map(|(_, to)| Arc::new(to))
+    /// The same if its messages come by a connection over TLS: that very connection will do for a request of the servers, if that goes to
+    /// the trunk.
+    pub(crate) fn origin_over_tls(&self, way: &RouteSet<'_>, targets: &TargetSet) -> Option<Arc<Fenced>> {
+        let (transport, to) = self.origin_inside(way)?;
+        let trunk = self.config.trunk(way.vouched.trunk);
+        let fence = Fence::of_trunk(&trunk.networks, &trunk.reach);
+        let goes_there = targets.iter().all(|target| fence.admit(target.fenced.addr()).is_ok());
+        (transport == Transport::Tls && goes_there).then(|| Arc::new(to))
     }
 }
 

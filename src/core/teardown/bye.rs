@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::config::{ListenerId, RegionId, Transport};
+use crate::config::{ListenerId, RegionId, Transport, TrunkId};
 use crate::core::context::Context;
 use crate::core::forwarding::branch::{Branch, NO_SLOT, OWN_SLOT};
 use crate::core::forwarding::local_names::OwnRows;
@@ -68,19 +68,20 @@ impl Context<'_> {
         let next = leg.routes.first().map_or_else(|| Uri::parse(&leg.uri).ok(), |route| uri_of(route));
         let view = self.view();
         let order = Order::new(view.health, view.now, view.keys.choice(leg.call_id));
-        let found = next.map(|next| target::find_uri(&next, true, view, ending.side.fence(self.config, self.servers), order));
+        let (trunk, fence) = (ending.side.trunk, ending.side.fence(self.config, self.servers));
+        let found = next.map(|next| target::find_uri(&next, trunk, true, view, fence, order));
         let Some(Ok(Found::Inside(mut targets))) = found else { return near.clone() };
         let chosen = view.choose(ending.region, near.listener, 0, &mut targets);
-        chosen.map_or_else(|| near.clone(), |egress| Egress { origin: near.origin.clone(), ..egress })
+        chosen.map_or_else(|| near.clone(), |egress| Egress { origin: near.origin.clone(), trunk, ..egress })
     }
 
-    /// The egress to the peer of a request, where its answers go, if the fence of its side passes its address.
-    pub(crate) fn egress_to(&self, peer: &Peer, fence: Fence<'_>) -> Option<Egress> {
+    /// The egress to the peer of a request of a trunk's call, where its answers go, if the fence of its side passes its address.
+    pub(crate) fn egress_to(&self, peer: &Peer, trunk: Option<TrunkId>, fence: Fence<'_>) -> Option<Egress> {
         let to = fence.admit(peer.answers()).ok()?;
         let transport = self.config.listener(peer.listener()).transport;
-        let party = if transport == Transport::Tls { self.config.party_names(to.addr().ip()) } else { None };
+        let party = if transport == Transport::Tls { self.config.party_names(to.addr().ip(), trunk) } else { None };
         let (listener, origin) = (peer.listener(), (transport == Transport::Tls).then(|| Arc::new(to)));
-        Some(Egress { to, transport, listener, tls_name: None, party, in_dialog: true, origin, trunk: None })
+        Some(Egress { to, transport, listener, tls_name: None, party, in_dialog: true, origin, trunk })
     }
 
     fn via(&self, ending: Ending<'_>, leaves: ListenerId, branch: Branch) -> Vec<u8> {

@@ -96,3 +96,45 @@ fn its_calls_go_both_ways_where_networks_say_so() {
     let refused = server.asked(&callee.next("BYE"));
     assert!(refused.get("X-Ringfence").starts_with("171;"), "{}", refused.start);
 }
+
+#[test]
+fn another_trunk_at_the_same_address_is_another_party() {
+    let scene = Scene::new(|plan, site, _| {
+        let carrier = crate::harness::Site::network(site.carrier(0));
+        let trunk = |project: &str, name: &str| {
+            format!(
+                "[project.{project}]\npin = [\"eu\"]\n[project.{project}.trunk.carrier]\nmedia = [\"{carrier}\"]\n\
+                 networks = [\"{carrier}\"]\ncertificates = [\"{name}\"]\n"
+            )
+        };
+        plan.projects = trunk("acme", SBC) + &trunk("other", "other.example");
+    });
+    let mut server = Leg::udp(scene.site.eu(10), scene.site.door());
+    let mut caller = scene.from(scene.site.carrier(20), Some(&scene.authority.paper(&[SBC])));
+    let mut own = scene.from(scene.site.carrier(21), Some(&scene.authority.paper(&[SBC])));
+    let mut other = scene.from(scene.site.carrier(22), Some(&scene.authority.paper(&["other.example"])));
+    assert_eq!((code(&mut own), code(&mut other)), (200, 403), "connected, and told apart");
+    let mut call = |contact: std::net::SocketAddr| {
+        let mut invite = Ask::invite(&format!("sip:1@{HOST}"), caller.addr, "tls", scene.site.carrier(20).ip());
+        invite.rows[0] = format!("Contact: <sip:caller@{contact};transport=tls>");
+        caller.ask(&invite);
+        let seen = server.request("INVITE");
+        let contact = format!("Contact: <sip:server@{}>", scene.site.eu(10));
+        server.send(&seen.answer("200 OK", "callee", &[&contact], &sdp(scene.site.eu(10).ip())));
+        let answer = caller.expect(200);
+        caller.ask(&Dialog::of_caller(&answer, &caller).ack());
+        server.request("ACK");
+        Dialog::of_callee(&seen, "callee", &server)
+    };
+    let (mut to_own, mut to_other) = (call(own.addr), call(other.addr));
+    server.ask(&to_own.next("BYE"));
+    let bye = own.request("BYE");
+    own.send(&bye.answer("200 OK", "", &[], ""));
+    server.expect(200);
+    // What the other trunk at this address has proved says nothing of this one. The caller's own connection will do.
+    server.ask(&to_other.next("BYE"));
+    let bye = caller.request("BYE");
+    caller.send(&bye.answer("200 OK", "", &[], ""));
+    server.expect(200);
+    assert_eq!(code(&mut other), 403, "nothing came by its connection but the answer to its own question");
+}
