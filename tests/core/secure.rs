@@ -312,6 +312,8 @@ fn the_connection_of_the_invite_goes_with_requests_to_its_side() {
     for (cseq, (uri, to, origin)) in (2..).zip([
         ("sip:trunk@198.51.100.7:5061;transport=tls", "198.51.100.7:5061", Some(there)),
         ("sip:trunk@192.168.1.20;transport=tls", from, Some(there)),
+        // What leads to a server is no matter of the trunk's connection.
+        ("sip:lk@10.1.0.5;transport=tls", "10.1.0.5:5061", None),
         // Over UDP nobody proves anything, and there is no connection.
         ("sip:trunk@198.51.100.7", "198.51.100.7:5060", None),
     ]) {
