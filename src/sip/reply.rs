@@ -30,8 +30,8 @@ impl LocalResponse<'_> {
     /// [`super::via::Via::stamp`] does, if it can be read), From, To, Call-ID, `CSeq`, a Timestamp for a 100 (8.2.6.1), the extra
     /// rows, `Content-Length: 0`. Rows are copied as they came, but for folds, NUL and line ends of other kinds: each is a space.
     ///
-    /// Works on messages with a fault too, if they have a Via and a `CSeq`: by these the sender knows its answer. `false`: one of
-    /// them is missing; nothing is written.
+    /// Works on messages with a fault too, if they have a Via, by which the sender knows its answer. A row that is missing is left out.
+    /// `false`: there is no Via; nothing is written.
     pub fn write(&self, message: &Message<'_>, source: SocketAddr, out: &mut Vec<u8>) -> bool {
         let via = Via::top(message).ok();
         let tagged = message.first(Name::To).is_some_and(|to| has_tag(message.value(to)));
@@ -59,7 +59,7 @@ impl LocalResponse<'_> {
         edit: &mut Edit,
         out: &mut Vec<u8>,
     ) -> bool {
-        let (Some(top), Some(cseq)) = (message.first(Name::Via), message.first(Name::CSeq)) else { return false };
+        let Some(top) = message.first(Name::Via) else { return false };
         out.extend_from_slice(b"SIP/2.0 ");
         write_decimal(u32::from(self.code), out);
         out.push(b' ');
@@ -90,7 +90,9 @@ impl LocalResponse<'_> {
         if let Some(call_id) = message.first(Name::CallId) {
             copy(message, call_id, out);
         }
-        copy(message, cseq, out);
+        if let Some(cseq) = message.first(Name::CSeq) {
+            copy(message, cseq, out);
+        }
         if self.code == 100 {
             for timestamp in message.all(Name::Timestamp) {
                 copy(message, timestamp, out);
@@ -173,7 +175,8 @@ mod tests {
         assert!(whole(text) && !whole(&text.replace("Call-ID", "Caller")) && !whole(&text.replace("SIP/2.0/UDP", "SIP/2.0")));
         assert!(!reply(&text.replace("Call-ID", "Caller"), 400).unwrap().contains("Call"));
         assert!(reply(&text.replace("SIP/2.0/UDP", "SIP/2.0"), 400).unwrap().contains("\r\nVia: SIP/2.0 192.0.2.9\r\n"));
-        assert_eq!(reply(&text.replace("CSeq", "Sec"), 400), None);
+        let without = reply(&text.replace("CSeq", "Sec"), 400).expect("a Via is enough");
+        assert!(without.contains("Call-ID: 1\r\nX: y") && !without.contains("CSeq"), "{without}");
         assert_eq!(reply(&text.replace("Via", "Way"), 400), None);
     }
 

@@ -54,7 +54,7 @@ impl<'a> Message<'a> {
     /// the rows that could be indexed, so that a request can be answered.
     pub fn datagram(bytes: &'a [u8]) -> Result<Self, Fault> {
         // Changed where it stands: a message is large, and moving it costs more than this.
-        let mut scanned = Self::head(skip_crlf(bytes));
+        let mut scanned = Self::head(skip_junk(bytes));
         if let Ok(message) = &mut scanned {
             message.cut();
         }
@@ -325,12 +325,12 @@ fn has_plain_version(start: &Start, line: &[u8]) -> bool {
     }
 }
 
-/// Bytes without leading CRLFs.
-fn skip_crlf(mut bytes: &[u8]) -> &[u8] {
-    while let Some(rest) = bytes.strip_prefix(b"\r\n") {
-        bytes = rest;
-    }
-    bytes
+/// Bytes without what may stand before a message: line ends (RFC 3261 7.5), and what some send to keep a binding, as between the messages
+/// of a stream.
+fn skip_junk(bytes: &[u8]) -> &[u8] {
+    let junk = |octet: &u8| matches!(octet, 0 | b'\r' | b'\n' | b' ' | b'\t');
+    let start = bytes.iter().position(|octet| !junk(octet)).unwrap_or(bytes.len());
+    bytes.get(start..).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -184,6 +184,26 @@ fn a_known_trunk_is_answered_whatever_its_via_says() {
 }
 
 #[test]
+fn a_known_trunk_is_answered_without_a_cseq_and_a_stranger_is_not() {
+    let mut site = Site::usual();
+    let text = request("MESSAGE", &format!("sip:x@{HOST}"), "v").replace("CSeq: 1 MESSAGE\r\n", "");
+    for sent in [site.from(TRUNK, &text), site.stream(TRUNK, 7, &text)] {
+        assert_eq!((sent.len(), sent[0].line()), (1, "SIP/2.0 400 Bad CSeq".to_owned()));
+    }
+    assert!(site.from("192.0.2.66:5060", &text).is_empty());
+}
+
+#[test]
+fn what_keeps_a_binding_may_stand_before_a_datagram() {
+    for junk in ["\0", "\n\n", " ", "\t", "\0\r\n \0", "\r\n\r\n"] {
+        let mut site = Site::usual();
+        let sent = site.from(TRUNK, &format!("{junk}{}", invite(HOST, "10.1.0.20", "one")));
+        assert_eq!((site.outcome(), sent.len()), (Outcome::Forwarded, 2), "{junk:?}");
+        assert!(sent[1].text().starts_with("INVITE sip:"));
+    }
+}
+
+#[test]
 fn what_was_taken_as_a_contact_is_taken_as_a_request_uri() {
     for contact in [
         "sip:agent@10.1.0.5:5060",

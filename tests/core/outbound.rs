@@ -184,3 +184,16 @@ fn whoever_has_a_gateways_address_speaks_by_the_token() {
         assert_eq!((sent[0].to.to_string().as_str(), sent[0].fenced), (SERVER, true), "{gateway}: {}", sent[0].text());
     }
 }
+
+#[test]
+fn a_server_may_ask_whether_a_project_is_served() {
+    let mut site = Site::usual();
+    let asked = |uri: &str| request("OPTIONS", uri, "ask").replace("198.51.100.7:5060", SERVER);
+    let sent = site.from(SERVER, &asked("sip:acme.eu.sip.example.com"));
+    assert_eq!((sent.len(), sent[0].line().as_str()), (1, "SIP/2.0 200 OK"));
+    assert!(sent[0].header("Contact").is_some() && sent[0].header("Allow").is_some());
+    // Nothing else of it is open to a server, and a stranger learns nothing.
+    let call = call_to("sip:+4930123@acme.eu.sip.example.com", "in");
+    assert_eq!(site.from(SERVER, &call)[0].line(), "SIP/2.0 403 Forbidden");
+    assert_eq!(site.from("192.0.2.66:5060", &asked("sip:acme.eu.sip.example.com"))[0].line(), "SIP/2.0 403 Forbidden");
+}

@@ -71,14 +71,11 @@ impl Core {
         let source = Source::of(view, case.region(), case.arrival);
         let admitted = match admit(config, case, source, media) {
             Ok(admitted) => admitted,
-            // A probe of the bare endpoint asks about us, not about a project.
-            Err(refusal) if refusal.reason == Reason::UnknownEndpoint && host::is_ping(config, case.arrival, case.request) => {
-                case.trace.pass(Test::Request, || {
-                    ("OPTIONS of the bare endpoint".to_owned(), "about us: no project is asked for".to_owned())
-                });
+            Err(refusal) => {
+                let Some(what) = self.asks_about_us(case, source, &refusal) else { return Err(refusal.into()) };
+                case.trace.pass(Test::Request, || (what.to_owned(), "about us: nothing of a project is asked for".to_owned()));
                 return Err(self.options(case).into());
             }
-            Err(refusal) => return Err(refusal.into()),
         };
         self.closed(case, gate, &admitted)?;
         let outbound = config.trunk(admitted.trunk).outbound.as_ref().filter(|_| admitted.outbound);
@@ -166,6 +163,21 @@ impl Core {
         };
         let row = case.trace.fail(Test::Targets, || ("next hop".to_owned(), format!("{detail}: {reason}")));
         Err(admitted.refuse(row, reason, detail).into())
+    }
+
+    /// What a request asks that no project lets in, if it asks whether we are there: an OPTIONS of the bare endpoint, or of a server of the
+    /// region for a project that is served here. A server is no trunk of the project, and no stranger.
+    fn asks_about_us(&self, case: &Case<'_, '_>, source: Source<'_>, refusal: &Refusal) -> Option<&'static str> {
+        let served = |project| self.config.project(project).pin.as_ref().is_none_or(|pin| pin.contains(&case.region()));
+        match refusal.reason {
+            Reason::UnknownEndpoint if host::is_ping(&self.config, case.arrival, case.request) => {
+                Some("OPTIONS of the bare endpoint")
+            }
+            Reason::UnknownSource if case.request.method == Method::Options && source.server => {
+                refusal.project.is_some_and(served).then_some("OPTIONS of a server of the region")
+            }
+            _ => None,
+        }
     }
 
     /// Stops a request that may pass but is not forwarded: it asks us, no proxy may forward it, or there is no room.
