@@ -58,7 +58,7 @@ pub(super) fn is_hostname(text: &str) -> bool {
 }
 
 /// Whether the text, in lower case, is a name that DNS can be asked for, and not an address in another form. Hyphens may stand at the ends
-/// of a label too: container networks make such names, and RFC 2181 11 leaves them to whoever asks.
+/// of a label too: container networks make such names, and RFC 2181 11 allows them.
 pub(super) fn is_name(text: &str) -> bool {
     let numeric = |label: &str| label.bytes().all(|c| c.is_ascii_digit());
     text.len() <= 253 && text.split('.').all(is_dns_label) && !text.rsplit('.').next().is_some_and(numeric)

@@ -73,8 +73,8 @@ fn within(trunk: &str, net: &Placed<IpNet>, parts: &file::Parts, report: &mut Re
     }
 }
 
-/// Warns of addresses that calls out may go to and that no side of a dialog could speak from: nobody has them, no listener takes their family,
-/// or they are servers'. Whoever else has them speaks by the token of the call, another project's trunk and a host of the region too.
+/// Warns of addresses that calls out may go to and from which no side of a dialog could speak: no host has them, no listener takes their
+/// family, or they are servers'. All other hosts there speak by the token of the call, also another project's trunk or a host of the region.
 fn silent(project: &file::Project, trunk: &file::Trunk, net: &Placed<IpNet>, parts: &file::Parts, report: &mut Report) {
     if is_nobodys(net.value) {
         report.warning(&net.place, format!("nobody speaks from `{}`", net.value), "the gateways' own addresses");

@@ -37,7 +37,7 @@ pub enum Note {
         verdict: Verdict,
         /// The reason.
         reason: Reason,
-        /// Of a call that passes: where its servers would send what they send inside it, if that is outside.
+        /// Of a call that passes: the address to which its servers would send their requests inside it, if that is outside.
         unreachable: Option<SocketAddr>,
     },
     /// A call came again after a final refusal, because the carrier retries.

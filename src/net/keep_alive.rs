@@ -1,7 +1,7 @@
 //! Keep-alives on a connection that we opened (RFC 5626 3.5.1, 4.4.1): a double CRLF, which the peer answers with one CRLF.
 //!
-//! They keep what stands between open, and find out early that nobody is there any more. SIP does not say who answers them, so each
-//! connection asks once. A peer that has answered once is kept alive, and its silence ends the connection. A peer that has not is
+//! They keep firewalls and address translators open, and find out early that the peer is gone. SIP does not say which peers answer them. So
+//! each connection asks once. A peer that has answered once is kept alive, and its silence ends the connection. A peer that has not is
 //! never asked again. Only says when; writes nothing.
 
 use std::time::{Duration, Instant};

@@ -325,8 +325,8 @@ fn has_plain_version(start: &Start, line: &[u8]) -> bool {
     }
 }
 
-/// Bytes without what may stand before a message: line ends (RFC 3261 7.5), and what some send to keep a binding, as between the messages
-/// of a stream.
+/// Bytes without the octets that may stand before a message: line ends (RFC 3261 7.5), and octets that some clients send to keep a NAT
+/// binding, as between the messages of a stream.
 fn skip_junk(bytes: &[u8]) -> &[u8] {
     let junk = |octet: &u8| matches!(octet, 0 | b'\r' | b'\n' | b' ' | b'\t');
     let start = bytes.iter().position(|octet| !junk(octet)).unwrap_or(bytes.len());

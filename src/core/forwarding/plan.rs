@@ -29,7 +29,7 @@ pub(crate) struct Plan {
     pub(crate) targets: TargetSet,
     /// The reason for which it would have been refused if its project were not in shadow mode.
     pub(crate) shadow: Option<Reason>,
-    /// Where the servers of a new call would send what they send inside it, if that is outside.
+    /// The address to which the servers of a new call would send their requests inside it, if that is outside.
     pub(crate) unreachable: Option<SocketAddr>,
 }
 

@@ -204,13 +204,13 @@ impl Healths {
         }
     }
 
-    /// It gave a final answer to what was sent at `sent`, and did not say that it is unavailable.
+    /// Notes a final answer to a request that was sent at `sent`. The answer does not say that the server is unavailable.
     pub(crate) fn alive(&mut self, now: Instant, place: Place, sent: Instant, out: &mut Vec<Output>) {
         self.heard(now, place, sent, true, out);
     }
 
-    /// Something came of what was sent at `sent`, and a 503 may follow. It shows that the target is there, and nothing of whether it takes calls,
-    /// so failures in a row stay in a row.
+    /// Notes another sign of life after a request that was sent at `sent`. The target is there, but a 503 may still follow. So failures in a
+    /// row stay in a row.
     pub(crate) fn speaks(&mut self, now: Instant, place: Place, sent: Instant, out: &mut Vec<Output>) {
         self.heard(now, place, sent, false, out);
     }

@@ -355,7 +355,7 @@ fn outside(admitted: &Admitted, addr: SocketAddr) -> String {
     }
 }
 
-/// What says how or where a request goes to the host that we replace, and what may not stand in a Request-URI (19.1.1).
+/// The parameters that say how or where a request goes to the host that we replace, and those that may not stand in a Request-URI (19.1.1).
 const OF_THE_HOP: [&str; 8] = ["transport", "maddr", "ttl", "lr", "comp", "alias", "method", route_token::PARAM];
 
 /// The Request-URI of a call out: the call's scheme, user and parameters at the trunk's host. Where both have a parameter, the trunk's

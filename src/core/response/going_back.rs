@@ -29,8 +29,8 @@ pub(crate) fn going_back(message: &Message<'_>, swap: &MediaSwap, reliable: bool
     }
 }
 
-/// Takes Retry-After off a final answer: it was said of whoever answered, and would be read of this node, which many calls of others
-/// need (20.33, 16.7 step 6).
+/// Takes Retry-After off a final answer (20.33, 16.7 step 6). The server said it of itself. The caller would apply it to this node, and
+/// so to the calls of others.
 pub(crate) fn without_pause(message: &Message<'_>, edit: &mut Edit) {
     for header in message.all(Name::RetryAfter) {
         edit.remove(header.row.clone());
@@ -38,8 +38,8 @@ pub(crate) fn without_pause(message: &Message<'_>, edit: &mut Edit) {
 }
 
 /// Signs our Record-Route again, for the side that asked (16.7 step 8): now the other tag of the dialog is known, each fork's its own.
-/// All values of it that are there: two if the sides differ, wherever the next hop put them. Only what we signed for this very request
-/// is signed again. `origin`: where the answer came from, if a trunk answers.
+/// All values of it that are there: two if the sides differ, wherever the next hop put them. Only a token that we signed for this very
+/// request is signed again. `origin`: where the answer came from, if a trunk answers.
 pub(crate) fn sign_again(
     keys: &Keys,
     (asks, origin): (Side, Option<Origin>),

@@ -190,7 +190,7 @@ pub(crate) fn find_uri(
     let Some(host) = uri.reached() else { return Ok(Found::Nothing(Nowhere::NoHost)) };
     let sips = uri.scheme == Scheme::Sips;
     if sips {
-        // Whatever it says of what carries TLS (RFC 5630 3.1.1).
+        // Its `transport` only says what carries TLS (RFC 5630 3.1.1).
         transport = None;
     }
     let mut finding = Finding::new(fence, order, sips);

@@ -1,4 +1,4 @@
-//! Whether what a server will send inside a new call can reach its caller. Refuses nothing: the call may do without.
+//! Whether the requests of a server inside a new call can reach its caller. Refuses nothing: a call may do without them.
 
 use std::net::SocketAddr;
 
@@ -13,7 +13,7 @@ use crate::sip::list;
 use crate::sip::uri::{Host, Scheme, Uri};
 
 impl View<'_> {
-    /// The address to which a server would send what it sends inside the call of this INVITE, if that is outside: the topmost Record-Route that
+    /// The address to which a server would send its requests inside the call of this INVITE, if that is outside: the topmost Record-Route that
     /// the caller's side wrote, else its Contact (12.1.1). What a name resolves to is not known yet. A private address stands for where the
     /// INVITE came from.
     pub(crate) fn unreachable_caller(&self, case: &Case<'_, '_>, trunk: TrunkId) -> Option<SocketAddr> {

@@ -96,8 +96,8 @@ fn candidate(value: &[u8], judge: &impl Fn(&'static str, MediaPlace) -> PlaceVer
     Some(judge("a=candidate", MediaPlace::of(address)?))
 }
 
-/// Any word that is an address. `alt`: there must be one, and no word has a meaning by what stands before it. In a candidate the word behind
-/// `raddr` is no destination.
+/// Any word that is an address. In a candidate the word behind `raddr` is no destination. `alt`: there must be one address, and `raddr` has
+/// no meaning.
 fn literals(
     field: &'static str,
     value: &[u8],
