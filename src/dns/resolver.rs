@@ -213,13 +213,19 @@ impl Resolver {
         next
     }
 
-    /// Forgets the names that nobody has used for a while, and walks again from those that have had no server for long enough. Returns
+    /// Forgets the names that nobody has used for a while, but not while name servers fail: nobody could find them again. Walks again from those that have had no server for long enough. Returns
     /// whether anything has changed, and when the next one is due.
     fn lapse(&mut self, now: Instant) -> (bool, Option<Instant>) {
         let (vanish, mut changed, mut next) = (self.config.dns.vanish, false, None::<Instant>);
         for id in (0..).map(NameId).take(self.names.len()) {
             let Some(name) = self.names.get_mut(id.0 as usize) else { break };
-            let unused = if let Kept::Used(at) = name.kept { Some(at + UNUSED) } else { None };
+            let mut answers = name.questions.iter().filter_map(|question| self.cache.answer(question));
+            let fails = answers.any(|answer| answer.stale(now).is_some());
+            let unused = match name.kept {
+                Kept::Used(at) if fails => Some((at + UNUSED).max(now + TELL_STALE)),
+                Kept::Used(at) => Some(at + UNUSED),
+                Kept::Not | Kept::Always => None,
+            };
             let believed = name.vanished.map(|since| since + vanish);
             let mut due = None;
             if unused.is_some_and(|at| at <= now) {
@@ -360,6 +366,7 @@ fn count(metrics: &Metrics, question: &Question, found: &Found) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dns::record::{End, LookupFailure, RecordSet};
 
     #[tokio::test]
     async fn a_trunks_name_is_forgotten_when_no_call_has_gone_out_for_a_while() {
@@ -377,6 +384,15 @@ mod tests {
         let (_, end) = resolver.lapse(begin);
         let end = end.unwrap();
         assert!(end >= begin + UNUSED);
+        // While name servers fail it serves on: nobody could find it again.
+        let question = resolver.names[1].questions.first().unwrap().clone();
+        let set = RecordSet { aliases: Vec::new(), end: End::Alias };
+        resolver.cache.take(&question, Ok(set.clone()), begin, Duration::from_secs(3600));
+        let expired = begin + UNUSED.saturating_sub(Duration::from_secs(1));
+        resolver.cache.take(&question, Err(LookupFailure::Silent), expired, Duration::from_secs(3600));
+        assert!(matches!(resolver.lapse(end), (false, Some(later)) if later > end));
+        assert!(resolver.status()[1].kept);
+        resolver.cache.take(&question, Ok(set), end, Duration::from_secs(3600));
         // A name that is known and goes is a change.
         resolver.names[1].servers = Some(Vec::new());
         assert_eq!(resolver.lapse(end), (true, None));
