@@ -167,12 +167,26 @@ fn no_redirect_leads_out_of_the_region() {
 
 #[test]
 fn a_fork_that_answers_after_another_ones_final_answer_is_passed_on() {
-    let mut site = Site::usual();
-    let seen = call(&mut site, "one");
-    site.from(SERVER, &respond(&seen, 486, "one", ""));
-    let late = with_sdp(&respond(&seen, 200, "two", "Contact: <sip:two@10.1.0.5>\r\n"), "10.1.0.20");
-    for _ in 0..2 {
-        assert_eq!(code(&site.from(SERVER, &late)), ["200"]);
+    let streams = crate::site::CONFIG.replace(r#"["10.1.0.5:5060", "10.1.0.6:5060"]"#, r#""sip:10.1.0.5:5060;transport=tcp""#);
+    for (config, stream, code_of_first) in
+        [(crate::site::CONFIG, None, 486), (&streams, Some(1), 486), (&streams, Some(1), 603), (&streams, None, 486)]
+    {
+        let mut site = Site::new(config);
+        let text = invite(ACME, "10.1.0.20", "one");
+        let seen = match stream {
+            Some(connection) => site.stream(TRUNK, connection, &text),
+            None => site.from(TRUNK, &text),
+        }
+        .remove(1);
+        assert_eq!(code(&site.from(SERVER, &respond(&seen, code_of_first, "one", "")))[1..], [code_of_first.to_string()]);
+        let late = with_sdp(&respond(&seen, 200, "two", "Contact: <sip:two@10.1.0.5>\r\n"), "10.1.0.20");
+        for _ in 0..2 {
+            site.pass(Duration::from_secs(3));
+            assert_eq!(code(&site.from(SERVER, &late)), ["200"], "{:?}, the caller's stream: {stream:?}", seen.transport);
+        }
+        site.pass(Duration::from_secs(33));
+        assert_eq!(site.core.transactions(), 0);
+        assert!(site.from(SERVER, &late).is_empty());
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::harness::message::sdp;
 use crate::harness::{Ask, Daemon, Leg, Plan, Site};
 
 const NAME: &str = "sip:acme.eu.sip.example.com";
@@ -179,6 +180,26 @@ fn upstream_connections_are_used_again() {
         caller.ask(&ask.ack(&busy));
     }
     assert!(daemon.metrics().sum("ringfence_connections", &[]) <= 1);
+}
+
+#[test]
+fn a_forks_2xx_after_the_final_answer_is_passed_on_over_a_stream() {
+    let site = Site::claim();
+    let mut plan = Plan::new(&site);
+    plan.upstream = format!("\"sip:{};transport=tcp\"", site.eu(10));
+    let _daemon = Daemon::start(&site, &plan);
+    let mut caller = Leg::udp(site.carrier(20), site.door());
+    let mut server = Leg::listen(site.eu(10));
+    let ask = Ask::invite("sip:1@acme.eu.sip.example.com", caller.addr, "udp", site.carrier(20).ip());
+    caller.ask(&ask);
+    let seen = server.request("INVITE");
+    server.send(&seen.answer("486 Busy Here", "one", &[], ""));
+    server.request("ACK");
+    let busy = caller.expect(486);
+    caller.ask(&ask.ack(&busy));
+    let contact = format!("Contact: <sip:two@{};transport=tcp>", site.eu(10));
+    server.send(&seen.answer("200 OK", "two", &[&contact], &sdp(site.eu(10).ip())));
+    assert!(caller.expect(200).get("To").ends_with(";tag=two"));
 }
 
 #[test]

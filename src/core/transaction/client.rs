@@ -187,9 +187,10 @@ impl Client {
     pub(crate) fn finish(&mut self, now: Instant, timers: &Timers, ack: Bytes) -> Heard {
         match self.state {
             ClientState::Calling { .. } | ClientState::Proceeding { .. } => {
+                // An INVITE waits on a stream too: its final response is not repeated there, but another fork's 2xx may follow.
                 let linger = match (self.egress.transport.reliable(), self.invite) {
-                    (true, _) => std::time::Duration::ZERO,
-                    (false, true) => timers.t1 * 64,
+                    (_, true) => timers.t1 * 64,
+                    (true, false) => std::time::Duration::ZERO,
                     (false, false) => timers.t4,
                 };
                 self.state = ClientState::Completed { until: now + linger };
