@@ -171,3 +171,22 @@ fn a_cancel_and_an_ack_are_repeated_too() {
     assert_eq!(scene.connection().request("ACK").branch(), seen.branch());
     assert_eq!(scene.resent(), 2);
 }
+
+#[test]
+fn a_connection_that_is_kept_asks_whether_its_peer_is_there() {
+    let mut scene = Scene::new();
+    let ask = scene.call("acme");
+    let mut kept = scene.connection();
+    let seen = kept.request("INVITE");
+    is_busy(&mut kept, &seen);
+    let busy = scene.acme.expect(486);
+    scene.acme.ask(&ask.ack(&busy));
+    kept.request("ACK");
+    // After half a minute of silence (RFC 5626 4.4.1).
+    assert_eq!(kept.octets_within(4, std::time::Duration::from_secs(60)), b"\r\n\r\n");
+    kept.send(b"\r\n");
+    // The answer is no message, and the connection stays.
+    scene.call("acme");
+    kept.request("INVITE");
+    assert_eq!(scene.daemon.metrics().sum("ringfence_malformed_total", &[]), 0);
+}

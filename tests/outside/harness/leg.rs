@@ -224,8 +224,13 @@ impl Leg {
 
     /// Raw octets of a stream, up to `length`, or fewer where it closes.
     pub(crate) fn octets(&mut self, length: usize) -> Vec<u8> {
+        self.octets_within(length, PATIENCE)
+    }
+
+    /// The same, with a limit of its own.
+    pub(crate) fn octets_within(&mut self, length: usize, limit: Duration) -> Vec<u8> {
         let Wire::Tcp(stream, buffer) = &mut self.wire else { panic!("a stream has octets") };
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + limit;
         while buffer.len() < length && fill(stream, buffer, end) == Filled::More {
             // Until there are enough.
         }
