@@ -68,5 +68,5 @@ impl View<'_> {
 }
 
 fn host(address: Option<Address<'_>>) -> Option<Host<'_>> {
-    Uri::parse(address?.uri).ok()?.host
+    Uri::parse(address?.uri).ok()?.reached()
 }
