@@ -8,12 +8,11 @@
 use std::hash::{BuildHasherDefault, Hasher};
 use std::net::{IpAddr, SocketAddr};
 
-use crate::config::Config;
-
+use arrayvec::ArrayVec;
 use siphasher::sip::{SipHasher13, SipHasher24};
 use siphasher::sip128::{Hasher128, SipHasher13 as SipHasher13x128};
 
-use crate::config::{NextHop, Transport};
+use crate::config::{Config, NextHop, Transport};
 
 /// The purpose of a hash. It stands first in every input, so that a hash made for one purpose is worthless for another.
 #[derive(Clone, Copy)]
@@ -64,10 +63,8 @@ impl Keys {
 
     /// The hash that shows that a request has come back unchanged (RFC 3261 16.6 step 8, RFC 5393 4.2).
     #[expect(clippy::cast_possible_truncation, reason = "half of a hash is a hash")]
-    pub(crate) fn loop_hash<'a>(&self, parts: impl Iterator<Item = &'a [u8]>) -> u32 {
-        let mut hasher = SipHasher13::new_with_key(&self.secret);
-        absorb(&mut hasher, Purpose::Loop, parts);
-        hasher.finish() as u32
+    pub(crate) fn loop_hash<'a>(&self, parts: impl Iterator<Item = &'a [u8]> + Clone) -> u32 {
+        hash13(&self.secret, Purpose::Loop, parts) as u32
     }
 
     /// The To-tag of our own answers: the same for every retransmission, on every node.
@@ -83,10 +80,18 @@ impl Keys {
     /// Two signatures of route tokens that begin alike. What they share is hashed once.
     pub(crate) fn route_pair(&self, shared: &[&[u8]], ends: [&[&[u8]]; 2]) -> [u64; 2] {
         let mut begun = SipHasher24::new_with_key(&self.secret);
-        absorb(&mut begun, Purpose::Route, shared.iter().copied());
+        match Input::of(Purpose::Route, shared.iter().copied()) {
+            Some(input) => begun.write(&input),
+            None => begun = in_pieces(begun, Purpose::Route, shared.iter().copied()),
+        }
         ends.map(|end| {
             let mut hasher = begun;
-            absorb_parts(&mut hasher, end.iter().copied());
+            let mut input = Input(ArrayVec::new());
+            if input.take(end.iter().copied()) {
+                hasher.write(&input);
+            } else {
+                absorb(&mut hasher, end.iter().copied());
+            }
             hasher.finish()
         })
     }
@@ -140,9 +145,7 @@ impl Keys {
     /// The number by which a call is spread over servers. It is the same if the call comes again, on every node and after a restart: with
     /// credentials it must come to the gateway that asked for them (RFC 3261 22.3).
     pub(crate) fn spread(&self, call_id: &[u8], from_tag: &[u8]) -> u64 {
-        let mut hasher = SipHasher13::new_with_key(&self.secret);
-        absorb(&mut hasher, Purpose::Spread, [call_id, from_tag].into_iter());
-        hasher.finish()
+        hash13(&self.secret, Purpose::Spread, [call_id, from_tag].into_iter())
     }
 
     /// Where the dice of one transaction start. They mix it before each roll.
@@ -153,9 +156,7 @@ impl Keys {
 
     /// A number that stands for chance in a choice. The same input gives the same number.
     pub(crate) fn choice(&self, of: &[u8]) -> u64 {
-        let mut hasher = SipHasher13::new_with_key(&self.seed);
-        absorb(&mut hasher, Purpose::Choice, std::iter::once(of));
-        hasher.finish()
+        hash13(&self.seed, Purpose::Choice, std::iter::once(of))
     }
 
     /// An unguessable number for the ping with this number. `part` separates its branch, Call-ID and tag.
@@ -165,58 +166,74 @@ impl Keys {
 }
 
 fn hash64(key: &[u8; 16], purpose: Purpose, parts: &[&[u8]]) -> u64 {
-    let mut hasher = SipHasher24::new_with_key(key);
-    absorb(&mut hasher, purpose, parts.iter().copied());
-    hasher.finish()
+    let hasher = SipHasher24::new_with_key(key);
+    match Input::of(purpose, parts.iter().copied()) {
+        // In one piece, since a hasher spends more on taking up a short piece than on hashing it.
+        Some(input) => hasher.hash(&input),
+        None => in_pieces(hasher, purpose, parts.iter().copied()).finish(),
+    }
 }
 
 fn hash128(key: &[u8; 16], purpose: Purpose, parts: &[&[u8]]) -> u128 {
-    let mut hasher = SipHasher13x128::new_with_key(key);
-    absorb(&mut hasher, purpose, parts.iter().copied());
-    hasher.finish128().as_u128()
+    let hasher = SipHasher13x128::new_with_key(key);
+    match Input::of(purpose, parts.iter().copied()) {
+        Some(input) => hasher.hash(&input).as_u128(),
+        None => in_pieces(hasher, purpose, parts.iter().copied()).finish128().as_u128(),
+    }
 }
 
-fn absorb<'a>(hasher: &mut impl Hasher, purpose: Purpose, parts: impl Iterator<Item = &'a [u8]>) {
-    let mut input = Pieces { octets: [0; 256], used: 0 };
-    input.take(hasher, &[purpose as u8]);
-    input.absorb(hasher, parts);
+/// `SipHash`-1-3, for a hash that only has to be hard to guess.
+fn hash13<'a>(key: &[u8; 16], purpose: Purpose, parts: impl Iterator<Item = &'a [u8]> + Clone) -> u64 {
+    let hasher = SipHasher13::new_with_key(key);
+    match Input::of(purpose, parts.clone()) {
+        Some(input) => hasher.hash(&input),
+        None => in_pieces(hasher, purpose, parts).finish(),
+    }
 }
 
-fn absorb_parts<'a>(hasher: &mut impl Hasher, parts: impl Iterator<Item = &'a [u8]>) {
-    Pieces { octets: [0; 256], used: 0 }.absorb(hasher, parts);
-}
+/// An input that is short enough to be hashed in one piece. Longer ones give the same hash, part by part.
+struct Input(ArrayVec<u8, 512>);
 
-/// What is to be hashed, in large pieces: a hasher spends more on taking up a short piece than on hashing it.
-struct Pieces {
-    octets: [u8; 256],
-    used: usize,
-}
-
-impl Pieces {
-    fn absorb<'a>(mut self, hasher: &mut impl Hasher, parts: impl Iterator<Item = &'a [u8]>) {
-        for part in parts {
-            // The length first, so that parts cannot be shifted against each other.
-            self.take(hasher, &u64::try_from(part.len()).unwrap_or(u64::MAX).to_le_bytes());
-            self.take(hasher, part);
-        }
-        self.flush(hasher);
+impl Input {
+    fn of<'a>(purpose: Purpose, parts: impl Iterator<Item = &'a [u8]>) -> Option<Self> {
+        let mut input = ArrayVec::new();
+        input.push(purpose as u8);
+        let mut input = Self(input);
+        input.take(parts).then_some(input)
     }
 
+    /// Appends parts. `false`: there is no room.
     #[inline]
-    fn take(&mut self, hasher: &mut impl Hasher, part: &[u8]) {
-        let end = self.used.saturating_add(part.len());
-        if let Some(room) = self.octets.get_mut(self.used..end) {
-            room.copy_from_slice(part);
-            self.used = end;
-        } else {
-            self.flush(hasher);
-            hasher.write(part);
-        }
+    fn take<'a>(&mut self, mut parts: impl Iterator<Item = &'a [u8]>) -> bool {
+        // The length first, so that parts cannot be shifted against each other.
+        parts.all(|part| {
+            self.0.try_extend_from_slice(&length(part)).is_ok() && self.0.try_extend_from_slice(part).is_ok()
+        })
     }
+}
 
-    fn flush(&mut self, hasher: &mut impl Hasher) {
-        hasher.write(self.octets.get(..self.used).unwrap_or_default());
-        self.used = 0;
+impl std::ops::Deref for Input {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+fn length(part: &[u8]) -> [u8; 8] {
+    u64::try_from(part.len()).unwrap_or(u64::MAX).to_le_bytes()
+}
+
+fn in_pieces<'a, H: Hasher>(mut hasher: H, purpose: Purpose, parts: impl Iterator<Item = &'a [u8]>) -> H {
+    hasher.write(&[purpose as u8]);
+    absorb(&mut hasher, parts);
+    hasher
+}
+
+fn absorb<'a>(hasher: &mut impl Hasher, parts: impl Iterator<Item = &'a [u8]>) {
+    for part in parts {
+        hasher.write(&length(part));
+        hasher.write(part);
     }
 }
 
@@ -255,9 +272,7 @@ impl Hex {
     pub(crate) const LENGTH: usize = 16;
 
     pub(crate) fn of(value: u64) -> Self {
-        let mut digits = [0; 16];
-        write_hex(value, &mut digits);
-        Self(digits)
+        Self(hex_of(value))
     }
 
     pub(crate) fn as_str(&self) -> &str {
@@ -269,28 +284,60 @@ impl Hex {
     }
 }
 
-/// Writes the low digits of a value, as many as `digits` has room for.
+/// Writes the low digits of a value, as many as `digits` has room for: sixteen at most.
 pub(crate) fn write_hex(value: u64, digits: &mut [u8]) {
-    for (digit, place) in digits.iter_mut().rev().zip(0_u32..16) {
-        let nibble = value.wrapping_shr(place * 4).to_le_bytes()[0] & 0xf;
-        *digit = if nibble < 10 { b'0' + nibble } else { b'a' + (nibble - 10) };
+    let text = hex_of(value);
+    let from = text.len().saturating_sub(digits.len());
+    if let Some(text) = text.get(from..).filter(|text| text.len() == digits.len()) {
+        digits.copy_from_slice(text);
     }
 }
+
+/// All sixteen digits. Each half is spread over eight octets, and each octet made a digit, all at once.
+fn hex_of(value: u64) -> [u8; 16] {
+    let digits = |half: u64| {
+        let spread = (half | half << 16) & 0x0000_ffff_0000_ffff;
+        let spread = (spread | spread << 8) & 0x00ff_00ff_00ff_00ff;
+        let spread = (spread | spread << 4) & 0x0f0f_0f0f_0f0f_0f0f;
+        // 1 in each octet that is above 9: there a letter stands.
+        let letters = (spread + 0x0606_0606_0606_0606) >> 4 & EACH;
+        (spread + EACH * u64::from(b'0') + letters * u64::from(b'a' - b'0' - 10)).to_be_bytes()
+    };
+    let mut text = [0; 16];
+    let (high, low) = text.split_at_mut(8);
+    high.copy_from_slice(&digits(value >> 32));
+    low.copy_from_slice(&digits(value & 0xffff_ffff));
+    text
+}
+
+/// One in each octet.
+const EACH: u64 = 0x0101_0101_0101_0101;
 
 /// Reads at most sixteen lower-case hexadecimal digits. Upper case is refused: each value has one spelling, so no altered token
 /// reads as the original.
 pub(crate) fn read_hex(digits: &[u8]) -> Option<u64> {
-    if digits.is_empty() || digits.len() > 16 {
+    let mut text = [b'0'; 16];
+    let from = text.len().checked_sub(digits.len()).filter(|_| !digits.is_empty())?;
+    text.get_mut(from..)?.copy_from_slice(digits);
+    let (high, low) = text.split_first_chunk::<8>()?;
+    Some(read_eight(*high)? << 32 | read_eight(*low.first_chunk()?)?)
+}
+
+/// The value of eight digits, all at once.
+fn read_eight(digits: [u8; 8]) -> Option<u64> {
+    const TOP: u64 = EACH * 0x80;
+    let text = u64::from_be_bytes(digits);
+    // The top bit of each octet that is this or above. No octet carries over, since none has its top bit set.
+    let from = |least: u8| text + EACH * u64::from(0x80 - least);
+    let letters = from(b'a') & !from(b'f' + 1) & TOP;
+    let known = letters | from(b'0') & !from(b'9' + 1) & TOP;
+    if text & TOP != 0 || known != TOP {
         return None;
     }
-    digits.iter().try_fold(0_u64, |value, &digit| {
-        let nibble = match digit {
-            b'0'..=b'9' => digit - b'0',
-            b'a'..=b'f' => digit - b'a' + 10,
-            _ => return None,
-        };
-        Some(value << 4 | u64::from(nibble))
-    })
+    let values = text - EACH * u64::from(b'0') - (letters >> 7) * u64::from(b'a' - b'0' - 10);
+    let values = (values | values >> 4) & 0x00ff_00ff_00ff_00ff;
+    let values = (values | values >> 8) & 0x0000_ffff_0000_ffff;
+    Some((values | values >> 16) & 0xffff_ffff)
 }
 
 #[cfg(test)]
@@ -308,6 +355,27 @@ mod tests {
         let mut short = [0; 4];
         write_hex(0x1_2345, &mut short);
         assert_eq!(&short, b"2345");
+        for octet in 0..=u8::MAX {
+            let known = matches!(octet, b'0'..=b'9' | b'a'..=b'f').then(|| u64::from_str_radix(&char::from(octet).to_string(), 16).unwrap());
+            assert_eq!(read_hex(&[octet]), known, "{octet}");
+            let long = [b'1', b'2', b'3', b'4', b'5', b'6', b'7', b'8', b'9', octet];
+            assert_eq!(read_hex(&long), known.map(|known| 0x12_3456_7890 | known), "{octet}");
+        }
+    }
+
+    /// A long input is hashed part by part, and comes to the same.
+    #[test]
+    fn an_input_of_any_length_has_one_hash() {
+        let keys = Keys::new([1; 16], [2; 16]);
+        for length in [0, 1, 8, 100, 480, 500, 503, 504, 505, 600, 5000] {
+            let text = vec![b'x'; length];
+            let parts: [&[u8]; 2] = [&text, b"end"];
+            let mut hasher = SipHasher24::new_with_key(&[1; 16]);
+            hasher.write(&[Purpose::Route as u8]);
+            absorb(&mut hasher, parts.into_iter());
+            assert_eq!(keys.route(&parts), hasher.finish(), "{length}");
+            assert_eq!(keys.route_pair(&[&text], [&[b"end"], &[&text]]), [keys.route(&parts), keys.route(&[&text, &text])]);
+        }
     }
 
     /// Nodes of different versions share the secret: what the versions before signed is still read.

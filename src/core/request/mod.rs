@@ -67,18 +67,19 @@ impl Core {
         if unknown && message.first(Name::Route).is_none() {
             return Ok(self.stranger(coming, message, ack, out));
         }
-        let request = match Request::read(message) {
+        let read = Request::read(message);
+        // By reference: it is large, and nothing is gained by moving it.
+        let request = match &read {
             Ok(request) => request,
             Err(_) if unknown => return Ok(self.stranger(coming, message, ack, out)),
             Err(fault) => {
                 trace.pass(Test::Source, || (arrival.from.ip().to_string(), source.named(&self.config)));
-                return Ok(self.malformed(now, arrival, message, (ack, fault), trace, out));
+                return Ok(self.malformed(now, arrival, message, (ack, *fault), trace, out));
             }
         };
         let peer = Peer::of(arrival, Some(&request.via));
-        let key = self.key_of(arrival, message, &request);
-        let (waited, request) = (passed, &request);
-        let case = Case { now, arrival, peer, listener, message, request, key, waited, relay_answer, trace };
+        let key = self.key_of(arrival, message, request);
+        let case = Case { now, arrival, peer, listener, message, request, key, waited: passed, relay_answer, trace };
         if unknown && !self.is_of_dialog(&case) {
             return Ok(self.stranger(coming, message, ack, out));
         }

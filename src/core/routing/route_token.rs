@@ -10,6 +10,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use arrayvec::ArrayVec;
+use memchr::memchr3;
 
 use crate::config::{Config, RegionId, Transport, TrunkId};
 use crate::core::keys::{Keys, read_hex, write_hex};
@@ -218,7 +219,13 @@ pub(crate) fn origin(token: &Token) -> Option<Origin> {
 
 /// The characters of a token that a text begins with, if it begins with one.
 pub(crate) fn first_in(text: &[u8]) -> &[u8] {
-    let end = text.iter().take(LONGEST).take_while(|octet| octet.is_ascii_alphanumeric()).count();
+    let text = text.get(..LONGEST).unwrap_or(text);
+    // Nearly always it ends where its parameter ends. Then its characters are looked at all at once.
+    let whole = memchr3(b'>', b';', b',', text).and_then(|end| text.get(..end)).unwrap_or(text);
+    if whole.iter().fold(true, |all, octet| all & octet.is_ascii_alphanumeric()) {
+        return whole;
+    }
+    let end = text.iter().take_while(|octet| octet.is_ascii_alphanumeric()).count();
     text.get(..end).unwrap_or_default()
 }
 

@@ -100,8 +100,14 @@ impl Answer {
 /// Text from the wire, made fit for a quoted string, of at most 96 octets: a blank stays a blank, and what is not printable ASCII, or would end the
 /// string, is shown by its number as in a URI.
 pub(crate) fn shown(text: &[u8]) -> String {
-    let mut out = String::with_capacity(text.len().min(96));
-    for &octet in text.iter().take(96) {
+    let text = text.get(..96).unwrap_or(text);
+    if let Ok(plain) = std::str::from_utf8(text)
+        && text.iter().all(|octet| matches!(octet, b' '..=b'~') & !matches!(octet, b'"' | b'\\'))
+    {
+        return plain.to_owned();
+    }
+    let mut out = String::with_capacity(96);
+    for &octet in text {
         match octet {
             b'"' | b'\\' => out.extend(['%', hex(octet >> 4), hex(octet)]),
             b' '..=b'~' => out.push(char::from(octet)),
@@ -122,24 +128,26 @@ pub(crate) fn rows(config: &Config, region: RegionId, refusal: &Refusal) -> Vec<
         return Vec::new();
     }
     let (hostname, reason) = (&config.region(region).hostname, refusal.reason.token());
-    let row = ringfence_row::refused(config, region, refusal.reason);
-    let warning = ["\"\r\nWarning: 399 ", hostname, " \"", &refusal.detail, "\"\r\n"].concat();
+    let mut rows = Vec::with_capacity(256);
+    let mut write = |parts: &[&str]| parts.iter().for_each(|part| rows.extend_from_slice(part.as_bytes()));
+    write(&["Reason: Q.850;cause=21;text=\"", reason]);
     // The users of a server that calls out see this, and would blame their own servers.
-    let whose = match refusal.trunk.filter(|_| refusal.phrase() != refusal.reason.phrase()) {
-        Some(trunk) => format!(": gateways of {}", trunk_name(config, trunk)),
-        None => String::new(),
-    };
-    ["Reason: Q.850;cause=21;text=\"", reason, &whose, &warning, &row].concat().into_bytes()
+    if let Some(trunk) = refusal.trunk.filter(|_| refusal.phrase() != refusal.reason.phrase()) {
+        write(&[": gateways of ", &trunk_name(config, trunk)]);
+    }
+    write(&["\"\r\nWarning: 399 ", hostname, " \"", &refusal.detail, "\"\r\n"]);
+    ringfence_row::refused(config, region, refusal.reason, &mut rows);
+    rows
 }
 
 /// The rows of a BYE of ours that ends a leg for the same reason: Reason with SIP's code and with Q.850's (RFC 3326), and
 /// X-Ringfence.
 pub(crate) fn bye_rows(config: &Config, region: RegionId, refusal: &Refusal) -> Vec<u8> {
     let (phrase, reason) = (refusal.phrase(), refusal.reason.token());
-    let row = ringfence_row::refused(config, region, refusal.reason);
-    ["Reason: SIP;cause=488;text=\"", phrase, "\"\r\nReason: Q.850;cause=21;text=\"", reason, "\"\r\n", &row]
-        .concat()
-        .into_bytes()
+    let mut rows =
+        ["Reason: SIP;cause=488;text=\"", phrase, "\"\r\nReason: Q.850;cause=21;text=\"", reason, "\"\r\n"].concat().into_bytes();
+    ringfence_row::refused(config, region, refusal.reason, &mut rows);
+    rows
 }
 
 #[cfg(test)]
