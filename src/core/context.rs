@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use crate::config::{Config, ProjectId, RegionId, TrunkId};
 use crate::core::forwarding::local_names::LocalNames;
@@ -79,12 +79,24 @@ impl Context<'_> {
 }
 
 /// Buffers reused from message to message.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Work {
     pub(crate) edit: Edit,
     pub(crate) buffer: Vec<u8>,
     /// Our own rows in a request.
     pub(crate) rows: Vec<u8>,
+    /// The memory of what is handed out. It is used again when all of that has been sent.
+    handed_out: BytesMut,
+}
+
+/// The octets of messages that are handed out before memory is used again.
+const HANDED_OUT: usize = 64 << 10;
+
+impl Default for Work {
+    fn default() -> Self {
+        let (edit, buffer, rows) = Default::default();
+        Self { edit, buffer, rows, handed_out: BytesMut::with_capacity(HANDED_OUT) }
+    }
 }
 
 impl Work {
@@ -92,6 +104,13 @@ impl Work {
     pub(crate) fn apply(&mut self, source: &[u8]) -> Bytes {
         self.buffer.clear();
         self.edit.apply(source, &mut self.buffer);
-        Bytes::copy_from_slice(&self.buffer)
+        self.hand_out()
+    }
+
+    /// Hands out what stands in the buffer, to be sent now. Many messages share one piece of memory, so who keeps one makes a copy.
+    pub(crate) fn hand_out(&mut self) -> Bytes {
+        self.handed_out.reserve(self.buffer.len());
+        self.handed_out.extend_from_slice(&self.buffer);
+        self.handed_out.split().freeze()
     }
 }

@@ -63,7 +63,7 @@ impl Keys {
 
     /// The hash that shows that a request has come back unchanged (RFC 3261 16.6 step 8, RFC 5393 4.2).
     #[expect(clippy::cast_possible_truncation, reason = "half of a hash is a hash")]
-    pub(crate) fn loop_hash<'a>(&self, parts: impl Iterator<Item = &'a [u8]> + Clone) -> u32 {
+    pub(crate) fn loop_hash(&self, parts: &[&[u8]]) -> u32 {
         hash13(&self.secret, Purpose::Loop, parts) as u32
     }
 
@@ -145,7 +145,7 @@ impl Keys {
     /// The number by which a call is spread over servers. It is the same if the call comes again, on every node and after a restart: with
     /// credentials it must come to the gateway that asked for them (RFC 3261 22.3).
     pub(crate) fn spread(&self, call_id: &[u8], from_tag: &[u8]) -> u64 {
-        hash13(&self.secret, Purpose::Spread, [call_id, from_tag].into_iter())
+        hash13(&self.secret, Purpose::Spread, &[call_id, from_tag])
     }
 
     /// Where the dice of one transaction start. They mix it before each roll.
@@ -156,7 +156,7 @@ impl Keys {
 
     /// A number that stands for chance in a choice. The same input gives the same number.
     pub(crate) fn choice(&self, of: &[u8]) -> u64 {
-        hash13(&self.seed, Purpose::Choice, std::iter::once(of))
+        hash13(&self.seed, Purpose::Choice, &[of])
     }
 
     /// An unguessable number for the ping with this number. `part` separates its branch, Call-ID and tag.
@@ -183,11 +183,11 @@ fn hash128(key: &[u8; 16], purpose: Purpose, parts: &[&[u8]]) -> u128 {
 }
 
 /// `SipHash`-1-3, for a hash that only has to be hard to guess.
-fn hash13<'a>(key: &[u8; 16], purpose: Purpose, parts: impl Iterator<Item = &'a [u8]> + Clone) -> u64 {
+fn hash13(key: &[u8; 16], purpose: Purpose, parts: &[&[u8]]) -> u64 {
     let hasher = SipHasher13::new_with_key(key);
-    match Input::of(purpose, parts.clone()) {
+    match Input::of(purpose, parts.iter().copied()) {
         Some(input) => hasher.hash(&input),
-        None => in_pieces(hasher, purpose, parts).finish(),
+        None => in_pieces(hasher, purpose, parts.iter().copied()).finish(),
     }
 }
 

@@ -290,7 +290,7 @@ impl Worker {
     }
 
     /// Writes a message on a connection. `again`: another connection lost it before.
-    pub(super) fn write(&self, now: Instant, connection: &Connection, send: Send, again: bool) {
+    pub(super) fn write(&self, now: Instant, connection: &Connection, mut send: Send, again: bool) {
         let listener = self.config.listener(connection.listener.get());
         if self.config.region(listener.region).collector.is_some() {
             // A connection that is being opened has no port yet.
@@ -300,6 +300,8 @@ impl Worker {
         if again {
             self.recorder.handles().resent(listener.region, send.transport);
         }
+        // It may wait here for long. The memory that it comes in is shared with other messages.
+        send.bytes = Bytes::copy_from_slice(&send.bytes);
         let bytes = send.bytes.clone();
         let request = matches!(send.to, Destination::Fenced(_)).then_some(Written { send, again });
         connection.write(bytes, request, now);

@@ -170,8 +170,10 @@ impl Context<'_> {
 
     fn launch(&mut self, egress: Egress, slot: u32, nonce: u64, bytes: Bytes, method: Method, until: Instant) -> Client {
         self.health.launched(self.now, egress.place());
-        self.send(&egress, bytes.clone(), Some(attempt(slot, nonce)));
-        Client::new(nonce, egress, bytes, method == Method::Invite, until, self.now, &self.config.timers)
+        // What is kept is a copy of its own, of its own size.
+        let kept = Bytes::copy_from_slice(&bytes);
+        self.send(&egress, bytes, Some(attempt(slot, nonce)));
+        Client::new(nonce, egress, kept, method == Method::Invite, until, self.now, &self.config.timers)
     }
 
     /// The time that an attempt may stay without any response. The last attempt has all the time that is left of the request's,

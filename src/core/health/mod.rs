@@ -30,7 +30,7 @@ pub(crate) struct Healths {
     /// How long we wait for an answer.
     pub(crate) try_for: Duration,
     pub(crate) entries: Vec<Entry>,
-    pub(crate) places: HashMap<Place, usize>,
+    pub(crate) places: HashMap<Place, usize, foldhash::fast::RandomState>,
     /// How many targets are not up. If none, the order of targets needs no look-up of health.
     pub(crate) unwell: usize,
     /// The time at which each entry next wants something, with the entry's index.
@@ -136,7 +136,7 @@ impl Healths {
             rules: config.health.clone(),
             try_for: config.timers.try_for,
             entries: Vec::new(),
-            places: HashMap::new(),
+            places: HashMap::default(),
             unwell: 0,
             due: BTreeSet::new(),
             fallen: Vec::new(),

@@ -74,7 +74,7 @@ impl Context<'_> {
 
     /// Sends the answer that stands in the buffer.
     fn answered(&mut self, peer: &Peer, region: RegionId, code: u16) -> Bytes {
-        let bytes = Bytes::copy_from_slice(&self.work.buffer);
+        let bytes = self.work.hand_out();
         self.reply(peer, bytes.clone());
         self.out.push(Output::Note(Note::Responded { region, relayed: false, code }));
         bytes
@@ -93,10 +93,10 @@ impl Context<'_> {
         }
         if let Some(bytes) = self.answer(&message, &peer, transaction.call.region, code, phrase, rows) {
             if code < 200 {
-                transaction.server.provisional(bytes);
+                transaction.server.provisional(&bytes);
             } else {
                 let asked = Asked([&original, b""]);
-                transaction.server.finish(self.now, &self.config.timers, code, bytes, asked);
+                transaction.server.finish(self.now, &self.config.timers, code, &bytes, asked);
             }
         }
     }

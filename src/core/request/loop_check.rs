@@ -1,5 +1,7 @@
 //! Whether a request has come back to us unchanged (RFC 3261 16.3 step 4, RFC 5393 4.2).
 
+use smallvec::SmallVec;
+
 use crate::core::forwarding::branch::Branch;
 use crate::core::state::Core;
 use crate::sip::{Message, Name, Request, list, via};
@@ -13,7 +15,8 @@ impl Core {
         let own = [request.uri_text, request.from_tag, to_tag, request.call_id, &cseq, request.token];
         // By the value, since a hop may join rows or split them.
         let routes = list::items(message, Name::Route).map(|item| message.slice(&item.span));
-        self.keys.loop_hash(own.into_iter().chain(routes))
+        let parts: SmallVec<[&[u8]; 12]> = own.into_iter().chain(routes).collect();
+        self.keys.loop_hash(&parts)
     }
 
     /// Whether a request has come back with the same routing (RFC 3261 16.3 step 4, RFC 5393 4.2). Only our own hash proves that.

@@ -163,7 +163,7 @@ impl Core {
             // The 100 leaves first: what it stops is the caller's own repetition (17.2.1).
             let sent = context.out.len();
             if let Some(trying) = context.answer_request(case, 100, "Trying", b"") {
-                server.provisional(trying);
+                server.provisional(&trying);
             }
             if let Some(outputs) = context.out.get_mut(at..) {
                 outputs.rotate_left(sent - at);

@@ -182,7 +182,7 @@ impl Context<'_> {
             Err(why) => return self.drop_provisional(transaction, of.message, &why),
         };
         let bytes = self.relay(transaction, of, &swap);
-        transaction.server.provisional(bytes);
+        transaction.server.provisional(&bytes);
         Outcome::Relayed
     }
 
@@ -217,7 +217,7 @@ impl Context<'_> {
         // Every 2xx goes on at once, the repeated and the forked too (16.7 step 5, RFC 6026 7.1).
         let bytes = self.relay(transaction, of, &swap);
         if transaction.server.is_open() {
-            transaction.server.finish(self.now, timers, response.code, bytes, Asked::default());
+            transaction.server.finish(self.now, timers, response.code, &bytes, Asked::default());
             if transaction.client.nonce != branch.nonce {
                 self.dismiss(transaction);
             }
@@ -281,7 +281,7 @@ impl Context<'_> {
             Ok(swap) => {
                 let bytes = self.relay(transaction, of, &swap);
                 let asked = transaction.asked(&sent);
-                transaction.server.finish(self.now, timers, code, bytes, asked);
+                transaction.server.finish(self.now, timers, code, &bytes, asked);
                 Outcome::Relayed
             }
         };

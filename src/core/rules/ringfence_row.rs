@@ -1,10 +1,8 @@
 //! The header row `X-Ringfence`: what a forwarded call says about itself to the servers, and what a refusal says about itself.
 
-use std::fmt::{self, Display, Formatter};
-use std::io::Write;
-
 use crate::config::{Config, ProjectId, RegionId, TrunkId};
 use crate::reason::Reason;
+use crate::sip::number::write_decimal;
 
 /// Appends the row of a call that goes on to the servers of `serving`, with its line end. `shadow`: the reason would have refused it.
 pub(crate) fn forwarded(
@@ -14,29 +12,31 @@ pub(crate) fn forwarded(
     (project, trunk): (Option<ProjectId>, Option<TrunkId>),
     out: &mut Vec<u8>,
 ) {
-    // Writing to a Vec does not fail.
-    let _ = write!(out, "{}", Head(config, serving, reason));
+    head(config, serving, reason, out);
     if let Some(project) = project {
-        let _ = write!(out, "; project={}", config.project(project).name);
+        out.extend_from_slice(b"; project=");
+        out.extend_from_slice(config.project(project).name.as_bytes());
     }
     if let Some(trunk) = trunk {
-        let _ = write!(out, "; trunk={}", config.trunk(trunk).name);
+        out.extend_from_slice(b"; trunk=");
+        out.extend_from_slice(config.trunk(trunk).name.as_bytes());
     }
     out.extend_from_slice(if shadow { b"; verdict=shadow\r\n" } else { b"\r\n" });
 }
 
-/// The row of a refusal, with its line end.
-pub(crate) fn refused(config: &Config, region: RegionId, reason: Reason) -> String {
-    format!("{}\r\n", Head(config, region, reason))
+/// Appends the row of a refusal, with its line end.
+pub(crate) fn refused(config: &Config, region: RegionId, reason: Reason, out: &mut Vec<u8>) {
+    head(config, region, reason, out);
+    out.extend_from_slice(b"\r\n");
 }
 
 /// What both begin with.
-struct Head<'a>(&'a Config, RegionId, Reason);
-
-impl Display for Head<'_> {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let &Self(config, region, reason) = self;
-        // The number stands first: livekit-sip and others read a leading integer.
-        write!(f, "X-Ringfence: {}; reason={reason}; region={}", reason.id(), config.region(region).name)
-    }
+fn head(config: &Config, region: RegionId, reason: Reason, out: &mut Vec<u8>) {
+    // The number stands first: livekit-sip and others read a leading integer.
+    out.extend_from_slice(b"X-Ringfence: ");
+    write_decimal(u32::from(reason.id()), out);
+    out.extend_from_slice(b"; reason=");
+    out.extend_from_slice(reason.token().as_bytes());
+    out.extend_from_slice(b"; region=");
+    out.extend_from_slice(config.region(region).name.as_bytes());
 }

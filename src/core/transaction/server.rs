@@ -88,15 +88,15 @@ impl Server {
     }
 
     /// A provisional response is being sent.
-    pub(crate) fn provisional(&mut self, bytes: Bytes) {
+    pub(crate) fn provisional(&mut self, bytes: &[u8]) {
         if let ServerState::Proceeding { trying } = &mut self.state {
             *trying = None;
-            self.last = Last::Whole(bytes);
+            self.last = Last::Whole(Bytes::copy_from_slice(bytes));
         }
     }
 
     /// A final response is being sent.
-    pub(crate) fn finish(&mut self, now: Instant, timers: &Timers, code: u16, bytes: Bytes, asked: Asked<'_>) {
+    pub(crate) fn finish(&mut self, now: Instant, timers: &Timers, code: u16, bytes: &[u8], asked: Asked<'_>) {
         let reliable = self.transport.reliable();
         let long = now + timers.t1 * 64;
         if self.invite && code < 300 {
@@ -107,7 +107,7 @@ impl Server {
         }
         let resend = (self.invite && !reliable).then(|| Resend::after(now, timers));
         let until = if self.invite || !reliable { long } else { now };
-        self.last = if self.invite { Last::Whole(bytes) } else { Last::Short(LastAnswer::to(asked, &bytes)) };
+        self.last = if self.invite { Last::Whole(Bytes::copy_from_slice(bytes)) } else { Last::Short(LastAnswer::to(asked, bytes)) };
         self.state = ServerState::Completed { resend, until };
     }
 
