@@ -17,7 +17,7 @@
 //! This module may not resolve, connect or send; it only compares.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4};
 
 use ipnet::{IpNet, IpSubnets, Ipv4Subnets, Ipv6Subnets};
 
@@ -251,6 +251,21 @@ impl Fenced {
     /// The address, for the system call that sends to it.
     pub fn addr(&self) -> SocketAddr {
         self.addr
+    }
+
+    /// The same in little room, if it is an IPv4 address.
+    pub(crate) fn v4(self) -> Option<FencedV4> {
+        if let SocketAddr::V4(addr) = self.addr { Some(FencedV4(addr)) } else { None }
+    }
+}
+
+/// An IPv4 address that a fence has passed, in little room.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FencedV4(SocketAddrV4);
+
+impl From<FencedV4> for Fenced {
+    fn from(FencedV4(addr): FencedV4) -> Self {
+        Self { addr: addr.into() }
     }
 }
 

@@ -68,7 +68,7 @@ pub(super) fn limits(file: &file::Limits, timers: &Timers, report: &mut Report) 
     let message = octets(&file.message, MESSAGE, 1024..=MESSAGE, report);
     Limits {
         memory: octets(&file.memory, 1 << 30, MEMORY, report),
-        transactions: count(&file.transactions, 100_000),
+        transactions: count(&file.transactions, 1_000_000),
         per_source: good(&file.per_source).map_or(PER_SOURCE, |rate| rate.value),
         sources: count(&file.sources, 65_536),
         repeats: count(&file.repeats, 10_000),

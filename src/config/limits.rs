@@ -19,8 +19,9 @@ pub struct Dns {
 pub struct Limits {
     /// Octets that open and completed transactions hold. Above: refused (160), BYE last of all. Each trunk has a share.
     pub memory: usize,
-    /// Open transactions. Above: refused (160). Requests inside dialogs get a quarter more, and BYE another one, so that calls can
-    /// end while new ones are refused. Each trunk has a share (`core/transaction/shares`).
+    /// Open transactions, without those that only absorb repetitions. Above: refused (160). Requests inside dialogs get a quarter
+    /// more, and BYE another one, so that calls can end while new ones are refused. Each trunk has a share
+    /// (`core/transaction/shares`).
     pub transactions: usize,
     /// New requests of one source of a trunk a second. Above: refused (160); above twice as many: dropped. An IPv6 network of 64
     /// bits is one source.

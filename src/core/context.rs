@@ -83,6 +83,8 @@ impl Context<'_> {
 pub(crate) struct Work {
     pub(crate) edit: Edit,
     pub(crate) buffer: Vec<u8>,
+    /// Our own rows in a request.
+    pub(crate) rows: Vec<u8>,
 }
 
 impl Work {

@@ -10,7 +10,7 @@
 //! let outside = Peer { listener: ringfence::config::ListenerId(0), addr, port: 5060, local: addr, connection: None };
 //! ```
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, SocketAddrV4};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -206,6 +206,16 @@ impl Peer {
         Self { listener, ..self }
     }
 
+    /// The same in little room, if it is one of IPv4 and of datagrams.
+    pub(crate) fn v4(&self) -> Option<PeerV4> {
+        match *self {
+            Self { listener, addr: SocketAddr::V4(addr), port, local: SocketAddr::V4(local), connection: None } => {
+                Some(PeerV4 { listener, addr, port, local })
+            }
+            _ => None,
+        }
+    }
+
     /// Its address and the port that it sent from, for `received` and `rport`.
     pub fn addr(&self) -> SocketAddr {
         self.addr
@@ -233,5 +243,32 @@ impl Peer {
     /// Its connection, for streams. If that is closed the answer is dropped: we never connect back (standards TR-08).
     pub fn connection(&self) -> Option<ConnectionId> {
         self.connection
+    }
+}
+
+/// A peer of IPv4 and of datagrams, in little room.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PeerV4 {
+    listener: ListenerId,
+    addr: SocketAddrV4,
+    port: u16,
+    local: SocketAddrV4,
+}
+
+impl PeerV4 {
+    /// The same peer after a reload that renumbered its listener.
+    pub(crate) fn at(self, listener: ListenerId) -> Self {
+        Self { listener, ..self }
+    }
+
+    /// The listener that it called.
+    pub(crate) fn listener(&self) -> ListenerId {
+        self.listener
+    }
+}
+
+impl From<PeerV4> for Peer {
+    fn from(PeerV4 { listener, addr, port, local }: PeerV4) -> Self {
+        Self { listener, addr: addr.into(), port, local: local.into(), connection: None }
     }
 }

@@ -144,7 +144,7 @@ impl Core {
         self.table.deadline()
     }
 
-    /// Counts open transactions, calls that wait for a name or a relay, and BYEs of ours that nobody has answered yet.
+    /// Counts transactions that are remembered, calls that wait for a name or a relay, and BYEs of ours that nobody has answered yet.
     pub fn transactions(&self) -> usize {
         #[cfg(debug_assertions)]
         self.table.forwarded.check();
@@ -174,7 +174,7 @@ impl Core {
     /// Whether nobody waits for this core any more: every request has its final answer, every refused INVITE its ACK, and every
     /// attempt its end. Such a core only absorbs repetitions.
     pub fn is_settled(&self) -> bool {
-        self.table.own.open_byes() == 0 && self.waiting.len() == 0 && self.table.forwarded.iter().all(Transaction::is_settled)
+        self.table.own.open_byes() == 0 && self.waiting.len() == 0 && self.table.forwarded.open().all(Transaction::is_settled)
     }
 
     /// The health of the relays, and of the servers of the served regions and of their nearest.

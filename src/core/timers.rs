@@ -11,7 +11,7 @@ use crate::core::routing::srv_order::Dice;
 use crate::core::state::Core;
 use crate::core::transaction::forwarded::{Transaction, attempt};
 use crate::core::transaction::own_request::OwnDue;
-use crate::core::transaction::table::Due;
+use crate::core::transaction::table::{Due, Gone};
 use crate::core::transaction::timer::{Fired, Timer};
 use crate::sip::Message;
 
@@ -33,6 +33,7 @@ impl Core {
     pub(crate) fn expire(&mut self, now: Instant, out: &mut Vec<Output>) {
         while let Some(due) = self.table.next_due(now, &self.config.timers) {
             match due {
+                Due::Gone(gone) => out.push(closed(&gone)),
                 Due::Health => self.tend(now, out),
                 Due::Relays => self.ping_relays(now, out),
                 Due::Own(OwnDue::Resend(egress, bytes, name)) => self.split(now, out).0.send(&egress, bytes, name),
@@ -63,7 +64,7 @@ impl Core {
             return self.own_failed(now, failed, out);
         }
         let (mut context, table) = self.split(now, out);
-        let Some(transaction) = table.get_mut(slot) else { return };
+        let Some(transaction) = table.open_mut(slot) else { return };
         // RFC 6026 7.2: an accepted call is not undone. A provisional answer shows that the request has arrived.
         if attempt(slot, transaction.client.nonce) != failed || !transaction.client.is_unheard() {
             return;
@@ -78,7 +79,7 @@ impl Core {
         if slot == OWN_SLOT {
             return self.table.own.open_request(name);
         }
-        let transaction = self.table.forwarded.get(slot)?;
+        let transaction = self.table.forwarded.get_open(slot)?;
         let client = &transaction.client;
         let wanted = attempt(slot, client.nonce) == name && client.is_unheard() && !client.is_left();
         wanted.then(|| client.request.clone())
@@ -90,9 +91,8 @@ impl Core {
         if slot == OWN_SLOT {
             return self.table.own.open_request(name).is_some();
         }
-        let Some(transaction) = self.table.forwarded.get(slot) else { return false };
-        let mut clients = std::iter::once(&transaction.client).chain(&transaction.earlier);
-        clients.any(|client| attempt(slot, client.nonce) == name && client.is_open())
+        let transaction = self.table.forwarded.get_open(slot);
+        transaction.is_some_and(|one| one.attempts().any(|client| attempt(slot, client.nonce) == name && client.is_open()))
     }
 
     /// Handles an own request that could not be delivered.
@@ -110,7 +110,7 @@ impl Core {
         while let Some(place) = self.health.fallen() {
             let mut concerned = Vec::new();
             let (context, table) = self.split(now, out);
-            for (slot, transaction) in table.iter_mut() {
+            for (slot, transaction) in table.open_slots() {
                 let waits = transaction.client.is_unheard() && transaction.client.place() == place;
                 if waits
                     && transaction.server.is_open()
@@ -242,7 +242,12 @@ impl Core {
     /// Sets a transaction's next timer, or forgets the transaction if it has none. Call it after every change.
     pub(crate) fn settle(&mut self, slot: u32, out: &mut Vec<Output>) {
         if let Some(gone) = self.table.arm(slot) {
-            out.push(Output::Note(Note::Transactions { region: gone.call.region, invite: gone.is_invite(), opened: false }));
+            out.push(closed(&gone));
         }
     }
+}
+
+/// Notes that a transaction was forgotten.
+fn closed(&Gone { region, invite }: &Gone) -> Output {
+    Output::Note(Note::Transactions { region, invite, opened: false })
 }

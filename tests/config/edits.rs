@@ -73,7 +73,7 @@ stale = "1h"
 vanish = "30s"
 [limits]
 memory = "1GiB"
-transactions = 100000
+transactions = 1000000
 per_source = "200/s"
 sources = 65536
 message = "64KiB"

@@ -67,7 +67,7 @@ fn defaults_are_the_documented_ones() {
     assert_eq!(config.dns.stale, Duration::from_secs(3600));
     assert_eq!(config.dns.vanish, Duration::from_secs(30));
     assert_eq!(config.limits.memory, 1 << 30);
-    assert_eq!(config.limits.transactions, 100_000);
+    assert_eq!(config.limits.transactions, 1_000_000);
     assert_eq!(config.limits.per_source, 200);
     assert_eq!(config.limits.sources, 65_536);
     assert_eq!(config.limits.repeats, 10_000);

@@ -7,6 +7,7 @@ mod dialogs;
 mod dice;
 mod failover;
 mod fence_types;
+mod finished;
 mod fixtures;
 mod health;
 mod media;

@@ -299,7 +299,7 @@ fn crammed() -> Case {
     let seen = site.log[1].clone();
     site.from(SERVER, &respond(&seen, 200, "u", &format!("Contact: <sip:lk@{SERVER}>\r\n")));
     let route = seen.header("Record-Route").unwrap();
-    for cseq in 2..17 {
+    for cseq in 2..18 {
         site.from(TRUNK, &to_server("BYE", cseq, &route));
     }
     Case::new("no room inside a dialog", Test::Capacity, site, TRUNK, to_server("BYE", 99, &route))

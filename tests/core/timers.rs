@@ -86,6 +86,7 @@ fn a_repeated_invite_gets_the_last_provisional_and_is_not_forwarded() {
     assert!(site.from(TRUNK, &text).is_empty());
     for tag in ["u", "u", "other"] {
         assert_eq!(site.from(SERVER, &respond(&seen, 200, tag, "")).len(), 1);
+        assert!(site.from(TRUNK, &text).is_empty());
         site.pass(Duration::from_secs(4));
     }
     site.pass(Duration::from_secs(33));

@@ -9,7 +9,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use crate::config::{ListenerId, RegionId, Transport, TrunkId};
-use crate::core::context::Context;
+use crate::core::context::{Context, Work};
 use crate::core::forwarding::branch::{Branch, NO_SLOT};
 use crate::core::forwarding::local_names::OwnRows;
 use crate::core::forwarding::plan::HEAD;
@@ -48,20 +48,18 @@ impl Context<'_> {
         }
         let nonce = self.nonce(serial, egress.to.addr(), 0);
         let branch = Branch { shard: self.shard, slot, nonce, loop_hash: call.loop_hash };
-        let mut rows = self.own_rows(&case.peer, egress.listener, branch, call.token.as_ref(), is_secure(case.message));
-        if let Some(serving) = &call.serving {
-            let whose = (call.project, call.trunk);
-            let row = ringfence_row::forwarded(self.config, serving.region, serving.reason(call.region), whose);
-            rows.extend_from_slice(row.as_bytes());
-        }
+        self.own_rows(&case.peer, egress.listener, branch, call.token.as_ref(), is_secure(case.message));
+        self.ringfence_row(call);
         let at = rewrite::own_rows_place(case.message);
-        self.work.edit.insert(at, &[&rows]);
+        let Work { edit, rows, .. } = &mut *self.work;
+        edit.insert(at, &[rows]);
+        let length = rows.len();
         let at = self.work.edit.place(at);
         let bytes = self.work.apply(case.message.bytes());
         let last = !self.view().may_go_on(call, targets, 1);
         let until = self.until(self.now, call.method, last);
         let egress = egress.of(call.trunk, call.origin.as_ref());
-        (self.launch(egress, slot, nonce, bytes, call.method, until), (at, at + rows.len()))
+        (self.launch(egress, slot, nonce, bytes, call.method, until), (at, at + length))
     }
 
     /// Forwards the ACK of a 2xx, without a transaction. The same ACK always gets the same branch. `None`: no target can be
@@ -83,8 +81,9 @@ impl Context<'_> {
         }
         let nonce = self.keys.branch(&[request.via.branch.unwrap_or_default(), request.call_id, &request.cseq.to_le_bytes()]);
         let branch = Branch { shard: self.shard, slot: NO_SLOT, nonce, loop_hash };
-        let rows = self.own_rows(peer, egress.listener, branch, None, false);
-        self.work.edit.insert(rewrite::own_rows_place(message), &[&rows]);
+        self.own_rows(peer, egress.listener, branch, None, false);
+        let Work { edit, rows, .. } = &mut *self.work;
+        edit.insert(rewrite::own_rows_place(message), &[rows]);
         let bytes = self.work.apply(message.bytes());
         self.send(&egress, bytes, None);
         Some(())
@@ -116,7 +115,10 @@ impl Context<'_> {
         let (call_id, asker) = (id.unwrap_or_default(), from.unwrap_or_default());
         let tries = Tries { call_id, asker, made };
         let Transaction { call, targets, .. } = transaction;
-        let Some(step) = self.view().next_egress(call, tries, peer.listener(), sent.len(), targets) else { return false };
+        let mut left = TargetSet::from_vec(std::mem::take(targets));
+        let step = self.view().next_egress(call, tries, peer.listener(), sent.len(), &mut left);
+        *targets = left.into_vec();
+        let Some(step) = step else { return false };
         let egress = step.egress.of(call.trunk, call.origin.as_ref());
         if step.moves {
             self.verdict(call.region, (call.project, call.trunk), Verdict::Accept, Reason::Failover);
@@ -129,20 +131,18 @@ impl Context<'_> {
         let call = &transaction.call;
         let branch = Branch { shard: self.shard, slot, nonce, loop_hash: call.loop_hash };
         let secure = message.as_ref().is_some_and(is_secure);
-        let mut rows = self.own_rows(&peer, egress.listener, branch, call.token.as_ref(), secure);
-        if let Some(serving) = &call.serving {
-            let whose = (call.project, call.trunk);
-            let row = ringfence_row::forwarded(self.config, serving.region, serving.reason(call.region), whose);
-            rows.extend_from_slice(row.as_bytes());
-        }
+        self.own_rows(&peer, egress.listener, branch, call.token.as_ref(), secure);
+        self.ringfence_row(call);
         let (from, to) = transaction.own_rows;
-        self.work.edit.clear();
-        self.work.edit.splice(from..to, &[&rows]);
+        let Work { edit, rows, .. } = &mut *self.work;
+        edit.clear();
+        edit.splice(from..to, &[rows]);
+        let length = rows.len();
         let bytes = self.work.apply(sent);
         let goes_on = self.view().may_go_on(call, &transaction.targets, made.saturating_add(1));
         let until = self.until(since, call.method, !goes_on);
         let client = self.launch(egress, slot, nonce, bytes, call.method, until);
-        transaction.own_rows = (from, from + rows.len());
+        transaction.own_rows = (from, from + length);
         transaction.earlier.push(std::mem::replace(&mut transaction.client, client));
         true
     }
@@ -152,13 +152,20 @@ impl Context<'_> {
         self.keys.branch(&[&serial.to_le_bytes(), &count.to_le_bytes(), &port])
     }
 
-    /// Our Via, and our Record-Route if there is a token.
-    fn own_rows(&self, peer: &Peer, leaves: ListenerId, branch: Branch, token: Option<&Token>, secure: bool) -> Vec<u8> {
-        let mut rows = Vec::with_capacity(256);
+    /// Writes our Via, and our Record-Route if there is a token, into the buffer for our rows.
+    fn own_rows(&mut self, peer: &Peer, leaves: ListenerId, branch: Branch, token: Option<&Token>, secure: bool) {
         let (arrived, called) = (peer.listener(), peer.local().ip());
         let own = OwnRows { config: self.config, names: self.local_names, arrived, called, leaves, secure };
-        own.write(branch, token, &mut rows);
-        rows
+        self.work.rows.clear();
+        own.write(branch, token, &mut self.work.rows);
+    }
+
+    /// Appends X-Ringfence to them, if the request is a new one.
+    fn ringfence_row(&mut self, call: &CallFacts) {
+        if let Some(serving) = &call.serving {
+            let (reason, whose) = (serving.reason(call.region), (call.project, call.trunk));
+            ringfence_row::forwarded(self.config, serving.region, reason, whose, &mut self.work.rows);
+        }
     }
 
     fn launch(&mut self, egress: Egress, slot: u32, nonce: u64, bytes: Bytes, method: Method, until: Instant) -> Client {

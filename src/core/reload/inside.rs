@@ -13,7 +13,7 @@ use crate::core::rules::side::Side;
 use crate::core::rules::sides::{Speaker, region_of};
 use crate::core::state::Core;
 use crate::core::transaction::client::Client;
-use crate::core::transaction::forwarded::{CallFacts, Transaction};
+use crate::core::transaction::forwarded::{Transaction, Way};
 use crate::core::transaction::own_request::{LegOf, OwnKind, OwnRequest};
 use crate::core::view::View;
 use crate::fence::Fence;
@@ -23,7 +23,12 @@ impl Core {
     pub(crate) fn judge_anew(&mut self, now: Instant, out: &mut Vec<Output>) {
         let mut concerned = Vec::new();
         let (mut context, table) = self.split(now, out);
-        for (slot, transaction) in table.iter_mut() {
+        for (_, finished) in table.finished_slots() {
+            if !context.view().passes(finished.way(), finished.to()) {
+                finished.give_up();
+            }
+        }
+        for (slot, transaction) in table.open_slots() {
             let lost = context.view().leave_outside(transaction);
             if lost.any {
                 concerned.push(slot);
@@ -77,14 +82,15 @@ impl View<'_> {
     /// Takes out of a transaction the targets that are outside now, and gives up its attempts at such targets.
     fn leave_outside(&self, transaction: &mut Transaction) -> Lost {
         let Transaction { call, client, earlier, targets, .. } = transaction;
-        targets.retain(|target| self.passes(call, target.fenced.addr()));
+        let way = call.way();
+        targets.retain(|target| self.passes(way, target.fenced.addr()));
         let aside = call.serving.as_ref().and_then(|serving| serving.aside.as_ref()).map(|target| target.fenced.addr());
-        if aside.is_some_and(|to| !self.passes(call, to))
+        if aside.is_some_and(|to| !self.passes(way, to))
             && let Some(serving) = &mut call.serving
         {
             serving.aside = None;
         }
-        let outside = |client: &Client| !self.passes(call, client.egress.to.addr());
+        let outside = |client: &Client| !self.passes(way, client.egress.to.addr());
         let mut any = false;
         for client in earlier.iter_mut().filter(|client| outside(client)) {
             client.give_up();
@@ -95,8 +101,8 @@ impl View<'_> {
     }
 
     /// Whether messages of a call may be sent to an address.
-    fn passes(&self, call: &CallFacts, to: SocketAddr) -> bool {
-        let Some(serving) = &call.serving else {
+    fn passes(&self, call: Way, to: SocketAddr) -> bool {
+        let Some(serving) = call.serving else {
             return self.passes_in_dialog(call.region, call.asks.other(), call.trunk, to);
         };
         if call.asks == Side::Servers {
@@ -106,8 +112,8 @@ impl View<'_> {
         // its calls stay where they are.
         let pin = call.project.and_then(|project| self.config.project(project).pin.as_ref());
         let may_be_in = |region: RegionId| pin.is_none_or(|pin| pin.contains(&region));
-        let stays = self.config.region(call.region).leaving && may_be_in(serving.region);
-        let there = stays && self.config.region(serving.region).fence().admit(to).is_ok();
+        let stays = self.config.region(call.region).leaving && may_be_in(serving);
+        let there = stays && self.config.region(serving).fence().admit(to).is_ok();
         there || self.passes_upstream(call.region, may_be_in, to)
     }
 

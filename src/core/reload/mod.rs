@@ -19,6 +19,7 @@ use crate::core::memory::refused_calls::RefusedCall;
 use crate::core::reload::renumber::Moved;
 use crate::core::routing::route_token::Tokens;
 use crate::core::state::Core;
+use crate::core::transaction::forwarded::Transaction;
 use crate::dns::Resolved;
 
 /// A configuration and its tables, ready to be exchanged.
@@ -78,12 +79,16 @@ impl Core {
         if !regions.iter().any(|region| region.leaving) && !listeners.iter().any(|listener| listener.leaving) {
             return needed;
         }
-        for transaction in self.table.forwarded.iter() {
+        for finished in self.table.forwarded.finished() {
+            let way = finished.way();
+            needed.regions.extend(std::iter::once(way.region).chain(way.serving));
+            needed.listeners.extend(finished.listeners());
+        }
+        for transaction in self.table.forwarded.open() {
             needed.regions.push(transaction.call.region);
             needed.regions.extend(transaction.call.serving.as_ref().map(|serving| serving.region));
             needed.listeners.push(transaction.server.peer.listener());
-            let clients = std::iter::once(&transaction.client).chain(&transaction.earlier);
-            needed.listeners.extend(clients.map(|client| client.egress.listener));
+            needed.listeners.extend(transaction.attempts().map(|client| client.egress.listener));
         }
         needed.listeners.extend(self.table.own.listeners());
         needed.listeners.extend(self.waiting.listeners());
@@ -99,10 +104,12 @@ impl Core {
 
     /// Whether an open transaction came by this listener, or goes out by it.
     pub fn is_needed(&self, id: ListenerId) -> bool {
-        let clients = |transaction: &crate::core::transaction::forwarded::Transaction| {
-            transaction.client.egress.listener == id || transaction.earlier.iter().any(|client| client.egress.listener == id)
+        let goes_by = |transaction: &Transaction| {
+            let mut clients = transaction.attempts().map(|client| client.egress.listener);
+            transaction.server.peer.listener() == id || clients.any(|listener| listener == id)
         };
-        self.table.forwarded.iter().any(|transaction| transaction.server.peer.listener() == id || clients(transaction))
+        self.table.forwarded.open().any(goes_by)
+            || self.table.forwarded.finished().any(|finished| finished.listeners().contains(&id))
             || self.table.own.bye_listeners().chain(self.waiting.listeners()).any(|listener| listener == id)
     }
 
@@ -113,16 +120,22 @@ impl Core {
     pub fn reconfigure(&mut self, now: Instant, change: &mut Change, out: &mut Vec<Output>) {
         let Change { config, resolved, keys, tokens, local_names, refused_calls, moved } = change;
         let mut gone = Vec::new();
-        for (slot, transaction) in self.table.forwarded.iter_mut() {
+        for (slot, transaction) in self.table.forwarded.open_slots() {
             let region = moved.region(transaction.call.region);
             if moved.renumber(transaction).is_none() {
                 gone.push((slot, region));
             }
         }
+        for (slot, finished) in self.table.forwarded.finished_slots() {
+            let region = moved.region(finished.way().region);
+            if moved.renumber_finished(finished).is_none() {
+                gone.push((slot, region));
+            }
+        }
         for (slot, region) in gone {
             // A region that is counted no more has no count to be lowered.
-            if let (Some(transaction), Some(region)) = (self.table.forwarded.remove(slot), region) {
-                out.push(Output::Note(Note::Transactions { region, invite: transaction.is_invite(), opened: false }));
+            if let (Some(gone), Some(region)) = (self.table.forwarded.remove(slot), region) {
+                out.push(Output::Note(Note::Transactions { region, invite: gone.invite, opened: false }));
             }
         }
         let lost = self.table.own.renumber(|request| moved.renumber_own(request));

@@ -10,7 +10,8 @@ use std::hash::Hash;
 
 use crate::config::{Config, ListenerId, ProjectId, RegionId, Trunk, TrunkId};
 use crate::core::io::Send;
-use crate::core::transaction::forwarded::{CallFacts, Transaction};
+use crate::core::transaction::finished::Finished;
+use crate::core::transaction::forwarded::{CallFacts, Transaction, Way};
 use crate::core::transaction::own_request::{LegOf, OwnRequest};
 
 /// The new number of everything in the old configuration, by its old number.
@@ -94,6 +95,21 @@ impl Moved {
         for client in std::iter::once(&mut transaction.client).chain(&mut transaction.earlier) {
             client.egress.trunk = transaction.call.trunk;
         }
+        Some(())
+    }
+
+    /// Does the same for a transaction that is over.
+    pub(crate) fn renumber_finished(&self, finished: &mut Finished) -> Option<()> {
+        let Way { region, project, trunk, asks, serving } = finished.way();
+        let [came, went] = finished.listeners();
+        let serving = match serving {
+            Some(serving) => Some(self.region(serving)?),
+            None => None,
+        };
+        let project = project.and_then(|ProjectId(at)| self.projects.get(at as usize).copied().flatten());
+        let trunk = trunk.and_then(|id| self.trunk(id));
+        let way = Way { region: self.region(region)?, project, trunk, asks, serving };
+        finished.renumber(way, [self.listener(came)?, self.listener(went)?]);
         Some(())
     }
 }

@@ -37,8 +37,9 @@ impl Core {
         if let Some(slot) = self.table.forwarded.find(case.key) {
             let (context, table) = self.split(case.now, out);
             let timers = &context.config.timers;
-            if table.get_mut(slot).is_some_and(|transaction| transaction.server.acknowledged(case.now, timers)) {
-                self.settle(slot, out);
+            let absorbed = table.get_mut(slot).is_some_and(|transaction| transaction.server.acknowledged(case.now, timers));
+            self.settle(slot, out);
+            if absorbed {
                 return Ok(Outcome::Absorbed);
             }
         }

@@ -11,6 +11,7 @@ use crate::core::rules::refusal::{self, Refusal};
 use crate::core::rules::side::Side;
 use crate::core::rules::trace::{Test, Trace, trunk_name};
 use crate::core::transaction::forwarded::Transaction;
+use crate::core::transaction::last_answer::Asked;
 use crate::reason::Reason;
 use crate::sip::address::Address;
 use crate::sip::reply::LocalResponse;
@@ -94,7 +95,8 @@ impl Context<'_> {
             if code < 200 {
                 transaction.server.provisional(bytes);
             } else {
-                transaction.server.finish(self.now, &self.config.timers, code, bytes);
+                let asked = Asked([&original, b""]);
+                transaction.server.finish(self.now, &self.config.timers, code, bytes, asked);
             }
         }
     }

@@ -37,8 +37,8 @@ impl Core {
                     context.cancel(client, &reason);
                 }
             }
-            self.settle(slot, out);
         }
+        self.settle(slot, out);
         Outcome::Answered(200)
     }
 }

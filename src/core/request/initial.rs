@@ -286,7 +286,8 @@ impl Core {
             |row, detail, share| Err(Refusal::new(row, Reason::Overloaded, detail).of(Some(project), Some(trunk)).beyond(share));
         if table.vacancy().is_none() || !table.shares().has_room(limits.transactions, asking, trunk) {
             let row = case.trace.fail(Test::Capacity, || {
-                let (all, own, most) = (table.len(), table.shares().held(trunk).transactions, limits.transactions);
+                let (all, own) = (table.shares().all().transactions, table.shares().held(trunk).transactions);
+                let most = limits.transactions;
                 (format!("{all} open transactions, {own} of them of {}", name()), format!("a share of `transactions` = {most}"))
             });
             return refusal(row, "too many open transactions", Share::Transactions);

@@ -160,11 +160,13 @@ impl Core {
         let mut server = Server::new(case.key, case.peer, transport, invite, case.now, &context.config.timers);
         if invite {
             // The 100 leaves first: what it stops is the caller's own repetition (17.2.1).
-            let sent = context.out.split_off(at);
+            let sent = context.out.len();
             if let Some(trying) = context.answer_request(case, 100, "Trying", b"") {
                 server.provisional(trying);
             }
-            context.out.extend(sent);
+            if let Some(outputs) = context.out.get_mut(at..) {
+                outputs.rotate_left(sent - at);
+            }
         }
         context.out.push(Output::Note(Note::Transactions { region: call.region, invite, opened: true }));
         if relayed {
@@ -176,7 +178,7 @@ impl Core {
             let (project, trunk) = whose;
             context.out.push(Output::Note(Note::Verdict { region: call.region, project, trunk, verdict, reason, unreachable }));
         }
-        self.table.insert(Transaction::new(call, server, client, own_rows, targets));
+        self.table.insert(Box::new(Transaction::new(call, server, client, own_rows, targets.into_vec())));
         Outcome::Forwarded
     }
 
@@ -288,7 +290,12 @@ impl Core {
             if case.arrival.connection.is_some() {
                 transaction.server.peer = case.peer;
             }
-            if let Some(bytes) = transaction.server.again().cloned() {
+            let again = transaction.server.again(|peer| {
+                context.work.edit.clear();
+                case.request.via.stamp(peer.addr(), &mut context.work.edit);
+                context.work.apply(case.message.bytes())
+            });
+            if let Some(bytes) = again {
                 context.reply(&case.peer, bytes);
             }
         }

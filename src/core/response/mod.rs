@@ -24,6 +24,7 @@ use crate::core::state::Core;
 use crate::core::stop::Pending;
 use crate::core::transaction::client::Heard;
 use crate::core::transaction::forwarded::Transaction;
+use crate::core::transaction::last_answer::Asked;
 use crate::core::transaction::own_request::OwnKind;
 use crate::fence::Fenced;
 use crate::sip::response::retry_after;
@@ -56,18 +57,16 @@ impl Core {
         let from = Origin { addr: arrival.from, transport };
         let reception = Reception { branch, message, response: &response, from };
         let (mut context, table) = self.split(now, out);
-        let Some(transaction) = table.get_mut(branch.slot) else { return Ok(Outcome::Stray) };
-        let Some(asked) = transaction.by_nonce(branch.nonce).map(|client| client.egress.to.addr().ip()) else {
-            return Ok(Outcome::Stray);
-        };
+        let Some((trunk, asked)) = table.asked(branch.slot, branch.nonce) else { return Ok(Outcome::Stray) };
         // Hops behind the next one also see our Via, so a known branch proves no side.
-        if !is_side(context.view(), transaction.call.trunk, asked, arrival.from.ip()) {
+        if !is_side(context.view(), trunk, asked, arrival.from.ip()) {
             return Ok(Outcome::Stray);
         }
         let call_id = message.first(Name::CallId).map(|header| message.value(header)).unwrap_or_default();
         if let Some(call) = context.waiting.holds(context.keys, call_id) {
             return Err(Pending::Behind(call));
         }
+        let Some(transaction) = table.get_mut(branch.slot) else { return Ok(Outcome::Stray) };
         let media = context.decide_answer(transaction, &reception, relay_answer)?;
         let outcome = context.heard(transaction, &reception, media);
         self.settle(branch.slot, out);
@@ -218,7 +217,7 @@ impl Context<'_> {
         // Every 2xx goes on at once, the repeated and the forked too (16.7 step 5, RFC 6026 7.1).
         let bytes = self.relay(transaction, of, &swap);
         if transaction.server.is_open() {
-            transaction.server.finish(self.now, timers, response.code, bytes);
+            transaction.server.finish(self.now, timers, response.code, bytes, Asked::default());
             if transaction.client.nonce != branch.nonce {
                 self.dismiss(transaction);
             }
@@ -281,7 +280,8 @@ impl Context<'_> {
             Err(why) => self.block_final(transaction, message, code, &sent, &why),
             Ok(swap) => {
                 let bytes = self.relay(transaction, of, &swap);
-                transaction.server.finish(self.now, timers, code, bytes);
+                let asked = transaction.asked(&sent);
+                transaction.server.finish(self.now, timers, code, bytes, asked);
                 Outcome::Relayed
             }
         };

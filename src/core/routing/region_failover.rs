@@ -78,7 +78,7 @@ impl View<'_> {
     fn put_aside(&self, call: &mut CallFacts, targets: &mut TargetSet) {
         let Some(serving) = call.serving.as_mut().filter(|serving| serving.region == call.region) else { return };
         if !serving.ahead(self.config, call.region, call.project).is_empty() && self.looks_down(targets) {
-            serving.aside = targets.first().cloned();
+            serving.aside = targets.first().cloned().map(Box::new);
             targets.clear();
         }
     }
@@ -99,7 +99,7 @@ impl View<'_> {
             if serving.passed.is_some() {
                 serving.passed = Some(passed);
             }
-            let Some((region, mut found)) = next.or_else(|| Some((call.region, TargetSet::from_iter([serving.aside.take()?]))))
+            let Some((region, mut found)) = next.or_else(|| Some((call.region, TargetSet::from_iter([*serving.aside.take()?]))))
             else {
                 break None;
             };
@@ -131,7 +131,7 @@ impl View<'_> {
     }
 
     /// Whether a request may go on to another target after `made` attempts, in its region or in another. The same one by datagram is none.
-    pub(crate) fn may_go_on(&self, call: &CallFacts, targets: &TargetSet, made: usize) -> bool {
+    pub(crate) fn may_go_on(&self, call: &CallFacts, targets: &[Target], made: usize) -> bool {
         targets.iter().any(|target| !target.by_datagram) || self.may_move(call, made)
     }
 }

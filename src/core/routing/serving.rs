@@ -17,7 +17,7 @@ pub(crate) struct Serving {
     /// How many of the called region's nearest regions have had their turn. `None`: the call does not move.
     pub(crate) passed: Option<usize>,
     /// A server of the called region that looks down. It is tried if nobody else takes the call.
-    pub(crate) aside: Option<Target>,
+    pub(crate) aside: Option<Box<Target>>,
     /// The reason for which the call would have been refused if its project were not in shadow mode.
     pub(crate) shadow: Option<Reason>,
     /// Whether only TLS may be used.
@@ -40,6 +40,11 @@ impl Serving {
             Hop::Name(name) => resolved.is_known(*name),
         });
         Self { region: called, passed: (known && !outbound).then_some(0), aside: None, shadow, secure }
+    }
+
+    /// A request that is served, and goes nowhere else any more.
+    pub(crate) fn of(region: RegionId) -> Self {
+        Self { region, passed: None, aside: None, shadow: None, secure: false }
     }
 
     /// The regions that the call may still go to. They are looked up anew each time, because a reload may have pinned or removed

@@ -1,35 +1,42 @@
 //! The header row `X-Ringfence`: what a forwarded call says about itself to the servers, and what a refusal says about itself.
 
-use std::fmt::Write;
+use std::fmt::{self, Display, Formatter};
+use std::io::Write;
 
 use crate::config::{Config, ProjectId, RegionId, TrunkId};
 use crate::reason::Reason;
 
-/// The row of a call that goes on to the servers of `serving`, with its line end. `shadow`: the reason would have refused it.
+/// Appends the row of a call that goes on to the servers of `serving`, with its line end. `shadow`: the reason would have refused it.
 pub(crate) fn forwarded(
     config: &Config,
     serving: RegionId,
     (reason, shadow): (Reason, bool),
     (project, trunk): (Option<ProjectId>, Option<TrunkId>),
-) -> String {
-    let mut row = row(config, serving, reason);
-    // Writing to a String does not fail.
+    out: &mut Vec<u8>,
+) {
+    // Writing to a Vec does not fail.
+    let _ = write!(out, "{}", Head(config, serving, reason));
     if let Some(project) = project {
-        let _ = write!(row, "; project={}", config.project(project).name);
+        let _ = write!(out, "; project={}", config.project(project).name);
     }
     if let Some(trunk) = trunk {
-        let _ = write!(row, "; trunk={}", config.trunk(trunk).name);
+        let _ = write!(out, "; trunk={}", config.trunk(trunk).name);
     }
-    row.push_str(if shadow { "; verdict=shadow\r\n" } else { "\r\n" });
-    row
+    out.extend_from_slice(if shadow { b"; verdict=shadow\r\n" } else { b"\r\n" });
 }
 
 /// The row of a refusal, with its line end.
 pub(crate) fn refused(config: &Config, region: RegionId, reason: Reason) -> String {
-    row(config, region, reason) + "\r\n"
+    format!("{}\r\n", Head(config, region, reason))
 }
 
-fn row(config: &Config, region: RegionId, reason: Reason) -> String {
-    // The number stands first: livekit-sip and others read a leading integer.
-    format!("X-Ringfence: {}; reason={reason}; region={}", reason.id(), config.region(region).name)
+/// What both begin with.
+struct Head<'a>(&'a Config, RegionId, Reason);
+
+impl Display for Head<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let &Self(config, region, reason) = self;
+        // The number stands first: livekit-sip and others read a leading integer.
+        write!(f, "X-Ringfence: {}; reason={reason}; region={}", reason.id(), config.region(region).name)
+    }
 }

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use crate::config::Timers;
 use crate::core::routing::egress::Egress;
 use crate::core::routing::place::Place;
+use crate::core::transaction::finished::Rest;
 use crate::core::transaction::timer::{Fired, Resend, Timer};
 
 /// One attempt at one target.
@@ -93,6 +94,34 @@ impl Client {
             Cancel::Wanted(bytes) | Cancel::Sent { bytes, .. } => bytes.len(),
         };
         self.request.len() + self.ack.len() + cancel
+    }
+
+    /// Where it stands, and until when, if it sends nothing any more unless a response comes again.
+    pub(super) fn rest(&self) -> Option<(Rest, Option<Instant>)> {
+        let idle = self.request.is_empty() && matches!(self.cancel, Cancel::No);
+        match self.state {
+            ClientState::Accepted { until } if idle => Some((Rest::Accepted, Some(until))),
+            ClientState::Completed { until } if idle => Some((Rest::Completed, Some(until))),
+            ClientState::Ended if idle => Some((Rest::Ended, None)),
+            _ => None,
+        }
+    }
+
+    /// One that stood like this.
+    pub(super) fn of_rest(
+        nonce: u64,
+        egress: Egress,
+        sent: Instant,
+        (invite, left): (bool, bool),
+        (rest, until): (Rest, Instant),
+        ack: Bytes,
+    ) -> Self {
+        let state = match rest {
+            Rest::Accepted => ClientState::Accepted { until },
+            Rest::Completed | Rest::Confirmed => ClientState::Completed { until },
+            Rest::Ended => ClientState::Ended,
+        };
+        Self { nonce, egress, request: Bytes::new(), sent, invite, left, state, cancel: Cancel::No, ack }
     }
 
     /// The key under which its target's health is kept.

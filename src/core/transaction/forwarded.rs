@@ -10,10 +10,11 @@ use crate::config::{ProjectId, RegionId, TrunkId};
 use crate::core::io::Attempt;
 use crate::core::routing::route_token::Token;
 use crate::core::routing::serving::Serving;
-use crate::core::routing::target::{Target, TargetSet};
+use crate::core::routing::target::Target;
 use crate::core::rules::side::Side;
 use crate::core::transaction::awaited::Awaited;
 use crate::core::transaction::client::Client;
+use crate::core::transaction::last_answer::Asked;
 use crate::core::transaction::server::Server;
 use crate::core::transaction::shares::Holding;
 use crate::fence::Fenced;
@@ -61,15 +62,34 @@ pub(crate) struct CallFacts {
     pub(crate) since: Instant,
 }
 
+/// What decides where the messages of a call may go.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Way {
+    pub(crate) region: RegionId,
+    pub(crate) project: Option<ProjectId>,
+    pub(crate) trunk: Option<TrunkId>,
+    pub(crate) asks: Side,
+    /// The region that serves a new request.
+    pub(crate) serving: Option<RegionId>,
+}
+
 impl CallFacts {
+    /// What decides where its messages may go.
+    pub(crate) fn way(&self) -> Way {
+        let &Self { region, project, trunk, asks, .. } = self;
+        Way { region, project, trunk, asks, serving: self.serving.as_ref().map(|serving| serving.region) }
+    }
+
     /// The relay's address.
     pub(crate) fn relay(&self) -> Option<SocketAddr> {
         self.call_relay.map(|of| of.relay)
     }
 }
 
-/// Octets around a transaction: slot, key, timers, and what the allocator adds.
-const AROUND: usize = 256;
+/// Octets of a transaction in the tables: slot, key, wheel.
+pub(super) const SHARED: usize = 64;
+/// What the allocator adds to an open one, and what counts the owners of its messages.
+const AROUND: usize = SHARED + 128;
 
 /// One request that was forwarded. It is kept until no message about it can come any more.
 #[derive(Debug)]
@@ -87,7 +107,7 @@ pub(crate) struct Transaction {
     /// Attempts left or given up: a response to one may still come.
     pub(crate) earlier: Vec<Client>,
     /// The targets that are left, in order.
-    pub(crate) targets: TargetSet,
+    pub(crate) targets: Vec<Target>,
     /// Whether the time to the first response above 100 has not been measured yet.
     pub(crate) unmeasured: bool,
     /// Whether the caller has cancelled.
@@ -110,7 +130,7 @@ pub(crate) fn attempt(slot: u32, nonce: u64) -> Attempt {
 
 impl Transaction {
     /// A transaction whose first attempt is under way.
-    pub(crate) fn new(call: CallFacts, server: Server, client: Client, own_rows: (usize, usize), targets: TargetSet) -> Self {
+    pub(crate) fn new(call: CallFacts, server: Server, client: Client, own_rows: (usize, usize), targets: Vec<Target>) -> Self {
         let (serial, earlier, armed, counted, holding) = (0, Vec::new(), None, Awaited::default(), Holding::default());
         let unmeasured = call.method == Method::Invite;
         let (cancelled, refused) = (false, false);
@@ -125,8 +145,14 @@ impl Transaction {
     /// The octets that it holds: itself, its place in the tables, and what may have to be sent again.
     pub(crate) fn octets(&self) -> usize {
         let earlier = self.earlier.capacity() * size_of::<Client>() + self.earlier.iter().map(Client::octets).sum::<usize>();
-        let more = if self.targets.spilled() { self.targets.capacity() * size_of::<Target>() } else { 0 };
-        Self::octets_of(self.client.octets()) + self.server.octets() + earlier + more
+        let targets = self.targets.capacity() * size_of::<Target>();
+        Self::octets_of(self.client.octets()) + self.server.octets() + earlier + targets
+    }
+
+    /// What was asked, in the bytes of its present attempt.
+    pub(crate) fn asked<'a>(&self, sent: &'a [u8]) -> Asked<'a> {
+        let (from, to) = self.own_rows;
+        Asked([sent.get(..from).unwrap_or_default(), sent.get(to..).unwrap_or_default()])
     }
 
     /// Whether it is an INVITE's.
@@ -152,6 +178,11 @@ impl Transaction {
         !self.server.is_open() && !self.server.awaits_ack() && !attempted
     }
 
+    /// All its attempts.
+    pub(crate) fn attempts(&self) -> impl Iterator<Item = &Client> {
+        std::iter::once(&self.client).chain(&self.earlier)
+    }
+
     /// The attempt of a nonce: the present one or an earlier one.
     pub(crate) fn by_nonce(&mut self, nonce: u64) -> Option<&mut Client> {
         if self.client.nonce == nonce {
@@ -162,8 +193,7 @@ impl Transaction {
 
     /// When its next timer fires. `None`: it waits for nothing and can be forgotten.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        let clients = std::iter::once(&self.client).chain(&self.earlier).filter_map(Client::deadline);
-        clients.chain(self.server.deadline()).min()
+        self.attempts().filter_map(Client::deadline).chain(self.server.deadline()).min()
     }
 
     /// Everything that must hold between two inputs.

@@ -4,10 +4,14 @@
 //! opened.
 
 pub(crate) mod awaited;
+pub(crate) mod by_key;
 pub(crate) mod client;
+pub(crate) mod finished;
 pub(crate) mod forwarded;
+pub(crate) mod last_answer;
 pub(crate) mod own_request;
 pub(crate) mod server;
 pub(crate) mod shares;
+pub(crate) mod slots;
 pub(crate) mod table;
 pub(crate) mod timer;

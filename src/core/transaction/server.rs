@@ -8,6 +8,8 @@ use bytes::Bytes;
 
 use crate::config::{Timers, Transport};
 use crate::core::io::Peer;
+use crate::core::transaction::finished::Rest;
+use crate::core::transaction::last_answer::{Asked, LastAnswer};
 use crate::core::transaction::timer::{Fired, Resend, Timer};
 
 /// Octets of an answer that is kept even if there is no memory left.
@@ -24,8 +26,18 @@ pub(crate) struct Server {
     pub(crate) transport: Transport,
     invite: bool,
     state: ServerState,
-    /// The last response, to send again for a retransmitted request.
-    last: Option<Bytes>,
+    last: Last,
+}
+
+/// The last response, to send again for a retransmitted request.
+#[derive(Debug)]
+enum Last {
+    /// None is sent again.
+    None,
+    /// A provisional one, or the final one of an INVITE, which timer G repeats.
+    Whole(Bytes),
+    /// The final one of another request.
+    Short(LastAnswer),
 }
 
 #[derive(Debug)]
@@ -46,17 +58,23 @@ impl Server {
     /// A new one. A non-INVITE gets a 100 after 3.5 s with the default T1: when timer E reaches T2.
     pub(crate) fn new(key: u128, peer: Peer, transport: Transport, invite: bool, now: Instant, timers: &Timers) -> Self {
         let trying = (!invite).then(|| now + timers.t1 * 7);
-        Self { key, peer, transport, invite, state: ServerState::Proceeding { trying }, last: None }
+        Self { key, peer, transport, invite, state: ServerState::Proceeding { trying }, last: Last::None }
     }
 
     /// The octets that it keeps beside itself.
     pub(crate) fn octets(&self) -> usize {
-        self.last.as_ref().map_or(0, Bytes::len)
+        match &self.last {
+            Last::None => 0,
+            Last::Whole(bytes) => bytes.len(),
+            Last::Short(answer) => answer.len(),
+        }
     }
 
     /// Keeps no long answer. If the request comes again it gets no answer, and the answer is not repeated.
     pub(crate) fn spare(&mut self) {
-        self.last.take_if(|last| last.len() > SPARED);
+        if self.octets() > SPARED {
+            self.last = Last::None;
+        }
     }
 
     /// Whether no final response has been sent.
@@ -73,23 +91,23 @@ impl Server {
     pub(crate) fn provisional(&mut self, bytes: Bytes) {
         if let ServerState::Proceeding { trying } = &mut self.state {
             *trying = None;
-            self.last = Some(bytes);
+            self.last = Last::Whole(bytes);
         }
     }
 
     /// A final response is being sent.
-    pub(crate) fn finish(&mut self, now: Instant, timers: &Timers, code: u16, bytes: Bytes) {
+    pub(crate) fn finish(&mut self, now: Instant, timers: &Timers, code: u16, bytes: Bytes, asked: Asked<'_>) {
         let reliable = self.transport.reliable();
         let long = now + timers.t1 * 64;
         if self.invite && code < 300 {
             // The 2xx itself is repeated by the callee, not by us.
-            self.last = None;
+            self.last = Last::None;
             self.state = ServerState::Accepted { until: long };
             return;
         }
         let resend = (self.invite && !reliable).then(|| Resend::after(now, timers));
         let until = if self.invite || !reliable { long } else { now };
-        self.last = Some(bytes);
+        self.last = if self.invite { Last::Whole(bytes) } else { Last::Short(LastAnswer::to(asked, &bytes)) };
         self.state = ServerState::Completed { resend, until };
     }
 
@@ -99,6 +117,7 @@ impl Server {
             ServerState::Completed { .. } if self.invite => {
                 let until = if self.transport.reliable() { now } else { now + timers.t4 };
                 self.state = ServerState::Confirmed { until };
+                self.last = Last::None;
                 true
             }
             ServerState::Confirmed { .. } => true,
@@ -109,16 +128,54 @@ impl Server {
     /// Ends the wait for a final response: nothing will be answered (RFC 4320 4.2: a non-INVITE that timed out). Repetitions are
     /// absorbed for a while.
     pub(crate) fn forget(&mut self, now: Instant, timers: &Timers) {
-        self.last = None;
+        self.last = Last::None;
         self.state = ServerState::Completed { resend: None, until: now + timers.t4 };
     }
 
-    /// The response to send again for a retransmission of the request, if there is one.
-    pub(crate) fn again(&self) -> Option<&Bytes> {
-        match self.state {
-            ServerState::Proceeding { .. } | ServerState::Completed { .. } => self.last.as_ref(),
-            ServerState::Accepted { .. } | ServerState::Confirmed { .. } | ServerState::Ended => None,
+    /// The response to send again for a retransmission of the request, if there is one. `asked`: the retransmission, with its Via
+    /// stamped for this peer.
+    pub(crate) fn again(&self, asked: impl FnOnce(&Peer) -> Bytes) -> Option<Bytes> {
+        match (&self.state, &self.last) {
+            (ServerState::Proceeding { .. } | ServerState::Completed { .. }, Last::Whole(bytes)) => Some(bytes.clone()),
+            (ServerState::Completed { .. }, Last::Short(answer)) => answer.again(&asked(&self.peer)).map(Bytes::from),
+            _ => None,
         }
+    }
+
+    /// Where it stands, and until when, if it sends nothing any more unless it is asked again.
+    pub(super) fn rest(&self) -> Option<(Rest, Option<Instant>)> {
+        match self.state {
+            ServerState::Accepted { until } => Some((Rest::Accepted, Some(until))),
+            ServerState::Completed { resend: None, until } if !self.invite => Some((Rest::Completed, Some(until))),
+            ServerState::Confirmed { until } => Some((Rest::Confirmed, Some(until))),
+            ServerState::Ended => Some((Rest::Ended, None)),
+            ServerState::Proceeding { .. } | ServerState::Completed { .. } => None,
+        }
+    }
+
+    /// The last answer, taken out of one that is at rest.
+    pub(super) fn take_answer(&mut self) -> Option<LastAnswer> {
+        match std::mem::replace(&mut self.last, Last::None) {
+            Last::Short(answer) => Some(answer),
+            Last::None | Last::Whole(_) => None,
+        }
+    }
+
+    /// One that stood like this.
+    pub(super) fn of_rest(
+        key: u128,
+        (peer, transport): (Peer, Transport),
+        invite: bool,
+        (rest, until): (Rest, Instant),
+        answer: Option<LastAnswer>,
+    ) -> Self {
+        let state = match rest {
+            Rest::Accepted => ServerState::Accepted { until },
+            Rest::Completed => ServerState::Completed { resend: None, until },
+            Rest::Confirmed => ServerState::Confirmed { until },
+            Rest::Ended => ServerState::Ended,
+        };
+        Self { key, peer, transport, invite, state, last: answer.map_or(Last::None, Last::Short) }
     }
 
     /// When the next timer fires.
@@ -148,11 +205,13 @@ impl Server {
                     _ => Timer::J,
                 };
                 self.state = ServerState::Ended;
+                self.last = Last::None;
                 Some(timer.fired())
             }
             ServerState::Completed { resend: Some(resend), .. } if resend.at <= now => {
                 resend.double(timers.t2);
-                self.last.clone().map(|bytes| Timer::G.repeats(bytes))
+                let Last::Whole(bytes) = &self.last else { return None };
+                Some(Timer::G.repeats(bytes.clone()))
             }
             _ => None,
         }

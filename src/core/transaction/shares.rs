@@ -1,6 +1,8 @@
 //! Counts how much of the table each trunk holds, in transactions and in octets, and says whether it may have more. Refuses
 //! nothing.
 //!
+//! A request that is over counts in octets alone: it only waits to be forgotten.
+//!
 //! A trunk may hold a multiple of what is free, not a fixed part. Alone it gets nearly all; if others hold more, it gets less. So
 //! a trunk that has nothing always finds room. Requests that end calls find room for longer than those that begin them.
 
@@ -82,6 +84,7 @@ impl ShareBounds {
 /// What one trunk holds, or all together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Holding {
+    /// Those that are open.
     pub(crate) transactions: usize,
     pub(crate) octets: usize,
 }
@@ -141,16 +144,12 @@ impl Shares {
         self.whose(trunk).give_back(less);
     }
 
-    /// Notes that the octets of a trunk's transaction have changed.
-    pub(crate) fn change(&mut self, trunk: Option<TrunkId>, holding: &mut Holding, octets: usize) {
-        if holding.octets == octets {
-            return;
-        }
-        let (more, less) = (octets.saturating_sub(holding.octets), holding.octets.saturating_sub(octets));
-        holding.octets = octets;
-        for of in [true, false] {
-            let held = if of { &mut self.all } else { self.whose(trunk) };
-            held.octets = held.octets.saturating_add(more).saturating_sub(less);
+    /// Notes that a transaction of a trunk holds something else now.
+    pub(crate) fn change(&mut self, trunk: Option<TrunkId>, holding: &mut Holding, now: Holding) {
+        let before = std::mem::replace(holding, now);
+        if before != now {
+            self.take(trunk, now);
+            self.give_back(trunk, before);
         }
     }
 

@@ -1,7 +1,9 @@
-//! The timers of RFC 3261, and one wheel that wakes everything that waits for one.
+//! The timers of RFC 3261, and one wheel that wakes the forwarded requests that wait for one.
 //!
 //! Most SIP timers are stopped before they fire, so nothing is ever removed from the wheel. If an entry fires, its transaction
-//! says what is really due, and the entry is set again for the next timer. Inserting costs a push; the precision is one slot.
+//! says what is really due, and the entry is set again for the next timer. Inserting costs a push; the precision is one slot. An
+//! entry is four octets, because there is one for each transaction. If it finds another transaction in its slot, that one is not due
+//! yet.
 
 use std::time::{Duration, Instant};
 
@@ -91,29 +93,14 @@ impl Timer {
     }
 }
 
-/// What the wheel wakes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Wake {
-    /// A forwarded request, by its slot in the table and the serial number that tells it from its successor there.
-    Forwarded {
-        /// The slot.
-        slot: u32,
-        /// The serial number.
-        serial: u64,
-    },
-    /// A request of our own, by its nonce.
-    Own(u64),
-    /// The health of targets: a ping is due, or one has risen.
-    Health,
-    /// The media relays: a ping is due.
-    Relays,
-}
+/// Entries for which a slot keeps its memory when they have fired.
+const KEPT: usize = 16;
 
-/// All wake-ups of one core.
+/// The wake-ups of the forwarded requests of one core, by their slots in the table.
 #[derive(Debug)]
 pub(crate) struct Wheel {
     start: Instant,
-    slots: Vec<Vec<Wake>>,
+    slots: Vec<Vec<u32>>,
     occupied: Vec<u64>,
     /// Every tick before this one has been fired.
     next: u64,
@@ -126,20 +113,20 @@ impl Wheel {
         Self { start: now, slots: vec![Vec::new(); SLOTS], occupied: vec![0; SLOTS / 64], next: 0, earliest: None }
     }
 
-    /// Wakes `wake` at or shortly after `at`; returns the time it really will be.
+    /// Wakes `one` at or shortly after `at`; returns the time it really will be.
     #[expect(clippy::indexing_slicing, reason = "taken modulo the number of slots, whose 64th part is the length of the bitmap")]
-    pub(crate) fn set(&mut self, at: Instant, wake: Wake) -> Instant {
+    pub(crate) fn set(&mut self, at: Instant, one: u32) -> Instant {
         let tick = self.tick_after(at).clamp(self.next, self.next + (SLOTS as u64 - 1));
         let place = place(tick);
-        self.slots[place].push(wake);
+        self.slots[place].push(one);
         self.occupied[place / 64] |= 1 << (place % 64);
         self.earliest = Some(self.earliest.map_or(tick, |earliest| earliest.min(tick)));
         self.time(tick)
     }
 
-    /// When something that is set for `at` would really be woken.
-    pub(crate) fn really(&self, at: Instant) -> Instant {
-        self.time(self.tick_after(at).clamp(self.next, self.next + (SLOTS as u64 - 1)))
+    /// The next time at which it turns, from this one on.
+    pub(crate) fn turn(&self, at: Instant) -> Instant {
+        self.time(self.tick_after(at).max(self.next))
     }
 
     /// When the first entry is due.
@@ -149,12 +136,12 @@ impl Wheel {
 
     /// Takes out everything that is due.
     #[expect(clippy::indexing_slicing, reason = "taken modulo the number of slots, whose 64th part is the length of the bitmap")]
-    pub(crate) fn due(&mut self, now: Instant, due: &mut Vec<Wake>) {
+    pub(crate) fn due(&mut self, now: Instant, due: &mut Vec<u32>) {
         while let Some(tick) = self.earliest.filter(|&tick| self.time(tick) <= now) {
             let place = place(tick);
             due.append(&mut self.slots[place]);
             // Memory of a burst is given back.
-            if self.slots[place].capacity() > 64 {
+            if self.slots[place].capacity() > KEPT {
                 self.slots[place] = Vec::new();
             }
             self.occupied[place / 64] &= !(1 << (place % 64));
@@ -216,9 +203,9 @@ mod tests {
     fn fires_in_order_and_never_early() {
         let start = Instant::now();
         let mut wheel = Wheel::new(start);
-        let mut expected: Vec<u64> = (0..5000).map(|at| at * 37 % 60_000).collect();
+        let mut expected: Vec<u32> = (0..5000).map(|at| at * 37 % 60_000).collect();
         for &millis in &expected {
-            wheel.set(start + Duration::from_millis(millis), Wake::Own(millis));
+            wheel.set(start + Duration::from_millis(millis.into()), millis);
         }
         expected.sort_unstable();
         let mut fired = Vec::new();
@@ -226,10 +213,9 @@ mod tests {
             let mut due = Vec::new();
             wheel.due(now, &mut due);
             assert!(!due.is_empty());
-            for wake in due {
-                let Wake::Own(millis) = wake else { panic!("{wake:?}") };
-                let at = start + Duration::from_millis(millis);
-                assert!(at <= now && now < at + TICK, "{wake:?}");
+            for millis in due {
+                let at = start + Duration::from_millis(millis.into());
+                assert!(at <= now && now < at + TICK, "{millis}");
                 fired.push(millis);
             }
         }
@@ -241,7 +227,7 @@ mod tests {
     fn beyond_the_turn_is_woken_at_its_end() {
         let start = Instant::now();
         let mut wheel = Wheel::new(start);
-        let really = wheel.set(start + Duration::from_secs(185), Wake::Health);
+        let really = wheel.set(start + Duration::from_secs(185), 7);
         assert!(really < start + Duration::from_secs(66) && really > start + Duration::from_secs(65));
         assert_eq!(wheel.deadline(), Some(really));
     }
@@ -253,6 +239,6 @@ mod tests {
         let later = start + Duration::from_secs(3600);
         wheel.due(later, &mut Vec::new());
         let at = later + Duration::from_secs(32);
-        assert!(wheel.set(at, Wake::Health) >= at);
+        assert!(wheel.set(at, 7) >= at);
     }
 }
