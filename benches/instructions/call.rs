@@ -139,7 +139,8 @@ pub(crate) struct Scene {
 }
 
 impl Scene {
-    fn new() -> Self {
+    /// A core that has seen nothing.
+    pub(crate) fn new() -> Self {
         Self::with(CONFIG)
     }
 
@@ -208,7 +209,7 @@ impl Scene {
     }
 
     /// Runs a call up to a message that is left to be handled.
-    fn call(&mut self, number: u32, step: Step) {
+    pub(crate) fn call(&mut self, number: u32, step: Step) {
         self.next(TRUNK, invite(HERE, number));
         let (mut forwarded, mut answer) = (Vec::new(), Vec::new());
         for at in [Step::Ringing, Step::Answer, Step::Ack, Step::Bye, Step::ByeAnswer] {
@@ -231,6 +232,16 @@ impl Scene {
                 Step::Invite => {}
             }
         }
+    }
+
+    /// Makes a call for another region the next message.
+    pub(crate) fn next_refused(&mut self, number: u32) {
+        self.next(TRUNK, invite(ELSEWHERE, number));
+    }
+
+    /// The octets that the core says it holds.
+    pub(crate) fn octets(&self) -> usize {
+        self.core.octets()
     }
 
     fn next(&mut self, from: &str, bytes: Vec<u8>) {
