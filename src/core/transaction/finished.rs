@@ -36,9 +36,10 @@ pub(super) enum Rest {
 
 /// A request that is over.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "they are facts of their own, as in the transaction")]
 pub(crate) struct Finished {
-    /// The key of its request, in halves: whole it would be aligned to 16 octets.
-    key: [u64; 2],
+    /// The key of its request, as octets: as a number it would be aligned to 16.
+    key: [u8; 16],
     nonce: u64,
     /// When the request was sent, in milliseconds since the table began.
     sent: u64,
@@ -119,7 +120,7 @@ impl Finished {
                 call_relay: call.call_relay,
             })),
         };
-        let key = [asker.key as u64, (asker.key >> 64) as u64];
+        let key = asker.key.to_be_bytes();
         let answer = asker.take_answer().map(LastAnswer::into_octets);
         let kept = if invite { attempt.ack().as_ref().into() } else { answer.unwrap_or_default() };
         Some(Self {
@@ -196,7 +197,7 @@ impl Finished {
 
     /// The key of its request.
     pub(super) fn key(&self) -> u128 {
-        u128::from(self.key[1]) << 64 | u128::from(self.key[0])
+        u128::from_be_bytes(self.key)
     }
 
     /// Whether it is an INVITE's.
