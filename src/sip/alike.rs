@@ -7,6 +7,7 @@ use std::cell::RefCell;
 use std::net::IpAddr;
 
 use super::address::Address;
+use super::parameter::{any_param, param};
 use super::rows::{is_any_call_id, is_call_id, read_any_cseq};
 use super::sdp::{self, Extent, Inside};
 use super::uri::{Uri, is_sound};
@@ -40,6 +41,9 @@ pub fn values(text: &[u8]) {
     }
     if let Some(short) = quick::cseq(text) {
         assert_eq!(read_any_cseq(text), Some(short));
+    }
+    for name in ["lr", "RF", "maddr", "transport", "tag"] {
+        assert_eq!(param(text, name), any_param(text, name));
     }
     assert_eq!(is_call_id(text), is_any_call_id(text));
     if let Some(ip) = quick::quad(text) {

@@ -141,13 +141,11 @@ impl<'a> Marks<'a> {
     /// The next mark. Behind the last one, the end of the text.
     #[inline(always)]
     pub(super) fn next(&mut self) -> Mark {
-        while self.bits == 0 {
-            let next = self.start.wrapping_add(BLOCK);
-            let Some(text) = self.text.get(next..).filter(|text| !text.is_empty()) else {
+        if self.bits == 0 {
+            (self.start, self.bits) = further(self.text, self.start);
+            if self.bits == 0 {
                 return Mark { at: self.text.len(), octet: END };
-            };
-            self.start = next;
-            self.bits = marks(text);
+            }
         }
         let at = self.start.wrapping_add(self.bits.trailing_zeros() as usize);
         self.bits &= self.bits.wrapping_sub(1);
@@ -160,6 +158,20 @@ impl<'a> Marks<'a> {
         let there = self.bits != 0;
         self.bits &= self.bits.wrapping_sub(1);
         there
+    }
+}
+
+/// The next block that has marks, and these.
+#[inline(never)]
+fn further(text: &[u8], start: usize) -> (usize, u64) {
+    let mut start = start;
+    loop {
+        start = start.wrapping_add(BLOCK);
+        let Some(rest) = text.get(start..).filter(|rest| !rest.is_empty()) else { return (start, 0) };
+        let bits = marks(rest);
+        if bits != 0 {
+            return (start, bits);
+        }
     }
 }
 

@@ -14,6 +14,12 @@ use super::marks::{self, Mark, Marks};
 use super::uri::{Host, Scheme, Uri};
 use super::via::{COOKIE, Via};
 
+/// Beginnings of values, as words: whole texts would be compared octet by octet.
+const SIP: u32 = u32::from_le_bytes(*b"sip:");
+const SIPS: u32 = u32::from_le_bytes(*b"sips");
+const VERSION: u64 = u64::from_le_bytes(*b"SIP/2.0/");
+const TRANSPORTS: [u32; 3] = [u32::from_le_bytes(*b"UDP "), u32::from_le_bytes(*b"TCP "), u32::from_le_bytes(*b"TLS ")];
+
 /// Reads a text that is one `sip:` or `sips:` URI.
 pub(super) fn uri(text: &[u8]) -> Option<Uri<'_>> {
     let mut reader = Reader { text, marks: Marks::from(text, 0), hides: false };
@@ -100,8 +106,6 @@ fn read_via(bytes: &[u8], span: Range<usize>) -> Option<Via<'_>> {
     let text = bytes.get(span.clone())?;
     let (version, rest) = text.split_first_chunk::<8>()?;
     let sent_protocol = (u64::from_le_bytes(*version), u32::from_le_bytes(*rest.first_chunk()?));
-    const VERSION: u64 = u64::from_le_bytes(*b"SIP/2.0/");
-    const TRANSPORTS: [u32; 3] = [u32::from_le_bytes(*b"UDP "), u32::from_le_bytes(*b"TCP "), u32::from_le_bytes(*b"TLS ")];
     if sent_protocol.0 != VERSION || !TRANSPORTS.contains(&sent_protocol.1) {
         return None;
     }
@@ -196,6 +200,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads a quoted string whose first quote was read, and one space behind it. Returns the mark that stands there.
+    #[inline(always)]
     fn quoted(&mut self) -> Option<Mark> {
         let close = loop {
             let mark = self.marks.next();
@@ -220,9 +225,11 @@ impl<'a> Reader<'a> {
     /// Reads a URI, and returns the first mark that cannot be part of it.
     #[inline(always)]
     fn uri(&mut self, from: usize) -> Option<(Uri<'a>, Mark)> {
-        let (scheme, length) = match self.text.get(from..)?.first_chunk()? {
-            b"sip:" => (Scheme::Sip, 4),
-            b"sips" if self.text.get(from.wrapping_add(4)) == Some(&b':') => (Scheme::Sips, 5),
+        let text = self.text.get(from..)?;
+        // As one word, since texts are compared octet by octet.
+        let (scheme, length) = match u32::from_le_bytes(*text.first_chunk()?) {
+            SIP => (Scheme::Sip, 4),
+            SIPS if text.get(4) == Some(&b':') => (Scheme::Sips, 5),
             _ => return None,
         };
         // The colon.
