@@ -2,6 +2,8 @@
 //!
 //! A text is read in blocks of 64 octets. A comparison of a block is a word with a bit for each octet. Nothing here knows a grammar.
 
+#![expect(clippy::inline_always, reason = "a call for each octet would cost more than the comparison")]
+
 use std::ops::BitOr;
 
 use wide::{CmpEq, CmpLt, i8x16};
@@ -29,6 +31,7 @@ impl Octets {
     }
 
     /// Which are one of these, both included.
+    #[expect(clippy::arithmetic_side_effects, reason = "each octet wraps on its own")]
     #[inline(always)]
     pub(super) fn within(self, first: u8, last: u8) -> Self {
         // Moved so that the first of them is the least number with a sign.
@@ -74,7 +77,7 @@ pub(super) fn block<const N: usize>(text: &[u8], compare: impl Fn(Octets) -> [Oc
     }
     for octets in whole.iter().rev() {
         for (word, one) in all.iter_mut().zip(bits(octets)) {
-            *word = *word << WIDTH | one;
+            *word = (*word << WIDTH) | one;
         }
     }
     all

@@ -74,6 +74,7 @@ pub fn param<'a>(params: &'a [u8], name: &str) -> Option<Option<&'a [u8]>> {
 }
 
 /// The same, if parameters end at these places.
+#[expect(clippy::option_option, reason = "the outer one says whether it is there")]
 fn param_between<'a>(params: &'a [u8], ends: u64, name: &[u8]) -> Option<Option<&'a [u8]>> {
     let (mut start, mut ends) = (0_usize, ends);
     loop {
@@ -98,6 +99,7 @@ fn param_between<'a>(params: &'a [u8], ends: u64, name: &[u8]) -> Option<Option<
 }
 
 /// The same for all lists, the unusual ones too.
+#[expect(clippy::option_option, reason = "the outer one says whether it is there")]
 pub(super) fn any_param<'a>(params: &'a [u8], name: &str) -> Option<Option<&'a [u8]>> {
     if !may_hold(params, name) {
         return None;

@@ -3,6 +3,8 @@
 //! It accepts only texts that the readers in [`super::address`], [`super::uri`] and [`super::via`] accept, and finds the same in
 //! them. It refuses nothing: a spelling that it does not know is left to those readers. Property tests compare both.
 
+#![expect(clippy::inline_always, reason = "so that what a caller does not need is not computed")]
+
 #[cfg(test)]
 mod tests;
 
@@ -47,11 +49,13 @@ impl<'a> NameAddr<'a> {
 }
 
 /// The tag of a text that is one value with a URI in brackets. No other value follows after a comma.
+#[expect(clippy::option_option, reason = "the outer one says whether it is known here")]
 pub(super) fn tag(text: &[u8]) -> Option<Option<&[u8]>> {
     name_addr(text).map(|read| read.tag)
 }
 
 /// The host that a request to such a value goes to.
+#[expect(clippy::option_option, reason = "the outer one says whether it is known here")]
 pub(super) fn reached(text: &[u8]) -> Option<Option<Host<'_>>> {
     name_addr(text).map(|read| read.reached())
 }
@@ -328,7 +332,7 @@ fn is_name(text: &[u8]) -> bool {
         [dots | octets.within(b'0', b'9') | letters | octets.are(b'-') | octets.are(b'_'), dots]
     });
     // Where a label begins.
-    let begins = dots << 1 | 1;
+    let begins = (dots << 1) | 1;
     let last = text.get(63_u32.wrapping_sub(begins.leading_zeros()) as usize);
     legal == marks::low(text.len()) && begins & dots == 0 && last.is_some_and(|first| !first.is_ascii_digit())
 }

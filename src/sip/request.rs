@@ -73,6 +73,19 @@ impl<'a> Request<'a> {
         let way_back = rows.way_back();
         let Rows { via, further_vias, from_tag, call_id, cseq, .. } = rows;
         let from_tag = from_tag.unwrap_or_default();
-        Ok(Self { method: *method, token, uri_text, uri, via, further_vias, from_tag, to_tag, call_id, cseq, max_forwards, way_back })
+        Ok(Self {
+            method: *method,
+            token,
+            uri_text,
+            uri,
+            via,
+            further_vias,
+            from_tag,
+            to_tag,
+            call_id,
+            cseq,
+            max_forwards,
+            way_back,
+        })
     }
 }

@@ -3,6 +3,8 @@
 //! It refuses nothing: what it does not know is left to the readers in [`super`], [`super::attribute`] and [`super::place`]. Property
 //! tests compare both.
 
+#![expect(clippy::inline_always, reason = "a call would cost more than what it does")]
+
 use arrayvec::ArrayVec;
 
 use super::MediaPlace;
@@ -38,7 +40,7 @@ pub(super) fn cut<'a>(body: &'a [u8], lines: &mut Lines<'a>) -> Option<()> {
         {
             return None;
         }
-        let mut families = one & (two >> 1 | LAST);
+        let mut families = one & ((two >> 1) | LAST);
         while ends != 0 {
             let below = ends ^ ends.wrapping_sub(1);
             let end = at.wrapping_add(ends.trailing_zeros() as usize);
