@@ -115,7 +115,7 @@ impl Core {
 
 impl Context<'_> {
     fn heard(&mut self, transaction: &mut Transaction, of: &Reception<'_, '_>, media: AnswerMedia) -> Outcome {
-        let &Reception { branch, message, response, .. } = of;
+        let &Reception { branch, response, .. } = of;
         let Some(client) = transaction.by_nonce(branch.nonce) else { return Outcome::Stray };
         if response.method == Method::Cancel {
             client.cancel_answered();
