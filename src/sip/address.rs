@@ -6,6 +6,8 @@ use memchr::memchr;
 
 use super::header::{are_quoted, has_control, is_control, is_space, trim};
 use super::parameter::{are_plain, each_param, hides_semicolon, param, quoted_end};
+use super::quick;
+use super::uri::Uri;
 
 /// One name-addr or addr-spec with its parameters. Ranges are relative to the text read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,6 +64,16 @@ impl<'a> Address<'a> {
         let uri_span = address.uri_span.start..text.len();
         let uri = text.get(uri_span.clone()).filter(|uri| !uri.iter().copied().any(is_space))?;
         Some(Self { uri, uri_span, params: &[] })
+    }
+
+    /// The same, with the URI read: as written, and its parts. `None` too if it is no URI that a request could be sent to.
+    pub(crate) fn route_uri(text: &'a [u8]) -> Option<(&'a [u8], Uri<'a>)> {
+        // What we write ourselves is always so.
+        if let Some((uri, span)) = quick::bracketed(text) {
+            return Some((text.get(span)?, uri));
+        }
+        let address = Self::route(text)?;
+        Some((address.uri, Uri::parse(address.uri).ok()?))
     }
 
     fn bare(text: &'a [u8], start: usize) -> Option<Self> {

@@ -99,7 +99,7 @@ fn read<F: Inside>(message: &Message<'_>, inside: F) -> Result<BodyReader<F>, Ob
             // RFC 3261 has no such header. A reader that knows it from mail would decode the body.
             Name::Other => {
                 let row = message.slice(&header.row);
-                if row.first().is_some_and(|first| first.eq_ignore_ascii_case(&b'c')) {
+                if matches!(row.first(), Some(b'c' | b'C')) {
                     let end = row.iter().position(|&octet| !is_token(octet)).unwrap_or(row.len());
                     head.row(header.name, row.get(..end).unwrap_or_default(), message.value(header))?;
                 }
@@ -193,7 +193,7 @@ enum Kind<'a> {
 
 impl<'a> Kind<'a> {
     fn of(value: &'a [u8]) -> Result<Self, Objection> {
-        if value.eq_ignore_ascii_case(b"application/sdp") {
+        if value == b"application/sdp" || value.eq_ignore_ascii_case(b"application/sdp") {
             return Ok(Self::Description);
         }
         let end = memchr(b';', value).unwrap_or(value.len());

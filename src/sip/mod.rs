@@ -9,12 +9,15 @@
 )]
 
 pub mod address;
+#[cfg(any(test, fuzzing))]
+pub mod alike;
 pub mod body;
 pub mod edit;
 mod fault;
 pub mod frame;
 pub mod header;
 pub mod list;
+mod marks;
 pub mod method;
 mod multipart;
 pub mod number;

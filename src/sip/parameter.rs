@@ -5,6 +5,7 @@ use std::ops::Range;
 use memchr::{memchr, memchr2};
 
 use super::header::{is_space, is_token, trim, trimmed};
+use super::marks;
 
 /// Whether all readers cut a parameter list alike: no parameter is empty, each name is a token, each value is a quoted string or
 /// holds no separator, and blanks stand only around separators. `params` is the text after the first `;`.
@@ -62,6 +63,44 @@ pub(super) fn quoted_end(text: &[u8], start: usize) -> Option<usize> {
 /// The value of a parameter in a `;`-separated list, by name in any case: `Some(Some(value))`, or `Some(None)` for a flag. Quoted
 /// values may hold `;`.
 pub fn param<'a>(params: &'a [u8], name: &str) -> Option<Option<&'a [u8]>> {
+    if params.len() < marks::BLOCK {
+        let [ends, odd] = marks::block(params, |octets| [octets.are(b';'), octets.below(b'#')]);
+        // Without quotes and white space, a list is cut at each semicolon.
+        if odd == 0 {
+            return param_between(params, ends, name.as_bytes());
+        }
+    }
+    any_param(params, name)
+}
+
+/// The same, if parameters end at these places.
+#[expect(clippy::option_option, reason = "the outer one says whether it is there")]
+fn param_between<'a>(params: &'a [u8], ends: u64, name: &[u8]) -> Option<Option<&'a [u8]>> {
+    let (mut start, mut ends) = (0_usize, ends);
+    loop {
+        let end = if ends == 0 { params.len() } else { ends.trailing_zeros() as usize };
+        let text = params.get(start..end)?;
+        if text.first().map(|first| first | 0x20) == name.first().map(|first| first | 0x20)
+            && let Some((key, rest)) = text.split_at_checked(name.len())
+            && key.eq_ignore_ascii_case(name)
+        {
+            match rest {
+                [] => return Some(None),
+                [b'=', value @ ..] => return Some(Some(value)),
+                _ => {}
+            }
+        }
+        if ends == 0 {
+            return None;
+        }
+        ends &= ends.wrapping_sub(1);
+        start = end.wrapping_add(1);
+    }
+}
+
+/// The same for all lists, the unusual ones too.
+#[expect(clippy::option_option, reason = "the outer one says whether it is there")]
+pub(super) fn any_param<'a>(params: &'a [u8], name: &str) -> Option<Option<&'a [u8]>> {
     if !may_hold(params, name) {
         return None;
     }

@@ -1,222 +1,266 @@
-//! Reads the usual spellings of the rows that every element reads, in one pass over a table.
+//! Reads the usual spellings of the rows that every element reads, from mark to mark.
 //!
 //! It accepts only texts that the readers in [`super::address`], [`super::uri`] and [`super::via`] accept, and finds the same in
 //! them. It refuses nothing: a spelling that it does not know is left to those readers. Property tests compare both.
 
+#![expect(clippy::inline_always, reason = "so that what a caller does not need is not computed")]
+
+#[cfg(test)]
+mod tests;
+
 use std::net::{IpAddr, Ipv4Addr};
 use std::ops::Range;
 
-use super::uri::{self, Host, Scheme, Uri};
+use super::header::is_token;
+use super::marks::{self, Mark, Marks};
+use super::uri::{Host, Scheme, Uri};
 use super::via::{COOKIE, Via};
 
-/// Classes of octets: this one may stand in a user part.
-const USER: u8 = 1;
-/// In a label of a host name.
-const LABEL: u8 = 2;
-/// In a URI's parameter, name or value.
-const URI_PARAM: u8 = 4;
-const TOKEN: u8 = 8;
-/// In the value of a header's parameter.
-const VALUE: u8 = 16;
-/// Inside quotes, without a backslash before it.
-const QUOTED: u8 = 32;
-const DIGIT: u8 = 64;
-/// In a display name without quotes.
-const WORDS: u8 = 128;
-
-#[expect(clippy::indexing_slicing, reason = "computed while compiling")]
-const CLASSES: [u8; 256] = {
-    let (mut table, mut octet) = ([0; 256], 0_u8);
-    while octet < 127 {
-        let letter = octet.is_ascii_alphanumeric();
-        let mut classes = 0;
-        if letter || matches!(octet, b'-' | b'_') {
-            classes |= LABEL;
-        }
-        if letter || matches!(octet, b'-' | b'.' | b'!' | b'%' | b'*' | b'_' | b'+' | b'`' | b'\'' | b'~') {
-            classes |= TOKEN | WORDS;
-        }
-        if octet == b' ' {
-            classes |= WORDS;
-        }
-        if octet.is_ascii_graphic() && !matches!(octet, b'"' | b'<' | b'>' | b'[' | b']' | b'@' | b'\\') {
-            // A user part with parameters is left to the other readers.
-            if !matches!(octet, b'?' | b';') {
-                classes |= USER | URI_PARAM;
-            }
-            if !matches!(octet, b',' | b';' | b'=') {
-                classes |= VALUE;
-            }
-        }
-        if (octet == b' ' || octet.is_ascii_graphic()) && !matches!(octet, b'"' | b'\\') {
-            classes |= QUOTED;
-        }
-        if octet.is_ascii_digit() {
-            classes |= DIGIT;
-        }
-        table[octet as usize] = classes;
-        octet += 1;
-    }
-    table
-};
+/// Beginnings of values, as words: whole texts would be compared octet by octet.
+const SIP: u32 = u32::from_le_bytes(*b"sip:");
+const SIPS: u32 = u32::from_le_bytes(*b"sips");
+const VERSION: u64 = u64::from_le_bytes(*b"SIP/2.0/");
+const TRANSPORTS: [u32; 3] = [u32::from_le_bytes(*b"UDP "), u32::from_le_bytes(*b"TCP "), u32::from_le_bytes(*b"TLS ")];
 
 /// Reads a text that is one `sip:` or `sips:` URI.
 pub(super) fn uri(text: &[u8]) -> Option<Uri<'_>> {
-    let mut cursor = Cursor { rest: text };
-    let uri = cursor.uri()?;
-    cursor.rest.is_empty().then_some(uri)
+    let mut reader = Reader { text, marks: Marks::from(text, 0), hides: false };
+    let (uri, end) = reader.uri(0)?;
+    (end.at == text.len()).then_some(uri)
 }
 
 /// A `name-addr` with such a URI, and its parameters.
 pub(super) struct NameAddr<'a> {
     /// The value of its one `tag`.
     pub(super) tag: Option<&'a [u8]>,
-    host: Option<Host<'a>>,
-    params: &'a [u8],
+    /// Where the URI stands in the text.
+    span: Range<usize>,
+    uri: Uri<'a>,
+    /// Whether a parameter of the URI begins as `maddr` does.
+    hides: bool,
 }
 
 impl<'a> NameAddr<'a> {
     /// The host that a request to its URI goes to.
-    pub(super) fn reached(&self) -> Option<Host<'a>> {
-        uri::maddr(self.params).or(self.host)
+    #[inline(always)]
+    fn reached(&self) -> Option<Host<'a>> {
+        if self.hides { self.uri.reached() } else { self.uri.host }
     }
 }
 
-/// Reads a text that is one value with a URI in brackets. No other value follows after a comma.
-pub(super) fn name_addr(text: &[u8]) -> Option<NameAddr<'_>> {
-    let mut cursor = Cursor { rest: text };
-    if cursor.eats(b'"') {
-        cursor.run::<QUOTED>();
-        if !cursor.eats(b'"') {
-            return None;
-        }
-        cursor.eats(b' ');
-    } else {
-        cursor.run::<WORDS>();
-    }
-    if !cursor.eats(b'<') {
-        return None;
-    }
-    let Uri { host, params, .. } = cursor.uri()?;
-    if !cursor.eats(b'>') {
+/// The tag of a text that is one value with a URI in brackets. No other value follows after a comma.
+#[expect(clippy::option_option, reason = "the outer one says whether it is known here")]
+pub(super) fn tag(text: &[u8]) -> Option<Option<&[u8]>> {
+    name_addr(text).map(|read| read.tag)
+}
+
+/// The host that a request to such a value goes to.
+#[expect(clippy::option_option, reason = "the outer one says whether it is known here")]
+pub(super) fn reached(text: &[u8]) -> Option<Option<Host<'_>>> {
+    name_addr(text).map(|read| read.reached())
+}
+
+/// The URI of such a value, and where it stands.
+pub(super) fn bracketed(text: &[u8]) -> Option<(Uri<'_>, Range<usize>)> {
+    name_addr(text).map(|read| (read.uri, read.span))
+}
+
+/// Whether a text is such a value.
+pub(super) fn is_name_addr(text: &[u8]) -> bool {
+    name_addr(text).is_some()
+}
+
+/// Reads such a value. What a caller does not need of it costs nothing.
+#[inline(always)]
+fn name_addr(text: &[u8]) -> Option<NameAddr<'_>> {
+    let mut reader = Reader { text, marks: Marks::from(text, 0), hides: false };
+    let start = reader.name()?.wrapping_add(1);
+    let (uri, close) = reader.uri(start)?;
+    if close.octet != b'>' {
         return None;
     }
     let mut tag = None;
-    while let Some(Param { name, value, .. }) = cursor.param()? {
-        if name.len() == 3 && name.eq_ignore_ascii_case(b"tag") && tag.replace(value?).is_some() {
+    let mut mark = reader.behind(close)?;
+    while mark.at < text.len() {
+        let Param { name, value, end, .. } = reader.param(mark)?;
+        if name == b"tag" {
+            if tag.replace(value?).is_some() {
+                return None;
+            }
+        } else if !is_another(name, &["tag"]) {
             return None;
         }
+        mark = end;
     }
-    Some(NameAddr { tag, host, params })
+    Some(NameAddr { tag, span: start..close.at, uri, hides: reader.hides })
 }
 
 /// Reads the Via value at `span`, if no other value follows it.
 pub(super) fn via(bytes: &[u8], span: Range<usize>) -> Option<Via<'_>> {
+    read_via(bytes, span)
+}
+
+/// Whether a text is one Via value.
+pub(super) fn is_via(text: &[u8]) -> bool {
+    read_via(text, 0..text.len()).is_some()
+}
+
+#[inline(always)]
+fn read_via(bytes: &[u8], span: Range<usize>) -> Option<Via<'_>> {
     let text = bytes.get(span.clone())?;
-    let mut cursor = Cursor { rest: text.strip_prefix(b"SIP/2.0/")? };
-    let transport = cursor.run::<TOKEN>();
-    if transport.is_empty() || !cursor.eats(b' ') {
+    let (version, rest) = text.split_first_chunk::<8>()?;
+    let sent_protocol = (u64::from_le_bytes(*version), u32::from_le_bytes(*rest.first_chunk()?));
+    if sent_protocol.0 != VERSION || !TRANSPORTS.contains(&sent_protocol.1) {
         return None;
     }
-    let (sent_by, host, port) = cursor.host_port()?;
-    let mut via = Via { span: span.clone(), transport, sent_by, host, port, branch: None, rport: None, received: None };
-    while let Some(Param { place, name, value }) = cursor.param()? {
-        let place = span.end.wrapping_sub(place.start)..span.end.wrapping_sub(place.end);
-        let again = match name.len() {
-            6 if name.eq_ignore_ascii_case(b"branch") => {
-                let branch = value.filter(|value| !value.eq_ignore_ascii_case(COOKIE))?;
-                via.branch.replace(branch).is_some()
-            }
-            5 if name.eq_ignore_ascii_case(b"rport") => via.rport.replace(place).is_some(),
-            8 if name.eq_ignore_ascii_case(b"received") => via.received.replace(place).is_some(),
-            _ => false,
+    let mut reader = Reader { text, marks: Marks::from(text, 12), hides: false };
+    let transport = reader.slice(8, 11);
+    let first = reader.marks.next();
+    let (sent_by, host, port, mut mark) = reader.host_port(12, first)?;
+    let (mut branch, mut rport, mut received) = (None, None, None);
+    while mark.at < text.len() {
+        let Param { start, name, value, end } = reader.param(mark)?;
+        let place = || span.start.wrapping_add(start)..span.start.wrapping_add(end.at);
+        let again = if name == b"branch" {
+            // The cookie and nothing behind it is left to the other readers.
+            branch.replace(value.filter(|value| value.len() != COOKIE.len())?).is_some()
+        } else if name == b"rport" {
+            rport.replace(place()).is_some()
+        } else if name == b"received" {
+            received.replace(place()).is_some()
+        } else {
+            !is_another(name, &["branch", "rport", "received"])
         };
         if again {
             return None;
         }
+        mark = end;
     }
-    Some(via)
+    Some(Via { span, transport, sent_by, host, port, branch, rport, received })
+}
+
+/// Reads a `CSeq`: a number of at most nine digits, a space, a method.
+pub(super) fn cseq(text: &[u8]) -> Option<(u32, &[u8])> {
+    let (mut number, mut rest) = (0_u32, text);
+    while let [octet, behind @ ..] = rest {
+        let digit = octet.wrapping_sub(b'0');
+        if digit > 9 {
+            break;
+        }
+        number = number.wrapping_mul(10).wrapping_add(digit.into());
+        rest = behind;
+    }
+    let [b' ', method @ ..] = rest else { return None };
+    let digits = text.len().wrapping_sub(rest.len());
+    let whole = (1..=9).contains(&digits) && !method.is_empty() && method.iter().copied().all(is_token);
+    whole.then_some((number, method))
+}
+
+/// Whether a name is a token, and none of these in other letters.
+#[cold]
+fn is_another(name: &[u8], known: &[&str]) -> bool {
+    name.iter().copied().all(is_token) && !known.iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes()))
 }
 
 /// A parameter of a header.
 struct Param<'a> {
-    /// Where it begins, at its `;`, and ends, both counted back from the end of the text.
-    place: Range<usize>,
+    /// Where its `;` stands.
+    start: usize,
     name: &'a [u8],
+    /// Never empty.
     value: Option<&'a [u8]>,
+    /// The mark behind it.
+    end: Mark,
 }
 
-/// The text that is still to be read.
-struct Cursor<'a> {
-    rest: &'a [u8],
+/// A text, and the marks that were not read yet.
+struct Reader<'a> {
+    text: &'a [u8],
+    marks: Marks<'a>,
+    /// Whether a parameter of the URI begins as `maddr` does.
+    hides: bool,
 }
 
-/// Cuts a text before the first octet of a kind.
-#[inline]
-fn split(text: &[u8], ends: impl Fn(u8) -> bool) -> (&[u8], &[u8]) {
-    let length = text.iter().position(|&octet| ends(octet)).unwrap_or(text.len());
-    text.split_at_checked(length).unwrap_or_default()
-}
+impl<'a> Reader<'a> {
+    /// A part of the text between two marks, the second behind the first.
+    #[inline(always)]
+    fn slice(&self, start: usize, end: usize) -> &'a [u8] {
+        self.text.get(start..end).unwrap_or_default()
+    }
 
-/// The text before its `end`.
-fn before<'a>(text: &'a [u8], end: &[u8]) -> &'a [u8] {
-    text.len().checked_sub(end.len()).and_then(|length| text.get(..length)).unwrap_or_default()
-}
-
-impl<'a> Cursor<'a> {
-    #[inline]
-    fn eats(&mut self, octet: u8) -> bool {
-        match self.rest {
-            [first, rest @ ..] if *first == octet => {
-                self.rest = rest;
-                true
+    /// Reads a display name, and returns where the bracket behind it stands.
+    #[inline(always)]
+    fn name(&mut self) -> Option<usize> {
+        let mut mark = self.marks.next();
+        if mark.octet == b'"' && mark.at == 0 {
+            mark = self.quoted()?;
+        } else {
+            // Words, with spaces between. The other readers let any octet pass here that is no mark.
+            while matches!(mark.octet, b' ' | b'!') {
+                mark = self.marks.next();
             }
-            _ => false,
         }
+        (mark.octet == b'<').then_some(mark.at)
     }
 
-    /// Reads as many octets of a class as follow here.
-    #[expect(clippy::indexing_slicing, reason = "an octet is always within 256 entries")]
-    #[inline]
-    fn run<const CLASS: u8>(&mut self) -> &'a [u8] {
-        let (run, rest) = split(self.rest, |octet| CLASSES[octet as usize] & CLASS == 0);
-        self.rest = rest;
-        run
+    /// Reads a quoted string whose first quote was read, and one space behind it. Returns the mark that stands there.
+    #[inline(always)]
+    fn quoted(&mut self) -> Option<Mark> {
+        let close = loop {
+            let mark = self.marks.next();
+            match mark.octet {
+                b'"' => break mark,
+                b'\\' => return None,
+                b' '..=b'~' => {}
+                _ => return None,
+            }
+        };
+        let mark = self.behind(close)?;
+        if mark.octet == b' ' { self.behind(mark) } else { Some(mark) }
     }
 
-    /// Reads a URI, up to the first octet that cannot be part of it.
-    fn uri(&mut self) -> Option<Uri<'a>> {
-        let scheme = match self.rest {
-            [b's' | b'S', b'i' | b'I', b'p' | b'P', b':', rest @ ..] => {
-                self.rest = rest;
-                Scheme::Sip
-            }
-            [b's' | b'S', b'i' | b'I', b'p' | b'P', b's' | b'S', b':', rest @ ..] => {
-                self.rest = rest;
-                Scheme::Sips
-            }
+    /// The next mark, or the end, if no other octet stands before it.
+    #[inline(always)]
+    fn behind(&mut self, before: Mark) -> Option<Mark> {
+        let mark = self.marks.next();
+        (mark.at == before.at.wrapping_add(1)).then_some(mark)
+    }
+
+    /// Reads a URI, and returns the first mark that cannot be part of it.
+    #[inline(always)]
+    fn uri(&mut self, from: usize) -> Option<(Uri<'a>, Mark)> {
+        let text = self.text.get(from..)?;
+        // As one word, since texts are compared octet by octet.
+        let (scheme, length) = match u32::from_le_bytes(*text.first_chunk()?) {
+            SIP => (Scheme::Sip, 4),
+            SIPS if text.get(4) == Some(&b':') => (Scheme::Sips, 5),
             _ => return None,
         };
-        let start = self.rest;
-        let user = self.run::<USER>();
-        let user = if self.eats(b'@') {
-            Some(user)
+        // The colon.
+        if !self.marks.skip() {
+            return None;
+        }
+        let start = from.wrapping_add(length);
+        let first = self.marks.next();
+        let (user, (hostport, host, port, mut end)) = if first.octet == b'@' {
+            let behind = self.marks.next();
+            (Some(self.slice(start, first.at)), self.host_port(first.at.wrapping_add(1), behind)?)
         } else {
-            self.rest = start;
-            None
+            (None, self.host_port(start, first)?)
         };
-        let (hostport, host, port) = self.host_port()?;
-        let params = if self.eats(b';') { self.uri_params()? } else { b"" };
-        Some(Uri { scheme, user, host: Some(host), hostport, port, params, headers: b"" })
+        let mut params = &b""[..];
+        if end.octet == b';' {
+            (params, end) = self.uri_params(end.at.wrapping_add(1))?;
+        }
+        Some((Uri { scheme, user, host: Some(host), hostport, port, params, headers: b"" }, end))
     }
 
-    /// Reads the parameters after the first `;`. Those that route begin with one of three letters; if two do, the other readers
-    /// decide.
-    fn uri_params(&mut self) -> Option<&'a [u8]> {
-        let start = self.rest;
-        let mut seen = 0_u8;
+    /// Reads the parameters of a URI. Those that route begin with one of three letters. If two do, the other readers decide.
+    #[inline(always)]
+    fn uri_params(&mut self, start: usize) -> Option<(&'a [u8], Mark)> {
+        let (mut at, mut seen) = (start, 0_u8);
         loop {
-            let first = match self.run::<URI_PARAM>().first().map(u8::to_ascii_lowercase) {
+            let first = match self.text.get(at).map(u8::to_ascii_lowercase) {
                 Some(b'm') => 1,
                 Some(b't') => 2,
                 Some(b'l') => 4,
@@ -226,206 +270,113 @@ impl<'a> Cursor<'a> {
                 return None;
             }
             seen |= first;
-            if !self.eats(b';') {
-                return Some(before(start, self.rest));
+            self.hides |= first == 1;
+            let mut end = self.marks.next();
+            while matches!(end.octet, b'=' | b':' | b',' | b'!') {
+                end = self.marks.next();
             }
+            if end.octet != b';' {
+                return Some((self.slice(start, end.at), end));
+            }
+            at = end.at.wrapping_add(1);
         }
     }
 
-    /// Reads a host that is no IPv6 reference, and a port.
-    fn host_port(&mut self) -> Option<(&'a [u8], Host<'a>, Option<u16>)> {
-        let start = self.rest;
-        let host = match self.rest {
-            [b'0'..=b'9', ..] => Host::Address(IpAddr::V4(self.quad()?)),
-            _ => Host::Name(self.name()?),
+    /// Reads a host that is no IPv6 reference, and a port. `end` is the next mark. Returns the mark behind them.
+    #[inline(always)]
+    fn host_port(&mut self, start: usize, mut end: Mark) -> Option<(&'a [u8], Host<'a>, Option<u16>, Mark)> {
+        let text = self.text.get(start..end.at)?;
+        let host = match text {
+            [b'0'..=b'9', ..] => Host::Address(IpAddr::V4(quad(text)?)),
+            _ => Host::Name(is_name(text).then_some(text)?),
         };
-        let port = if self.eats(b':') {
-            let digits = self.run::<DIGIT>();
-            if digits.len() > 5 || matches!(digits, [] | [b'0', ..]) {
-                return None;
-            }
-            let number = digits.iter().fold(0_u32, |sum, digit| sum.wrapping_mul(10).wrapping_add(u32::from(digit & 15)));
-            Some(u16::try_from(number).ok()?)
-        } else {
-            None
-        };
-        Some((before(start, self.rest), host, port))
+        if end.octet != b':' {
+            return Some((text, host, None, end));
+        }
+        let from = end.at.wrapping_add(1);
+        end = self.marks.next();
+        let port = port(self.text.get(from..end.at)?)?;
+        Some((self.slice(start, end.at), host, Some(port), end))
     }
 
-    /// Reads four numbers, if no more of a host follows them.
-    fn quad(&mut self) -> Option<Ipv4Addr> {
-        let mut octets = [0; 4];
-        for (place, octet) in octets.iter_mut().enumerate() {
-            if place > 0 && !self.eats(b'.') {
-                return None;
-            }
-            let number = match self.run::<DIGIT>() {
-                [one] => u32::from(one & 15),
-                [ten @ b'1'..=b'9', one] => u32::from(ten & 15).wrapping_mul(10).wrapping_add(u32::from(one & 15)),
-                [hundred @ b'1'..=b'2', ten, one] => {
-                    let tens = u32::from(hundred & 15).wrapping_mul(10).wrapping_add(u32::from(ten & 15));
-                    tens.wrapping_mul(10).wrapping_add(u32::from(one & 15))
-                }
-                _ => return None,
-            };
-            *octet = u8::try_from(number).ok()?;
-        }
-        let goes_on = self.eats(b'.') || !self.run::<LABEL>().is_empty();
-        (!goes_on).then(|| octets.into())
-    }
-
-    /// Reads a name whose last label is no number.
-    fn name(&mut self) -> Option<&'a [u8]> {
-        let start = self.rest;
-        loop {
-            let [first, ..] = self.run::<LABEL>() else { return None };
-            if !self.eats(b'.') {
-                let name = before(start, self.rest);
-                return (!first.is_ascii_digit() && name.len() <= 253).then_some(name);
-            }
-        }
-    }
-
-    /// Reads the next parameter of a header. `Some(None)`: the text has ended. `None`: something else follows.
-    #[expect(clippy::option_option, reason = "the outer one is for `?`")]
-    fn param(&mut self) -> Option<Option<Param<'a>>> {
-        if self.rest.is_empty() {
-            return Some(None);
-        }
-        let start = self.rest.len();
-        if !self.eats(b';') {
+    /// Reads the parameter of a header that begins with this mark.
+    #[inline(always)]
+    fn param(&mut self, mark: Mark) -> Option<Param<'a>> {
+        if mark.octet != b';' {
             return None;
         }
-        let name = self.run::<TOKEN>();
-        let value = if self.eats(b'=') { Some(self.run::<VALUE>()) } else { None };
-        if name.is_empty() || value.is_some_and(<[u8]>::is_empty) {
-            return None;
+        let mut end = self.marks.next();
+        let name = self.slice(mark.at.wrapping_add(1), end.at);
+        let mut value = None;
+        if end.octet == b'=' {
+            let from = end.at.wrapping_add(1);
+            end = self.marks.next();
+            while matches!(end.octet, b':' | b'?' | b'!') {
+                end = self.marks.next();
+            }
+            value = Some(self.slice(from, end.at)).filter(|value| !value.is_empty());
+            value?;
         }
-        Some(Some(Param { place: start..self.rest.len(), name, value }))
+        (!name.is_empty()).then_some(Param { start: mark.at, name, value, end })
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use proptest::collection::vec;
-    use proptest::prelude::{Strategy, prop_assert, prop_assert_eq, prop_oneof, proptest};
-    use proptest::sample::select;
-
-    use super::*;
-    use crate::sip::address::Address;
-    use crate::sip::uri::is_sound;
-
-    /// Usual and unusual pieces, in any order.
-    fn text() -> impl Strategy<Value = String> {
-        let pieces = [
-            "sip:",
-            "SIPS:",
-            "tel:",
-            "a",
-            "bob",
-            "+49",
-            "@",
-            "example.com",
-            "192.0.2.1",
-            "h-1.x_y",
-            "1.2",
-            "01.2.3.4",
-            "300.1.1.1",
-            ".",
-            "..",
-            ":",
-            ":5060",
-            ":0",
-            ":65536",
-            ";",
-            ";lr",
-            ";transport=udp",
-            ";maddr=x",
-            ";tag=1",
-            ";tag",
-            ";x=\"a;b\"",
-            ";=",
-            "=",
-            "?x=y",
-            "<",
-            ">",
-            "\"",
-            "\"a, b\" ",
-            " ",
-            ", ",
-            "\\",
-            "[::1]",
-            "%41",
-            "\t",
-            "\u{8}",
-            "\u{e9}",
-            "SIP/2.0/UDP ",
-            "SIP/2.0/ ",
-            ";branch=z9hG4bK1",
-            ";branch=z9hG4bK",
-            ";rport",
-            ";rport=1",
-            ";received=192.0.2.9",
-            "\r\n ",
-            "9",
-        ];
-        let usual = select(vec![
-            "<sip:a@b.example:5060;lr>;tag=1",
-            "\"A B\" <sips:a@192.0.2.1>",
-            "SIP/2.0/TCP h.example;rport;branch=z9hG4bKx",
-            "sip:+1;npdi@h;user=phone",
-        ]);
-        (
-            prop_oneof![usual.prop_map(str::to_owned), vec(select(pieces.to_vec()), 0..8).prop_map(|pieces| pieces.concat())],
-            0..40_usize,
-            select(pieces.to_vec()),
-        )
-            .prop_map(|(mut text, at, piece)| {
-                if text.is_char_boundary(at) {
-                    text.insert_str(at, piece);
-                }
-                text
-            })
+/// Whether a text is a host name whose last label is no number.
+fn is_name(text: &[u8]) -> bool {
+    if text.len() >= marks::BLOCK {
+        return false;
     }
+    let [legal, dots] = marks::block(text, |octets| {
+        let dots = octets.are(b'.');
+        let letters = octets.folded().within(b'a', b'z');
+        [dots | octets.within(b'0', b'9') | letters | octets.are(b'-') | octets.are(b'_'), dots]
+    });
+    // Where a label begins.
+    let begins = (dots << 1) | 1;
+    let last = text.get(63_u32.wrapping_sub(begins.leading_zeros()) as usize);
+    legal == marks::low(text.len()) && begins & dots == 0 && last.is_some_and(|first| !first.is_ascii_digit())
+}
 
-    proptest! {
-        #[test]
-        fn what_it_knows_is_what_the_readers_find(text in text()) {
-            let text = text.as_bytes();
-            if let Some(quick) = uri(text) {
-                prop_assert_eq!(Uri::parse_any(text), Ok(quick));
-            }
-            if let Some(quick) = name_addr(text) {
-                let address = Address::parse(text).unwrap();
-                prop_assert!(is_sound(address.uri) && !address.hides_semicolon());
-                prop_assert_eq!(address.plain_tag(), Ok(quick.tag));
-                prop_assert_eq!(Address::route(text).unwrap(), address);
-            }
-            if let Some(quick) = via(text, 0..text.len()) {
-                prop_assert_eq!(Via::read_any(text, 0..text.len()), Some(quick));
-            }
-        }
-    }
+/// Reads four numbers, and nothing else.
+pub(super) fn quad(text: &[u8]) -> Option<Ipv4Addr> {
+    let (a, rest) = number(text)?;
+    let (b, rest) = number(rest.strip_prefix(b".")?)?;
+    let (c, rest) = number(rest.strip_prefix(b".")?)?;
+    let (d, rest) = number(rest.strip_prefix(b".")?)?;
+    rest.is_empty().then(|| Ipv4Addr::new(a, b, c, d))
+}
 
-    #[test]
-    fn it_knows_what_is_usual() {
-        for text in [
-            "sip:+4930123@acme.eu.sip.example.com",
-            "sip:203.0.113.20:5060;transport=udp",
-            "sip:192.0.2.1:5060;lr;rf=00",
-            "SIPS:a:b@h;transport=TLS",
-            "sip:h",
-        ] {
-            assert!(uri(text.as_bytes()).is_some(), "{text}");
-            for (before, after) in [("<", ">"), ("\"A, B\" <", ">;x;tag=1-2"), ("A B.C <", ">")] {
-                assert!(name_addr([before, text, after].concat().as_bytes()).is_some(), "{before}{text}{after}");
-            }
-        }
-        for text in [
-            "SIP/2.0/UDP 192.0.2.1:5060;rport;branch=z9hG4bK-4711-1-0",
-            "SIP/2.0/TLS h.example;received=192.0.2.1;rport=9;branch=1;x",
-        ] {
-            assert!(via(text.as_bytes(), 0..text.len()).is_some(), "{text}");
-        }
+/// A number up to 255 without leading zeros, and what stands behind it.
+#[inline(always)]
+fn number(text: &[u8]) -> Option<(u8, &[u8])> {
+    let digit = |octet: u8| Some(octet.wrapping_sub(b'0')).filter(|digit| *digit <= 9);
+    let (&first, rest) = text.split_first()?;
+    let first = digit(first)?;
+    let Some((second, behind)) = rest.split_first().and_then(|(octet, rest)| Some((digit(*octet)?, rest))) else {
+        return Some((first, rest));
+    };
+    if first == 0 {
+        return None;
     }
+    let two = first.wrapping_mul(10).wrapping_add(second);
+    let Some((third, last)) = behind.split_first().and_then(|(octet, rest)| Some((digit(*octet)?, rest))) else {
+        return Some((two, behind));
+    };
+    Some((two.checked_mul(10)?.checked_add(third)?, last))
+}
+
+/// Reads a port: 1 to 65535, without leading zeros.
+fn port(digits: &[u8]) -> Option<u16> {
+    if digits.len() > 5 || matches!(digits, [] | [b'0', ..]) {
+        return None;
+    }
+    let mut number = 0_u32;
+    for octet in digits {
+        let digit = octet.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        number = number.wrapping_mul(10).wrapping_add(digit.into());
+    }
+    u16::try_from(number).ok()
 }

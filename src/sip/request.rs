@@ -20,6 +20,8 @@ pub struct Request<'a> {
     pub uri: Uri<'a>,
     /// The topmost Via value, of the element that sent the request here (RFC 3261 18.2.1).
     pub via: Via<'a>,
+    /// Whether another Via stands below it.
+    pub further_vias: bool,
     /// The From tag; empty if there is none (RFC 2543 clients).
     pub from_tag: &'a [u8],
     /// The To tag, if any: then the request is inside a dialog.
@@ -69,8 +71,21 @@ impl<'a> Request<'a> {
         let max_forwards = rows.max_forwards()?;
         rows.lists(method.has_one_contact())?;
         let way_back = rows.way_back();
-        let Rows { via, from_tag, call_id, cseq, .. } = rows;
+        let Rows { via, further_vias, from_tag, call_id, cseq, .. } = rows;
         let from_tag = from_tag.unwrap_or_default();
-        Ok(Self { method: *method, token, uri_text, uri, via, from_tag, to_tag, call_id, cseq, max_forwards, way_back })
+        Ok(Self {
+            method: *method,
+            token,
+            uri_text,
+            uri,
+            via,
+            further_vias,
+            from_tag,
+            to_tag,
+            call_id,
+            cseq,
+            max_forwards,
+            way_back,
+        })
     }
 }

@@ -15,6 +15,8 @@ pub struct Response<'a> {
     pub code: u16,
     /// The topmost Via: ours, if the response is for us.
     pub via: Via<'a>,
+    /// Whether a Via stands below it, of the element that the response goes to next.
+    pub goes_on: bool,
     /// The `CSeq` method: a CANCEL shares its branch with the INVITE.
     pub method: Method,
     /// The `CSeq` method's token.
@@ -39,8 +41,8 @@ impl<'a> Response<'a> {
         }
         // A redirection may name several.
         rows.lists(*code < 300 && method.has_one_contact())?;
-        let Rows { via, from_tag, to_tag, .. } = rows;
-        Ok(Self { code: *code, via, method, token, from_tag: from_tag.unwrap_or_default(), to_tag })
+        let Rows { via, further_vias: goes_on, from_tag, to_tag, .. } = rows;
+        Ok(Self { code: *code, via, goes_on, method, token, from_tag: from_tag.unwrap_or_default(), to_tag })
     }
 }
 

@@ -7,6 +7,7 @@
 use super::address::Address;
 use super::header::{Header, Name, is_space, is_token, trimmed};
 use super::list;
+use super::marks;
 use super::number::decimal;
 use super::quick;
 use super::scan::{Fault, Message};
@@ -18,6 +19,8 @@ use super::via::Via;
 pub(super) struct Rows<'a> {
     /// The topmost Via. All others were read too.
     pub(super) via: Via<'a>,
+    /// Whether there is another.
+    pub(super) further_vias: bool,
     /// The From tag, if any.
     pub(super) from_tag: Option<&'a [u8]>,
     /// Whether From has a `;` in quotes after its URI, at which some readers begin a parameter.
@@ -50,11 +53,20 @@ impl<'a> Rows<'a> {
     /// Reads them. A fault in the rows that not every message has is kept for [`Rows::lists`].
     pub(super) fn read(message: &Message<'a>) -> Result<Self, Fault> {
         let (mut via, mut from, mut to, mut call_id, mut cseq, mut max_forwards) = (None, None, None, None, None, None);
-        let (mut contacts, mut broken) = (Contacts::default(), None);
+        let (mut contacts, mut broken, mut further_vias) = (Contacts::default(), None, false);
         for header in message.headers() {
             let fault = match header.name {
                 Name::Via => {
-                    if !vias(message, header, &mut via) {
+                    if via.is_none() {
+                        via = quick::via(message.bytes(), header.value.clone());
+                        if via.is_some() {
+                            continue;
+                        }
+                    } else if quick::is_via(message.value(header)) {
+                        further_vias = true;
+                        continue;
+                    }
+                    if !vias(message, header, &mut via, &mut further_vias) {
                         return Err(Fault::Via);
                     }
                     continue;
@@ -93,7 +105,7 @@ impl<'a> Rows<'a> {
         let (to_tag, _) = to.and_then(tag).filter(|(_, hides)| !hides).ok_or(Fault::To)?;
         let call_id = call_id.filter(|text| is_call_id(text)).ok_or(Fault::CallId)?;
         let (cseq, method) = cseq.and_then(read_cseq).ok_or(Fault::CSeq)?;
-        Ok(Self { via, from_tag, from_hides, to_tag, call_id, cseq, method, max_forwards, contacts, broken })
+        Ok(Self { via, further_vias, from_tag, from_hides, to_tag, call_id, cseq, method, max_forwards, contacts, broken })
     }
 
     /// What is wrong with the others. `one_contact`: a second Contact is a fault, since two could lead to two places.
@@ -120,10 +132,13 @@ impl<'a> Contacts<'a> {
     /// Whether a row of a list is sound. Contacts are counted. `fault`: the fault of a row that is not.
     fn judge(&mut self, message: &Message<'a>, header: &Header, fault: Fault) -> bool {
         // Nearly always a row holds one value, in its usual spelling.
-        if let Some(usual) = quick::name_addr(message.value(header)) {
-            if matches!(header.name, Name::Contact | Name::RecordRoute) {
-                self.note(header.name, usual.reached());
+        let value = message.value(header);
+        if matches!(header.name, Name::Contact | Name::RecordRoute) {
+            if let Some(host) = quick::reached(value) {
+                self.note(header.name, host);
+                return true;
             }
+        } else if quick::is_name_addr(value) {
             return true;
         }
         match fault {
@@ -164,23 +179,25 @@ impl<'a> Contacts<'a> {
 }
 
 /// Whether all values of a Via row can be read. The very first one is kept.
-fn vias<'a>(message: &Message<'a>, header: &Header, first: &mut Option<Via<'a>>) -> bool {
-    let mut keep = |via: Via<'a>| {
-        if first.is_none() {
+#[cold]
+fn vias<'a>(message: &Message<'a>, header: &Header, first: &mut Option<Via<'a>>, further: &mut bool) -> bool {
+    list::all(message, header, |span| match Via::read(message.bytes(), span) {
+        Some(via) if first.is_none() => {
             *first = Some(via);
+            true
         }
-    };
-    if let Some(via) = quick::via(message.bytes(), header.value.clone()) {
-        keep(via);
-        return true;
-    }
-    list::all(message, header, |span| Via::read(message.bytes(), span).map(&mut keep).is_some())
+        Some(_) => {
+            *further = true;
+            true
+        }
+        None => false,
+    })
 }
 
 /// The tag of From or To, if there is one and all readers find the same; and whether a `;` stands in quotes.
 fn tag(text: &[u8]) -> Option<(Option<&[u8]>, bool)> {
-    if let Some(usual) = quick::name_addr(text) {
-        return Some((usual.tag, false));
+    if let Some(tag) = quick::tag(text) {
+        return Some((tag, false));
     }
     let address = party(text)?;
     Some((address.plain_tag().ok()?, address.hides_semicolon()))
@@ -196,14 +213,31 @@ fn route(text: &[u8]) -> Option<Uri<'_>> {
 }
 
 /// 25.1 callid, so strict that all readers cut it alike: visible ASCII without separators of values or parameters.
-fn is_call_id(text: &[u8]) -> bool {
-    // The loop has no early exit, so that the compiler checks many octets at once.
-    let fits = |octet: u8| octet.is_ascii_graphic() && octet != b',' && octet != b';';
-    !text.is_empty() && text.iter().fold(true, |all, &octet| all & fits(octet))
+pub(super) fn is_call_id(text: &[u8]) -> bool {
+    let mut rest = text;
+    while !rest.is_empty() {
+        let [odd] = marks::block(rest, |octets| [octets.below(b'!') | octets.are(0x7f) | octets.are(b',') | octets.are(b';')]);
+        if odd != 0 {
+            return false;
+        }
+        rest = rest.get(marks::BLOCK..).unwrap_or_default();
+    }
+    !text.is_empty()
+}
+
+/// The same, octet by octet.
+#[cfg(any(test, fuzzing))]
+pub(super) fn is_any_call_id(text: &[u8]) -> bool {
+    !text.is_empty() && text.iter().all(|&octet| octet.is_ascii_graphic() && octet != b',' && octet != b';')
 }
 
 /// The number, below 2^31 (8.1.1.5), and the method.
 fn read_cseq(text: &[u8]) -> Option<(u32, &[u8])> {
+    quick::cseq(text).or_else(|| read_any_cseq(text))
+}
+
+/// The same for all spellings, the unusual ones too.
+pub(super) fn read_any_cseq(text: &[u8]) -> Option<(u32, &[u8])> {
     let end = text.iter().position(|&octet| is_space(octet))?;
     let (number, method) = text.split_at_checked(end)?;
     let method = trimmed(method);

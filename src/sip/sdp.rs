@@ -5,6 +5,7 @@ mod place;
 mod sign;
 #[cfg(test)]
 mod tests;
+mod usual;
 
 use std::net::IpAddr;
 
@@ -15,6 +16,7 @@ use memchr::memmem;
 use self::attribute::{Attribute, authority};
 use self::place::{MediaPlace, words};
 pub(super) use self::sign::first_sign;
+use self::usual::{Line, Lines};
 use super::number::decimal;
 
 /// The beginning of a text that could not be read.
@@ -91,18 +93,36 @@ pub(super) fn read(body: &[u8], inside: &impl Inside, extent: Extent) -> Result<
     if body.len() > MAX_BODY {
         return unreadable("size", body);
     }
+    // It is long, so it is filled where it stands.
+    let mut lines = Lines::new();
+    match usual::cut(body, &mut lines) {
+        Some(()) => read_lines(lines.iter().map(|line| (line.text, Some(*line))), inside, extent),
+        None => read_any(body, inside, extent),
+    }
+}
+
+/// The same for all descriptions, the unusual ones too.
+pub(super) fn read_any(body: &[u8], inside: &impl Inside, extent: Extent) -> Result<(), SdpObjection> {
     if has_odd_line_end(body) || has_bare_return(body) {
         return unreadable("line", body);
     }
+    let lines = lines(body).map(|line| line.strip_suffix(b"\r").unwrap_or(line).trim_ascii_end());
+    read_lines(lines.map(|line| (line, None)), inside, extent)
+}
+
+/// Reads the lines. With a line may stand what is known of it.
+fn read_lines<'a>(
+    lines: impl Iterator<Item = (&'a [u8], Option<Line<'a>>)>,
+    inside: &impl Inside,
+    extent: Extent,
+) -> Result<(), SdpObjection> {
     let mut reader = Reader { inside, extent, session: None, used: false, overridden: false, stream: None, streams: 0 };
-    let mut lines = lines(body).map(|line| line.strip_suffix(b"\r").unwrap_or(line));
     // A last line end leaves an empty piece. Blank lines are allowed at the end, and nowhere else.
     let mut blank = false;
-    for (number, line) in lines.by_ref().enumerate() {
+    for (number, (line, usual)) in lines.enumerate() {
         if number >= MAX_LINES {
             return unreadable("lines", line);
         }
-        let line = line.trim_ascii_end();
         if line.is_empty() {
             blank = true;
             continue;
@@ -113,7 +133,7 @@ pub(super) fn read(body: &[u8], inside: &impl Inside, extent: Extent) -> Result<
         match (number, line) {
             (0, [b'v', b'=', value @ ..]) if value.trim_ascii_start() == b"0" => {}
             (0, _) if extent == Extent::Whole => return unreadable("v=", line),
-            (_, [kind, b'=', value @ ..]) if kind.is_ascii_lowercase() => reader.line(*kind, value)?,
+            (_, [kind, b'=', value @ ..]) if kind.is_ascii_lowercase() => reader.line(*kind, value, usual)?,
             _ => return unreadable("line", line),
         }
     }
@@ -177,11 +197,16 @@ struct Stream {
 }
 
 impl<F: Inside> Reader<'_, F> {
-    fn line(&mut self, kind: u8, value: &[u8]) -> Result<(), SdpObjection> {
+    /// Reads a line. `usual`: what is known of it.
+    fn line(&mut self, kind: u8, value: &[u8], usual: Option<Line<'_>>) -> Result<(), SdpObjection> {
+        if kind == b'a' && usual.is_some_and(|line| !line.names_family) && usual::is_harmless(value) {
+            return Ok(());
+        }
+        let usual = usual.is_some();
         let attribute = (kind == b'a').then(|| Attribute::of(value));
         let read = match (kind, &attribute) {
-            (b'm', _) => return self.begin_stream(value),
-            (b'c', _) => self.connection(value),
+            (b'm', _) => return self.begin_stream(value, usual),
+            (b'c', _) => self.connection(value, usual),
             (b'k', _) => self.key(value),
             (_, Some(attribute)) => self.attribute(attribute),
             _ => return Ok(()),
@@ -196,19 +221,21 @@ impl<F: Inside> Reader<'_, F> {
         }
     }
 
-    fn begin_stream(&mut self, value: &[u8]) -> Result<(), SdpObjection> {
+    fn begin_stream(&mut self, value: &[u8], usual: bool) -> Result<(), SdpObjection> {
         self.end_of_stream()?;
         self.streams = self.streams.saturating_add(1);
         if self.streams > MAX_STREAMS {
             return unreadable("streams", value);
         }
-        let Some(active) = active(value) else { return unreadable("m=", value) };
+        let quick = if usual { usual::active(value) } else { None };
+        let Some(active) = quick.or_else(|| active(value)) else { return unreadable("m=", value) };
         self.stream = Some(Stream { off: !active, bundled: false, connection: None, held_back: None });
         Ok(())
     }
 
-    fn connection(&mut self, value: &[u8]) -> Result<(), SdpObjection> {
-        let Some(place) = MediaPlace::connection(value) else { return unreadable("c=", value) };
+    fn connection(&mut self, value: &[u8], usual: bool) -> Result<(), SdpObjection> {
+        let quick = if usual { usual::connection(value) } else { None };
+        let Some(place) = quick.or_else(|| MediaPlace::connection(value)) else { return unreadable("c=", value) };
         // 8866 5.7: the session has at most one, and a stream has several only if they are multicast.
         let slot = self.stream.as_mut().map_or(&mut self.session, |stream| &mut stream.connection);
         if slot.replace(place).is_some() {

@@ -22,7 +22,8 @@ impl Core {
     /// Whether a request has come back with the same routing (RFC 3261 16.3 step 4, RFC 5393 4.2). Only our own hash proves that.
     /// It is computed only if some Via could be ours.
     pub(crate) fn is_looped(&self, message: &Message<'_>, request: &Request<'_>) -> bool {
-        let branches = request.via.branch.into_iter().chain(via::branches_below(message));
+        let below = request.further_vias.then(|| via::branches_below(message));
+        let branches = request.via.branch.into_iter().chain(below.into_iter().flatten());
         let mut ours = branches.filter_map(Branch::read).peekable();
         if ours.peek().is_none() {
             return false;

@@ -13,11 +13,11 @@ use crate::sip::{Message, Name, Response};
 
 /// Edits a response on its way back. Our Via is taken off (16.7 step 3), X-Ringfence from outside is removed, and a relay's
 /// description is put in. Nothing else changes here.
-pub(crate) fn going_back(message: &Message<'_>, swap: &MediaSwap, reliable: bool, edit: &mut Edit) {
+pub(crate) fn going_back(message: &Message<'_>, response: &Response<'_>, swap: &MediaSwap, reliable: bool, edit: &mut Edit) {
     edit.clear();
     match message.first(Name::Via) {
         // Nearly always it stands there alone.
-        Some(header) if !message.value(header).contains(&b',') => edit.remove(header.row.clone()),
+        Some(header) if header.value == response.via.span => edit.remove(header.row.clone()),
         _ => list::items(message, Name::Via).take(1).for_each(|own| list::remove(message, &own, edit)),
     }
     for header in message.all(Name::Ringfence) {

@@ -28,7 +28,7 @@ use crate::core::transaction::last_answer::Asked;
 use crate::core::transaction::own_request::OwnKind;
 use crate::fence::Fenced;
 use crate::sip::response::retry_after;
-use crate::sip::{Fault, Message, Method, Name, Response, list};
+use crate::sip::{Fault, Message, Method, Name, Response};
 
 pub(crate) mod blocked;
 pub(crate) mod going_back;
@@ -112,14 +112,9 @@ impl Core {
     }
 }
 
-/// Whether a response has no Via but the topmost one.
-fn is_last_via(message: &Message<'_>) -> bool {
-    message.all(Name::Via).nth(1).is_none() && list::items(message, Name::Via).nth(1).is_none()
-}
-
 impl Context<'_> {
     fn heard(&mut self, transaction: &mut Transaction, of: &Reception<'_, '_>, media: AnswerMedia) -> Outcome {
-        let &Reception { branch, message, response, .. } = of;
+        let &Reception { branch, response, .. } = of;
         let Some(client) = transaction.by_nonce(branch.nonce) else { return Outcome::Stray };
         if response.method == Method::Cancel {
             client.cancel_answered();
@@ -133,7 +128,7 @@ impl Context<'_> {
             return Outcome::Stray;
         }
         // 16.7 step 3: a response without a Via below ours has no asker to go back to.
-        if response.code > 100 && is_last_via(message) {
+        if response.code > 100 && !response.goes_on {
             return Outcome::Malformed(Fault::Via);
         }
         match response.code {
@@ -309,7 +304,7 @@ impl Context<'_> {
         let code = response.code;
         // Inside a dialog a 500 says when the same request may come again (RFC 3261 14.2, RFC 3311 5.2). That is about the dialog.
         let stays = code == 500 && transaction.call.serving.is_none();
-        going_back(message, swap, transaction.server.transport.reliable(), &mut self.work.edit);
+        going_back(message, response, swap, transaction.server.transport.reliable(), &mut self.work.edit);
         if code >= 300 && !stays {
             without_pause(message, &mut self.work.edit);
         }

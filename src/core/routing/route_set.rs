@@ -59,22 +59,21 @@ pub(crate) fn read<'a>(
         let value = uri.param(route_token::PARAM).flatten()?;
         Some((value, tokens.verify(keys, region, value, request, now)?))
     };
-    let mut routes: SmallVec<[(Item, Address<'a>, Uri<'a>); USUAL_ROUTES]> = SmallVec::new();
+    let mut routes: SmallVec<[(Item, &'a [u8], Uri<'a>); USUAL_ROUTES]> = SmallVec::new();
     for item in list::items(message, Name::Route) {
-        let address = Address::route(message.slice(&item.span))?;
-        let uri = Uri::parse(address.uri).ok()?;
+        let (text, uri) = Address::route_uri(message.slice(&item.span))?;
         if routes.len() >= MAX_ROUTES {
             return None;
         }
-        routes.push((item, address, uri));
+        routes.push((item, text, uri));
     }
     let mut removed = SmallVec::new();
     let (mut proof, mut request_uri, mut leave_by) = (None, None, None);
     // A strict router put our Record-Route into the Request-URI; what it displaced is the last Route (16.4).
     if let Some(verified) = verify(&request.uri) {
-        let (item, address, _) = routes.pop()?;
+        let (item, text, _) = routes.pop()?;
         proof = Some(verified);
-        request_uri = Some(address.uri);
+        request_uri = Some(text);
         removed.push(item);
     }
     // Our values stand on top: one, or two if the sides differ. Both have the same signature. A value of ours with another
@@ -94,10 +93,10 @@ pub(crate) fn read<'a>(
     let next = if routes.is_empty() {
         request_uri.map_or_else(|| Some(request.uri.clone()), |text| Uri::parse(text).ok())?
     } else {
-        let (item, address, uri) = routes.remove(0);
+        let (item, text, uri) = routes.remove(0);
         if uri.param("lr").is_none() {
             last_route = Some(request_uri.unwrap_or(request.uri_text));
-            request_uri = Some(address.uri);
+            request_uri = Some(text);
             removed.push(item);
         } else {
             loose = true;
@@ -131,7 +130,7 @@ impl<'a> RouteSet<'a> {
         request: &'s Request<'a>,
     ) -> impl Iterator<Item = Option<Uri<'a>>> + use<'s, 'a> {
         let left = list::items(message, Name::Route).filter(|item| !self.removed.contains(item)).skip(usize::from(self.loose));
-        let routes = left.map(|item| Uri::parse(Address::route(message.slice(&item.span))?.uri).ok());
+        let routes = left.map(|item| Some(Address::route_uri(message.slice(&item.span))?.1));
         let last = self.loose.then(|| self.request_uri.unwrap_or(request.uri_text));
         routes.chain(self.last_route.into_iter().chain(last).map(|uri| Uri::parse(uri).ok()))
     }
