@@ -14,6 +14,8 @@ pub mod edit;
 mod fault;
 pub mod frame;
 pub mod header;
+mod index;
+mod line;
 pub mod list;
 pub mod method;
 mod multipart;

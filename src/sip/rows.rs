@@ -170,7 +170,7 @@ fn vias<'a>(message: &Message<'a>, header: &Header, first: &mut Option<Via<'a>>)
             *first = Some(via);
         }
     };
-    if let Some(via) = quick::via(message.bytes(), header.value.clone()) {
+    if let Some(via) = quick::via(message.bytes(), header.value()) {
         keep(via);
         return true;
     }
