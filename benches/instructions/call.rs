@@ -82,7 +82,7 @@ fn response(forwarded: &[u8], line: &str, body: &str) -> Vec<u8> {
     let mut text = format!("SIP/2.0 {line}\r\n").into_bytes();
     for name in [Name::Via, Name::RecordRoute, Name::From, Name::CallId, Name::CSeq] {
         for header in message.all(name) {
-            text.extend_from_slice(message.slice(&header.row));
+            text.extend_from_slice(message.slice(&header.row()));
         }
     }
     let to = message.first(Name::To).unwrap();

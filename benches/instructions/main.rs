@@ -23,7 +23,11 @@ fn scanned() -> Message<'static> {
 fn edited() -> (Message<'static>, Request<'static>, Edit, Vec<u8>) {
     let message = scanned();
     let request = Request::read(&message).unwrap();
-    (message, request, Edit::default(), Vec::with_capacity(4096))
+    // As in the core, which reuses it from message to message.
+    let mut edit = Edit::default();
+    (0..8).for_each(|_| edit.splice(0..0, &[&[0; 64]]));
+    edit.clear();
+    (message, request, edit, Vec::with_capacity(4096))
 }
 
 /// The same offer as the first of two parts.
@@ -64,10 +68,10 @@ fn forward(
     (message, request, mut edit, mut out): (Message<'static>, Request<'static>, Edit, Vec<u8>),
 ) -> (Message<'static>, Edit, Vec<u8>) {
     request.via.stamp(source(), &mut edit);
-    let hops = message.first(Name::MaxForwards).map_or(0..0, |header| header.value.clone());
+    let hops = message.first(Name::MaxForwards).map_or(0..0, |header| header.value());
     edit.splice(hops, &[b"69"]);
     edit.insert(message.head_end(), &[b"X-Ringfence: 100; reason=in-region; region=eu; project=acme; trunk=twilio-ie\r\n"]);
-    let via = message.first(Name::Via).map_or(0, |header| header.row.start);
+    let via = message.first(Name::Via).map_or(0, |header| header.row().start);
     edit.insert(via, &[b"Via: SIP/2.0/UDP 203.0.113.10:5060;rport;branch=z9hG4bK00000000000112233445566778899aabbccdd\r\n"]);
     edit.insert(via, &[b"Record-Route: <sip:203.0.113.10:5060;lr;rf=0100112233445566778899aabbccddeeff>\r\n"]);
     edit.apply(message.bytes(), &mut out);
@@ -75,12 +79,14 @@ fn forward(
 }
 
 #[library_benchmark]
-#[bench::refusal((scanned(), Vec::with_capacity(4096)))]
-fn reply((message, mut out): (Message<'static>, Vec<u8>)) -> (Message<'static>, Vec<u8>) {
+#[bench::refusal(edited())]
+fn reply(
+    (message, _, mut edit, mut out): (Message<'static>, Request<'static>, Edit, Vec<u8>),
+) -> (Message<'static>, Edit, Vec<u8>) {
     let rows = b"Reason: Q.850;cause=21;text=\"foreign-endpoint\"\r\n";
     let reply = LocalResponse { code: 603, phrase: "Decline", to_tag: Some("0011223344556677"), rows };
-    let _ = black_box(reply.write(&message, source(), &mut out));
-    (message, out)
+    let _ = black_box(reply.write(&message, source(), &mut edit, &mut out));
+    (message, edit, out)
 }
 
 #[library_benchmark]

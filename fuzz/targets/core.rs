@@ -233,7 +233,7 @@ impl Scene {
         let mut text = [b"SIP/2.0 ", code, b" x\r\n"].concat();
         for name in [Name::Via, Name::RecordRoute, Name::From, Name::CallId, Name::CSeq] {
             for header in message.all(name) {
-                text.extend_from_slice(message.slice(&header.row));
+                text.extend_from_slice(message.slice(&header.row()));
             }
         }
         text.extend_from_slice(b"To: ");

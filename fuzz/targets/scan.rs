@@ -14,7 +14,7 @@ fuzz_target!(|bytes: &[u8]| {
     let source = SocketAddr::from(([192, 0, 2, 1], 5060));
     let mut out = Vec::new();
     let reply = LocalResponse { code: 400, phrase: "Bad Request", to_tag: Some("t"), rows: b"" };
-    let answered = reply.write(&message, source, &mut out);
+    let answered = reply.write(&message, source, &mut Edit::default(), &mut out);
     let _ = Response::read(&message);
     let Ok(request) = Request::read(&message) else { return };
     assert!(answered, "a valid request can be answered");
@@ -47,6 +47,6 @@ fn tiles(message: &Message<'_>) {
     if message.fault().is_some() {
         return;
     }
-    let rows = message.headers().windows(2).all(|pair| pair[0].row.end == pair[1].row.start);
-    assert!(rows && message.headers().last().is_none_or(|header| header.row.end == message.head_end()));
+    let rows = message.headers().windows(2).all(|pair| pair[0].row().end == pair[1].row().start);
+    assert!(rows && message.headers().last().is_none_or(|header| header.row().end == message.head_end()));
 }

@@ -36,7 +36,7 @@ impl Seen {
         let message = Message::datagram(bytes).ok()?;
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let rows = message.headers().iter().map(|header| {
-            let row = text(message.slice(&header.row));
+            let row = text(message.slice(&header.row()));
             let name = row.split(':').next().unwrap_or_default().trim().to_owned();
             (name, text(message.value(header)), row)
         });

@@ -98,7 +98,7 @@ fn read<F: Inside>(message: &Message<'_>, inside: F) -> Result<BodyReader<F>, Ob
             Name::ContentType | Name::ContentEncoding => head.row(header.name, b"", message.value(header))?,
             // RFC 3261 has no such header. A reader that knows it from mail would decode the body.
             Name::Other => {
-                let row = message.slice(&header.row);
+                let row = message.slice(&header.row());
                 if matches!(row.first(), Some(b'c' | b'C')) {
                     let end = row.iter().position(|&octet| !is_token(octet)).unwrap_or(row.len());
                     head.row(header.name, row.get(..end).unwrap_or_default(), message.value(header))?;

@@ -7,6 +7,7 @@ use std::ops::Range;
 /// Pending splices over one message. Reuse it: clearing keeps the memory.
 #[derive(Debug, Default)]
 pub struct Edit {
+    /// In the order of their places.
     splices: Vec<Splice>,
     text: Vec<u8>,
 }
@@ -15,6 +16,13 @@ pub struct Edit {
 struct Splice {
     from: Range<usize>,
     text: Range<usize>,
+}
+
+impl Splice {
+    /// By this the splices are in order.
+    const fn place(&self) -> (usize, usize) {
+        (self.from.start, self.from.end)
+    }
 }
 
 impl Edit {
@@ -32,10 +40,19 @@ impl Edit {
     }
 
     /// Replaces the bytes of `from` by what `write` appends. Otherwise like [`Edit::splice`].
+    #[inline]
     pub(super) fn write(&mut self, from: Range<usize>, write: impl FnOnce(&mut Vec<u8>)) {
         let start = self.text.len();
         write(&mut self.text);
-        self.splices.push(Splice { from, text: start..self.text.len() });
+        let splice = Splice { from, text: start..self.text.len() };
+        // In the order in which they are applied. Most come in it. Insertions at one place keep their order, and stand before what
+        // replaces the bytes there.
+        let later = self.splices.iter().rev().take_while(|other| other.place() > splice.place()).count();
+        if later == 0 {
+            self.splices.push(splice);
+        } else {
+            self.splices.insert(self.splices.len().saturating_sub(later), splice);
+        }
     }
 
     /// Inserts the concatenation of `parts` before the byte at `at`.
@@ -78,21 +95,22 @@ impl Edit {
     }
 
     /// Appends the edited message to `out`.
-    pub fn apply(&mut self, source: &[u8], out: &mut Vec<u8>) {
+    pub fn apply(&self, source: &[u8], out: &mut Vec<u8>) {
         self.apply_within(source, &(0..source.len()), out);
     }
 
     /// Appends an edited part of the message to `out`; all splices must be within the part.
-    pub(crate) fn apply_within(&mut self, source: &[u8], part: &Range<usize>, out: &mut Vec<u8>) {
-        // Stable: insertions at one place keep their order, and stand before what replaces the bytes there.
-        self.splices.sort_by_key(|splice| (splice.from.start, splice.from.end));
+    pub(crate) fn apply_within(&self, source: &[u8], part: &Range<usize>, out: &mut Vec<u8>) {
+        out.reserve(part.len().saturating_add(self.text.len()));
         let mut copied = part.start;
         for splice in &self.splices {
             let Some(between) = source.get(copied..splice.from.start) else {
                 debug_assert!(false, "splices overlap at {:?}", splice.from);
                 continue;
             };
-            out.extend_from_slice(between);
+            if !between.is_empty() {
+                out.extend_from_slice(between);
+            }
             out.extend_from_slice(self.text.get(splice.text.clone()).unwrap_or_default());
             copied = splice.from.end;
         }

@@ -1,6 +1,9 @@
 //! Header names, long and compact, and the place of one header in a message.
+#![expect(clippy::inline_always, reason = "run once a row: a call would cost as much as what it does")]
 
 use std::ops::Range;
+
+use super::scan::MAX_MESSAGE;
 
 /// The headers that rules tell apart. Case and the compact form make no difference (RFC 3261 7.3.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -32,15 +35,41 @@ pub enum Name {
     Other,
 }
 
-/// One header row. Ranges are offsets into the message's buffer.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// One header row: where it stands in the message's buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
     /// The header's name, whether it was written long or compact.
     pub name: Name,
+    // No message is longer than two octets can count. Small, since a message holds many and is moved with them.
+    start: u16,
+    end: u16,
+    value_start: u16,
+    value_end: u16,
+}
+
+impl Header {
+    /// The row at `start`, up to `end`. Both are at most [`super::scan::MAX_MESSAGE`].
+    #[inline]
+    pub(super) fn new(name: Name, row: Range<usize>, value: Range<usize>) -> Self {
+        let short = |place: usize| {
+            let [low, high, ..] = place.to_le_bytes();
+            u16::from_le_bytes([low, high])
+        };
+        debug_assert!(row.end <= MAX_MESSAGE, "a row outside every message");
+        Self { name, start: short(row.start), end: short(row.end), value_start: short(value.start), value_end: short(value.end) }
+    }
+
     /// The whole row, from the name's first octet to the end of its last CRLF (folded lines included).
-    pub row: Range<usize>,
+    #[inline]
+    pub fn row(&self) -> Range<usize> {
+        self.start.into()..self.end.into()
+    }
+
     /// The value without surrounding white space; may hold folds (CRLF and white space), which count as one space.
-    pub value: Range<usize>,
+    #[inline]
+    pub fn value(&self) -> Range<usize> {
+        self.value_start.into()..self.value_end.into()
+    }
 }
 
 impl Name {
@@ -49,51 +78,11 @@ impl Name {
 
     /// The header that a token names.
     pub fn of(name: &[u8]) -> Self {
-        if name.len() == 1 {
-            return Self::compact(name);
-        }
-        let Some(folded) = Folded::of(name) else { return Self::Other };
-        let (known, meant) = match (name.len(), folded.first()) {
-            (2, b't') => (const { Folded::known(b"to") }, Self::To),
-            (3, b'v') => (const { Folded::known(b"via") }, Self::Via),
-            (4, b'f') => (const { Folded::known(b"from") }, Self::From),
-            (4, b'c') => (const { Folded::known(b"cseq") }, Self::CSeq),
-            (5, b'r') => (const { Folded::known(b"route") }, Self::Route),
-            (6, b'r') => (const { Folded::known(b"reason") }, Self::Reason),
-            (7, b'c') if folded == const { Folded::known(b"contact") } => return Self::Contact,
-            (7, b'c') => (const { Folded::known(b"call-id") }, Self::CallId),
-            (9, b't') => (const { Folded::known(b"timestamp") }, Self::Timestamp),
-            (8, b'r') => (const { Folded::known(b"refer-to") }, Self::ReferTo),
-            (11, b'r') if folded == const { Folded::known(b"referred-by") } => return Self::ReferredBy,
-            (11, b'x') => (const { Folded::known(b"x-ringfence") }, Self::Ringfence),
-            (11, b'm') => (const { Folded::known(b"max-breadth") }, Self::MaxBreadth),
-            (11, b'r') => (const { Folded::known(b"retry-after") }, Self::RetryAfter),
-            (12, b'm') => (const { Folded::known(b"max-forwards") }, Self::MaxForwards),
-            (12, b'r') => (const { Folded::known(b"record-route") }, Self::RecordRoute),
-            (12, b'c') => (const { Folded::known(b"content-type") }, Self::ContentType),
-            (13, b'p') => (const { Folded::known(b"proxy-require") }, Self::ProxyRequire),
-            (14, b'c') => (const { Folded::known(b"content-length") }, Self::ContentLength),
-            (16, b'c') => (const { Folded::known(b"content-encoding") }, Self::ContentEncoding),
-            (19, b'c') => (const { Folded::known(b"content-disposition") }, Self::ContentDisposition),
-            _ => return Self::Other,
-        };
-        if folded == known { meant } else { Self::Other }
-    }
-
-    fn compact(name: &[u8]) -> Self {
-        match name {
-            b"v" | b"V" => Self::Via,
-            b"f" | b"F" => Self::From,
-            b"t" | b"T" => Self::To,
-            b"i" | b"I" => Self::CallId,
-            b"m" | b"M" => Self::Contact,
-            b"l" | b"L" => Self::ContentLength,
-            b"c" | b"C" => Self::ContentType,
-            b"e" | b"E" => Self::ContentEncoding,
-            b"r" | b"R" => Self::ReferTo,
-            b"b" | b"B" => Self::ReferredBy,
-            _ => Self::Other,
-        }
+        let mut octets = [0; LONGEST];
+        let Some((colon, start)) = octets.get_mut(..=name.len()).and_then(<[u8]>::split_last_mut) else { return Self::Other };
+        *colon = b':';
+        start.copy_from_slice(name);
+        spelled(words(&octets)).unwrap_or(Self::Other)
     }
 
     /// Whether a second row of the name makes the message ambiguous (RFC 4475 3.3.8, 3.3.9).
@@ -103,42 +92,115 @@ impl Name {
     }
 }
 
-/// A name without case, as three words: they are faster to compare than letters one by one.
-///
-/// One bit makes every letter lower case and leaves the hyphen as it is. It may change other octets of a token too, but never
-/// into an octet of a known name.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Folded([u64; 3]);
+/// The spellings in which names are looked up: in small letters, long and compact. Those of other headers stand here so that usual
+/// names are known to be tokens without a look at their octets.
+pub(super) const SPELLINGS: [(&[u8], Name); 50] = [
+    (b"via:", Name::Via),
+    (b"v:", Name::Via),
+    (b"from:", Name::From),
+    (b"f:", Name::From),
+    (b"to:", Name::To),
+    (b"t:", Name::To),
+    (b"call-id:", Name::CallId),
+    (b"i:", Name::CallId),
+    (b"cseq:", Name::CSeq),
+    (b"max-forwards:", Name::MaxForwards),
+    (b"max-breadth:", Name::MaxBreadth),
+    (b"route:", Name::Route),
+    (b"record-route:", Name::RecordRoute),
+    (b"contact:", Name::Contact),
+    (b"m:", Name::Contact),
+    (b"content-length:", Name::ContentLength),
+    (b"l:", Name::ContentLength),
+    (b"content-type:", Name::ContentType),
+    (b"c:", Name::ContentType),
+    (b"content-encoding:", Name::ContentEncoding),
+    (b"e:", Name::ContentEncoding),
+    (b"content-disposition:", Name::ContentDisposition),
+    (b"proxy-require:", Name::ProxyRequire),
+    (b"reason:", Name::Reason),
+    (b"retry-after:", Name::RetryAfter),
+    (b"timestamp:", Name::Timestamp),
+    (b"x-ringfence:", Name::Ringfence),
+    (b"refer-to:", Name::ReferTo),
+    (b"r:", Name::ReferTo),
+    (b"referred-by:", Name::ReferredBy),
+    (b"b:", Name::ReferredBy),
+    (b"accept:", Name::Other),
+    (b"allow:", Name::Other),
+    (b"date:", Name::Other),
+    (b"diversion:", Name::Other),
+    (b"event:", Name::Other),
+    (b"expires:", Name::Other),
+    (b"k:", Name::Other),
+    (b"min-se:", Name::Other),
+    (b"organization:", Name::Other),
+    (b"p-asserted-identity:", Name::Other),
+    (b"privacy:", Name::Other),
+    (b"rack:", Name::Other),
+    (b"require:", Name::Other),
+    (b"rseq:", Name::Other),
+    (b"server:", Name::Other),
+    (b"session-expires:", Name::Other),
+    (b"subject:", Name::Other),
+    (b"supported:", Name::Other),
+    (b"user-agent:", Name::Other),
+];
 
-impl Folded {
-    const CASE: u64 = 0x2020_2020_2020_2020;
+/// Longer names are none of ours.
+pub(super) const LONGEST: usize = 24;
 
-    /// `None`: longer than any known name.
-    fn of(name: &[u8]) -> Option<Self> {
-        let mut octets = [0; 24];
-        octets.get_mut(..name.len())?.copy_from_slice(name);
-        Some(Self::fold(&octets))
-    }
-
-    #[expect(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "computed while compiling")]
-    const fn known(name: &[u8]) -> Self {
-        let (mut octets, mut at) = ([0; 24], 0);
-        while at < name.len() {
-            octets[at] = name[at];
-            at += 1;
+/// The spellings by what [`slot`] makes of them: each stands alone there, so that one comparison tells.
+#[expect(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "computed while compiling")]
+static SLOTS: [([u64; 3], Name); 256] = {
+    // No name: it would have octets that no case-folded word has.
+    let (mut table, mut at) = ([([u64::MAX; 3], Name::Other); 256], 0);
+    while at < SPELLINGS.len() {
+        let (spelling, name) = SPELLINGS[at];
+        let (mut octets, mut octet) = ([0; LONGEST], 0);
+        while octet < spelling.len() {
+            octets[octet] = spelling[octet];
+            octet += 1;
         }
-        Self::fold(&octets)
+        let words = words(&octets);
+        let slot = &mut table[slot(words) as usize];
+        assert!(slot.0[0] == u64::MAX, "two names in one slot: choose another factor");
+        *slot = (words, name);
+        at += 1;
     }
+    table
+};
 
-    const fn fold(octets: &[u8; 24]) -> Self {
-        let (words, _) = octets.as_chunks::<8>();
-        let &[one, two, three] = words else { return Self([0; 3]) };
-        Self([u64::from_le_bytes(one) | Self::CASE, u64::from_le_bytes(two) | Self::CASE, u64::from_le_bytes(three) | Self::CASE])
-    }
+/// Where a name would stand.
+const fn slot([first, second, third]: [u64; 3]) -> u8 {
+    let [.., highest] = (first ^ second.rotate_left(32) ^ third).wrapping_mul(0x74e0_88a9_b949_2f25).to_le_bytes();
+    highest
+}
 
-    const fn first(self) -> u8 {
-        self.0[0].to_le_bytes()[0]
-    }
+/// The header of a name with its colon, if it is among the known spellings. Words are faster to compare than letters one by one.
+#[inline(always)]
+#[expect(clippy::indexing_slicing, reason = "an octet is always within 256 entries")]
+pub(super) fn spelled([first, second, third]: [u64; 3]) -> Option<Name> {
+    let words = [folded(first), folded(second), folded(third)];
+    let (known, name) = &SLOTS[slot(words) as usize];
+    let differ = (known[0] ^ words[0]) | (known[1] ^ words[1]) | (known[2] ^ words[2]);
+    (differ == 0).then_some(*name)
+}
+
+/// A name as words, its first octet lowest, zero behind its end.
+#[inline(always)]
+pub(super) const fn words(octets: &[u8; LONGEST]) -> [u64; 3] {
+    let (words, _) = octets.as_chunks::<8>();
+    let &[first, second, third] = words else { return [0; 3] };
+    [u64::from_le_bytes(first), u64::from_le_bytes(second), u64::from_le_bytes(third)]
+}
+
+/// A word in small letters.
+///
+/// One bit makes every letter small. It changes other octets too, but never into an octet of a known name.
+#[inline(always)]
+pub(super) const fn folded(word: u64) -> u64 {
+    word | ((word & 0x4040_4040_4040_4040) >> 1)
 }
 
 /// Whether an octet may stand in a token (RFC 3261 25.1).

@@ -21,14 +21,14 @@ pub struct Item {
 
 /// All values of a name in all its rows, in order. Commas inside quotes and angle brackets do not separate.
 pub fn items<'m>(message: &'m Message<'_>, name: Name) -> impl Iterator<Item = Item> + 'm {
-    message.numbered(name).flat_map(move |(row, header)| {
-        Split { bytes: message.bytes(), rest: header.value.clone() }.map(move |span| Item { row, span })
-    })
+    message
+        .numbered(name)
+        .flat_map(move |(row, header)| Split { bytes: message.bytes(), rest: header.value() }.map(move |span| Item { row, span }))
 }
 
 /// Gives `each` every value of a row, as a range of the message. `false` as soon as a value is empty or `each` returns `false`.
 pub(super) fn all(message: &Message<'_>, header: &Header, mut each: impl FnMut(Range<usize>) -> bool) -> bool {
-    let Range { mut start, end } = header.value;
+    let Range { mut start, end } = header.value();
     loop {
         let value_end = start.saturating_add(comma(message.slice(&(start..end))));
         let span = trim(message.bytes(), start..value_end);
@@ -103,7 +103,7 @@ pub fn remove_many(message: &Message<'_>, items: &[Item], edit: &mut Edit) {
         }
         let mut kept_end: Option<usize> = None;
         let mut gone: Option<Range<usize>> = None;
-        for span in (Split { bytes: message.bytes(), rest: header.value.clone() }) {
+        for span in (Split { bytes: message.bytes(), rest: header.value() }) {
             if items.iter().any(|item| item.span == span) {
                 let start = gone.map_or(span.start, |gone| gone.start);
                 gone = Some(start..span.end);
@@ -116,7 +116,7 @@ pub fn remove_many(message: &Message<'_>, items: &[Item], edit: &mut Edit) {
             kept_end = Some(span.end);
         }
         match (kept_end, gone) {
-            (None, _) => edit.remove(header.row.clone()),
+            (None, _) => edit.remove(header.row()),
             (Some(end), Some(gone)) => edit.remove(end..gone.end),
             (Some(_), None) => {}
         }

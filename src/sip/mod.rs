@@ -16,6 +16,8 @@ pub mod edit;
 mod fault;
 pub mod frame;
 pub mod header;
+mod index;
+mod line;
 pub mod list;
 mod marks;
 pub mod method;

@@ -39,29 +39,52 @@ pub(crate) fn quad(text: &[u8]) -> Option<Ipv4Addr> {
 pub(crate) fn write_decimal(value: u32, out: &mut Vec<u8>) {
     let mut digits = [b'0'; 10];
     let mut rest = value;
-    let mut length = 0_usize;
+    let mut blank = digits.len();
     for digit in digits.iter_mut().rev() {
         // One digit: below 10.
-        *digit = b'0'.saturating_add(rest.wrapping_rem(10).to_le_bytes()[0]);
+        *digit = b'0'.wrapping_add(rest.wrapping_rem(10).to_le_bytes()[0]);
         rest = rest.wrapping_div(10);
-        length = length.saturating_add(1);
+        blank = blank.wrapping_sub(1);
         if rest == 0 {
             break;
         }
     }
-    out.extend_from_slice(digits.get(digits.len().saturating_sub(length)..).unwrap_or_default());
+    out.extend_from_slice(digits.get(blank..).unwrap_or_default());
 }
 
+/// Every octet in decimal with a dot behind it, and the length of both.
+#[expect(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "computed while compiling")]
+static DOTTED: [([u8; 4], u8); 256] = {
+    let (mut table, mut octet) = ([([0; 4], 0); 256], 0_u8);
+    loop {
+        let [hundreds, tens, ones] = [b'0' + octet / 100, b'0' + octet / 10 % 10, b'0' + octet % 10];
+        table[octet as usize] = match octet {
+            100.. => ([hundreds, tens, ones, b'.'], 4),
+            10.. => ([tens, ones, b'.', 0], 3),
+            _ => ([ones, b'.', 0, 0], 2),
+        };
+        if octet == u8::MAX {
+            break table;
+        }
+        octet += 1;
+    }
+};
+
 /// Appends an IP address as in `received`: without brackets.
+#[expect(clippy::indexing_slicing, reason = "an octet is always within 256 entries")]
 pub(crate) fn write_ip(ip: IpAddr, out: &mut Vec<u8>) {
     match ip {
         IpAddr::V4(ip) => {
-            for (at, octet) in ip.octets().into_iter().enumerate() {
-                if at > 0 {
-                    out.push(b'.');
+            let (mut text, mut length) = ([0; 16], 0_usize);
+            for octet in ip.octets() {
+                let (dotted, more) = &DOTTED[octet as usize];
+                // Each writes over what is too much of the one before it.
+                if let Some(place) = text.get_mut(length..).and_then(|rest| rest.first_chunk_mut()) {
+                    *place = *dotted;
                 }
-                write_decimal(u32::from(octet), out);
+                length = length.wrapping_add(usize::from(*more));
             }
+            out.extend_from_slice(text.get(..length.saturating_sub(1)).unwrap_or_default());
         }
         IpAddr::V6(ip) => out.extend_from_slice(ip.to_string().as_bytes()),
     }

@@ -14,13 +14,13 @@ pub(crate) fn straighten(message: &Message<'_>, out: &mut Vec<u8>) {
             out.extend_from_slice(b" SIP/2.0\r\n");
         }
         Start::Response { .. } => {
-            let rows = message.headers().first().map_or_else(|| message.head_end(), |header| header.row.start);
+            let rows = message.headers().first().map_or_else(|| message.head_end(), |header| header.row().start);
             out.extend_from_slice(b"SIP/2.0");
             out.extend_from_slice(message.slice(&(b"SIP/2.0".len()..rows)));
         }
     }
     for header in message.headers() {
-        one_line(message.slice(&header.row), |octet| matches!(octet, b'\r' | b'\n'), out);
+        one_line(message.slice(&header.row()), |octet| matches!(octet, b'\r' | b'\n'), out);
         out.extend_from_slice(b"\r\n");
     }
     out.extend_from_slice(b"\r\n");

@@ -7,6 +7,7 @@ use super::edit::Edit;
 use super::number::write_decimal;
 use super::parameter::param;
 use super::plain::one_line;
+use super::quick;
 use super::request::Request;
 use super::scan::Message;
 use super::via::Via;
@@ -31,14 +32,15 @@ impl LocalResponse<'_> {
     /// rows, `Content-Length: 0`. Rows are copied as they came, but for folds, NUL and line ends of other kinds: each is a space.
     ///
     /// Works on messages with a fault too, if they have a Via, by which the sender knows its answer. A row that is missing is left out.
-    /// `false`: there is no Via; nothing is written.
-    pub fn write(&self, message: &Message<'_>, source: SocketAddr, out: &mut Vec<u8>) -> bool {
-        let via = Via::top(message).ok();
+    /// `false`: there is no Via; nothing is written. `edit` is working memory.
+    pub fn write(&self, message: &Message<'_>, source: SocketAddr, edit: &mut Edit, out: &mut Vec<u8>) -> bool {
+        let Some(first) = message.first(Name::Via) else { return false };
+        let via = quick::via(message.bytes(), first.value()).or_else(|| Via::top(message).ok());
         let tagged = message.first(Name::To).is_some_and(|to| has_tag(message.value(to)));
-        self.write_with(message, via.as_ref(), tagged, source, &mut Edit::default(), out)
+        self.write_with(message, via.as_ref(), tagged, source, edit, out)
     }
 
-    /// The same for a request that was read before, so that nothing is read twice. `edit` is working memory.
+    /// The same for a request that was read before, so that nothing is read twice.
     pub(crate) fn write_for(
         &self,
         message: &Message<'_>,
@@ -71,10 +73,10 @@ impl LocalResponse<'_> {
             via.stamp(source, edit);
         }
         if message.is_plain() {
-            edit.apply_within(message.bytes(), &top.row, out);
+            edit.apply_within(message.bytes(), &top.row(), out);
         } else {
-            let mut stamped = Vec::with_capacity(top.row.len().saturating_add(64));
-            edit.apply_within(message.bytes(), &top.row, &mut stamped);
+            let mut stamped = Vec::with_capacity(top.row().len().saturating_add(64));
+            edit.apply_within(message.bytes(), &top.row(), &mut stamped);
             clean(&stamped, out);
         }
         edit.clear();
@@ -106,7 +108,7 @@ impl LocalResponse<'_> {
     /// Appends To, with `tag` if the request has none.
     fn to(&self, message: &Message<'_>, to: &Header, tagged: bool, out: &mut Vec<u8>) {
         let Some(tag) = self.to_tag.filter(|_| !tagged) else { return copy(message, to, out) };
-        let untagged = message.slice(&(to.row.start..to.value.end));
+        let untagged = message.slice(&(to.row().start..to.value().end));
         if message.is_plain() {
             out.extend_from_slice(untagged);
         } else {
@@ -126,7 +128,7 @@ pub(crate) fn is_whole(message: &Message<'_>) -> bool {
 
 /// Copies a row, as one line.
 fn copy(message: &Message<'_>, header: &Header, out: &mut Vec<u8>) {
-    let row = message.slice(&header.row);
+    let row = message.slice(&header.row());
     if message.is_plain() { out.extend_from_slice(row) } else { clean(row, out) }
 }
 
@@ -143,7 +145,10 @@ const fn breaks(octet: u8) -> bool {
 
 /// A broken To counts as tagged, and so does one with an empty tag: no tag is added to a row that others may read differently.
 fn has_tag(to: &[u8]) -> bool {
-    Address::parse(to).is_none_or(|to| param(to.params, "tag").is_some())
+    match quick::tag(to) {
+        Some(tag) => tag.is_some(),
+        None => Address::parse(to).is_none_or(|to| param(to.params, "tag").is_some()),
+    }
 }
 
 #[cfg(test)]
@@ -154,7 +159,9 @@ mod tests {
         let message = Message::datagram(text.as_bytes()).unwrap();
         let reply = LocalResponse { code, phrase: "Why", to_tag: Some("T"), rows: b"X: y\r\n" };
         let mut out = Vec::new();
-        reply.write(&message, "192.0.2.9:7".parse().unwrap(), &mut out).then(|| String::from_utf8(out).unwrap())
+        reply
+            .write(&message, "192.0.2.9:7".parse().unwrap(), &mut Edit::default(), &mut out)
+            .then(|| String::from_utf8(out).unwrap())
     }
 
     #[test]

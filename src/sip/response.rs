@@ -56,7 +56,7 @@ pub(crate) fn is_provisional(message: &Message<'_>) -> bool {
 pub(crate) fn is_reliable(message: &Message<'_>) -> bool {
     let rows = message.headers().iter().filter(|header| header.name == Name::Other);
     rows.into_iter().any(|header| {
-        let row = message.slice(&header.row);
+        let row = message.slice(&header.row());
         let name = row.split(|&octet| octet == b':').next().unwrap_or_default().trim_ascii();
         let mut tags = message.value(header).split(|&octet| octet == b',').map(<[u8]>::trim_ascii);
         name.eq_ignore_ascii_case(b"RSeq")

@@ -58,7 +58,7 @@ impl<'a> Rows<'a> {
             let fault = match header.name {
                 Name::Via => {
                     if via.is_none() {
-                        via = quick::via(message.bytes(), header.value.clone());
+                        via = quick::via(message.bytes(), header.value());
                         if via.is_some() {
                             continue;
                         }

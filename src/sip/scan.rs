@@ -5,23 +5,19 @@
 
 use std::ops::Range;
 
-use memchr::{memchr, memchr2, memchr3};
-use smallvec::SmallVec;
-
-use super::header::{are_quoted, is_space, is_token, trim};
+use super::header::{are_quoted, is_token, trim};
+use super::index::Index;
+use super::line::{self, Row};
 use super::number::decimal;
 use super::start::start_line;
 use super::{Header, Name};
+use memchr::{memchr, memchr2};
 
 pub use super::fault::Fault;
 pub use super::start::Start;
 
 /// Most header rows in one message.
 pub(crate) const MAX_HEADERS: usize = 256;
-/// Header rows of usual messages. So many are indexed in place, which keeps a message cheap to move. More take one allocation.
-const USUAL_HEADERS: usize = 24;
-/// Stands for no index of a row.
-const NONE: u8 = u8::MAX;
 /// Longest header row, in octets.
 pub(crate) const MAX_ROW: usize = 8 * 1024;
 /// Longest header section, in octets.
@@ -36,9 +32,7 @@ pub const MAX_MESSAGE: usize = 65_535;
 pub struct Message<'a> {
     bytes: &'a [u8],
     start: Start,
-    headers: SmallVec<[Header; USUAL_HEADERS]>,
-    /// Where the first row of each name stands in `headers`. `NONE`: not among the first 255.
-    firsts: [u8; Name::COUNT],
+    index: Index,
     head_end: usize,
     body_start: usize,
     content_length: Option<usize>,
@@ -53,9 +47,20 @@ impl<'a> Message<'a> {
     /// `Err` only if there is no start line, so that nothing can be answered. Any other fault is kept in [`Message::fault`], with
     /// the rows that could be indexed, so that a request can be answered.
     pub fn datagram(bytes: &'a [u8]) -> Result<Self, Fault> {
+        Self::datagram_by::<true>(bytes)
+    }
+
+    /// The same without the short ways of [`super::line`]. It finds the same, slowly: tests compare both.
+    pub fn datagram_in_full(bytes: &'a [u8]) -> Result<Self, Fault> {
+        Self::datagram_by::<false>(bytes)
+    }
+
+    #[inline]
+    fn datagram_by<const USUAL: bool>(bytes: &'a [u8]) -> Result<Self, Fault> {
         // Changed where it stands: a message is large, and moving it costs more than this.
-        let mut scanned = Self::head(skip_junk(bytes));
+        let mut scanned = Self::begun::<USUAL>(skip_junk(bytes));
         if let Ok(message) = &mut scanned {
+            message.rows::<USUAL>();
             message.cut();
         }
         scanned
@@ -76,8 +81,9 @@ impl<'a> Message<'a> {
 
     /// Scans one message of a stream, of exactly the length that [`super::frame::Framer`] found.
     pub fn framed(bytes: &'a [u8]) -> Result<Self, Fault> {
-        let mut scanned = Self::head(bytes);
+        let mut scanned = Self::begun::<true>(bytes);
         if let Ok(message) = &mut scanned {
+            message.rows::<true>();
             match message.content_length {
                 None => message.object(Fault::NoContentLength),
                 Some(length) if message.bytes.len().checked_sub(message.body_start) != Some(length) => {
@@ -90,135 +96,163 @@ impl<'a> Message<'a> {
     }
 
     /// Scans the start line and the header section. The body's length is not judged.
-    #[inline]
     pub(super) fn head(bytes: &'a [u8]) -> Result<Self, Fault> {
-        let line_end = memchr(b'\n', bytes).ok_or(Fault::NotSip)?;
-        let line = bytes.get(..line_end).unwrap_or_default();
-        let (line, bare) = match line.strip_suffix(b"\r") {
-            Some(line) => (line, false),
-            None => (line, true),
+        let mut scanned = Self::begun::<true>(bytes);
+        if let Ok(message) = &mut scanned {
+            message.rows::<true>();
+        }
+        scanned
+    }
+
+    /// Scans the start line, in its usual form at first if `USUAL`.
+    #[inline]
+    fn begun<const USUAL: bool>(bytes: &'a [u8]) -> Result<Self, Fault> {
+        let usual = if USUAL { line::start(bytes) } else { None };
+        let (start, fault, plain, rows) = match usual {
+            Some((start, rows)) => (start, None, true, rows),
+            None => any_start(bytes)?,
         };
-        let (start, fault) = start_line(line)?;
-        let plain = has_plain_version(&start, line);
-        let mut message = Self {
+        Ok(Self {
             bytes,
             start,
-            headers: SmallVec::new(),
-            firsts: [NONE; Name::COUNT],
-            head_end: bytes.len(),
+            index: Index::new(),
+            head_end: rows,
             body_start: bytes.len(),
             content_length: None,
             fault,
             plain,
-        };
-        if bare || memchr2(b'\r', 0, line).is_some() {
-            message.odd(Fault::BareLineEnd);
-        }
-        message.rows(line_end.saturating_add(1));
-        Ok(message)
+        })
     }
 
-    /// Indexes the header rows from `at` to the empty line.
-    fn rows(&mut self, mut at: usize) {
-        let bytes = self.bytes;
-        let mut seen = 0_u32;
+    /// Indexes the header rows, from what is taken for the end of the header section so far, to the empty line.
+    fn rows<const USUAL: bool>(&mut self) {
+        let mut at = std::mem::replace(&mut self.head_end, self.bytes.len());
         loop {
-            let mut nul = false;
-            let Some(end) = self.line(at, &mut nul) else { return self.object(Fault::NoHeadEnd) };
-            if matches!(bytes.get(at..end), Some(b"\r\n" | b"\n")) {
-                self.head_end = at;
-                self.body_start = end;
-                if at > MAX_HEAD {
-                    self.object(Fault::HeadTooLong);
-                }
-                return;
+            if USUAL {
+                at = self.usual_rows(at);
             }
-            let start = at;
-            at = end;
-            // A line that starts with white space continues the row before it (7.3.1).
-            while matches!(bytes.get(at), Some(b' ' | b'\t')) {
-                self.plain = false;
-                let Some(end) = self.line(at, &mut nul) else { return self.object(Fault::NoHeadEnd) };
-                at = end;
+            if let Some([b'\r', b'\n', ..]) = self.bytes.get(at..) {
+                break self.end(at, at.saturating_add(2));
             }
-            if nul {
-                self.plain = false;
-                if !are_quoted(bytes.get(start..at).unwrap_or_default(), |octet| octet == 0) {
-                    self.object(Fault::BareLineEnd);
-                }
-            }
-            if at.saturating_sub(start) > MAX_ROW {
-                self.object(Fault::RowTooLong);
-            }
-            self.row(start..at, &mut seen);
-            if self.headers.len() >= MAX_HEADERS && !matches!(bytes.get(at), Some(b'\r' | b'\n')) {
-                return self.object(Fault::TooManyHeaders);
+            match self.any_row(at) {
+                Some(next) => at = next,
+                None => break,
             }
         }
+    }
+
+    /// Indexes usual rows from `at` on, and tells where the first line begins that is none.
+    #[inline]
+    fn usual_rows(&mut self, mut at: usize) -> usize {
+        let bytes = self.bytes.get(..MAX_MESSAGE).unwrap_or(self.bytes);
+        let Some(mut rest) = bytes.get(at..) else { return at };
+        while let Some(Row { name, value, end }) = line::row(rest) {
+            let Some(behind) = rest.get(end..) else { break };
+            if name == Name::ContentLength {
+                match rest.get(value.clone()).and_then(content_length) {
+                    Some(length) if self.content_length.is_none() => self.content_length = Some(length),
+                    _ => break,
+                }
+            }
+            let value = at.wrapping_add(value.start)..at.wrapping_add(value.end);
+            let next = at.wrapping_add(end);
+            if !self.index.push_usual(Header::new(name, at..next, value)) {
+                break;
+            }
+            at = next;
+            rest = behind;
+        }
+        at
+    }
+
+    /// The header section ends at `at`.
+    fn end(&mut self, at: usize, body: usize) {
+        self.head_end = at;
+        self.body_start = body;
+        if at > MAX_HEAD {
+            self.object(Fault::HeadTooLong);
+        }
+    }
+
+    /// Indexes a row in any spelling, and tells where the next one begins. `None`: the header section ends here.
+    fn any_row(&mut self, mut at: usize) -> Option<usize> {
+        let bytes = self.bytes;
+        let mut nul = false;
+        let start = at;
+        at = self.line(at, &mut nul)?;
+        if matches!(bytes.get(start..at), Some(b"\r\n" | b"\n")) {
+            self.end(start, at);
+            return None;
+        }
+        // A line that starts with white space continues the row before it (7.3.1).
+        while matches!(bytes.get(at), Some(b' ' | b'\t')) {
+            self.plain = false;
+            at = self.line(at, &mut nul)?;
+        }
+        if nul {
+            self.plain = false;
+            if !are_quoted(bytes.get(start..at).unwrap_or_default(), |octet| octet == 0) {
+                self.object(Fault::BareLineEnd);
+            }
+        }
+        if at.saturating_sub(start) > MAX_ROW {
+            self.object(Fault::RowTooLong);
+        }
+        if at > MAX_MESSAGE {
+            self.object(Fault::HeadTooLong);
+            return None;
+        }
+        self.row(start..at);
+        if self.headers().len() >= MAX_HEADERS && !matches!(bytes.get(at), Some(b'\r' | b'\n')) {
+            self.object(Fault::TooManyHeaders);
+            return None;
+        }
+        Some(at)
     }
 
     /// The end of the line at `at`, after its LF; `None` if it has no LF. `nul`: the line holds a NUL, which is legal only if it
     /// is quoted.
     fn line(&mut self, at: usize, nul: &mut bool) -> Option<usize> {
-        let rest = self.bytes.get(at..)?;
-        let first = memchr3(b'\r', b'\n', 0, rest)?;
-        let behind = first.checked_add(2)?;
-        // The one CR of a line stands before its LF.
-        if rest.get(first..behind) == Some(b"\r\n") {
-            return at.checked_add(behind);
-        }
-        self.odd_line(at, rest, nul)
-    }
-
-    /// A line that holds more than text before its CRLF.
-    #[cold]
-    fn odd_line(&mut self, at: usize, rest: &[u8], nul: &mut bool) -> Option<usize> {
-        let length = memchr(b'\n', rest)?;
+        let rest = self.bytes.get(at..).unwrap_or_default();
+        let Some(length) = memchr(b'\n', rest) else {
+            self.object(Fault::NoHeadEnd);
+            return None;
+        };
         match rest.get(..length).and_then(|line| line.strip_suffix(b"\r")) {
-            Some(line) if memchr(b'\r', line).is_none() => *nul = true,
+            // The one CR of a line stands before its LF.
+            Some(line) if memchr(b'\r', line).is_none() => *nul |= memchr(0, line).is_some(),
             _ => self.odd(Fault::BareLineEnd),
         }
         at.checked_add(length)?.checked_add(1)
     }
 
-    fn row(&mut self, row: Range<usize>, seen: &mut u32) {
+    fn row(&mut self, row: Range<usize>) {
         let text = self.bytes.get(row.clone()).unwrap_or_default();
         let end = text.iter().position(|&octet| !is_token(octet)).unwrap_or(text.len());
         let (name, after) = text.split_at_checked(end).unwrap_or_default();
-        let colon = match after.first() {
-            Some(b':') => end,
-            // Only SP and HTAB may stand before the colon (25.1 HCOLON), and such a name is the same name.
-            _ => end.saturating_add(after.iter().position(|&octet| octet != b' ' && octet != b'\t').unwrap_or(after.len())),
-        };
+        // Only SP and HTAB may stand before the colon (25.1 HCOLON), and such a name is the same name.
+        let spaces = after.iter().position(|&octet| octet != b' ' && octet != b'\t').unwrap_or(after.len());
+        let colon = end.saturating_add(spaces);
         if name.is_empty() || text.get(colon) != Some(&b':') {
             return self.object(Fault::HeaderName);
         }
-        let name = Name::of(name);
-        let value = match after {
-            // Nearly every row is written so: one space before the value, and none after it.
-            [b':', b' ', first, .., last, b'\r', b'\n'] if !is_space(*first) && !is_space(*last) => {
-                row.start.saturating_add(end).saturating_add(2)..row.end.saturating_sub(2)
-            }
-            _ => trim(self.bytes, row.start.saturating_add(colon).saturating_add(1)..row.end),
-        };
-        if name.single() {
-            let bit = 1_u32.checked_shl(name as u32).unwrap_or(0);
-            if *seen & bit != 0 {
-                self.object(if name == Name::ContentLength { Fault::ContentLength } else { Fault::Duplicate });
-            }
-            *seen |= bit;
+        let value = trim(self.bytes, row.start.saturating_add(colon).saturating_add(1)..row.end);
+        self.add(Header::new(Name::of(name), row, value));
+    }
+
+    fn add(&mut self, header: Header) {
+        let name = header.name;
+        // Of 256 rows the last one is not found so. A second one of its name would be one row too many.
+        if name.single() && self.index.has(name) {
+            self.object(if name == Name::ContentLength { Fault::ContentLength } else { Fault::Duplicate });
         }
         if name == Name::ContentLength && self.content_length.is_none() {
-            let number = decimal(self.bytes.get(value.clone()).unwrap_or_default(), MAX_CONTENT_LENGTH);
-            match number.and_then(|number| usize::try_from(number).ok()) {
-                Some(length) => self.content_length = Some(length),
-                None => self.object(Fault::ContentLength),
+            self.content_length = content_length(self.value(&header));
+            if self.content_length.is_none() {
+                self.object(Fault::ContentLength);
             }
         }
-        if let Some(first) = self.firsts.get_mut(name as usize).filter(|first| **first == NONE) {
-            *first = u8::try_from(self.headers.len()).unwrap_or(NONE);
-        }
-        self.headers.push(Header { name, row, value });
+        self.index.push(header);
     }
 
     /// Keeps the first fault. A fault that leaves the message's end unknown replaces one that does not.
@@ -252,12 +286,12 @@ impl<'a> Message<'a> {
 
     /// The header rows in order.
     pub fn headers(&self) -> &[Header] {
-        &self.headers
+        self.index.headers()
     }
 
     /// The first row of a name.
     pub fn first(&self, name: Name) -> Option<&Header> {
-        self.headers.get(self.first_index(name)).filter(|header| header.name == name)
+        self.index.first(name)
     }
 
     /// All rows of a name, in order.
@@ -267,15 +301,7 @@ impl<'a> Message<'a> {
 
     /// All rows of a name with their index in [`Message::headers`], in order.
     pub(super) fn numbered(&self, name: Name) -> impl Iterator<Item = (usize, &Header)> + '_ {
-        self.headers.iter().enumerate().skip(self.first_index(name)).filter(move |(_, header)| header.name == name)
-    }
-
-    /// Where the first row of a name stands, if there is one.
-    fn first_index(&self, name: Name) -> usize {
-        match self.firsts.get(name as usize) {
-            Some(&NONE) | None if self.headers.len() <= usize::from(NONE) => self.headers.len(),
-            first => first.copied().unwrap_or(NONE).into(),
-        }
+        self.index.numbered(name)
     }
 
     /// The bytes of a range of this message; empty if it is not one.
@@ -285,7 +311,7 @@ impl<'a> Message<'a> {
 
     /// The value of a row.
     pub fn value(&self, header: &Header) -> &'a [u8] {
-        self.slice(&header.value)
+        self.slice(&header.value())
     }
 
     /// Where the header section ends: the offset of the empty line's CRLF. New rows may be inserted here.
@@ -314,8 +340,31 @@ impl<'a> Message<'a> {
     }
 }
 
-/// More than any message has. It tells "too large" from "no number".
-const MAX_CONTENT_LENGTH: u64 = (1 << 31) - 1;
+/// Reads a start line in any spelling: what is wrong with it, whether it may leave as it is, and where the next line begins.
+#[cold]
+fn any_start(bytes: &[u8]) -> Result<(Start, Option<Fault>, bool, usize), Fault> {
+    let line_end = memchr(b'\n', bytes).ok_or(Fault::NotSip)?;
+    let line = bytes.get(..line_end).unwrap_or_default();
+    let (line, bare) = match line.strip_suffix(b"\r") {
+        Some(line) => (line, false),
+        None => (line, true),
+    };
+    let (start, mut fault) = start_line(line)?;
+    let mut plain = has_plain_version(&start, line);
+    if bare || memchr2(b'\r', 0, line).is_some() {
+        plain = false;
+        // It leaves the end of the message unknown, unlike the faults of a start line.
+        fault = Some(Fault::BareLineEnd);
+    }
+    Ok((start, fault, plain, line_end.saturating_add(1)))
+}
+
+/// What a Content-Length says, if it is one plain number.
+pub(super) fn content_length(text: &[u8]) -> Option<usize> {
+    // More than any message has. It tells "too large" from "no number".
+    const MAX: u64 = (1 << 31) - 1;
+    usize::try_from(decimal(text, MAX)?).ok()
+}
 
 /// Whether a start line writes the version as RFC 3261 7.1 wants it sent.
 fn has_plain_version(start: &Start, line: &[u8]) -> bool {

@@ -17,7 +17,7 @@ use crate::generate::request;
 
 /// The rows of a message, one after the other.
 fn rows<'a>(message: &Message<'a>) -> Vec<&'a [u8]> {
-    message.headers().iter().map(|header| message.slice(&header.row)).collect()
+    message.headers().iter().map(|header| message.slice(&header.row())).collect()
 }
 
 fn values<'a>(message: &Message<'a>, name: Name) -> Vec<&'a [u8]> {
@@ -34,9 +34,9 @@ fn assert_tiles(message: &Message<'_>) {
     let bytes = message.bytes();
     let mut at = bytes.iter().position(|&octet| octet == b'\n').unwrap() + 1;
     for header in message.headers() {
-        assert_eq!(header.row.start, at);
-        assert!(header.row.start < header.value.start.max(at + 1) && header.value.end <= header.row.end);
-        at = header.row.end;
+        assert_eq!(header.row().start, at);
+        assert!(header.row().start < header.value().start.max(at + 1) && header.value().end <= header.row().end);
+        at = header.row().end;
     }
     assert_eq!(at, message.head_end());
     assert_eq!(bytes.len() - message.body().len(), at + 2);
@@ -104,8 +104,8 @@ proptest! {
         let mut edit = Edit::default();
         let source = SocketAddr::from((octets, port));
         via.stamp(source, &mut edit);
-        edit.insert(first.row.start, &[b"Via: SIP/2.0/UDP ours;", b"branch=z9hG4bKours\r\n"]);
-        let place = edit.place(first.row.start);
+        edit.insert(first.row().start, &[b"Via: SIP/2.0/UDP ours;", b"branch=z9hG4bKours\r\n"]);
+        let place = edit.place(first.row().start);
         edit.insert(message.head_end(), &[b"X-Ringfence: 100\r\n"]);
         let out = edited(&message, &mut edit);
         prop_assert!(out[place..].starts_with(b"Via: SIP/2.0/UDP ours;"));
@@ -119,7 +119,7 @@ proptest! {
         prop_assert_eq!(unstamped(left.remove(stamped)), unstamped(before.remove(stamped)));
         prop_assert_eq!(left, before);
         prop_assert_eq!(after.body(), message.body());
-        prop_assert_eq!(after.slice(&(0..after.headers()[0].row.start)), message.slice(&(0..message.headers()[0].row.start)));
+        prop_assert_eq!(after.slice(&(0..after.headers()[0].row().start)), message.slice(&(0..message.headers()[0].row().start)));
 
         // And what it says now is the truth.
         let second = list::items(&after, Name::Via).nth(1).unwrap();
@@ -145,7 +145,7 @@ proptest! {
             prop_assert_eq!(values(&after, name), kept);
             let others = |message: &Message<'_>| -> Vec<Vec<u8>> {
                 let of_others = message.headers().iter().filter(|header| header.name != name);
-                of_others.map(|header| message.slice(&header.row).to_vec()).collect()
+                of_others.map(|header| message.slice(&header.row()).to_vec()).collect()
             };
             prop_assert_eq!(others(&after), others(&message));
             prop_assert_eq!(after.body(), message.body());
@@ -158,7 +158,7 @@ proptest! {
         let asked = Request::read(&message).unwrap();
         let mut out = Vec::new();
         let reply = LocalResponse { code: 603, phrase: "Decline", to_tag: Some("ours"), rows: b"X: y\r\n" };
-        prop_assert!(reply.write(&message, SocketAddr::from(([192, 0, 2, 1], port)), &mut out));
+        prop_assert!(reply.write(&message, SocketAddr::from(([192, 0, 2, 1], port)), &mut Edit::default(), &mut out));
         let answer = Message::framed(&out).unwrap();
         prop_assert_eq!(answer.fault(), None);
         prop_assert!(answer.is_plain(), "{}", String::from_utf8_lossy(&out));
@@ -168,7 +168,7 @@ proptest! {
         prop_assert_eq!(values(&answer, Name::Via).len(), values(&message, Name::Via).len());
         for name in [Name::From, Name::CallId, Name::CSeq] {
             // But for folds: each is one space.
-            let row = |message: &Message<'_>| words(message.slice(&message.first(name).unwrap().row));
+            let row = |message: &Message<'_>| words(message.slice(&message.first(name).unwrap().row()));
             prop_assert_eq!(row(&answer), row(&message));
         }
     }

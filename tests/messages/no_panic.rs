@@ -31,8 +31,8 @@ fn work(message: &Message<'_>) {
     edit.insert(message.head_end(), &[b"X: y\r\n"]);
     edit.apply(message.bytes(), &mut out);
     let reply = LocalResponse { code: 400, phrase: "Bad Request", to_tag: Some("t"), rows: b"" };
-    if reply.write(message, source, &mut out) {
-        reply.write(message, SocketAddr::from(([0; 16], 1)), &mut out);
+    if reply.write(message, source, &mut Edit::default(), &mut out) {
+        reply.write(message, SocketAddr::from(([0; 16], 1)), &mut Edit::default(), &mut out);
     }
     for name in LISTS {
         for item in list::items(message, name) {

@@ -82,7 +82,7 @@ fn region(probed: &Probed, addr: SocketAddr) -> Option<String> {
 /// The header rows with this name in an answer.
 fn rows(message: &Message<'_>, name: &str) -> Vec<String> {
     let rows = message.headers().iter().filter(|header| {
-        let row = message.slice(&header.row);
+        let row = message.slice(&header.row());
         let written = row.split(|&octet| octet == b':').next().unwrap_or_default();
         written.trim_ascii().eq_ignore_ascii_case(name.as_bytes())
     });

@@ -16,18 +16,18 @@ pub(crate) fn common(message: &Message<'_>, request: &Request<'_>, source: Socke
     match (message.first(Name::MaxForwards), request.max_forwards) {
         (Some(header), Some(hops)) => {
             let mut digits = [0; 3];
-            edit.splice(header.value.clone(), &[decimal_text(hops.saturating_sub(1), &mut digits)]);
+            edit.splice(header.value(), &[decimal_text(hops.saturating_sub(1), &mut digits)]);
         }
         _ => edit.insert(message.head_end(), &[b"Max-Forwards: 70\r\n"]),
     }
     // RFC 5393 5.3.3: every proxied request carries one, and none asks for more than we would start with.
     match message.first(Name::MaxBreadth) {
         Some(header) if decimal(message.value(header), 60).is_some() => {}
-        Some(header) => edit.splice(header.value.clone(), &[b"60"]),
+        Some(header) => edit.splice(header.value(), &[b"60"]),
         None => edit.insert(message.head_end(), &[b"Max-Breadth: 60\r\n"]),
     }
     for header in message.all(Name::Ringfence) {
-        edit.remove(header.row.clone());
+        edit.remove(header.row());
     }
 }
 
@@ -37,15 +37,15 @@ pub(crate) fn measure(message: &Message<'_>, edit: &mut Edit) {
         let length = edit.length_of(&message.body_range()).to_string();
         return edit.insert(message.head_end(), &[b"Content-Length: ", length.as_bytes(), b"\r\n"]);
     };
-    let name = header.row.start..header.value.start;
+    let name = header.row().start..header.value().start;
     if message.slice(&name) != b"Content-Length: " {
         edit.splice(name, &[b"Content-Length: "]);
     }
     let value = message.value(header);
-    if value.len() > 1 && value.starts_with(b"0") && !edit.touches(&header.value) {
-        edit.splice(header.value.clone(), &[message.body().len().to_string().as_bytes()]);
+    if value.len() > 1 && value.starts_with(b"0") && !edit.touches(&header.value()) {
+        edit.splice(header.value(), &[message.body().len().to_string().as_bytes()]);
     }
-    let end = header.value.end..header.row.end;
+    let end = header.value().end..header.row().end;
     if message.slice(&end) != b"\r\n" {
         edit.splice(end, &[b"\r\n"]);
     }
@@ -58,7 +58,7 @@ pub(crate) fn swap_media(message: &Message<'_>, swap: &MediaSwap, edit: &mut Edi
     edit.splice(place.clone(), &[sdp]);
     if let Some(header) = message.first(Name::ContentLength) {
         let length = edit.length_of(&message.body_range()).to_string();
-        edit.splice(header.value.clone(), &[length.as_bytes()]);
+        edit.splice(header.value(), &[length.as_bytes()]);
     }
 }
 
@@ -76,8 +76,8 @@ fn decimal_text(value: u8, digits: &mut [u8; 3]) -> &[u8] {
 
 /// Where our rows go: before the first Via, or before the first Record-Route if that stands higher (16.6 step 4).
 pub(crate) fn own_rows_place(message: &Message<'_>) -> usize {
-    let via = message.first(Name::Via).map_or_else(|| message.head_end(), |header| header.row.start);
-    message.first(Name::RecordRoute).map_or(via, |header| header.row.start.min(via))
+    let via = message.first(Name::Via).map_or_else(|| message.head_end(), |header| header.row().start);
+    message.first(Name::RecordRoute).map_or(via, |header| header.row().start.min(via))
 }
 
 /// Writes a request that belongs to a sent one: its CANCEL (9.1), or the ACK of a final response other than 2xx (17.1.1.3). It
@@ -91,13 +91,13 @@ pub(crate) fn companion(sent: &[u8], method: Method, to: Option<&[u8]>, rows: &[
     out.extend_from_slice(message.slice(uri));
     out.extend_from_slice(b" SIP/2.0\r\n");
     // The first Via row is our own, with one value.
-    out.extend_from_slice(message.slice(&message.first(Name::Via)?.row));
+    out.extend_from_slice(message.slice(&message.first(Name::Via)?.row()));
     for route in message.all(Name::Route) {
-        out.extend_from_slice(message.slice(&route.row));
+        out.extend_from_slice(message.slice(&route.row()));
     }
-    out.extend_from_slice(message.slice(&message.first(Name::From)?.row));
-    out.extend_from_slice(to.unwrap_or(message.slice(&message.first(Name::To)?.row)));
-    out.extend_from_slice(message.slice(&message.first(Name::CallId)?.row));
+    out.extend_from_slice(message.slice(&message.first(Name::From)?.row()));
+    out.extend_from_slice(to.unwrap_or(message.slice(&message.first(Name::To)?.row())));
+    out.extend_from_slice(message.slice(&message.first(Name::CallId)?.row()));
     let cseq = message.value(message.first(Name::CSeq)?);
     let digits = cseq.iter().take_while(|octet| octet.is_ascii_digit()).count();
     out.extend_from_slice(b"CSeq: ");

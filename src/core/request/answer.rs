@@ -52,9 +52,10 @@ impl Context<'_> {
             let call = message.first(Name::CallId).map(|header| message.value(header)).unwrap_or_default();
             self.keys.to_tag(call, from)
         });
-        self.work.buffer.clear();
+        let Work { edit, buffer, .. } = &mut *self.work;
+        buffer.clear();
         let reply = LocalResponse { code, phrase, to_tag: tag.as_ref().map(Hex::as_str), rows };
-        if !reply.write(message, peer.addr(), &mut self.work.buffer) {
+        if !reply.write(message, peer.addr(), edit, buffer) {
             return None;
         }
         Some(self.answered(peer, region, code))

@@ -29,7 +29,7 @@ impl Core {
             transaction.cancelled = true;
             let mut reason = Vec::new();
             for header in case.message.all(Name::Reason) {
-                reason.extend_from_slice(case.message.slice(&header.row));
+                reason.extend_from_slice(case.message.slice(&header.row()));
             }
             let reason = Bytes::from(reason);
             for client in std::iter::once(&mut transaction.client).chain(&mut transaction.earlier) {

@@ -17,11 +17,11 @@ pub(crate) fn going_back(message: &Message<'_>, response: &Response<'_>, swap: &
     edit.clear();
     match message.first(Name::Via) {
         // Nearly always it stands there alone.
-        Some(header) if header.value == response.via.span => edit.remove(header.row.clone()),
+        Some(header) if header.value() == response.via.span => edit.remove(header.row()),
         _ => list::items(message, Name::Via).take(1).for_each(|own| list::remove(message, &own, edit)),
     }
     for header in message.all(Name::Ringfence) {
-        edit.remove(header.row.clone());
+        edit.remove(header.row());
     }
     rewrite::swap_media(message, swap, edit);
     if reliable {
@@ -33,7 +33,7 @@ pub(crate) fn going_back(message: &Message<'_>, response: &Response<'_>, swap: &
 /// so to the calls of others.
 pub(crate) fn without_pause(message: &Message<'_>, edit: &mut Edit) {
     for header in message.all(Name::RetryAfter) {
-        edit.remove(header.row.clone());
+        edit.remove(header.row());
     }
 }
 
@@ -54,7 +54,7 @@ pub(crate) fn sign_again(
         for at in memchr_iter(b';', value) {
             let Some(found) = value.get(at.saturating_add(1)..).and_then(parameter) else { continue };
             if let Some(token) = route_token::answered(keys, found, (asks, origin), call_id, asker, answerer) {
-                let start = header.value.start.saturating_add(at).saturating_add(1 + PARAM.len() + 1);
+                let start = header.value().start.saturating_add(at).saturating_add(1 + PARAM.len() + 1);
                 edit.splice(start..start.saturating_add(found.len()), &[&token]);
             }
         }

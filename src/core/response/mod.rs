@@ -233,7 +233,7 @@ impl Context<'_> {
         let mut ack = Bytes::new();
         if invite && client.is_open() {
             self.work.buffer.clear();
-            let to = message.first(Name::To).map(|header| message.slice(&header.row));
+            let to = message.first(Name::To).map(|header| message.slice(&header.row()));
             if rewrite::companion(&sent, Method::Ack, to, b"", &mut self.work.buffer).is_some() {
                 ack = Bytes::copy_from_slice(&self.work.buffer);
             }
