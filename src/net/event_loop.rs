@@ -11,10 +11,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::io::unix::AsyncFdReadyGuard;
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::yield_now;
 use tokio::time::{MissedTickBehavior, interval, sleep_until, timeout};
 
+use super::handshake;
 use super::pause::ArrivalRate;
 use super::reload::{InUse, Reload};
 use super::sockets::Bound;
@@ -77,8 +79,9 @@ pub(super) struct WorkerStart {
 /// Runs a worker on this thread until it is told to end.
 pub(super) fn work(start: WorkerStart) -> io::Result<()> {
     let _end = WorkerEnd(Arc::clone(&start.ready));
+    let handshake_threads = handshake::threads()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
-    tokio::task::LocalSet::new().block_on(&runtime, run(start))
+    tokio::task::LocalSet::new().block_on(&runtime, run(start, handshake_threads.handle().clone()))
 }
 
 /// Tells the others that the worker is gone, for any reason.
@@ -90,11 +93,12 @@ impl Drop for WorkerEnd {
     }
 }
 
-async fn run(start: WorkerStart) -> io::Result<()> {
+async fn run(start: WorkerStart, handshake_threads: Handle) -> io::Result<()> {
     let WorkerStart { config, targets, metrics, seed, bound, ready, commands, lookups, kept, copies, questions } = start;
     let core = Core::new(Arc::clone(&config), targets, seed, 0, Instant::now());
     let recorder = Recorder::new(metrics, Arc::clone(&config), copies);
-    let worker = Rc::new_cyclic(|me| RefCell::new(Worker::new(me, core, recorder, config, Arc::clone(&ready), (lookups, kept))));
+    let others = (handshake_threads, (lookups, kept));
+    let worker = Rc::new_cyclic(|me| RefCell::new(Worker::new(me, core, recorder, config, Arc::clone(&ready), others)));
     worker.borrow_mut().begin(bound)?;
     let mut ticking = Box::pin(tick(Rc::clone(&worker)));
     ready.set(Latch::Listeners, true);
