@@ -322,6 +322,22 @@ fn only_net_gives_bytes_to_addresses() {
 }
 
 #[test]
+fn handshakes_run_beside_the_message_thread() {
+    let sources = sources();
+    let users = |name: &str| {
+        let users = sources.iter().filter(|source| calls(&source.tokens, name));
+        users.map(|source| source.path.display().to_string()).collect::<Vec<_>>()
+    };
+    // A session is made, goes through its handshake and proves somebody in one function of the daemon, which gets no worker.
+    assert_eq!(users("shake"), ["src/cli/probe/wire.rs", "src/net/handshake.rs"]);
+    for name in ["session", "proof"] {
+        assert_eq!(users(name), ["src/net/handshake.rs"], "{name}");
+    }
+    let handshake = sources.iter().find(|source| source.is_in("src/net/handshake.rs")).unwrap();
+    assert!(handshake.text.contains("spawn_on(beside(idle, start, from), threads)"));
+}
+
+#[test]
 fn the_daemon_uses_no_telephone() {
     let users = sources().into_iter().filter(|source| has(&source.tokens, "Wire"));
     let mut users: Vec<_> = users.map(|source| source.path.display().to_string()).collect();
@@ -343,7 +359,7 @@ fn a_destination_becomes_an_address_in_one_place() {
     assert!(rtpengine.text.contains("fn open(relay: Fenced) -> io::Result<Self>"));
     let connect = sources.iter().find(|source| source.is_in("src/net/connect.rs")).unwrap();
     let text = connect.text.split_whitespace().collect::<Vec<_>>().join(" ");
-    for signature in ["&mut self, listener: ListenerId, to: Fenced, tls_name:", "patience: Patience, to: Fenced)"] {
+    for signature in ["&mut self, listener: ListenerId, to: Fenced, tls_name:", "patience: Patience, to: Fenced, )"] {
         assert!(text.contains(signature), "{signature}");
     }
     // So is a copy of a message sent.

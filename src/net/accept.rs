@@ -13,7 +13,7 @@ use super::connection::{Connection, Made};
 use super::connection_task::serve;
 use super::holder::{Holder, OpenedFor};
 use super::sockets::{Accepting, ListenerCell, Opened};
-use super::tls::Session;
+use super::tls::SessionStart;
 use super::worker::Worker;
 use crate::config::{Listener, ListenerId, Transport};
 use crate::core::io::ConnectionId;
@@ -36,7 +36,7 @@ async fn accept(worker: Rc<RefCell<Worker>>, id: ListenerCell, listener: TcpList
             continue;
         };
         let id = id.get();
-        let connection = {
+        let (connection, start) = {
             let worker = &mut *worker.borrow_mut();
             let (now, config) = (Instant::now(), Arc::clone(&worker.config));
             let (limits, Listener { region, transport, .. }) = (&config.limits, *config.listener(id));
@@ -54,9 +54,9 @@ async fn accept(worker: Rc<RefCell<Worker>>, id: ListenerCell, listener: TcpList
                 }
             }
             let tls = config.region(region).tls.as_ref().filter(|_| transport == Transport::Tls);
-            let session = tls.and_then(|tls| Session::accepted(&tls.server));
-            if session.is_none() && transport == Transport::Tls {
-                // The library gives no session. The connection is dropped, as if the client had gone.
+            let start = tls.map(|tls| SessionStart::Accepted(Arc::clone(&tls.server)));
+            if start.is_none() && transport == Transport::Tls {
+                // Without settings there is no TLS: the connection is dropped.
                 continue;
             }
             let (most, handshakes) = (limits.write_queue, limits.handshakes);
@@ -73,7 +73,6 @@ async fn accept(worker: Rc<RefCell<Worker>>, id: ListenerCell, listener: TcpList
                 party: None,
                 opened_for,
                 alone: false,
-                session,
                 most,
             };
             worker.recorder.handles().connection(region, transport, true);
@@ -81,9 +80,9 @@ async fn accept(worker: Rc<RefCell<Worker>>, id: ListenerCell, listener: TcpList
             if transport == Transport::Tls {
                 worker.streams.shaking.begin(&connection, handshakes);
             }
-            connection
+            (connection, start)
         };
-        spawn_local(serve(Rc::clone(&worker), connection, stream));
+        spawn_local(serve(Rc::clone(&worker), connection, stream, start));
     }
 }
 

@@ -13,7 +13,7 @@ use tokio::task::spawn_local;
 use super::connection::{Connection, Made};
 use super::connection_task::serve;
 use super::holder::{Holder, OpenedFor};
-use super::tls::Session;
+use super::tls::SessionStart;
 use super::worker::Worker;
 use crate::config::{Listener, ListenerId, Transport};
 use crate::fence::Fenced;
@@ -33,11 +33,11 @@ impl Worker {
         let me = self.me.upgrade().ok_or(Loss::Connect)?;
         let config = Arc::clone(&self.config);
         let of = config.listener(listener);
-        let session = match of.transport {
+        let start = match of.transport {
             Transport::Tls => {
                 let calling = config.region(of.region).tls.as_ref().and_then(|tls| tls.client.as_ref()).ok_or(Loss::Connect)?;
-                let session = Session::called(calling, tls_name.as_deref(), party.as_ref(), to.addr().ip());
-                Some(session.ok_or(Loss::Connect)?)
+                let (calling, tls_name, party) = (Arc::clone(calling), tls_name.clone(), party.clone());
+                Some(SessionStart::Called { calling, tls_name, party, addr: to.addr().ip() })
             }
             Transport::Udp | Transport::Tcp => None,
         };
@@ -47,25 +47,12 @@ impl Worker {
         let Listener { region, transport, .. } = *of;
         let (peer, most) = (to.addr(), config.limits.write_queue);
         let (holder, now) = (Holder::Stranger, Instant::now());
-        let made = Made {
-            listener,
-            region,
-            transport,
-            peer,
-            accepted: false,
-            holder,
-            now,
-            tls_name,
-            party,
-            opened_for,
-            alone,
-            session,
-            most,
-        };
+        let made =
+            Made { listener, region, transport, peer, accepted: false, holder, now, tls_name, party, opened_for, alone, most };
         let connection = self.streams.add(made);
         self.recorder.handles().connection(region, transport, true);
         let patience = Patience { connect: config.limits.connect, delivery: config.timers.try_for / 2 };
-        spawn_local(open(me, Rc::clone(&connection), of.addr.ip(), patience, to));
+        spawn_local(open(me, Rc::clone(&connection), of.addr.ip(), start, patience, to));
         Ok(connection)
     }
 }
@@ -79,7 +66,14 @@ struct Patience {
 }
 
 /// Connects from the listener's own address if it has one, because the other side admits us by that address.
-async fn open(worker: Rc<RefCell<Worker>>, connection: Rc<Connection>, from: IpAddr, patience: Patience, to: Fenced) {
+async fn open(
+    worker: Rc<RefCell<Worker>>,
+    connection: Rc<Connection>,
+    from: IpAddr,
+    start: Option<SessionStart>,
+    patience: Patience,
+    to: Fenced,
+) {
     let connecting = async {
         let socket = if to.addr().is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
         if !from.is_unspecified() && from.is_ipv4() == to.addr().is_ipv4() {
@@ -97,7 +91,7 @@ async fn open(worker: Rc<RefCell<Worker>>, connection: Rc<Connection>, from: IpA
     tokio::select! {
         connected = tokio::time::timeout(patience.connect, connecting) => {
             if let Ok(Ok(stream)) = connected {
-                return serve(worker, connection, stream).await;
+                return serve(worker, connection, stream, start).await;
             }
         }
         () = given_up => {}

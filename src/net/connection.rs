@@ -10,12 +10,11 @@ use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes};
 use socket2::SockRef;
-use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedWriteHalf;
 use tokio::sync::Notify;
 
 use super::holder::{Holder, OpenedFor};
-use super::tls::{HandshakeStep, Session};
+use super::tls::Session;
 use crate::config::{Config, ListenerId, RegionId, Transport};
 use crate::core::Core;
 use crate::core::io::{ConnectionId, Send};
@@ -63,7 +62,9 @@ pub(super) struct Connection {
     pub(super) alone: bool,
     /// Whether it was connected, with the handshake done.
     pub(super) established: Cell<bool>,
-    pub(super) session: Option<RefCell<Session>>,
+    /// The TLS session, as soon as the handshake is done.
+    pub(super) session: OnceCell<RefCell<Session>>,
+    /// As soon as messages can be written.
     pub(super) writer: OnceCell<OwnedWriteHalf>,
     pub(super) queue: RefCell<WriteQueue>,
     pub(super) state: Cell<ConnectionState>,
@@ -135,18 +136,15 @@ pub(super) struct Made {
     pub(super) opened_for: OpenedFor,
     /// Whether it is opened for repeats of what another one lost.
     pub(super) alone: bool,
-    /// The TLS session, for TLS.
-    pub(super) session: Option<Session>,
     /// Most octets that may wait to be written.
     pub(super) most: usize,
 }
 
 impl Connection {
     pub(super) fn new(id: ConnectionId, made: Made) -> Self {
-        let Made { listener, region, transport, peer, accepted, holder, now, tls_name, party, opened_for, alone, session, most } =
-            made;
-        let (session, state) = (session.map(RefCell::new), Cell::new(ConnectionState::Open));
-        let (writer, queue, wake) = Default::default();
+        let Made { listener, region, transport, peer, accepted, holder, now, tls_name, party, opened_for, alone, most } = made;
+        let state = Cell::new(ConnectionState::Open);
+        let (session, writer, queue, wake) = Default::default();
         let (region, listener) = (Cell::new(region), Cell::new(listener));
         let (source, holder, heard) = (holder.source(peer.ip()), Cell::new(holder), Cell::new(now));
         let (admitted, half_closed, unproven, established, shown, proved_address) = Default::default();
@@ -303,7 +301,7 @@ impl Connection {
 
     /// Whether its handshake is not done yet.
     pub(super) fn is_shaking(&self) -> bool {
-        self.session.as_ref().is_some_and(|session| session.borrow().is_handshaking())
+        self.transport == Transport::Tls && self.session.get().is_none()
     }
 
     /// Whether more may be written to it.
@@ -319,11 +317,8 @@ impl Connection {
     /// Writes what is queued, as far as the system takes it.
     pub(super) fn flush(&self, queue: &mut WriteQueue, now: Instant) {
         let Some(writer) = self.writer.get() else { return };
-        let mut session = self.session.as_ref().map(RefCell::borrow_mut);
+        let mut session = self.session.get().map(RefCell::borrow_mut);
         if let Some(session) = &mut session {
-            if session.is_handshaking() {
-                return;
-            }
             // Octets of the TLS session's own.
             match session.send(writer.as_ref()) {
                 Ok(()) => queue.stuck = None,
@@ -360,14 +355,6 @@ impl Connection {
                 Err(_) => return self.state.set(ConnectionState::Broken(Loss::ConnectionGone)),
             }
         }
-    }
-
-    /// Goes on with the handshake. Also returns whether bytes of it wait to be written.
-    pub(super) fn shake(&self, socket: &TcpStream) -> (HandshakeStep, bool) {
-        let Some(session) = &self.session else { return (HandshakeStep::Done, false) };
-        let mut session = session.borrow_mut();
-        let step = session.shake(socket);
-        (step, session.wants_write())
     }
 
     /// Waits for something to be queued, or for the end.

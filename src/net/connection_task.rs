@@ -17,9 +17,10 @@ use tokio::net::tcp::OwnedReadHalf;
 use tokio::time::{Sleep, sleep_until, timeout};
 
 use super::connection::{Connection, ConnectionState};
-use super::handshake::{Ended, refusal, shake};
+use super::handshake::{Ended, Secured, refusal, shake};
 use super::idle::{Bounds, ConnectionEnd};
 use super::keep_alive::{KeepAlive, KeepAliveStep};
+use super::tls::SessionStart;
 use super::worker::Worker;
 use crate::core::io::Arrival;
 use crate::sip::frame::{Frame, Framer};
@@ -33,7 +34,14 @@ const LINGER: Duration = Duration::from_secs(1);
 /// Most octets that a closing connection still reads and throws away.
 const LINGER_OCTETS: usize = 256 * 1024;
 /// Reads and writes until the end, then leaves the table. The core is told which attempts were not delivered.
-pub(super) async fn serve(worker: Rc<RefCell<Worker>>, connection: Rc<Connection>, stream: TcpStream) {
+///
+/// `start`: for TLS, what the handshake begins with.
+pub(super) async fn serve(
+    worker: Rc<RefCell<Worker>>,
+    connection: Rc<Connection>,
+    stream: TcpStream,
+    start: Option<SessionStart>,
+) {
     let bounds = {
         let worker = worker.borrow();
         Bounds::of(&worker.config.limits, &worker.config.timers, &connection)
@@ -41,23 +49,26 @@ pub(super) async fn serve(worker: Rc<RefCell<Worker>>, connection: Rc<Connection
     // Answers are sent at once. An error means that the peer is gone already.
     let _ = stream.set_nodelay(true);
     if let Ok(local) = stream.local_addr() {
+        let (stream, shown) = match start {
+            None => (stream, None),
+            Some(start) => {
+                let threads = worker.borrow().handshake_threads.clone();
+                let shaken = shake(&connection, &threads, stream, start, bounds.handshake).await;
+                let (now, worker) = (Instant::now(), &mut *worker.borrow_mut());
+                match shaken {
+                    Ok(secured) => {
+                        worker.shaken(now, &connection, &Ended::DONE);
+                        worker.secured(now, &connection, secured)
+                    }
+                    Err(ended) => {
+                        worker.shaken(now, &connection, &ended);
+                        return worker.gone(now, &connection);
+                    }
+                }
+            }
+        };
         let (reader, writer) = stream.into_split();
         let _ = connection.writer.set(writer);
-        let mut shown = None;
-        if let Some(session) = &connection.session {
-            let ended = shake(&connection, reader.as_ref(), bounds.handshake).await;
-            let worker = &mut *worker.borrow_mut();
-            worker.shaken(Instant::now(), &connection, &ended);
-            if ended.how != Handshake::Done {
-                return worker.gone(Instant::now(), &connection);
-            }
-            shown = connection.accepted.then(|| session.borrow().shown(&worker.config));
-            connection.heard.set(Instant::now());
-            if let Some(shown) = shown {
-                connection.proved_address.set(session.borrow().proves(connection.peer.ip()));
-                worker.proved(&connection, shown);
-            }
-        }
         connection.established.set(true);
         let mut served =
             Served { worker: &worker, connection: &connection, local, shown, reader, bounds, keep_alive: KeepAlive::default() };
@@ -202,7 +213,7 @@ impl Served<'_> {
     async fn linger(&mut self) {
         if let Some(writer) = self.connection.writer.get() {
             let stream: &TcpStream = writer.as_ref();
-            if let Some(session) = &self.connection.session {
+            if let Some(session) = self.connection.session.get() {
                 session.borrow_mut().close(stream);
             }
             let _ = SockRef::from(stream).shutdown(Shutdown::Write);
@@ -225,7 +236,7 @@ impl Served<'_> {
 async fn read(connection: &Connection, reader: &mut OwnedReadHalf, framer: &mut Framer) -> io::Result<usize> {
     let buffer = framer.buffer();
     buffer.reserve(READ);
-    let Some(session) = &connection.session else { return reader.read_buf(buffer).await };
+    let Some(session) = connection.session.get() else { return reader.read_buf(buffer).await };
     loop {
         let read = session.borrow_mut().read(reader.as_ref(), buffer)?;
         if let Some(octets) = read {
@@ -254,6 +265,19 @@ impl Worker {
         if let Some(why) = refusal(error).filter(|_| !connection.accepted) {
             self.recorder.handshake(connection.region.get(), true, Handshake::Refused, connection.peer, Some(&why), now);
         }
+    }
+
+    /// Takes a connection back from its handshake. Returns its socket, and the names that a client proved.
+    fn secured(&mut self, now: Instant, connection: &Rc<Connection>, secured: Secured) -> (TcpStream, Option<Shown>) {
+        let Secured { stream, session, proof } = secured;
+        let _ = connection.session.set(RefCell::new(session));
+        connection.heard.set(now);
+        let shown = connection.accepted.then(|| proof.shown(&self.config));
+        if let Some(shown) = shown {
+            connection.proved_address.set(proof.address);
+            self.proved(connection, shown);
+        }
+        (stream, shown)
     }
 
     /// Counts and logs the end of a handshake.

@@ -3,7 +3,7 @@
 //! One task polls sockets, clock and orders. Each may take only a bounded amount at a time, so that a flood on one does not stop
 //! the others or the end of the daemon.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::UdpSocket;
 use std::rc::Rc;
@@ -11,10 +11,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::io::unix::AsyncFdReadyGuard;
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::yield_now;
 use tokio::time::{MissedTickBehavior, interval, sleep_until, timeout};
 
+use super::handshake;
+use super::pause::ArrivalRate;
 use super::reload::{InUse, Reload};
 use super::sockets::Bound;
 use super::udp::{Batch, SLOTS, Udp};
@@ -27,7 +30,7 @@ use crate::dns::{Resolved, Server};
 use crate::telemetry::{HepQueue, Metrics, Recorder};
 
 /// Full batches read from one socket before the other sockets and the clock get their turn.
-const BATCHES: usize = 8;
+const BATCHES: usize = 2;
 
 /// How often the loop checks whether leaving sockets can be closed, and whether the sockets can be handed over.
 const CHORES: Duration = Duration::from_millis(50);
@@ -76,8 +79,9 @@ pub(super) struct WorkerStart {
 /// Runs a worker on this thread until it is told to end.
 pub(super) fn work(start: WorkerStart) -> io::Result<()> {
     let _end = WorkerEnd(Arc::clone(&start.ready));
+    let handshake_threads = handshake::threads()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
-    tokio::task::LocalSet::new().block_on(&runtime, run(start))
+    tokio::task::LocalSet::new().block_on(&runtime, run(start, handshake_threads.handle().clone()))
 }
 
 /// Tells the others that the worker is gone, for any reason.
@@ -89,11 +93,12 @@ impl Drop for WorkerEnd {
     }
 }
 
-async fn run(start: WorkerStart) -> io::Result<()> {
+async fn run(start: WorkerStart, handshake_threads: Handle) -> io::Result<()> {
     let WorkerStart { config, targets, metrics, seed, bound, ready, commands, lookups, kept, copies, questions } = start;
     let core = Core::new(Arc::clone(&config), targets, seed, 0, Instant::now());
     let recorder = Recorder::new(metrics, Arc::clone(&config), copies);
-    let worker = Rc::new_cyclic(|me| RefCell::new(Worker::new(me, core, recorder, config, Arc::clone(&ready), (lookups, kept))));
+    let others = (handshake_threads, (lookups, kept));
+    let worker = Rc::new_cyclic(|me| RefCell::new(Worker::new(me, core, recorder, config, Arc::clone(&ready), others)));
     worker.borrow_mut().begin(bound)?;
     let mut ticking = Box::pin(tick(Rc::clone(&worker)));
     ready.set(Latch::Listeners, true);
@@ -101,11 +106,12 @@ async fn run(start: WorkerStart) -> io::Result<()> {
     worker.borrow().arm();
     let mut obey = Box::pin(obey(Rc::clone(&worker), commands, questions));
     let mut loops: Vec<Loop> = Vec::new();
+    let (taken, mut arrivals) = (Rc::new(Taken::default()), ArrivalRate::default());
     // One task polls them all: the wake-up of a socket leads straight to its loop.
     std::future::poll_fn(|cx| {
         loop {
             let fresh = worker.borrow_mut().sockets.fresh();
-            loops.extend(fresh.into_iter().map(|socket| Loop::new(&worker, socket)));
+            loops.extend(fresh.into_iter().map(|socket| Loop::new(&worker, socket, &taken)));
             for each in &mut loops {
                 // None of them ever ends.
                 let _ = each.receiving.as_mut().poll(cx);
@@ -114,7 +120,15 @@ async fn run(start: WorkerStart) -> io::Result<()> {
             let end = obey.as_mut().poll(cx);
             loops.retain(|each| each.socket.is_read.get());
             // A new socket wakes its loop only after it has been polled once.
-            if end.is_ready() || !worker.borrow().sockets.has_fresh() {
+            if end.is_ready() {
+                return end;
+            }
+            if !worker.borrow().sockets.has_fresh() {
+                if let Some(rest) = taken.since().and_then(|count| arrivals.emptied(Instant::now(), count)) {
+                    // The thread itself sleeps. A timer of the runtime has a grain of a millisecond, and would not keep datagrams from
+                    // waking it.
+                    std::thread::sleep(rest);
+                }
                 return end;
             }
         }
@@ -130,18 +144,36 @@ struct Loop {
 }
 
 impl Loop {
-    fn new(worker: &Rc<RefCell<Worker>>, socket: Rc<Udp>) -> Self {
-        Self { receiving: Box::pin(receive(Rc::clone(worker), Rc::clone(&socket))), socket }
+    fn new(worker: &Rc<RefCell<Worker>>, socket: Rc<Udp>, taken: &Rc<Taken>) -> Self {
+        Self { receiving: Box::pin(receive(Rc::clone(worker), Rc::clone(&socket), Rc::clone(taken))), socket }
+    }
+}
+
+/// What all loops have taken from their sockets.
+#[derive(Debug, Default)]
+struct Taken {
+    datagrams: Cell<u32>,
+    /// Whether a socket may have more.
+    more: Cell<bool>,
+}
+
+impl Taken {
+    /// How many datagrams were taken since it was last asked, if there were any and no more wait.
+    fn since(&self) -> Option<u32> {
+        if self.more.take() { None } else { Some(self.datagrams.take()).filter(|&count| count > 0) }
     }
 }
 
 /// Reads datagrams from one socket for ever.
-async fn receive(worker: Rc<RefCell<Worker>>, socket: Rc<Udp>) {
+async fn receive(worker: Rc<RefCell<Worker>>, socket: Rc<Udp>, taken: Rc<Taken>) {
     let mut batch = Batch::new(&socket);
     loop {
         // The only error is a runtime that is shutting down.
         let Ok(mut ready) = socket.ready().await else { return std::future::pending().await };
-        if !take(&worker, &socket, &mut batch, &mut ready) {
+        let (count, empty) = take(&worker, &socket, &mut batch, &mut ready);
+        taken.datagrams.set(taken.datagrams.get().saturating_add(count));
+        if !empty {
+            taken.more.set(true);
             // Readiness alone does not give way: without this a flood on one socket would stop the clock.
             drop(ready);
             yield_now().await;
@@ -149,20 +181,21 @@ async fn receive(worker: Rc<RefCell<Worker>>, socket: Rc<Udp>) {
     }
 }
 
-/// Reads waiting datagrams, up to a bound. Returns whether the queue is empty now.
-fn take(worker: &RefCell<Worker>, socket: &Udp, batch: &mut Batch, ready: &mut AsyncFdReadyGuard<'_, UdpSocket>) -> bool {
+/// Reads waiting datagrams, up to a bound. Returns how many, and whether the queue is empty now.
+fn take(worker: &RefCell<Worker>, socket: &Udp, batch: &mut Batch, ready: &mut AsyncFdReadyGuard<'_, UdpSocket>) -> (u32, bool) {
     let mut worker = worker.borrow_mut();
     let listener = socket.listener.get();
     let error = ready.ready().is_error();
     if error {
         worker.unreachable(socket);
     }
-    let mut empty = false;
+    let (mut count, mut empty) = (0, false);
     for _ in 0..BATCHES {
         let mut now = None;
         let taken = socket.receive(batch, |from, local, bytes| {
             let now = *now.get_or_insert_with(Instant::now);
             worker.message(now, Arrival { listener, from, local, connection: None, shown: None }, bytes);
+            count += 1;
         });
         empty = match taken {
             // A short batch has emptied the queue, unless it was an error that cut it short.
@@ -176,7 +209,7 @@ fn take(worker: &RefCell<Worker>, socket: &Udp, batch: &mut Batch, ready: &mut A
         }
     }
     worker.catch_up();
-    empty
+    (count, empty)
 }
 
 /// Wakes the core at its deadlines.

@@ -30,6 +30,7 @@ mod keep_alive;
 mod name_lookups;
 mod notify;
 mod outgoing;
+mod pause;
 mod reload;
 mod repeat;
 pub mod rtpengine;

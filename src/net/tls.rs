@@ -13,6 +13,28 @@ use tokio::net::TcpStream;
 use crate::config::Config;
 use crate::tls::{Calling, Certificate, Name, PartyNames, Shown};
 
+/// What a session is made from. Making one can take long, since it begins with cryptography.
+pub(crate) enum SessionStart {
+    /// A connection that we accepted, with the settings of its listener.
+    Accepted(Arc<ServerConfig>),
+    /// A connection that we opened. The other side must prove `tls_name`. If there is none it must prove its address, or a name of the
+    /// `party` there.
+    Called { calling: Arc<Calling>, tls_name: Option<Arc<str>>, party: Option<PartyNames>, addr: IpAddr },
+}
+
+impl SessionStart {
+    /// The session. `None`: the library makes none of this.
+    pub(crate) fn session(self) -> Option<Session> {
+        match self {
+            Self::Accepted(config) => ServerConnection::new(config).ok().map(|tls| Session { tls: tls.into(), sealed: 0 }),
+            Self::Called { calling, tls_name: None, party: Some(party), addr } => {
+                Session::opened(&calling.settings_for(&party), None, addr)
+            }
+            Self::Called { calling, tls_name, party: _, addr } => Session::opened(calling.settings(), tls_name.as_deref(), addr),
+        }
+    }
+}
+
 /// Most records read from a socket before others get their turn.
 const RECORDS: usize = 16;
 
@@ -42,20 +64,6 @@ pub(crate) enum HandshakeStep {
 }
 
 impl Session {
-    /// A session for a connection that we accepted.
-    pub(crate) fn accepted(config: &Arc<ServerConfig>) -> Option<Self> {
-        ServerConnection::new(Arc::clone(config)).ok().map(|tls| Self { tls: tls.into(), sealed: 0 })
-    }
-
-    /// A session for a connection that we opened. The other side must prove this name. If there is none it must prove its address,
-    /// or a name of the party there.
-    pub(crate) fn called(calling: &Calling, tls_name: Option<&str>, party: Option<&PartyNames>, addr: IpAddr) -> Option<Self> {
-        match party {
-            Some(party) if tls_name.is_none() => Self::opened(&calling.settings_for(party), None, addr),
-            _ => Self::opened(calling.settings(), tls_name, addr),
-        }
-    }
-
     /// A session by these settings. The other side must prove this name, or its address if there is no name.
     pub(crate) fn opened(config: &Arc<ClientConfig>, tls_name: Option<&str>, addr: IpAddr) -> Option<Self> {
         let name = match tls_name {
@@ -63,11 +71,6 @@ impl Session {
             None => ServerName::from(addr),
         };
         ClientConnection::new(Arc::clone(config), name).ok().map(|tls| Self { tls: tls.into(), sealed: 0 })
-    }
-
-    /// Whether the handshake is not done yet, so that no message can be sent.
-    pub(crate) fn is_handshaking(&self) -> bool {
-        self.tls.is_handshaking()
     }
 
     /// Whether encrypted octets wait to be sent.
@@ -150,29 +153,39 @@ impl Session {
         let _ = self.send(socket);
     }
 
-    /// The region whose endpoint the client asked for (SNI), and the names that its certificate proved.
-    pub(crate) fn shown(&self, config: &Config) -> Shown {
+    /// What the client asked for and proved, seen from `from`, the address that it called from.
+    pub(crate) fn proof(&self, from: IpAddr) -> ClientProof {
         let asked = match &self.tls {
-            Connection::Server(server) => server.server_name(),
+            Connection::Server(server) => server.server_name().map(Box::from),
             Connection::Client(_) => None,
         };
-        let region = asked.and_then(|name| config.endpoints.region_of(name.as_bytes()));
-        let names = self.certificate().map(|certificate| certificate.names).unwrap_or_default();
+        let first = self.tls.peer_certificates().and_then(<[_]>::first);
+        let certificate = first.and_then(|first| Certificate::read(first).ok());
+        let address = certificate.as_ref().is_some_and(|certificate| certificate.is_of(&from.to_string()));
+        let names = certificate.map(|certificate| certificate.names).unwrap_or_default();
         // A `*` proves nobody.
-        let names = names.iter().filter(|name| !name.contains('*')).map(|name| Name::of(name.as_bytes()));
-        Shown::new(region.map(|region| Name::of(config.region(region).hostname.as_bytes())), names, |name| {
-            config.caller_table.knows(name)
-        })
+        let names = names.iter().filter(|name| !name.contains('*')).map(|name| Name::of(name.as_bytes())).collect();
+        ClientProof { asked, names, address }
     }
+}
 
-    /// Whether the client's certificate, verified, is for the address that it called from.
-    pub(crate) fn proves(&self, from: IpAddr) -> bool {
-        self.certificate().is_some_and(|certificate| certificate.is_of(&from.to_string()))
-    }
+/// What a client asked for and proved in its handshake. It is the same under every configuration.
+#[derive(Debug)]
+pub(crate) struct ClientProof {
+    /// The name that it asked for (SNI).
+    asked: Option<Box<str>>,
+    /// The names of its verified certificate.
+    names: Vec<Name>,
+    /// Whether its certificate is also for the address that it called from.
+    pub(crate) address: bool,
+}
 
-    fn certificate(&self) -> Option<Certificate> {
-        let first = self.tls.peer_certificates().and_then(<[_]>::first)?;
-        Certificate::read(first).ok()
+impl ClientProof {
+    /// The region whose endpoint the client asked for, and the names that it proved, by a configuration.
+    pub(crate) fn shown(&self, config: &Config) -> Shown {
+        let region = self.asked.as_ref().and_then(|name| config.endpoints.region_of(name.as_bytes()));
+        let asked = region.map(|region| Name::of(config.region(region).hostname.as_bytes()));
+        Shown::new(asked, self.names.iter().copied(), |name| config.caller_table.knows(name))
     }
 }
 

@@ -22,8 +22,8 @@ use tracing::debug;
 
 use crate::config::ListenerId;
 
-/// Datagrams read by one system call. If the worker keeps up, most batches have one. Under a flood, larger batches gain little.
-pub(super) const SLOTS: usize = 8;
+/// Datagrams read by one system call: more than gather in a rest ([`super::pause`]), so that one call empties the queue and says so.
+pub(super) const SLOTS: usize = 32;
 
 /// The largest datagram.
 const DATAGRAM: usize = 65_535;

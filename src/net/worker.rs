@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{self, error::TrySendError};
 use tokio::task::spawn_local;
@@ -41,6 +42,8 @@ pub(super) struct Worker {
     pub(super) core: Core,
     pub(super) sockets: Sockets,
     sent: SentDatagrams,
+    /// Where TLS handshakes are carried out.
+    pub(super) handshake_threads: Handle,
     lookups: mpsc::Sender<NextHop>,
     /// Names of trunks that are to be kept resolved.
     kept: mpsc::Sender<NextHop>,
@@ -90,7 +93,7 @@ impl Worker {
         recorder: Recorder,
         config: Arc<Config>,
         ready: Arc<Ready>,
-        (lookups, kept): (mpsc::Sender<NextHop>, mpsc::Sender<NextHop>),
+        (handshake_threads, (lookups, kept)): (Handle, (mpsc::Sender<NextHop>, mpsc::Sender<NextHop>)),
     ) -> Self {
         let (streams, sockets, sent, rtpengine, failed, clock, drained) = Default::default();
         let (me, out, drain) = (Weak::clone(me), Vec::with_capacity(32), None);
@@ -102,6 +105,7 @@ impl Worker {
             core,
             sockets,
             sent,
+            handshake_threads,
             lookups,
             kept,
             rtpengine,

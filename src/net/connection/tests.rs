@@ -22,21 +22,7 @@ fn config() -> Arc<Config> {
 fn made(transport: Transport) -> Made {
     let (listener, region, peer, holder) = (ListenerId(0), RegionId(0), PEER.parse().unwrap(), Holder::Stranger);
     let (accepted, now, tls_name, party, opened_for) = (false, Instant::now(), None, None, OpenedFor::Everybody);
-    Made {
-        listener,
-        region,
-        transport,
-        peer,
-        accepted,
-        holder,
-        now,
-        tls_name,
-        party,
-        opened_for,
-        alone: false,
-        session: None,
-        most: 1000,
-    }
+    Made { listener, region, transport, peer, accepted, holder, now, tls_name, party, opened_for, alone: false, most: 1000 }
 }
 
 fn party(names: &[&str]) -> PartyNames {

@@ -161,6 +161,11 @@ impl Daemon {
         self.process.must_run();
     }
 
+    /// Nanoseconds of processor time that its threads of this name have taken.
+    pub(crate) fn spent(&self, name: &str) -> u64 {
+        self.process.spent(name)
+    }
+
     /// Resident memory in octets.
     pub(crate) fn memory(&self) -> u64 {
         self.process.memory()

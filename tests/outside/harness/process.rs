@@ -80,6 +80,15 @@ impl Process {
         Command::new("sh").arg("-c").arg(kill).status().is_ok_and(|status| status.success())
     }
 
+    /// Nanoseconds of processor time that its threads of this name have taken.
+    pub(crate) fn spent(&self, name: &str) -> u64 {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.id())).unwrap();
+        let tasks = tasks.map(|task| task.unwrap().path());
+        let named = tasks.filter(|task| fs::read_to_string(task.join("comm")).unwrap().trim_end() == name);
+        let stat = named.map(|task| fs::read_to_string(task.join("schedstat")).unwrap());
+        stat.map(|stat| stat.split(' ').next().unwrap().parse::<u64>().unwrap()).sum()
+    }
+
     /// Resident memory in octets.
     pub(crate) fn memory(&self) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();

@@ -79,6 +79,20 @@ fn five_thousand_stalled_handshakes_hinder_nobody() {
 }
 
 #[test]
+fn handshakes_run_on_a_thread_of_their_own() {
+    let scene = Scene::new(|_, _, _| {});
+    let before = scene.daemon.spent("ringfence-tls");
+    for _ in 0..20 {
+        scene.carrier(HOST).shake().unwrap();
+    }
+    scene.daemon.metrics_when("the handshakes to be counted", |metrics| {
+        metrics.sum("ringfence_tls_handshakes_total", &[("direction", "in"), ("result", "done")]) == 20
+    });
+    // While nobody shakes hands it does nothing.
+    assert!(scene.daemon.spent("ringfence-tls") > before);
+}
+
+#[test]
 fn the_limits_of_streams_hold_within_tls() {
     let scene = Scene::new(|plan, _, _| {
         plan.more.push_str("[limits]\npartial = \"300ms\"\nconnections_per_source = 3\n[timers]\nt1 = \"20ms\"\n");
