@@ -156,7 +156,7 @@ impl Session {
             Connection::Server(server) => server.server_name(),
             Connection::Client(_) => None,
         };
-        let region = asked.and_then(|name| config.endpoints.region_of(name.as_bytes()));
+        let region = asked.and_then(|name| config.region_of(name.as_bytes()));
         let names = self.certificate().map(|certificate| certificate.names).unwrap_or_default();
         // A `*` proves nobody.
         let names = names.iter().filter(|name| !name.contains('*')).map(|name| Name::of(name.as_bytes()));
