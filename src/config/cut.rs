@@ -66,7 +66,8 @@ pub(super) fn read(mut from: impl Read, longest: u64, digest: &mut Sha256) -> Re
     let (mut buffer, mut block, mut total) = (Vec::new(), BLOCK, 0);
     loop {
         let before = buffer.len();
-        let read = from.by_ref().take(block as u64).read_to_end(&mut buffer).map_err(|error| format!("cannot be read: {error}"))?;
+        let read =
+            from.by_ref().take(block as u64).read_to_end(&mut buffer).map_err(|error| format!("cannot be read: {error}"))?;
         digest.update(buffer.get(before..).unwrap_or_default());
         total += read as u64;
         if total > longest {
@@ -169,12 +170,14 @@ impl Cutter {
         if !repeated.is_empty() {
             for chunk in &self.cut.chunks {
                 for (from, text) in chunk.projects() {
-                    let Some(name) = project_of(text).filter(|name| repeated.binary_search(&self.hasher.hash_one(*name)).is_ok()) else {
+                    let Some(name) = project_of(text).filter(|name| repeated.binary_search(&self.hasher.hash_one(*name)).is_ok())
+                    else {
                         continue;
                     };
                     // A chunk is one piece of its file.
                     let Some((piece, before)) = chunk.text.pieces().next() else { continue };
-                    let line = piece.line + before.get(..from).map_or(0, |before| memchr::memchr_iter(b'\n', before.as_bytes()).count());
+                    let line =
+                        piece.line + before.get(..from).map_or(0, |before| memchr::memchr_iter(b'\n', before.as_bytes()).count());
                     self.cut.scattered.entry(name.into()).or_default().add(piece.at + from, line, text);
                 }
             }
@@ -223,8 +226,7 @@ fn tables<'t>(text: &'t str, whole: bool, mut found: impl FnMut(usize, Option<&'
                     None => {
                         let count = |kind| head.iter().filter(|token| token.kind() == kind).count();
                         depth += 1 + count(TokenKind::LeftSquareBracket) + count(TokenKind::LeftCurlyBracket);
-                        depth = depth
-                            .saturating_sub(count(TokenKind::RightSquareBracket) + count(TokenKind::RightCurlyBracket));
+                        depth = depth.saturating_sub(count(TokenKind::RightSquareBracket) + count(TokenKind::RightCurlyBracket));
                     }
                 }
             }
@@ -245,7 +247,9 @@ fn header<'t>(head: &[Token], text: &'t str) -> Option<&'t str> {
         return None;
     }
     let name = tokens.next()?;
-    if head.last()?.kind() != TokenKind::RightSquareBracket || !matches!(tokens.next()?.kind(), TokenKind::Dot | TokenKind::RightSquareBracket) {
+    if head.last()?.kind() != TokenKind::RightSquareBracket
+        || !matches!(tokens.next()?.kind(), TokenKind::Dot | TokenKind::RightSquareBracket)
+    {
         return None;
     }
     match name.kind() {

@@ -19,7 +19,12 @@ pub(super) struct ReadRegion<'p> {
 }
 
 /// All regions in the order of their ids.
-pub(super) fn regions<'p>(main: &Main, read: &'p [file::Region], ids: &RegionIds<'p>, report: &mut Report) -> Vec<ReadRegion<'p>> {
+pub(super) fn regions<'p>(
+    main: &Main,
+    read: &'p [file::Region],
+    ids: &RegionIds<'p>,
+    report: &mut Report,
+) -> Vec<ReadRegion<'p>> {
     let served = served(main, ids, report);
     let regions = read.iter().zip((0..).map(RegionId));
     regions.map(|(file, id)| ReadRegion { file, served: served.contains(&id) }).collect()

@@ -48,12 +48,7 @@ pub(super) struct Offers {
 }
 
 /// Reads the files that the regions name, and checks everything that needs them.
-pub(super) fn read(
-    regions: &[ReadRegion<'_>],
-    folder: &Path,
-    now: SystemTime,
-    report: &mut Report,
-) -> Secured {
+pub(super) fn read(regions: &[ReadRegion<'_>], folder: &Path, now: SystemTime, report: &mut Report) -> Secured {
     let mut reading = Reading { folder, now, read: Vec::new(), report };
     let held: Vec<Option<Held>> = regions.iter().map(|&region| reading.region(region)).collect();
     let identities: Vec<(String, Identity)> = regions.iter().zip(&held).filter_map(served).collect();
@@ -221,9 +216,8 @@ fn offers(regions: &[ReadRegion<'_>], held: &[Option<Held>], report: &mut Report
             report.mistake(&hop.place, wrong, format!("`upstream_ca` in its `tls`: a file of {MISSING}"));
         }
     }
-    let asked = |region: &ReadRegion<'_>| {
-        region.served && region.file.tls.as_ref().is_some_and(|tls| !matches!(tls.client_ca, Ok(None)))
-    };
+    let asked =
+        |region: &ReadRegion<'_>| region.served && region.file.tls.as_ref().is_some_and(|tls| !matches!(tls.client_ca, Ok(None)));
     let rooted = |(region, held): (&ReadRegion<'_>, &Option<Held>)| {
         region.served && held.as_ref().is_some_and(|held| held.roots.is_some())
     };

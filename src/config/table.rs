@@ -268,7 +268,9 @@ impl<'a> Value<'a> {
     /// Reads it as a whole number within bounds.
     pub(super) fn number(&self, report: &mut Report, bounds: RangeInclusive<u64>) -> Result<Placed<u64>, Reported> {
         let right = format!("a whole number from {} to {}", bounds.start(), bounds.end());
-        let Some(integer) = self.content.as_toml().and_then(DeValue::as_integer) else { return Err(self.not("a number", &right, report)) };
+        let Some(integer) = self.content.as_toml().and_then(DeValue::as_integer) else {
+            return Err(self.not("a number", &right, report));
+        };
         match u64::from_str_radix(integer.as_str(), integer.radix()) {
             Ok(value) if bounds.contains(&value) => Ok(Placed { value, place: self.place.clone() }),
             _ => Err(report.mistake(&self.place, format!("`{}` is out of bounds", self.path()), right)),
@@ -277,7 +279,11 @@ impl<'a> Value<'a> {
 
     /// Reads it as octets: a whole number, or a string with a unit.
     pub(super) fn size(&self, report: &mut Report) -> Result<Placed<u64>, Reported> {
-        if self.content.as_toml().is_some_and(DeValue::is_integer) { self.number(report, 0..=u64::MAX) } else { self.string(report, value::size) }
+        if self.content.as_toml().is_some_and(DeValue::is_integer) {
+            self.number(report, 0..=u64::MAX)
+        } else {
+            self.string(report, value::size)
+        }
     }
 
     fn not(&self, expected: &str, right: &str, report: &mut Report) -> Reported {

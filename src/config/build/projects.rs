@@ -43,119 +43,121 @@ impl Builder<'_> {
     }
 
     fn build_project(&mut self, project: &file::Project, report: &mut Report) -> Project {
-    let pin = match &project.pin {
-        Ok(Some(names)) if names.is_empty() => {
-            let right = "the regions that its calls may use; leave `pin` out for a project that may use all";
-            report.mistake(&project.pin_place, "an empty pin allows nothing", right);
-            None
+        let pin = match &project.pin {
+            Ok(Some(names)) if names.is_empty() => {
+                let right = "the regions that its calls may use; leave `pin` out for a project that may use all";
+                report.mistake(&project.pin_place, "an empty pin allows nothing", right);
+                None
+            }
+            Ok(Some(names)) => Some(references(names, &self.ids, report)),
+            Ok(None) => {
+                let wrong = format!("project `{}` is not pinned: its calls may use every region", project.name.value);
+                report.warning(&project.name.place, wrong, "pin = [\"eu\"] if they must not");
+                None
+            }
+            Err(_) => None,
+        };
+        needs_relays(project, pin.as_deref(), &self.regions, report);
+        let reject = good(&project.reject).map_or(self.reject, |reject| reject.value);
+        let id = ProjectId(u32::try_from(self.projects.len()).unwrap_or(u32::MAX));
+        let first_trunk = TrunkId(u32::try_from(self.trunks.len()).unwrap_or(u32::MAX));
+        for trunk in &project.trunks {
+            let trunk = self.build_trunk(trunk, id, reject, pin.as_deref(), report);
+            self.trunks.push(trunk);
         }
-        Ok(Some(names)) => Some(references(names, &self.ids, report)),
-        Ok(None) => {
-            let wrong = format!("project `{}` is not pinned: its calls may use every region", project.name.value);
-            report.warning(&project.name.place, wrong, "pin = [\"eu\"] if they must not");
-            None
+        Project {
+            name: project.name.value.as_str().into(),
+            pin: pin.map(|pin| self.shared.pin(&pin)),
+            mode: good(&project.mode).map_or(Mode::Enforce, |mode| mode.value),
+            media: good(&project.media).map_or(Media::Enforce, |media| media.value),
+            source_in_region: good(&project.source_in_region).is_some_and(|source| source.value),
+            reject,
+            first_trunk,
+            trunk_count: u32::try_from(project.trunks.len()).unwrap_or(u32::MAX),
         }
-        Err(_) => None,
-    };
-    needs_relays(project, pin.as_deref(), &self.regions, report);
-    let reject = good(&project.reject).map_or(self.reject, |reject| reject.value);
-    let id = ProjectId(u32::try_from(self.projects.len()).unwrap_or(u32::MAX));
-    let first_trunk = TrunkId(u32::try_from(self.trunks.len()).unwrap_or(u32::MAX));
-    for trunk in &project.trunks {
-        let trunk = self.build_trunk(trunk, id, reject, pin.as_deref(), report);
-        self.trunks.push(trunk);
     }
-    Project {
-        name: project.name.value.as_str().into(),
-        pin: pin.map(|pin| self.shared.pin(&pin)),
-        mode: good(&project.mode).map_or(Mode::Enforce, |mode| mode.value),
-        media: good(&project.media).map_or(Media::Enforce, |media| media.value),
-        source_in_region: good(&project.source_in_region).is_some_and(|source| source.value),
-        reject,
-        first_trunk,
-        trunk_count: u32::try_from(project.trunks.len()).unwrap_or(u32::MAX),
-    }
-}
 
-fn build_trunk(&mut self,
-    trunk: &file::Trunk,
-    project: ProjectId,
-    reject: Profile,
-    pin: Option<&[RegionId]>,
-    report: &mut Report,
-) -> Trunk {
-    let name = &trunk.name;
-    let empty = |networks: &Read<Vec<_>>| matches!(networks, Ok(None)) || good(networks).is_some_and(Vec::is_empty);
-    let certified = !matches!(trunk.certificates, Ok(None));
-    if good(&trunk.certificates).is_some_and(Vec::is_empty) {
-        report.mistake(&name.place, "no certificate would do", "names as in certificates = [\"sbc.carrier.example\"]");
+    fn build_trunk(
+        &mut self,
+        trunk: &file::Trunk,
+        project: ProjectId,
+        reject: Profile,
+        pin: Option<&[RegionId]>,
+        report: &mut Report,
+    ) -> Trunk {
+        let name = &trunk.name;
+        let empty = |networks: &Read<Vec<_>>| matches!(networks, Ok(None)) || good(networks).is_some_and(Vec::is_empty);
+        let certified = !matches!(trunk.certificates, Ok(None));
+        if good(&trunk.certificates).is_some_and(Vec::is_empty) {
+            report.mistake(&name.place, "no certificate would do", "names as in certificates = [\"sbc.carrier.example\"]");
+        }
+        if empty(&trunk.networks) && !certified {
+            let right = "where it signals from, for example networks = [\"192.0.2.0/28\"]";
+            report.mistake(&name.place, format!("trunk `{}` has no `networks`", name.value), right);
+        }
+        let networks = self.shared.networks(values(&trunk.networks));
+        let outbound = good(&trunk.uri).map(|uri| self.build_outbound(trunk, uri, &networks, pin, report));
+        let anywhere = certified && empty(&trunk.networks);
+        if anywhere && empty(&trunk.outbound_networks) {
+            let wrong =
+                format!("trunk `{}` may signal from everywhere, and no request inside its calls may go back there", name.value);
+            report.warning(&name.place, wrong, "the carrier's networks, in `networks` or `outbound_networks`");
+        }
+        if matches!(trunk.uri, Ok(None)) && matches!(trunk.outbound_networks, Ok(Some(_))) && !anywhere {
+            let right = "the carrier's `uri` beside it, or leave it out";
+            report.mistake(&trunk.outbound_place, "`outbound_networks` without `uri` does nothing", right);
+        }
+        let more = More {
+            certificates: good(&trunk.certificates).into_iter().flatten().map(|placed| placed.value.as_str().into()).collect(),
+            media: self.shared.networks(values(&trunk.media)),
+            outbound,
+            reach: self.shared.networks(values(&trunk.outbound_networks)),
+        };
+        Trunk {
+            name: self.shared.name(&name.value),
+            project,
+            reject: good(&trunk.reject).map_or(reject, |reject| reject.value),
+            networks,
+            more: self.shared.more(more),
+        }
     }
-    if empty(&trunk.networks) && !certified {
-        let right = "where it signals from, for example networks = [\"192.0.2.0/28\"]";
-        report.mistake(&name.place, format!("trunk `{}` has no `networks`", name.value), right);
-    }
-    let networks = self.shared.networks(values(&trunk.networks));
-    let outbound = good(&trunk.uri).map(|uri| self.build_outbound(trunk, uri, &networks, pin, report));
-    let anywhere = certified && empty(&trunk.networks);
-    if anywhere && empty(&trunk.outbound_networks) {
-        let wrong =
-            format!("trunk `{}` may signal from everywhere, and no request inside its calls may go back there", name.value);
-        report.warning(&name.place, wrong, "the carrier's networks, in `networks` or `outbound_networks`");
-    }
-    if matches!(trunk.uri, Ok(None)) && matches!(trunk.outbound_networks, Ok(Some(_))) && !anywhere {
-        let right = "the carrier's `uri` beside it, or leave it out";
-        report.mistake(&trunk.outbound_place, "`outbound_networks` without `uri` does nothing", right);
-    }
-    let more = More {
-        certificates: good(&trunk.certificates).into_iter().flatten().map(|placed| placed.value.as_str().into()).collect(),
-        media: self.shared.networks(values(&trunk.media)),
-        outbound,
-        reach: self.shared.networks(values(&trunk.outbound_networks)),
-    };
-    Trunk {
-        name: self.shared.name(&name.value),
-        project,
-        reject: good(&trunk.reject).map_or(reject, |reject| reject.value),
-        networks,
-        more: self.shared.more(more),
-    }
-}
 
-fn build_outbound(&mut self,
-    trunk: &file::Trunk,
-    uri: &Placed<Written>,
-    networks: &Networks,
-    pin: Option<&[RegionId]>,
-    report: &mut Report,
-) -> Outbound {
-    let outbound = match &trunk.outbound_networks {
-        Ok(None) => networks.clone(),
-        given => self.shared.networks(values(given)),
-    };
-    let known = trunk.networks.is_ok() && trunk.outbound_networks.is_ok();
-    if let Some(addr) = uri.value.address()
-        && known
-        && Fence::of_outbound(&outbound).admit(addr).is_err()
-    {
-        let wrong = format!("{} is outside the trunk's outbound networks", addr.ip());
-        report.mistake(&uri.place, wrong, "its network in `outbound_networks` (the trunk's `networks` if absent)");
-    }
-    let unnamed =
-        trunk.networks.is_ok() && matches!(trunk.outbound_networks, Ok(None)) && !matches!(trunk.certificates, Ok(None));
-    if known && outbound.is_empty() && (good(&trunk.outbound_networks).is_some() || unnamed) {
-        report.mistake(&trunk.outbound_place, "no network: no call could go out", "the networks that `uri` may resolve to");
-    }
-    if let Some(over) = uri.value.over().filter(|over| over.reliable()) {
-        for (region, id) in self.regions.iter().zip(0..) {
-            let used = region.served && pin.is_none_or(|pin| pin.contains(&RegionId(id)));
-            let listens = |id: &ListenerId| self.listeners.get(usize::from(id.0)).is_some_and(|at| at.transport == over);
-            if used && !region.listeners.is_empty() && !region.listeners.iter().any(listens) {
-                let wrong = format!("a trunk over {0}, but region `{1}` does not listen on {0}", over.via(), region.name);
-                let right = format!("a `{}:` listener in that region: requests in dialogs come back to it", over.token());
-                report.mistake(&uri.place, wrong, right);
+    fn build_outbound(
+        &mut self,
+        trunk: &file::Trunk,
+        uri: &Placed<Written>,
+        networks: &Networks,
+        pin: Option<&[RegionId]>,
+        report: &mut Report,
+    ) -> Outbound {
+        let outbound = match &trunk.outbound_networks {
+            Ok(None) => networks.clone(),
+            given => self.shared.networks(values(given)),
+        };
+        let known = trunk.networks.is_ok() && trunk.outbound_networks.is_ok();
+        if let Some(addr) = uri.value.address()
+            && known
+            && Fence::of_outbound(&outbound).admit(addr).is_err()
+        {
+            let wrong = format!("{} is outside the trunk's outbound networks", addr.ip());
+            report.mistake(&uri.place, wrong, "its network in `outbound_networks` (the trunk's `networks` if absent)");
+        }
+        let unnamed =
+            trunk.networks.is_ok() && matches!(trunk.outbound_networks, Ok(None)) && !matches!(trunk.certificates, Ok(None));
+        if known && outbound.is_empty() && (good(&trunk.outbound_networks).is_some() || unnamed) {
+            report.mistake(&trunk.outbound_place, "no network: no call could go out", "the networks that `uri` may resolve to");
+        }
+        if let Some(over) = uri.value.over().filter(|over| over.reliable()) {
+            for (region, id) in self.regions.iter().zip(0..) {
+                let used = region.served && pin.is_none_or(|pin| pin.contains(&RegionId(id)));
+                let listens = |id: &ListenerId| self.listeners.get(usize::from(id.0)).is_some_and(|at| at.transport == over);
+                if used && !region.listeners.is_empty() && !region.listeners.iter().any(listens) {
+                    let wrong = format!("a trunk over {0}, but region `{1}` does not listen on {0}", over.via(), region.name);
+                    let right = format!("a `{}:` listener in that region: requests in dialogs come back to it", over.token());
+                    report.mistake(&uri.place, wrong, right);
+                }
             }
         }
+        Outbound { hop: self.names.hop(&uri.value), hostpart: uri.value.hostpart.as_str().into(), networks: outbound }
     }
-    Outbound { hop: self.names.hop(&uri.value), hostpart: uri.value.hostpart.as_str().into(), networks: outbound }
-}
 }

@@ -56,7 +56,11 @@ impl Shared {
     }
 }
 
-fn known<T: Clone + Eq + Hash + Borrow<Q>, Q: Eq + Hash + ?Sized>(all: &mut HashSet<T>, value: &Q, make: impl FnOnce() -> T) -> T {
+fn known<T: Clone + Eq + Hash + Borrow<Q>, Q: Eq + Hash + ?Sized>(
+    all: &mut HashSet<T>,
+    value: &Q,
+    make: impl FnOnce() -> T,
+) -> T {
     if let Some(known) = all.get(value) {
         return known.clone();
     }
