@@ -18,33 +18,75 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4};
+use std::sync::Arc;
 
 use ipnet::{IpNet, IpSubnets, Ipv4Subnets, Ipv6Subnets};
 
-/// A set of networks, held as sorted and merged ranges.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Networks {
-    v4: Vec<(u32, u32)>,
-    v6: Vec<(u128, u128)>,
+/// A set of networks, held as sorted and merged ranges. Clones share them: a hundred thousand trunks of one carrier hold its networks once.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Networks(Ranges);
+
+/// The ranges of a set. Each set has one form, so that equal sets look alike.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+enum Ranges {
+    #[default]
+    None,
+    /// One range of IPv4, without anything beside it.
+    One((u32, u32)),
+    Many(Arc<(V4, V6)>),
 }
 
+type V4 = Box<[(u32, u32)]>;
+type V6 = Box<[(u128, u128)]>;
+
 impl Networks {
+    /// No network.
+    pub(crate) const NONE: Self = Self(Ranges::None);
+
+    fn of(v4: Vec<(u32, u32)>, v6: Vec<(u128, u128)>) -> Self {
+        Self(match (v4.as_slice(), v6.as_slice()) {
+            ([], []) => Ranges::None,
+            (&[range], []) => Ranges::One(range),
+            _ => Ranges::Many(Arc::new((v4.into(), v6.into()))),
+        })
+    }
+
+    fn v4(&self) -> &[(u32, u32)] {
+        match &self.0 {
+            Ranges::None => &[],
+            Ranges::One(range) => std::slice::from_ref(range),
+            Ranges::Many(ranges) => &ranges.0,
+        }
+    }
+
+    fn v6(&self) -> &[(u128, u128)] {
+        match &self.0 {
+            Ranges::None | Ranges::One(_) => &[],
+            Ranges::Many(ranges) => &ranges.1,
+        }
+    }
+
+    /// Whether a clone of these saves memory.
+    pub(crate) fn is_shared(&self) -> bool {
+        matches!(self.0, Ranges::Many(_))
+    }
+
     /// The union of two sets.
     #[must_use]
     pub fn union(&self, other: &Self) -> Self {
-        Self {
-            v4: merged(self.v4.iter().chain(&other.v4).copied().collect(), u32::checked_add, 1),
-            v6: merged(self.v6.iter().chain(&other.v6).copied().collect(), u128::checked_add, 1),
-        }
+        Self::of(
+            merged(self.v4().iter().chain(other.v4()).copied().collect(), u32::checked_add, 1),
+            merged(self.v6().iter().chain(other.v6()).copied().collect(), u128::checked_add, 1),
+        )
     }
 
     /// The set without what is in the other one.
     #[must_use]
     pub fn without(&self, other: &Self) -> Self {
-        Self {
-            v4: rest(&self.v4, &other.v4, |at| at.checked_sub(1), |at| at.checked_add(1)),
-            v6: rest(&self.v6, &other.v6, |at| at.checked_sub(1), |at| at.checked_add(1)),
-        }
+        Self::of(
+            rest(self.v4(), other.v4(), |at| at.checked_sub(1), |at| at.checked_add(1)),
+            rest(self.v6(), other.v6(), |at| at.checked_sub(1), |at| at.checked_add(1)),
+        )
     }
 
     /// Whether all of a network is in the set.
@@ -58,20 +100,20 @@ impl Networks {
     /// Whether the address, in the form of `canonical`, is in the set.
     pub fn contains(&self, ip: IpAddr) -> bool {
         match canonical(ip) {
-            IpAddr::V4(ip) => within(&self.v4, u32::from(ip)),
-            IpAddr::V6(ip) => within(&self.v6, u128::from(ip)),
+            IpAddr::V4(ip) => within(self.v4(), u32::from(ip)),
+            IpAddr::V6(ip) => within(self.v6(), u128::from(ip)),
         }
     }
 
     /// Whether the set is empty: nothing is inside.
     pub fn is_empty(&self) -> bool {
-        self.v4.is_empty() && self.v6.is_empty()
+        matches!(self.0, Ranges::None)
     }
 
     /// The ranges as inclusive pairs of addresses, IPv4 first, in order.
     pub(crate) fn ranges(&self) -> impl Iterator<Item = (IpAddr, IpAddr)> + '_ {
-        let v4 = self.v4.iter().map(|&(from, to)| (IpAddr::V4(from.into()), IpAddr::V4(to.into())));
-        let v6 = self.v6.iter().map(|&(from, to)| (IpAddr::V6(from.into()), IpAddr::V6(to.into())));
+        let v4 = self.v4().iter().map(|&(from, to)| (IpAddr::V4(from.into()), IpAddr::V4(to.into())));
+        let v6 = self.v6().iter().map(|&(from, to)| (IpAddr::V6(from.into()), IpAddr::V6(to.into())));
         v4.chain(v6)
     }
 
@@ -101,7 +143,7 @@ impl FromIterator<IpNet> for Networks {
                 IpNet::V6(net) => v6.push((net.network().into(), net.broadcast().into())),
             }
         }
-        Self { v4: merged(v4, u32::checked_add, 1), v6: merged(v6, u128::checked_add, 1) }
+        Self::of(merged(v4, u32::checked_add, 1), merged(v6, u128::checked_add, 1))
     }
 }
 
@@ -211,7 +253,7 @@ pub struct ServerSet {
 
 impl ServerSet {
     /// No server at all.
-    pub(crate) const NOBODY: Self = Self { addresses: Networks { v4: Vec::new(), v6: Vec::new() }, nets: Vec::new() };
+    pub(crate) const NOBODY: Self = Self { addresses: Networks::NONE, nets: Vec::new() };
 
     /// The servers of these networks. An address in `never` is a trunk's, and so no server, even if the networks contain it.
     pub fn new(nets: Vec<ServerNet>, never: &Networks) -> Self {

@@ -171,6 +171,7 @@ fn every_key_is_described_and_no_other() {
         ("`[timers]`", "[timers]\n"),
         ("`[health]`", "[health]\n"),
         ("`[hep]`", "[hep]\n"),
+        ("`[metrics]`", "[metrics]\n"),
         ("`[secret]`", "[secret]\n"),
     ] {
         let described: BTreeSet<_> = section(heading).iter().map(|row| code(&row[0]).unwrap().to_owned()).collect();
@@ -188,7 +189,7 @@ fn every_key_is_described_and_no_other() {
 #[test]
 fn described_defaults_are_the_real_ones() {
     let smallest = read("README.md");
-    let Config { limits, timers, health, dns, .. } = loaded(block(&smallest, "<!-- smallest -->"));
+    let Config { limits, timers, health, dns, metrics, .. } = loaded(block(&smallest, "<!-- smallest -->"));
     let whole = |of: Duration| format!("{}s", of.as_secs());
     let millis = |of: Duration| if of.subsec_millis() == 0 { whole(of) } else { format!("{}ms", of.as_millis()) };
     let kib = |octets: usize| format!("{}KiB", octets.div_ceil(1024));
@@ -227,6 +228,7 @@ fn described_defaults_are_the_real_ones() {
         let real: BTreeMap<_, _> = defaults.iter().map(|(key, value)| (format!("`{key}`"), value.clone())).collect();
         assert_eq!(described, real, "{heading}");
     }
+    assert_eq!(section("`[metrics]`")[0][1], metrics.projects.to_string());
     assert_eq!((section("`[dns]`")[1][1].as_str(), dns.stale), ("1h", Duration::from_secs(3600)));
     assert_eq!((section("`[dns]`")[2][1].as_str(), dns.vanish), ("30s", Duration::from_secs(30)));
 }
@@ -283,7 +285,7 @@ fn types_and_labels_are_the_exposed_ones() {
     handles.response(region, Direction::Out, 200);
     handles.repeat(region, Some(ProjectId(0)), Some(TrunkId(0)));
     handles.share_used_up(region, (Some(ProjectId(0)), Some(TrunkId(0))), Share::Transactions);
-    handles.verdict(region, Some(ProjectId(0)), Verdict::Accept, Reason::InRegion).increment(1);
+    handles.verdict(region, Some(ProjectId(0)), Verdict::Accept, Reason::InRegion, 1);
     handles.decided(Duration::from_micros(20));
     handles.setup(region, Duration::from_millis(20));
     handles.answered(region, Duration::from_millis(2));

@@ -190,8 +190,20 @@ impl Scene {
 
     /// A core that has refused one call, about to be handed the next with a wrong region.
     pub(crate) fn refusal(sends: &str) -> Self {
+        Self::refusal_with(CONFIG, sends)
+    }
+
+    /// The same, where the project is the last of ten thousand whose trunks share its carrier's networks.
+    pub(crate) fn refusal_of_many(sends: &str) -> Self {
+        let other = |at| format!("[project.p{at}]\n[project.p{at}.trunk.twilio-ie]\nnetworks = [\"192.0.2.0/30\"]\n");
+        let (regions, project) = CONFIG.split_once("[project.acme]").unwrap();
+        let others: String = (1..10_000).map(other).collect();
+        Self::refusal_with(&format!("{regions}{others}[project.acme]{project}"), sends)
+    }
+
+    fn refusal_with(config: &str, sends: &str) -> Self {
         let scene = || {
-            let mut scene = Self::new();
+            let mut scene = Self::with(config);
             scene.next(TRUNK, invite(ELSEWHERE, 1000));
             scene.handle();
             scene.next(TRUNK, invite(ELSEWHERE, 1001));

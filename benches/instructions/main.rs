@@ -107,6 +107,7 @@ fn judge(message: Message<'static>) -> Message<'static> {
 #[bench::bye_forwarded(Scene::at(Step::Bye, "BYE sip:"))]
 #[bench::bye_answer_relayed(Scene::at(Step::ByeAnswer, "SIP/2.0 200"))]
 #[bench::invite_refused(Scene::refusal("SIP/2.0 603"))]
+#[bench::invite_refused_last_of_many(Scene::refusal_of_many("SIP/2.0 603"))]
 fn handle(mut scene: Scene) -> Scene {
     scene.handle();
     scene

@@ -32,7 +32,7 @@ pub(super) fn status(known: &Known, targets: Option<&[TargetStatus]>, own: Own<'
     let Own { ready, started, hour: last } = own;
     // What a reload took away may still end its calls, but is not there any more.
     let named = |&(id, region): &(RegionId, &Region)| {
-        !region.leaving || config.endpoints.find(region.hostname.as_bytes()) == Endpoint::Region(id)
+        !region.leaving || config.endpoint(region.hostname.as_bytes()) == Endpoint::Region(id)
     };
     let regions = (0..).map(RegionId).zip(&config.regions).filter(named).map(|(id, of)| region(config, id, of, targets, now));
     let missing = ready.missing();

@@ -100,9 +100,9 @@ fn summary(path: &Path, config: &Config) -> String {
             Media::Relay => "relay",
         };
         let _ = writeln!(out, "project  {}  {pin}  mode {mode}  media {media}", project.name);
-        for &id in &project.trunks {
+        for id in project.trunks() {
             let trunk = config.trunk(id);
-            let outbound = trunk.outbound.as_ref().map_or_else(String::new, |to| format!("  out to {}", to.hostpart));
+            let outbound = trunk.outbound().map_or_else(String::new, |to| format!("  out to {}", to.hostpart));
             let _ = writeln!(
                 out,
                 "trunk    {}  policy {}  capacity {}{outbound}",

@@ -252,7 +252,7 @@ fn known(config: &Config, servers: &[(NameId, Vec<Server>)]) -> dns::Resolved {
 fn needed(config: &Config, arrival: Arrival, bytes: &[u8]) -> Vec<NameId> {
     let region = config.listener(arrival.listener).region;
     let outbound = match endpoint(config, bytes) {
-        Endpoint::Trunk(_, trunk) => config.trunk(trunk).outbound.as_ref(),
+        Endpoint::Trunk(_, trunk) => config.trunk(trunk).outbound(),
         _ => None,
     };
     let upstream = |id: RegionId| config.region(id).upstream.iter();
@@ -274,7 +274,7 @@ fn endpoint(config: &Config, bytes: &[u8]) -> Endpoint {
     let Ok(message) = Message::datagram(bytes) else { return Endpoint::Unknown };
     let Start::Request { uri, .. } = message.start() else { return Endpoint::Unknown };
     match Uri::parse(message.slice(uri)).ok().and_then(|uri| uri.host) {
-        Some(Host::Name(name)) => config.endpoints.find(name),
+        Some(Host::Name(name)) => config.endpoint(name),
         _ => Endpoint::Unknown,
     }
 }

@@ -50,7 +50,7 @@ pub(super) fn things(config: &Config) -> Things {
         things.insert((Kind::Setting, name.to_owned()), vec![("value", Said::One(value))]);
     }
     things.extend(config.regions.iter().map(|of| ((Kind::Region, of.name.clone()), region(config, of))));
-    things.extend(config.projects.iter().map(|of| ((Kind::Project, of.name.clone()), project(config, of))));
+    things.extend(config.projects.iter().map(|of| ((Kind::Project, of.name.to_string()), project(config, of))));
     for of in &config.trunks {
         let name = format!("{} of {}", of.name, config.project(of.project).name);
         things.insert((Kind::Trunk, name), trunk(config, of));
@@ -148,7 +148,7 @@ fn shown_to_servers(tls: &Tls) -> String {
 }
 
 fn project(config: &Config, project: &Project) -> Vec<(&'static str, Said)> {
-    let Project { name: _, pin, mode, media, source_in_region, reject, trunks: _ } = project;
+    let Project { name: _, pin, mode, media, source_in_region, reject, .. } = project;
     let mode = match mode {
         Mode::Enforce => "enforce",
         Mode::Shadow => "shadow",
@@ -169,15 +169,15 @@ fn project(config: &Config, project: &Project) -> Vec<(&'static str, Said)> {
 }
 
 fn trunk(config: &Config, trunk: &Trunk) -> Vec<(&'static str, Said)> {
-    let Trunk { name: _, project: _, networks, certificates, media, outbound, reach, reject } = trunk;
-    let outbound = outbound.as_ref();
+    let Trunk { name: _, project: _, networks, reject, .. } = trunk;
+    let outbound = trunk.outbound();
     vec![
         ("networks", set(networks)),
-        ("certificates", Said::Set(certificates.iter().cloned().collect())),
-        ("media", set(media)),
+        ("certificates", Said::Set(trunk.certificates().iter().map(ToString::to_string).collect())),
+        ("media", set(trunk.media())),
         ("next hop", one(outbound.map_or_else(|| "none".to_owned(), |of| hop(config, &of.hop)))),
         ("uri", one(outbound.map_or_else(|| "none".to_owned(), |of| format!("sip:{}", of.hostpart)))),
-        ("outbound_networks", outbound.map_or_else(|| set(reach), |of| set(&of.networks))),
+        ("outbound_networks", outbound.map_or_else(|| set(trunk.reach()), |of| set(&of.networks))),
         ("reject", profile(*reject)),
     ]
 }
@@ -194,9 +194,10 @@ fn settings(config: &Config) -> Vec<(&'static str, String)> {
         trunks: _,
         listeners: _,
         names: _,
+        name_index: _,
         caller_table: _,
         tls_parties: _,
-        endpoints,
+        endpoints: _,
         reject,
         admin,
         admin_hosts,
@@ -204,10 +205,11 @@ fn settings(config: &Config) -> Vec<(&'static str, String)> {
         limits,
         timers,
         health,
+        metrics,
         secret,
     } = config;
     let mut all = vec![
-        ("global", endpoints.global().unwrap_or("none").to_owned()),
+        ("global", config.global().unwrap_or("none").to_owned()),
         ("admin.listen", admin.map_or_else(|| "none".to_owned(), |addr| addr.to_string())),
         ("admin.hosts", if admin_hosts.is_empty() { "none".to_owned() } else { admin_hosts.join(", ") }),
         // Shows that a key has changed, but never the key.
@@ -262,6 +264,7 @@ fn settings(config: &Config) -> Vec<(&'static str, String)> {
         ("health.back_off", format!("{back_off:?}")),
         ("health.rise", format!("{rise:?}")),
     ]);
+    all.push(("metrics.projects", metrics.projects.to_string()));
     let Dns { servers, stale, vanish } = dns;
     let servers: Vec<_> = servers.iter().map(ToString::to_string).collect();
     all.extend([

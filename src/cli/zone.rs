@@ -51,7 +51,7 @@ pub(super) fn zone(path: &Path, ttl: u32, apex: Option<&Apex<'_>>) -> u8 {
         places.extend(of);
         addresses.extend(at);
     }
-    if let Some(global) = config.endpoints.global() {
+    if let Some(global) = config.global() {
         records.services(global, &places);
         records.wildcard(global, &places, &addresses);
     }
@@ -213,7 +213,7 @@ impl Records {
 /// A label for an address, different from every project's label.
 fn free_label(config: &Config, ip: IpAddr) -> String {
     let mut label = format!("at-{}", ip.to_string().replace(['.', ':'], "-")).trim_end_matches('-').to_owned();
-    while config.endpoints.project(&label).is_some() {
+    while config.project_of(&label).is_some() {
         label.push('x');
     }
     label

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use super::caller_table::There;
 use super::ids::TrunkId;
 use super::snapshot::Config;
 use crate::tls::Shown;
@@ -11,7 +12,7 @@ use crate::tls::Shown;
 pub struct Callers<'a> {
     config: &'a Config,
     ip: IpAddr,
-    from: &'a [TrunkId],
+    from: There<'a>,
     shown: Option<&'a Shown>,
 }
 
@@ -24,7 +25,7 @@ impl<'a> Callers<'a> {
     pub fn iter(self) -> impl Iterator<Item = TrunkId> + 'a {
         let Self { config, from, shown, .. } = self;
         let proven = move |trunk: TrunkId| Self::names(config, shown).any(|trunks| trunks.binary_search(&trunk).is_ok());
-        let there = from.iter().copied().filter(move |&id| config.trunk(id).certificates.is_empty() || proven(id));
+        let there = from.iter().filter(move |&id| config.trunk(id).certificates().is_empty() || proven(id));
         let anywhere = Self::names(config, shown).flatten().copied().filter(|&id| config.trunk(id).networks.is_empty());
         there.chain(anywhere)
     }
@@ -34,7 +35,7 @@ impl<'a> Callers<'a> {
         let of = self.config.trunk(trunk);
         let there = of.networks.is_empty() || of.networks.contains(self.ip);
         let proves = || Self::names(self.config, self.shown).any(|trunks| trunks.binary_search(&trunk).is_ok());
-        there && (of.certificates.is_empty() && !of.networks.is_empty() || proves())
+        there && (of.certificates().is_empty() && !of.networks.is_empty() || proves())
     }
 
     /// Whether there is no trunk.

@@ -1,23 +1,25 @@
-//! Reads one whole file of a bounded length. Says what went wrong; does not know what the text means.
+//! Opens files, and reads small ones whole. Says what went wrong; does not know what is in them.
 
+use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 
-/// A file's text, which must be UTF-8. `Err`: the error, without the path.
-pub(super) fn text(path: &Path, longest: u64) -> Result<String, String> {
-    let bytes = octets(path, longest)?;
-    String::from_utf8(bytes).map_err(|error| format!("not UTF-8 at octet {}", error.utf8_error().valid_up_to()))
-}
-
-/// A file's octets. `Err`: the error, without the path.
-pub(super) fn octets(path: &Path, longest: u64) -> Result<Vec<u8>, String> {
-    let cannot = |error: std::io::Error| format!("cannot be read: {error}");
+/// A file to be read. `Err`: the error, without the path.
+pub(super) fn open(path: &Path) -> Result<File, String> {
     // Anything but a file (a pipe, a device) could block or never end.
-    if !std::fs::metadata(path).map_err(cannot)?.is_file() {
+    if !std::fs::metadata(path).map_err(|error| cannot(&error))?.is_file() {
         return Err("is not a file".to_owned());
     }
+    File::open(path).map_err(|error| cannot(&error))
+}
+
+/// A file's octets, at most `longest`. `Err`: the error, without the path.
+pub(super) fn octets(path: &Path, longest: u64) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
-    let file = std::fs::File::open(path).map_err(cannot)?;
-    file.take(longest + 1).read_to_end(&mut bytes).map_err(cannot)?;
+    open(path)?.take(longest + 1).read_to_end(&mut bytes).map_err(|error| cannot(&error))?;
     if bytes.len() as u64 > longest { Err(format!("is longer than {longest} octets")) } else { Ok(bytes) }
+}
+
+fn cannot(error: &std::io::Error) -> String {
+    format!("cannot be read: {error}")
 }

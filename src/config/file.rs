@@ -29,6 +29,7 @@ pub(super) struct Main {
     pub(super) timers: Timers,
     pub(super) health: Health,
     pub(super) hep: Option<Hep>,
+    pub(super) metrics: Option<Metrics>,
     pub(super) secret: Read<Placed<String>>,
 }
 
@@ -37,6 +38,12 @@ pub(super) struct Main {
 pub(super) struct Admin {
     pub(super) listen: Read<Placed<SocketAddr>>,
     pub(super) hosts: Read<Vec<Placed<String>>>,
+}
+
+/// `[metrics]`.
+#[derive(Debug)]
+pub(super) struct Metrics {
+    pub(super) projects: Read<Placed<u64>>,
 }
 
 /// `[limits]`.
@@ -141,7 +148,7 @@ pub(super) struct Trunk {
     pub(super) reject: Read<Placed<Profile>>,
 }
 
-/// Regions and projects, from any file.
+/// Regions, from any file, and those projects that do not stand in tables of their own.
 #[derive(Debug, Default)]
 pub(super) struct Parts {
     pub(super) regions: Vec<Region>,

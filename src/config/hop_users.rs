@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::str::FromStr;
 
 use super::hop::{self, Host};
-use super::ids::{NameId, RegionId, TrunkId};
+use super::ids::{RegionId, TrunkId};
 use super::next_hop::{Hop, NextHop};
 use super::region::Listener;
 use super::snapshot::Config;
@@ -89,16 +89,14 @@ impl Config {
     pub fn uses(&self, written: &Written) -> Vec<Use> {
         let hop = match written {
             Written::Address { addr, transport } => Some(Hop::Address { addr: *addr, transport: *transport }),
-            Written::Name(name) => {
-                (0..).map(NameId).zip(&self.names).find(|(_, known)| *known == name).map(|(id, _)| Hop::Name(id))
-            }
+            Written::Name(name) => self.name_id(name).map(Hop::Name),
         };
         let Some(hop) = hop else { return Vec::new() };
         let regions = (0..).map(RegionId).zip(&self.regions).filter(|(_, region)| region.upstream.contains(&hop));
         let trunks = (0..)
             .map(TrunkId)
             .zip(&self.trunks)
-            .filter(|(_, trunk)| trunk.outbound.as_ref().is_some_and(|outbound| outbound.hop == hop));
+            .filter(|(_, trunk)| trunk.outbound().is_some_and(|outbound| outbound.hop == hop));
         regions.map(|(id, _)| Use::Region(id)).chain(trunks.map(|(id, _)| Use::Trunk(id))).collect()
     }
 
@@ -106,7 +104,7 @@ impl Config {
     pub fn inside(&self, of: Use, addr: SocketAddr) -> bool {
         let fence = match of {
             Use::Region(id) => Some(self.region(id).fence()),
-            Use::Trunk(id) => self.trunk(id).outbound.as_ref().map(|outbound| Fence::of_outbound(&outbound.networks)),
+            Use::Trunk(id) => self.trunk(id).outbound().map(|outbound| Fence::of_outbound(&outbound.networks)),
         };
         fence.is_some_and(|fence| fence.admit(addr).is_ok())
     }

@@ -4,14 +4,14 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use super::report::{File, Place, Placed, Report};
+use super::report::{Place, Placed, Report};
 
 /// Most files that a configuration may have.
-const MOST: usize = 10_000;
+const MOST: usize = 1_000_000;
 
 /// The files that the patterns name, each once and with the place of its pattern. Files that are already read are left out.
-pub(super) fn files(folder: &Path, patterns: &[Placed<String>], read: &[File], report: &mut Report) -> Vec<(PathBuf, Place)> {
-    let mut seen: HashSet<PathBuf> = read.iter().filter_map(|file| file.path.canonicalize().ok()).collect();
+pub(super) fn files(folder: &Path, patterns: &[Placed<String>], read: &[PathBuf], report: &mut Report) -> Vec<(PathBuf, Place)> {
+    let mut seen: HashSet<PathBuf> = read.iter().filter_map(|path| path.canonicalize().ok()).collect();
     let mut out: Vec<(PathBuf, Place)> = Vec::new();
     for pattern in patterns {
         for path in matches(folder, pattern, report) {

@@ -81,6 +81,13 @@ pub struct Health {
     pub rise: Duration,
 }
 
+/// How much the metrics tell apart (`[metrics]`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Metrics {
+    /// The projects that may have series of their own. All others are counted together, as `other`.
+    pub projects: usize,
+}
+
 /// The key that signs route tokens.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(pub [u8; 16]);

@@ -4,25 +4,24 @@
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 use sha2::{Digest as _, Sha256};
 use toml::de::DeTable;
 
-use super::build::build;
-use super::caller_table::CallerTable;
+use super::build::{Builder, Built};
+use super::cut::{self, Cut};
 use super::error::ConfigError;
-use super::file::{Main, Parts};
-use super::ids::TrunkId;
+use super::file::{Main, Parts, Project};
 use super::limits::{Dns, Secret};
-use super::report::{File, Place, Placed, Report, good};
+use super::report::{Place, Placed, Report, good};
 use super::snapshot::Config;
+use super::text::{Origin, Text};
 use super::tls_parties::TlsParties;
-use super::{bounds, disk, include, overlap, reader, warning};
+use super::{bounds, disk, include, reader};
 use crate::reason::Profile;
 
 /// Longest file that is read, in octets.
-const LONGEST_FILE: u64 = 16 << 20;
+const LONGEST_FILE: u64 = 1 << 30;
 /// Fewest octets that a route key's file may have.
 const SHORTEST_SECRET: usize = 16;
 /// Most octets of a route key's file.
@@ -30,127 +29,242 @@ const LONGEST_SECRET: u64 = 64 << 10;
 
 /// Loads a configuration file with everything that it includes.
 pub fn load(path: &Path) -> Result<Config, ConfigError> {
-    let mut report = Report::default();
-    match disk::text(path, LONGEST_FILE) {
-        Ok(text) => assemble(File { path: path.to_owned(), text }, true, report),
+    let mut digest = Sha256::new();
+    match disk::open(path).and_then(|file| cut::read(file, LONGEST_FILE, &mut digest)) {
+        Ok(main) => Loading::new(path, true, digest).assemble(main),
         Err(wrong) => {
-            let files = [File { path: path.to_owned(), text: String::new() }];
+            let mut report = Report::default();
             report.mistake(&Place { file: 0, span: None }, wrong, "a readable TOML file");
-            Err(ConfigError { mistakes: report.finish(&files).0, unreadable: true })
+            Err(ConfigError { mistakes: report.finish(&[path.to_owned()]).0, unreadable: true })
         }
     }
 }
 
 /// Loads a configuration from a text, as if it were the file `name`. The text cannot include files.
 pub fn parse(name: &Path, text: &str) -> Result<Config, ConfigError> {
-    assemble(File { path: name.to_owned(), text: text.to_owned() }, false, Report::default())
+    let mut digest = Sha256::new();
+    match cut::read(text.as_bytes(), u64::MAX, &mut digest) {
+        Ok(main) => Loading::new(name, false, digest).assemble(main),
+        // A text is text.
+        Err(_) => Err(ConfigError { mistakes: Vec::new(), unreadable: true }),
+    }
 }
 
-fn assemble(main_file: File, includes: bool, mut report: Report) -> Result<Config, ConfigError> {
-    let mut parts = Parts::default();
-    let folder = main_file.path.parent().map(Path::to_owned).unwrap_or_default();
-    let mut files = vec![main_file];
-    let mut main: Option<Main> = None;
-    let mut whole = true;
-    let mut at = 0;
-    while let Some(file) = files.get(at) {
-        let (table, errors) = DeTable::parse_recoverable(&file.text);
-        if errors.is_empty() {
-            if at == 0 {
-                main = Some(reader::read_main(table.get_ref(), &mut parts, &mut report));
-            } else {
-                reader::read_included(at, table.get_ref(), &mut parts, &mut report);
-            }
-        } else {
-            whole = false;
-            syntax(at, &errors, &mut report);
+/// The files so far, and what is wrong with them.
+struct Loading {
+    includes: bool,
+    paths: Vec<PathBuf>,
+    digest: Sha256,
+    /// Regions of all files.
+    parts: Parts,
+    /// What is no TOML. Only the first place in each file counts, because a parser guesses after that.
+    syntax: Report,
+    /// What is wrong with a value by itself, or with a file.
+    values: Report,
+    /// What is wrong with values together. A file that could not be read may hold what the others refer to: then none of it is said.
+    meaning: Report,
+    whole: bool,
+}
+
+impl Loading {
+    fn new(main: &Path, includes: bool, digest: Sha256) -> Self {
+        let (parts, [syntax, values, meaning]) = Default::default();
+        Self { includes, paths: vec![main.to_owned()], digest, parts, syntax, values, meaning, whole: true }
+    }
+
+    /// Reads what is no project's in all files, then project by project.
+    fn assemble(mut self, main: Cut) -> Result<Config, ConfigError> {
+        let folder = self.folder();
+        let mut cuts = vec![(main, Vec::new())];
+        let mut main = None;
+        if let Some((cut, projects)) = cuts.first_mut() {
+            main = self.rest(0, cut, reader::read_main);
+            projects.append(&mut self.parts.projects);
         }
-        if at == 0 {
-            let patterns = main.as_ref().and_then(|main| good(&main.include)).map(Vec::as_slice).unwrap_or_default();
-            if includes {
-                let more = include::files(&folder, patterns, &files, &mut report);
-                for (path, place) in more {
-                    match disk::text(&path, LONGEST_FILE) {
-                        Ok(text) => files.push(File { path, text }),
-                        Err(wrong) => {
-                            whole = false;
-                            report.mistake(&place, format!("{}: {wrong}", path.display()), "a readable TOML file");
-                        }
+        let patterns = main.as_ref().and_then(|main| good(&main.include)).map(Vec::as_slice).unwrap_or_default();
+        if self.includes {
+            for (path, place) in include::files(&folder, patterns, &self.paths, &mut self.values) {
+                match disk::open(&path).and_then(|file| cut::read(file, LONGEST_FILE, &mut self.digest)) {
+                    Ok(mut cut) => {
+                        self.paths.push(path);
+                        self.rest(cuts.len(), &mut cut, reader::read_included);
+                        cuts.push((cut, std::mem::take(&mut self.parts.projects)));
+                    }
+                    Err(wrong) => {
+                        self.whole = false;
+                        self.values.mistake(&place, format!("{}: {wrong}", path.display()), "a readable TOML file");
                     }
                 }
-            } else if let Some(pattern) = patterns.first() {
-                report.mistake(&pattern.place, "a text of its own includes nothing", "leave `include` out");
             }
+        } else if let Some(pattern) = patterns.first() {
+            self.values.mistake(&pattern.place, "a text of its own includes nothing", "leave `include` out");
         }
-        at += 1;
+        let regions = std::mem::take(&mut self.parts.regions);
+        let expected = cuts.iter().flat_map(|(cut, _)| &cut.chunks).map(|chunk| chunk.starts.len()).sum();
+        let builder = |main| Builder::new(main, &regions, &folder, expected, &mut self.meaning);
+        let mut builder = main.as_ref().and_then(builder);
+        let mut rests = Vec::with_capacity(cuts.len());
+        for (file, (cut, projects)) in cuts.into_iter().enumerate() {
+            for project in projects {
+                self.take(&project, builder.as_mut());
+            }
+            rests.push(self.projects(file, cut, builder.as_mut()));
+        }
+        let config = match (&main, builder) {
+            (Some(main), Some(builder)) if self.whole => {
+                let built = builder.finish(&mut self.meaning);
+                Some(self.snapshot(main, built, &folder))
+            }
+            _ => None,
+        };
+        let (mistakes, warnings) = self.report(&rests);
+        match config {
+            Some(config) if mistakes.is_empty() => Ok(Config { warnings, ..config }),
+            _ => Err(ConfigError { mistakes, unreadable: false }),
+        }
     }
-    // A file that could not be read may hold what the others refer to: nothing is said about references then.
-    let config = match &main {
-        Some(main) if whole => Some(snapshot(main, &parts, &folder, &files, &mut report)),
-        _ => None,
-    };
-    let (mistakes, warnings) = report.finish(&files);
-    match config {
-        Some(config) if mistakes.is_empty() => Ok(Config { warnings, ..config }),
-        _ => Err(ConfigError { mistakes, unreadable: false }),
+
+    fn folder(&self) -> PathBuf {
+        self.paths.first().and_then(|path| path.parent()).map(Path::to_owned).unwrap_or_default()
+    }
+
+    /// Reads what is no project's table. `None`: it is no TOML.
+    fn rest<T>(
+        &mut self,
+        file: usize,
+        cut: &mut Cut,
+        read: impl FnOnce(Origin<'_>, &DeTable<'_>, &mut Parts, &mut Report) -> T,
+    ) -> Option<T> {
+        let other = |cut: &Cut| DeTable::parse_recoverable(&cut.rest.text).0.get_ref().contains_key("project");
+        // Whoever writes of projects in another way too can say one thing twice, which shows in one piece alone.
+        if !cut.chunks.is_empty() && memchr::memmem::find(cut.rest.text.as_bytes(), b"project").is_some() && other(cut) {
+            cut.join();
+        }
+        let (table, errors) = DeTable::parse_recoverable(&cut.rest.text);
+        let origin = Origin { file, text: &cut.rest, from: 0 };
+        if errors.is_empty() {
+            return Some(read(origin, table.get_ref(), &mut self.parts, &mut self.values));
+        }
+        self.no_toml(origin, &errors);
+        None
+    }
+
+    /// Reads the projects' tables of a file, and drops them. Returns what else was in the file.
+    fn projects(&mut self, file: usize, mut cut: Cut, mut builder: Option<&mut Builder<'_>>) -> Text {
+        for chunk in cut.chunks {
+            for (from, text) in chunk.projects() {
+                let name = if cut.scattered.is_empty() { None } else { cut::project_of(text) };
+                let scattered = name.and_then(|name| cut.scattered.get_mut(name));
+                match scattered {
+                    None => self.project(Origin { file, text: &chunk.text, from }, text, builder.as_deref_mut()),
+                    // Its other tables are read with its first.
+                    Some(all) => {
+                        let all = std::mem::take(all);
+                        self.project(Origin { file, text: &all, from: 0 }, &all.text, builder.as_deref_mut());
+                        self.settle(file, &all);
+                    }
+                }
+            }
+            self.settle(file, &chunk.text);
+        }
+        cut.rest
+    }
+
+    fn project(&mut self, origin: Origin<'_>, text: &str, builder: Option<&mut Builder<'_>>) {
+        match reader::read_one(origin, text, &mut self.values) {
+            Ok(Some(project)) => self.take(&project, builder),
+            Ok(None) => {}
+            Err(errors) => self.no_toml(origin, &errors),
+        }
+    }
+
+    fn take(&mut self, project: &Project, builder: Option<&mut Builder<'_>>) {
+        if let Some(builder) = builder {
+            builder.project(project, &mut self.meaning);
+        }
+    }
+
+    fn no_toml(&mut self, origin: Origin<'_>, errors: &[toml::de::Error]) {
+        self.whole = false;
+        if let Some(error) = errors.iter().min_by_key(|error| error.span().map(|span| span.start)) {
+            syntax(origin, error, &mut self.syntax);
+        }
+    }
+
+    fn settle(&mut self, file: usize, text: &Text) {
+        for report in [&mut self.syntax, &mut self.values, &mut self.meaning] {
+            report.settle(file, text);
+        }
+    }
+
+    /// All mistakes and warnings. `rests`: the text of each file that was not dropped yet.
+    fn report(mut self, rests: &[Text]) -> (Vec<super::Mistake>, Vec<super::Mistake>) {
+        for (file, text) in rests.iter().enumerate() {
+            self.settle(file, text);
+        }
+        let Self { mut syntax, mut values, meaning, .. } = self;
+        syntax.keep_first();
+        if syntax.is_wrong(0) {
+            // It may be the main file's last good line that names the others.
+            syntax.keep(|file| file == 0);
+            values.keep(|_| false);
+        }
+        values.keep(|file| !syntax.is_wrong(file));
+        values.take(syntax);
+        if self.whole {
+            values.take(meaning);
+        }
+        values.finish(&self.paths)
+    }
+
+    fn snapshot(&mut self, main: &Main, built: Built, folder: &Path) -> Config {
+        let report = &mut self.meaning;
+        let timers = bounds::timers(&main.timers, report);
+        let limits = bounds::limits(&main.limits, &timers, report);
+        Config {
+            digest: hex(self.digest.clone(), &built.certificates),
+            files: self.paths.clone(),
+            caller_table: built.caller_table,
+            tls_parties: TlsParties::of(&built.regions, &built.names),
+            regions: built.regions,
+            projects: built.projects,
+            trunks: built.trunks,
+            listeners: built.listeners,
+            signalling: built.signalling,
+            names: built.names,
+            name_index: built.name_index,
+            endpoints: built.endpoints,
+            reject: good(&main.reject).map_or(Profile::GENERIC, |reject| reject.value),
+            admin: main.admin.as_ref().map(|admin| good(&admin.listen).map_or(bounds::ADMIN, |listen| listen.value)),
+            admin_hosts: (main.admin.iter().filter_map(|admin| good(&admin.hosts)).flatten())
+                .map(|host| host.value.clone())
+                .collect(),
+            dns: Dns {
+                servers: good(&main.dns_servers).into_iter().flatten().map(|server| server.value).collect(),
+                stale: bounds::stale(&main.dns_stale, report),
+                vanish: bounds::vanish(&main.dns_vanish, report),
+            },
+            limits,
+            timers,
+            health: bounds::health(&main.health, report),
+            metrics: bounds::metrics(main.metrics.as_ref()),
+            secret: good(&main.secret).and_then(|file| secret(folder, file, report)),
+            warnings: Vec::new(),
+        }
     }
 }
 
-fn snapshot(main: &Main, parts: &Parts, folder: &Path, files: &[File], report: &mut Report) -> Config {
-    let built = build(main, parts, folder, SystemTime::now(), report);
-    overlap::check(main, parts, report);
-    warning::check(main, parts, report);
-    let timers = bounds::timers(&main.timers, report);
-    let limits = bounds::limits(&main.limits, &timers, report);
-    let trunks = || (0..).map(TrunkId).zip(&built.trunks);
-    Config {
-        digest: digest(files, &built.certificates),
-        files: files.iter().map(|file| file.path.clone()).collect(),
-        caller_table: CallerTable::of(trunks().map(|(id, trunk)| (id, &trunk.networks)))
-            .certified(trunks().map(|(id, trunk)| (id, trunk.certificates.as_slice()))),
-        tls_parties: TlsParties::of(&built.regions, &built.trunks, &built.names),
-        regions: built.regions,
-        projects: built.projects,
-        trunks: built.trunks,
-        listeners: built.listeners,
-        signalling: built.signalling,
-        names: built.names,
-        endpoints: built.endpoints,
-        reject: good(&main.reject).map_or(Profile::GENERIC, |reject| reject.value),
-        admin: main.admin.as_ref().map(|admin| good(&admin.listen).map_or(bounds::ADMIN, |listen| listen.value)),
-        admin_hosts: (main.admin.iter().filter_map(|admin| good(&admin.hosts)).flatten())
-            .map(|host| host.value.clone())
-            .collect(),
-        dns: Dns {
-            servers: good(&main.dns_servers).into_iter().flatten().map(|server| server.value).collect(),
-            stale: bounds::stale(&main.dns_stale, report),
-            vanish: bounds::vanish(&main.dns_vanish, report),
-        },
-        limits,
-        timers,
-        health: bounds::health(&main.health, report),
-        secret: good(&main.secret).and_then(|file| secret(folder, file, report)),
-        warnings: Vec::new(),
-    }
-}
-
-/// Reports only the first syntax error of a file, because a parser guesses after that.
-fn syntax(file: usize, errors: &[toml::de::Error], report: &mut Report) {
-    let Some(error) = errors.iter().min_by_key(|error| error.span().map(|span| span.start)) else { return };
+fn syntax(origin: Origin<'_>, error: &toml::de::Error, report: &mut Report) {
     let (wrong, right) = match error.message().split_once(", expected ") {
         Some((wrong, expected)) => (wrong, format!("expected {expected}")),
         None if error.message() == "duplicate key" => ("duplicate key", "each key and each [table] once".to_owned()),
         None => (error.message(), "TOML, see https://toml.io".to_owned()),
     };
-    report.mistake(&Place { file, span: Some(error.span().unwrap_or_default()) }, wrong, right);
+    report.mistake(&origin.place(error.span().unwrap_or_default()), wrong, right);
 }
 
 /// The digest of the files and of the certificates that they name: it changes if one of those does.
-fn digest(files: &[File], certificates: &[Vec<u8>]) -> String {
-    let mut hash = Sha256::new();
-    for file in files {
-        hash.update(&file.text);
-    }
+fn hex(mut hash: Sha256, certificates: &[Vec<u8>]) -> String {
     for certificate in certificates {
         hash.update(certificate);
     }

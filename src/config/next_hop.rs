@@ -7,7 +7,7 @@ use super::transport::Transport;
 use super::value;
 
 /// A next hop: a name, or an address that the fence has not passed yet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Hop {
     /// Written as an address.
     Address {

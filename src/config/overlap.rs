@@ -1,4 +1,6 @@
 //! Things that may not overlap: the networks of two regions, and names that would mean two endpoints.
+//!
+//! The projects are looked at one by one, as they are read.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -8,12 +10,6 @@ use ipnet::IpNet;
 use super::file;
 use super::report::{Place, Placed, Report, good};
 
-/// Reports networks under two regions and names with two meanings.
-pub(super) fn check(main: &file::Main, parts: &file::Parts, report: &mut Report) {
-    networks(parts, report);
-    hostnames(main, parts, report);
-}
-
 /// A network and the region that lists it.
 struct Owned<'p> {
     net: &'p Placed<IpNet>,
@@ -22,9 +18,9 @@ struct Owned<'p> {
 
 /// Reports overlaps. Networks nest or are disjoint, so in the order of their first addresses every network around one is on the
 /// stack.
-fn networks(parts: &file::Parts, report: &mut Report) {
+pub(super) fn networks(regions: &[file::Region], report: &mut Report) {
     let mut all: Vec<Owned<'_>> = Vec::new();
-    for region in &parts.regions {
+    for region in regions {
         for net in good(&region.networks).into_iter().flatten() {
             all.push(Owned { net, region: &region.name.value });
         }
@@ -57,48 +53,77 @@ pub(super) fn overlap(net: IpNet, others: &[Placed<IpNet>]) -> bool {
 /// Longest name that DNS carries in text form (RFC 1035 3.1).
 const LONGEST: usize = 253;
 
-fn hostnames(main: &file::Main, parts: &file::Parts, report: &mut Report) {
-    // Whose each suffix is: a region's name, or none for the global one.
-    let mut suffixes: HashMap<&str, String> = HashMap::new();
-    let global = good(&main.global);
-    for region in &parts.regions {
-        let Some(hostname) = good(&region.hostname) else { continue };
-        if let Some(whose) = suffixes.insert(&hostname.value, format!("region `{}`", region.name.value)) {
-            report.mistake(
-                &hostname.place,
-                format!("`{}` is the hostname of {whose} too", hostname.value),
-                "one hostname a region",
-            );
+/// The hostnames that endpoints' names end with, and whose each is: a region's, or the global one.
+#[derive(Debug)]
+pub(super) struct Suffixes<'p> {
+    suffixes: HashMap<&'p str, String>,
+    longest: usize,
+    /// The suffixes that a project's label would spell, or a trunk's in front of it, by the project's label.
+    labels: HashMap<&'p str, Vec<Spelt<'p>>>,
+}
+
+/// A suffix that labels in front of another one would spell.
+#[derive(Debug)]
+struct Spelt<'p> {
+    name: &'p str,
+    behind: &'p str,
+    /// The label of the trunk that would spell it, in front of the project's.
+    trunk: Option<&'p str>,
+}
+
+impl<'p> Suffixes<'p> {
+    /// Collects them, and reports those that stand twice.
+    pub(super) fn of(main: &'p file::Main, regions: &'p [file::Region], report: &mut Report) -> Self {
+        let mut suffixes: HashMap<&str, String> = HashMap::new();
+        for region in regions {
+            let Some(hostname) = good(&region.hostname) else { continue };
+            if let Some(whose) = suffixes.insert(&hostname.value, format!("region `{}`", region.name.value)) {
+                report.mistake(
+                    &hostname.place,
+                    format!("`{}` is the hostname of {whose} too", hostname.value),
+                    "one hostname a region",
+                );
+            }
         }
+        let global = good(&main.global);
+        if let Some(global) = global
+            && let Some(whose) = suffixes.insert(&global.value, "the global hostname".to_owned())
+        {
+            report.mistake(&global.place, format!("`{}` is the hostname of {whose} too", global.value), "a name of its own");
+        }
+        let global = global.map(|global| global.value.as_str());
+        let mut labels: HashMap<&str, Vec<Spelt<'_>>> = HashMap::new();
+        for &name in suffixes.keys() {
+            let Some((first, behind)) = name.split_once('.') else { continue };
+            if suffixes.contains_key(behind) {
+                labels.entry(first).or_default().push(Spelt { name, behind, trunk: None });
+            }
+            let Some((second, behind)) = behind.split_once('.') else { continue };
+            // Trunks stand in front of region hostnames alone.
+            if suffixes.contains_key(behind) && global != Some(behind) {
+                labels.entry(second).or_default().push(Spelt { name, behind, trunk: Some(first) });
+            }
+        }
+        let longest = suffixes.keys().map(|suffix| suffix.len()).max().unwrap_or_default();
+        Self { suffixes, longest, labels }
     }
-    if let Some(global) = global
-        && let Some(whose) = suffixes.insert(&global.value, "the global hostname".to_owned())
-    {
-        report.mistake(&global.place, format!("`{}` is the hostname of {whose} too", global.value), "a name of its own");
-    }
-    let mut projects: HashMap<&str, &file::Project> = HashMap::new();
-    let longest = suffixes.keys().map(|suffix| suffix.len()).max().unwrap_or_default();
-    for project in &parts.projects {
-        projects.insert(&project.name.value, project);
+
+    /// Reports the names of a project's endpoints that are too long, or have two meanings.
+    pub(super) fn check(&self, project: &file::Project, report: &mut Report) {
         let trunk = project.trunks.iter().map(|trunk| trunk.name.value.len() + 1).max().unwrap_or_default();
-        if longest + 1 + project.name.value.len() + trunk > LONGEST {
+        if self.longest + 1 + project.name.value.len() + trunk > LONGEST {
             let wrong = format!("the names of project `{}` would be longer than {LONGEST}", project.name.value);
             report.mistake(&project.name.place, wrong, "shorter names of the region, the project or the trunk");
         }
-    }
-    // A project's label (and a trunk's) in front of a suffix must not spell another suffix.
-    for (name, whose) in &suffixes {
-        let Some((first, rest)) = name.split_once('.') else { continue };
-        if let (Some(project), Some(other)) = (projects.get(first), suffixes.get(rest)) {
-            clash(&project.name, name, whose, other, report);
-        }
-        let Some((second, rest)) = rest.split_once('.') else { continue };
-        // Trunks stand in front of region hostnames alone.
-        if let (Some(project), Some(other)) = (projects.get(second), suffixes.get(rest))
-            && global.is_none_or(|global| global.value != rest)
-            && let Some(trunk) = project.trunks.iter().find(|trunk| trunk.name.value == first)
-        {
-            clash(&trunk.name, name, whose, other, report);
+        // A project's label (and a trunk's) in front of a suffix must not spell another suffix.
+        for Spelt { name, behind, trunk } in self.labels.get(project.name.value.as_str()).into_iter().flatten() {
+            let label = match trunk {
+                None => Some(&project.name),
+                Some(label) => project.trunks.iter().map(|trunk| &trunk.name).find(|name| name.value == *label),
+            };
+            if let (Some(label), Some(whose), Some(other)) = (label, self.suffixes.get(name), self.suffixes.get(behind)) {
+                clash(label, name, whose, other, report);
+            }
         }
     }
 }

@@ -1,4 +1,7 @@
-//! A project and its trunks, as the snapshot holds them.
+//! A project and its trunks, as the snapshot holds them: small, because there may be a million. What most trunks lack, and what many
+//! trunks have alike, stands behind one pointer.
+
+use std::sync::Arc;
 
 use super::ids::{ProjectId, RegionId, TrunkId};
 use super::mode::{Media, Mode};
@@ -10,9 +13,9 @@ use crate::reason::Profile;
 #[derive(Debug)]
 pub struct Project {
     /// Its endpoint label, lower case.
-    pub name: String,
+    pub name: Box<str>,
     /// The regions its calls may use; `None`: unpinned.
-    pub pin: Option<Vec<RegionId>>,
+    pub pin: Option<Arc<[RegionId]>>,
     /// Whether refusals are carried out.
     pub mode: Mode,
     /// How media addresses are treated.
@@ -21,39 +24,73 @@ pub struct Project {
     pub source_in_region: bool,
     /// The answer profile if no trunk is known.
     pub reject: Profile,
+    /// The first of its trunks, and how many there are: they stand side by side.
+    pub(super) first_trunk: TrunkId,
+    pub(super) trunk_count: u32,
+}
+
+impl Project {
     /// Its trunks, in the order of the files.
-    pub trunks: Vec<TrunkId>,
+    pub fn trunks(&self) -> impl ExactSizeIterator<Item = TrunkId> + Clone + use<> {
+        let TrunkId(first) = self.first_trunk;
+        (0..self.trunk_count).map(move |at| TrunkId(first.saturating_add(at)))
+    }
 }
 
 /// A carrier connection of a project.
 #[derive(Debug)]
 pub struct Trunk {
-    /// The operator's name for it, lower case.
-    pub name: String,
+    /// The operator's name for it, lower case. Trunks of one name share it.
+    pub name: Arc<str>,
     /// The project that it belongs to.
     pub project: ProjectId,
-    /// The networks that it signals from. Empty: only its certificate says who it is.
-    pub networks: Networks,
-    /// The certificate names, lower case, of which it must prove one. Empty: no certificate is needed. If `networks` is set too,
-    /// both must match.
-    pub certificates: Vec<String>,
-    /// The networks of its RTP, in addition to the region's networks.
-    pub media: Networks,
-    /// The target of its outbound calls.
-    pub outbound: Option<Outbound>,
-    /// Where requests inside its calls may go, beside `networks`: the networks of `outbound_networks`.
-    pub reach: Networks,
     /// The answer profile that makes this carrier stop.
     pub reject: Profile,
+    /// The networks that it signals from. Empty: only its certificate says who it is.
+    pub networks: Networks,
+    /// `None`: only the networks that it signals from are known of it.
+    pub(super) more: Option<Arc<More>>,
+}
+
+/// What most trunks lack, or have like others.
+#[derive(Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct More {
+    pub(super) certificates: Box<[Box<str>]>,
+    pub(super) media: Networks,
+    pub(super) outbound: Option<Outbound>,
+    pub(super) reach: Networks,
+}
+
+impl Trunk {
+    /// The certificate names, lower case, of which it must prove one. Empty: no certificate is needed. If `networks` is set too,
+    /// both must match.
+    pub fn certificates(&self) -> &[Box<str>] {
+        self.more.as_deref().map(|more| &*more.certificates).unwrap_or_default()
+    }
+
+    /// The networks of its RTP, in addition to the region's networks.
+    pub fn media(&self) -> &Networks {
+        self.more.as_deref().map_or(&Networks::NONE, |more| &more.media)
+    }
+
+    /// The target of its outbound calls.
+    pub fn outbound(&self) -> Option<&Outbound> {
+        self.more.as_deref()?.outbound.as_ref()
+    }
+
+    /// Where requests inside its calls may go, beside `networks`: the networks of `outbound_networks`.
+    pub fn reach(&self) -> &Networks {
+        self.more.as_deref().map_or(&Networks::NONE, |more| &more.reach)
+    }
 }
 
 /// The target of a trunk's outbound calls.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq, Hash)]
 pub struct Outbound {
     /// The carrier's address or name, to which calls out are sent.
     pub hop: Hop,
     /// The part of the Request-URI after the user, from the configured URI: `host[:port][;parameters]`. The scheme is the call's.
-    pub hostpart: String,
+    pub hostpart: Box<str>,
     /// The only addresses that the hop may resolve to.
     pub networks: Networks,
 }

@@ -6,19 +6,20 @@ use std::time::Duration;
 
 use toml::de::DeTable;
 
-use super::file::{Admin, Health, Limits, Main, Parts, Project, Region, Timers, Tls, Trunk};
+use super::file::{Admin, Health, Limits, Main, Metrics, Parts, Project, Region, Timers, Tls, Trunk};
 use super::report::{Placed, Read, Report, Wrong};
 use super::table::{Table, Value, optional};
-use super::{hep, hop, value};
+use super::text::Origin;
+use super::{hep, hop, plain, value};
 use crate::reason::Profile;
 
 /// Keys of the main file that an included file may not have.
-const MAIN_ONLY: [&str; 11] =
-    ["serve", "global", "include", "reject", "admin", "dns", "limits", "timers", "health", "hep", "secret"];
+const MAIN_ONLY: [&str; 12] =
+    ["serve", "global", "include", "reject", "admin", "dns", "limits", "timers", "health", "hep", "metrics", "secret"];
 
 /// Reads the main file.
-pub(super) fn read_main(table: &DeTable<'_>, parts: &mut Parts, report: &mut Report) -> Main {
-    let mut top = Table::top(0, table);
+pub(super) fn read_main(origin: Origin<'_>, table: &DeTable<'_>, parts: &mut Parts, report: &mut Report) -> Main {
+    let mut top = Table::top(origin, table);
     let serve = top.take("serve");
     let serve_place = serve.as_ref().map_or_else(|| top.place.clone(), |serve| serve.place().clone());
     let mut dns = section(&mut top, "dns", report);
@@ -42,6 +43,11 @@ pub(super) fn read_main(table: &DeTable<'_>, parts: &mut Parts, report: &mut Rep
         timers: read_timers(section(&mut top, "timers", report), report),
         health: read_health(section(&mut top, "health", report), report),
         hep: hep::read(&mut top, report),
+        metrics: section(&mut top, "metrics", report).map(|mut metrics| {
+            let projects = metrics.take("projects").map(|value| value.number(report, 0..=1_000_000));
+            metrics.close(report);
+            Metrics { projects: optional(projects) }
+        }),
         secret: secret.as_mut().map_or(Ok(None), |secret| text(secret, "file", report, value::text)),
     };
     if let Some(secret) = &secret
@@ -59,8 +65,8 @@ pub(super) fn read_main(table: &DeTable<'_>, parts: &mut Parts, report: &mut Rep
 }
 
 /// Reads an included file.
-pub(super) fn read_included(file: usize, table: &DeTable<'_>, parts: &mut Parts, report: &mut Report) {
-    let mut top = Table::top(file, table);
+pub(super) fn read_included(origin: Origin<'_>, table: &DeTable<'_>, parts: &mut Parts, report: &mut Report) {
+    let mut top = Table::top(origin, table);
     read_parts(&mut top, parts, report);
     for key in MAIN_ONLY {
         if let Some(value) = top.take(key) {
@@ -77,10 +83,25 @@ fn read_parts(top: &mut Table<'_>, parts: &mut Parts, report: &mut Report) {
         let name = checked_name(&value, report, value::region_name);
         parts.regions.push(read_region(name, table, report));
     }
-    for (value, table) in tables(top, "project", report) {
+    parts.projects.extend(read_projects(top, report));
+}
+
+fn read_projects(top: &mut Table<'_>, report: &mut Report) -> Vec<Project> {
+    let all = tables(top, "project", report);
+    let read = |(value, table): (Value<'_>, Table<'_>)| {
         let name = checked_name(&value, report, value::label);
-        parts.projects.push(read_project(name, table, report));
+        read_project(name, table, report)
+    };
+    all.into_iter().map(read).collect()
+}
+
+/// Reads the tables of one project. `Err`: they are no TOML.
+pub(super) fn read_one(origin: Origin<'_>, text: &str, report: &mut Report) -> Result<Option<Project>, Vec<toml::de::Error>> {
+    if let Some(entry) = plain::read(text) {
+        return Ok(read_projects(&mut Table::plain(origin, &entry), report).pop());
     }
+    let (table, errors) = DeTable::parse_recoverable(text);
+    if errors.is_empty() { Ok(read_projects(&mut Table::top(origin, table.get_ref()), report).pop()) } else { Err(errors) }
 }
 
 fn read_region(name: Placed<String>, mut table: Table<'_>, report: &mut Report) -> Region {

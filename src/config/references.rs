@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::file::{self, Main, Parts};
+use super::file::{self, Main};
 use super::ids::RegionId;
 use super::report::{Placed, Report};
 use super::spelling::nearest;
@@ -19,16 +19,21 @@ pub(super) struct ReadRegion<'p> {
 }
 
 /// All regions in the order of their ids.
-pub(super) fn regions<'p>(main: &Main, parts: &'p Parts, ids: &RegionIds<'p>, report: &mut Report) -> Vec<ReadRegion<'p>> {
+pub(super) fn regions<'p>(
+    main: &Main,
+    read: &'p [file::Region],
+    ids: &RegionIds<'p>,
+    report: &mut Report,
+) -> Vec<ReadRegion<'p>> {
     let served = served(main, ids, report);
-    let regions = parts.regions.iter().zip((0..).map(RegionId));
+    let regions = read.iter().zip((0..).map(RegionId));
     regions.map(|(file, id)| ReadRegion { file, served: served.contains(&id) }).collect()
 }
 
 /// The ids of all regions. A region that is defined twice is reported.
-pub(super) fn region_ids<'p>(parts: &'p Parts, report: &mut Report) -> RegionIds<'p> {
+pub(super) fn region_ids<'p>(read: &'p [file::Region], report: &mut Report) -> RegionIds<'p> {
     let mut ids = HashMap::new();
-    for (region, id) in parts.regions.iter().zip(0..) {
+    for (region, id) in read.iter().zip(0..) {
         // The first one holds; what the second lacks is not worth a word.
         if *ids.entry(region.name.value.as_str()).or_insert(RegionId(id)) != RegionId(id) {
             let wrong = format!("region `{}` is defined twice", region.name.value);

@@ -1,18 +1,13 @@
 //! Collects mistakes and warnings with their places while a configuration is read.
 //!
-//! A place is an offset into a file. Lines and columns are counted only for a place that is reported.
+//! A place is an offset into a file. Lines and columns are counted only for a place that is reported, while its text is at hand: a
+//! text is dropped as soon as it was read.
 
 use std::ops::Range;
 use std::path::PathBuf;
 
 use super::error::Mistake;
-
-/// One file as read.
-#[derive(Debug)]
-pub(super) struct File {
-    pub(super) path: PathBuf,
-    pub(super) text: String,
-}
+use super::text::Text;
 
 /// A place in the files.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +16,12 @@ pub(super) struct Place {
     pub(super) file: usize,
     /// The range of octets. `None`: the file as a whole.
     pub(super) span: Option<Range<usize>>,
+}
+
+impl Place {
+    fn order(&self) -> (usize, Option<(usize, usize)>) {
+        (self.file, self.span.as_ref().map(|span| (span.start, span.end)))
+    }
 }
 
 /// A value and where it stands.
@@ -63,8 +64,25 @@ pub(super) fn values<T: Copy, C: FromIterator<T>>(read: &Read<Vec<Placed<T>>>) -
 /// The mistakes and warnings so far.
 #[derive(Debug, Default)]
 pub(super) struct Report {
-    mistakes: Vec<(Place, Wrong)>,
-    warnings: Vec<(Place, Wrong)>,
+    mistakes: Vec<Found>,
+    warnings: Vec<Found>,
+}
+
+/// Something found, and the line that it stands in, once that is known.
+#[derive(Debug)]
+struct Found {
+    place: Place,
+    wrong: Wrong,
+    line: Option<Line>,
+}
+
+/// Where something stands in a text, for people.
+#[derive(Debug)]
+struct Line {
+    number: usize,
+    column: usize,
+    text: String,
+    excerpt: String,
 }
 
 /// Most mistakes that are reported. A file with more is probably the wrong file.
@@ -72,21 +90,52 @@ const MOST: usize = 100;
 
 impl Report {
     pub(super) fn mistake(&mut self, place: &Place, wrong: impl Into<String>, right: impl Into<String>) -> Reported {
-        if self.mistakes.len() < MOST {
-            self.mistakes.push((place.clone(), Wrong::new(wrong, right)));
-        }
+        found(&mut self.mistakes, place, wrong, right);
         Reported
     }
 
     pub(super) fn warning(&mut self, place: &Place, wrong: impl Into<String>, right: impl Into<String>) {
-        if self.warnings.len() < MOST {
-            self.warnings.push((place.clone(), Wrong::new(wrong, right)));
+        found(&mut self.warnings, place, wrong, right);
+    }
+
+    /// Finds the lines of what stands in this text of a file. Due before the text is dropped.
+    pub(super) fn settle(&mut self, file: usize, text: &Text) {
+        for of in self.mistakes.iter_mut().chain(&mut self.warnings).filter(|of| of.line.is_none() && of.place.file == file) {
+            of.line = of.place.span.as_ref().and_then(|span| line(span, text));
         }
     }
 
-    /// The mistakes and the warnings, each in the order of the files.
-    pub(super) fn finish(self, files: &[File]) -> (Vec<Mistake>, Vec<Mistake>) {
-        (located(self.mistakes, files), located(self.warnings, files))
+    /// Takes in what another report has found.
+    pub(super) fn take(&mut self, other: Self) {
+        self.mistakes.extend(other.mistakes);
+        self.warnings.extend(other.warnings);
+    }
+
+    /// Keeps the mistakes of these files alone.
+    pub(super) fn keep(&mut self, wanted: impl Fn(usize) -> bool) {
+        self.mistakes.retain(|of| wanted(of.place.file));
+    }
+
+    /// Keeps the first mistake in each file alone.
+    pub(super) fn keep_first(&mut self) {
+        self.mistakes.sort_by_key(|of| of.place.order());
+        self.mistakes.dedup_by_key(|of| of.place.file);
+    }
+
+    /// Whether a file has a mistake.
+    pub(super) fn is_wrong(&self, file: usize) -> bool {
+        self.mistakes.iter().any(|of| of.place.file == file)
+    }
+
+    /// The mistakes and the warnings, each in the order of the files, which have these paths.
+    pub(super) fn finish(self, paths: &[PathBuf]) -> (Vec<Mistake>, Vec<Mistake>) {
+        (sorted(self.mistakes, paths), sorted(self.warnings, paths))
+    }
+}
+
+fn found(all: &mut Vec<Found>, place: &Place, wrong: impl Into<String>, right: impl Into<String>) {
+    if all.len() < MOST {
+        all.push(Found { place: place.clone(), wrong: Wrong::new(wrong, right), line: None });
     }
 }
 
@@ -95,29 +144,30 @@ fn boundary(text: &str, at: usize) -> usize {
     (0..=at.min(text.len())).rev().find(|&at| text.is_char_boundary(at)).unwrap_or_default()
 }
 
-fn located(mut found: Vec<(Place, Wrong)>, files: &[File]) -> Vec<Mistake> {
-    found.sort_by_key(|(place, _)| (place.file, place.span.as_ref().map(|span| (span.start, span.end))));
-    found.into_iter().map(|(place, wrong)| locate(&place, wrong, files)).collect()
+fn sorted(mut all: Vec<Found>, paths: &[PathBuf]) -> Vec<Mistake> {
+    all.sort_by_key(|of| of.place.order());
+    all.truncate(MOST);
+    let mistake = |Found { place, wrong: Wrong { wrong, right }, line }| {
+        let file = paths.get(place.file).cloned().unwrap_or_default();
+        let none = || Line { number: 0, column: 0, text: String::new(), excerpt: String::new() };
+        let Line { number, column, text, excerpt } = line.unwrap_or_else(none);
+        Mistake { file, line: number, column, text, wrong, right, excerpt }
+    };
+    all.into_iter().map(mistake).collect()
 }
 
-fn locate(place: &Place, Wrong { wrong, right }: Wrong, files: &[File]) -> Mistake {
-    let (path, text) = files.get(place.file).map_or((PathBuf::new(), ""), |file| (file.path.clone(), file.text.as_str()));
-    let Some(span) = &place.span else {
-        return Mistake { file: path, line: 0, column: 0, text: String::new(), wrong, right, excerpt: String::new() };
-    };
-    let start = boundary(text, span.start);
-    let end = boundary(text, span.end.max(span.start));
-    let (before, after) = text.split_at(start);
-    let line_start = before.rfind('\n').map_or(0, |at| at + 1);
-    let excerpt: String = text.get(line_start..).and_then(|rest| rest.lines().next()).unwrap_or_default().to_owned();
-    let offending = after.get(..end.saturating_sub(start)).and_then(|text| text.lines().next()).unwrap_or_default().to_owned();
-    Mistake {
-        file: path,
-        line: before.matches('\n').count() + 1,
-        column: text.get(line_start..start).map_or(0, |line| line.chars().count()) + 1,
-        text: offending,
-        wrong,
-        right,
-        excerpt,
-    }
+/// The line of a range of octets of the file. `None`: this text does not hold it.
+fn line(span: &Range<usize>, text: &Text) -> Option<Line> {
+    let piece = text.piece_of(span.start)?;
+    let start = boundary(&text.text, piece.from + (span.start - piece.at));
+    let end = boundary(&text.text, start + span.end.saturating_sub(span.start));
+    let line_start = text.text.get(piece.from..start)?.rfind('\n').map_or(piece.from, |at| piece.from + at + 1);
+    let before = text.text.get(piece.from..line_start)?;
+    let after = text.text.get(start..end).unwrap_or_default();
+    Some(Line {
+        number: piece.line + before.matches('\n').count() + 1,
+        column: text.text.get(line_start..start)?.chars().count() + 1,
+        text: after.lines().next().unwrap_or_default().to_owned(),
+        excerpt: text.text.get(line_start..).and_then(|rest| rest.lines().next()).unwrap_or_default().to_owned(),
+    })
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use super::disk;
-use super::file::{self, Project};
+use super::file;
 use super::references::ReadRegion;
 use super::region::Tls;
 use super::report::{Placed, Read, Report, good};
@@ -33,16 +33,22 @@ pub(super) struct Secured {
     pub(super) tls: Vec<Option<Tls>>,
     /// The contents of the certificate files, in the order of the regions.
     pub(super) files: Vec<Vec<u8>>,
+    pub(super) offers: Offers,
+}
+
+/// What the served regions offer to trunks over TLS.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Offers {
+    /// Whether some client is asked for a certificate.
+    asked: bool,
+    /// Whether some region has a certificate.
+    listening: bool,
+    /// Whether some region believes a server's certificate.
+    believes: bool,
 }
 
 /// Reads the files that the regions name, and checks everything that needs them.
-pub(super) fn read(
-    regions: &[ReadRegion<'_>],
-    projects: &[Project],
-    folder: &Path,
-    now: SystemTime,
-    report: &mut Report,
-) -> Secured {
+pub(super) fn read(regions: &[ReadRegion<'_>], folder: &Path, now: SystemTime, report: &mut Report) -> Secured {
     let mut reading = Reading { folder, now, read: Vec::new(), report };
     let held: Vec<Option<Held>> = regions.iter().map(|&region| reading.region(region)).collect();
     let identities: Vec<(String, Identity)> = regions.iter().zip(&held).filter_map(served).collect();
@@ -62,8 +68,8 @@ pub(super) fn read(
         }
     });
     let tls = tls.collect();
-    uses(regions, projects, &held, reading.report);
-    Secured { tls, files: reading.read }
+    let offers = offers(regions, &held, reading.report);
+    Secured { tls, files: reading.read, offers }
 }
 
 fn served((region, held): (&ReadRegion<'_>, &Option<Held>)) -> Option<(String, Identity)> {
@@ -197,39 +203,45 @@ impl Reading<'_> {
     }
 }
 
-/// Reports everything that needs a certificate or a root that its region does not have.
-fn uses(regions: &[ReadRegion<'_>], projects: &[Project], held: &[Option<Held>], report: &mut Report) {
-    let missing = "the certificates that servers' are signed by";
+/// What makes a certificate believed, for people.
+const MISSING: &str = "the certificates that servers' are signed by";
+
+/// What the regions offer to trunks. Reports upstreams that need a root which their region does not have.
+fn offers(regions: &[ReadRegion<'_>], held: &[Option<Held>], report: &mut Report) -> Offers {
     for (ReadRegion { file, .. }, held) in regions.iter().zip(held) {
         let Some(Held { roots: None, .. }) = held else { continue };
         let secured = good(&file.upstream).into_iter().flatten().find(|hop| hop.value.over() == Some(Transport::Tls));
         if let Some(hop) = secured.filter(|_| matches!(file.tls.as_ref().map(|tls| &tls.upstream_ca), Some(Ok(None)))) {
             let wrong = format!("an upstream over TLS, but region `{}` believes no certificate", file.name.value);
-            report.mistake(&hop.place, wrong, format!("`upstream_ca` in its `tls`: a file of {missing}"));
+            report.mistake(&hop.place, wrong, format!("`upstream_ca` in its `tls`: a file of {MISSING}"));
         }
     }
-    let asked = regions
-        .iter()
-        .any(|region| region.served && region.file.tls.as_ref().is_some_and(|tls| !matches!(tls.client_ca, Ok(None))));
-    let listening = held.iter().any(Option::is_some);
+    let asked =
+        |region: &ReadRegion<'_>| region.served && region.file.tls.as_ref().is_some_and(|tls| !matches!(tls.client_ca, Ok(None)));
     let rooted = |(region, held): (&ReadRegion<'_>, &Option<Held>)| {
         region.served && held.as_ref().is_some_and(|held| held.roots.is_some())
     };
-    let believes = regions.iter().zip(held).any(rooted);
-    for trunk in projects.iter().flat_map(|project| &project.trunks) {
-        if let Some(first) = good(&trunk.certificates).and_then(|names| names.first()).filter(|_| !asked) {
-            let right = "`client_ca` in the `tls` of a region that is served here";
-            report.mistake(&first.place, "no client is asked for a certificate", right);
-        }
-        let secured = good(&trunk.uri).filter(|uri| uri.value.over() == Some(Transport::Tls));
-        let named = good(&trunk.certificates).is_some_and(|names| !names.is_empty());
-        if let Some(uri) = secured.filter(|uri| !named && uri.value.address().is_some()) {
-            let wrong = "a trunk over TLS that nothing names: its gateways must prove their addresses, which few certificates do";
-            report.warning(&uri.place, wrong, "a host name in `uri`, or the names of its certificates in `certificates`");
-        }
-        if let Some(uri) = secured.filter(|_| listening && !believes) {
-            let wrong = "a trunk over TLS, but no region that is served here believes a certificate";
-            report.mistake(&uri.place, wrong, format!("`upstream_ca` in a region's `tls`: a file of {missing}"));
-        }
+    Offers {
+        asked: regions.iter().any(asked),
+        listening: held.iter().any(Option::is_some),
+        believes: regions.iter().zip(held).any(rooted),
+    }
+}
+
+/// Reports what a trunk needs of the regions and does not get.
+pub(super) fn check(trunk: &file::Trunk, Offers { asked, listening, believes }: Offers, report: &mut Report) {
+    if let Some(first) = good(&trunk.certificates).and_then(|names| names.first()).filter(|_| !asked) {
+        let right = "`client_ca` in the `tls` of a region that is served here";
+        report.mistake(&first.place, "no client is asked for a certificate", right);
+    }
+    let secured = good(&trunk.uri).filter(|uri| uri.value.over() == Some(Transport::Tls));
+    let named = good(&trunk.certificates).is_some_and(|names| !names.is_empty());
+    if let Some(uri) = secured.filter(|uri| !named && uri.value.address().is_some()) {
+        let wrong = "a trunk over TLS that nothing names: its gateways must prove their addresses, which few certificates do";
+        report.warning(&uri.place, wrong, "a host name in `uri`, or the names of its certificates in `certificates`");
+    }
+    if let Some(uri) = secured.filter(|_| listening && !believes) {
+        let wrong = "a trunk over TLS, but no region that is served here believes a certificate";
+        report.mistake(&uri.place, wrong, format!("`upstream_ca` in a region's `tls`: a file of {MISSING}"));
     }
 }

@@ -3,11 +3,12 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use super::build::NameIndex;
 use super::caller_table::CallerTable;
 use super::endpoint::Endpoints;
 use super::error::Mistake;
 use super::ids::{ListenerId, NameId, ProjectId, RegionId, TrunkId};
-use super::limits::{Dns, Health, Limits, Secret, Timers};
+use super::limits::{Dns, Health, Limits, Metrics, Secret, Timers};
 use super::next_hop::NextHop;
 use super::project::{Project, Trunk};
 use super::region::{Listener, Region};
@@ -34,6 +35,8 @@ pub struct Config {
     pub signalling: Networks,
     /// Every next hop with a name, without duplicates.
     pub names: Vec<NextHop>,
+    /// Next hops to their numbers among `names`.
+    pub name_index: NameIndex,
     /// Host names to endpoints.
     pub endpoints: Endpoints,
     /// Source addresses to trunks.
@@ -54,6 +57,8 @@ pub struct Config {
     pub timers: Timers,
     /// How the health of targets is kept.
     pub health: Health,
+    /// How much the metrics tell apart.
+    pub metrics: Metrics,
     /// The key that signs route tokens. `None`: one is made at start, so dialogs do not survive a restart and nodes cannot share
     /// them.
     pub secret: Option<Secret>,
@@ -84,6 +89,11 @@ impl Config {
     #[expect(clippy::indexing_slicing, reason = "ids are made by load alone, for this snapshot")]
     pub fn name(&self, id: NameId) -> &str {
         &self.names[id.0 as usize].host
+    }
+
+    /// The number of a next hop with a name.
+    pub fn name_id(&self, name: &NextHop) -> Option<NameId> {
+        self.name_index.find(&self.names, name)
     }
 
     /// The listener of an id.

@@ -2,13 +2,16 @@
 //!
 //! Knows types and places, but not what keys mean.
 
-use std::ops::RangeInclusive;
+use std::ops::{Range, RangeInclusive};
 
+use smallvec::SmallVec;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::plain::{self, Plain};
 use super::report::{Place, Placed, Read, Report, Reported, Wrong};
 use super::spelling::nearest;
+use super::text::Origin;
 use super::value;
 
 /// A table being read.
@@ -16,48 +19,121 @@ use super::value;
 pub(super) struct Table<'a> {
     /// The place of its name. A missing key is reported there.
     pub(super) place: Place,
-    file: usize,
-    name: String,
+    origin: Origin<'a>,
+    name: Path<'a>,
     entries: Vec<Entry<'a>>,
-    known: Vec<&'static str>,
+    known: SmallVec<[&'static str; 16]>,
 }
+
+/// The keys that lead to a table or a value, as in `region.eu`.
+type Path<'a> = SmallVec<[&'a str; 6]>;
 
 #[derive(Debug)]
 struct Entry<'a> {
     key: &'a str,
-    place: Place,
-    value: &'a Spanned<DeValue<'a>>,
+    key_span: Range<usize>,
+    content: Content<'a>,
+    span: Range<usize>,
     taken: bool,
+}
+
+/// What a value holds, as it was read.
+#[derive(Clone, Copy, Debug)]
+enum Content<'a> {
+    Toml(&'a DeValue<'a>),
+    Plain(&'a Plain<'a>),
 }
 
 /// A value of a table.
 #[derive(Clone, Debug)]
 pub(super) struct Value<'a> {
     key: &'a str,
-    content: &'a DeValue<'a>,
+    content: Content<'a>,
+    origin: Origin<'a>,
     place: Place,
     key_place: Place,
-    /// The table's name and the key, as in `region.eu`.
-    path: String,
+    /// Where its table stands; the key comes behind.
+    table: Path<'a>,
+}
+
+impl<'a> Content<'a> {
+    fn is_table(self) -> bool {
+        matches!(self, Self::Toml(DeValue::Table(_)) | Self::Plain(Plain::Table(_)))
+    }
+
+    fn is_array(self) -> bool {
+        matches!(self, Self::Toml(DeValue::Array(_)) | Self::Plain(Plain::Texts(_)))
+    }
+
+    fn as_str(self) -> Option<&'a str> {
+        match self {
+            Self::Toml(value) => value.as_str(),
+            Self::Plain(Plain::Text(text)) => Some(text),
+            Self::Plain(_) => None,
+        }
+    }
+
+    fn as_toml(self) -> Option<&'a DeValue<'a>> {
+        match self {
+            Self::Toml(value) => Some(value),
+            Self::Plain(_) => None,
+        }
+    }
+
+    /// The elements of an array: the text of each, or what it is instead.
+    fn elements(self) -> Option<Elements<'a>> {
+        match self {
+            Self::Toml(DeValue::Array(array)) => Some(Elements::Toml(array.iter())),
+            Self::Plain(Plain::Texts(texts)) => Some(Elements::Plain(texts.iter())),
+            _ => None,
+        }
+    }
+
+    const fn kind(self) -> &'static str {
+        match self {
+            Self::Toml(value) => kind(value),
+            Self::Plain(Plain::Text(_)) => "a string",
+            Self::Plain(Plain::Texts(_)) => "an array",
+            Self::Plain(Plain::Table(_)) => "a table",
+        }
+    }
+}
+
+enum Elements<'a> {
+    Toml(std::slice::Iter<'a, Spanned<DeValue<'a>>>),
+    Plain(std::slice::Iter<'a, (&'a str, Range<usize>)>),
+}
+
+impl<'a> Iterator for Elements<'a> {
+    type Item = (Result<&'a str, &'static str>, Range<usize>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        match self {
+            Self::Toml(array) => {
+                let element = array.next()?;
+                let value = element.get_ref();
+                Some((value.as_str().ok_or_else(|| kind(value)), element.span()))
+            }
+            Self::Plain(texts) => texts.next().map(|(text, span)| (Ok(*text), span.clone())),
+        }
+    }
 }
 
 impl<'a> Table<'a> {
     /// The top of a file.
-    pub(super) fn top(file: usize, table: &'a DeTable<'a>) -> Self {
-        Self::open(Place { file, span: Some(0..0) }, String::new(), table)
+    pub(super) fn top(origin: Origin<'a>, table: &'a DeTable<'a>) -> Self {
+        Self::new(Place { file: origin.file, span: Some(0..0) }, origin, Path::new(), toml_entries(table))
     }
 
-    fn open(place: Place, name: String, table: &'a DeTable<'a>) -> Self {
-        let file = place.file;
-        let mut entries: Vec<Entry<'_>> = table
-            .iter()
-            .map(|(key, value)| {
-                let place = Place { file, span: Some(key.span()) };
-                Entry { key: key.get_ref(), place, value, taken: false }
-            })
-            .collect();
-        entries.sort_by_key(|entry| entry.place.span.as_ref().map(|span| span.start));
-        Self { place, file, name, entries, known: Vec::new() }
+    /// The top of one project's tables.
+    pub(super) fn plain(origin: Origin<'a>, entry: &'a plain::Entry<'a>) -> Self {
+        let place = Place { file: origin.file, span: Some(0..0) };
+        Self::new(place, origin, Path::new(), plain_entries(std::slice::from_ref(entry)))
+    }
+
+    fn new(place: Place, origin: Origin<'a>, name: Path<'a>, mut entries: Vec<Entry<'a>>) -> Self {
+        entries.sort_by_key(|entry| entry.key_span.start);
+        Self { place, origin, name, entries, known: SmallVec::new() }
     }
 
     /// Takes out the value of a key. The key then counts as known.
@@ -73,15 +149,16 @@ impl<'a> Table<'a> {
     }
 
     fn take_at(&mut self, at: usize) -> Option<Value<'a>> {
-        let (file, path) = (self.file, self.name.as_str());
+        let origin = self.origin;
         let entry = self.entries.get_mut(at)?;
         entry.taken = true;
         Some(Value {
             key: entry.key,
-            content: entry.value.get_ref(),
-            place: Place { file, span: Some(entry.value.span()) },
-            key_place: entry.place.clone(),
-            path: if path.is_empty() { entry.key.to_owned() } else { format!("{path}.{}", entry.key) },
+            content: entry.content,
+            origin,
+            place: origin.place(entry.span.clone()),
+            key_place: origin.place(entry.key_span.clone()),
+            table: self.name.clone(),
         })
     }
 
@@ -90,20 +167,22 @@ impl<'a> Table<'a> {
         if let Some(at) = self.entries.iter().position(|entry| entry.key == key)
             && let Some(value) = self.take_at(at)
         {
-            report.mistake(&value.key_place, format!("`{}` is not supported yet", value.path), "leave it out");
+            report.mistake(&value.key_place, format!("`{}` is not supported yet", value.path()), "leave it out");
         }
     }
 
     /// Reports every key that was not asked for.
     pub(super) fn close(self, report: &mut Report) {
-        let place = if self.name.is_empty() { "at the top of the file".to_owned() } else { format!("in [{}]", self.name) };
         for entry in self.entries.iter().filter(|entry| !entry.taken) {
             let right = match nearest(entry.key, self.known.iter().copied()) {
                 Some(known) => format!("did you mean `{known}`?"),
                 None if self.known.is_empty() => "leave it out".to_owned(),
                 None => format!("known keys: {}", self.known.join(", ")),
             };
-            report.mistake(&entry.place, format!("unknown key `{}` {place}", entry.key), right);
+            let at = self.origin.place(entry.key_span.clone());
+            let place =
+                if self.name.is_empty() { "at the top of the file".to_owned() } else { format!("in [{}]", self.name.join(".")) };
+            report.mistake(&at, format!("unknown key `{}` {place}", entry.key), right);
         }
     }
 }
@@ -126,10 +205,19 @@ impl<'a> Value<'a> {
 
     /// Reads it as a table.
     pub(super) fn table(&self, report: &mut Report) -> Result<Table<'a>, Reported> {
-        match self.content.as_table() {
-            Some(table) => Ok(Table::open(self.key_place.clone(), self.path.clone(), table)),
-            None => Err(self.not("a table", &format!("[{}] with keys below it", self.path), report)),
-        }
+        let entries = match self.content {
+            Content::Toml(DeValue::Table(table)) => toml_entries(table),
+            Content::Plain(Plain::Table(entries)) => plain_entries(entries),
+            _ => return Err(self.not("a table", &format!("[{}] with keys below it", self.path()), report)),
+        };
+        let mut name = self.table.clone();
+        name.push(self.key);
+        Ok(Table::new(self.key_place.clone(), self.origin, name, entries))
+    }
+
+    /// The table's name and the key, as in `region.eu`.
+    fn path(&self) -> String {
+        self.table.iter().chain([&self.key]).copied().collect::<Vec<_>>().join(".")
     }
 
     /// Reads it as a string that `read` understands.
@@ -147,15 +235,18 @@ impl<'a> Value<'a> {
         report: &mut Report,
         read: impl Fn(&str) -> Result<T, Wrong>,
     ) -> Result<Vec<Placed<T>>, Reported> {
-        let Some(array) = self.content.as_array() else {
+        let Some(elements) = self.content.elements() else {
             return Err(self.not("an array of strings", &format!("{} = [\"…\", \"…\"]", self.key), report));
         };
         let (mut out, mut bad) = (Vec::new(), None);
-        for element in &**array {
-            let place = Place { file: self.place.file, span: Some(element.span()) };
-            let value = match element.get_ref().as_str() {
-                Some(text) => understood(text, &place, report, &read),
-                None => Err(self.element(element.get_ref(), &place, report)),
+        for (element, span) in elements {
+            let place = self.origin.place(span);
+            let value = match element {
+                Ok(text) => understood(text, &place, report, &read),
+                Err(kind) => {
+                    let wrong = format!("`{}` must hold strings, not {kind}", self.path());
+                    Err(report.mistake(&place, wrong, "a text in quotes"))
+                }
             };
             match value {
                 Ok(value) => out.push(value),
@@ -177,27 +268,54 @@ impl<'a> Value<'a> {
     /// Reads it as a whole number within bounds.
     pub(super) fn number(&self, report: &mut Report, bounds: RangeInclusive<u64>) -> Result<Placed<u64>, Reported> {
         let right = format!("a whole number from {} to {}", bounds.start(), bounds.end());
-        let Some(integer) = self.content.as_integer() else { return Err(self.not("a number", &right, report)) };
+        let Some(integer) = self.content.as_toml().and_then(DeValue::as_integer) else {
+            return Err(self.not("a number", &right, report));
+        };
         match u64::from_str_radix(integer.as_str(), integer.radix()) {
             Ok(value) if bounds.contains(&value) => Ok(Placed { value, place: self.place.clone() }),
-            _ => Err(report.mistake(&self.place, format!("`{}` is out of bounds", self.path), right)),
+            _ => Err(report.mistake(&self.place, format!("`{}` is out of bounds", self.path()), right)),
         }
     }
 
     /// Reads it as octets: a whole number, or a string with a unit.
     pub(super) fn size(&self, report: &mut Report) -> Result<Placed<u64>, Reported> {
-        if self.content.is_integer() { self.number(report, 0..=u64::MAX) } else { self.string(report, value::size) }
+        if self.content.as_toml().is_some_and(DeValue::is_integer) {
+            self.number(report, 0..=u64::MAX)
+        } else {
+            self.string(report, value::size)
+        }
     }
 
     fn not(&self, expected: &str, right: &str, report: &mut Report) -> Reported {
         // The span of a table's value says nothing; its key does.
         let place = if self.content.is_table() { &self.key_place } else { &self.place };
-        report.mistake(place, format!("`{}` must be {expected}, not {}", self.path, kind(self.content)), right)
+        report.mistake(place, format!("`{}` must be {expected}, not {}", self.path(), self.content.kind()), right)
     }
+}
 
-    fn element(&self, element: &DeValue<'_>, place: &Place, report: &mut Report) -> Reported {
-        report.mistake(place, format!("`{}` must hold strings, not {}", self.path, kind(element)), "a text in quotes")
-    }
+fn toml_entries<'a>(table: &'a DeTable<'a>) -> Vec<Entry<'a>> {
+    let entry = |(key, value): (&'a Spanned<_>, &'a Spanned<DeValue<'a>>)| {
+        let key: &'a Spanned<std::borrow::Cow<'a, str>> = key;
+        Entry {
+            key: key.get_ref(),
+            key_span: key.span(),
+            content: Content::Toml(value.get_ref()),
+            span: value.span(),
+            taken: false,
+        }
+    };
+    table.iter().map(entry).collect()
+}
+
+fn plain_entries<'a>(entries: &'a [plain::Entry<'a>]) -> Vec<Entry<'a>> {
+    let entry = |entry: &'a plain::Entry<'a>| Entry {
+        key: entry.key,
+        key_span: entry.key_span.clone(),
+        content: Content::Plain(&entry.value),
+        span: entry.span.clone(),
+        taken: false,
+    };
+    entries.iter().map(entry).collect()
 }
 
 fn understood<T>(
@@ -212,7 +330,7 @@ fn understood<T>(
     }
 }
 
-fn kind(value: &DeValue<'_>) -> &'static str {
+const fn kind(value: &DeValue<'_>) -> &'static str {
     match value {
         DeValue::String(_) => "a string",
         DeValue::Integer(_) => "a number",

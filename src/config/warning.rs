@@ -8,37 +8,39 @@ use super::report::{Place, Placed, Read, Report, good};
 use crate::fence::ServerNet;
 use crate::reason::Profile;
 
-/// Reports things that the operator should look at again. (`build` reports an unpinned project, and `bounds`
+/// Reports things that the operator should look at again, apart from the projects. (`build` reports an unpinned project, and `bounds`
 /// a short timer C.)
-pub(super) fn check(main: &file::Main, parts: &file::Parts, report: &mut Report) {
+pub(super) fn check(main: &file::Main, regions: &[file::Region], report: &mut Report) {
     if matches!(main.secret, Ok(None)) {
         let wrong = "no [secret]: route tokens are signed with a key made at start";
         let right = "[secret] with `file`, or calls lose their route when the daemon restarts, and nodes cannot share them";
         report.warning(&Place { file: 0, span: None }, wrong, right);
     }
     retried(&main.reject, report);
-    for region in &parts.regions {
+    for region in regions {
         wide(region, report);
     }
-    for project in &parts.projects {
-        retried(&project.reject, report);
-        for trunk in &project.trunks {
-            retried(&trunk.reject, report);
-            for (key, networks) in
-                [("networks", &trunk.networks), ("media", &trunk.media), ("outbound_networks", &trunk.outbound_networks)]
-            {
-                for net in good(networks).into_iter().flatten() {
-                    if huge(net.value) {
-                        let wrong = format!("`{}` lets almost everyone be trunk `{}`'s {key}", net.value, trunk.name.value);
-                        report.warning(&net.place, wrong, "the networks that the carrier publishes");
-                        continue;
-                    }
-                    if !elsewhere(project, net, parts, report) && key == "networks" {
-                        within(&trunk.name.value, net, parts, report);
-                    }
-                    if key == "outbound_networks" {
-                        silent(project, trunk, net, parts, report);
-                    }
+}
+
+/// The same for a project.
+pub(super) fn project(project: &file::Project, regions: &[file::Region], report: &mut Report) {
+    retried(&project.reject, report);
+    for trunk in &project.trunks {
+        retried(&trunk.reject, report);
+        for (key, networks) in
+            [("networks", &trunk.networks), ("media", &trunk.media), ("outbound_networks", &trunk.outbound_networks)]
+        {
+            for net in good(networks).into_iter().flatten() {
+                if huge(net.value) {
+                    let wrong = format!("`{}` lets almost everyone be trunk `{}`'s {key}", net.value, trunk.name.value);
+                    report.warning(&net.place, wrong, "the networks that the carrier publishes");
+                    continue;
+                }
+                if !elsewhere(project, net, regions, report) && key == "networks" {
+                    within(&trunk.name.value, net, regions, report);
+                }
+                if key == "outbound_networks" {
+                    silent(project, trunk, net, regions, report);
                 }
             }
         }
@@ -47,10 +49,10 @@ pub(super) fn check(main: &file::Main, parts: &file::Parts, report: &mut Report)
 
 /// Warns of a pinned project's trunk that lists addresses of a region outside the pin: they open the fence to that region.
 /// Returns whether it did.
-fn elsewhere(project: &file::Project, net: &Placed<IpNet>, parts: &file::Parts, report: &mut Report) -> bool {
+fn elsewhere(project: &file::Project, net: &Placed<IpNet>, regions: &[file::Region], report: &mut Report) -> bool {
     let Some(pin) = good(&project.pin) else { return false };
     let mut warned = false;
-    for region in &parts.regions {
+    for region in regions {
         let pinned = pin.iter().any(|name| name.value == region.name.value);
         let networks = good(&region.networks).map(Vec::as_slice).unwrap_or_default();
         if !pinned && overlap(net.value, networks) {
@@ -66,8 +68,8 @@ fn elsewhere(project: &file::Project, net: &Placed<IpNet>, parts: &file::Parts, 
 }
 
 /// Warns of a trunk that signals from inside a region: its addresses are not servers', whatever `servers` and DNS say.
-fn within(trunk: &str, net: &Placed<IpNet>, parts: &file::Parts, report: &mut Report) {
-    for region in parts.regions.iter().filter(|region| overlap(net.value, good(&region.networks).map_or(&[], Vec::as_slice))) {
+fn within(trunk: &str, net: &Placed<IpNet>, regions: &[file::Region], report: &mut Report) {
+    for region in regions.iter().filter(|region| overlap(net.value, good(&region.networks).map_or(&[], Vec::as_slice))) {
         let wrong = format!("trunk `{trunk}` signals from `{}`, which is inside region `{}`", net.value, region.name.value);
         report.warning(&net.place, wrong, "meant so? No address of a trunk is a server: what it sends is the trunk's");
     }
@@ -75,14 +77,14 @@ fn within(trunk: &str, net: &Placed<IpNet>, parts: &file::Parts, report: &mut Re
 
 /// Warns of addresses that calls out may go to and from which no side of a dialog could speak: no host has them, no listener takes their
 /// family, or they are servers'. All other hosts there speak by the token of the call, also another project's trunk or a host of the region.
-fn silent(project: &file::Project, trunk: &file::Trunk, net: &Placed<IpNet>, parts: &file::Parts, report: &mut Report) {
+fn silent(project: &file::Project, trunk: &file::Trunk, net: &Placed<IpNet>, regions: &[file::Region], report: &mut Report) {
     if is_nobodys(net.value) {
         report.warning(&net.place, format!("nobody speaks from `{}`", net.value), "the gateways' own addresses");
         return;
     }
     let pin = good(&project.pin);
     let serves = |region: &&file::Region| pin.is_none_or(|pin| pin.iter().any(|name| name.value == region.name.value));
-    let listeners = parts.regions.iter().filter(serves).filter_map(|region| good(&region.listen)).flatten();
+    let listeners = regions.iter().filter(serves).filter_map(|region| good(&region.listen)).flatten();
     let mut families = listeners.map(|listener| listener.value.1.is_ipv4()).peekable();
     if families.peek().is_some() && !families.any(|four| four == net.value.addr().is_ipv4()) {
         let family = if net.value.addr().is_ipv4() { "IPv4" } else { "IPv6" };
@@ -94,7 +96,7 @@ fn silent(project: &file::Project, trunk: &file::Trunk, net: &Placed<IpNet>, par
     if good(&trunk.networks).into_iter().flatten().any(|own| own.value.contains(&net.value)) {
         return;
     }
-    for region in &parts.regions {
+    for region in regions {
         let upstream = good(&region.upstream).into_iter().flatten().filter_map(|hop| hop.value.address());
         let held = match good(&region.servers) {
             Some(servers) => servers.iter().any(|server| overlap(server.value.net, std::slice::from_ref(net))),

@@ -258,7 +258,7 @@ impl Core {
 
     /// Whether a next hop is what a trunk's calls go out to.
     fn is_name_of(&self, trunk: TrunkId, next_hop: &NextHop) -> bool {
-        let hop = self.config.trunk(trunk).outbound.as_ref().map(|outbound| outbound.hop);
+        let hop = self.config.trunk(trunk).outbound().map(|outbound| outbound.hop);
         matches!(hop, Some(Hop::Name(id)) if self.config.names.get(id.0 as usize) == Some(next_hop))
     }
 

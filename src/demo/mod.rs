@@ -306,7 +306,7 @@ mod tests {
         assert_eq!(config.listeners[0].addr, stage.trunk.edge);
         assert_eq!(config.admin, Some(stage.admin));
         // Both projects share the carrier, so that only the endpoint's label tells them apart.
-        assert_eq!(config.caller_table.trunks(CARRIER.into()).len(), 2);
+        assert_eq!(config.caller_table.trunks(CARRIER.into()).iter().count(), 2);
         assert!(opening(&stage, Colors::on(false)).contains(&stage.trunk.edge.to_string()));
         assert!(closing(&stage, true, false, Colors::on(false)).contains(&format!("http://{}/metrics", stage.admin)));
     }

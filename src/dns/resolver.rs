@@ -115,14 +115,14 @@ impl Resolver {
     /// Keeps a name of a trunk resolved for a while, because calls go out to it. Returns whether its servers are known by that.
     pub fn keep(&mut self, next_hop: &NextHop) -> bool {
         let now = Instant::now();
-        let at = self.config.names.iter().position(|known| known == next_hop);
+        let id = self.config.name_id(next_hop);
         // A reload may have taken it away meanwhile.
-        let Some((at, name)) = at.and_then(|at| Some((u32::try_from(at).ok()?, self.names.get_mut(at)?))) else { return false };
+        let Some((id, name)) = id.and_then(|id| Some((id, self.names.get_mut(id.0 as usize)?))) else { return false };
         let before = name.kept;
         if before != Kept::Always {
             name.kept = Kept::Used(now);
         }
-        before == Kept::Not && self.update(NameId(at), now)
+        before == Kept::Not && self.update(id, now)
     }
 
     /// How each name is resolved now.
@@ -307,6 +307,10 @@ impl Resolver {
             return;
         };
         let servers = name.servers.as_deref().unwrap_or_default();
+        // Whose a name is takes a look at every trunk, and nearly all names are of trunks that nobody calls.
+        if servers.is_empty() {
+            return name.told.clear();
+        }
         outside::tell(&self.config, &self.metrics, id, next_hop, servers, &mut name.told);
     }
 

@@ -22,7 +22,7 @@ pub(super) enum Holder {
 impl Holder {
     /// Whom a connection counts for by its source address alone.
     pub(super) fn by_address(config: &Config, region: RegionId, ip: IpAddr) -> Self {
-        Self::of(config, region, ip, config.caller_table.trunks(ip).first().copied())
+        Self::of(config, region, ip, config.caller_table.trunks(ip).iter().next())
     }
 
     /// Whom it counts for by its source address and the names that it proved.

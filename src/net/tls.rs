@@ -183,7 +183,7 @@ pub(crate) struct ClientProof {
 impl ClientProof {
     /// The region whose endpoint the client asked for, and the names that it proved, by a configuration.
     pub(crate) fn shown(&self, config: &Config) -> Shown {
-        let region = self.asked.as_ref().and_then(|name| config.endpoints.region_of(name.as_bytes()));
+        let region = self.asked.as_ref().and_then(|name| config.region_of(name.as_bytes()));
         let asked = region.map(|region| Name::of(config.region(region).hostname.as_bytes()));
         Shown::new(asked, self.names.iter().copied(), |name| config.caller_table.knows(name))
     }

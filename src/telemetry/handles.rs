@@ -1,7 +1,9 @@
 //! The handles by which messages are counted.
 //!
 //! They are registered when a configuration takes effect and indexed by closed enums, so that counting is an atomic addition. A
-//! series with many labels is registered when it first counts. A series that an alert may use stands at 0 before that.
+//! series with many labels is registered when it first counts, and so is all that a project has: there may be a million projects. As many
+//! projects and trunks as `[metrics] projects` have series of their own; the others are counted together. A series that an alert may use
+//! stands at 0 before it counts.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,7 +14,7 @@ use metrics::{Counter, Gauge, Histogram, SharedString};
 use super::handshake::Handshake;
 use super::labels::{COMMON, Direction, code_index, code_label, outcome_index};
 use super::loss::Loss;
-use super::metrics::{Metrics, NONE};
+use super::metrics::{Metrics, NONE, OTHER};
 use super::region_handles::RegionHandles;
 use crate::config::{Config, ProjectId, RegionId, Transport, TrunkId};
 use crate::core::io::{self, DropCause, Outcome, RelayOutcome, RelayVerb, Share, Spoken, Verdict};
@@ -25,11 +27,26 @@ pub struct Handles {
     metrics: Arc<Metrics>,
     config: Arc<Config>,
     regions: Vec<RegionHandles>,
-    verdicts: HashMap<(RegionId, Option<ProjectId>, u8, Reason), Counter>,
-    repeats: HashMap<(RegionId, Option<ProjectId>, Option<TrunkId>), Counter>,
-    shares: HashMap<(RegionId, Option<ProjectId>, Option<TrunkId>, Share), Counter>,
+    verdicts: HashMap<(RegionId, Of<ProjectId>, u8, Reason), Counter>,
+    repeats: HashMap<(RegionId, Of<ProjectId>, Of<TrunkId>), Counter>,
+    shares: HashMap<(RegionId, Of<ProjectId>, Of<TrunkId>, Share), Counter>,
     malformed: HashMap<(RegionId, Transport, Fault), Counter>,
     decision: Histogram,
+}
+
+/// Whom a series is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Of<T> {
+    Nobody,
+    One(T),
+    /// Of all that have no series of their own.
+    Others,
+}
+
+impl<T> From<Option<T>> for Of<T> {
+    fn from(one: Option<T>) -> Self {
+        one.map_or(Self::Nobody, Self::One)
+    }
 }
 
 impl Handles {
@@ -47,7 +64,6 @@ impl Handles {
     fn start_at_zero(&mut self) {
         let served: Vec<RegionId> =
             (0..).zip(&self.config.regions).filter(|(_, region)| region.served).map(|(id, _)| RegionId(id)).collect();
-        let projects: Vec<ProjectId> = (0..).zip(&self.config.projects).map(|(id, _)| ProjectId(id)).collect();
         for region in served {
             for (direction, code) in COMMON.iter().flat_map(|&code| [(Direction::In, code), (Direction::Out, code)]) {
                 if let Some(counter) = self.response_counter(region, direction, code) {
@@ -56,10 +72,7 @@ impl Handles {
             }
             for reason in Reason::ALL {
                 let verdict = if reason <= Reason::Failover { Verdict::Accept } else { Verdict::Refuse };
-                self.verdict(region, None, verdict, reason).increment(0);
-            }
-            for &project in &projects {
-                self.verdict(region, Some(project), Verdict::Accept, Reason::InRegion).increment(0);
+                self.verdict(region, None, verdict, reason, 0);
             }
         }
     }
@@ -118,13 +131,25 @@ impl Handles {
         Some(counter.get_or_insert_with(register))
     }
 
-    /// The counter `ringfence_verdicts_total{region,project,verdict,reason}` of a decision; without a project, `none`.
-    pub fn verdict(&mut self, region: RegionId, project: Option<ProjectId>, verdict: Verdict, reason: Reason) -> &Counter {
+    /// Counts decisions in `ringfence_verdicts_total{region,project,verdict,reason}`; without a project, `none`.
+    pub fn verdict(&mut self, region: RegionId, project: Option<ProjectId>, verdict: Verdict, reason: Reason, count: u64) {
+        if let Some(counter) = self.verdicts.get(&(region, project.into(), verdict as u8, reason)) {
+            return counter.increment(count);
+        }
+        let project = self.project(project);
+        if matches!(project, Of::One(_)) {
+            // Its first verdict: an alert on accepted calls must see them begin at 0.
+            self.verdict_of(region, project, Verdict::Accept, Reason::InRegion).increment(0);
+        }
+        self.verdict_of(region, project, verdict, reason).increment(count);
+    }
+
+    fn verdict_of(&mut self, region: RegionId, project: Of<ProjectId>, verdict: Verdict, reason: Reason) -> &Counter {
         let Self { metrics, config, verdicts, .. } = self;
         verdicts.entry((region, project, verdict as u8, reason)).or_insert_with(|| {
             let labels = vec![
                 ("region", region_name(config, region)),
-                ("project", project_name(config, project)),
+                ("project", project_label(config, project)),
                 ("verdict", verdict.label().into()),
                 ("reason", reason.token().into()),
             ];
@@ -134,10 +159,11 @@ impl Handles {
 
     /// Counts a repeat of a refused call in `ringfence_repeats_total{region,project,trunk}`.
     pub fn repeat(&mut self, region: RegionId, project: Option<ProjectId>, trunk: Option<TrunkId>) {
+        let (project, trunk) = self.trunk(project, trunk);
         let Self { metrics, config, repeats, .. } = self;
         let counter = repeats.entry((region, project, trunk)).or_insert_with(|| {
             let trunk = trunk_label(config, trunk);
-            let (region, project) = (region_name(config, region), project_name(config, project));
+            let (region, project) = (region_name(config, region), project_label(config, project));
             metrics.counter("ringfence_repeats_total", vec![("region", region), ("project", project), ("trunk", trunk)])
         });
         counter.increment(1);
@@ -145,18 +171,41 @@ impl Handles {
 
     /// Counts what was turned away for a share of a trunk, in `ringfence_shares_used_up_total{region,project,trunk,share}`.
     pub fn share_used_up(&mut self, region: RegionId, whose: (Option<ProjectId>, Option<TrunkId>), share: Share) {
+        let (project, trunk) = self.trunk(whose.0, whose.1);
         let Self { metrics, config, shares, .. } = self;
-        let (project, trunk) = whose;
         let counter = shares.entry((region, project, trunk, share)).or_insert_with(|| {
             let labels = vec![
                 ("region", region_name(config, region)),
-                ("project", project_name(config, project)),
+                ("project", project_label(config, project)),
                 ("trunk", trunk_label(config, trunk)),
                 ("share", share.label().into()),
             ];
             metrics.counter("ringfence_shares_used_up_total", labels)
         });
         counter.increment(1);
+    }
+
+    /// The project whose series counts for this one.
+    fn project(&self, project: Option<ProjectId>) -> Of<ProjectId> {
+        match project {
+            Some(id) if !self.metrics.has_project(&self.config.project(id).name, self.config.metrics.projects) => Of::Others,
+            project => project.into(),
+        }
+    }
+
+    /// The same, for a trunk.
+    fn trunk(&self, project: Option<ProjectId>, trunk: Option<TrunkId>) -> (Of<ProjectId>, Of<TrunkId>) {
+        let project = self.project(project);
+        let trunk = match (project, trunk) {
+            (Of::Others, Some(_)) => Of::Others,
+            (Of::One(of), Some(id)) => {
+                let (of, name) = (&self.config.project(of).name, &self.config.trunk(id).name);
+                let own = self.metrics.has_trunk(of, name, self.config.metrics.projects);
+                if own { Of::One(id) } else { Of::Others }
+            }
+            (_, trunk) => trunk.into(),
+        };
+        (project, trunk)
     }
 
     /// Records how long a decision took, in `ringfence_decision_seconds`.
@@ -263,10 +312,93 @@ fn region_name(config: &Config, id: RegionId) -> SharedString {
     config.region(id).name.clone().into()
 }
 
-fn trunk_label(config: &Config, id: Option<TrunkId>) -> SharedString {
-    id.map_or_else(|| NONE.into(), |id| config.trunk(id).name.clone().into())
+fn trunk_label(config: &Config, of: Of<TrunkId>) -> SharedString {
+    match of {
+        Of::Nobody => NONE.into(),
+        Of::One(id) => SharedString::from(config.trunk(id).name.to_string()),
+        Of::Others => OTHER.into(),
+    }
 }
 
-fn project_name(config: &Config, id: Option<ProjectId>) -> SharedString {
-    id.map_or_else(|| NONE.into(), |id| config.project(id).name.clone().into())
+fn project_label(config: &Config, of: Of<ProjectId>) -> SharedString {
+    match of {
+        Of::Nobody => NONE.into(),
+        Of::One(id) => SharedString::from(config.project(id).name.to_string()),
+        Of::Others => OTHER.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    fn config(projects: std::ops::Range<usize>, most: usize) -> Arc<Config> {
+        let mut text = format!(
+            "serve = [\"eu\"]\n[metrics]\nprojects = {most}\n[region.eu]\nhostname = \"eu.example.com\"\nlisten = [\"udp:127.0.0.1:5060\"]\n\
+             networks = [\"10.0.0.0/8\"]\nupstream = \"10.0.0.1\"\n"
+        );
+        text.extend(projects.map(|at| {
+            format!("[project.p{at}]\n[project.p{at}.trunk.t]\nnetworks = [\"192.0.2.0/24\"]\n[project.p{at}.trunk.u]\nnetworks = [\"192.0.2.0/24\"]\n")
+        }));
+        Arc::new(crate::config::parse(Path::new("test.toml"), &text).unwrap())
+    }
+
+    /// The lines of a metric that name these projects, in order.
+    fn lines(metrics: &Metrics, name: &str) -> Vec<String> {
+        let text = metrics.render();
+        let own = text.lines().filter(|line| line.starts_with(name) && !line.contains("project=\"none\""));
+        let mut own: Vec<_> = own.filter_map(|line| line.split_once("project=").map(|(_, rest)| rest.to_owned())).collect();
+        own.sort_unstable();
+        own
+    }
+
+    fn refuse(handles: &mut Handles, project: u32) {
+        handles.verdict(RegionId(0), Some(ProjectId(project)), Verdict::Refuse, Reason::PinnedElsewhere, 1);
+    }
+
+    #[test]
+    fn a_project_has_series_from_its_first_verdict_on() {
+        let metrics = Arc::new(Metrics::new());
+        let mut handles = Handles::new(Arc::clone(&metrics), config(0..2000, 10_000));
+        assert_eq!(lines(&metrics, "ringfence"), Vec::<String>::new());
+        assert!(metrics.render().len() < 100_000, "however many projects there are");
+        refuse(&mut handles, 7);
+        let refused = "\"p7\",verdict=\"refuse\",reason=\"pinned-elsewhere\"} 1";
+        assert_eq!(
+            lines(&metrics, "ringfence_verdicts"),
+            ["\"p7\",verdict=\"accept\",reason=\"in-region\"} 0", refused],
+            "accepted calls begin at 0"
+        );
+    }
+
+    #[test]
+    fn the_rest_is_counted_as_other() {
+        let (metrics, before) = (Arc::new(Metrics::new()), config(0..5, 2));
+        let mut handles = Handles::new(Arc::clone(&metrics), Arc::clone(&before));
+        for project in [3, 1, 4, 0, 4] {
+            refuse(&mut handles, project);
+        }
+        let counted = |metrics: &Metrics| {
+            let lines = lines(metrics, "ringfence_verdicts").into_iter().filter(|line| line.contains("refuse"));
+            lines.map(|line| line.replace(",verdict=\"refuse\",reason=\"pinned-elsewhere\"}", "")).collect::<Vec<_>>()
+        };
+        assert_eq!(counted(&metrics), ["\"other\" 3", "\"p1\" 1", "\"p3\" 1"]);
+        for (project, trunk) in [(3, 6), (3, 7), (1, 2), (4, 8)] {
+            handles.repeat(RegionId(0), Some(ProjectId(project)), Some(TrunkId(trunk)));
+        }
+        assert_eq!(
+            lines(&metrics, "ringfence_repeats"),
+            ["\"other\",trunk=\"other\"} 1", "\"p1\",trunk=\"other\"} 1", "\"p3\",trunk=\"t\"} 1", "\"p3\",trunk=\"u\"} 1"]
+        );
+        // Without p0 to p2, and with other numbers: p3 goes on, and there is room for one more.
+        let after = config(3..6, 2);
+        let mut handles = Handles::new(Arc::clone(&metrics), Arc::clone(&after));
+        metrics.keep(&after, &before);
+        for project in [0, 1, 2] {
+            refuse(&mut handles, project);
+        }
+        assert_eq!(counted(&metrics), ["\"other\" 4", "\"p3\" 2", "\"p4\" 1"]);
+    }
 }

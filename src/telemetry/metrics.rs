@@ -4,6 +4,7 @@
 //! configuration names its labels any more, because a handle that outlives its series counts into nothing.
 
 use std::collections::HashSet;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use metrics::{Counter, Gauge, Histogram, Key, Label, SharedString};
 use metrics_process::Collector;
@@ -20,6 +21,14 @@ const SETUP: [f64; 11] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.
 pub struct Metrics {
     recorder: Registry,
     process: Collector,
+    own: Mutex<Own>,
+}
+
+/// The projects and trunks that have series of their own, by name: they keep them from one configuration to the next.
+#[derive(Default)]
+struct Own {
+    projects: HashSet<Box<str>>,
+    trunks: HashSet<(Box<str>, Box<str>)>,
 }
 
 impl std::fmt::Debug for Metrics {
@@ -36,6 +45,8 @@ impl Default for Metrics {
 
 /// The label if no project or trunk is known.
 pub(super) const NONE: &str = "none";
+/// The label of all projects and trunks that have no series of their own.
+pub(super) const OTHER: &str = "other";
 
 pub(super) type Labels = Vec<(&'static str, SharedString)>;
 
@@ -48,7 +59,7 @@ impl Metrics {
             describe();
             process.describe();
         });
-        let metrics = Self { recorder, process };
+        let metrics = Self { recorder, process, own: Mutex::default() };
         metrics.gauge("ringfence_build_info", vec![("version", env!("CARGO_PKG_VERSION").into())]).set(1.0);
         for result in [true, false] {
             metrics.reloads(result).increment(0);
@@ -83,18 +94,47 @@ impl Metrics {
         self.gauge("ringfence_config_info", labels).set(if in_force { 1.0 } else { 0.0 });
     }
 
-    /// Removes the series that the configuration does not name any more, except the digest of the one before.
+    /// Whether a project has series of its own: the first `most` that ask do.
+    pub(super) fn has_project(&self, name: &str, most: usize) -> bool {
+        let Own { projects, .. } = &mut *self.own();
+        projects.contains(name) || projects.len() < most && projects.insert(name.into())
+    }
+
+    /// The same for a trunk of a project.
+    pub(super) fn has_trunk(&self, project: &str, name: &str, most: usize) -> bool {
+        let Own { trunks, .. } = &mut *self.own();
+        let key = (project.into(), name.into());
+        trunks.contains(&key) || trunks.len() < most && trunks.insert(key)
+    }
+
+    /// The names are whole between two calls, even if a thread has panicked.
+    fn own(&self) -> MutexGuard<'_, Own> {
+        self.own.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Removes the series that the configuration does not name any more, except the digest of the one before. If it allows fewer
+    /// projects than have series, those of some go.
     pub fn keep(&self, config: &Config, before: &Config) {
         let regions: HashSet<&str> = config.regions.iter().map(|region| region.name.as_str()).collect();
-        let projects: HashSet<&str> = config.projects.iter().map(|project| project.name.as_str()).collect();
-        let trunks: HashSet<(&str, &str)> =
-            config.trunks.iter().map(|trunk| (config.project(trunk.project).name.as_str(), trunk.name.as_str())).collect();
+        let Own { projects, trunks } = &mut *self.own();
+        let mut left = config.metrics.projects;
+        let mut fits = |named: bool| named && left.checked_sub(1).inspect(|&less| left = less).is_some();
+        projects.retain(|name| fits(config.project_of(name).is_some()));
+        let mut left = config.metrics.projects;
+        let mut fits = |named: bool| named && left.checked_sub(1).inspect(|&less| left = less).is_some();
+        trunks.retain(|(project, name)| {
+            let id = config.project_of(project).filter(|_| projects.contains(project));
+            fits(id.and_then(|id| config.trunk_of(id, name)).is_some())
+        });
         self.recorder.retain(|key: &Key| {
-            let label = |name| key.labels().find(|label| label.key() == name).map(Label::value).filter(|value| *value != NONE);
-            let project = label("project");
+            let label = |name| key.labels().find(|label| label.key() == name).map(Label::value);
+            let named = |name| label(name).filter(|value| *value != NONE && *value != OTHER);
+            let project = named("project");
             label("region").is_none_or(|region| regions.contains(region))
                 && project.is_none_or(|project| projects.contains(project))
-                && label("trunk").is_none_or(|trunk| project.is_some_and(|project| trunks.contains(&(project, trunk))))
+                && named("trunk").is_none_or(|trunk| {
+                    project.is_some_and(|project| trunks.contains(&(project.into(), trunk.into())))
+                })
                 && label("digest").is_none_or(|digest| digest == config.digest || digest == before.digest)
         });
     }

@@ -42,8 +42,8 @@ impl Recorder {
         Self { config, handles, malformed, flood, losses, handshakes: Default::default(), decisions, copies }
     }
 
-    /// Takes in another configuration. Its handles are exchanged for the former ones: there are as many as projects, so making
-    /// and dropping them takes time and happens elsewhere.
+    /// Takes in another configuration. Its handles are exchanged for the former ones: making and dropping them takes time and
+    /// happens elsewhere.
     pub(crate) fn configure(&mut self, config: &Arc<Config>, handles: &mut Handles) {
         self.config = Arc::clone(config);
         std::mem::swap(&mut self.handles, handles);
@@ -68,7 +68,7 @@ impl Recorder {
                 }
             }
             Note::Verdict { region, project, verdict, reason, .. } => {
-                self.handles.verdict(region, project, verdict, reason).increment(1);
+                self.handles.verdict(region, project, verdict, reason, 1);
             }
             Note::Repeat { region, project, trunk } => self.handles.repeat(region, project, trunk),
             Note::Responded { region, relayed: _, code } => self.handles.response(region, Direction::Out, code),

@@ -50,7 +50,7 @@ fn includes() {
     let config = Folder::new("includes", &files).load().unwrap_or_else(|error| panic!("{error}"));
     let names: Vec<_> = config.files.iter().map(|file| file.file_name().unwrap().to_str().unwrap()).collect();
     assert_eq!(names, ["main.toml", "a.toml", "b.toml", "last.toml"], "sorted, each once, hidden ones skipped");
-    let names: Vec<_> = config.projects.iter().map(|project| project.name.as_str()).collect();
+    let names: Vec<_> = config.projects.iter().map(|project| &*project.name).collect();
     assert_eq!(names, ["acme", "a", "b", "c"]);
 
     let found = |name: &str, include: &str, content: &str| {

@@ -233,5 +233,5 @@ fn trunks_are_found_by_address_and_by_name() {
     assert_eq!(of(far, &["both.example"]), [0; 0]);
     assert_eq!(of(far, &["a", "b", "c", "d", "e", "one.example"]), [2]);
     assert!(config.callers(far.parse().unwrap(), None).is_empty());
-    assert!(config.trunks[2].reach.contains("127.0.4.1".parse().unwrap()));
+    assert!(config.trunks[2].reach().contains("127.0.4.1".parse().unwrap()));
 }

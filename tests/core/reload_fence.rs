@@ -54,8 +54,8 @@ fn inside(config: &Config, ip: IpAddr, ping: bool) -> bool {
     let eu = config.region(RegionId(0));
     let pinned = !ping && config.projects[0].pin.is_some();
     let nearest = eu.nearest.iter().filter(|_| !pinned).any(|&id| config.region(id).networks.contains(ip));
-    let mut trunks = config.trunks.iter().filter(|trunk| trunk.name == "carrier");
-    eu.networks.contains(ip) || nearest || trunks.any(|trunk| trunk.networks.contains(ip) || trunk.reach.contains(ip))
+    let mut trunks = config.trunks.iter().filter(|trunk| &*trunk.name == "carrier");
+    eu.networks.contains(ip) || nearest || trunks.any(|trunk| trunk.networks.contains(ip) || trunk.reach().contains(ip))
 }
 
 /// Opens calls, each up to a state that chance chooses. Returns the requests that servers and gateways have.

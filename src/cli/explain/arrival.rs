@@ -38,7 +38,7 @@ pub(super) fn arrival(config: &Config, options: &ExplainOptions) -> Result<Arriv
     let local = SocketAddr::new(called(config, listener, from), listener.addr.port());
     let connection = listener.transport.reliable().then_some(ConnectionId(0));
     let known = |name| config.caller_table.knows(name);
-    let named = options.sni.as_deref().and_then(|host| config.endpoints.region_of(host.as_bytes()));
+    let named = options.sni.as_deref().and_then(|host| config.region_of(host.as_bytes()));
     let proven = options.certificate.iter().map(|name| Name::of(name.as_bytes()));
     let shown = Shown::new(named.map(|region| Name::of(config.region(region).hostname.as_bytes())), proven, known);
     let shown = (listener.transport == Transport::Tls).then_some(shown);

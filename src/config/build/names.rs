@@ -1,7 +1,10 @@
 //! Next hops with a name, each once. The resolver keeps them fresh.
 
-use std::collections::HashMap;
+use std::hash::{BuildHasher as _, RandomState};
 use std::net::SocketAddr;
+
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
 
 use crate::config::hop::{Host, Written};
 use crate::config::ids::NameId;
@@ -11,7 +14,22 @@ use crate::config::next_hop::{Hop, NextHop};
 #[derive(Debug, Default)]
 pub(in crate::config) struct Names {
     pub(in crate::config) list: Vec<NextHop>,
-    ids: HashMap<NextHop, NameId>,
+    pub(in crate::config) index: NameIndex,
+}
+
+/// From a next hop to its number in a list.
+#[derive(Debug, Default)]
+pub struct NameIndex {
+    places: HashTable<NameId>,
+    hasher: RandomState,
+}
+
+impl NameIndex {
+    /// The number of a next hop of the list.
+    pub(in crate::config) fn find(&self, list: &[NextHop], name: &NextHop) -> Option<NameId> {
+        let is = |id: &NameId| list.get(id.0 as usize) == Some(name);
+        self.places.find(self.hasher.hash_one(Some(name)), is).copied()
+    }
 }
 
 impl Names {
@@ -26,10 +44,17 @@ impl Names {
     }
 
     fn id(&mut self, name: NextHop) -> NameId {
-        let next = NameId(u32::try_from(self.list.len()).unwrap_or(u32::MAX));
-        *self.ids.entry(name).or_insert_with_key(|name| {
-            self.list.push(name.clone());
-            next
-        })
+        let Self { list, index: NameIndex { places, hasher } } = self;
+        let next = NameId(u32::try_from(list.len()).unwrap_or(u32::MAX));
+        let is = |id: &NameId| list.get(id.0 as usize) == Some(&name);
+        let again = |id: &NameId| hasher.hash_one(list.get(id.0 as usize));
+        match places.entry(hasher.hash_one(Some(&name)), is, again) {
+            Entry::Occupied(known) => *known.get(),
+            Entry::Vacant(place) => {
+                place.insert(next);
+                list.push(name);
+                next
+            }
+        }
     }
 }

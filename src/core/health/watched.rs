@@ -130,7 +130,7 @@ fn watched(config: &Config) -> impl Iterator<Item = Watched<'_>> {
         Watched { region: id, from: Some(from), hops: &region.upstream, fence: region.fence() }
     });
     let trunks = config.trunks.iter().filter_map(move |trunk| {
-        let outbound = trunk.outbound.as_ref()?;
+        let outbound = trunk.outbound()?;
         let pin = config.project(trunk.project).pin.as_ref();
         // Any region that its calls may come from will do: a trunk belongs to none.
         let (region, _) = served().find(|(id, _)| pin.is_none_or(|pin| pin.contains(id)))?;

@@ -227,8 +227,8 @@ impl View<'_> {
 
     /// The relay's name for a call. It includes project and trunk, so that no trunk can name another's call.
     pub(crate) fn relay_name(&self, project: Option<ProjectId>, trunk: Option<TrunkId>, call_id: &[u8]) -> Vec<u8> {
-        let project = project.map(|id| self.config.project(id).name.as_str()).unwrap_or_default();
-        let trunk = trunk.map(|id| self.config.trunk(id).name.as_str()).unwrap_or_default();
+        let project = project.map(|id| &*self.config.project(id).name).unwrap_or_default();
+        let trunk = trunk.map(|id| &*self.config.trunk(id).name).unwrap_or_default();
         [project.as_bytes(), b"/", trunk.as_bytes(), b"/", call_id].concat()
     }
 }

@@ -1,7 +1,9 @@
-//! How fast each side of a trunk's calls sends inside dialogs. As large as the configuration has trunks; the caller passes the time in.
+//! How fast each side of a trunk's calls sends inside dialogs. Holds at most the trunks that have calls: one that has been slower than it
+//! may be is forgotten. The caller passes the time in.
 //!
 //! Judging only reads, because a decision may have to wait and is then made again. A request is counted when it goes on.
 
+use std::collections::HashMap;
 use std::time::Instant;
 
 use crate::config::{Limits, TrunkId};
@@ -49,20 +51,28 @@ struct TrunkPace {
     told: Instant,
 }
 
-/// The pace of all trunks.
-#[derive(Debug)]
-pub(crate) struct DialogPace(Vec<TrunkPace>);
+/// Fewest trunks that are looked through for those that can be forgotten.
+const FEW: usize = 1024;
+
+/// The pace of all trunks. One that is not in it is on time.
+#[derive(Debug, Default)]
+pub(crate) struct DialogPace {
+    trunks: HashMap<TrunkId, TrunkPace>,
+    /// When there are so many, those on time are forgotten.
+    full: usize,
+}
+
+impl TrunkPace {
+    fn is_on_time(&self, now: Instant) -> bool {
+        self.told <= now && self.served.iter().all(|&due| due <= now)
+    }
+}
 
 impl DialogPace {
-    /// The pace of this many trunks.
-    pub(crate) fn new(now: Instant, trunks: usize) -> Self {
-        Self(vec![TrunkPace { served: [now; 4], told: now }; trunks])
-    }
-
     /// Judges one more request.
     pub(crate) fn judge(&self, now: Instant, sender: Sender, limits: &Limits) -> Pace {
         let interval = per_second(sender.rate(limits));
-        let Some(due) = self.0.get(sender.trunk.0 as usize) else { return Pace::Within };
+        let Some(due) = self.trunks.get(&sender.trunk) else { return Pace::Within };
         let served = due.served.get(sender.place()).is_none_or(|&served| next_due(served, now, interval).is_some());
         match served {
             true => Pace::Within,
@@ -73,23 +83,25 @@ impl DialogPace {
 
     /// Counts one that goes on.
     pub(crate) fn served(&mut self, now: Instant, sender: Sender, limits: &Limits) {
-        let due = self.0.get_mut(sender.trunk.0 as usize).and_then(|due| due.served.get_mut(sender.place()));
-        count(due, now, sender, limits);
+        count(self.of(now, sender.trunk).served.get_mut(sender.place()), now, sender, limits);
     }
 
     /// Counts one that was refused.
     pub(crate) fn told(&mut self, now: Instant, sender: Sender, limits: &Limits) {
-        count(self.0.get_mut(sender.trunk.0 as usize).map(|due| &mut due.told), now, sender, limits);
+        count(Some(&mut self.of(now, sender.trunk).told), now, sender, limits);
     }
 
-    /// Takes in another configuration, with this many trunks and other numbers of them.
-    pub(crate) fn renumber(&mut self, now: Instant, trunks: usize, moved: impl Fn(TrunkId) -> Option<TrunkId>) {
-        let old = std::mem::replace(self, Self::new(now, trunks));
-        for (id, due) in (0..).map(TrunkId).zip(old.0) {
-            if let Some(place) = moved(id).and_then(|TrunkId(at)| self.0.get_mut(at as usize)) {
-                *place = due;
-            }
+    fn of(&mut self, now: Instant, trunk: TrunkId) -> &mut TrunkPace {
+        if self.trunks.len() >= self.full.max(FEW) {
+            self.trunks.retain(|_, due| !due.is_on_time(now));
+            self.full = self.trunks.len().saturating_mul(2);
         }
+        self.trunks.entry(trunk).or_insert(TrunkPace { served: [now; 4], told: now })
+    }
+
+    /// Takes in another configuration, with other numbers of the trunks.
+    pub(crate) fn renumber(&mut self, moved: impl Fn(TrunkId) -> Option<TrunkId>) {
+        self.trunks = self.trunks.drain().filter_map(|(id, due)| Some((moved(id)?, due))).collect();
     }
 }
 

@@ -1,6 +1,7 @@
 //! When the shell was told last that calls go out to a trunk's name. It keeps a name fresh for a while after that, and then forgets it.
 //! Remembers only that.
 
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use crate::config::NameId;
@@ -8,25 +9,30 @@ use crate::config::NameId;
 /// How often that is said while calls go on. It is much less than the time for which a name is kept.
 const AGAIN: Duration = Duration::from_secs(30);
 
-/// A place for each name of the configuration.
-#[derive(Debug)]
+/// Fewest names that are looked through for those that can be forgotten.
+const FEW: usize = 1024;
+
+/// The names that calls go out to, of those of the configuration.
+#[derive(Debug, Default)]
 pub(crate) struct NamesInUse {
-    told: Vec<Option<Instant>>,
+    told: HashMap<NameId, Instant>,
+    /// When there are so many, those are forgotten that would be said again.
+    full: usize,
 }
 
 impl NamesInUse {
-    pub(crate) fn new(names: usize) -> Self {
-        Self { told: vec![None; names] }
-    }
-
     /// Notes that a call goes out to a name. Returns whether that is to be said now.
-    pub(crate) fn used(&mut self, now: Instant, NameId(at): NameId) -> bool {
-        let Some(told) = self.told.get_mut(at as usize) else { return false };
-        let due = told.is_none_or(|told| now.saturating_duration_since(told) >= AGAIN);
-        if due {
-            *told = Some(now);
+    pub(crate) fn used(&mut self, now: Instant, name: NameId) -> bool {
+        let fresh = |told: Instant| now.saturating_duration_since(told) < AGAIN;
+        if self.told.get(&name).is_some_and(|&told| fresh(told)) {
+            return false;
         }
-        due
+        if self.told.len() >= self.full.max(FEW) {
+            self.told.retain(|_, told| fresh(*told));
+            self.full = self.told.len().saturating_mul(2);
+        }
+        self.told.insert(name, now);
+        true
     }
 }
 
@@ -36,10 +42,13 @@ mod tests {
 
     #[test]
     fn it_is_said_at_once_and_then_from_time_to_time() {
-        let (mut names, start) = (NamesInUse::new(2), Instant::now());
+        let (mut names, start) = (NamesInUse::default(), Instant::now());
         assert!(names.used(start, NameId(1)));
         assert!(!names.used(start + AGAIN / 2, NameId(1)));
         assert!(names.used(start, NameId(0)) && names.used(start + AGAIN, NameId(1)));
-        assert!(!names.used(start, NameId(2)), "none of ours");
+        for at in 0..10_000 {
+            names.used(start + AGAIN * 2 + AGAIN * at, NameId(at));
+        }
+        assert!(names.told.len() <= FEW, "what is said again anyway is forgotten");
     }
 }

@@ -52,7 +52,7 @@ impl Core {
     pub fn may_connect(&self, listener: ListenerId, to: SocketAddr) -> bool {
         let (config, region) = (&*self.config, self.config.region(self.config.listener(listener).region));
         let regions = std::iter::once(region).chain(region.nearest.iter().map(|&nearest| config.region(nearest)));
-        let trunks = config.trunks.iter().flat_map(|trunk| [&trunk.networks, &trunk.reach]);
+        let trunks = config.trunks.iter().flat_map(|trunk| [&trunk.networks, trunk.reach()]);
         regions.map(|region| &region.networks).chain(trunks).any(|networks| networks.contains(to.ip()))
     }
 
@@ -124,7 +124,7 @@ impl View<'_> {
     }
 
     fn passes_outbound(&self, trunk: Option<TrunkId>, to: SocketAddr) -> bool {
-        let outbound = trunk.and_then(|trunk| self.config.trunk(trunk).outbound.as_ref());
+        let outbound = trunk.and_then(|trunk| self.config.trunk(trunk).outbound());
         outbound.is_some_and(|outbound| Fence::of_outbound(&outbound.networks).admit(to).is_ok())
     }
 

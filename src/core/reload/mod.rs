@@ -142,7 +142,7 @@ impl Core {
         self.waiting.renumber(|id| moved.listener(id), |id| moved.trunk(id));
         self.name_cache.renumber(|id| moved.trunk(id));
         // The next call out says it again.
-        self.names_in_use = NamesInUse::new(config.names.len());
+        self.names_in_use = NamesInUse::default();
         std::mem::swap(&mut self.keys, keys);
         // A reload is no start.
         tokens.reads_old_until = self.tokens.reads_old_until;
@@ -152,7 +152,7 @@ impl Core {
         std::mem::swap(&mut self.config, config);
         self.table.forwarded.count_anew(self.config.trunks.len(), self.config.limits.memory);
         std::mem::swap(&mut self.resolved, resolved);
-        self.dialog_pace.renumber(now, self.config.trunks.len(), |id| moved.trunk(id));
+        self.dialog_pace.renumber(|id| moved.trunk(id));
         self.waiting.bound(self.config.limits.memory);
         self.refused_in_dialog.bound(self.config.limits.repeats);
         self.rate_limit.bound(self.config.limits.sources);

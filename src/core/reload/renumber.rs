@@ -27,7 +27,7 @@ impl Moved {
     /// Compares the names. A trunk is compared by its project's name and its own.
     pub(crate) fn between(old: &Config, new: &Config) -> Self {
         fn trunks(config: &Config) -> impl Iterator<Item = (&str, &str)> {
-            config.trunks.iter().map(|trunk: &Trunk| (config.project(trunk.project).name.as_str(), trunk.name.as_str()))
+            config.trunks.iter().map(|trunk: &Trunk| (&*config.project(trunk.project).name, &*trunk.name))
         }
         let names = |config: &'_ Config| config.regions.iter().map(|region| region.name.clone()).collect::<Vec<_>>();
         let sockets =

@@ -164,7 +164,7 @@ impl Core {
             let ip = case.arrival.from.ip();
             let servers = servers_around(ip, self.servers.in_dialog(route.vouched.serving));
             let name = trunk_name(config, route.vouched.trunk);
-            let sides = format!("servers {servers}, or {name}: {}", around(ip, &[&trunk.networks, &trunk.reach]));
+            let sides = format!("servers {servers}, or {name}: {}", around(ip, &[&trunk.networks, trunk.reach()]));
             (format!("source {ip}"), format!("the two sides of the dialog: {sides}"))
         };
         let Some(fence) = dialog_fence(self.view(case.now), case, route) else {
@@ -188,7 +188,7 @@ impl Core {
             if own { Fence::of_own(&self.config.region(route.vouched.serving).networks, self.servers.own()) } else { fence };
         if let Some(Host::Name(name)) = route.next.host
             && !own
-            && (view.names_us(case.region(), name) || view.config.endpoints.find(name) != Endpoint::Unknown)
+            && (view.names_us(case.region(), name) || view.config.endpoint(name) != Endpoint::Unknown)
         {
             return Ok(Found::Barred(format!("next hop {} is ourselves, and no token of ours leads there", shown(name))));
         }

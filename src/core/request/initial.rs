@@ -78,7 +78,7 @@ impl Core {
             }
         };
         self.closed(case, gate, &admitted)?;
-        let outbound = config.trunk(admitted.trunk).outbound.as_ref().filter(|_| admitted.outbound);
+        let outbound = config.trunk(admitted.trunk).outbound().filter(|_| admitted.outbound);
         // A request that asks for TLS on every hop goes on over TLS or not at all (RFC 5630 5.3). We never add that wish
         // ourselves.
         let secure = case.request.uri.scheme == Scheme::Sips;
@@ -125,7 +125,7 @@ impl Core {
                 let origin = (asks == Side::Trunk).then(|| view.origin_of(case)).flatten();
                 let vouched = Vouched { trunk: admitted.trunk, serving: case.region(), relay };
                 let (call_id, asker) = (case.request.call_id, case.request.from_tag);
-                self.tokens.sign(&self.keys, case.region(), vouched, (asks, origin), call_id, asker)
+                self.tokens.sign((&self.config, &self.keys), case.region(), vouched, (asks, origin), call_id, asker)
             })
             .flatten();
         edit.clear();

@@ -185,7 +185,7 @@ impl Core {
 
     /// Says that a call goes out by a trunk, if the trunk's name is to be kept resolved for that.
     pub(crate) fn goes_out(&mut self, now: Instant, trunk: TrunkId, out: &mut Vec<Output>) {
-        let Some(Hop::Name(id)) = self.config.trunk(trunk).outbound.as_ref().map(|outbound| outbound.hop) else { return };
+        let Some(Hop::Name(id)) = self.config.trunk(trunk).outbound().map(|outbound| outbound.hop) else { return };
         if self.names_in_use.used(now, id) {
             out.extend(self.config.names.get(id.0 as usize).cloned().map(Output::Keep));
         }

@@ -6,7 +6,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use crate::config::{Endpoint, NameId, NextHop, RegionId, Transport};
+use crate::config::{Endpoint, NextHop, RegionId, Transport};
 use crate::core::memory::name_cache::{Known, UnknownName};
 use crate::core::routing::place::MAX_ATTEMPTS;
 use crate::core::routing::route_set::RouteSet;
@@ -92,7 +92,7 @@ impl View<'_> {
             // A global name may be another region's too.
             Some(Host::Name(name)) if uri.param("maddr").is_none() => {
                 self.names_us(case.region(), name)
-                    && !matches!(self.config.endpoints.find(name), Endpoint::Global(_))
+                    && !matches!(self.config.endpoint(name), Endpoint::Global(_))
                     && self.listens_at(uri.port)
             }
             _ => false,
@@ -108,7 +108,7 @@ impl View<'_> {
     /// Whether a host name is our own: an endpoint of the called region, a global one, or what a region advertises.
     pub(crate) fn names_us(&self, called: RegionId, name: &[u8]) -> bool {
         let advertised = |host: &str| name.strip_suffix(b".").unwrap_or(name).eq_ignore_ascii_case(host.as_bytes());
-        match self.config.endpoints.find(name) {
+        match self.config.endpoint(name) {
             Endpoint::Region(at) | Endpoint::Project(at, _) | Endpoint::Trunk(at, _) => at == called,
             Endpoint::Global(_) => true,
             Endpoint::Unknown => self.config.region(called).advertise.as_deref().is_some_and(advertised),
@@ -138,7 +138,7 @@ impl View<'_> {
             // Requests that name the region's endpoint still are led by their Route. A global one is judged by where it leads.
             Host::Name(name)
                 if self.names_us(case.region(), name)
-                    && !matches!(self.config.endpoints.find(name), Endpoint::Global(_))
+                    && !matches!(self.config.endpoint(name), Endpoint::Global(_))
                     && self.listens_at(place.port) =>
             {
                 Ok(())
@@ -149,8 +149,7 @@ impl View<'_> {
                 if uri.param("transport").is_some() && place.transport.is_none() {
                     return Err(outside("has a transport that we cannot judge"));
                 }
-                let known = self.config.names.iter().position(|known| *known == next_hop).and_then(|at| u32::try_from(at).ok());
-                let known = known.map(NameId).filter(|&id| self.resolved.is_known(id));
+                let known = self.config.name_id(&next_hop).filter(|&id| self.resolved.is_known(id));
                 let servers = if let Some(id) = known {
                     self.resolved.servers(id)
                 } else {

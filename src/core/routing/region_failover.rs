@@ -110,7 +110,14 @@ impl View<'_> {
                 let origin = route_token::origin(token);
                 let vouched = call.trunk.map(|trunk| Vouched { trunk, serving: region, relay: call.relay() });
                 let token = vouched.and_then(|vouched| {
-                    self.tokens.sign(self.keys, call.region, vouched, (call.asks, origin), tries.call_id, tries.asker)
+                    self.tokens.sign(
+                        (self.config, self.keys),
+                        call.region,
+                        vouched,
+                        (call.asks, origin),
+                        tries.call_id,
+                        tries.asker,
+                    )
                 });
                 if token.is_none() {
                     break None;

@@ -10,6 +10,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use arrayvec::ArrayVec;
+use hashbrown::HashTable;
 use memchr::memchr3;
 
 use crate::config::{Config, RegionId, Transport, TrunkId};
@@ -75,14 +76,41 @@ pub(crate) struct Proof {
     pub(crate) origin: Option<Origin>,
 }
 
-/// All trunks, regions and relays that a token can name.
+/// All trunks, regions and relays that a token can name. A trunk is found by its name's hash; for a token of its own, the hash is made
+/// anew, so that a hundred thousand trunks need only this one table.
 #[derive(Debug)]
 pub(crate) struct Tokens {
-    vouched: HashMap<(RegionId, u64), (TrunkId, RegionId)>,
-    names: HashMap<(RegionId, TrunkId, RegionId), u64>,
+    served: Vec<Served>,
     relays: HashMap<(RegionId, u16), SocketAddr>,
     /// Until when tokens of the form before are read too. `None`: they are not.
     pub(crate) reads_old_until: Option<Instant>,
+}
+
+/// The trunks whose calls to a region this other region, or itself, may serve.
+#[derive(Debug)]
+struct Served {
+    called: RegionId,
+    serving: RegionId,
+    trunks: HashTable<Named>,
+}
+
+/// A trunk's name in tokens, in two halves, and the trunk.
+#[derive(Clone, Copy, Debug)]
+struct Named {
+    low: u32,
+    high: u32,
+    trunk: TrunkId,
+}
+
+impl Named {
+    fn of(name: u64, trunk: TrunkId) -> Self {
+        let [a, b, c, d, e, f, g, h] = name.to_le_bytes();
+        Self { low: u32::from_le_bytes([a, b, c, d]), high: u32::from_le_bytes([e, f, g, h]), trunk }
+    }
+
+    fn name(&self) -> u64 {
+        u64::from(self.high) << 32 | u64::from(self.low)
+    }
 }
 
 impl Tokens {
@@ -90,20 +118,21 @@ impl Tokens {
     /// trunk gets no name for a region that may not serve it: so a token that was signed before its project was pinned is worth
     /// nothing afterwards. The relay has its own part in the token, because a call goes on if its relay is gone.
     pub(crate) fn of(config: &Config, keys: &Keys) -> Self {
-        let (mut vouched, mut names, mut relays) = (HashMap::new(), HashMap::new(), HashMap::new());
+        let (mut served, mut relays) = (Vec::new(), HashMap::new());
         for (called, region) in (0..).map(RegionId).zip(&config.regions).filter(|(_, region)| region.served || region.leaving) {
-            for (trunk_id, trunk) in (0..).map(TrunkId).zip(&config.trunks) {
-                let project = config.project(trunk.project);
-                let nearest = region.nearest.iter().filter(|_| project.pin.is_none());
-                for &serving in std::iter::once(&called).chain(nearest) {
-                    let name = keys.trunk(&region.name, &config.region(serving).name, &project.name, &trunk.name);
-                    vouched.insert((called, name), (trunk_id, serving));
-                    names.insert((called, trunk_id, serving), name);
+            for &serving in std::iter::once(&called).chain(&region.nearest) {
+                let ids = (0..).map(TrunkId).zip(&config.trunks).map(|(id, _)| id);
+                let may = |id: &TrunkId| called == serving || is_free(config, *id);
+                let mut trunks = HashTable::with_capacity(if called == serving { config.trunks.len() } else { 0 });
+                for id in ids.filter(may) {
+                    let name = name(config, keys, (called, serving), id);
+                    trunks.insert_unique(name, Named::of(name, id), Named::name);
                 }
+                served.push(Served { called, serving, trunks });
             }
             relays.extend(region.relays.iter().map(|&addr| ((called, keys.relay(addr)), addr)));
         }
-        Self { vouched, names, relays, reads_old_until: None }
+        Self { served, relays, reads_old_until: None }
     }
 
     /// The same, in a daemon that starts now.
@@ -114,14 +143,18 @@ impl Tokens {
     /// The token of a call to a region, for the request that makes the dialog.
     pub(crate) fn sign(
         &self,
-        keys: &Keys,
+        (config, keys): (&Config, &Keys),
         called: RegionId,
         what: Vouched,
         (asks, origin): (Side, Option<Origin>),
         call_id: &[u8],
         asker: &[u8],
     ) -> Option<Token> {
-        let name = *self.names.get(&(called, what.trunk, what.serving))?;
+        let named = self.served.iter().any(|of| (of.called, of.serving) == (called, what.serving));
+        if !named || called != what.serving && !is_free(config, what.trunk) {
+            return None;
+        }
+        let name = name(config, keys, (called, what.serving), what.trunk);
         let mut facts = Facts::new();
         push_hex::<16, _>(&mut facts, name);
         push_hex::<4, _>(&mut facts, what.relay.map_or(0, |addr| keys.relay(addr)).into());
@@ -175,10 +208,24 @@ impl Tokens {
 
     /// What the signed facts of a token mean to this configuration.
     fn vouch(&self, called: RegionId, name: &[u8], relay: &[u8]) -> Option<Vouched> {
-        let (trunk, serving) = self.vouched.get(&(called, read_hex(name)?)).copied()?;
+        let name = read_hex(name)?;
+        let find = |of: &Served| Some((of.trunks.find(name, |named| named.name() == name)?.trunk, of.serving));
+        let (trunk, serving) = self.served.iter().filter(|of| of.called == called).find_map(find)?;
         let relay = u16::try_from(read_hex(relay)?).ok()?;
         Some(Vouched { trunk, serving, relay: self.relays.get(&(called, relay)).copied() })
     }
+}
+
+/// Whether the trunk's project may use every region.
+fn is_free(config: &Config, trunk: TrunkId) -> bool {
+    config.project(config.trunk(trunk).project).pin.is_none()
+}
+
+/// A trunk's name in tokens of calls to the one region that the other one serves.
+fn name(config: &Config, keys: &Keys, (called, serving): (RegionId, RegionId), trunk: TrunkId) -> u64 {
+    let trunk = config.trunk(trunk);
+    let project = &config.project(trunk.project).name;
+    keys.trunk(&config.region(called).name, &config.region(serving).name, project, &trunk.name)
 }
 
 /// The asker's token, made of the token in an answer (RFC 3261 16.7 step 8). `None`: we did not put that one into a request of

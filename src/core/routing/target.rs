@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use smallvec::SmallVec;
 
-use crate::config::{Config, Hop, NameId, NextHop, Transport, TrunkId};
+use crate::config::{Config, Hop, NextHop, Transport, TrunkId};
 use crate::core::health::{Healths, Standing};
 use crate::core::memory::name_cache::{Known, UnknownName};
 use crate::core::routing::place::{MAX_ATTEMPTS, Place};
@@ -221,8 +221,7 @@ impl<'a> View<'a> {
     /// What is known of a name that stands in a message. The configuration's names are kept resolved, but for those of trunks that
     /// nobody calls.
     pub(crate) fn name(self, next_hop: &NextHop, waited: bool) -> Known<'a> {
-        let known = self.config.names.iter().position(|known| known == next_hop);
-        let known = known.and_then(|at| u32::try_from(at).ok()).map(NameId).filter(|&id| self.resolved.is_known(id));
+        let known = self.config.name_id(next_hop).filter(|&id| self.resolved.is_known(id));
         match known {
             Some(id) => Known::Servers(self.resolved.servers(id)),
             None => self.name_cache.get(self.now, self.keys, next_hop, waited),

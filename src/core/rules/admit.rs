@@ -40,7 +40,8 @@ pub(crate) fn admit(
         }
     }
     let pin = || {
-        let pin = rules.pin.iter().flatten().map(|&id| config.region(id).name.as_str()).collect::<Vec<_>>().join(", ");
+        let pin =
+            rules.pin.iter().flat_map(|pin| pin.iter()).map(|&id| config.region(id).name.as_str()).collect::<Vec<_>>().join(", ");
         let pin = if rules.pin.is_some() { format!("is pinned to {pin}") } else { "is not pinned".to_owned() };
         (format!("region {}", region.name), format!("project {} {pin}", rules.name))
     };

@@ -60,7 +60,7 @@ pub(crate) fn endpoint(config: &Config, listener: &Listener, arrival: &Arrival, 
     }
     match (&request.uri, request.uri.host) {
         (Uri { scheme: Scheme::Tel, .. }, _) => Endpoint::Region(listener.region),
-        (_, Some(Host::Name(name))) => config.endpoints.find(name),
+        (_, Some(Host::Name(name))) => config.endpoint(name),
         (_, Some(Host::Address(ip))) if request.method == Method::Options && ip == arrival.local.ip() => {
             Endpoint::Region(listener.region)
         }
@@ -134,7 +134,7 @@ impl HostJudge<'_, '_, '_> {
                     let row = self.case.trace.fail(Test::Host, || self.compared(&elsewhere, &known()));
                     return Err(Refusal::new(row, elsewhere.reason, elsewhere.detail).of(Some(project), Some(trunk)));
                 }
-                if self.source.server && of.outbound.is_none() {
+                if self.source.server && of.outbound().is_none() {
                     let row = self.case.trace.fail(Test::Host, || self.host("a trunk without uri: nothing goes out by it"));
                     return Err(self.unknown(row, "names a trunk without uri"));
                 }
@@ -159,14 +159,14 @@ impl HostJudge<'_, '_, '_> {
     /// Judges a call to a project's endpoint: its source must be one of the project's trunks.
     fn inbound(&self, project: ProjectId, elsewhere: Option<Elsewhere>, known: impl Fn() -> String) -> Result<Admitted, Refusal> {
         // The project's own trunks are asked: those of all projects that share the carrier's networks may be many.
-        let mut own = self.config.project(project).trunks.iter().copied();
+        let mut own = self.config.project(project).trunks();
         let trunk = own.find(|&trunk| self.source.trunks.include(trunk));
         let shadow = self.at_home(Some((project, trunk)), elsewhere, known)?;
         let Some(trunk) = trunk else { return Err(self.stranger(project)) };
         let ip = self.case.arrival.from.ip();
         self.case.trace.pass(Test::Project, || {
             let of = self.config.trunk(trunk);
-            let certificates = of.certificates.join(" or ");
+            let certificates = of.certificates().join(" or ");
             let known = match (certificates.is_empty(), of.networks.is_empty()) {
                 (true, _) => around(ip, &[&of.networks]),
                 (false, true) => format!("a certificate for {certificates}"),

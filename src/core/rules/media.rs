@@ -64,7 +64,7 @@ impl Speaker {
         let networks = &config.region(region).networks;
         let compared = |ip: IpAddr| {
             let of = &config.region(region).name;
-            let sets: Vec<&Networks> = std::iter::once(networks).chain(trunk.map(|trunk| &trunk.media)).collect();
+            let sets: Vec<&Networks> = std::iter::once(networks).chain(trunk.map(Trunk::media)).collect();
             let trunk = self.trunk.filter(|_| self.side == Side::Trunk).map(|trunk| trunk_name(config, trunk));
             let or = trunk.map_or_else(String::new, |trunk| format!(" or of {trunk}"));
             (format!("address {ip}"), format!("networks of region {of}{or}: {}", around(ip, &sets)))
@@ -112,14 +112,14 @@ struct Allowed<'c, F> {
 
 impl<F: Fn(IpAddr, bool)> Inside for Allowed<'_, F> {
     fn holds(&self, ip: IpAddr) -> bool {
-        let inside = self.region.contains(ip) || self.trunk.is_some_and(|trunk| trunk.media.contains(ip));
+        let inside = self.region.contains(ip) || self.trunk.is_some_and(|trunk| trunk.media().contains(ip));
         (self.compared)(ip, inside);
         inside
     }
 
     /// Gateways write their own address there.
     fn holds_unused(&self, ip: IpAddr) -> bool {
-        let signals = |trunk: &Trunk| trunk.networks.contains(ip) || trunk.reach.contains(ip);
+        let signals = |trunk: &Trunk| trunk.networks.contains(ip) || trunk.reach().contains(ip);
         if self.trunk.is_some_and(signals) {
             (self.compared)(ip, true);
             return true;

@@ -52,7 +52,7 @@ impl View<'_> {
     pub(crate) fn origin_inside(&self, way: &RouteSet<'_>) -> Option<(Transport, Fenced)> {
         let origin = way.origin.filter(|_| way.speaks == Some(Side::Servers))?;
         let trunk = self.config.trunk(way.vouched.trunk);
-        let to = Fence::of_trunk(&trunk.networks, &trunk.reach).admit(origin.addr).ok()?;
+        let to = Fence::of_trunk(&trunk.networks, trunk.reach()).admit(origin.addr).ok()?;
         Some((origin.transport, to))
     }
 
@@ -61,7 +61,7 @@ impl View<'_> {
     pub(crate) fn origin_over_tls(&self, way: &RouteSet<'_>, targets: &TargetSet) -> Option<Arc<Fenced>> {
         let (transport, to) = self.origin_inside(way)?;
         let trunk = self.config.trunk(way.vouched.trunk);
-        let fence = Fence::of_trunk(&trunk.networks, &trunk.reach);
+        let fence = Fence::of_trunk(&trunk.networks, trunk.reach());
         let goes_there = targets.iter().all(|target| fence.admit(target.fenced.addr()).is_ok());
         (transport == Transport::Tls && goes_there).then(|| Arc::new(to))
     }

@@ -47,10 +47,10 @@ impl View<'_> {
         let trunk = call.trunk.map(|trunk| self.config.trunk(trunk));
         match host {
             Host::Address(ip) => {
-                let of_trunk = trunk.is_some_and(|trunk| trunk.networks.contains(ip) || trunk.reach.contains(ip));
+                let of_trunk = trunk.is_some_and(|trunk| trunk.networks.contains(ip) || trunk.reach().contains(ip));
                 region.networks.contains(ip) || of_trunk
             }
-            Host::Name(name) => match self.config.endpoints.find(name) {
+            Host::Name(name) => match self.config.endpoint(name) {
                 Endpoint::Region(at) | Endpoint::Project(at, _) | Endpoint::Trunk(at, _) => at == call.region,
                 // A call to it follows the pin of its project, so that pin must be within this call's.
                 Endpoint::Global(named) => {
@@ -63,7 +63,7 @@ impl View<'_> {
                     }
                 }
                 Endpoint::Unknown => {
-                    let own = trunk.and_then(|trunk| trunk.outbound.as_ref()).map(|outbound| outbound.hostpart.as_bytes());
+                    let own = trunk.and_then(|trunk| trunk.outbound()).map(|outbound| outbound.hostpart.as_bytes());
                     own.is_some_and(|own| {
                         own.split(|&octet| octet == b':').next().is_some_and(|own| own.eq_ignore_ascii_case(name))
                     })

@@ -106,10 +106,10 @@ pub(crate) fn dialog_fence<'a>(view: View<'a>, case: &Case<'_, '_>, way: &RouteS
     if asking_side(view, case, way) == Side::Servers {
         let serving = way.vouched.serving;
         let servers = speaks_for_servers(view, serving, case.arrival) || comes_from_us(view, serving, case.arrival);
-        servers.then(|| fence.or_trunk(&trunk.networks, &trunk.reach))
+        servers.then(|| fence.or_trunk(&trunk.networks, trunk.reach()))
     } else {
         let callers = config.callers(from, case.arrival.shown.as_ref());
-        let trunks = callers.include(way.vouched.trunk) || trunk.reach.contains(from);
+        let trunks = callers.include(way.vouched.trunk) || trunk.reach().contains(from);
         trunks.then_some(fence)
     }
 }
@@ -131,7 +131,7 @@ impl Speaker {
     pub(crate) fn fence<'c>(&self, config: &'c Config, servers: &'c KnownServers) -> Fence<'c> {
         let fence = servers_fence(config, servers, self.serving);
         match (self.side, self.trunk.map(|trunk| config.trunk(trunk))) {
-            (Side::Trunk, Some(trunk)) => fence.or_trunk(&trunk.networks, &trunk.reach),
+            (Side::Trunk, Some(trunk)) => fence.or_trunk(&trunk.networks, trunk.reach()),
             _ => fence,
         }
     }
@@ -154,5 +154,5 @@ pub(crate) fn is_side(view: View<'_>, trunk: Option<TrunkId>, asked: IpAddr, fro
     // No address of a trunk is a server's.
     asked == from
         || (0..).map(RegionId).take(config.regions.len()).any(|region| both(view.servers.in_dialog(region).addresses()))
-        || trunk.map(|trunk| config.trunk(trunk)).is_some_and(|trunk| both(&trunk.networks) || both(&trunk.reach))
+        || trunk.map(|trunk| config.trunk(trunk)).is_some_and(|trunk| both(&trunk.networks) || both(trunk.reach()))
 }
