@@ -247,11 +247,13 @@ impl Scene {
     }
 
     /// Makes a call for another region the next message.
+    #[allow(dead_code, reason = "for the bench of memory")]
     pub(crate) fn next_refused(&mut self, number: u32) {
         self.next(TRUNK, invite(ELSEWHERE, number));
     }
 
     /// The octets that the core says it holds.
+    #[allow(dead_code, reason = "for the bench of memory")]
     pub(crate) fn octets(&self) -> usize {
         self.core.octets()
     }

@@ -85,6 +85,7 @@ impl<'t> Reader<'t> {
             return Some(None);
         }
         self.take(TokenKind::LeftSquareBracket)?;
+        self.spaces();
         let mut keys = Vec::with_capacity(4);
         loop {
             keys.push(self.key()?);
@@ -92,6 +93,7 @@ impl<'t> Reader<'t> {
                 break;
             }
         }
+        self.spaces();
         self.take(TokenKind::RightSquareBracket)?;
         self.line_ends()?;
         Some(Some(keys))

@@ -80,13 +80,13 @@ impl Keys {
     /// Two signatures of route tokens that begin alike. What they share is hashed once.
     pub(crate) fn route_pair(&self, shared: &[&[u8]], ends: [&[&[u8]]; 2]) -> [u64; 2] {
         let mut begun = SipHasher24::new_with_key(&self.secret);
-        match Input::of(Purpose::Route, shared.iter().copied()) {
+        match OnePiece::of(Purpose::Route, shared.iter().copied()) {
             Some(input) => begun.write(&input),
             None => begun = in_pieces(begun, Purpose::Route, shared.iter().copied()),
         }
         ends.map(|end| {
             let mut hasher = begun;
-            let mut input = Input(ArrayVec::new());
+            let mut input = OnePiece(ArrayVec::new());
             if input.take(end.iter().copied()) {
                 hasher.write(&input);
             } else {
@@ -167,7 +167,7 @@ impl Keys {
 
 fn hash64(key: &[u8; 16], purpose: Purpose, parts: &[&[u8]]) -> u64 {
     let hasher = SipHasher24::new_with_key(key);
-    match Input::of(purpose, parts.iter().copied()) {
+    match OnePiece::of(purpose, parts.iter().copied()) {
         // In one piece, since a hasher spends more on taking up a short piece than on hashing it.
         Some(input) => hasher.hash(&input),
         None => in_pieces(hasher, purpose, parts.iter().copied()).finish(),
@@ -176,7 +176,7 @@ fn hash64(key: &[u8; 16], purpose: Purpose, parts: &[&[u8]]) -> u64 {
 
 fn hash128(key: &[u8; 16], purpose: Purpose, parts: &[&[u8]]) -> u128 {
     let hasher = SipHasher13x128::new_with_key(key);
-    match Input::of(purpose, parts.iter().copied()) {
+    match OnePiece::of(purpose, parts.iter().copied()) {
         Some(input) => hasher.hash(&input).as_u128(),
         None => in_pieces(hasher, purpose, parts.iter().copied()).finish128().as_u128(),
     }
@@ -185,16 +185,16 @@ fn hash128(key: &[u8; 16], purpose: Purpose, parts: &[&[u8]]) -> u128 {
 /// `SipHash`-1-3, for a hash that only has to be hard to guess.
 fn hash13(key: &[u8; 16], purpose: Purpose, parts: &[&[u8]]) -> u64 {
     let hasher = SipHasher13::new_with_key(key);
-    match Input::of(purpose, parts.iter().copied()) {
+    match OnePiece::of(purpose, parts.iter().copied()) {
         Some(input) => hasher.hash(&input),
         None => in_pieces(hasher, purpose, parts.iter().copied()).finish(),
     }
 }
 
 /// An input that is short enough to be hashed in one piece. Longer ones give the same hash, part by part.
-struct Input(ArrayVec<u8, 512>);
+struct OnePiece(ArrayVec<u8, 512>);
 
-impl Input {
+impl OnePiece {
     fn of<'a>(purpose: Purpose, parts: impl Iterator<Item = &'a [u8]>) -> Option<Self> {
         let mut input = ArrayVec::new();
         input.push(purpose as u8);
@@ -206,13 +206,11 @@ impl Input {
     #[inline]
     fn take<'a>(&mut self, mut parts: impl Iterator<Item = &'a [u8]>) -> bool {
         // The length first, so that parts cannot be shifted against each other.
-        parts.all(|part| {
-            self.0.try_extend_from_slice(&length(part)).is_ok() && self.0.try_extend_from_slice(part).is_ok()
-        })
+        parts.all(|part| self.0.try_extend_from_slice(&length(part)).is_ok() && self.0.try_extend_from_slice(part).is_ok())
     }
 }
 
-impl std::ops::Deref for Input {
+impl std::ops::Deref for OnePiece {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
@@ -356,7 +354,8 @@ mod tests {
         write_hex(0x1_2345, &mut short);
         assert_eq!(&short, b"2345");
         for octet in 0..=u8::MAX {
-            let known = matches!(octet, b'0'..=b'9' | b'a'..=b'f').then(|| u64::from_str_radix(&char::from(octet).to_string(), 16).unwrap());
+            let known = matches!(octet, b'0'..=b'9' | b'a'..=b'f')
+                .then(|| u64::from_str_radix(&char::from(octet).to_string(), 16).unwrap());
             assert_eq!(read_hex(&[octet]), known, "{octet}");
             let long = [b'1', b'2', b'3', b'4', b'5', b'6', b'7', b'8', b'9', octet];
             assert_eq!(read_hex(&long), known.map(|known| 0x12_3456_7890 | known), "{octet}");

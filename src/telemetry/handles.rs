@@ -367,7 +367,7 @@ mod tests {
         refuse(&mut handles, 7);
         let refused = "\"p7\",verdict=\"refuse\",reason=\"pinned-elsewhere\"} 1";
         assert_eq!(
-            lines(&metrics, "ringfence_verdicts"),
+            lines(&metrics, "ringfence_verdicts_total"),
             ["\"p7\",verdict=\"accept\",reason=\"in-region\"} 0", refused],
             "accepted calls begin at 0"
         );
@@ -381,7 +381,7 @@ mod tests {
             refuse(&mut handles, project);
         }
         let counted = |metrics: &Metrics| {
-            let lines = lines(metrics, "ringfence_verdicts").into_iter().filter(|line| line.contains("refuse"));
+            let lines = lines(metrics, "ringfence_verdicts_total").into_iter().filter(|line| line.contains("refuse"));
             lines.map(|line| line.replace(",verdict=\"refuse\",reason=\"pinned-elsewhere\"}", "")).collect::<Vec<_>>()
         };
         assert_eq!(counted(&metrics), ["\"other\" 3", "\"p1\" 1", "\"p3\" 1"]);
@@ -389,7 +389,7 @@ mod tests {
             handles.repeat(RegionId(0), Some(ProjectId(project)), Some(TrunkId(trunk)));
         }
         assert_eq!(
-            lines(&metrics, "ringfence_repeats"),
+            lines(&metrics, "ringfence_repeats_total"),
             ["\"other\",trunk=\"other\"} 1", "\"p1\",trunk=\"other\"} 1", "\"p3\",trunk=\"t\"} 1", "\"p3\",trunk=\"u\"} 1"]
         );
         // Without p0 to p2, and with other numbers: p3 goes on, and there is room for one more.

@@ -132,9 +132,8 @@ impl Metrics {
             let project = named("project");
             label("region").is_none_or(|region| regions.contains(region))
                 && project.is_none_or(|project| projects.contains(project))
-                && named("trunk").is_none_or(|trunk| {
-                    project.is_some_and(|project| trunks.contains(&(project.into(), trunk.into())))
-                })
+                && named("trunk")
+                    .is_none_or(|trunk| project.is_some_and(|project| trunks.contains(&(project.into(), trunk.into()))))
                 && label("digest").is_none_or(|digest| digest == config.digest || digest == before.digest)
         });
     }

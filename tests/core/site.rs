@@ -348,7 +348,7 @@ impl Site {
                     let bytes = send.bytes.to_vec();
                     let tls_name = send.tls_name.as_deref().map(str::to_owned);
                     let party = send.party.iter().flat_map(|party| party.iter()).map(ToString::to_string).collect();
-                    let trunk = send.trunk.map(|trunk| self.config.trunk(trunk).name.clone());
+                    let trunk = send.trunk.map(|trunk| self.config.trunk(trunk).name.to_string());
                     let (in_dialog, origin) = (send.in_dialog, send.origin.map(|origin| origin.addr()));
                     sent.push(Sent {
                         at,

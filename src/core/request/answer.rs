@@ -11,7 +11,7 @@ use crate::core::rules::refusal::{self, Refusal};
 use crate::core::rules::side::Side;
 use crate::core::rules::trace::{Test, Trace, trunk_name};
 use crate::core::transaction::forwarded::Transaction;
-use crate::core::transaction::last_answer::Asked;
+use crate::core::transaction::last_answer::RequestText;
 use crate::reason::Reason;
 use crate::sip::address::Address;
 use crate::sip::reply::LocalResponse;
@@ -96,7 +96,7 @@ impl Context<'_> {
             if code < 200 {
                 transaction.server.provisional(&bytes);
             } else {
-                let asked = Asked([&original, b""]);
+                let asked = RequestText([&original, b""]);
                 transaction.server.finish(self.now, &self.config.timers, code, &bytes, asked);
             }
         }

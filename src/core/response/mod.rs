@@ -24,7 +24,7 @@ use crate::core::state::Core;
 use crate::core::stop::Pending;
 use crate::core::transaction::client::Heard;
 use crate::core::transaction::forwarded::Transaction;
-use crate::core::transaction::last_answer::Asked;
+use crate::core::transaction::last_answer::RequestText;
 use crate::core::transaction::own_request::OwnKind;
 use crate::fence::Fenced;
 use crate::sip::response::retry_after;
@@ -212,7 +212,7 @@ impl Context<'_> {
         // Every 2xx goes on at once, the repeated and the forked too (16.7 step 5, RFC 6026 7.1).
         let bytes = self.relay(transaction, of, &swap);
         if transaction.server.is_open() {
-            transaction.server.finish(self.now, timers, response.code, &bytes, Asked::default());
+            transaction.server.finish(self.now, timers, response.code, &bytes, RequestText::default());
             if transaction.client.nonce != branch.nonce {
                 self.dismiss(transaction);
             }

@@ -10,8 +10,7 @@ use bytes::Bytes;
 use crate::config::Timers;
 use crate::core::routing::egress::Egress;
 use crate::core::routing::place::Place;
-use crate::core::transaction::finished::Rest;
-use crate::core::transaction::timer::{Fired, Resend, Timer};
+use crate::core::transaction::timer::{Fired, Resend, Rest, Timer};
 
 /// One attempt at one target.
 #[derive(Debug)]

@@ -18,21 +18,9 @@ use crate::core::transaction::client::Client;
 use crate::core::transaction::forwarded::{CallFacts, CallRelay, SHARED, Transaction, Way};
 use crate::core::transaction::last_answer::LastAnswer;
 use crate::core::transaction::server::Server;
+use crate::core::transaction::timer::Rest;
 use crate::fence::{Fenced, FencedV4};
 use crate::sip::Method;
-
-/// Where a side stands that sends nothing of itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Rest {
-    /// An INVITE was answered 2xx.
-    Accepted,
-    /// A final response was passed on.
-    Completed,
-    /// Its ACK has come.
-    Confirmed,
-    /// Its time is over.
-    Ended,
-}
 
 /// A request that is over.
 #[derive(Debug)]

@@ -14,7 +14,7 @@ use crate::core::routing::target::Target;
 use crate::core::rules::side::Side;
 use crate::core::transaction::awaited::Awaited;
 use crate::core::transaction::client::Client;
-use crate::core::transaction::last_answer::Asked;
+use crate::core::transaction::last_answer::RequestText;
 use crate::core::transaction::server::Server;
 use crate::core::transaction::shares::Holding;
 use crate::fence::Fenced;
@@ -150,9 +150,9 @@ impl Transaction {
     }
 
     /// What was asked, in the bytes of its present attempt.
-    pub(crate) fn asked<'a>(&self, sent: &'a [u8]) -> Asked<'a> {
+    pub(crate) fn asked<'a>(&self, sent: &'a [u8]) -> RequestText<'a> {
         let (from, to) = self.own_rows;
-        Asked([sent.get(..from).unwrap_or_default(), sent.get(to..).unwrap_or_default()])
+        RequestText([sent.get(..from).unwrap_or_default(), sent.get(to..).unwrap_or_default()])
     }
 
     /// Whether it is an INVITE's.

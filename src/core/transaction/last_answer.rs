@@ -16,7 +16,7 @@ const LINE: u16 = 0x8000;
 
 /// A request as it was forwarded, without our own rows.
 #[derive(Clone, Copy, Default)]
-pub(crate) struct Asked<'a>(pub(crate) [&'a [u8]; 2]);
+pub(crate) struct RequestText<'a>(pub(crate) [&'a [u8]; 2]);
 
 /// A final answer, without what its request says.
 #[derive(Debug)]
@@ -24,7 +24,7 @@ pub(crate) struct LastAnswer(Box<[u8]>);
 
 impl LastAnswer {
     /// Keeps an answer to a request.
-    pub(crate) fn to(asked: Asked<'_>, answer: &[u8]) -> Self {
+    pub(crate) fn to(asked: RequestText<'_>, answer: &[u8]) -> Self {
         let known: arrayvec::ArrayVec<&[u8], LINES> =
             asked.0.into_iter().flat_map(head).filter(|line| line.len() >= SHORTEST).take(LINES).collect();
         let mut kept = Vec::with_capacity(answer.len().saturating_add(16));
@@ -131,7 +131,7 @@ From: <sip:+4989@trunk.example.net>;tag=t\r\nTo:  <sip:+4930@eu.sip.example.com>
     #[test]
     fn what_the_request_says_is_not_kept_and_comes_back_with_it() {
         let sent = forwarded();
-        let kept = LastAnswer::to(Asked([sent.as_bytes(), b""]), ANSWER.as_bytes());
+        let kept = LastAnswer::to(RequestText([sent.as_bytes(), b""]), ANSWER.as_bytes());
         assert!(kept.len() < ANSWER.len() / 2 + 40, "{} of {}", kept.len(), ANSWER.len());
         assert_eq!(kept.again(CAME.as_bytes()).as_deref(), Some(ANSWER.as_bytes()));
         let shuffled = CAME.replace("CSeq: 2 BYE\r\n", "").replace("Via:", "CSeq: 2 BYE\r\nUser-Agent: x\r\nVia:");
@@ -145,7 +145,7 @@ From: <sip:+4989@trunk.example.net>;tag=t\r\nTo:  <sip:+4930@eu.sip.example.com>
         let texts = ["", "\n", "\r\n\r\n", "no end", &"x".repeat(70_000), &format!("{}\r\n", "line ".repeat(20)).repeat(9)];
         for answer in texts {
             for asked in [CAME, "", answer] {
-                let kept = LastAnswer::to(Asked([asked.as_bytes(), b""]), answer.as_bytes());
+                let kept = LastAnswer::to(RequestText([asked.as_bytes(), b""]), answer.as_bytes());
                 assert_eq!(kept.again(asked.as_bytes()).as_deref(), Some(answer.as_bytes()));
             }
         }
@@ -155,7 +155,7 @@ From: <sip:+4989@trunk.example.net>;tag=t\r\nTo:  <sip:+4930@eu.sip.example.com>
     fn a_body_is_kept_whole() {
         let line = "a=rtpmap:101 telephone-event/8000\r\n";
         let (asked, answer) = (format!("{CAME}{line}"), format!("{ANSWER}{line}"));
-        let kept = LastAnswer::to(Asked([asked.as_bytes(), b""]), answer.as_bytes());
+        let kept = LastAnswer::to(RequestText([asked.as_bytes(), b""]), answer.as_bytes());
         assert_eq!(kept.again(CAME.as_bytes()).as_deref(), Some(answer.as_bytes()), "no relay changes it");
     }
 }

@@ -8,9 +8,8 @@ use bytes::Bytes;
 
 use crate::config::{Timers, Transport};
 use crate::core::io::Peer;
-use crate::core::transaction::finished::Rest;
-use crate::core::transaction::last_answer::{Asked, LastAnswer};
-use crate::core::transaction::timer::{Fired, Resend, Timer};
+use crate::core::transaction::last_answer::{LastAnswer, RequestText};
+use crate::core::transaction::timer::{Fired, Resend, Rest, Timer};
 
 /// Octets of an answer that is kept even if there is no memory left.
 const SPARED: usize = 2048;
@@ -96,7 +95,7 @@ impl Server {
     }
 
     /// A final response is being sent.
-    pub(crate) fn finish(&mut self, now: Instant, timers: &Timers, code: u16, bytes: &[u8], asked: Asked<'_>) {
+    pub(crate) fn finish(&mut self, now: Instant, timers: &Timers, code: u16, bytes: &[u8], asked: RequestText<'_>) {
         let reliable = self.transport.reliable();
         let long = now + timers.t1 * 64;
         if self.invite && code < 300 {
@@ -107,7 +106,8 @@ impl Server {
         }
         let resend = (self.invite && !reliable).then(|| Resend::after(now, timers));
         let until = if self.invite || !reliable { long } else { now };
-        self.last = if self.invite { Last::Whole(Bytes::copy_from_slice(bytes)) } else { Last::Short(LastAnswer::to(asked, bytes)) };
+        self.last =
+            if self.invite { Last::Whole(Bytes::copy_from_slice(bytes)) } else { Last::Short(LastAnswer::to(asked, bytes)) };
         self.state = ServerState::Completed { resend, until };
     }
 

@@ -81,6 +81,19 @@ pub(crate) struct Fired {
     pub(crate) again: Bytes,
 }
 
+/// Where a side stands that sends nothing of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rest {
+    /// An INVITE was answered 2xx.
+    Accepted,
+    /// A final response was passed on.
+    Completed,
+    /// Its ACK has come.
+    Confirmed,
+    /// Its time is over.
+    Ended,
+}
+
 impl Timer {
     /// Fired, with nothing to send again.
     pub(crate) const fn fired(self) -> Fired {

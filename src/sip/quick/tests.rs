@@ -1,3 +1,5 @@
+//! The short ways read as the full readers do, whatever the text.
+
 use proptest::collection::vec;
 use proptest::prelude::{Strategy, any, prop_oneof, proptest};
 use proptest::sample::select;
