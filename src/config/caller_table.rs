@@ -163,23 +163,27 @@ fn groups_at<A: Ord + Copy>(ranges: &[Range<A>], ip: A) -> &[u32] {
     }
 }
 
-/// Where one of the networks begins or ends, each with its place.
-type Edges<A> = Vec<(A, u32)>;
+/// Where networks begin, and the addresses after their ends, each with its network's place.
+#[derive(Default)]
+struct Edges<A> {
+    from: Vec<(A, u32)>,
+    after: Vec<(A, u32)>,
+}
 
 /// Cuts these networks into disjoint ranges, each with the places of those that it belongs to.
 fn cut(networks: &[&Networks]) -> (Vec<Range<Ipv4Addr>>, Vec<Range<Ipv6Addr>>) {
-    let (mut v4, mut v6): ((Edges<u32>, Edges<u32>), (Edges<u128>, Edges<u128>)) = Default::default();
+    let (mut v4, mut v6) = (Edges::<u32>::default(), Edges::<u128>::default());
     for (group, networks) in (0..).zip(networks) {
         for range in networks.ranges() {
             // Nothing ends behind the last address of its family.
             match range {
                 (IpAddr::V4(from), IpAddr::V4(to)) => {
-                    v4.0.push((from.into(), group));
-                    v4.1.extend(u32::from(to).checked_add(1).map(|after| (after, group)));
+                    v4.from.push((from.into(), group));
+                    v4.after.extend(u32::from(to).checked_add(1).map(|after| (after, group)));
                 }
                 (IpAddr::V6(from), IpAddr::V6(to)) => {
-                    v6.0.push((from.into(), group));
-                    v6.1.extend(u128::from(to).checked_add(1).map(|after| (after, group)));
+                    v6.from.push((from.into(), group));
+                    v6.after.extend(u128::from(to).checked_add(1).map(|after| (after, group)));
                 }
                 // Both are of one family.
                 _ => {}
@@ -192,7 +196,11 @@ fn cut(networks: &[&Networks]) -> (Vec<Range<Ipv4Addr>>, Vec<Range<Ipv6Addr>>) {
 }
 
 /// The disjoint ranges between these edges. `last`: the last address there is.
-fn ranges<A: Ord + Copy, I: From<A>>((mut starts, mut ends): (Edges<A>, Edges<A>), last: A, before: fn(A) -> A) -> Vec<Range<I>> {
+fn ranges<A: Ord + Copy, I: From<A>>(
+    Edges { from: mut starts, after: mut ends }: Edges<A>,
+    last: A,
+    before: fn(A) -> A,
+) -> Vec<Range<I>> {
     starts.sort_unstable();
     ends.sort_unstable();
     let (mut starts, mut ends) = (starts.into_iter().peekable(), ends.into_iter().peekable());

@@ -56,7 +56,7 @@ const LONGEST: usize = 253;
 /// The hostnames that endpoints' names end with, and whose each is: a region's, or the global one.
 #[derive(Debug)]
 pub(super) struct Suffixes<'p> {
-    suffixes: HashMap<&'p str, String>,
+    whose: HashMap<&'p str, String>,
     longest: usize,
     /// The suffixes that a project's label would spell, or a trunk's in front of it, by the project's label.
     labels: HashMap<&'p str, Vec<Spelt<'p>>>,
@@ -105,7 +105,7 @@ impl<'p> Suffixes<'p> {
             }
         }
         let longest = suffixes.keys().map(|suffix| suffix.len()).max().unwrap_or_default();
-        Self { suffixes, longest, labels }
+        Self { whose: suffixes, longest, labels }
     }
 
     /// Reports the names of a project's endpoints that are too long, or have two meanings.
@@ -121,7 +121,7 @@ impl<'p> Suffixes<'p> {
                 None => Some(&project.name),
                 Some(label) => project.trunks.iter().map(|trunk| &trunk.name).find(|name| name.value == *label),
             };
-            if let (Some(label), Some(whose), Some(other)) = (label, self.suffixes.get(name), self.suffixes.get(behind)) {
+            if let (Some(label), Some(whose), Some(other)) = (label, self.whose.get(name), self.whose.get(behind)) {
                 clash(label, name, whose, other, report);
             }
         }

@@ -19,11 +19,14 @@ pub(super) struct Entry<'t> {
     pub(super) span: Range<usize>,
 }
 
+/// Texts, with the octets where each stands.
+type Texts<'t> = Vec<(&'t str, Range<usize>)>;
+
 /// A value.
 #[derive(Debug, PartialEq)]
 pub(super) enum Plain<'t> {
     Text(&'t str),
-    Texts(Vec<(&'t str, Range<usize>)>),
+    Texts(Texts<'t>),
     Table(Vec<Entry<'t>>),
 }
 
@@ -79,6 +82,7 @@ struct Reader<'t> {
 
 impl<'t> Reader<'t> {
     /// The keys of the next table's header, which ends its line. `Some(None)`: the text ends.
+    #[expect(clippy::option_option, reason = "the outer one says whether it can be read here")]
     fn header(&mut self) -> Option<Option<Vec<Key<'t>>>> {
         self.lines()?;
         if self.take(TokenKind::Eof).is_some() {
@@ -100,6 +104,7 @@ impl<'t> Reader<'t> {
     }
 
     /// The next key with its value. `Some(None)`: the table ends.
+    #[expect(clippy::option_option, reason = "the outer one says whether it can be read here")]
     fn entry(&mut self) -> Option<Option<Entry<'t>>> {
         self.lines()?;
         if matches!(self.tokens.peek()?.kind(), TokenKind::Eof | TokenKind::LeftSquareBracket) {
@@ -121,7 +126,7 @@ impl<'t> Reader<'t> {
     }
 
     /// The rest of an array, and where it ends.
-    fn array(&mut self) -> Option<(Vec<(&'t str, Range<usize>)>, usize)> {
+    fn array(&mut self) -> Option<(Texts<'t>, usize)> {
         let mut texts = Vec::with_capacity(2);
         loop {
             self.lines()?;

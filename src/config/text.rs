@@ -65,7 +65,6 @@ pub(super) struct Origin<'a> {
 
 impl Origin<'_> {
     /// The place of a range of octets of that part.
-    #[expect(clippy::needless_pass_by_value, reason = "ranges are made for it")]
     pub(super) fn place(&self, span: Range<usize>) -> Place {
         let start = self.text.in_file(self.from + span.start);
         Place { file: self.file, span: Some(start..start + span.len()) }

@@ -151,7 +151,7 @@ pub(super) const SPELLINGS: [(&[u8], Name); 50] = [
 pub(super) const LONGEST: usize = 24;
 
 /// The spellings by what [`slot`] makes of them: each stands alone there, so that one comparison tells.
-#[expect(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "computed while compiling")]
+#[expect(clippy::indexing_slicing, reason = "computed while compiling")]
 static SLOTS: [([u64; 3], Name); 256] = {
     // No name: it would have octets that no case-folded word has.
     let (mut table, mut at) = ([([u64::MAX; 3], Name::Other); 256], 0);

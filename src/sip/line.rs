@@ -59,20 +59,9 @@ pub(super) fn start(text: &[u8]) -> Option<(Start, usize)> {
     let line_end = text.len().wrapping_sub(line_end(text)?.len());
     let line = text.get(..line_end)?;
     let start = match line {
-        [
-            b'S',
-            b'I',
-            b'P',
-            b'/',
-            b'2',
-            b'.',
-            b'0',
-            b' ',
-            hundreds @ b'1'..=b'6',
-            tens @ b'0'..=b'9',
-            ones @ b'0'..=b'9',
-            rest @ ..,
-        ] if matches!(rest, [] | [b' ', ..]) => {
+        [b'S', b'I', b'P', b'/', b'2', b'.', b'0', b' ', hundreds @ b'1'..=b'6', tens @ b'0'..=b'9', ones @ b'0'..=b'9', ..]
+            if matches!(line.get(11), None | Some(b' ')) =>
+        {
             let [hundreds, tens, ones] = [hundreds, tens, ones].map(|digit| u16::from(digit & 15));
             Start::Response { code: hundreds.wrapping_mul(100).wrapping_add(tens.wrapping_mul(10)).wrapping_add(ones) }
         }
@@ -112,7 +101,7 @@ fn line_end(mut text: &[u8]) -> Option<&[u8]> {
 fn control(mut text: &[u8]) -> Option<&[u8]> {
     while let Some((block, behind)) = text.split_first_chunk::<BLOCK>() {
         // The loop has no early exit, so that the compiler compares all octets at once.
-        if block.iter().fold(false, |found, &octet| found | (octet < b' ')) {
+        if block.iter().fold(0, |found, &octet| found | u8::from(octet < b' ')) != 0 {
             break;
         }
         text = behind;

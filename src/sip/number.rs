@@ -53,7 +53,7 @@ pub(crate) fn write_decimal(value: u32, out: &mut Vec<u8>) {
 }
 
 /// Every octet in decimal with a dot behind it, and the length of both.
-#[expect(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "computed while compiling")]
+#[expect(clippy::indexing_slicing, reason = "computed while compiling")]
 static DOTTED: [([u8; 4], u8); 256] = {
     let (mut table, mut octet) = ([([0; 4], 0); 256], 0_u8);
     loop {

@@ -42,7 +42,7 @@ fn assert_tiles(message: &Message<'_>) {
     assert_eq!(bytes.len() - message.body().len(), at + 2);
 }
 
-fn edited(message: &Message<'_>, edit: &mut Edit) -> Vec<u8> {
+fn edited(message: &Message<'_>, edit: &Edit) -> Vec<u8> {
     let mut out = Vec::new();
     edit.apply(message.bytes(), &mut out);
     out
@@ -107,7 +107,7 @@ proptest! {
         edit.insert(first.row().start, &[b"Via: SIP/2.0/UDP ours;", b"branch=z9hG4bKours\r\n"]);
         let place = edit.place(first.row().start);
         edit.insert(message.head_end(), &[b"X-Ringfence: 100\r\n"]);
-        let out = edited(&message, &mut edit);
+        let out = edited(&message, &edit);
         prop_assert!(out[place..].starts_with(b"Via: SIP/2.0/UDP ours;"));
 
         let after = Message::datagram(&out).unwrap();
@@ -137,7 +137,7 @@ proptest! {
             let gone: Vec<_> = items.iter().zip(&chosen).filter(|(_, gone)| **gone).map(|(item, _)| item.clone()).collect();
             let mut edit = Edit::default();
             list::remove_many(&message, &gone, &mut edit);
-            let out = edited(&message, &mut edit);
+            let out = edited(&message, &edit);
             let after = Message::datagram(&out).unwrap();
             prop_assert_eq!(after.fault(), None);
             let kept: Vec<_> =

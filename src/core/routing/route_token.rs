@@ -104,8 +104,8 @@ struct Named {
 
 impl Named {
     fn of(name: u64, trunk: TrunkId) -> Self {
-        let [a, b, c, d, e, f, g, h] = name.to_le_bytes();
-        Self { low: u32::from_le_bytes([a, b, c, d]), high: u32::from_le_bytes([e, f, g, h]), trunk }
+        let half = |name: u64| u32::try_from(name & u64::from(u32::MAX)).unwrap_or_default();
+        Self { low: half(name), high: half(name >> 32), trunk }
     }
 
     fn name(&self) -> u64 {
