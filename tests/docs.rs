@@ -87,7 +87,7 @@ fn asked(request: &str) -> Vec<(SocketAddr, String)> {
     let targets = Arc::new(Resolved::unknown(config.names.len()));
     let now = Instant::now();
     let local = config.listener(ListenerId(0)).addr;
-    let mut core = Core::new(config, targets, [7; 16], 0, now);
+    let mut core = Core::new(config, targets, [7; 16], now);
     let arrival =
         Arrival { listener: ListenerId(0), from: "54.171.127.193:5060".parse().unwrap(), local, connection: None, shown: None };
     let mut out = Vec::new();

@@ -158,7 +158,7 @@ impl Scene {
             targets.set(id, [(20, 10), (21, 20), (22, 70)].map(server).into());
         }
         let now = Instant::now();
-        let core = Core::new(Arc::new(config), Arc::new(targets), [7; 16], 0, now);
+        let core = Core::new(Arc::new(config), Arc::new(targets), [7; 16], now);
         Self { core, now, from: TRUNK.parse().unwrap(), bytes: Vec::new(), out: Vec::with_capacity(64) }
     }
 

@@ -70,7 +70,7 @@ const STEPS: usize = 12;
 fuzz_target!(|bytes: &[u8]| {
     let now = Instant::now();
     let targets = Arc::new(Resolved::unknown(SHARED.names.len()));
-    let core = Core::new(SHARED.clone(), targets, [7; 16], 0, now);
+    let core = Core::new(SHARED.clone(), targets, [7; 16], now);
     let mut scene = Scene { core, now, forwarded: Vec::new(), told: Vec::new(), asked: VecDeque::new(), sent: 0, ended: 0 };
     for step in bytes.split(|&octet| octet == 0x1e).take(STEPS) {
         scene.step(step);

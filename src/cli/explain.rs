@@ -91,7 +91,7 @@ struct Run {
 impl Run {
     fn of(config: &Arc<Config>, targets: dns::Resolved, arrival: Arrival, bytes: &[u8]) -> Self {
         let now = Instant::now();
-        let mut core = Core::new(Arc::clone(config), Arc::new(targets), [0; 16], 0, now);
+        let mut core = Core::new(Arc::clone(config), Arc::new(targets), [0; 16], now);
         let mut out = Vec::new();
         let comparisons = core.explain(now, Input::Message { arrival, bytes }, &mut out);
         let mut run = Self { core, now, comparisons, out };

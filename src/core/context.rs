@@ -30,7 +30,6 @@ pub(crate) struct Context<'a> {
     pub(crate) tokens: &'a Tokens,
     pub(crate) keys: &'a Keys,
     pub(crate) local_names: &'a LocalNames,
-    pub(crate) shard: u8,
     /// Targets that took no stream in the last minute: a large request to one goes in a datagram at once.
     pub(crate) no_stream: &'a mut Recent<()>,
     pub(crate) health: &'a mut Healths,

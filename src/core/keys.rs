@@ -314,11 +314,18 @@ const EACH: u64 = 0x0101_0101_0101_0101;
 /// Reads at most sixteen lower-case hexadecimal digits. Upper case is refused: each value has one spelling, so no altered token
 /// reads as the original.
 pub(crate) fn read_hex(digits: &[u8]) -> Option<u64> {
-    let mut text = [b'0'; 16];
-    let from = text.len().checked_sub(digits.len()).filter(|_| !digits.is_empty())?;
-    text.get_mut(from..)?.copy_from_slice(digits);
-    let (high, low) = text.split_first_chunk::<8>()?;
-    Some(read_eight(*high)? << 32 | read_eight(*low.first_chunk()?)?)
+    let (high, low) = match digits.as_chunks() {
+        ([high, low], []) => (*high, *low),
+        ([low], []) => ([b'0'; 8], *low),
+        _ => {
+            let mut text = [b'0'; 16];
+            let from = text.len().checked_sub(digits.len()).filter(|_| !digits.is_empty())?;
+            text.get_mut(from..)?.copy_from_slice(digits);
+            let ([high, low], []) = text.as_chunks() else { return None };
+            (*high, *low)
+        }
+    };
+    Some(read_eight(high)? << 32 | read_eight(low)?)
 }
 
 /// The value of eight digits, all at once.

@@ -26,7 +26,7 @@ use crate::dns::Resolved;
 /// Targets remembered because they took no stream.
 const STREAMLESS: usize = 1024;
 
-/// One shard of the proxy: its transactions, timers and bounded memories.
+/// What the message thread holds: transactions, timers and bounded memories.
 #[derive(Debug)]
 pub struct Core {
     pub(crate) config: Arc<Config>,
@@ -37,7 +37,6 @@ pub struct Core {
     pub(crate) keys: Keys,
     pub(crate) tokens: Tokens,
     pub(crate) local_names: LocalNames,
-    pub(crate) shard: u8,
     pub(crate) table: Table,
     /// Calls refused for good.
     pub(crate) refused_calls: Recent<RefusedCall>,
@@ -62,8 +61,8 @@ pub struct Core {
 }
 
 impl Core {
-    /// A core with nothing in it. `seed` keys its hashes and branches. `shard` (0 to 35) stands in its branches.
-    pub fn new(config: Arc<Config>, resolved: Arc<Resolved>, seed: [u8; 16], shard: u8, now: Instant) -> Self {
+    /// A core with nothing in it. `seed` keys its hashes and branches.
+    pub fn new(config: Arc<Config>, resolved: Arc<Resolved>, seed: [u8; 16], now: Instant) -> Self {
         let keys = Keys::of(&config, seed);
         let mut health = Healths::new(&config, keys.choice(b"health"));
         health.retarget(now, &config, &resolved);
@@ -85,7 +84,6 @@ impl Core {
             config,
             resolved,
             keys,
-            shard,
             draining: false,
             leaving_to: None,
             work: Work::default(),
@@ -98,10 +96,9 @@ impl Core {
 
     /// The parts that a step needs, and the table of forwarded requests apart from them.
     pub(crate) fn split<'a>(&'a mut self, now: Instant, out: &'a mut Vec<Output>) -> (Context<'a>, &'a mut Forwarded) {
-        let Self { config, resolved, tokens, keys, local_names, shard, no_stream, health, work, table, .. } = self;
+        let Self { config, resolved, tokens, keys, local_names, no_stream, health, work, table, .. } = self;
         let Self { servers, name_cache, refused_calls, relays, waiting, .. } = self;
         let Table { forwarded, own, .. } = table;
-        let shard = *shard;
         let context = Context {
             now,
             config,
@@ -109,7 +106,6 @@ impl Core {
             tokens,
             keys,
             local_names,
-            shard,
             no_stream,
             health,
             servers,

@@ -16,11 +16,12 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::yield_now;
 use tokio::time::{MissedTickBehavior, interval, sleep_until, timeout};
 
+use super::apart::Apart;
 use super::handshake;
 use super::pause::ArrivalRate;
 use super::reload::{InUse, Reload};
 use super::sockets::Bound;
-use super::udp::{Batch, SLOTS, Udp};
+use super::udp::{Batch, Udp};
 use super::worker::{Drain, Worker};
 use crate::admin::{Latch, Question, Questions, Ready};
 use crate::config::{Config, ListenerId, NextHop};
@@ -29,8 +30,8 @@ use crate::core::io::{Arrival, Input};
 use crate::dns::{Resolved, Server};
 use crate::telemetry::{HepQueue, Metrics, Recorder};
 
-/// Full batches read from one socket before the other sockets and the clock get their turn.
-const BATCHES: usize = 2;
+/// Datagrams read from one socket before the other sockets and the clock get their turn; a batch more at most.
+const MOST: u32 = 64;
 
 /// How often the loop checks whether leaving sockets can be closed, and whether the sockets can be handed over.
 const CHORES: Duration = Duration::from_millis(50);
@@ -95,16 +96,16 @@ impl Drop for WorkerEnd {
 
 async fn run(start: WorkerStart, handshake_threads: Handle) -> io::Result<()> {
     let WorkerStart { config, targets, metrics, seed, bound, ready, commands, lookups, kept, copies, questions } = start;
-    let core = Core::new(Arc::clone(&config), targets, seed, 0, Instant::now());
+    let core = Core::new(Arc::clone(&config), targets, seed, Instant::now());
     let recorder = Recorder::new(metrics, Arc::clone(&config), copies);
     let others = (handshake_threads, (lookups, kept));
     let worker = Rc::new_cyclic(|me| RefCell::new(Worker::new(me, core, recorder, config, Arc::clone(&ready), others)));
     worker.borrow_mut().begin(bound)?;
-    let mut ticking = Box::pin(tick(Rc::clone(&worker)));
+    let mut ticking = Apart::new(tick(Rc::clone(&worker)));
     ready.set(Latch::Listeners, true);
     // The core has something to do before anything happens: its first probes.
     worker.borrow().arm();
-    let mut obey = Box::pin(obey(Rc::clone(&worker), commands, questions));
+    let mut obey = Apart::new(obey(Rc::clone(&worker), commands, questions));
     let mut loops: Vec<Loop> = Vec::new();
     let (taken, mut arrivals) = (Rc::new(Taken::default()), ArrivalRate::default());
     // One task polls them all: the wake-up of a socket leads straight to its loop.
@@ -114,10 +115,10 @@ async fn run(start: WorkerStart, handshake_threads: Handle) -> io::Result<()> {
             loops.extend(fresh.into_iter().map(|socket| Loop::new(&worker, socket, &taken)));
             for each in &mut loops {
                 // None of them ever ends.
-                let _ = each.receiving.as_mut().poll(cx);
+                let _ = each.receiving.poll(cx);
             }
-            let _ = ticking.as_mut().poll(cx);
-            let end = obey.as_mut().poll(cx);
+            let _ = ticking.poll(cx);
+            let end = obey.poll(cx);
             loops.retain(|each| each.socket.is_read.get());
             // A new socket wakes its loop only after it has been polled once.
             if end.is_ready() {
@@ -140,12 +141,12 @@ async fn run(start: WorkerStart, handshake_threads: Handle) -> io::Result<()> {
 /// A socket that is read while it is open.
 struct Loop {
     socket: Rc<Udp>,
-    receiving: std::pin::Pin<Box<dyn Future<Output = ()>>>,
+    receiving: Apart<()>,
 }
 
 impl Loop {
     fn new(worker: &Rc<RefCell<Worker>>, socket: Rc<Udp>, taken: &Rc<Taken>) -> Self {
-        Self { receiving: Box::pin(receive(Rc::clone(worker), Rc::clone(&socket), Rc::clone(taken))), socket }
+        Self { receiving: Apart::new(receive(Rc::clone(worker), Rc::clone(&socket), Rc::clone(taken))), socket }
     }
 }
 
@@ -190,7 +191,7 @@ fn take(worker: &RefCell<Worker>, socket: &Udp, batch: &mut Batch, ready: &mut A
         worker.unreachable(socket);
     }
     let (mut count, mut empty) = (0, false);
-    for _ in 0..BATCHES {
+    while count < MOST {
         let mut now = None;
         let taken = socket.receive(batch, |from, local, bytes| {
             let now = *now.get_or_insert_with(Instant::now);
@@ -198,8 +199,8 @@ fn take(worker: &RefCell<Worker>, socket: &Udp, batch: &mut Batch, ready: &mut A
             count += 1;
         });
         empty = match taken {
-            // A short batch has emptied the queue, unless it was an error that cut it short.
-            Ok(count) => count < SLOTS && !error,
+            // An error may have cut it short.
+            Ok(short) => short && !error,
             // Any other error is that of some datagram sent before, and says nothing about receiving.
             Err(error) => error.kind() == io::ErrorKind::WouldBlock,
         };

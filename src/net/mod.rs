@@ -9,12 +9,13 @@
 //! let outside = Destination::Fenced(addr);
 //! ```
 //!
-//! There are two threads. One reads, decides and sends messages (`worker`). The other does what may take time: names, metrics,
-//! health. They talk by channels on which neither waits.
+//! One thread reads, decides and sends messages (`worker`). Another one does what may take time: names, metrics, health. TLS handshakes
+//! have threads of their own. They talk by channels on which neither waits.
 
 mod accept;
 mod accepted;
 mod activation;
+mod apart;
 mod connect;
 mod connection;
 mod connection_task;

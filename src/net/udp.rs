@@ -23,7 +23,10 @@ use tracing::debug;
 use crate::config::ListenerId;
 
 /// Datagrams read by one system call: more than gather in a rest ([`super::pause`]), so that one call empties the queue and says so.
-pub(super) const SLOTS: usize = 32;
+const SLOTS: usize = 32;
+
+/// Datagrams that are asked for while few come.
+const FEW: usize = 4;
 
 /// The largest datagram.
 const DATAGRAM: usize = 65_535;
@@ -82,6 +85,8 @@ pub(super) struct Udp {
 /// The buffers for received datagrams. One for each socket.
 pub(super) struct Batch {
     buffer: Box<[u8]>,
+    /// Whether many datagrams are asked for next. That costs something for each, and nearly always there are few.
+    many: bool,
     headers: MultiHeaders<SockaddrStorage>,
 }
 
@@ -89,7 +94,11 @@ impl Batch {
     /// Room for [`SLOTS`] datagrams. Pages that no datagram ever reached cost nothing.
     pub(super) fn new(socket: &Udp) -> Self {
         let control = socket.bound.ip().is_unspecified().then(control_space);
-        Self { buffer: vec![0; SLOTS * DATAGRAM].into_boxed_slice(), headers: MultiHeaders::preallocate(SLOTS, control) }
+        Self {
+            buffer: vec![0; SLOTS * DATAGRAM].into_boxed_slice(),
+            many: false,
+            headers: MultiHeaders::preallocate(SLOTS, control),
+        }
     }
 }
 
@@ -112,11 +121,23 @@ impl Udp {
         self.fd.ready(Interest::READABLE | Interest::ERROR).await
     }
 
-    /// Reads up to [`SLOTS`] datagrams: the source, the address that was called, and the bytes. If there are fewer, the queue was
-    /// empty at that moment, and no further call is needed.
-    pub(super) fn receive(&self, batch: &mut Batch, mut each: impl FnMut(SocketAddr, SocketAddr, &[u8])) -> io::Result<usize> {
+    /// Reads up to [`SLOTS`] datagrams: the source, the address that was called, and the bytes. Returns whether there were fewer than
+    /// asked for: then the queue was empty at that moment, and no further call is needed.
+    pub(super) fn receive(&self, batch: &mut Batch, each: impl FnMut(SocketAddr, SocketAddr, &[u8])) -> io::Result<bool> {
+        let want = if batch.many { SLOTS } else { FEW };
+        let count = if batch.many { self.read::<SLOTS>(batch, each) } else { self.read::<FEW>(batch, each) }?;
+        batch.many = count >= FEW;
+        Ok(count < want)
+    }
+
+    /// Reads up to `MOST` datagrams, and returns how many.
+    fn read<const MOST: usize>(
+        &self,
+        batch: &mut Batch,
+        mut each: impl FnMut(SocketAddr, SocketAddr, &[u8]),
+    ) -> io::Result<usize> {
         let mut slots = batch.buffer.chunks_exact_mut(DATAGRAM);
-        let mut iovs: [[IoSliceMut<'_>; 1]; SLOTS] = std::array::from_fn(|_| [IoSliceMut::new(slots.next().unwrap_or_default())]);
+        let mut iovs: [[IoSliceMut<'_>; 1]; MOST] = std::array::from_fn(|_| [IoSliceMut::new(slots.next().unwrap_or_default())]);
         let results = recvmmsg(self.fd.as_raw_fd(), &mut batch.headers, iovs.iter_mut(), MsgFlags::MSG_DONTWAIT, None)?;
         let mut count = 0;
         for message in results {
@@ -242,7 +263,7 @@ mod tests {
         while all.len() < count {
             let mut ready = udp.ready().await.unwrap();
             let batch = udp.receive(&mut batch, |from, local, bytes| all.push((from, local, bytes.to_vec())));
-            if batch.is_ok_and(|count| count < SLOTS) || all.len() >= count {
+            if batch.is_ok_and(|short| short) || all.len() >= count {
                 ready.clear_ready();
             }
         }

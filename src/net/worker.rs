@@ -207,27 +207,29 @@ impl Worker {
             }
             self.recorder.decided(out, seen, now);
         }
-        for output in out.drain(..) {
+        // By reference: they are large, and most are only read.
+        for output in &*out {
             match output {
                 Output::Send(send) => self.send(now, send),
-                Output::Close(id) => self.streams.close(id),
+                Output::Close(id) => self.streams.close(*id),
                 Output::Note(note) => {
-                    if let Note::Arrived { outcome, .. } = &note
+                    if let Note::Arrived { outcome, .. } = note
                         && outcome.is_admitted()
                         && let Some(connection) = seen.and_then(|seen| seen.arrival.connection)
                     {
                         self.admitted(now, connection);
                     }
-                    self.recorder.note(&note, seen, now);
+                    self.recorder.note(note, seen, now);
                 }
-                Output::LookUp(next_hop) => self.look_up(now, next_hop),
+                Output::LookUp(next_hop) => self.look_up(now, next_hop.clone()),
                 // If that thread is busy, it is told again: the call goes by what was looked up for it.
-                Output::Keep(next_hop) => drop(self.kept.try_send(next_hop)),
-                Output::Relay(request) => self.ask_relay(&request),
+                Output::Keep(next_hop) => drop(self.kept.try_send(next_hop.clone())),
+                Output::Relay(request) => self.ask_relay(request),
                 // Told apart by `carry_out`.
                 Output::Resumed { .. } => {}
             }
         }
+        out.clear();
     }
 
     /// Asks the thread beside this one to look up a name. If that thread has ended, nobody answers.
@@ -253,27 +255,27 @@ impl Worker {
         });
     }
 
-    fn send(&mut self, now: Instant, send: Send) {
+    fn send(&mut self, now: Instant, send: &Send) {
         match (send.transport, send.to) {
             (Transport::Udp, Destination::Peer(peer)) => {
-                self.send_udp(now, peer.answers(), peer.listener(), Some(peer.local().ip()), &send);
+                self.send_udp(now, peer.answers(), peer.listener(), Some(peer.local().ip()), send);
             }
             (Transport::Udp, Destination::Fenced(fenced)) => {
-                self.send_udp(now, fenced.addr(), send.listener, send.local, &send);
+                self.send_udp(now, fenced.addr(), send.listener, send.local, send);
             }
             (Transport::Tcp | Transport::Tls, Destination::Peer(peer)) => {
                 let sent = peer.connection().and_then(|id| self.streams.find(id));
                 match sent {
-                    Some(connection) => self.write(now, &connection, send, false),
+                    Some(connection) => self.write(now, &connection, send.clone(), false),
                     None => self.lost(now, send.listener, Loss::ConnectionGone, peer.addr(), send.attempt),
                 }
             }
             (Transport::Tcp | Transport::Tls, Destination::Fenced(fenced)) => {
                 let region = self.config.listener(send.listener).region;
-                let connection = self.streams.towards(region, fenced.addr(), &send, &self.config);
-                let (name, more) = (send.tls_name.clone(), (send.party.clone(), OpenedFor::of(&send), false));
+                let connection = self.streams.towards(region, fenced.addr(), send, &self.config);
+                let (name, more) = (send.tls_name.clone(), (send.party.clone(), OpenedFor::of(send), false));
                 match connection.map_or_else(|| self.connect(send.listener, fenced, name, more), Ok) {
-                    Ok(connection) => self.write(now, &connection, send, false),
+                    Ok(connection) => self.write(now, &connection, send.clone(), false),
                     Err(loss) => self.lost(now, send.listener, loss, fenced.addr(), send.attempt),
                 }
             }

@@ -216,7 +216,7 @@ mod tests {
         let text = block(CONFIGURATION, "<!-- example -->").split_once("[secret]").unwrap().0;
         let config = Arc::new(crate::config::parse(Path::new("ringfence.toml"), text).unwrap());
         let (now, targets) = (Instant::now(), Arc::new(Resolved::unknown(config.names.len())));
-        let mut core = Core::new(Arc::clone(&config), targets, [7; 16], 0, now);
+        let mut core = Core::new(Arc::clone(&config), targets, [7; 16], now);
         let local = config.listener(ListenerId(0)).addr;
         let arrival = Arrival { listener: ListenerId(0), from: from.parse().unwrap(), local, connection: None, shown: None };
         let mut decisions = Decisions::new();

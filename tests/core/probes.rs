@@ -176,8 +176,8 @@ fn nobody_answers_for_a_target_who_was_not_asked() {
     let probe = site.pass(SECONDS(1)).into_iter().find(|sent| sent.to == SERVER.parse().unwrap()).unwrap();
     let good = respond(&probe, 200, "p", "");
     let branch = good.split("branch=").nth(1).unwrap().split("\r\n").next().unwrap().to_owned();
-    // Slot 8 digits after cookie and shard, then the nonce.
-    let forged = good.replace(&branch, &[&branch[..16], "0123456789abcdef", &branch[32..]].concat());
+    // Slot 8 digits after the cookie, then the nonce.
+    let forged = good.replace(&branch, &[&branch[..15], "0123456789abcdef", &branch[31..]].concat());
     for text in [forged, good.replace("1 OPTIONS", "1 INVITE")] {
         site.from(SERVER, &text);
         assert_eq!(site.outcome(), Outcome::Stray);

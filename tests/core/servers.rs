@@ -192,7 +192,7 @@ fn while_names_are_unknown_dialogs_go_on_and_no_call_goes_out() {
     site.input(Input::Resolved(Arc::new(resolved)));
     let route = call(&mut site, SERVER);
     // Another process takes over: it has the key, and no answer yet.
-    site.core = ringfence::core::Core::new(Arc::clone(&site.config), Arc::new(unknown), [7; 16], 0, site.now);
+    site.core = ringfence::core::Core::new(Arc::clone(&site.config), Arc::new(unknown), [7; 16], site.now);
     let expected = [
         ("sip:lk@10.1.0.5:5080", "udp:10.1.0.5:5080"),
         ("sip:lk@10.1.0.5", "udp:10.1.0.5:5060"),

@@ -249,7 +249,7 @@ impl Site {
             targets.set(id, servers(name, &["198.51.100.9"]));
         }
         let start = Instant::now();
-        let core = Core::new(Arc::clone(&config), Arc::new(targets), [7; 16], 0, start);
+        let core = Core::new(Arc::clone(&config), Arc::new(targets), [7; 16], start);
         let (notes, log, zone, mute, dns_down, kept, asked, questions, resumed, handled, told, out) = Default::default();
         Self {
             core,

@@ -47,7 +47,7 @@ impl Context<'_> {
             rewrite::measure(case.message, &mut self.work.edit);
         }
         let nonce = self.nonce(serial, egress.to.addr(), 0);
-        let branch = Branch { shard: self.shard, slot, nonce, loop_hash: call.loop_hash };
+        let branch = Branch { slot, nonce, loop_hash: call.loop_hash };
         self.own_rows(&case.peer, egress.listener, branch, call.token.as_ref(), is_secure(case.message));
         self.ringfence_row(call);
         let at = rewrite::own_rows_place(case.message);
@@ -80,7 +80,7 @@ impl Context<'_> {
             rewrite::measure(message, &mut self.work.edit);
         }
         let nonce = self.keys.branch(&[request.via.branch.unwrap_or_default(), request.call_id, &request.cseq.to_le_bytes()]);
-        let branch = Branch { shard: self.shard, slot: NO_SLOT, nonce, loop_hash };
+        let branch = Branch { slot: NO_SLOT, nonce, loop_hash };
         self.own_rows(peer, egress.listener, branch, None, false);
         let Work { edit, rows, .. } = &mut *self.work;
         edit.insert(rewrite::own_rows_place(message), &[rows]);
@@ -129,7 +129,7 @@ impl Context<'_> {
         let count = transaction.earlier.len() as u64 + 1;
         let nonce = self.nonce(transaction.serial, egress.to.addr(), count);
         let call = &transaction.call;
-        let branch = Branch { shard: self.shard, slot, nonce, loop_hash: call.loop_hash };
+        let branch = Branch { slot, nonce, loop_hash: call.loop_hash };
         let secure = message.as_ref().is_some_and(is_secure);
         self.own_rows(&peer, egress.listener, branch, call.token.as_ref(), secure);
         self.ringfence_row(call);

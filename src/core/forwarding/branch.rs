@@ -1,14 +1,14 @@
-//! Our branch parameter: magic cookie, shard, slot in the table, an unguessable nonce, and a loop hash.
+//! Our branch parameter: magic cookie, slot in the table, an unguessable nonce, and a loop hash.
 //!
 //! The slot finds the transaction of a response. The nonce proves that the response belongs to a request of ours. No hash is
-//! computed to match a response. The shard lets a worker pass on a response that belongs to another worker.
+//! computed to match a response.
 
 use crate::core::keys::{read_hex, write_hex};
 
 /// The magic cookie (RFC 3261 8.1.1.7).
 const COOKIE: &[u8] = b"z9hG4bK";
-/// Length in bytes: cookie, shard, slot, nonce, loop hash.
-const LENGTH: usize = 7 + 1 + 8 + 16 + 8;
+/// Length in bytes: cookie, slot, nonce, loop hash.
+const LENGTH: usize = 7 + 8 + 16 + 8;
 /// The slot of a branch without a transaction: a 2xx ACK, which is forwarded statelessly.
 pub(crate) const NO_SLOT: u32 = u32::MAX;
 /// The slot of a request of our own. No transaction has this slot or one above it.
@@ -17,8 +17,6 @@ pub(crate) const OWN_SLOT: u32 = u32::MAX - 1;
 /// A branch that we made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Branch {
-    /// Which worker made it, 0 to 35.
-    pub(crate) shard: u8,
     /// The transaction's slot in the table.
     pub(crate) slot: u32,
     /// A random number that nobody else can know.
@@ -33,10 +31,8 @@ impl Branch {
         let mut text = [0; LENGTH];
         let (cookie, rest) = text.split_at_mut(7);
         cookie.copy_from_slice(COOKIE);
-        let (shard, rest) = rest.split_at_mut(1);
         let (slot, rest) = rest.split_at_mut(8);
         let (nonce, loop_hash) = rest.split_at_mut(16);
-        shard.fill(if self.shard < 10 { b'0' + self.shard } else { b'a' + (self.shard - 10) % 26 });
         write_hex(u64::from(self.slot), slot);
         write_hex(self.nonce, nonce);
         write_hex(u64::from(self.loop_hash), loop_hash);
@@ -46,16 +42,9 @@ impl Branch {
     /// Reads a branch; `None` if it is not one of ours.
     pub(crate) fn read(text: &[u8]) -> Option<Self> {
         let rest = text.strip_prefix(COOKIE).filter(|rest| rest.len() == LENGTH - 7)?;
-        let (shard, rest) = rest.split_first()?;
         let (slot, rest) = rest.split_at_checked(8)?;
         let (nonce, loop_hash) = rest.split_at_checked(16)?;
-        let shard = match shard {
-            b'0'..=b'9' => shard - b'0',
-            b'a'..=b'z' => shard - b'a' + 10,
-            _ => return None,
-        };
         Some(Self {
-            shard,
             slot: u32::try_from(read_hex(slot)?).ok()?,
             nonce: read_hex(nonce)?,
             loop_hash: u32::try_from(read_hex(loop_hash)?).ok()?,
@@ -69,7 +58,7 @@ mod tests {
 
     #[test]
     fn reads_what_it_writes_and_nothing_else() {
-        let branch = Branch { shard: 11, slot: 77, nonce: 0x0123_4567_89ab_cdef, loop_hash: 0xffff_0001 };
+        let branch = Branch { slot: 77, nonce: 0x0123_4567_89ab_cdef, loop_hash: 0xffff_0001 };
         let text = branch.text();
         assert_eq!(Branch::read(&text), Some(branch));
         assert_eq!(Branch::read(b"z9hG4bK1234"), None);

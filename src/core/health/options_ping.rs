@@ -96,7 +96,7 @@ impl Core {
         let hostname = &self.config.region(from).hostname;
         let parameter = transport.parameter();
         let uri = format!("sip:{}{parameter}", to.addr());
-        let branch = Branch { shard: self.shard, slot: OWN_SLOT, nonce, loop_hash: 0 };
+        let branch = Branch { slot: OWN_SLOT, nonce, loop_hash: 0 };
         // Nobody called a listener here: one that is bound to a wildcard address goes by its region's hostname.
         let called = match self.config.listener(listener).addr {
             SocketAddr::V4(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),

@@ -6,6 +6,8 @@
 use std::collections::HashMap;
 use std::time::Instant;
 
+use foldhash::fast::RandomState;
+
 use crate::config::{Limits, TrunkId};
 use crate::core::memory::rate_limit::{Pace, next_due, per_second};
 use crate::core::rules::side::Side;
@@ -57,7 +59,7 @@ const FEW: usize = 1024;
 /// The pace of all trunks. One that is not in it is on time.
 #[derive(Debug, Default)]
 pub(crate) struct DialogPace {
-    trunks: HashMap<TrunkId, TrunkPace>,
+    trunks: HashMap<TrunkId, TrunkPace, RandomState>,
     /// When there are so many, those on time are forgotten.
     full: usize,
 }

@@ -48,7 +48,7 @@ impl Core {
             Ok(response) => response,
             Err(fault) => return Ok(Outcome::Malformed(fault)),
         };
-        let branch = response.via.branch.and_then(Branch::read).filter(|branch| branch.shard == self.shard);
+        let branch = response.via.branch.and_then(Branch::read);
         let Some(branch) = branch else { return Ok(Outcome::Stray) };
         if branch.slot == OWN_SLOT {
             return Ok(self.own_answered(now, (branch.nonce, arrival.from.ip()), message, &response, out));

@@ -80,7 +80,7 @@ pub(crate) struct Proof {
 /// anew, so that a hundred thousand trunks need only this one table.
 #[derive(Debug)]
 pub(crate) struct Tokens {
-    served: Vec<Served>,
+    served: Vec<NamesOfRegion>,
     relays: HashMap<(RegionId, u16), SocketAddr>,
     /// Until when tokens of the form before are read too. `None`: they are not.
     pub(crate) reads_old_until: Option<Instant>,
@@ -88,7 +88,7 @@ pub(crate) struct Tokens {
 
 /// The trunks whose calls to a region this other region, or itself, may serve.
 #[derive(Debug)]
-struct Served {
+struct NamesOfRegion {
     called: RegionId,
     serving: RegionId,
     trunks: HashTable<Named>,
@@ -128,7 +128,7 @@ impl Tokens {
                     let name = name(config, keys, (called, serving), id);
                     trunks.insert_unique(name, Named::of(name, id), Named::name);
                 }
-                served.push(Served { called, serving, trunks });
+                served.push(NamesOfRegion { called, serving, trunks });
             }
             relays.extend(region.relays.iter().map(|&addr| ((called, keys.relay(addr)), addr)));
         }
@@ -209,7 +209,7 @@ impl Tokens {
     /// What the signed facts of a token mean to this configuration.
     fn vouch(&self, called: RegionId, name: &[u8], relay: &[u8]) -> Option<Vouched> {
         let name = read_hex(name)?;
-        let find = |of: &Served| Some((of.trunks.find(name, |named| named.name() == name)?.trunk, of.serving));
+        let find = |of: &NamesOfRegion| Some((of.trunks.find(name, |named| named.name() == name)?.trunk, of.serving));
         let (trunk, serving) = self.served.iter().filter(|of| of.called == called).find_map(find)?;
         let relay = u16::try_from(read_hex(relay)?).ok()?;
         Some(Vouched { trunk, serving, relay: self.relays.get(&(called, relay)).copied() })

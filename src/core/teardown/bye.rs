@@ -41,7 +41,7 @@ impl Context<'_> {
     pub(crate) fn send_ack(&mut self, leg: &Leg<'_>, ending: Ending<'_>, near: &Egress) {
         let near = self.towards(leg, ending, near);
         let nonce = self.keys.branch(&[b"ACK", leg.call_id, leg.from, leg.to, &leg.cseq.to_le_bytes()]);
-        let via = self.via(ending, near.listener, Branch { shard: self.shard, slot: NO_SLOT, nonce, loop_hash: 0 });
+        let via = self.via(ending, near.listener, Branch { slot: NO_SLOT, nonce, loop_hash: 0 });
         let bytes = write(leg, Method::Ack, leg.cseq, &via, b"");
         self.send(&near, bytes.into(), None);
     }
@@ -53,7 +53,7 @@ impl Context<'_> {
             return false;
         }
         let egress = self.towards(leg, ending, near);
-        let via = self.via(ending, egress.listener, Branch { shard: self.shard, slot: OWN_SLOT, nonce, loop_hash: 0 });
+        let via = self.via(ending, egress.listener, Branch { slot: OWN_SLOT, nonce, loop_hash: 0 });
         let bytes: Bytes = write(leg, Method::Bye, leg.last, &via, ending.rows).into();
         self.send(&egress, bytes.clone(), Some(attempt(OWN_SLOT, nonce)));
         let (now, timers) = (self.now, &self.config.timers);

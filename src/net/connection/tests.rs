@@ -110,7 +110,7 @@ fn a_client_that_proved_its_address_is_at_that_address_alone() {
 #[test]
 fn one_trunks_calls_open_no_more_than_their_share_and_make_room_for_others() {
     let config = config();
-    let core = Core::new(Arc::clone(&config), Arc::new(Resolved::unknown(0)), [0; 16], 0, Instant::now());
+    let core = Core::new(Arc::clone(&config), Arc::new(Resolved::unknown(0)), [0; 16], Instant::now());
     let (mut outgoing, mut last) = (Outgoing::default(), 0);
     let mut open = |outgoing: &mut Outgoing, opened_for, most| {
         let given_up = outgoing.make_room(most, opened_for, &core)?;
@@ -143,7 +143,7 @@ fn one_trunks_calls_open_no_more_than_their_share_and_make_room_for_others() {
 #[test]
 fn what_is_busy_is_not_closed_for_the_next_of_the_same_trunk() {
     let config = config();
-    let core = Core::new(Arc::clone(&config), Arc::new(Resolved::unknown(0)), [0; 16], 0, Instant::now());
+    let core = Core::new(Arc::clone(&config), Arc::new(Resolved::unknown(0)), [0; 16], Instant::now());
     let (mut outgoing, one) = (Outgoing::default(), OpenedFor::Calls(Some(TrunkId(0))));
     let connection = Rc::new(Connection::new(ConnectionId(1), Made { opened_for: one, ..made(Transport::Tcp) }));
     connection.write(Bytes::from_static(b"x"), None, Instant::now());
