@@ -39,7 +39,7 @@ impl<T> Apart<T> {
     }
 
     /// Polls it, if it was woken since its last turn.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<T> {
+    pub(super) fn poll(&mut self, cx: &Context<'_>) -> Poll<T> {
         if let Some((woken, waker)) = &self.woken
             && woken.task.will_wake(cx.waker())
         {

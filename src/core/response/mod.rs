@@ -197,7 +197,8 @@ impl Context<'_> {
         let &Reception { branch, message, response, .. } = of;
         let timers = &self.config.timers;
         let Some(client) = transaction.by_nonce(branch.nonce) else { return Outcome::Stray };
-        let (egress, sent) = (client.egress.clone(), client.request.clone());
+        // A final answer ends its sending in any case.
+        let (egress, sent) = (client.egress.clone(), std::mem::take(&mut client.request));
         if client.success(self.now, timers) == Heard::Late {
             return Outcome::Stray;
         }
@@ -229,7 +230,7 @@ impl Context<'_> {
         let present = transaction.client.nonce == branch.nonce;
         let Some(client) = transaction.by_nonce(branch.nonce) else { return Outcome::Stray };
         let (asked, egress) = (client.sent, client.egress.clone());
-        let sent = client.request.clone();
+        let sent = std::mem::take(&mut client.request);
         let mut ack = Bytes::new();
         if invite && client.is_open() {
             self.work.buffer.clear();

@@ -6,11 +6,14 @@
 use std::hash::{DefaultHasher, Hasher};
 
 use memchr::memchr;
+use smallvec::SmallVec;
 
 /// Shorter lines are not worth a reference. Those that we write ourselves into a request (Max-Forwards, Content-Length) are shorter too.
 const SHORTEST: usize = 24;
 /// Lines of a request that are looked at.
 const LINES: usize = 64;
+/// As many octets have room without an allocation while they are put together.
+const USUAL: usize = 1024;
 /// The first bit of a reference to a line. Without it the two octets are the length of a text that follows.
 const LINE: u16 = 0x8000;
 
@@ -27,7 +30,7 @@ impl LastAnswer {
     pub(crate) fn to(asked: RequestText<'_>, answer: &[u8]) -> Self {
         let known: arrayvec::ArrayVec<&[u8], LINES> =
             asked.0.into_iter().flat_map(head).filter(|line| line.len() >= SHORTEST).take(LINES).collect();
-        let mut kept = Vec::with_capacity(answer.len().saturating_add(16));
+        let mut kept = SmallVec::new();
         kept.extend_from_slice(&check(answer).to_le_bytes());
         // Where the text that is no line of the request began.
         let (mut from, mut at) = (0, 0);
@@ -42,7 +45,7 @@ impl LastAnswer {
             at = end;
         }
         text(answer.get(from..).unwrap_or_default(), &mut kept);
-        Self(kept.into_boxed_slice())
+        Self(Box::from(kept.as_slice()))
     }
 
     /// The answer, for the same request. `asked`: as it came, with its Via stamped.
@@ -81,7 +84,7 @@ impl LastAnswer {
 }
 
 /// Writes a text with its length.
-fn text(mut text: &[u8], out: &mut Vec<u8>) {
+fn text(mut text: &[u8], out: &mut SmallVec<[u8; USUAL]>) {
     while !text.is_empty() {
         let (first, rest) = text.split_at(text.len().min(usize::from(LINE - 1)));
         out.extend_from_slice(&u16::try_from(first.len()).unwrap_or_default().to_be_bytes());
