@@ -71,8 +71,8 @@ fn a_mistake_keeps_its_place_wherever_it_stands() {
 
 #[test]
 fn a_large_file_is_read_to_its_end() {
-    let many: String =
-        (0..30_000).map(|at| format!("[project.p{at}]\n[project.p{at}.trunk.t]\nnetworks = [\"127.0.3.0/24\"]\n")).collect();
+    let project = |at| format!("[project.p{at}]\n[project.p{at}.trunk.t]\nnetworks = [\"127.0.3.0/24\"]\n");
+    let many = (0..30_000).map(project).collect::<Vec<_>>().concat();
     let config = loads(&format!("{BASE}{many}"));
     assert_eq!((config.projects.len(), config.trunks.len()), (30_001, 30_001));
     assert_eq!(config.endpoint(b"p29999.eu.example.com"), Endpoint::Project(ringfence::config::RegionId(0), ProjectId(30_000)));

@@ -25,7 +25,7 @@ fn bye(seen: &Sent) -> String {
 }
 
 /// The octets that are held when nothing comes.
-fn held(site: &mut Site) -> usize {
+fn held(site: &Site) -> usize {
     site.core.transactions();
     site.core.octets()
 }
@@ -46,12 +46,12 @@ fn a_repeated_request_gets_the_same_answer_octet_for_octet() {
         let sent = site.from(TRUNK, &text).remove(0);
         assert_eq!(sent.line(), format!("BYE sip:lk@{SERVER} SIP/2.0"));
         let first = site.from(SERVER, &respond(&sent, code, "", row)).remove(0);
-        let least = held(&mut site);
+        let least = held(&site);
         for _ in 0..6 {
             let again = site.from(TRUNK, &text);
             assert_eq!((again.len(), again[0].text(), again[0].to), (1, first.text(), first.to), "{code} {row}");
             assert!(site.from(SERVER, &respond(&sent, code, "", row)).is_empty(), "{code}: it is absorbed");
-            assert_eq!(held(&mut site), least, "{code}: and leaves nothing behind");
+            assert_eq!(held(&site), least, "{code}: and leaves nothing behind");
             site.pass(Duration::from_secs(5));
         }
         site.pass(Duration::from_secs(3));
@@ -64,7 +64,7 @@ fn each_late_2xx_passes_as_the_first_did() {
     let mut site = Site::usual();
     let (text, seen, answer) = answered(&mut site);
     let first = site.log.last().unwrap().clone();
-    let least = held(&mut site);
+    let least = held(&site);
     for _ in 0..6 {
         let again = site.from(SERVER, &answer);
         assert_eq!(
@@ -81,7 +81,7 @@ fn each_late_2xx_passes_as_the_first_did() {
         }
         let cancel = site.from(TRUNK, &text.replace("INVITE", "CANCEL"));
         assert_eq!(cancel.iter().map(Sent::line).collect::<Vec<_>>(), ["SIP/2.0 200 OK"], "and there is nothing to cancel");
-        assert_eq!(held(&mut site), least, "it leaves nothing behind");
+        assert_eq!(held(&site), least, "it leaves nothing behind");
         site.pass(Duration::from_secs(5));
     }
     site.pass(Duration::from_secs(3));
@@ -97,14 +97,14 @@ fn a_fork_that_answers_after_a_refusal_passes_and_the_refusal_is_acknowledged() 
     let busy = respond(&seen, 486, "u", "");
     let ack = site.from(SERVER, &busy).remove(0);
     assert!(site.from(TRUNK, &text.replace("INVITE", "ACK")).is_empty());
-    let least = held(&mut site);
+    let least = held(&site);
     for _ in 0..3 {
         let again = site.from(SERVER, &busy);
         assert_eq!((again.len(), again[0].text()), (1, ack.text()));
         assert!(site.from(TRUNK, &text.replace("INVITE", "ACK")).is_empty());
         assert!(site.from(TRUNK, &text).is_empty());
         assert_eq!(site.from(SERVER, &respond(&seen, 200, "fork", "Contact: <sip:x@10.1.0.5>\r\n")).len(), 1);
-        assert_eq!(held(&mut site), least, "it leaves nothing behind");
+        assert_eq!(held(&site), least, "it leaves nothing behind");
         site.pass(Duration::from_secs(9));
     }
     site.pass(Duration::from_secs(6));

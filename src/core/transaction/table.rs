@@ -48,7 +48,7 @@ enum Wake {
 /// The forwarded requests.
 #[derive(Debug)]
 pub(crate) struct Forwarded {
-    slots: Slots<Slot>,
+    slots: Slots<Occupant>,
     by_key: ByKey,
     serial: u64,
     due: AnswersDue,
@@ -61,7 +61,7 @@ pub(crate) struct Forwarded {
 
 /// One forwarded request.
 #[derive(Debug)]
-enum Slot {
+enum Occupant {
     Open(Box<Transaction>),
     Finished(Box<Finished>),
 }
@@ -86,7 +86,7 @@ pub(crate) enum Due {
     Relays,
 }
 
-impl Slot {
+impl Occupant {
     fn trunk(&self) -> Option<TrunkId> {
         match self {
             Self::Open(transaction) => transaction.call.trunk,
@@ -150,12 +150,12 @@ impl Forwarded {
     pub(crate) fn get_mut(&mut self, slot: u32) -> Option<&mut Transaction> {
         let Self { slots, shares, start, .. } = self;
         let place = slots.get_mut(slot as usize)?;
-        if let Slot::Finished(finished) = place {
+        if let Occupant::Finished(finished) = place {
             let (trunk, mut holding) = (finished.way().trunk, Holding { transactions: 0, octets: finished.octets() });
             let mut transaction = Box::new(finished.open(*start));
             shares.change(trunk, &mut holding, Holding { transactions: 1, octets: transaction.octets() });
             transaction.holding = holding;
-            *place = Slot::Open(transaction);
+            *place = Occupant::Open(transaction);
         }
         self.open_mut(slot)
     }
@@ -163,16 +163,16 @@ impl Forwarded {
     /// The transaction in a slot, if it is open.
     pub(crate) fn open_mut(&mut self, slot: u32) -> Option<&mut Transaction> {
         match self.slots.get_mut(slot as usize)? {
-            Slot::Open(transaction) => Some(transaction),
-            Slot::Finished(_) => None,
+            Occupant::Open(transaction) => Some(transaction),
+            Occupant::Finished(_) => None,
         }
     }
 
     /// The same, to be read.
     pub(crate) fn get_open(&self, slot: u32) -> Option<&Transaction> {
         match self.slots.get(slot as usize)? {
-            Slot::Open(transaction) => Some(transaction),
-            Slot::Finished(_) => None,
+            Occupant::Open(transaction) => Some(transaction),
+            Occupant::Finished(_) => None,
         }
     }
 
@@ -180,8 +180,8 @@ impl Forwarded {
     pub(crate) fn asked(&self, slot: u32, nonce: u64) -> Option<(Option<TrunkId>, IpAddr)> {
         let slot = self.slots.get(slot as usize)?;
         let asked = match slot {
-            Slot::Open(transaction) => transaction.attempts().find(|client| client.nonce == nonce)?.egress.to.addr().ip(),
-            Slot::Finished(finished) => finished.asked(nonce)?,
+            Occupant::Open(transaction) => transaction.attempts().find(|client| client.nonce == nonce)?.egress.to.addr().ip(),
+            Occupant::Finished(finished) => finished.asked(nonce)?,
         };
         Some((slot.trunk(), asked))
     }
@@ -193,27 +193,27 @@ impl Forwarded {
 
     /// All that are open.
     pub(crate) fn open(&self) -> impl Iterator<Item = &Transaction> {
-        self.slots.iter().filter_map(|slot| if let Slot::Open(open) = slot { Some(open.as_ref()) } else { None })
+        self.slots.iter().filter_map(|slot| if let Occupant::Open(open) = slot { Some(open.as_ref()) } else { None })
     }
 
     /// All that are over.
     pub(crate) fn finished(&self) -> impl Iterator<Item = &Finished> {
-        self.slots.iter().filter_map(|slot| if let Slot::Finished(finished) = slot { Some(finished.as_ref()) } else { None })
+        self.slots.iter().filter_map(|slot| if let Occupant::Finished(finished) = slot { Some(finished.as_ref()) } else { None })
     }
 
     /// All that are open, with their slots.
     pub(crate) fn open_slots(&mut self) -> impl Iterator<Item = (u32, &mut Transaction)> {
         self.slots.iter_mut().filter_map(|(at, slot)| match slot {
-            Slot::Open(open) => Some((u32::try_from(at).ok()?, open.as_mut())),
-            Slot::Finished(_) => None,
+            Occupant::Open(open) => Some((u32::try_from(at).ok()?, open.as_mut())),
+            Occupant::Finished(_) => None,
         })
     }
 
     /// All that are over, with their slots.
     pub(crate) fn finished_slots(&mut self) -> impl Iterator<Item = (u32, &mut Finished)> {
         self.slots.iter_mut().filter_map(|(at, slot)| match slot {
-            Slot::Finished(finished) => Some((u32::try_from(at).ok()?, finished.as_mut())),
-            Slot::Open(_) => None,
+            Occupant::Finished(finished) => Some((u32::try_from(at).ok()?, finished.as_mut())),
+            Occupant::Open(_) => None,
         })
     }
 
@@ -221,8 +221,8 @@ impl Forwarded {
     pub(crate) fn find(&self, key: u128) -> Option<u32> {
         let slot = self.by_key.find(key)?;
         let whole = match self.slots.get(slot as usize)? {
-            Slot::Open(transaction) => transaction.server.key,
-            Slot::Finished(finished) => finished.key(),
+            Occupant::Open(transaction) => transaction.server.key,
+            Occupant::Finished(finished) => finished.key(),
         };
         (whole == key).then_some(slot)
     }
@@ -232,12 +232,12 @@ impl Forwarded {
         let gone = self.slots.remove(slot as usize)?;
         self.shares.give_back(gone.trunk(), gone.holding());
         match gone {
-            Slot::Open(transaction) => {
+            Occupant::Open(transaction) => {
                 self.by_key.remove(transaction.server.key, slot);
                 self.due.change(transaction.counted, Awaited::default());
                 Some(Gone { region: transaction.call.region, invite: transaction.is_invite() })
             }
-            Slot::Finished(finished) => {
+            Occupant::Finished(finished) => {
                 self.by_key.remove(finished.key(), slot);
                 Some(Gone { region: finished.way().region, invite: finished.is_invite() })
             }
@@ -262,7 +262,7 @@ impl Table {
         self.forwarded.by_key.insert(transaction.server.key, slot);
         transaction.holding = Holding { transactions: 1, octets: transaction.octets() };
         self.forwarded.shares.take(transaction.call.trunk, transaction.holding);
-        self.forwarded.slots.insert(Slot::Open(transaction));
+        self.forwarded.slots.insert(Occupant::Open(transaction));
         self.arm(slot);
         Some(slot)
     }
@@ -272,7 +272,7 @@ impl Table {
     pub(crate) fn arm(&mut self, slot: u32) -> Option<Gone> {
         let Forwarded { slots, due, shares, memory, start, .. } = &mut self.forwarded;
         let place = slots.get_mut(slot as usize)?;
-        let Slot::Open(transaction) = place else { return None };
+        let Occupant::Open(transaction) = place else { return None };
         let Some(deadline) = transaction.deadline() else { return self.forwarded.remove(slot) };
         let awaited = transaction.awaited();
         due.change(std::mem::replace(&mut transaction.counted, awaited), awaited);
@@ -294,7 +294,7 @@ impl Table {
             && let Some(finished) = Finished::of(transaction, *start)
         {
             shares.change(trunk, &mut holding, Holding { transactions: 0, octets: finished.octets() });
-            *place = Slot::Finished(Box::new(finished));
+            *place = Occupant::Finished(Box::new(finished));
         }
         None
     }
@@ -359,11 +359,11 @@ impl Table {
             }
             let slot = self.due.pop()?;
             match self.forwarded.slots.get_mut(slot as usize) {
-                Some(Slot::Open(transaction)) if transaction.armed.is_some_and(|armed| armed <= now) => {
+                Some(Occupant::Open(transaction)) if transaction.armed.is_some_and(|armed| armed <= now) => {
                     transaction.armed = None;
                     return Some(Due::Forwarded(slot));
                 }
-                Some(Slot::Finished(finished)) if finished.armed(self.forwarded.start) <= now => {
+                Some(Occupant::Finished(finished)) if finished.armed(self.forwarded.start) <= now => {
                     let start = self.forwarded.start;
                     match finished.wake(now, start) {
                         Some(until) => finished.arm(self.wheel.set(until, slot), start),
