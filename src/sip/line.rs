@@ -70,7 +70,7 @@ pub(super) fn start(text: &[u8]) -> Option<(Start, usize)> {
             let token_end = before.iter().position(|&octet| octet == b' ')?;
             let (token, uri) = before.split_at_checked(token_end)?;
             let method = Method::of(token);
-            let one_space = memchr::memrchr2(b' ', b'\t', uri) == Some(0);
+            let one_space = memchr::memrchr3(b' ', b'\t', b'\x0c', uri) == Some(0);
             if method == Method::Other || !one_space || !(2..=MAX_URI).contains(&uri.len()) {
                 return None;
             }
@@ -271,6 +271,19 @@ mod tests {
                 prop_assert_eq!(Some(length), text.iter().position(|&octet| octet == b':'));
                 prop_assert_eq!(found, Name::of(&text[..length]));
                 prop_assert!(text[..length].iter().copied().all(is_token));
+            }
+        }
+    }
+
+    #[test]
+    fn any_octet_in_any_place_is_read_alike() {
+        let text = b"BYE sip:a@b SIP/2.0\r\nTo: <sip:b>;tag=1\r\nl:0\r\n\r\n";
+        for at in 0..text.len() {
+            for octet in 0..=u8::MAX {
+                let mut text = *text;
+                text[at] = octet;
+                let [found, expected] = both(&text);
+                assert_eq!(found, expected, "{octet} at {at}");
             }
         }
     }
