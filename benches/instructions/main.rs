@@ -68,7 +68,7 @@ fn forward(
     (message, request, mut edit, mut out): (Message<'static>, Request<'static>, Edit, Vec<u8>),
 ) -> (Message<'static>, Edit, Vec<u8>) {
     request.via.stamp(source(), &mut edit);
-    let hops = message.first(Name::MaxForwards).map_or(0..0, |header| header.value());
+    let hops = message.first(Name::MaxForwards).map_or(0..0, ringfence::sip::Header::value);
     edit.splice(hops, &[b"69"]);
     edit.insert(message.head_end(), &[b"X-Ringfence: 100; reason=in-region; region=eu; project=acme; trunk=twilio-ie\r\n"]);
     let via = message.first(Name::Via).map_or(0, |header| header.row().start);

@@ -2,7 +2,6 @@
 //!
 //! Run with `cargo bench --bench memory`. `tests/memory` holds the bounds; `benches/memory/run` looks at the daemon itself.
 #![expect(clippy::print_stdout, reason = "a bench prints what it has measured")]
-#![expect(clippy::unwrap_used, reason = "a bench that cannot be set up has nothing to measure")]
 
 use std::alloc::System;
 

@@ -53,9 +53,9 @@ pub fn values(text: &[u8]) {
 
 /// What a reader of descriptions asks, and in which order.
 #[derive(Default)]
-struct Asked(RefCell<Vec<(IpAddr, bool)>>);
+struct AskedAddresses(RefCell<Vec<(IpAddr, bool)>>);
 
-impl Asked {
+impl AskedAddresses {
     fn note(&self, ip: IpAddr, unused: bool) -> bool {
         self.0.borrow_mut().push((ip, unused));
         // One address in eight is outside, so that both verdicts are seen.
@@ -66,7 +66,7 @@ impl Asked {
     }
 }
 
-impl Inside for Asked {
+impl Inside for AskedAddresses {
     fn holds(&self, ip: IpAddr) -> bool {
         self.note(ip, false)
     }
@@ -82,7 +82,7 @@ pub fn descriptions(text: &[u8]) {
         return;
     }
     for extent in [Extent::Whole, Extent::Piece] {
-        let (short, full) = (Asked::default(), Asked::default());
+        let (short, full) = (AskedAddresses::default(), AskedAddresses::default());
         assert_eq!(sdp::read(text, &short, extent), sdp::read_any(text, &full, extent));
         assert_eq!(short.0.into_inner(), full.0.into_inner());
     }

@@ -125,7 +125,7 @@ pub(super) struct Marks<'a> {
 
 /// One mark: where it stands, and the octet.
 #[derive(Clone, Copy)]
-pub(super) struct Mark {
+pub(super) struct MarkAt {
     pub(super) at: usize,
     /// [`END`] behind the last one.
     pub(super) octet: u8,
@@ -143,16 +143,16 @@ impl<'a> Marks<'a> {
 
     /// The next mark. Behind the last one, the end of the text.
     #[inline(always)]
-    pub(super) fn next(&mut self) -> Mark {
+    pub(super) fn next(&mut self) -> MarkAt {
         if self.bits == 0 {
             (self.start, self.bits) = further(self.text, self.start);
             if self.bits == 0 {
-                return Mark { at: self.text.len(), octet: END };
+                return MarkAt { at: self.text.len(), octet: END };
             }
         }
         let at = self.start.wrapping_add(self.bits.trailing_zeros() as usize);
         self.bits &= self.bits.wrapping_sub(1);
-        Mark { at, octet: self.text.get(at).copied().unwrap_or(END) }
+        MarkAt { at, octet: self.text.get(at).copied().unwrap_or(END) }
     }
 
     /// Leaves out the next mark. `false`: it is not in this block.

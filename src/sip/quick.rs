@@ -12,7 +12,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::ops::Range;
 
 use super::header::is_token;
-use super::marks::{self, Mark, Marks};
+use super::marks::{self, MarkAt, Marks};
 use super::uri::{Host, Scheme, Uri};
 use super::via::{COOKIE, Via};
 
@@ -170,7 +170,7 @@ struct Param<'a> {
     /// Never empty.
     value: Option<&'a [u8]>,
     /// The mark behind it.
-    end: Mark,
+    end: MarkAt,
 }
 
 /// A text, and the marks that were not read yet.
@@ -205,7 +205,7 @@ impl<'a> Reader<'a> {
 
     /// Reads a quoted string whose first quote was read, and one space behind it. Returns the mark that stands there.
     #[inline(always)]
-    fn quoted(&mut self) -> Option<Mark> {
+    fn quoted(&mut self) -> Option<MarkAt> {
         let close = loop {
             let mark = self.marks.next();
             match mark.octet {
@@ -221,14 +221,14 @@ impl<'a> Reader<'a> {
 
     /// The next mark, or the end, if no other octet stands before it.
     #[inline(always)]
-    fn behind(&mut self, before: Mark) -> Option<Mark> {
+    fn behind(&mut self, before: MarkAt) -> Option<MarkAt> {
         let mark = self.marks.next();
         (mark.at == before.at.wrapping_add(1)).then_some(mark)
     }
 
     /// Reads a URI, and returns the first mark that cannot be part of it.
     #[inline(always)]
-    fn uri(&mut self, from: usize) -> Option<(Uri<'a>, Mark)> {
+    fn uri(&mut self, from: usize) -> Option<(Uri<'a>, MarkAt)> {
         let text = self.text.get(from..)?;
         // As one word, since texts are compared octet by octet.
         let (scheme, length) = match u32::from_le_bytes(*text.first_chunk()?) {
@@ -257,7 +257,7 @@ impl<'a> Reader<'a> {
 
     /// Reads the parameters of a URI. Those that route begin with one of three letters. If two do, the other readers decide.
     #[inline(always)]
-    fn uri_params(&mut self, start: usize) -> Option<(&'a [u8], Mark)> {
+    fn uri_params(&mut self, start: usize) -> Option<(&'a [u8], MarkAt)> {
         let (mut at, mut seen) = (start, 0_u8);
         loop {
             let first = match self.text.get(at).map(u8::to_ascii_lowercase) {
@@ -284,7 +284,7 @@ impl<'a> Reader<'a> {
 
     /// Reads a host that is no IPv6 reference, and a port. `end` is the next mark. Returns the mark behind them.
     #[inline(always)]
-    fn host_port(&mut self, start: usize, mut end: Mark) -> Option<(&'a [u8], Host<'a>, Option<u16>, Mark)> {
+    fn host_port(&mut self, start: usize, mut end: MarkAt) -> Option<(&'a [u8], Host<'a>, Option<u16>, MarkAt)> {
         let text = self.text.get(start..end.at)?;
         let host = match text {
             [b'0'..=b'9', ..] => Host::Address(IpAddr::V4(quad(text)?)),
@@ -301,7 +301,7 @@ impl<'a> Reader<'a> {
 
     /// Reads the parameter of a header that begins with this mark.
     #[inline(always)]
-    fn param(&mut self, mark: Mark) -> Option<Param<'a>> {
+    fn param(&mut self, mark: MarkAt) -> Option<Param<'a>> {
         if mark.octet != b';' {
             return None;
         }
