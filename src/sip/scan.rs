@@ -50,7 +50,7 @@ impl<'a> Message<'a> {
         Self::datagram_by::<true>(bytes)
     }
 
-    /// The same without the short ways of [`super::line`]. It finds the same, slowly: tests compare both.
+    /// The same without the short ways of `line`. It finds the same, slowly: tests compare both.
     pub fn datagram_in_full(bytes: &'a [u8]) -> Result<Self, Fault> {
         Self::datagram_by::<false>(bytes)
     }
