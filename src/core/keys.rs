@@ -332,11 +332,14 @@ pub(crate) fn read_hex(digits: &[u8]) -> Option<u64> {
 fn read_eight(digits: [u8; 8]) -> Option<u64> {
     const TOP: u64 = EACH * 0x80;
     let text = u64::from_be_bytes(digits);
+    if text & TOP != 0 {
+        return None;
+    }
     // The top bit of each octet that is this or above. No octet carries over, since none has its top bit set.
     let from = |least: u8| text + EACH * u64::from(0x80 - least);
     let letters = from(b'a') & !from(b'f' + 1) & TOP;
     let known = letters | from(b'0') & !from(b'9' + 1) & TOP;
-    if text & TOP != 0 || known != TOP {
+    if known != TOP {
         return None;
     }
     let values = text - EACH * u64::from(b'0') - (letters >> 7) * u64::from(b'a' - b'0' - 10);
@@ -366,6 +369,9 @@ mod tests {
             assert_eq!(read_hex(&[octet]), known, "{octet}");
             let long = [b'1', b'2', b'3', b'4', b'5', b'6', b'7', b'8', b'9', octet];
             assert_eq!(read_hex(&long), known.map(|known| 0x12_3456_7890 | known), "{octet}");
+            let mut first = [octet; 16];
+            first[8..].fill(b'0');
+            assert_eq!(read_hex(&first).is_some(), known.is_some(), "{octet}");
         }
     }
 
