@@ -295,6 +295,8 @@ fn types_and_labels_are_the_exposed_ones() {
     metrics.stale("eu").set(1.0);
     metrics.vanished("eu").increment(1);
     metrics.config("digest", true);
+    metrics.unseen("watch").increment(1);
+    metrics.watchers(1);
     metrics.ready(true);
     let mut exposed = metrics.render();
     let (addr, since) = ("10.20.0.5:5060".parse().unwrap(), Instant::now());

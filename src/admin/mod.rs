@@ -7,17 +7,21 @@
 //! | `/healthz` | 200 while the worker's loop turns, else 503 |
 //! | `/readyz` | 200 while calls are taken, else 503 and what is missing |
 //! | `/status` | JSON: the last hour's verdicts, regions, targets and why they are down, names and what they resolve to |
+//! | `/watch` | a stream of JSON lines: each decision as it is made |
+//! | `/refused` | JSON: messages that were refused lately, and why |
 //! | `/drain` | by POST: 202; no more calls are taken, and the daemon ends once the open ones have their answer |
 //!
 //! A request whose Host is not a name of this endpoint is answered 421. Any other path is answered 404. A method other than GET
-//! and HEAD (POST for `/drain`) is answered 405. Connections are few and short. A slow scraper delays only itself.
+//! and HEAD (POST for `/drain`) is answered 405. Connections are few, and short but for those of `/watch`. A slow scraper delays only itself.
 
 mod hosts;
 mod html;
 mod page;
+mod query;
 mod ready;
 mod server;
 mod status;
+mod watching;
 mod worker_handle;
 
 pub(crate) use hosts::OwnHosts;

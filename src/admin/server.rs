@@ -1,11 +1,11 @@
 //! The HTTP server behind the endpoints.
 
 use std::convert::Infallible;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http_body_util::Full;
+use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 use hyper::header::{
     ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, ORIGIN, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
@@ -20,10 +20,14 @@ use tokio::time::MissedTickBehavior;
 use super::hosts::OwnHosts;
 use super::ready::Ready;
 use super::status::Own;
+use super::watching::{Pulse, WatchBody};
 use super::worker_handle::{ControlHandle, Standing, WorkerHandle};
-use super::{page, status};
+use super::{page, query, status};
+use crate::config::Config;
 use crate::telemetry::last_hour::{LastHour, Summary};
+use crate::telemetry::refused::RefusedRing;
 use crate::telemetry::timestamp::Now;
+use crate::telemetry::watch::{WATCHERS, WatchDoor};
 use crate::telemetry::{Metrics, certificates, memory, upstream};
 
 #[cfg(test)]
@@ -33,7 +37,7 @@ mod tests;
 const CONNECTIONS: usize = 32;
 /// How long a request's header section may take.
 const HEADER: Duration = Duration::from_secs(2);
-/// How long a connection may last, whatever its peer does.
+/// How long a connection may last, whatever its peer does, unless it watches.
 const CONNECTION: Duration = Duration::from_secs(30);
 /// How long the last answers may take to be sent, at the end.
 const END: Duration = Duration::from_secs(1);
@@ -55,6 +59,9 @@ pub(crate) struct Sources {
     /// Locked for moments only, by tasks of this thread alone.
     pub(crate) hour: Mutex<LastHour>,
     pub(crate) connections: Connections,
+    pub(crate) watch_door: WatchDoor,
+    /// What was refused lately. Locked for moments only, by tasks of this thread alone.
+    pub(crate) refused: Mutex<RefusedRing>,
     /// Changed by a reload; locked for moments only.
     pub(crate) own_hosts: Mutex<Arc<OwnHosts>>,
 }
@@ -114,9 +121,11 @@ async fn look(sources: Arc<Sources>) {
 
 async fn connection(stream: TcpStream, sources: Arc<Sources>) {
     let mut ending = sources.connections.ending.subscribe();
+    let pulse = Pulse::new();
+    let beats = pulse.clone();
     let service = service_fn(move |request: Request<Incoming>| {
-        let sources = Arc::clone(&sources);
-        async move { Ok::<_, Infallible>(answer(&request, &sources).await) }
+        let (sources, beats) = (Arc::clone(&sources), beats.clone());
+        async move { Ok::<_, Infallible>(respond(&request, &sources, beats).await) }
     });
     let serving = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
@@ -132,8 +141,47 @@ async fn connection(stream: TcpStream, sources: Arc<Sources>) {
         serving.as_mut().graceful_shutdown();
         serving.await
     };
-    // An error here is the scraper's: it went away, or sent no HTTP.
-    let _ = tokio::time::timeout(CONNECTION, serving).await;
+    let too_long = async {
+        while let Some(left) = pulse.left(CONNECTION) {
+            tokio::time::sleep(left).await;
+        }
+    };
+    tokio::select! {
+        // An error here is the scraper's: it went away, or sent no HTTP.
+        _ = serving => {}
+        () = too_long => {}
+    }
+}
+
+/// The answer to a request: a stream for one that watches, else the whole of it.
+async fn respond<B>(request: &Request<B>, sources: &Sources, pulse: Pulse) -> Response<Either<Full<Bytes>, WatchBody>> {
+    let watches = request.uri().path() == "/watch" && *request.method() == Method::GET;
+    if watches && sources.own_hosts().check(request).is_ok() {
+        return watch(request.uri().query(), sources, pulse);
+    }
+    answer(request, sources).await.map(Either::Left)
+}
+
+/// Begins to watch, or says why not.
+fn watch(query: Option<&str>, sources: &Sources, pulse: Pulse) -> Response<Either<Full<Bytes>, WatchBody>> {
+    let filter = match query::watch(query) {
+        Ok(filter) => filter,
+        Err(wrong) => return plain(StatusCode::BAD_REQUEST, wrong).map(Either::Left),
+    };
+    let Some(watch) = sources.watch_door.watch(filter) else {
+        let full = format!("{WATCHERS} watch already: one of them has to end first\n");
+        return plain(StatusCode::SERVICE_UNAVAILABLE, full).map(Either::Left);
+    };
+    let mut ending = sources.connections.ending.subscribe();
+    let end = async move {
+        // If nobody is left to say that it ends, it has ended.
+        let _ = ending.wait_for(|&ending| ending).await;
+    };
+    let mut response = Response::new(Either::Right(WatchBody::new(watch, pulse, end)));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
 }
 
 async fn answer<B>(request: &Request<B>, sources: &Sources) -> Response<Full<Bytes>> {
@@ -141,11 +189,14 @@ async fn answer<B>(request: &Request<B>, sources: &Sources) -> Response<Full<Byt
         return plain(StatusCode::MISDIRECTED_REQUEST, right);
     }
     let path = request.uri().path();
-    if !matches!(path, "/" | "/metrics" | "/healthz" | "/readyz" | "/status" | "/drain") {
-        return plain(StatusCode::NOT_FOUND, "not found: /, /metrics, /healthz, /readyz, /status, /drain\n".to_owned());
+    if !matches!(path, "/" | "/metrics" | "/healthz" | "/readyz" | "/status" | "/watch" | "/refused" | "/drain") {
+        let all = "not found: /, /metrics, /healthz, /readyz, /status, /watch, /refused, /drain\n";
+        return plain(StatusCode::NOT_FOUND, all.to_owned());
     }
     let (allowed, allow) = match path {
         "/drain" => (*request.method() == Method::POST, "POST"),
+        // Its body has no end that a HEAD could tell of.
+        "/watch" => (*request.method() == Method::GET, "GET"),
         _ => (matches!(*request.method(), Method::GET | Method::HEAD), "GET, HEAD"),
     };
     if !allowed {
@@ -161,6 +212,10 @@ async fn answer<B>(request: &Request<B>, sources: &Sources) -> Response<Full<Byt
             sources.worker.drain().await;
             plain(StatusCode::ACCEPTED, "draining\n".to_owned())
         }
+        "/refused" => match query::refused(request.uri().query()) {
+            Ok(call_id) => typed("application/json", format!("{:#}\n", sources.refused().messages(call_id.as_deref()))),
+            Err(wrong) => plain(StatusCode::BAD_REQUEST, wrong),
+        },
         "/metrics" => typed("text/plain; version=0.0.4; charset=utf-8", sources.metrics().await),
         "/" => match sources.status().await {
             Some(status) => html(page::page(&status, request.uri().query() == Some(page::REFRESH))),
@@ -185,15 +240,22 @@ impl Sources {
         Arc::clone(&self.own_hosts.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Takes in the names of another configuration.
-    pub(crate) fn rename(&self, own_hosts: OwnHosts) {
-        *self.own_hosts.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(own_hosts);
+    /// Takes in another configuration.
+    pub(crate) fn configure(&self, config: &Config) {
+        *self.own_hosts.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(OwnHosts::of(config));
+        self.refused().configure(config);
+    }
+
+    /// What was refused lately. It is whole between two locks.
+    fn refused(&self) -> MutexGuard<'_, RefusedRing> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The exposition. A value that the worker does not give in time is left out, because a wrong gauge would be worse than none.
     async fn metrics(&self) -> String {
         let standing = self.worker.targets().await;
         self.metrics.ready(self.ready.missing().is_empty());
+        self.metrics.watchers(self.watch_door.count());
         let mut text = self.metrics.render();
         if let Some(Standing { config, targets, octets }) = standing {
             let regions = config.regions.iter();
@@ -210,8 +272,8 @@ impl Sources {
         let known = known?;
         // In the middle of a reload the two do not speak of the same regions.
         let targets = standing.filter(|standing| Arc::ptr_eq(&standing.config, &known.config)).map(|standing| standing.targets);
-        let hour = self.hour();
-        let own = Own { ready: &self.ready, started: self.started, hour: &hour };
+        let (hour, decisions) = (self.hour(), self.refused().decisions());
+        let own = Own { ready: &self.ready, started: self.started, hour: &hour, decisions };
         Some(status::status(&known, targets.as_deref(), own, Now::read()))
     }
 

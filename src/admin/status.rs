@@ -19,17 +19,18 @@ use crate::tls::Certificate;
 const ROWS: usize = 20;
 
 /// What only the thread of the admin endpoint knows.
-#[derive(Clone, Copy)]
 pub(super) struct Own<'a> {
     pub(super) ready: &'a Ready,
     pub(super) started: Instant,
     pub(super) hour: &'a Summary,
+    /// The last decisions that refused or shadowed a message, the newest first.
+    pub(super) decisions: Vec<Value>,
 }
 
 /// The whole object. `targets`: `None` if the worker did not give their health.
 pub(super) fn status(known: &Known, targets: Option<&[TargetStatus]>, own: Own<'_>, now: Now) -> Value {
     let Known { config, names, loaded } = known;
-    let Own { ready, started, hour: last } = own;
+    let Own { ready, started, hour: last, decisions } = own;
     // What a reload took away may still end its calls, but is not there any more.
     let named = |&(id, region): &(RegionId, &Region)| {
         !region.leaving || config.endpoint(region.hostname.as_bytes()) == Endpoint::Region(id)
@@ -52,6 +53,7 @@ pub(super) fn status(known: &Known, targets: Option<&[TargetStatus]>, own: Own<'
         "draining": ready.is_draining(),
         "missing": missing,
         "hour": hour(last),
+        "decisions": decisions,
         "regions": regions.collect::<Vec<_>>(),
         "names": names.iter().map(|of| name(config, of)).collect::<Vec<_>>(),
     })
@@ -219,7 +221,8 @@ mod tests {
             refused: (0..ROWS + 5).map(|at| (["eu", &format!("p{at}"), "refuse", "foreign-number"].map(Box::from), 1)).collect(),
             repeats: vec![(["eu", "acme", "t"].map(Box::from), 2)],
         };
-        let mut status = status(&known, Some(&[target]), Own { ready: &ready, started: ago(100), hour: &last }, now);
+        let mut status =
+            status(&known, Some(&[target]), Own { ready: &ready, started: ago(100), hour: &last, decisions: Vec::new() }, now);
         let refused = std::mem::take(status["hour"]["refused"].as_array_mut().unwrap());
         assert_eq!(refused.len(), ROWS);
         let row = json!({ "region": "eu", "project": "p1", "verdict": "refuse", "reason": "foreign-number", "count": 1 });
@@ -247,6 +250,7 @@ mod tests {
                 "repeats": [{ "region": "eu", "project": "acme", "trunk": "t", "count": 2 }],
                 "repeats_more": 0,
             },
+            "decisions": [],
             "regions": [
                 {
                     "name": "eu",
@@ -339,7 +343,8 @@ mod tests {
             repeats: Vec::new(),
         };
         let known = Known { config, names: vec![name], loaded: ago(3600) };
-        let shown = status(&known, Some(&[target]), Own { ready: &ready, started: ago(86_400), hour: &last }, now);
+        let shown =
+            status(&known, Some(&[target]), Own { ready: &ready, started: ago(86_400), hour: &last, decisions: Vec::new() }, now);
         let page = include_str!("../../docs/observing.md");
         let (_, example) = page.split_once("<!-- status -->\n```json\n").unwrap();
         let (example, _) = example.split_once("```").unwrap();

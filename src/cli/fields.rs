@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::config::{Config, Dns, Health, Hop, Limits, Media, Mode, Project, Region, RegionId, Timers, Tls, Trunk};
+use crate::config::{Config, Dns, Health, Hop, Limits, Log, Media, Mode, Numbers, Project, Region, RegionId, Timers, Tls, Trunk};
 use crate::fence::{Networks, ServerSet};
 use crate::reason::Profile;
 use crate::tls::Certificate;
@@ -206,6 +206,7 @@ fn settings(config: &Config) -> Vec<(&'static str, String)> {
         timers,
         health,
         metrics,
+        log,
         secret,
     } = config;
     let mut all = vec![
@@ -265,6 +266,12 @@ fn settings(config: &Config) -> Vec<(&'static str, String)> {
         ("health.rise", format!("{rise:?}")),
     ]);
     all.push(("metrics.projects", metrics.projects.to_string()));
+    let Log { numbers, refused } = log;
+    let numbers = match numbers {
+        Numbers::Mask => "mask",
+        Numbers::Plain => "plain",
+    };
+    all.extend([("log.numbers", numbers.to_owned()), ("log.refused", refused.to_string())]);
     let Dns { servers, stale, vanish } = dns;
     let servers: Vec<_> = servers.iter().map(ToString::to_string).collect();
     all.extend([

@@ -19,7 +19,7 @@ pub(super) const RUN: Help = Help {
     command: "run",
     examples: &[
         ("Run in the foreground", "ringfence run -c /etc/ringfence/ringfence.toml"),
-        ("Log every verdict", "RUST_LOG=ringfence=debug ringfence run -c ringfence.toml"),
+        ("Log accepted calls too", "RUST_LOG=info,ringfence::decision=debug ringfence run -c ringfence.toml"),
         ("Reload the configuration", "kill -HUP PID"),
     ],
     codes: &[

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use super::file;
-use super::limits::{Health, Limits, Metrics, Timers};
+use super::limits::{Health, Limits, Log, Metrics, Numbers, Timers};
 use super::report::{Placed, Read, Report, good};
 use super::value::written;
 use crate::sip::scan::MAX_MESSAGE;
@@ -15,6 +15,9 @@ pub(super) const ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALH
 /// New requests a second from one address of a trunk. A carrier's busiest gateway sends fewer. An operator who needs more sets
 /// it.
 const PER_SOURCE: u32 = 200;
+
+/// Refused messages that are kept: some hundred kilobytes.
+const REFUSED: usize = 200;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 /// The longest time that an expired DNS answer may serve.
@@ -50,6 +53,14 @@ pub(super) fn timers(file: &file::Timers, report: &mut Report) -> Timers {
 /// How much the metrics tell apart. 10 000 projects make some megabytes of `/metrics` if all of them have calls.
 pub(super) fn metrics(file: Option<&file::Metrics>) -> Metrics {
     Metrics { projects: file.map_or(10_000, |file| count(&file.projects, 10_000)) }
+}
+
+/// What is written and kept of decisions.
+pub(super) fn log(file: Option<&file::Log>) -> Log {
+    Log {
+        numbers: file.and_then(|file| good(&file.numbers)).map_or(Numbers::Mask, |given| given.value),
+        refused: file.map_or(REFUSED, |file| count(&file.refused, REFUSED)),
+    }
 }
 
 /// How the health of targets is kept.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::hop::Written;
+use super::limits::Numbers;
 use super::mode::{Media, Mode};
 use super::report::{Place, Placed, Read};
 use super::transport::Transport;
@@ -30,6 +31,7 @@ pub(super) struct Main {
     pub(super) health: Health,
     pub(super) hep: Option<Hep>,
     pub(super) metrics: Option<Metrics>,
+    pub(super) log: Option<Log>,
     pub(super) secret: Read<Placed<String>>,
 }
 
@@ -44,6 +46,13 @@ pub(super) struct Admin {
 #[derive(Debug)]
 pub(super) struct Metrics {
     pub(super) projects: Read<Placed<u64>>,
+}
+
+/// `[log]`.
+#[derive(Debug)]
+pub(super) struct Log {
+    pub(super) numbers: Read<Placed<Numbers>>,
+    pub(super) refused: Read<Placed<u64>>,
 }
 
 /// `[limits]`.

@@ -88,6 +88,24 @@ pub struct Metrics {
     pub projects: usize,
 }
 
+/// What is written and kept of decisions for an operator (`[log]`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// How phone numbers are shown.
+    pub numbers: Numbers,
+    /// How many refused messages are kept in memory. 0: none.
+    pub refused: usize,
+}
+
+/// How phone numbers are shown to an operator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Numbers {
+    /// The first three digits of an international number, which tell its country; nothing of any other.
+    Mask,
+    /// As they stand in the message.
+    Plain,
+}
+
 /// The key that signs route tokens.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(pub [u8; 16]);

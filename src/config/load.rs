@@ -248,6 +248,7 @@ impl Loading {
             timers,
             health: bounds::health(&main.health, report),
             metrics: bounds::metrics(main.metrics.as_ref()),
+            log: bounds::log(main.log.as_ref()),
             secret: good(&main.secret).and_then(|file| secret(folder, file, report)),
             warnings: Vec::new(),
         }

@@ -48,7 +48,7 @@ pub use error::{ConfigError, Mistake};
 pub use hop_users::{Use, Written};
 pub use ids::{ListenerId, NameId, ProjectId, RegionId, TrunkId};
 pub use leaving::Needed;
-pub use limits::{Dns, Health, Limits, Metrics, Secret, Timers};
+pub use limits::{Dns, Health, Limits, Log, Metrics, Numbers, Secret, Timers};
 pub use load::{load, parse};
 pub use mode::{Media, Mode};
 pub use next_hop::{Hop, NextHop};

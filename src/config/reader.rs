@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use toml::de::DeTable;
 
-use super::file::{Admin, Health, Limits, Main, Metrics, Parts, Project, Region, Timers, Tls, Trunk};
+use super::file::{Admin, Health, Limits, Log, Main, Metrics, Parts, Project, Region, Timers, Tls, Trunk};
 use super::report::{Placed, Read, Report, Wrong};
 use super::table::{Table, Value, optional};
 use super::text::Origin;
@@ -14,8 +14,8 @@ use super::{hep, hop, plain, value};
 use crate::reason::Profile;
 
 /// Keys of the main file that an included file may not have.
-const MAIN_ONLY: [&str; 12] =
-    ["serve", "global", "include", "reject", "admin", "dns", "limits", "timers", "health", "hep", "metrics", "secret"];
+const MAIN_ONLY: [&str; 13] =
+    ["serve", "global", "include", "reject", "admin", "dns", "limits", "timers", "health", "hep", "metrics", "log", "secret"];
 
 /// Reads the main file.
 pub(super) fn read_main(origin: Origin<'_>, table: &DeTable<'_>, parts: &mut Parts, report: &mut Report) -> Main {
@@ -47,6 +47,12 @@ pub(super) fn read_main(origin: Origin<'_>, table: &DeTable<'_>, parts: &mut Par
             let projects = metrics.take("projects").map(|value| value.number(report, 0..=1_000_000));
             metrics.close(report);
             Metrics { projects: optional(projects) }
+        }),
+        log: section(&mut top, "log", report).map(|mut log| {
+            let numbers = text(&mut log, "numbers", report, value::numbers);
+            let refused = log.take("refused").map(|value| value.number(report, 0..=10_000));
+            log.close(report);
+            Log { numbers, refused: optional(refused) }
         }),
         secret: secret.as_mut().map_or(Ok(None), |secret| text(secret, "file", report, value::text)),
     };

@@ -8,7 +8,7 @@ use super::caller_table::CallerTable;
 use super::endpoint::Endpoints;
 use super::error::Mistake;
 use super::ids::{ListenerId, NameId, ProjectId, RegionId, TrunkId};
-use super::limits::{Dns, Health, Limits, Metrics, Secret, Timers};
+use super::limits::{Dns, Health, Limits, Log, Metrics, Secret, Timers};
 use super::next_hop::NextHop;
 use super::project::{Project, Trunk};
 use super::region::{Listener, Region};
@@ -59,6 +59,8 @@ pub struct Config {
     pub health: Health,
     /// How much the metrics tell apart.
     pub metrics: Metrics,
+    /// What is written and kept of decisions.
+    pub log: Log,
     /// The key that signs route tokens. `None`: one is made at start, so dialogs do not survive a restart and nodes cannot share
     /// them.
     pub secret: Option<Secret>,

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::limits::Numbers;
 use super::mode::{Media, Mode};
 use super::report::Wrong;
 use super::spelling::nearest;
@@ -318,6 +319,11 @@ pub(super) enum Method {
 /// `enforce` or `shadow`.
 pub(super) fn mode(text: &str) -> Result<Mode, Wrong> {
     one_of(text, &[("enforce", Mode::Enforce), ("shadow", Mode::Shadow)])
+}
+
+/// `mask` or `plain`.
+pub(super) fn numbers(text: &str) -> Result<Numbers, Wrong> {
+    one_of(text, &[("mask", Numbers::Mask), ("plain", Numbers::Plain)])
 }
 
 /// `off`, `warn`, `enforce` or `relay`.

@@ -1,5 +1,6 @@
 //! What a step may read and what it may write, apart from the transaction at hand. Rules get only the parts that they read.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
@@ -65,15 +66,17 @@ impl Context<'_> {
         }
     }
 
-    /// Notes a verdict on a request.
+    /// Notes a verdict on a request. `why`: the failing field and its value.
     pub(crate) fn verdict(
         &mut self,
         region: RegionId,
         (project, trunk): (Option<ProjectId>, Option<TrunkId>),
         verdict: Verdict,
         reason: Reason,
+        why: Option<&Arc<str>>,
     ) {
-        self.out.push(Output::Note(Note::Verdict { region, project, trunk, verdict, reason, unreachable: None }));
+        let why = why.map(Arc::clone);
+        self.out.push(Output::Note(Note::Verdict { region, project, trunk, verdict, reason, why, unreachable: None }));
     }
 }
 

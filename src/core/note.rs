@@ -1,6 +1,7 @@
 //! What is counted and logged: closed lists, and ids of the configuration in force. A note changes nothing.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::closed_list::closed_list;
@@ -10,7 +11,7 @@ use crate::reason::Reason;
 use crate::sip::{Fault, Method};
 
 /// Something to be counted and logged. Ids are of the configuration in force.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Note {
     /// A message arrived and had this outcome. It is the last note of each message.
     Arrived {
@@ -37,6 +38,9 @@ pub enum Note {
         verdict: Verdict,
         /// The reason.
         reason: Reason,
+        /// The failing field and its value, for a person: printable ASCII without quotes. `None`: the request passed every rule, or
+        /// its source is a stranger, of which there is nothing to say but its address.
+        why: Option<Arc<str>>,
         /// Of a call that passes: the address to which its servers would send their requests inside it, if that is outside.
         unreachable: Option<SocketAddr>,
     },

@@ -11,9 +11,10 @@ use super::event_loop::WorkerCommand;
 use super::hep;
 use super::name_lookups;
 use super::reload::Reload;
-use crate::admin::{ControlQuestions, Known, OwnHosts, Sources};
+use crate::admin::{ControlQuestions, Known, Sources};
 use crate::config::{Config, Dns, NextHop};
 use crate::dns::{Lookup, Resolver};
+use crate::telemetry::refused::RefusedReceiver;
 use crate::telemetry::{HepReceiver, Metrics};
 
 /// How often histogram samples are taken out of their buffers.
@@ -54,6 +55,8 @@ pub(super) struct Control {
     pub(super) worker: mpsc::Sender<WorkerCommand>,
     /// Copies of messages for collectors. Taken out once.
     pub(super) queued: Option<HepReceiver>,
+    /// What was refused, for operators who ask later. Taken out once.
+    pub(super) refused: Option<RefusedReceiver>,
     pub(super) orders: mpsc::Receiver<ControlOrder>,
 }
 
@@ -71,6 +74,10 @@ impl Control {
         self.serve(&mut serving, admin)?;
         if let Some(queued) = self.queued.take() {
             tokio::spawn(hep::send_copies(queued));
+        }
+        if let Some(mut refused) = self.refused.take() {
+            let sources = Arc::clone(&self.sources);
+            tokio::spawn(async move { while refused.next(&sources.refused).await {} });
         }
         let (lookup, looking) = watch::channel(of_servers(&self.config.dns));
         // A task of its own: a reload waits for names, and these may not wait for it.
@@ -139,7 +146,7 @@ impl Control {
             self.metrics.config(&self.config.digest, false);
         }
         self.metrics.config(&config.digest, true);
-        self.sources.rename(OwnHosts::of(&config));
+        self.sources.configure(&config);
         (self.resolver, self.config, self.loaded) = (resolver, config, Instant::now());
         Ok(former)
     }

@@ -21,7 +21,9 @@ use crate::admin::{Connections, ControlHandle, OwnHosts, Ready, Sources, WorkerH
 use crate::config::{Config, Listener, ListenerId};
 use crate::core::Change;
 use crate::dns::{Resolver, ResolverError};
-use crate::telemetry::{Handles, Metrics, hep_queue};
+use crate::telemetry::refused::{RefusedRing, refused_queue};
+use crate::telemetry::watch::watchers;
+use crate::telemetry::{Handles, Metrics, Observers, hep_queue};
 
 /// Orders that wait for a busy thread. If there are more, their senders wait; no message passes here.
 const QUEUE: usize = 64;
@@ -98,6 +100,8 @@ impl Daemon {
         let (lookups, wanted) = mpsc::channel(NAMES);
         let (kept, used) = mpsc::channel(NAMES);
         let (copies, queued) = hep_queue(&metrics);
+        let (watch_door, watchers) = watchers(&metrics);
+        let (refused, kept_refused) = refused_queue(&metrics);
         let start = WorkerStart {
             config: Arc::clone(&config),
             targets: Arc::new(resolver.targets()),
@@ -109,7 +113,7 @@ impl Daemon {
             questions,
             lookups,
             kept,
-            copies,
+            observers: Observers { copies, watchers, refused },
         };
         let sources = Sources {
             metrics: Arc::clone(&metrics),
@@ -119,6 +123,8 @@ impl Daemon {
             started: Instant::now(),
             hour: Mutex::default(),
             connections: Connections::default(),
+            watch_door,
+            refused: Mutex::new(RefusedRing::new(&config)),
             own_hosts: Mutex::new(Arc::new(OwnHosts::of(&config))),
         };
         let control = Control {
@@ -131,6 +137,7 @@ impl Daemon {
             asked,
             worker: commands.clone(),
             queued: Some(queued),
+            refused: Some(kept_refused),
             orders: ordered,
         };
         let control = std::thread::Builder::new().name("ringfence-admin".to_owned()).spawn(move || control.work(wanted, used))?;

@@ -28,7 +28,7 @@ use crate::config::{Config, ListenerId, NextHop};
 use crate::core::Core;
 use crate::core::io::{Arrival, Input};
 use crate::dns::{Resolved, Server};
-use crate::telemetry::{HepQueue, Metrics, Recorder};
+use crate::telemetry::{Metrics, Observers, Recorder};
 
 /// Datagrams read from one socket before the other sockets and the clock get their turn; a batch more at most.
 const MOST: u32 = 64;
@@ -71,8 +71,8 @@ pub(super) struct WorkerStart {
     pub(super) lookups: mpsc::Sender<NextHop>,
     /// The channel for names of trunks that are to be kept resolved.
     pub(super) kept: mpsc::Sender<NextHop>,
-    /// The queue for copies of messages.
-    pub(super) copies: HepQueue,
+    /// Who else is told.
+    pub(super) observers: Observers,
     /// Questions of the admin endpoint.
     pub(super) questions: Questions,
 }
@@ -95,9 +95,9 @@ impl Drop for WorkerEnd {
 }
 
 async fn run(start: WorkerStart, handshake_threads: Handle) -> io::Result<()> {
-    let WorkerStart { config, targets, metrics, seed, bound, ready, commands, lookups, kept, copies, questions } = start;
+    let WorkerStart { config, targets, metrics, seed, bound, ready, commands, lookups, kept, observers, questions } = start;
     let core = Core::new(Arc::clone(&config), targets, seed, Instant::now());
-    let recorder = Recorder::new(metrics, Arc::clone(&config), copies);
+    let recorder = Recorder::new(metrics, Arc::clone(&config), observers);
     let others = (handshake_threads, (lookups, kept));
     let worker = Rc::new_cyclic(|me| RefCell::new(Worker::new(me, core, recorder, config, Arc::clone(&ready), others)));
     worker.borrow_mut().begin(bound)?;

@@ -3,20 +3,18 @@
 //! Refusals and shadow verdicts are logged at info, accepted requests at debug, and at warn if their caller cannot be reached inside the call. The lines of each reason are limited, so that
 //! strangers cannot crowd out a carrier's lines. A line says how many of its reason were left out before it.
 
-use std::fmt;
-use std::net::SocketAddr;
 use std::time::Instant;
 
-use tracing::field::{DisplayValue, display};
 use tracing::{Level, enabled};
 
-use super::log::{Escaped, Limit, Redacted};
+use super::decided::{Decided, Ruled};
+use super::log::{Escaped, Limit};
+use super::refused::RefusedQueue;
 use super::seen::Seen;
+use super::watch::Watchers;
 use crate::config::Config;
-use crate::core::io::{Destination, Note, Output, Send, Verdict};
+use crate::core::io::{Output, Verdict};
 use crate::reason::Reason;
-use crate::sip::address::Address;
-use crate::sip::{Message, Name, Start};
 
 /// The target of these lines in a filter: `RUST_LOG=info,ringfence::decision=debug`.
 const TARGET: &str = "ringfence::decision";
@@ -24,165 +22,90 @@ const TARGET: &str = "ringfence::decision";
 /// Most lines of one reason in a second.
 const LINES: u32 = 200;
 
-/// The limits of the log.
+/// The limits of the log, and the others who are told.
 #[derive(Debug)]
 pub(super) struct Decisions {
     limits: [Limit; Reason::ALL.len()],
+    watchers: Watchers,
+    refused: RefusedQueue,
 }
 
 impl Decisions {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(watchers: Watchers, refused: RefusedQueue) -> Self {
         // A stranger causes this one as often as it likes, and no other.
         let lines = |reason| if reason == Reason::UnknownSource { Limit::LINES } else { LINES };
-        Self { limits: Reason::ALL.map(|reason| Limit::of(lines(reason))) }
+        Self { limits: Reason::ALL.map(|reason| Limit::of(lines(reason))), watchers, refused }
     }
 
-    /// Writes the verdicts in the core's outputs of one input.
+    /// Tells the verdicts in the core's outputs of one input: to the log, to those who watch, and to whoever keeps what was refused.
     pub(super) fn write(&mut self, config: &Config, out: &[Output], seen: Option<&Seen<'_>>, now: Instant) {
         for (at, output) in out.iter().enumerate() {
-            let Output::Note(Note::Verdict { region, project, trunk, verdict, reason, unreachable }) = *output else { continue };
-            let accepted = verdict == Verdict::Accept;
-            let wanted = match (unreachable, accepted) {
+            let Some(ruled) = Ruled::of(output) else { continue };
+            let accepted = ruled.verdict == Verdict::Accept;
+            let logged = match (ruled.unreachable, accepted) {
                 (Some(_), _) => enabled!(target: TARGET, Level::WARN),
                 (None, true) => enabled!(target: TARGET, Level::DEBUG),
                 (None, false) => enabled!(target: TARGET, Level::INFO),
             };
-            if !wanted {
+            let project = || ruled.project.map(|id| &*config.project(id).name);
+            let watched = self.watchers.any() && self.watchers.want(&ruled, project());
+            if !logged && accepted && !watched {
                 continue;
             }
-            let limit = Reason::ALL.iter().position(|&of| of == reason).and_then(|at| self.limits.get_mut(at));
-            let Some(left_out) = limit.and_then(|limit| limit.allow(now)) else { continue };
-            let sent = Sent::of(out, at, verdict, reason);
-            // A timer has no message at hand: what was sent for it names the call too.
-            let bytes = seen.map(|seen| seen.bytes).or_else(|| sent.any().map(|send| &*send.bytes)).unwrap_or_default();
-            let message = Message::datagram(bytes).ok();
-            let said = message.as_ref().map(Said::by).unwrap_or_default();
-            let arrival = seen.filter(|_| said.is_request).map(|seen| seen.arrival.from);
-            macro_rules! line {
-                ($level:expr) => {
-                    tracing::event!(
-                        target: TARGET,
-                        $level,
-                        verdict = verdict.label(),
-                        id = reason.id(),
-                        reason = reason.token(),
-                        region = config.region(region).name,
-                        project = project.map(|id| &*config.project(id).name),
-                        trunk = trunk.map(|id| &*config.trunk(id).name),
-                        source = arrival.or_else(|| sent.asker()).map(display),
-                        method = said.method.map(|method| display(Escaped(method))),
-                        call_id = said.call_id.map(|id| display(Escaped(id))),
-                        from = said.from.map(redacted),
-                        to = said.to.map(redacted),
-                        uri = said.uri.map(redacted),
-                        sent_to = sent.target().map(display),
-                        code = sent.code(),
-                        warning = unreachable.map(|to| display(Unreachable(to))),
-                        left_out,
-                        "decided"
-                    )
-                };
+            let limit = Reason::ALL.iter().position(|&of| of == ruled.reason).and_then(|at| self.limits.get_mut(at));
+            let allowed = limit.filter(|_| logged || !accepted).and_then(|limit| limit.allow(now));
+            if allowed.is_none() && !watched {
+                continue;
             }
-            if unreachable.is_some() {
-                line!(Level::WARN);
-            } else if accepted {
-                line!(Level::DEBUG);
-            } else {
-                line!(Level::INFO);
+            let decided = Decided::of(config, out, at, ruled, seen);
+            if let Some(left_out) = allowed {
+                if logged {
+                    log(&decided, left_out);
+                }
+                if !accepted {
+                    self.refused.keep(config, &decided, seen, now);
+                }
+            }
+            if watched {
+                self.watchers.tell(&decided);
             }
         }
     }
 }
 
-/// Says that a caller cannot be reached inside its call.
-struct Unreachable(SocketAddr);
-
-impl fmt::Display for Unreachable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "no request of a server can reach the caller: its Contact or Record-Route leads to {}, which is outside",
-            self.0
-        )
-    }
-}
-
-fn redacted(uri: &[u8]) -> DisplayValue<Redacted<'_>> {
-    display(Redacted(uri))
-}
-
-/// What was sent because of a verdict.
-struct Sent<'a> {
-    /// The answer to the asker.
-    answer: Option<&'a Send>,
-    /// The request to the next hop.
-    forward: Option<&'a Send>,
-}
-
-impl<'a> Sent<'a> {
-    /// Finds what belongs to a verdict. The core first says what it sends and then why. Only the note that a call moves to
-    /// another region comes before the sending.
-    fn of(out: &'a [Output], at: usize, verdict: Verdict, reason: Reason) -> Self {
-        let (before, after) = out.split_at_checked(at).unwrap_or_default();
-        let send = |output: &'a Output| if let Output::Send(send) = output { Some(send) } else { None };
-        let forwarded = |send: &&Send| matches!(send.to, Destination::Fenced(_));
-        let mut sent = before.iter().rev().filter_map(send);
-        match (verdict, reason) {
-            (Verdict::Refuse, _) => Self { answer: sent.find(|send| !forwarded(send)), forward: None },
-            (_, Reason::Failover) => Self { answer: None, forward: after.iter().filter_map(send).find(forwarded) },
-            _ => Self { answer: None, forward: sent.find(forwarded) },
-        }
-    }
-
-    fn any(&self) -> Option<&'a Send> {
-        self.answer.or(self.forward)
-    }
-
-    /// The asker's address, as it sent from.
-    fn asker(&self) -> Option<SocketAddr> {
-        match self.answer?.to {
-            Destination::Peer(peer) => Some(peer.addr()),
-            Destination::Fenced(_) => None,
-        }
-    }
-
-    /// The address of the next hop: `udp:10.20.0.5:5060`.
-    fn target(&self) -> Option<String> {
-        let send = self.forward?;
-        let Destination::Fenced(to) = send.to else { return None };
-        Some(format!("{}:{}", send.transport.token(), to.addr()))
-    }
-
-    fn code(&self) -> Option<u16> {
-        match Message::datagram(&self.answer?.bytes).ok()?.start() {
-            Start::Response { code, .. } => Some(*code),
-            Start::Request { .. } => None,
-        }
-    }
-}
-
-/// The parts of a message that name its call.
-#[derive(Default)]
-struct Said<'a> {
-    is_request: bool,
-    method: Option<&'a [u8]>,
-    uri: Option<&'a [u8]>,
-    call_id: Option<&'a [u8]>,
-    from: Option<&'a [u8]>,
-    to: Option<&'a [u8]>,
-}
-
-impl<'a> Said<'a> {
-    fn by(message: &Message<'a>) -> Self {
-        let value = |name| message.first(name).map(|header| message.value(header));
-        let uri_of = |name| value(name).and_then(Address::parse).map(|address| address.uri);
-        let (is_request, method, uri) = match message.start() {
-            Start::Request { token, uri, .. } => (true, Some(message.slice(token)), Some(message.slice(uri))),
-            Start::Response { .. } => {
-                (false, value(Name::CSeq).and_then(|cseq| cseq.rsplit(u8::is_ascii_whitespace).next()), None)
-            }
+/// Writes the line of a decision.
+fn log(decided: &Decided<'_>, left_out: u64) {
+    let Decided { ruled, said, .. } = decided;
+    macro_rules! line {
+        ($level:expr) => {
+            tracing::event!(
+                target: TARGET,
+                $level,
+                verdict = ruled.verdict.label(),
+                id = ruled.reason.id(),
+                reason = ruled.reason.token(),
+                region = decided.region,
+                project = decided.project,
+                trunk = decided.trunk,
+                source = decided.source.map(display),
+                transport = decided.transport,
+                method = said.method.map(|method| display(Escaped(method))),
+                call_id = said.call_id.map(|id| display(Escaped(id))),
+                from = decided.shown(said.from).map(display),
+                to = decided.shown(said.to).map(display),
+                uri = decided.shown(said.uri).map(display),
+                sent_to = decided.sent_to.as_ref().map(display),
+                code = decided.code,
+                why = decided.why.as_deref(),
+                left_out,
+                "decided"
+            )
         };
-        Self { is_request, method, uri, call_id: value(Name::CallId), from: uri_of(Name::From), to: uri_of(Name::To) }
+    }
+    match (ruled.unreachable, ruled.verdict) {
+        (Some(_), _) => line!(Level::WARN),
+        (None, Verdict::Accept) => line!(Level::DEBUG),
+        (None, _) => line!(Level::INFO),
     }
 }
 
@@ -198,6 +121,9 @@ mod tests {
     use crate::core::Core;
     use crate::core::io::{Arrival, Input};
     use crate::dns::Resolved;
+    use crate::telemetry::metrics::Metrics;
+    use crate::telemetry::refused::refused_queue;
+    use crate::telemetry::watch::watchers;
 
     const CONFIGURATION: &str = include_str!("../../docs/configuration.md");
     const REFUSALS: &str = include_str!("../../docs/refusals.md");
@@ -219,7 +145,9 @@ mod tests {
         let mut core = Core::new(Arc::clone(&config), targets, [7; 16], now);
         let local = config.listener(ListenerId(0)).addr;
         let arrival = Arrival { listener: ListenerId(0), from: from.parse().unwrap(), local, connection: None, shown: None };
-        let mut decisions = Decisions::new();
+        let metrics = Metrics::new();
+        let ((_door, watchers), (refused, _kept)) = (watchers(&metrics), refused_queue(&metrics));
+        let mut decisions = Decisions::new(watchers, refused);
         let lines = Arc::new(Mutex::new(Vec::new()));
         let writer = Arc::clone(&lines);
         let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || Written(Arc::clone(&writer)));

@@ -1,17 +1,17 @@
 //! The form of log lines, how many there may be, and which text may stand in them.
 //!
 //! Lines that a stranger can cause are limited in rate. Text that a stranger wrote is escaped. User parts (names and numbers of
-//! people) are shown only if the operator asks for them.
+//! people) are shown only if the configuration says so.
 
 use std::fmt;
 use std::io::{self, IsTerminal};
 use std::time::{Duration, Instant};
 
-use tracing::Level;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
 use super::log_writer::{self, Flush};
+use crate::config::Numbers;
 
 /// Starts logging to stderr: text on a terminal, otherwise JSON. `RUST_LOG` filters; the default is `info`. Keep the returned
 /// value until the process ends. Does nothing if the process logs already.
@@ -24,9 +24,6 @@ pub fn start() -> io::Result<Flush> {
     let _ = if terminal { builder.try_init() } else { builder.json().flatten_event(true).try_init() };
     Ok(flush)
 }
-
-/// The target that a filter names to show user parts whole: `RUST_LOG=info,ringfence::numbers=debug`.
-const NUMBERS: &str = "ringfence::numbers";
 
 /// Text from the wire, made harmless for a terminal and a log line. Control characters, line ends and everything that is not
 /// ASCII are escaped. Spaces are escaped too, so that one field cannot look like two. The text is cut after `LONGEST`
@@ -53,18 +50,18 @@ impl fmt::Display for Escaped<'_> {
 }
 
 /// A URI from the wire, escaped. Only the first three digits of an international number are shown, which tell its country. No
-/// other user part is shown. A filter with `ringfence::numbers` at debug shows everything.
+/// other user part is shown. [`Numbers::Plain`] shows everything. No filter of the log does.
 #[derive(Clone, Copy)]
-pub struct Redacted<'a>(pub &'a [u8]);
+pub struct Redacted<'a>(pub &'a [u8], pub Numbers);
 
-impl Redacted<'_> {
-    fn write(&self, f: &mut fmt::Formatter<'_>, shown: bool) -> fmt::Result {
-        let Self(uri) = *self;
+impl fmt::Display for Redacted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(uri, numbers) = *self;
         let colon = memchr::memchr(b':', uri);
         // The last `@`: what stands before it is a user part by any reading.
         let host = memchr::memrchr(b'@', uri);
         match (colon, host) {
-            _ if shown => write!(f, "{}", Escaped(uri)),
+            _ if numbers == Numbers::Plain => write!(f, "{}", Escaped(uri)),
             (Some(colon), Some(at)) if colon < at => {
                 let (scheme, rest) = uri.split_at_checked(colon + 1).unwrap_or_default();
                 let host = uri.get(at..).unwrap_or_default();
@@ -80,19 +77,13 @@ impl Redacted<'_> {
     }
 }
 
-/// The plus and the first three digits of an international number. Empty for anything shorter or different.
-fn country(user: &[u8]) -> &[u8] {
+/// The plus and the first three digits of an international number (E.164: at least six digits). Empty for anything shorter or different.
+pub(super) fn country(user: &[u8]) -> &[u8] {
     match user {
         [b'+', digits @ ..] if digits.iter().take_while(|digit| digit.is_ascii_digit()).count() > 5 => {
             user.get(..4).unwrap_or_default()
         }
         _ => &[],
-    }
-}
-
-impl fmt::Display for Redacted<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.write(f, tracing::enabled!(target: NUMBERS, Level::DEBUG))
     }
 }
 
@@ -153,14 +144,6 @@ mod tests {
         assert!(long.len() < Escaped::LONGEST + 8 && long.ends_with('…'));
     }
 
-    struct Shown<'a>(Redacted<'a>, bool);
-
-    impl fmt::Display for Shown<'_> {
-        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            self.0.write(f, self.1)
-        }
-    }
-
     #[test]
     fn user_parts_are_not_shown() {
         for (uri, redacted) in [
@@ -177,8 +160,8 @@ mod tests {
             ("alice@host", "…@host"),
             ("@x:y", "…@x:y"),
         ] {
-            assert_eq!(Shown(Redacted(uri.as_bytes()), false).to_string(), redacted);
-            assert_eq!(Shown(Redacted(uri.as_bytes()), true).to_string(), uri);
+            assert_eq!(Redacted(uri.as_bytes(), Numbers::Mask).to_string(), redacted);
+            assert_eq!(Redacted(uri.as_bytes(), Numbers::Plain).to_string(), uri);
         }
     }
 

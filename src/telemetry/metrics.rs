@@ -143,6 +143,16 @@ impl Metrics {
         self.counter("ringfence_hep_packets_total", vec![("result", result.into())])
     }
 
+    /// The counter `ringfence_unseen_decisions_total{by}`.
+    pub fn unseen(&self, by: &'static str) -> Counter {
+        self.counter("ringfence_unseen_decisions_total", vec![("by", by.into())])
+    }
+
+    /// Sets `ringfence_watchers`.
+    pub fn watchers(&self, count: u32) {
+        self.gauge("ringfence_watchers", Vec::new()).set(f64::from(count));
+    }
+
     /// The counter `ringfence_dns_lookups_total{type,result}`.
     pub fn lookups(&self, kind: &'static str, result: &'static str) -> Counter {
         self.counter("ringfence_dns_lookups_total", vec![("type", kind.into()), ("result", result.into())])
@@ -216,6 +226,12 @@ fn describe() {
     gauge!("ringfence_transactions", "Open transactions.");
     gauge!("ringfence_connections", "Open stream connections.");
     counter!("ringfence_resent_total", "Requests that went once more on a fresh connection, because theirs was lost.");
+    counter!(
+        "ringfence_unseen_decisions_total",
+        "Decisions that somebody who watches was not told because he reads slowly (watch), or that were not kept for an operator \
+         because there were too many (refused)."
+    );
+    gauge!("ringfence_watchers", "Who watches decisions as they are made.");
     gauge!("ringfence_ready", "1 while calls are taken, 0 while something is missing or the daemon drains.");
     gauge!("ringfence_config_info", "1 for the configuration in force; its SHA-256.");
     gauge!("ringfence_build_info", "1; the version that runs.");

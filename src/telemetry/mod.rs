@@ -4,6 +4,7 @@
 //! closed enums, never from the wire.
 
 pub mod certificates;
+mod decided;
 mod decision;
 pub mod handles;
 pub mod handshake;
@@ -14,14 +15,17 @@ pub mod last_hour;
 pub mod log;
 mod log_writer;
 pub mod loss;
+mod mask;
 pub mod memory;
 pub mod metrics;
 pub mod recorder;
+pub mod refused;
 mod region_handles;
 mod registry;
 mod seen;
 pub(crate) mod timestamp;
 pub mod upstream;
+pub mod watch;
 
 pub use handles::Handles;
 pub use handshake::Handshake;
@@ -29,5 +33,5 @@ pub use hep_queue::{HepQueue, HepReceiver, hep_queue};
 pub use labels::Direction;
 pub use loss::Loss;
 pub use metrics::Metrics;
-pub use recorder::Recorder;
+pub use recorder::{Observers, Recorder};
 pub use seen::Seen;

@@ -16,9 +16,22 @@ use super::labels::Direction;
 use super::log::Limit;
 use super::loss::Loss;
 use super::metrics::Metrics;
+use super::refused::RefusedQueue;
 use super::seen::Seen;
+use super::watch::Watchers;
 use crate::config::{Config, RegionId, Transport};
 use crate::core::io::{DropCause, Failure, Health, Note, Outcome, Output};
+
+/// Who else gets what a worker sees: the worker's ends of their queues.
+#[derive(Debug)]
+pub struct Observers {
+    /// Copies of messages for collectors.
+    pub copies: HepQueue,
+    /// Those who watch decisions.
+    pub watchers: Watchers,
+    /// What was refused, for operators who ask later.
+    pub refused: RefusedQueue,
+}
 
 /// Counts and logs for one worker.
 #[derive(Debug)]
@@ -34,11 +47,12 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// A recorder that uses the names of `config`. Copies of messages go to `copies`.
-    pub fn new(metrics: Arc<Metrics>, config: Arc<Config>, copies: HepQueue) -> Self {
+    /// A recorder that uses the names of `config`. The others are told too.
+    pub fn new(metrics: Arc<Metrics>, config: Arc<Config>, others: Observers) -> Self {
+        let Observers { copies, watchers, refused } = others;
         let handles = Handles::new(metrics, Arc::clone(&config));
         let losses = [const { Limit::new() }; Loss::ALL.len()];
-        let (malformed, flood, decisions) = (Limit::new(), Limit::new(), Decisions::new());
+        let (malformed, flood, decisions) = (Limit::new(), Limit::new(), Decisions::new(watchers, refused));
         Self { config, handles, malformed, flood, losses, handshakes: Default::default(), decisions, copies }
     }
 

@@ -34,6 +34,14 @@ pub(crate) fn on(moment: SystemTime) -> String {
     rfc3339(moment.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs())
 }
 
+/// That wall-clock time, to the microsecond, as the lines of the log have it.
+pub(crate) fn exactly(moment: SystemTime) -> String {
+    let since = moment.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let mut text = rfc3339(since.as_secs());
+    text.truncate(text.len().saturating_sub(1));
+    format!("{text}.{:06}Z", since.subsec_micros())
+}
+
 /// Seconds since 1970 as `YYYY-MM-DDThh:mm:ssZ`.
 fn rfc3339(seconds: u64) -> String {
     let (mut days, second) = (seconds / DAY, seconds % DAY);
@@ -81,6 +89,12 @@ mod tests {
         ] {
             assert_eq!(rfc3339(seconds), text);
         }
+    }
+
+    #[test]
+    fn a_moment_is_told_to_the_microsecond() {
+        let moment = SystemTime::UNIX_EPOCH + Duration::new(951_782_400, 7_999);
+        assert_eq!(exactly(moment), "2000-02-29T00:00:00.000007Z");
     }
 
     #[test]

@@ -344,12 +344,16 @@ fn shadow_mode_keeps_its_verdict_and_moves_like_any_unpinned_project() {
     let first = site.from("198.51.109.7:5060", &invite("looker.eu.sip.example.com", "10.1.0.20", "one")).remove(1);
     assert_eq!(
         first.headers("X-Ringfence"),
-        ["121; reason=foreign-source; region=eu; project=looker; trunk=carrier; verdict=shadow"]
+        [
+            "121; reason=foreign-source; region=eu; project=looker; trunk=carrier; verdict=shadow; why=\"source 198.51.109.7 is outside region eu\""
+        ]
     );
     let sent = site.from(EU, &respond(&first, 503, "a", ""));
     assert_eq!(
         sent[1].headers("X-Ringfence"),
-        ["121; reason=foreign-source; region=uk; project=looker; trunk=carrier; verdict=shadow"]
+        [
+            "121; reason=foreign-source; region=uk; project=looker; trunk=carrier; verdict=shadow; why=\"source 198.51.109.7 is outside region eu\""
+        ]
     );
     assert_eq!(verdicts(&site), [(Verdict::Shadow, 121), (Verdict::Accept, 101)]);
 }

@@ -330,6 +330,18 @@ pub(crate) const ROWS: &[(&str, &[Panel])] = &[
                 &[("sum by (result) (rate(ringfence_hep_packets_total[5m])) > 0", "{{result}}")],
             ),
             lines(
+                "Who watches decisions",
+                "At most 8, at /watch of the admin listener.",
+                "none",
+                &[("sum by (instance) (ringfence_watchers)", "{{instance}}")],
+            ),
+            lines(
+                "Decisions that nobody was told of",
+                "watch: a watcher reads too slowly. refused: too many to be kept for /refused.",
+                "reqps",
+                &[("sum by (by) (rate(ringfence_unseen_decisions_total[5m])) > 0", "{{by}}")],
+            ),
+            lines(
                 "Thrown away without a word",
                 "",
                 "reqps",

@@ -35,4 +35,5 @@ mod secure;
 mod servers;
 mod streams;
 mod transactions;
+mod watching;
 mod wildcard;

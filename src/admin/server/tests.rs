@@ -17,6 +17,7 @@ struct Admin {
     questions: Questions,
     sources: Arc<Sources>,
     serving: JoinHandle<()>,
+    _watchers: crate::telemetry::watch::Watchers,
 }
 
 /// The endpoints of a daemon with the region `eu`, whose worker is the test.
@@ -39,10 +40,22 @@ async fn admin() -> Admin {
     let hour = Mutex::default();
     let connections = Connections::default();
     let own_hosts = Mutex::new(Arc::new(OwnHosts::of(&config)));
-    let sources =
-        Arc::new(Sources { metrics, ready: Arc::clone(&ready), worker, control_handle, started, hour, connections, own_hosts });
+    let (watch_door, watchers) = crate::telemetry::watch::watchers(&metrics);
+    let refused = Mutex::new(RefusedRing::new(&config));
+    let sources = Arc::new(Sources {
+        metrics,
+        ready: Arc::clone(&ready),
+        worker,
+        control_handle,
+        started,
+        hour,
+        connections,
+        watch_door,
+        refused,
+        own_hosts,
+    });
     let serving = tokio::spawn(serve(listener, Arc::clone(&sources)));
-    Admin { addr, ready, config, questions, sources, serving }
+    Admin { _watchers: watchers, addr, ready, config, questions, sources, serving }
 }
 
 /// A worker with one target, in this state.
@@ -85,7 +98,7 @@ async fn a_page_of_another_name_reads_nothing_and_drains_nothing() {
     assert_eq!(asked(admin.addr, "GET /readyz HTTP/1.0\r\n\r\n").await.0, 503, "who names nobody is no browser");
     let text = "serve = [\"eu\"]\n[region.eu]\nhostname = \"eu.example.com\"\nlisten = [\"udp:127.0.0.1:5060\"]\n\
          networks = [\"10.0.0.0/8\"]\nupstream = \"10.0.0.1\"\n[admin]\nhosts = [\"Ringfence.internal\"]\n";
-    admin.sources.rename(OwnHosts::of(&crate::config::parse(Path::new("test.toml"), text).unwrap()));
+    admin.sources.configure(&crate::config::parse(Path::new("test.toml"), text).unwrap());
     let (code, _) = asked(admin.addr, "GET /readyz HTTP/1.1\r\nHost: ringfence.INTERNAL:9090\r\nConnection: close\r\n\r\n").await;
     assert_eq!(code, 503, "by a reload");
 }

@@ -41,7 +41,7 @@ impl Context<'_> {
     ) -> (Client, (usize, usize)) {
         let NextStep { egress, moves } = first;
         if moves {
-            self.verdict(call.region, (call.project, call.trunk), Verdict::Accept, Reason::Failover);
+            self.verdict(call.region, (call.project, call.trunk), Verdict::Accept, Reason::Failover, None);
         }
         if egress.transport.reliable() || !targets.is_empty() {
             rewrite::measure(case.message, &mut self.work.edit);
@@ -121,7 +121,7 @@ impl Context<'_> {
         let Some(step) = step else { return false };
         let egress = step.egress.of(call.trunk, call.origin.as_ref());
         if step.moves {
-            self.verdict(call.region, (call.project, call.trunk), Verdict::Accept, Reason::Failover);
+            self.verdict(call.region, (call.project, call.trunk), Verdict::Accept, Reason::Failover, None);
         }
         if before == (egress.to, Transport::Tcp) && egress.transport == Transport::Udp {
             self.no_stream.put(self.now, address_key(egress.to.addr()), ());
@@ -163,8 +163,14 @@ impl Context<'_> {
     /// Appends X-Ringfence to them, if the request is a new one.
     fn ringfence_row(&mut self, call: &CallFacts) {
         if let Some(serving) = &call.serving {
-            let (reason, whose) = (serving.reason(call.region), (call.project, call.trunk));
-            ringfence_row::forwarded(self.config, serving.region, reason, whose, &mut self.work.rows);
+            let (accepted, whose) = (serving.accepted(call.region), (call.project, call.trunk));
+            ringfence_row::forwarded(
+                self.config,
+                serving.region,
+                (accepted, serving.shadow.as_deref()),
+                whose,
+                &mut self.work.rows,
+            );
         }
     }
 

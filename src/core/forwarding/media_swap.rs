@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use crate::reason::Reason;
+use crate::core::rules::broken_rule::BrokenRule;
 
 /// What happens to the session description of a message.
 #[derive(Debug, Default)]
@@ -16,12 +16,12 @@ pub(crate) enum MediaSwap {
     /// The media goes through this relay. The description (last) replaces the bytes in this range.
     At(SocketAddr, Range<usize>, Bytes),
     /// A rule refuses the message, but its project is in shadow mode.
-    Shadow(Reason),
+    Shadow(Box<BrokenRule>),
 }
 
 impl MediaSwap {
-    /// The reason for which the message would have been refused if its project were not in shadow mode.
-    pub(crate) fn shadow(&self) -> Option<Reason> {
-        if let Self::Shadow(reason) = self { Some(*reason) } else { None }
+    /// The rule that the message breaks, if its project is in shadow mode.
+    pub(crate) fn shadow(&self) -> Option<Box<BrokenRule>> {
+        if let Self::Shadow(broken) = self { Some(broken.clone()) } else { None }
     }
 }

@@ -7,11 +7,11 @@ use crate::config::ListenerId;
 use crate::core::io::Note;
 use crate::core::routing::region_failover::{NextStep, Tries};
 use crate::core::routing::target::TargetSet;
+use crate::core::rules::broken_rule::BrokenRule;
 use crate::core::rules::case::Case;
 use crate::core::stop::Stop;
 use crate::core::transaction::forwarded::CallFacts;
 use crate::core::view::View;
-use crate::reason::Reason;
 use crate::sip::edit::Edit;
 
 /// About how many bytes our Via and Record-Route add to a request.
@@ -27,8 +27,8 @@ pub(crate) struct Plan {
     pub(crate) first: NextStep,
     /// The targets to try if that fails.
     pub(crate) targets: TargetSet,
-    /// The reason for which it would have been refused if its project were not in shadow mode.
-    pub(crate) shadow: Option<Reason>,
+    /// The rule that it breaks, if its project is in shadow mode.
+    pub(crate) shadow: Option<Box<BrokenRule>>,
     /// The address to which the servers of a new call would send their requests inside it, if that is outside.
     pub(crate) unreachable: Option<SocketAddr>,
 }

@@ -10,6 +10,7 @@ use crate::config::{Media, Mode, ProjectId, RegionId, TrunkId};
 use crate::core::forwarding::media_swap::MediaSwap;
 use crate::core::io::{CallKey, RelayBody, RelayRequest, RelayRequestId, RelayVerb, Share};
 use crate::core::relay_request::{RelayAnswer, RelayList};
+use crate::core::rules::broken_rule::BrokenRule;
 use crate::core::rules::case::Case;
 use crate::core::rules::refusal::Refusal;
 use crate::core::rules::sides::Speaker;
@@ -204,7 +205,7 @@ impl View<'_> {
         let says =
             || (detail.to_owned(), "media = \"relay\": one description in plain text, in an offer or an answer".to_owned());
         match leg.trace.object(watches, Test::Media, says) {
-            Ok(()) => Ok(MediaSwap::Shadow(Reason::UnreadableMedia)),
+            Ok(()) => Ok(MediaSwap::Shadow(BrokenRule::new(Reason::UnreadableMedia, detail).into())),
             Err(row) => Err(Refusal::new(row, Reason::UnreadableMedia, detail).of(leg.project, leg.trunk).of_media().into()),
         }
     }

@@ -8,6 +8,7 @@ use crate::core::memory::dialog_pace::Sender;
 use crate::core::memory::rate_limit::Pace;
 use crate::core::routing::route_set::RouteSet;
 use crate::core::routing::target::{Found, TargetSet};
+use crate::core::rules::broken_rule::BrokenRule;
 use crate::core::rules::case::Case;
 use crate::core::rules::media::{Judgement, Part, Ruling};
 use crate::core::rules::refusal::{self, Refusal};
@@ -17,7 +18,6 @@ use crate::core::state::Core;
 use crate::core::stop::{Pending, Stop};
 use crate::core::teardown::bye::Ending;
 use crate::core::teardown::leg::Leg;
-use crate::reason::Reason;
 use crate::sip::{Method, Name};
 
 /// What is decided about the ACK of a 2xx.
@@ -28,7 +28,7 @@ struct AckPlan<'a> {
     media: Option<Note>,
     /// `Err`: its media is outside, or no relay takes it. The ACK goes no further, and the call is ended.
     swap: Result<MediaSwap, Refusal>,
-    shadow: Option<Reason>,
+    shadow: Option<Box<BrokenRule>>,
 }
 
 impl Core {
@@ -53,12 +53,12 @@ impl Core {
         {
             return Ok(Outcome::Absorbed);
         }
-        let plan = match self.decide_ack(case) {
+        let mut plan = match self.decide_ack(case) {
             Ok(Some(plan)) => plan,
             Ok(None) => return Ok(Outcome::Stray),
             Err(stop) => return self.stop(case, stop, out),
         };
-        out.extend(plan.media.map(Output::Note));
+        out.extend(plan.media.take().map(Output::Note));
         if let Some(trunk) = plan.speaker.trunk {
             let sender = Sender::of(trunk, plan.speaker.side, Method::Ack);
             self.dialog_pace.served(case.now, sender, &self.config.limits);
@@ -68,8 +68,14 @@ impl Core {
                 let loop_hash = self.loop_hash(case.message, case.request);
                 let origin = self.view(case.now).origin_over_tls(&route, &targets);
                 let (mut context, _) = self.split(case.now, out);
-                if let Some(reason) = shadow {
-                    context.verdict(case.region(), (speaker.project, speaker.trunk), Verdict::Shadow, reason);
+                if let Some(broken) = shadow {
+                    context.verdict(
+                        case.region(),
+                        (speaker.project, speaker.trunk),
+                        Verdict::Shadow,
+                        broken.reason,
+                        Some(&broken.why),
+                    );
                 }
                 context.work.edit.clear();
                 route.edit(case.message, case.uri_range(), &mut context.work.edit);
@@ -129,7 +135,7 @@ impl Core {
         let Judgement { ruling, note: media } = speaker.judge(&self.config, case.message, Method::Ack, Part::Answer, case.trace);
         let foreign = match ruling {
             Ruling::Pass => None,
-            Ruling::Shadow(reason) => Some(reason),
+            Ruling::Shadow(broken) => Some(broken),
             Ruling::Foreign(refusal) => {
                 return Ok(Some(AckPlan { route, targets, speaker, media, swap: Err(refusal), shadow: None }));
             }
@@ -179,7 +185,13 @@ impl Core {
         }
         // The same ACK again is the same refusal.
         if news {
-            context.verdict(case.region(), (refusal.project, refusal.trunk), Verdict::Refuse, refusal.reason);
+            context.verdict(
+                case.region(),
+                (refusal.project, refusal.trunk),
+                Verdict::Refuse,
+                refusal.reason,
+                Some(&refusal.detail),
+            );
         }
         Outcome::Refused(refusal.reason)
     }

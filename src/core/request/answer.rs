@@ -115,6 +115,6 @@ impl Context<'_> {
         let code = refusal.profile(self.config).code(refusal.reason, transaction.is_invite());
         let rows = refusal::rows(self.config, transaction.call.region, &refusal);
         self.conclude(transaction, sent, code, refusal.phrase(), &rows);
-        self.verdict(transaction.call.region, whose, Verdict::Refuse, refusal.reason);
+        self.verdict(transaction.call.region, whose, Verdict::Refuse, refusal.reason, Some(&refusal.detail));
     }
 }

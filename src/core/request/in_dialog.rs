@@ -75,7 +75,7 @@ impl Core {
         *media = note;
         let foreign = match ruling {
             Ruling::Pass => None,
-            Ruling::Shadow(reason) => Some(reason),
+            Ruling::Shadow(broken) => Some(broken),
             Ruling::Foreign(refusal) => return Err(refusal.into()),
         };
         let mut targets = match found {
@@ -169,7 +169,8 @@ impl Core {
         };
         let Some(fence) = dialog_fence(self.view(case.now), case, route) else {
             let row = case.trace.fail(Test::Dialog, says);
-            return Err(Refusal::new(row, Reason::UnknownSource, "").of(Some(trunk.project), Some(route.vouched.trunk)));
+            let detail = format!("source {} is no side of the dialog", case.arrival.from.ip());
+            return Err(Refusal::new(row, Reason::UnknownSource, detail).of(Some(trunk.project), Some(route.vouched.trunk)));
         };
         case.trace.pass(Test::Dialog, says);
         Ok(fence)

@@ -69,7 +69,7 @@ impl Core {
         let (config, view) = (&*self.config, self.view(case.now));
         self.refused_before(case)?;
         let source = Source::of(view, case.region(), case.arrival);
-        let admitted = match admit(config, case, source, media) {
+        let mut admitted = match admit(config, case, source, media) {
             Ok(admitted) => admitted,
             Err(refusal) => {
                 let Some(what) = self.asks_about_us(case, source, &refusal) else { return Err(refusal.into()) };
@@ -114,8 +114,8 @@ impl Core {
             }
         };
         let (call_relay, swap) = view.relay_offer(case, (admitted.project, admitted.trunk), None)?;
-        let shadow = admitted.shadow.or_else(|| swap.shadow());
-        let serving = Serving::by(config, &self.resolved, case.region(), admitted.outbound, secure, shadow);
+        let shadow = admitted.shadow.take().or_else(|| swap.shadow());
+        let serving = Serving::by(config, &self.resolved, case.region(), admitted.outbound, secure, shadow.clone());
         serving.spare(config, admitted.project, &mut targets);
         let asks = if admitted.outbound { Side::Servers } else { Side::Trunk };
         let token = records_route(case.request.method)

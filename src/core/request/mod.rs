@@ -174,10 +174,12 @@ impl Core {
             context.out.push(Output::Note(Note::MediaRelayed { region: call.region }));
         }
         // A move to another region was noted when it happened.
-        let accepted = here.then_some((Verdict::Accept, Reason::InRegion));
-        if let Some((verdict, reason)) = shadow.map(|reason| (Verdict::Shadow, reason)).or(accepted) {
+        let accepted = here.then_some((Verdict::Accept, Reason::InRegion, None));
+        if let Some((verdict, reason, why)) = shadow.map(|broken| (Verdict::Shadow, broken.reason, Some(broken.why))).or(accepted)
+        {
             let (project, trunk) = whose;
-            context.out.push(Output::Note(Note::Verdict { region: call.region, project, trunk, verdict, reason, unreachable }));
+            let note = Note::Verdict { region: call.region, project, trunk, verdict, reason, why, unreachable };
+            context.out.push(Output::Note(note));
         }
         self.table.insert(Box::new(Transaction::new(call, server, client, own_rows, targets.into_vec())));
         Outcome::Forwarded
@@ -240,7 +242,8 @@ impl Core {
         if context.answer(message, &peer, region, 403, reason.phrase(), b"").is_none() {
             return Outcome::Malformed(message.fault().unwrap_or(Fault::NotSip));
         }
-        context.verdict(region, (None, None), Verdict::Refuse, reason);
+        // Its sentence is made where somebody reads it: strangers may send as much as they like.
+        context.verdict(region, (None, None), Verdict::Refuse, reason, None);
         Outcome::Refused(reason)
     }
 

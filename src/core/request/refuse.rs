@@ -52,7 +52,7 @@ impl Core {
             context.release(case.region(), (refusal.project, refusal.trunk), relay, case.request.call_id);
         }
         context.answer_request(case, code, refusal.phrase(), &rows);
-        context.verdict(case.region(), (refusal.project, refusal.trunk), Verdict::Refuse, refusal.reason);
+        context.verdict(case.region(), (refusal.project, refusal.trunk), Verdict::Refuse, refusal.reason, Some(&refusal.detail));
         if let Some(share) = refusal.share {
             let whose = (refusal.project, refusal.trunk);
             context.out.push(Output::Note(Note::ShareUsedUp { region: case.region(), whose, share }));
@@ -89,7 +89,7 @@ impl Core {
             let (region, project, trunk) = (case.region(), before.project, before.trunk);
             context.out.push(Output::Note(Note::Repeat { region, project, trunk }));
         }
-        context.verdict(case.region(), (before.project, before.trunk), Verdict::Refuse, before.reason);
+        context.verdict(case.region(), (before.project, before.trunk), Verdict::Refuse, before.reason, Some(&before.why));
         Outcome::Refused(before.reason)
     }
 

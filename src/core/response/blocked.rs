@@ -86,8 +86,8 @@ impl Context<'_> {
             }
             Err(_) => MediaSwap::Not,
         };
-        if let (Ruling::Pass, MediaSwap::Shadow(reason)) = (&judged.ruling, &swap) {
-            judged.ruling = Ruling::Shadow(*reason);
+        if let (Ruling::Pass, MediaSwap::Shadow(broken)) = (&judged.ruling, &swap) {
+            judged.ruling = Ruling::Shadow(broken.clone());
         }
         Ok(AnswerMedia { judged: Some(judged), swap })
     }
@@ -114,11 +114,11 @@ impl Context<'_> {
         }
         match ruling {
             Ruling::Pass => {}
-            Ruling::Shadow(reason) => {
+            Ruling::Shadow(broken) => {
                 // Counted only if it would have been refused: a provisional response would only have been dropped, and a
                 // repetition is not counted twice.
                 if transaction.server.is_open() && !is_provisional(message) {
-                    self.verdict(called, (speaker.project, speaker.trunk), Verdict::Shadow, reason);
+                    self.verdict(called, (speaker.project, speaker.trunk), Verdict::Shadow, broken.reason, Some(&broken.why));
                 }
             }
             Ruling::Foreign(refusal) => return Err(Box::new(Blocked { refusal, egress, speaker })),
@@ -218,7 +218,13 @@ impl Context<'_> {
         let sent = if present.is_empty() { sent } else { &present };
         self.conclude(transaction, sent, code, refusal.phrase(), &rows);
         transaction.refused = true;
-        self.verdict(transaction.call.region, (refusal.project, refusal.trunk), Verdict::Refuse, refusal.reason);
+        self.verdict(
+            transaction.call.region,
+            (refusal.project, refusal.trunk),
+            Verdict::Refuse,
+            refusal.reason,
+            Some(&refusal.detail),
+        );
         if invite && transaction.call.serving.is_some() && refusal.reason.class() == Class::Policy {
             self.remember(transaction, sent, refusal, code, rows);
         }

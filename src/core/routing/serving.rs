@@ -3,6 +3,7 @@
 use crate::config::{Config, Hop, ProjectId, RegionId};
 use crate::core::routing::place::MAX_ATTEMPTS;
 use crate::core::routing::target::{Target, TargetSet};
+use crate::core::rules::broken_rule::BrokenRule;
 use crate::dns::Resolved;
 use crate::reason::Reason;
 
@@ -18,8 +19,8 @@ pub(crate) struct Serving {
     pub(crate) passed: Option<usize>,
     /// A server of the called region that looks down. It is tried if nobody else takes the call.
     pub(crate) aside: Option<Box<Target>>,
-    /// The reason for which the call would have been refused if its project were not in shadow mode.
-    pub(crate) shadow: Option<Reason>,
+    /// The rule that the call breaks, if its project is in shadow mode.
+    pub(crate) shadow: Option<Box<BrokenRule>>,
     /// Whether only TLS may be used.
     pub(crate) secure: bool,
 }
@@ -33,7 +34,7 @@ impl Serving {
         called: RegionId,
         outbound: bool,
         secure: bool,
-        shadow: Option<Reason>,
+        shadow: Option<Box<BrokenRule>>,
     ) -> Self {
         let known = config.region(called).upstream.iter().all(|hop| match hop {
             Hop::Address { .. } => true,
@@ -65,9 +66,8 @@ impl Serving {
         }
     }
 
-    /// What the servers are told of the call: the reason, and whether it would have refused the call outside shadow mode.
-    pub(crate) fn reason(&self, called: RegionId) -> (Reason, bool) {
-        let accepted = if self.region == called { Reason::InRegion } else { Reason::Failover };
-        (self.shadow.unwrap_or(accepted), self.shadow.is_some())
+    /// Why the call is accepted. The rule that it breaks, if there is one, is told instead.
+    pub(crate) fn accepted(&self, called: RegionId) -> Reason {
+        if self.region == called { Reason::InRegion } else { Reason::Failover }
     }
 }

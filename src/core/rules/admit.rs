@@ -61,8 +61,8 @@ pub(crate) fn admit(
     *media = note;
     match ruling {
         Ruling::Pass => {}
-        Ruling::Shadow(reason) => {
-            admitted.shadow.get_or_insert(reason);
+        Ruling::Shadow(broken) => {
+            admitted.shadow.get_or_insert(broken);
         }
         Ruling::Foreign(refusal) => return Err(refusal),
     }

@@ -2,9 +2,11 @@
 //! TLS was asked for (SNI) is one of this region. Only reads.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use crate::config::{Config, Endpoint, Listener, Mode, ProjectId, RegionId, TrunkId};
 use crate::core::io::Arrival;
+use crate::core::rules::broken_rule::BrokenRule;
 use crate::core::rules::case::Case;
 use crate::core::rules::refusal::{Refusal, shown};
 use crate::core::rules::side::Side;
@@ -25,22 +27,22 @@ pub(crate) struct Admitted {
     pub(crate) trunk: TrunkId,
     /// Whether it goes out by the trunk.
     pub(crate) outbound: bool,
-    /// The reason for which it would have been refused if the project were not in shadow mode (or did not only warn about media).
-    pub(crate) shadow: Option<Reason>,
+    /// The first rule that it breaks, if its project is in shadow mode or only warns about media.
+    pub(crate) shadow: Option<Box<BrokenRule>>,
 }
 
 impl Admitted {
     /// A refusal of this request.
-    pub(crate) fn refuse(&self, row: Failed, reason: Reason, detail: impl Into<String>) -> Refusal {
+    pub(crate) fn refuse(&self, row: Failed, reason: Reason, detail: impl Into<Arc<str>>) -> Refusal {
         let asks = if self.outbound { Side::Servers } else { Side::Trunk };
         Refusal::new(row, reason, detail).of(Some(self.project), Some(self.trunk)).asked_by(asks)
     }
 
-    /// Takes in the result of a rule. A broken rule is a refusal, unless the project is in shadow mode. Then the first reason is
+    /// Takes in the result of a rule. A broken rule is a refusal, unless the project is in shadow mode. Then the first one is
     /// remembered.
     pub(crate) fn object(self, objection: Result<(), Failed>, reason: Reason, detail: String) -> Result<Self, Refusal> {
         match objection {
-            Ok(()) => Ok(Self { shadow: self.shadow.or(Some(reason)), ..self }),
+            Ok(()) => Ok(Self { shadow: self.shadow.or_else(|| Some(BrokenRule::new(reason, detail).into())), ..self }),
             Err(row) => Err(self.refuse(row, reason, detail)),
         }
     }
@@ -177,14 +179,13 @@ impl HostJudge<'_, '_, '_> {
         Ok(Admitted { project, trunk, outbound: false, shadow })
     }
 
-    /// Judges whether the host names an endpoint of this region. `Ok`: in shadow mode, the reason for which it would have been
-    /// refused.
+    /// Judges whether the host names an endpoint of this region. `Ok`: in shadow mode, the rule that it breaks.
     fn at_home(
         &self,
         whose: Option<(ProjectId, Option<TrunkId>)>,
         elsewhere: Option<Elsewhere>,
         known: impl Fn() -> String,
-    ) -> Result<Option<Reason>, Refusal> {
+    ) -> Result<Option<Box<BrokenRule>>, Refusal> {
         let Some(elsewhere) = elsewhere else {
             self.case.trace.pass(Test::Host, || self.host(&known()));
             return Ok(None);
@@ -194,7 +195,7 @@ impl HostJudge<'_, '_, '_> {
         // Shadow mode does not apply to a source that is no trunk of the project.
         let watches = trunk.and(project).is_some_and(|project| self.config.project(project).mode == Mode::Shadow);
         match self.case.trace.object(watches, Test::Host, || self.compared(&elsewhere, &known())) {
-            Ok(()) => Ok(Some(elsewhere.reason)),
+            Ok(()) => Ok(Some(BrokenRule::new(elsewhere.reason, elsewhere.detail).into())),
             Err(row) => Err(Refusal::new(row, elsewhere.reason, elsewhere.detail).of(project, trunk)),
         }
     }
@@ -225,8 +226,9 @@ impl HostJudge<'_, '_, '_> {
         if Name::of(here.hostname.as_bytes()) == asked {
             return None;
         }
-        let host = shown(self.case.request.uri.hostport);
-        let detail = format!("Request-URI host {host} is not in the region that TLS was asked for");
+        let named = self.config.regions.iter().find(|region| Name::of(region.hostname.as_bytes()) == asked);
+        let region = named.map_or("another region", |region| &region.hostname);
+        let detail = format!("{} is not in the region that TLS was asked for: SNI names {region}", self.host_value());
         Some(Elsewhere { reason: Reason::WrongListener, detail, by_sni: true })
     }
 
@@ -264,7 +266,7 @@ impl HostJudge<'_, '_, '_> {
     }
 
     fn unknown(&self, row: Failed, what: &str) -> Refusal {
-        let detail = format!("Request-URI host {} {what}", shown(self.case.request.uri.hostport));
+        let detail = format!("{} {what}", self.host_value());
         Refusal::new(row, Reason::UnknownEndpoint, detail).of(None, self.source.trunks.iter().next())
     }
 

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 
 use crate::config::{Config, Media, Mode, Trunk};
 use crate::core::io::{Direction, Note, Spoken};
+use crate::core::rules::broken_rule::BrokenRule;
 use crate::core::rules::refusal::{Refusal, shown};
 use crate::core::rules::side::Side;
 use crate::core::rules::sides::Speaker;
@@ -31,7 +32,7 @@ pub(crate) enum Ruling {
     /// The message may pass.
     Pass,
     /// A rule refuses it, but its project is in shadow mode, or only warns about media.
-    Shadow(Reason),
+    Shadow(Box<BrokenRule>),
     /// A rule refuses it.
     Foreign(Refusal),
 }
@@ -94,7 +95,7 @@ impl Speaker {
                 let objection =
                     if watches && spoken == Spoken::Outside { Ok(()) } else { trace.object(watches, Test::Media, says) };
                 let ruling = match objection {
-                    Ok(()) => Ruling::Shadow(reason),
+                    Ok(()) => Ruling::Shadow(BrokenRule::new(reason, detail).into()),
                     Err(row) => Ruling::Foreign(Refusal::new(row, reason, detail).of(self.project, self.trunk).of_media()),
                 };
                 Judgement { ruling, note: note(spoken) }

@@ -1,6 +1,7 @@
 //! Decides what may pass: source, host, project, pin, media. Rules read and return a value; they write nothing and send nothing.
 
 pub(crate) mod admit;
+pub(crate) mod broken_rule;
 pub(crate) mod caller;
 pub(crate) mod case;
 pub(crate) mod host;

@@ -2,6 +2,8 @@
 //!
 //! No Contact and no Retry-After: nothing in it invites another try.
 
+use std::sync::Arc;
+
 use crate::config::{Config, ProjectId, RegionId, TrunkId};
 use crate::core::io::Share;
 use crate::core::rules::ringfence_row;
@@ -18,8 +20,8 @@ pub(crate) struct Refusal {
     pub(crate) project: Option<ProjectId>,
     /// The trunk of the call, if known.
     pub(crate) trunk: Option<TrunkId>,
-    /// The failing field and its value, for a person.
-    pub(crate) detail: String,
+    /// The failing field and its value, for a person: in `Warning`, in the log and wherever else an operator reads.
+    pub(crate) detail: Arc<str>,
     /// Whether it is about media alone: then a call whose dialog is up goes on as it was.
     pub(crate) ends_no_call: bool,
     /// The share of its trunk that is used up, if that is the reason.
@@ -32,7 +34,7 @@ pub(crate) struct Refusal {
 
 impl Refusal {
     /// A refusal of a call of which neither project nor trunk is known.
-    pub(crate) fn new(row: Failed, reason: Reason, detail: impl Into<String>) -> Self {
+    pub(crate) fn new(row: Failed, reason: Reason, detail: impl Into<Arc<str>>) -> Self {
         let (project, trunk, ends_no_call, share, to_trunk) = (None, None, false, None, false);
         Self { reason, project, trunk, detail: detail.into(), ends_no_call, share, to_trunk, _row: row }
     }

@@ -7,7 +7,7 @@ use std::process::{Command, ExitStatus};
 
 use super::metrics::Metrics;
 use super::process::Process;
-use super::{PATIENCE, Plan, Site, await_some};
+use super::{PATIENCE, Plan, Site, Watch, await_some};
 
 /// A running daemon. Ends with the test.
 pub(crate) struct Daemon {
@@ -113,6 +113,11 @@ impl Daemon {
     /// Tells the admin port.
     pub(crate) fn post(&self, path: &str) -> u16 {
         self.try_ask("POST", path).unwrap_or_else(|| panic!("no answer to POST {path}")).0
+    }
+
+    /// Begins to watch decisions. `Err`: the answer that refuses it.
+    pub(crate) fn watch(&self, query: &str) -> Result<Watch, (u16, String)> {
+        Watch::begin(self.admin, query)
     }
 
     fn try_get(&self, path: &str) -> Option<(u16, String)> {

@@ -11,6 +11,7 @@ pub(crate) mod plan;
 pub(crate) mod process;
 pub(crate) mod secure;
 pub(crate) mod site;
+pub(crate) mod watch;
 
 use std::time::{Duration, Instant};
 
@@ -20,6 +21,7 @@ pub(crate) use leg::Leg;
 pub(crate) use message::{Ask, Seen};
 pub(crate) use plan::Plan;
 pub(crate) use site::Site;
+pub(crate) use watch::Watch;
 
 /// How long anything that must happen may take before a test gives up. Far above what it takes: machines stall.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(15);

@@ -1,0 +1,213 @@
+//! One decision with all that is told of it: in the log, to whoever watches, and on the page. One place makes the words for all of them.
+//!
+//! It is made only if somebody reads it. Text from the wire is escaped and cut, and numbers are masked, before it leaves here.
+
+use std::borrow::Cow;
+use std::fmt::Display;
+use std::net::SocketAddr;
+use std::time::SystemTime;
+
+use serde_json::{Map, Value};
+
+use super::log::{Escaped, Redacted};
+use super::seen::Seen;
+use super::timestamp;
+use crate::config::{Config, Numbers, ProjectId, RegionId, Transport, TrunkId};
+use crate::core::io::{Destination, Note, Output, Send, Verdict};
+use crate::reason::Reason;
+use crate::sip::address::Address;
+use crate::sip::{Message, Name, Start};
+
+/// Most octets of the words that say why.
+const WORDS: usize = 400;
+
+/// What a verdict is about, as the core notes it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ruled<'a> {
+    pub(super) region: RegionId,
+    pub(super) project: Option<ProjectId>,
+    pub(super) trunk: Option<TrunkId>,
+    pub(super) verdict: Verdict,
+    pub(super) reason: Reason,
+    pub(super) unreachable: Option<SocketAddr>,
+    why: Option<&'a str>,
+}
+
+impl<'a> Ruled<'a> {
+    /// The verdict in an output, if it is one.
+    pub(super) fn of(output: &'a Output) -> Option<Self> {
+        let Output::Note(Note::Verdict { region, project, trunk, verdict, reason, ref why, unreachable }) = *output else {
+            return None;
+        };
+        Some(Self { region, project, trunk, verdict, reason, unreachable, why: why.as_deref() })
+    }
+}
+
+/// A decision, ready to be told.
+pub(super) struct Decided<'a> {
+    pub(super) ruled: Ruled<'a>,
+    pub(super) region: &'a str,
+    pub(super) project: Option<&'a str>,
+    pub(super) trunk: Option<&'a str>,
+    /// The address that the message came from, or that asked.
+    pub(super) source: Option<SocketAddr>,
+    /// The transport of its listener.
+    pub(super) transport: &'static str,
+    pub(super) said: Said<'a>,
+    /// The next hop that it was sent to.
+    pub(super) sent_to: Option<String>,
+    /// The status code of the answer.
+    pub(super) code: Option<u16>,
+    /// The failing field and its value.
+    pub(super) why: Option<Cow<'a, str>>,
+    pub(super) numbers: Numbers,
+}
+
+impl<'a> Decided<'a> {
+    /// The decision that stands at this place of a message's outputs.
+    pub(super) fn of(config: &'a Config, out: &'a [Output], at: usize, ruled: Ruled<'a>, seen: Option<&Seen<'a>>) -> Self {
+        let sent = Sent::of(out, at, ruled.verdict, ruled.reason);
+        // A timer has no message at hand: what was sent for it names the call too.
+        let bytes = seen.map(|seen| seen.bytes).or_else(|| sent.any().map(|send| &*send.bytes)).unwrap_or_default();
+        let said = Message::datagram(bytes).ok().map(|message| Said::by(&message)).unwrap_or_default();
+        let arrival = seen.filter(|_| said.is_request).map(|seen| seen.arrival);
+        let source = arrival.map(|arrival| arrival.from).or_else(|| sent.asker());
+        let listener = arrival.map(|arrival| arrival.listener).or_else(|| sent.any().map(|send| send.listener));
+        Self {
+            ruled,
+            region: &config.region(ruled.region).name,
+            project: ruled.project.map(|id| &*config.project(id).name),
+            trunk: ruled.trunk.map(|id| &*config.trunk(id).name),
+            source,
+            transport: listener.map_or(Transport::Udp, |id| config.listener(id).transport).token(),
+            said,
+            sent_to: sent.target(),
+            code: sent.code(),
+            why: why(&ruled, source, &config.region(ruled.region).name),
+            numbers: config.log.numbers,
+        }
+    }
+
+    /// The same as an object of JSON: the keys of its line in the log, in their order, without those that it has no value for. `left_out`
+    /// is for the reader's end to add.
+    pub(super) fn object(&self, at: SystemTime) -> Map<String, Value> {
+        let Self { ruled, said, .. } = self;
+        let escaped = |text: Option<&[u8]>| text.map(|text| Escaped(text).to_string().into());
+        let uri = |text: Option<&[u8]>| text.map(|text| Redacted(text, self.numbers).to_string().into());
+        let plain = |text: Option<&str>| text.map(Value::from);
+        let all: [(&str, Option<Value>); 17] = [
+            ("timestamp", Some(timestamp::exactly(at).into())),
+            ("verdict", Some(ruled.verdict.label().into())),
+            ("id", Some(ruled.reason.id().into())),
+            ("reason", Some(ruled.reason.token().into())),
+            ("region", Some(self.region.into())),
+            ("project", plain(self.project)),
+            ("trunk", plain(self.trunk)),
+            ("source", self.source.map(|source| source.to_string().into())),
+            ("transport", Some(self.transport.into())),
+            ("method", escaped(said.method)),
+            ("call_id", escaped(said.call_id)),
+            ("from", uri(said.from)),
+            ("to", uri(said.to)),
+            ("uri", uri(said.uri)),
+            ("sent_to", plain(self.sent_to.as_deref())),
+            ("code", self.code.map(Value::from)),
+            ("why", plain(self.why.as_deref())),
+        ];
+        all.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect()
+    }
+
+    /// A URI of its message, for a log line.
+    pub(super) fn shown(&self, uri: Option<&'a [u8]>) -> Option<impl Display + 'a> {
+        let numbers = self.numbers;
+        uri.map(|uri| Redacted(uri, numbers))
+    }
+}
+
+/// Why, in words: those of the refusal's `Warning`, if it has one.
+fn why<'a>(ruled: &Ruled<'a>, source: Option<SocketAddr>, region: &str) -> Option<Cow<'a, str>> {
+    if let Some(to) = ruled.unreachable {
+        let what = "no request of a server can reach the caller: its Contact or Record-Route leads to";
+        return Some(format!("{what} {to}, which is outside").into());
+    }
+    if let Some(words) = ruled.why.filter(|words| !words.is_empty()) {
+        return Some(words.get(..WORDS).unwrap_or(words).into());
+    }
+    let stranger = source.filter(|_| ruled.reason == Reason::UnknownSource)?;
+    Some(format!("source {} is no trunk and no server of region {region}", stranger.ip()).into())
+}
+
+/// What was sent because of a verdict.
+struct Sent<'a> {
+    /// The answer to the asker.
+    answer: Option<&'a Send>,
+    /// The request to the next hop.
+    forward: Option<&'a Send>,
+}
+
+impl<'a> Sent<'a> {
+    /// Finds what belongs to a verdict. The core first says what it sends and then why. Only the note that a call moves to
+    /// another region comes before the sending.
+    fn of(out: &'a [Output], at: usize, verdict: Verdict, reason: Reason) -> Self {
+        let (before, after) = out.split_at_checked(at).unwrap_or_default();
+        let send = |output: &'a Output| if let Output::Send(send) = output { Some(send) } else { None };
+        let forwarded = |send: &&Send| matches!(send.to, Destination::Fenced(_));
+        let mut sent = before.iter().rev().filter_map(send);
+        match (verdict, reason) {
+            (Verdict::Refuse, _) => Self { answer: sent.find(|send| !forwarded(send)), forward: None },
+            (_, Reason::Failover) => Self { answer: None, forward: after.iter().filter_map(send).find(forwarded) },
+            _ => Self { answer: None, forward: sent.find(forwarded) },
+        }
+    }
+
+    fn any(&self) -> Option<&'a Send> {
+        self.answer.or(self.forward)
+    }
+
+    /// The asker's address, as it sent from.
+    fn asker(&self) -> Option<SocketAddr> {
+        match self.answer?.to {
+            Destination::Peer(peer) => Some(peer.addr()),
+            Destination::Fenced(_) => None,
+        }
+    }
+
+    /// The address of the next hop: `udp:10.20.0.5:5060`.
+    fn target(&self) -> Option<String> {
+        let send = self.forward?;
+        let Destination::Fenced(to) = send.to else { return None };
+        Some(format!("{}:{}", send.transport.token(), to.addr()))
+    }
+
+    fn code(&self) -> Option<u16> {
+        match Message::datagram(&self.answer?.bytes).ok()?.start() {
+            Start::Response { code, .. } => Some(*code),
+            Start::Request { .. } => None,
+        }
+    }
+}
+
+/// The parts of a message that name its call.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Said<'a> {
+    pub(super) is_request: bool,
+    pub(super) method: Option<&'a [u8]>,
+    pub(super) uri: Option<&'a [u8]>,
+    pub(super) call_id: Option<&'a [u8]>,
+    pub(super) from: Option<&'a [u8]>,
+    pub(super) to: Option<&'a [u8]>,
+}
+
+impl<'a> Said<'a> {
+    fn by(message: &Message<'a>) -> Self {
+        let value = |name| message.first(name).map(|header| message.value(header));
+        let uri_of = |name| value(name).and_then(Address::parse).map(|address| address.uri);
+        let (is_request, method, uri) = match message.start() {
+            Start::Request { token, uri, .. } => (true, Some(message.slice(token)), Some(message.slice(uri))),
+            Start::Response { .. } => {
+                (false, value(Name::CSeq).and_then(|cseq| cseq.rsplit(u8::is_ascii_whitespace).next()), None)
+            }
+        };
+        Self { is_request, method, uri, call_id: value(Name::CallId), from: uri_of(Name::From), to: uri_of(Name::To) }
+    }
+}

@@ -1,0 +1,196 @@
+//! Messages that were refused or shadowed lately, with what was said of each, for an operator who asks why. In memory alone.
+//!
+//! The worker copies such a message into a bounded queue, as many a second as the log has lines at most, and never waits. The other thread
+//! masks the numbers in it and keeps it until newer ones need its place. Of accepted messages nothing is copied. Strangers have a share of
+//! the room, so that they cannot crowd out a carrier's messages.
+
+use std::collections::VecDeque;
+use std::time::{Instant, SystemTime};
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use metrics::Counter;
+use serde_json::{Map, Value, json};
+use tokio::sync::mpsc;
+
+use super::decided::Decided;
+use super::log::Limit;
+use super::mask::mask;
+use super::metrics::Metrics;
+use super::seen::Seen;
+use crate::config::{Config, Numbers};
+use crate::reason::Reason;
+
+/// Most messages that wait for the other thread.
+const WAITING: usize = 256;
+/// Most messages that are copied in a second.
+const COPIES: u32 = 200;
+/// The longest message that is kept. A cut one would be judged differently, so a longer one is not kept at all.
+const LONGEST: usize = 8 << 10;
+/// Decisions that the page lists.
+const LISTED: usize = 20;
+/// Most of them that strangers caused.
+const LISTED_STRANGERS: usize = 5;
+/// Strangers' part of the messages that are kept: one in so many.
+const STRANGERS: usize = 8;
+/// Most messages in one answer.
+const ANSWERED: usize = 20;
+
+/// One decision on its way to the other thread.
+#[derive(Debug)]
+struct Fresh {
+    decided: Map<String, Value>,
+    stranger: bool,
+    numbers: Numbers,
+    /// The message, the listener that it came to, and its Call-ID. `None`: nothing of it is kept.
+    message: Option<FreshMessage>,
+}
+
+#[derive(Debug)]
+struct FreshMessage {
+    listener: String,
+    call_id: Box<[u8]>,
+    bytes: Box<[u8]>,
+}
+
+/// The worker's end.
+#[derive(Debug)]
+pub struct RefusedQueue {
+    queue: mpsc::Sender<Fresh>,
+    limit: Limit,
+    left_out: Counter,
+}
+
+/// The other thread's end.
+#[derive(Debug)]
+pub struct RefusedReceiver(mpsc::Receiver<Fresh>);
+
+/// Both ends of an empty queue.
+pub fn refused_queue(metrics: &Metrics) -> (RefusedQueue, RefusedReceiver) {
+    let (sender, queue) = mpsc::channel(WAITING);
+    let left_out = metrics.unseen("refused");
+    left_out.increment(0);
+    (RefusedQueue { queue: sender, limit: Limit::of(COPIES), left_out }, RefusedReceiver(queue))
+}
+
+impl RefusedQueue {
+    /// Hands over a decision that refused or shadowed a message, if there is room. Never waits.
+    pub(super) fn keep(&mut self, config: &Config, decided: &Decided<'_>, seen: Option<&Seen<'_>>, now: Instant) {
+        let place = self.limit.allow(now).and_then(|_| self.queue.try_reserve().ok());
+        let Some(place) = place else { return self.left_out.increment(1) };
+        let kept = seen.filter(|seen| config.log.refused > 0 && seen.bytes.len() <= LONGEST);
+        let message = kept.map(|seen| FreshMessage {
+            listener: format!("{}:{}", config.listener(seen.arrival.listener).transport.token(), seen.arrival.local),
+            call_id: decided.said.call_id.unwrap_or_default().into(),
+            bytes: seen.bytes.into(),
+        });
+        let stranger = decided.ruled.reason == Reason::UnknownSource;
+        place.send(Fresh { decided: decided.object(SystemTime::now()), stranger, numbers: decided.numbers, message });
+    }
+}
+
+impl RefusedReceiver {
+    /// Takes the next decision into what is kept. `false`: no more will come.
+    pub(crate) async fn next(&mut self, kept: &std::sync::Mutex<RefusedRing>) -> bool {
+        let Some(fresh) = self.0.recv().await else { return false };
+        // It is whole between two calls, even if a task has panicked.
+        kept.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take(fresh);
+        true
+    }
+}
+
+/// What is kept. The oldest goes first.
+#[derive(Debug)]
+pub(crate) struct RefusedRing {
+    limit: usize,
+    numbers: Numbers,
+    messages: VecDeque<KeptMessage>,
+    listed: VecDeque<(bool, Value)>,
+}
+
+#[derive(Debug)]
+struct KeptMessage {
+    stranger: bool,
+    call_id: Box<[u8]>,
+    decided: Map<String, Value>,
+    listener: String,
+    bytes: Box<[u8]>,
+}
+
+impl RefusedRing {
+    /// One that keeps nothing yet.
+    pub(crate) fn new(config: &Config) -> Self {
+        let (limit, numbers) = (config.log.refused, config.log.numbers);
+        Self { limit, numbers, messages: VecDeque::new(), listed: VecDeque::new() }
+    }
+
+    /// Takes in another configuration. If numbers are masked from now on, what was kept with them is thrown away.
+    pub(crate) fn configure(&mut self, config: &Config) {
+        if config.log.numbers == Numbers::Mask && self.numbers == Numbers::Plain {
+            *self = Self::new(config);
+        }
+        (self.limit, self.numbers) = (config.log.refused, config.log.numbers);
+        while self.messages.len() > self.limit {
+            self.messages.pop_front();
+        }
+        if self.limit == 0 {
+            self.messages = VecDeque::new();
+        }
+    }
+
+    fn take(&mut self, fresh: Fresh) {
+        let Fresh { decided, stranger, numbers, message } = fresh;
+        // It was on its way when numbers came to be masked.
+        if numbers == Numbers::Plain && self.numbers == Numbers::Mask {
+            return;
+        }
+        if let Some(FreshMessage { listener, call_id, mut bytes }) = message {
+            if numbers == Numbers::Mask {
+                mask(&mut bytes);
+            }
+            let kept = KeptMessage { stranger, call_id, decided: decided.clone(), listener, bytes };
+            push(&mut self.messages, kept, (self.limit, self.limit / STRANGERS), |kept| kept.stranger);
+        }
+        push(&mut self.listed, (stranger, decided.into()), (LISTED, LISTED_STRANGERS), |&(stranger, _)| stranger);
+    }
+
+    /// The last decisions that refused or shadowed a message, the newest first.
+    pub(crate) fn decisions(&self) -> Vec<Value> {
+        self.listed.iter().rev().map(|(_, decided)| decided.clone()).collect()
+    }
+
+    /// The newest messages, or the newest of one call: each with what was said of it.
+    pub(crate) fn messages(&self, call_id: Option<&[u8]>) -> Value {
+        let wanted = |kept: &&KeptMessage| call_id.is_none_or(|id| *kept.call_id == *id);
+        let shown = |kept: &KeptMessage| {
+            let mut object = kept.decided.clone();
+            object.insert("listener".to_owned(), kept.listener.as_str().into());
+            object.insert("message_base64".to_owned(), BASE64_STANDARD.encode(&kept.bytes).into());
+            Value::Object(object)
+        };
+        let refused: Vec<Value> = self.messages.iter().rev().filter(wanted).take(ANSWERED).map(shown).collect();
+        json!({ "refused": refused, "kept": self.messages.len(), "limit": self.limit })
+    }
+}
+
+/// Appends to a list of at most `most`, of which at most `strangers` are strangers': the oldest makes room, of strangers if they have their
+/// share.
+fn push<T>(list: &mut VecDeque<T>, new: T, (most, strangers): (usize, usize), is_strangers: impl Fn(&T) -> bool) {
+    if is_strangers(&new) {
+        if strangers == 0 {
+            return;
+        }
+        if list.iter().filter(|of| is_strangers(of)).count() >= strangers
+            && let Some(oldest) = list.iter().position(&is_strangers)
+        {
+            list.remove(oldest);
+        }
+    }
+    if most == 0 {
+        return;
+    }
+    while list.len() >= most {
+        list.pop_front();
+    }
+    list.push_back(new);
+}
