@@ -62,6 +62,7 @@ pub(super) fn page(status: &Value, refresh: bool) -> String {
                 main {
                     (facts(status))
                     (hour(&status["hour"]))
+                    (decisions(&status["decisions"]))
                     @for region in &served { (of_region(region)) }
                     (known(status))
                     (names_table(&status["names"]))
@@ -103,7 +104,7 @@ fn facts(status: &Value) -> Markup {
             dl.facts {
                 div { dt { "Accepted (1 h)" } dd.big { (count(sum("accepted"))) } }
                 div { dt { "Refused (1 h)" } dd.big { (count(sum("refused"))) } }
-                @if sum("shadow") > 0 { div { dt { "Let pass (shadow)" } dd.big { (count(sum("shadow"))) } } }
+                @if sum("shadow") > 0 { div { dt { "Let pass, shadow (1 h)" } dd.big { (count(sum("shadow"))) } } }
                 div { dt { "Targets taking calls" } dd.big { (up) " of " (states.len()) } }
                 div { dt { "Up for" } dd { (ago(&status["uptime_seconds"])) } }
                 div { dt { "Configured" } dd { (ago(&configuration["loaded_seconds"])) " ago" } }
@@ -124,16 +125,13 @@ fn hour(hour: &Value) -> Markup {
         let reason = html! { span.soft { (text(&row["id"])) } " " (text(&row["reason"])) };
         vec![Cell::plain(&row["region"]), Cell::state(tone, word), Cell::of(reason), Cell::number(&row["count"])]
     });
-    let refused = rows(&hour["refused"]).map(|row| {
-        let word = if row["verdict"] == "shadow" { "let pass (shadow)" } else { "refused" };
-        vec![
-            Cell::plain(&row["project"]),
-            Cell::plain(&row["region"]),
-            Cell::plain(&row["reason"]),
-            Cell::of(word),
-            Cell::number(&row["count"]),
-        ]
-    });
+    let by_project = |key: &str| {
+        let row = |row: &Value| {
+            let count = Cell::number(&row["count"]);
+            vec![Cell::plain(&row["project"]), Cell::plain(&row["region"]), Cell::plain(&row["reason"]), count]
+        };
+        rows(&hour[key]).map(row).collect::<Vec<_>>()
+    };
     let repeats = rows(&hour["repeats"]).map(|row| {
         vec![Cell::plain(&row["trunk"]), Cell::plain(&row["project"]), Cell::plain(&row["region"]), Cell::number(&row["count"])]
     });
@@ -143,7 +141,8 @@ fn hour(hour: &Value) -> Markup {
             h2 id="hour" { "The last hour" }
             (chart(hour))
             (table("Verdicts by reason", &["Region", "Verdict", "Reason", "#Count"], verdicts, SHOWN, 0))
-            (table("Refused projects", &["Project", "Region", "Reason", "Verdict", "#Count"], refused, SHOWN, more("refused_more")))
+            (table("Refused projects", &["Project", "Region", "Reason", "#Count"], by_project("refused"), SHOWN, more("refused_more")))
+            (table("Let pass in shadow mode", &["Project", "Region", "Would be refused for", "#Count"], by_project("shadowed"), SHOWN, more("shadowed_more")))
             (table("Calls that came again after a final refusal", &["Trunk", "Project", "Region", "#Count"], repeats, SHOWN, more("repeats_more")))
             @if rows(&hour["repeats"]).next().is_some() {
                 p.soft { "The carrier retries what it was told not to: its " code { "reject" } " profile does not make it stop." }
@@ -152,39 +151,74 @@ fn hour(hour: &Value) -> Markup {
     }
 }
 
-/// A chart minute by minute: accepted above the line, refused and shadowed below it.
+/// The last decisions that refused a message, or let it pass in shadow mode, with why.
+fn decisions(decisions: &Value) -> Markup {
+    let shown = rows(decisions).map(|of| {
+        let (tone, word) = if of["verdict"] == "shadow" { (Tone::Warn, "let pass (shadow)") } else { (Tone::Bad, "refused") };
+        let reason = html! { span.soft { (text(&of["id"])) } " " (text(&of["reason"])) };
+        // To the second, without the date's and the time's T.
+        let at = text(&of["timestamp"]).replace('T', " ");
+        let whose = match (of["project"].as_str(), of["trunk"].as_str()) {
+            (Some(project), Some(trunk)) => format!("{project}, {trunk}"),
+            (project, trunk) => project.or(trunk).unwrap_or("–").to_owned(),
+        };
+        let number = |key: &str| html! { span.code { (text(&of[key])) } };
+        vec![
+            Cell::of(at.get(..19).unwrap_or(&at)),
+            Cell::state(tone, word),
+            Cell::of(reason),
+            Cell::plain(&of["why"]),
+            Cell::of(whose),
+            Cell::code(&text(&of["source"])),
+            Cell::of(html! { (number("from")) " → " (number("to")) }),
+        ]
+    });
+    let columns = ["At (UTC)", "Verdict", "Reason", "Why", "Project, trunk", "Source", "From, to"];
+    let table = table("The newest first, without a call's numbers", &columns, shown, SHOWN, 0);
+    html! {
+        @if rows(decisions).next().is_some() {
+            section aria-labelledby="decisions" {
+                h2 id="decisions" { "What was refused last, and what only shadow mode let pass" }
+                (table)
+            }
+        }
+    }
+}
+
+/// A chart minute by minute: what passed above the line, refused below it. Above, what only shadow mode let pass stands on what was accepted.
 fn chart(hour: &Value) -> Markup {
-    let minutes: Vec<(u64, u64, u64)> = rows(&hour["minutes"])
-        .map(|minute| {
-            let of = |key: &str| minute[key].as_u64().unwrap_or_default();
-            (of("ago"), of("accepted"), of("refused").saturating_add(of("shadow")))
-        })
+    let minutes: Vec<[u64; 4]> = rows(&hour["minutes"])
+        .map(|minute| ["ago", "accepted", "shadow", "refused"].map(|key| minute[key].as_u64().unwrap_or_default()))
         .collect();
-    let most = |of: fn(&(u64, u64, u64)) -> u64| minutes.iter().map(of).max().unwrap_or_default();
-    let (most_up, most_down) = (most(|minute| minute.1), most(|minute| minute.2));
+    let most = |of: fn(&[u64; 4]) -> u64| minutes.iter().map(of).max().unwrap_or_default();
+    let (most_up, most_down) = (most(|&[_, accepted, shadow, _]| accepted.saturating_add(shadow)), most(|minute| minute[3]));
     let whole = most_up.saturating_add(most_down);
     if whole == 0 {
         return html! { p.soft { "No decision yet." } };
     }
     // Ten units a minute; one scale for both sides, on which whatever there is can be seen.
     let height = |of: u64| if of == 0 { 0 } else { (of.saturating_mul(80) / whole).max(2) };
-    let axis = height(most_up) + 1;
-    let (up, down) = (count(most_up), count(most_down));
-    let label =
-        format!("Decisions by the minute over the last hour: up to {up} accepted, above the line; up to {down} refused, below");
+    // Two that stand on each other may both be small.
+    let above = |&[_, accepted, shadow, _]: &[u64; 4]| height(accepted) + height(shadow);
+    let axis = minutes.iter().map(above).max().unwrap_or_default() + 1;
+    let accepted = format!("up to {} accepted", count(most(|minute| minute[1])));
+    let (shadow, refused) = (most(|minute| minute[2]), format!("up to {} refused", count(most_down)));
+    let shadow = if shadow > 0 { format!(", and up to {} that only shadow mode let pass", count(shadow)) } else { String::new() };
+    let label = format!("Decisions by the minute over the last hour: {accepted}{shadow}, above the line; {refused}, below");
     html! {
-        svg viewBox="0 0 600 86" preserveAspectRatio="none" role="img" aria-label=(label) {
-            @for (ago, accepted, refused) in minutes {
+        svg viewBox="0 0 600 88" preserveAspectRatio="none" role="img" aria-label=(label) {
+            @for [ago, accepted, shadow, refused] in minutes {
                 @let x = (MINUTES - 1).saturating_sub(ago) * 10 + 1;
-                @let (up, down) = (height(accepted), height(refused));
+                @let (up, passed, down) = (height(accepted), height(shadow), height(refused));
                 @if up > 0 { rect.accepted x=(x) y=(axis - up) width="8" height=(up) {} }
+                @if passed > 0 { rect.shadow x=(x) y=(axis.saturating_sub(up + passed)) width="8" height=(passed) {} }
                 @if down > 0 { rect.refused x=(x) y=(axis + 1) width="8" height=(down) {} }
             }
             line.axis x1="0" x2="600" y1=(axis) y2=(axis) {}
         }
         p.scale aria-hidden="true" {
             span { "an hour ago" }
-            span { "a minute: up to " (up) " accepted, above; up to " (down) " refused, below" }
+            span { "a minute: " (accepted) (shadow) ", above; " (refused) ", below" }
             span { "now" }
         }
     }

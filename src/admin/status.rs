@@ -66,12 +66,17 @@ fn hour(hour: &Summary) -> Value {
         json!({ "region": region, "verdict": verdict, "id": id, "reason": reason, "count": count })
     };
     let refused = |([region, project, verdict, reason], count): &([Box<str>; 4], u64)| json!({ "region": region, "project": project, "verdict": verdict, "reason": reason, "count": count });
+    let of = |wanted: &'static str| hour.refused.iter().filter(move |([_, _, verdict, _], _)| &**verdict == wanted);
+    let listed = |wanted, most| of(wanted).take(most).map(refused).collect::<Vec<_>>();
+    let more = |wanted| of(wanted).count().saturating_sub(ROWS);
     let repeat = |([region, project, trunk], count): &([Box<str>; 3], u64)| json!({ "region": region, "project": project, "trunk": trunk, "count": count });
     json!({
         "minutes": hour.minutes.iter().map(minute).collect::<Vec<_>>(),
         "verdicts": hour.verdicts.iter().map(verdict).collect::<Vec<_>>(),
-        "refused": hour.refused.iter().take(ROWS).map(refused).collect::<Vec<_>>(),
-        "refused_more": hour.refused.len().saturating_sub(ROWS),
+        "refused": listed("refuse", ROWS),
+        "refused_more": more("refuse"),
+        "shadowed": listed("shadow", ROWS),
+        "shadowed_more": more("shadow"),
         "repeats": hour.repeats.iter().take(ROWS).map(repeat).collect::<Vec<_>>(),
         "repeats_more": hour.repeats.len().saturating_sub(ROWS),
     })
@@ -218,7 +223,10 @@ mod tests {
         let last = Summary {
             minutes: vec![Minute { ago: 1, accepted: 0, refused: 3, shadow: 0 }],
             verdicts: vec![(["eu", "refuse", "foreign-number"].map(Box::from), 3)],
-            refused: (0..ROWS + 5).map(|at| (["eu", &format!("p{at}"), "refuse", "foreign-number"].map(Box::from), 1)).collect(),
+            refused: (0..ROWS + 5)
+                .map(|at| (["eu", &format!("p{at}"), "refuse", "foreign-number"].map(Box::from), 1))
+                .chain([(["eu", "watcher", "shadow", "foreign-number"].map(Box::from), 2)])
+                .collect(),
             repeats: vec![(["eu", "acme", "t"].map(Box::from), 2)],
         };
         let mut status =
@@ -247,6 +255,8 @@ mod tests {
                 "verdicts": [{ "region": "eu", "verdict": "refuse", "id": 131, "reason": "foreign-number", "count": 3 }],
                 "refused": [],
                 "refused_more": 5,
+                "shadowed": [{ "region": "eu", "project": "watcher", "verdict": "shadow", "reason": "foreign-number", "count": 2 }],
+                "shadowed_more": 0,
                 "repeats": [{ "region": "eu", "project": "acme", "trunk": "t", "count": 2 }],
                 "repeats_more": 0,
             },

@@ -3,6 +3,7 @@
 //! A resolver task keeps a snapshot of every configured name fresh and hands it to the core. A call reads the snapshot and never
 //! waits for it. An address from here is not inside yet: the fence judges it at every use.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use crate::config::{Config, Hop, NameId, Transport};
@@ -44,12 +45,14 @@ pub struct Server {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Resolved {
     answers: Vec<Option<Vec<Server>>>,
+    /// Of names without a server: the question that failed, and why. For words alone.
+    failures: BTreeMap<u32, (Question, LookupFailure)>,
 }
 
 impl Resolved {
     /// A snapshot in which none of `names` names is known.
     pub fn unknown(names: usize) -> Self {
-        Self { answers: vec![None; names] }
+        Self { answers: vec![None; names], failures: BTreeMap::new() }
     }
 
     /// Sets a name's servers, sorted by rank; empty: the name exists with no address, or does not exist.
@@ -57,6 +60,16 @@ impl Resolved {
         if let Some(answer) = self.answers.get_mut(name.0 as usize) {
             *answer = Some(servers);
         }
+    }
+
+    /// Notes why nothing is known of a name.
+    pub fn fail(&mut self, name: NameId, question: Question, why: LookupFailure) {
+        self.failures.insert(name.0, (question, why));
+    }
+
+    /// Why nothing is known of a name, if that was noted.
+    pub fn failure(&self, name: NameId) -> Option<(&Question, LookupFailure)> {
+        self.failures.get(&name.0).map(|(question, why)| (question, *why))
     }
 
     /// A name's servers, sorted by rank; empty if nothing is known.

@@ -30,6 +30,8 @@ pub(super) struct Name {
     doubted: Option<Instant>,
     /// Whether questions count as "no such record" for lack of an answer, and that was logged.
     pub(super) given_up: bool,
+    /// Why nothing is known of it, as the calls were last told.
+    pub(super) failure: Option<(Question, LookupFailure)>,
     /// The addresses outside that are reported already.
     pub(super) told: Told,
 }

@@ -107,6 +107,8 @@ impl Resolver {
         for (id, name) in (0..).map(NameId).zip(&self.names) {
             if let Some(servers) = &name.servers {
                 targets.set(id, servers.clone());
+            } else if let Some((question, why)) = &name.failure {
+                targets.fail(id, question.clone(), *why);
             }
         }
         targets
@@ -243,13 +245,24 @@ impl Resolver {
         (changed, next)
     }
 
-    /// Walks from a name, and tells of what is new. Returns whether its servers have changed.
+    /// Walks from a name, and tells of what is new. Returns whether its servers have changed, or why it has none.
     fn update(&mut self, id: NameId, now: Instant) -> bool {
         let changed = self.walk(id, now);
         if changed {
             self.tell_outside(id);
         }
-        changed
+        self.fails_otherwise(id) || changed
+    }
+
+    /// Notes why nothing is known of a name. Returns whether that is news.
+    fn fails_otherwise(&mut self, id: NameId) -> bool {
+        let Some(name) = self.names.get_mut(id.0 as usize) else { return false };
+        let cache = &self.cache;
+        let failed = |question: &Question| Some((question.clone(), cache.answer(question)?.failed()?.0));
+        let failure = if name.servers.is_none() { name.questions.iter().find_map(failed) } else { None };
+        let news = name.failure != failure;
+        name.failure = failure;
+        news
     }
 
     /// Walks from a name with what is known. Returns whether its servers have changed.

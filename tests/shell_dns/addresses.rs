@@ -94,10 +94,20 @@ async fn what_nobody_answers_stays_unknown_until_somebody_does() {
         let server = NameServer::start(says);
         let (mut resolver, metrics) = resolver(&server, "");
         unchanged_until(&mut resolver, || lookups(&metrics, "A", "failed") >= 1).await;
-        assert!(!resolver.targets().is_known(NameId(0)));
+        let targets = resolver.targets();
+        assert!(!targets.is_known(NameId(0)));
+        let (question, why) = targets.failure(NameId(0)).expect("calls are told why");
+        let words = format!("{question}: {why}");
+        let expected = match says {
+            "* * servfail" => "A a.example.net: the name server failed (SERVFAIL)",
+            "* * refused" => "A a.example.net: refused by the name server",
+            _ => "A a.example.net: no answer in time",
+        };
+        assert_eq!(words, expected);
         // One family is enough to place calls.
         server.now_says("* AAAA servfail\na.example.net 60 A 10.0.0.1");
         becomes(&mut resolver, &["10.0.0.1"]).await;
+        assert_eq!(resolver.targets().failure(NameId(0)), None);
     }
 }
 

@@ -14,7 +14,7 @@ fn status() -> Value {
             "minutes": [{ "ago": 0, "accepted": 10, "refused": 1, "shadow": 0 }],
             "verdicts": [{ "region": "eu", "verdict": "refuse", "id": 110, "reason": "foreign-endpoint", "count": 1 }],
             "refused": [{ "region": "eu", "project": "acme", "verdict": "refuse", "reason": "foreign-endpoint", "count": 1 }],
-            "refused_more": 3, "repeats": [], "repeats_more": 0,
+            "refused_more": 3, "shadowed": [], "shadowed_more": 0, "repeats": [], "repeats_more": 0,
         },
         "regions": [{
             "name": "eu", "hostname": "eu.example.com", "served": true, "listeners": ["udp:192.0.2.1:5060"],
@@ -27,6 +27,7 @@ fn status() -> Value {
             ],
         }],
         "names": [],
+        "decisions": [],
     })
 }
 
@@ -50,6 +51,46 @@ fn everything_of_the_object_that_an_operator_looks_for_is_there() {
     assert!(page.find("192.0.2.9:5060").unwrap() < page.find("192.0.2.8:5060").unwrap(), "what is down comes first");
     assert!(!page.contains("http-equiv"));
     assert!(super::page(&status(), true).contains("<meta http-equiv=\"refresh\" content=\"15\">"));
+}
+
+#[test]
+fn what_only_shadow_mode_let_pass_is_nowhere_shown_as_refused() {
+    let mut status = status();
+    status["hour"]["minutes"] = json!([{ "ago": 0, "accepted": 0, "refused": 0, "shadow": 7 }]);
+    status["hour"]["verdicts"] =
+        json!([{ "region": "eu", "verdict": "shadow", "id": 121, "reason": "foreign-source", "count": 7 }]);
+    status["hour"]["refused"] = json!([]);
+    status["hour"]["refused_more"] = 0.into();
+    status["hour"]["shadowed"] =
+        json!([{ "region": "eu", "project": "watcher", "verdict": "shadow", "reason": "foreign-source", "count": 7 }]);
+    status["decisions"] = json!([{
+        "timestamp": "2026-11-16T10:58:03.114209Z", "verdict": "shadow", "id": 121, "reason": "foreign-source", "region": "eu",
+        "project": "watcher", "trunk": "carrier", "source": "198.51.100.7:5060", "from": "sip:+353…@h", "to": "sip:+493…@h",
+        "why": "source 198.51.100.7 is outside region <eu>",
+    }]);
+    let shadow = page(&status, false);
+    for part in [
+        "Refused (1 h)</dt><dd class=\"big\">0</dd>",
+        "Let pass, shadow (1 h)</dt><dd class=\"big\">7</dd>",
+        "<rect class=\"shadow\"",
+        "up to 7 that only shadow mode let pass, above the line; up to 0 refused, below",
+        "<caption>Let pass in shadow mode</caption>",
+        "2026-11-16 10:58:03<",
+        "let pass (shadow)",
+        "source 198.51.100.7 is outside region &lt;eu&gt;",
+        "watcher, carrier",
+        "198.51.100.7:5060",
+        "sip:+353…@h",
+        "sip:+493…@h",
+    ] {
+        assert!(shadow.contains(part), "{part} in {shadow}");
+    }
+    assert!(
+        !shadow.contains("class=\"refused\"") && !shadow.contains("Refused projects") && !shadow.contains(" refused</span>"),
+        "{shadow}"
+    );
+    status["decisions"][0]["verdict"] = "refuse".into();
+    assert!(page(&status, false).contains(" </span>refused</span>"));
 }
 
 #[test]

@@ -11,13 +11,26 @@ use crate::sip::list;
 use crate::sip::uri::{Host, Uri};
 use crate::sip::{Message, Name};
 
+/// The URI of a Contact without its user part, which would show whom the call is led to.
+fn unnamed(contact: &[u8]) -> String {
+    let Some(address) = Address::parse(contact) else { return "that cannot be read".to_owned() };
+    let uri = address.uri;
+    let colon = memchr::memchr(b':', uri).map_or(0, |colon| colon + 1);
+    let (scheme, rest) = uri.split_at_checked(colon).unwrap_or_default();
+    match memchr::memrchr(b'@', rest) {
+        Some(at) => format!("{}...{}", shown(scheme), shown(rest.get(at..).unwrap_or_default())),
+        None if scheme.eq_ignore_ascii_case(b"tel:") => "tel:...".to_owned(),
+        None => shown(uri),
+    }
+}
+
 impl View<'_> {
     /// The refusal of a redirect if a Contact leads out of the region. A Contact counts as outside if it cannot be read, or if
     /// its name is neither an endpoint of the region nor the trunk's own: nobody could check it.
     pub(crate) fn redirect(&self, call: &CallFacts, message: &Message<'_>) -> Option<Refusal> {
         let mut contacts = list::items(message, Name::Contact).map(|item| message.slice(&item.span));
         let outside = contacts.find(|contact| !self.stays(call, contact))?;
-        let detail = format!("Contact {} leads out of the region", shown(outside));
+        let detail = format!("Contact {} leads out of the region", unnamed(outside));
         let row = Trace::closed().fail(Test::Targets, || (detail.clone(), "inside".to_owned()));
         Some(Refusal::new(row, Reason::ForeignDialogTarget, detail).of(call.project, call.trunk))
     }
