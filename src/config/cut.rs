@@ -1,12 +1,15 @@
-//! Cuts a file into what stands in `[project.NAME]` tables, project by project, and the rest, while it is read. So a file of any
-//! length costs memory for its text alone, and each piece of that is dropped as soon as it was read.
+//! Cuts a file into what stands in `[project.NAME]` tables, project by project, and the rest, while it is read. Of a long file the
+//! projects' tables stay in the file, and are read once more when their turn comes. So a file of any length costs little memory.
 //!
 //! Knows tokens, and where a table begins; what is right and what it means is found out where the pieces are read. A file is cut by
 //! its tokens, so what looks like a table within a text in quotes is none.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
+use std::fs::File;
 use std::hash::{BuildHasher as _, RandomState};
 use std::io::Read;
+use std::os::unix::fs::FileExt as _;
 
 use sha2::{Digest as _, Sha256};
 use smallvec::SmallVec;
@@ -17,6 +20,8 @@ use super::text::Text;
 
 /// Octets that are read at a time. Texts of projects are kept in pieces of about that length.
 const BLOCK: usize = 256 << 10;
+/// Octets of projects' tables that are kept in memory. What is beyond them stays in the file.
+const HELD: usize = 16 << 20;
 
 /// A file, cut.
 #[derive(Debug, Default)]
@@ -27,42 +32,109 @@ pub(super) struct Cut {
     pub(super) chunks: Vec<Chunk>,
     /// Projects whose tables stand in several places, by name: all their tables.
     pub(super) scattered: HashMap<Box<str>, Text>,
+    pub(super) source: LongFile,
 }
 
 /// The tables of a number of projects.
 #[derive(Debug, Default)]
 pub(super) struct Chunk {
-    pub(super) text: Text,
+    kept: Kept,
     /// Where each project begins in it.
     pub(super) starts: Vec<u32>,
 }
 
+/// Where the text of a chunk is. It is one piece of its file.
+#[derive(Debug)]
+enum Kept {
+    Here(Text),
+    /// In the file. `check` tells whether it is still the same text.
+    InFile {
+        at: usize,
+        line: usize,
+        length: usize,
+        check: u64,
+    },
+}
+
+impl Default for Kept {
+    fn default() -> Self {
+        Self::Here(Text::default())
+    }
+}
+
 impl Chunk {
-    /// Each project's tables: where they begin, and their text.
-    pub(super) fn projects(&self) -> impl Iterator<Item = (usize, &str)> {
-        let ends = self.starts.iter().skip(1).map(|&at| at as usize).chain([self.text.text.len()]);
-        self.starts.iter().zip(ends).filter_map(|(&at, end)| Some((at as usize, self.text.text.get(at as usize..end)?)))
+    /// Where it ends in the file. `None`: it is empty, or was left in the file.
+    fn end(&self) -> Option<usize> {
+        if let Kept::Here(text) = &self.kept { text.end() } else { None }
+    }
+
+    /// Its text. `Err`: what is wrong with the file, without its path.
+    pub(super) fn text(&self, source: &LongFile) -> Result<Cow<'_, Text>, String> {
+        match &self.kept {
+            Kept::Here(text) => Ok(Cow::Borrowed(text)),
+            Kept::InFile { at, line, length, check } => source.text(*at, *line, *length, *check).map(Cow::Owned),
+        }
+    }
+
+    /// Each project's tables: where they begin, and their text. `text`: the chunk's.
+    pub(super) fn projects<'t>(&self, text: &'t Text) -> impl Iterator<Item = (usize, &'t str)> {
+        let ends = self.starts.iter().skip(1).map(|&at| at as usize).chain([text.text.len()]);
+        self.starts.iter().zip(ends).filter_map(|(&at, end)| Some((at as usize, text.text.get(at as usize..end)?)))
+    }
+}
+
+/// The file that a part of the text was left in, if it is a long one.
+#[derive(Debug, Default)]
+pub(super) struct LongFile {
+    file: Option<File>,
+    hasher: RandomState,
+}
+
+impl LongFile {
+    fn text(&self, at: usize, line: usize, length: usize, check: u64) -> Result<Text, String> {
+        let file = self.file.as_ref().ok_or("cannot be read again")?;
+        let mut octets = vec![0; length];
+        file.read_exact_at(&mut octets, at as u64).map_err(|error| format!("cannot be read: {error}"))?;
+        let read = String::from_utf8(octets).ok().filter(|text| self.hasher.hash_one(text.as_str()) == check);
+        let mut text = Text::default();
+        text.add(at, line, &read.ok_or("was changed while it was read")?);
+        Ok(text)
     }
 }
 
 impl Cut {
-    /// The file in one piece again, for one that says of projects in another way too. Nothing is left beside it.
-    pub(super) fn join(&mut self) {
-        let mut text = Text::default();
-        let mut all: Vec<_> = self.rest.pieces().chain(self.chunks.iter().flat_map(|chunk| chunk.text.pieces())).collect();
+    /// The file in one piece again, for one that says of projects in another way too. Nothing is left beside it. `Err`: what is wrong with
+    /// the file, without its path.
+    pub(super) fn join(&mut self) -> Result<(), String> {
+        let texts = self.chunks.iter().map(|chunk| chunk.text(&self.source)).collect::<Result<Vec<_>, _>>()?;
+        let mut all: Vec<_> = self.rest.pieces().chain(texts.iter().flat_map(|text| text.pieces())).collect();
         all.sort_by_key(|(piece, _)| piece.at);
+        let mut text = Text::default();
         for (piece, part) in all {
             text.add(piece.at, piece.line, part);
         }
         *self = Self { rest: text, ..Self::default() };
+        Ok(())
     }
 }
 
 /// Reads a file of at most `longest` octets and cuts it. All that is read goes into `digest`. `Err`: what is wrong with the file,
 /// without its path.
-pub(super) fn read(mut from: impl Read, longest: u64, digest: &mut Sha256) -> Result<Cut, String> {
+pub(super) fn of_file(file: File, longest: u64, digest: &mut Sha256) -> Result<Cut, String> {
+    let again = file.try_clone().map_err(|error| format!("cannot be read: {error}"))?;
+    cut(file, Some(again), longest, digest)
+}
+
+/// The same for a text.
+pub(super) fn of_text(text: &str, digest: &mut Sha256) -> Result<Cut, String> {
+    cut(text.as_bytes(), None, u64::MAX, digest)
+}
+
+/// `again`: the same file, if parts of it can be read again.
+fn cut(mut from: impl Read, again: Option<File>, longest: u64, digest: &mut Sha256) -> Result<Cut, String> {
     let mut from = from.by_ref().take(longest.saturating_add(1));
     let mut cutter = Cutter::default();
+    cutter.cut.source.file = again;
     let (mut buffer, mut block, mut total) = (Vec::new(), BLOCK, 0);
     loop {
         let before = buffer.len();
@@ -84,7 +156,7 @@ pub(super) fn read(mut from: impl Read, longest: u64, digest: &mut Sha256) -> Re
         };
         let taken = cutter.take(text, at_end);
         if at_end {
-            return Ok(cutter.finish());
+            return cutter.finish();
         }
         // A table that is longer than what was read is looked at again, but not each time that a block of it comes.
         block = if taken == 0 { block.saturating_mul(2) } else { BLOCK };
@@ -103,6 +175,8 @@ struct Cutter {
     /// Each project's name, hashed. The same name again is in another place.
     names: Vec<u64>,
     hasher: RandomState,
+    /// Octets of projects' tables that are in memory.
+    held: usize,
 }
 
 impl Cutter {
@@ -135,54 +209,71 @@ impl Cutter {
     }
 
     fn table(&mut self, name: &str, text: &str) {
-        let follows = self.cut.chunks.last().is_some_and(|chunk| chunk.text.end() == Some(self.at));
+        let follows = self.cut.chunks.last().is_some_and(|chunk| chunk.end() == Some(self.at));
         let same = follows && self.last == name;
         if !same {
             self.names.push(self.hasher.hash_one(name));
             name.clone_into(&mut self.last);
         }
-        if !follows || !same && self.cut.chunks.last().is_some_and(|chunk| chunk.text.text.len() >= BLOCK) {
-            self.shrink();
+        let long = |chunk: &Chunk| matches!(&chunk.kept, Kept::Here(text) if text.text.len() >= BLOCK);
+        if !follows || !same && self.cut.chunks.last().is_some_and(long) {
+            self.settle();
             self.cut.chunks.push(Chunk::default());
         }
-        let Some(chunk) = self.cut.chunks.last_mut() else { return };
+        let Some(Chunk { kept: Kept::Here(text_of_chunk), starts }) = self.cut.chunks.last_mut() else { return };
         if !same {
-            chunk.starts.push(u32::try_from(chunk.text.text.len()).unwrap_or(u32::MAX));
+            starts.push(u32::try_from(text_of_chunk.text.len()).unwrap_or(u32::MAX));
         }
-        chunk.text.add(self.at, self.line, text);
+        text_of_chunk.add(self.at, self.line, text);
     }
 
-    fn shrink(&mut self) {
-        if let Some(chunk) = self.cut.chunks.last_mut() {
-            chunk.text.text.shrink_to_fit();
-            chunk.starts.shrink_to_fit();
+    /// Nothing more is added to the last chunk.
+    fn settle(&mut self) {
+        let Some(chunk) = self.cut.chunks.last_mut() else { return };
+        chunk.starts.shrink_to_fit();
+        let Kept::Here(text) = &mut chunk.kept else { return };
+        let whole = text.pieces().next().map(|(piece, whole)| (piece.at, piece.line, whole.len(), whole));
+        match whole {
+            Some((at, line, length, whole)) if self.cut.source.file.is_some() && self.held + length > HELD => {
+                let check = self.cut.source.hasher.hash_one(whole);
+                chunk.kept = Kept::InFile { at, line, length, check };
+            }
+            Some((_, _, length, _)) => {
+                self.held += length;
+                text.text.shrink_to_fit();
+            }
+            None => {}
         }
     }
 
-    fn finish(mut self) -> Cut {
+    fn finish(mut self) -> Result<Cut, String> {
         if self.at == 0 {
             self.cut.rest.add(0, 0, "");
         }
-        self.shrink();
+        self.settle();
         self.names.sort_unstable();
         let runs = self.names.chunk_by(|one, next| one == next).filter(|run| run.len() > 1);
         let repeated: Vec<u64> = runs.filter_map(|run| run.first().copied()).collect();
         if !repeated.is_empty() {
             for chunk in &self.cut.chunks {
-                for (from, text) in chunk.projects() {
+                let text_of_chunk = chunk.text(&self.cut.source)?;
+                for (from, text) in chunk.projects(&text_of_chunk) {
                     let Some(name) = project_of(text).filter(|name| repeated.binary_search(&self.hasher.hash_one(*name)).is_ok())
                     else {
                         continue;
                     };
                     // A chunk is one piece of its file.
-                    let Some((piece, before)) = chunk.text.pieces().next() else { continue };
+                    let Some((piece, before)) = text_of_chunk.pieces().next() else { continue };
                     let line =
                         piece.line + before.get(..from).map_or(0, |before| memchr::memchr_iter(b'\n', before.as_bytes()).count());
                     self.cut.scattered.entry(name.into()).or_default().add(piece.at + from, line, text);
                 }
             }
         }
-        self.cut
+        if !self.cut.chunks.iter().any(|chunk| matches!(chunk.kept, Kept::InFile { .. })) {
+            self.cut.source.file = None;
+        }
+        Ok(self.cut)
     }
 }
 
@@ -267,11 +358,16 @@ mod tests {
     use super::*;
 
     fn cut(text: &str) -> Cut {
-        read(text.as_bytes(), u64::MAX, &mut Sha256::new()).unwrap()
+        of_text(text, &mut Sha256::new()).unwrap()
     }
 
-    fn projects(cut: &Cut) -> Vec<&str> {
-        cut.chunks.iter().flat_map(Chunk::projects).map(|(_, text)| text).collect()
+    fn projects(cut: &Cut) -> Vec<String> {
+        let mut all = Vec::new();
+        for chunk in &cut.chunks {
+            let text = chunk.text(&cut.source).unwrap();
+            all.extend(chunk.projects(&text).map(|(_, text)| text.to_owned()));
+        }
+        all
     }
 
     #[test]
@@ -304,7 +400,7 @@ mod tests {
         assert_eq!(cut.scattered["b"].text, "[project.b]\n[project.b.trunk.t]\n");
         let piece = cut.scattered["a"].piece_of(24).unwrap();
         assert_eq!((piece.from, piece.at, piece.line), (12, 24, 2));
-        cut.join();
+        cut.join().unwrap();
         assert_eq!((cut.rest.text.as_str(), cut.chunks.len()), (text, 0));
     }
 
@@ -314,12 +410,35 @@ mod tests {
         let text: String = (0..20_000).map(one).collect();
         let cut = cut(&text);
         assert!(cut.chunks.len() > 2 && cut.rest.text.is_empty());
-        assert!(projects(&cut).into_iter().eq((0..20_000).map(one).collect::<Vec<_>>().iter().map(String::as_str)));
-        let last = cut.chunks.last().unwrap().text.pieces().next().unwrap().0;
+        assert!(projects(&cut).into_iter().eq((0..20_000).map(one)));
+        let last = cut.chunks.last().unwrap().text(&cut.source).unwrap().pieces().next().unwrap().0;
         assert_eq!(text[..last.at].matches('\n').count(), last.line);
         let long = format!("[project.a]\nname = \"{}\"\n[project.b]\n", "x".repeat(3 * BLOCK));
         assert_eq!(projects(&self::cut(&long)).len(), 2);
-        assert_eq!(read(&b"a = 1\n\xff"[..], u64::MAX, &mut Sha256::new()).unwrap_err(), "not UTF-8 at octet 6");
-        assert_eq!(read(&b"12345"[..], 4, &mut Sha256::new()).unwrap_err(), "is longer than 4 octets");
+        let cut = |text: &[u8], longest| super::cut(text, None, longest, &mut Sha256::new());
+        assert_eq!(cut(b"a = 1\n\xff", u64::MAX).unwrap_err(), "not UTF-8 at octet 6");
+        assert_eq!(cut(b"12345", 4).unwrap_err(), "is longer than 4 octets");
+    }
+
+    #[test]
+    fn the_projects_of_a_long_file_stay_in_it() {
+        let one = |at: usize| format!("[project.p{at}]\nname = \"é{}\"\n", "x".repeat(900));
+        let text: String = (0..30_000).map(one).chain(["[project.p7.trunk.t]\n".to_owned()]).collect();
+        assert!(text.len() > HELD + 4 * BLOCK);
+        let path = std::env::temp_dir().join(format!("ringfence-cut-{}.toml", std::process::id()));
+        std::fs::write(&path, &text).unwrap();
+        let mut cut = of_file(File::open(&path).unwrap(), u64::MAX, &mut Sha256::new()).unwrap();
+        let held = |cut: &Cut| cut.chunks.iter().filter(|chunk| matches!(chunk.kept, Kept::Here(_))).count();
+        assert!(held(&cut) * BLOCK <= HELD && cut.chunks.len() > held(&cut) + 2);
+        assert_eq!(projects(&cut).concat(), text);
+        assert_eq!(cut.scattered["p7"].text, one(7) + "[project.p7.trunk.t]\n");
+        // Somebody writes into it meanwhile.
+        std::fs::write(&path, text.replace('x', "y")).unwrap();
+        let left = cut.chunks.iter().find(|chunk| matches!(chunk.kept, Kept::InFile { .. })).unwrap();
+        assert_eq!(left.text(&cut.source).err().as_deref(), Some("was changed while it was read"));
+        std::fs::write(&path, &text).unwrap();
+        cut.join().unwrap();
+        assert!(cut.rest.text == text && cut.chunks.is_empty());
+        std::fs::remove_file(&path).unwrap();
     }
 }

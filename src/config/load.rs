@@ -30,7 +30,7 @@ const LONGEST_SECRET: u64 = 64 << 10;
 /// Loads a configuration file with everything that it includes.
 pub fn load(path: &Path) -> Result<Config, ConfigError> {
     let mut digest = Sha256::new();
-    match disk::open(path).and_then(|file| cut::read(file, LONGEST_FILE, &mut digest)) {
+    match disk::open(path).and_then(|file| cut::of_file(file, LONGEST_FILE, &mut digest)) {
         Ok(main) => Loading::new(path, true, digest).assemble(main),
         Err(wrong) => {
             let mut report = Report::default();
@@ -43,7 +43,7 @@ pub fn load(path: &Path) -> Result<Config, ConfigError> {
 /// Loads a configuration from a text, as if it were the file `name`. The text cannot include files.
 pub fn parse(name: &Path, text: &str) -> Result<Config, ConfigError> {
     let mut digest = Sha256::new();
-    match cut::read(text.as_bytes(), u64::MAX, &mut digest) {
+    match cut::of_text(text, &mut digest) {
         Ok(main) => Loading::new(name, false, digest).assemble(main),
         // A text is text.
         Err(_) => Err(ConfigError { mistakes: Vec::new(), unreadable: true }),
@@ -84,7 +84,7 @@ impl Loading {
         let patterns = main.as_ref().and_then(|main| good(&main.include)).map(Vec::as_slice).unwrap_or_default();
         if self.includes {
             for (path, place) in include::files(&folder, patterns, &self.paths, &mut self.values) {
-                match disk::open(&path).and_then(|file| cut::read(file, LONGEST_FILE, &mut self.digest)) {
+                match disk::open(&path).and_then(|file| cut::of_file(file, LONGEST_FILE, &mut self.digest)) {
                     Ok(mut cut) => {
                         self.paths.push(path);
                         self.rest(cuts.len(), &mut cut, reader::read_included);
@@ -137,8 +137,13 @@ impl Loading {
     ) -> Option<T> {
         let other = |cut: &Cut| DeTable::parse_recoverable(&cut.rest.text).0.get_ref().contains_key("project");
         // Whoever writes of projects in another way too can say one thing twice, which shows in one piece alone.
-        if !cut.chunks.is_empty() && memchr::memmem::find(cut.rest.text.as_bytes(), b"project").is_some() && other(cut) {
-            cut.join();
+        if !cut.chunks.is_empty()
+            && memchr::memmem::find(cut.rest.text.as_bytes(), b"project").is_some()
+            && other(cut)
+            && let Err(wrong) = cut.join()
+        {
+            self.unreadable(file, wrong);
+            return None;
         }
         let (table, errors) = DeTable::parse_recoverable(&cut.rest.text);
         let origin = Origin { file, text: &cut.rest, from: 0 };
@@ -152,11 +157,18 @@ impl Loading {
     /// Reads the projects' tables of a file, and drops them. Returns what else was in the file.
     fn projects(&mut self, file: usize, mut cut: Cut, mut builder: Option<&mut Builder<'_>>) -> Text {
         for chunk in cut.chunks {
-            for (from, text) in chunk.projects() {
+            let text_of_chunk = match chunk.text(&cut.source) {
+                Ok(text) => text,
+                Err(wrong) => {
+                    self.unreadable(file, wrong);
+                    break;
+                }
+            };
+            for (from, text) in chunk.projects(&text_of_chunk) {
                 let name = if cut.scattered.is_empty() { None } else { cut::project_of(text) };
                 let scattered = name.and_then(|name| cut.scattered.get_mut(name));
                 match scattered {
-                    None => self.project(Origin { file, text: &chunk.text, from }, text, builder.as_deref_mut()),
+                    None => self.project(Origin { file, text: &text_of_chunk, from }, text, builder.as_deref_mut()),
                     // Its other tables are read with its first.
                     Some(all) => {
                         let all = std::mem::take(all);
@@ -165,9 +177,15 @@ impl Loading {
                     }
                 }
             }
-            self.settle(file, &chunk.text);
+            self.settle(file, &text_of_chunk);
         }
         cut.rest
+    }
+
+    /// Reports a file that could be read at first.
+    fn unreadable(&mut self, file: usize, wrong: String) {
+        self.whole = false;
+        self.values.mistake(&Place { file, span: None }, wrong, "a file that nobody changes meanwhile");
     }
 
     fn project(&mut self, origin: Origin<'_>, text: &str, builder: Option<&mut Builder<'_>>) {

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::report::Place;
 
 /// A text out of a file.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Text {
     pub(super) text: String,
     /// Its pieces, in the order of the text and of the file.

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 /// The longest rest. Everything on the message thread waits for it: connections, timers, commands.
 const MOST: Duration = Duration::from_micros(500);
 /// So many datagrams are to gather in a rest. More would cost time and save little.
-const WANTED: f64 = 16.0;
+const WANTED: f64 = 10.0;
 /// If fewer are to be expected in the longest rest, there is none.
 const LEAST: f64 = 2.5;
 /// How far back the pace is remembered, in seconds: many bursts of a caller whose clock ticks in milliseconds.
@@ -66,7 +66,7 @@ mod tests {
         let rest = |a_second, burst| rest_at(&mut ArrivalRate::default(), begin, a_second, burst).unwrap();
         // A thousand calls a second are seven thousand datagrams.
         assert_eq!((rest(7000, 1), rest(7000, 28)), (MOST, MOST));
-        for (a_second, expected) in [(35_000, 457), (70_000, 228), (140_000, 114)] {
+        for (a_second, expected) in [(35_000, 286), (70_000, 143), (140_000, 71)] {
             let (rest, expected) = (rest(a_second, 7), Duration::from_micros(expected));
             assert!(rest.abs_diff(expected) < expected / 20, "{rest:?}, not {expected:?}");
         }

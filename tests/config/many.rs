@@ -84,3 +84,19 @@ fn a_large_file_is_read_to_its_end() {
     let wrong = format!("{BASE}{many}[project.last]\npin = [\"mars\"]\n");
     assert_eq!(mistakes(parse(&wrong)), [format!("{}:8 unknown region `mars` <pin = [\"mars\"]>", 13 + 90_002)]);
 }
+
+#[test]
+fn more_than_ten_thousand_files_are_included() {
+    let folder = std::env::temp_dir().join(format!("ringfence-many-{}", std::process::id()));
+    std::fs::create_dir_all(folder.join("projects")).unwrap();
+    let main = folder.join("ringfence.toml");
+    std::fs::write(&main, format!("include = [\"projects/*.toml\"]\n{BASE}")).unwrap();
+    for at in 0..10_500 {
+        std::fs::write(folder.join(format!("projects/{at}.toml")), format!("[project.p{at}]\npin = [\"eu\"]\n")).unwrap();
+    }
+    let config = ringfence::config::load(&main);
+    std::fs::remove_dir_all(&folder).unwrap();
+    let config = config.unwrap();
+    assert_eq!((config.projects.len(), config.files.len()), (10_501, 10_501));
+    assert!(matches!(config.endpoint(b"p10499.eu.example.com"), Endpoint::Project(..)));
+}

@@ -3,8 +3,9 @@
 //! It is needed only if the request comes again (RFC 3261 17.2.2), and then those lines come with it. So a short text is kept instead
 //! of a whole message. If what comes is not the same request, the text does not fit it, and nothing is made of it.
 
-use std::hash::{DefaultHasher, Hasher};
+use std::hash::{BuildHasher, Hasher};
 
+use foldhash::fast::FixedState;
 use memchr::memchr;
 use smallvec::SmallVec;
 
@@ -111,7 +112,7 @@ fn head(text: &[u8]) -> impl Iterator<Item = &[u8]> {
 /// Tells one text from another. Nobody gains anything by two texts that it takes for one: both are of the same request.
 #[expect(clippy::cast_possible_truncation, reason = "half of a hash is a hash")]
 fn check(text: &[u8]) -> u32 {
-    let mut hasher = DefaultHasher::new();
+    let mut hasher = FixedState::default().build_hasher();
     hasher.write(text);
     hasher.finish() as u32
 }
