@@ -187,6 +187,7 @@ fn each_test_says_what_it_compared() {
 fn a_project_that_only_watches_says_what_it_saw() {
     let (found, code) = told(CONFIG, "198.51.103.7:5060", EU, &invite("watcher.eu.sip.example.com", "10.3.0.9"));
     assert_eq!((code, &found["verdict"], &found["reason"]["id"]), (0, &json!("shadow"), &json!(130)), "{found:#}");
+    assert_eq!(found["why"], "project watcher is pinned to us, not eu", "{found:#}");
     let marks = marks(&found);
     assert!(marks.contains(&"pin: shadow".to_owned()) && marks.contains(&"media: shadow".to_owned()), "{marks:?}");
 }

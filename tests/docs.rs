@@ -12,7 +12,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use page::{block, read};
-use ringfence::config::{Config, ListenerId, Mistake, ProjectId, RegionId, Transport, TrunkId, load, parse};
+use ringfence::config::{Config, ListenerId, Mistake, Numbers, ProjectId, RegionId, Transport, TrunkId, load, parse};
 use ringfence::core::Core;
 use ringfence::core::io::{Arrival, Destination, Health, Input, Outcome, Output, Share, TargetStatus, Verdict};
 use ringfence::dns::Resolved;
@@ -83,7 +83,12 @@ fn the_examples_options_are_right_but_for_their_files() {
 
 /// What the example's daemon sends for a request from its trunk: to whom, and what.
 fn asked(request: &str) -> Vec<(SocketAddr, String)> {
-    let config = Arc::new(loaded(&example()));
+    asked_of(&example(), request)
+}
+
+/// The same of a daemon with another configuration.
+fn asked_of(text: &str, request: &str) -> Vec<(SocketAddr, String)> {
+    let config = Arc::new(loaded(text));
     let targets = Arc::new(Resolved::unknown(config.names.len()));
     let now = Instant::now();
     let local = config.listener(ListenerId(0)).addr;
@@ -131,6 +136,16 @@ fn the_accepted_row_is_what_the_server_is_told() {
 }
 
 #[test]
+fn the_page_shows_what_a_server_is_told_in_shadow_mode() {
+    let page = read("docs/refusals.md");
+    let request = wire(block(&page, "<!-- request -->"));
+    let text = example().replace("mode = \"enforce\"", "mode = \"shadow\"");
+    let sent = asked_of(&text, &request);
+    let row = block(&page, "<!-- shadow -->").trim();
+    assert!(sent[1].1.lines().any(|line| line == row), "{}", sent[1].1);
+}
+
+#[test]
 fn profiles_are_the_ones_built_in() {
     let table = rows(&read("docs/refusals.md"));
     for name in Profile::NAMES {
@@ -172,6 +187,7 @@ fn every_key_is_described_and_no_other() {
         ("`[health]`", "[health]\n"),
         ("`[hep]`", "[hep]\n"),
         ("`[metrics]`", "[metrics]\n"),
+        ("`[log]`", "[log]\n"),
         ("`[secret]`", "[secret]\n"),
     ] {
         let described: BTreeSet<_> = section(heading).iter().map(|row| code(&row[0]).unwrap().to_owned()).collect();
@@ -189,7 +205,7 @@ fn every_key_is_described_and_no_other() {
 #[test]
 fn described_defaults_are_the_real_ones() {
     let smallest = read("README.md");
-    let Config { limits, timers, health, dns, metrics, .. } = loaded(block(&smallest, "<!-- smallest -->"));
+    let Config { limits, timers, health, dns, metrics, log, .. } = loaded(block(&smallest, "<!-- smallest -->"));
     let whole = |of: Duration| format!("{}s", of.as_secs());
     let millis = |of: Duration| if of.subsec_millis() == 0 { whole(of) } else { format!("{}ms", of.as_millis()) };
     let kib = |octets: usize| format!("{}KiB", octets.div_ceil(1024));
@@ -229,6 +245,8 @@ fn described_defaults_are_the_real_ones() {
         assert_eq!(described, real, "{heading}");
     }
     assert_eq!(section("`[metrics]`")[0][1], metrics.projects.to_string());
+    assert_eq!((section("`[log]`")[0][1].as_str(), log.numbers), ("`\"mask\"`", Numbers::Mask));
+    assert_eq!(section("`[log]`")[1][1], log.refused.to_string());
     assert_eq!((section("`[dns]`")[1][1].as_str(), dns.stale), ("1h", Duration::from_secs(3600)));
     assert_eq!((section("`[dns]`")[2][1].as_str(), dns.vanish), ("30s", Duration::from_secs(30)));
 }

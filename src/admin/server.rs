@@ -157,6 +157,11 @@ async fn connection(stream: TcpStream, sources: Arc<Sources>) {
 async fn respond<B>(request: &Request<B>, sources: &Sources, pulse: Pulse) -> Response<Either<Full<Bytes>, WatchBody>> {
     let watches = request.uri().path() == "/watch" && *request.method() == Method::GET;
     if watches && sources.own_hosts().check(request).is_ok() {
+        // Whatever page an operator has open could take the places of those who watch.
+        let of_another = request.headers().get("sec-fetch-site").is_some_and(|site| site != "same-origin" && site != "none");
+        if of_another || request.headers().contains_key(ORIGIN) {
+            return plain(StatusCode::FORBIDDEN, "not from a page\n".to_owned()).map(Either::Left);
+        }
         return watch(request.uri().query(), sources, pulse);
     }
     answer(request, sources).await.map(Either::Left)

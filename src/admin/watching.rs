@@ -87,3 +87,22 @@ impl Pulse {
         until.checked_sub(elapsed).filter(|left| !left.is_zero())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_that_watches_lasts_as_long_as_its_client_reads() {
+        let (bound, long_ago) = (Duration::from_secs(30), Duration::from_secs(1000));
+        let pulse = Pulse::new();
+        assert!(pulse.left(bound).is_some_and(|left| left <= bound));
+        let begin = Instant::now().checked_sub(long_ago).unwrap();
+        let old = Pulse { begin, last: Arc::default() };
+        assert_eq!(old.left(bound), None, "it does not watch");
+        old.beat();
+        assert!(old.left(bound).is_some_and(|left| left > bound), "it watches, and its client reads");
+        let stalled = Pulse { begin, last: Arc::new(AtomicU64::new(900)) };
+        assert_eq!(stalled.left(bound), None, "its client has read nothing for more than a minute");
+    }
+}

@@ -132,6 +132,14 @@ impl Run {
             _ => None,
         })
     }
+
+    /// The failing field and its value, in the words of `Warning`.
+    fn why(&self) -> Option<String> {
+        self.out.iter().find_map(|output| match output {
+            Output::Note(Note::Verdict { why, .. }) => why.as_deref().map(str::to_owned),
+            _ => None,
+        })
+    }
 }
 
 fn explained(config: Arc<Config>, arrival: Arrival, message: Pasted, offline: bool) -> Result<Explained, u8> {
@@ -303,7 +311,7 @@ fn told(
         Some(missing) => Decision::Unknown(missing),
         None => decision(&config, &message.bytes, &run),
     };
-    let (mut answer, mut targets, mut otherwise) = (None, Vec::new(), None);
+    let (why, (mut answer, mut targets, mut otherwise)) = (run.why(), (None, Vec::new(), None));
     if !matches!(decision, Decision::Unknown(_)) {
         let mut attempt = sent(&run.out, &mut targets, &mut answer);
         // The core itself says which targets come after the first: here each one fails at once.
@@ -313,8 +321,9 @@ fn told(
             attempt = sent(&run.out, &mut targets, &mut otherwise);
         }
     }
-    if let (Decision::Refused { reason: Some(_), why }, Some(phrase)) = (&mut decision, answer.as_deref().and_then(phrase)) {
-        phrase.clone_into(why);
+    let words = why.or_else(|| answer.as_deref().and_then(phrase).map(str::to_owned));
+    if let (Decision::Refused { reason: Some(_), why }, Some(words)) = (&mut decision, words) {
+        *why = words;
     }
     Explained { config, arrival, message, comparisons: run.comparisons, decision, answer, targets, otherwise, names }
 }
@@ -348,9 +357,9 @@ fn decision(config: &Config, bytes: &[u8], run: &Run) -> Decision {
     match run.outcome() {
         Some(Outcome::Forwarded) => Decision::Accepted {
             reason: verdict.map(|(_, reason)| reason),
-            shadow: matches!(verdict, Some((Verdict::Shadow, _))),
+            shadow: if matches!(verdict, Some((Verdict::Shadow, _))) { run.why().or_else(|| Some(String::new())) } else { None },
         },
-        Some(Outcome::Answered(200..=299)) => Decision::Accepted { reason: None, shadow: false },
+        Some(Outcome::Answered(200..=299)) => Decision::Accepted { reason: None, shadow: None },
         Some(Outcome::Answered(481)) => Decision::Unknown("which transaction it would end".to_owned()),
         Some(Outcome::Answered(_)) => refused(None, "no proxy may forward it, or the region does not take it"),
         Some(Outcome::Refused(Reason::ForgedRoute))

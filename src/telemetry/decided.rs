@@ -126,12 +126,14 @@ impl<'a> Decided<'a> {
 
 /// Why, in words: those of the refusal's `Warning`, if it has one.
 fn why<'a>(ruled: &Ruled<'a>, source: Option<SocketAddr>, region: &str) -> Option<Cow<'a, str>> {
+    let words = ruled.why.map(|words| words.get(..WORDS).unwrap_or(words));
     if let Some(to) = ruled.unreachable {
         let what = "no request of a server can reach the caller: its Contact or Record-Route leads to";
-        return Some(format!("{what} {to}, which is outside").into());
+        let before = words.map_or_else(String::new, |words| format!("{words}; "));
+        return Some(format!("{before}{what} {to}, which is outside").into());
     }
-    if let Some(words) = ruled.why.filter(|words| !words.is_empty()) {
-        return Some(words.get(..WORDS).unwrap_or(words).into());
+    if let Some(words) = words {
+        return Some(words.into());
     }
     let stranger = source.filter(|_| ruled.reason == Reason::UnknownSource)?;
     Some(format!("source {} is no trunk and no server of region {region}", stranger.ip()).into())

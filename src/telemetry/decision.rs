@@ -139,6 +139,11 @@ mod tests {
 
     /// What is logged, as JSON or text, if this request comes to the example's daemon this many times.
     fn logged(from: &str, request: &[u8], times: usize, json: bool) -> String {
+        told(from, &[request], times, json).0
+    }
+
+    /// The same for requests in turns, and how many decisions were copied for an operator, and how many were not.
+    fn told(from: &str, requests: &[&[u8]], times: usize, json: bool) -> (String, usize, u64) {
         let text = block(CONFIGURATION, "<!-- example -->").split_once("[secret]").unwrap().0;
         let config = Arc::new(crate::config::parse(Path::new("ringfence.toml"), text).unwrap());
         let (now, targets) = (Instant::now(), Arc::new(Resolved::unknown(config.names.len())));
@@ -146,13 +151,13 @@ mod tests {
         let local = config.listener(ListenerId(0)).addr;
         let arrival = Arrival { listener: ListenerId(0), from: from.parse().unwrap(), local, connection: None, shown: None };
         let metrics = Metrics::new();
-        let ((_door, watchers), (refused, _kept)) = (watchers(&metrics), refused_queue(&metrics));
+        let ((_door, watchers), (refused, kept)) = (watchers(&metrics), refused_queue(&metrics));
         let mut decisions = Decisions::new(watchers, refused);
         let lines = Arc::new(Mutex::new(Vec::new()));
         let writer = Arc::clone(&lines);
         let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || Written(Arc::clone(&writer)));
         let write = || {
-            for _ in 0..times {
+            for &request in (0..times).flat_map(|_| requests) {
                 let mut out = Vec::new();
                 core.handle(now, Input::Message { arrival, bytes: request }, &mut out);
                 decisions.write(&config, &out, Some(&Seen { arrival, bytes: request }), now);
@@ -163,7 +168,10 @@ mod tests {
         } else {
             tracing::subscriber::with_default(subscriber.finish(), write);
         }
-        String::from_utf8(std::mem::take(&mut *lines.lock().unwrap())).unwrap()
+        let text = String::from_utf8(std::mem::take(&mut *lines.lock().unwrap())).unwrap();
+        let unseen = "ringfence_unseen_decisions_total{by=\"refused\"} ";
+        let unseen = metrics.render().lines().find_map(|line| line.strip_prefix(unseen)?.parse().ok());
+        (text, kept.waiting(), unseen.unwrap())
     }
 
     struct Written(Arc<Mutex<Vec<u8>>>);
@@ -202,6 +210,18 @@ mod tests {
         assert!(line.ends_with('\n') && line.lines().count() == 1, "{line}");
         assert_eq!(line.matches(" verdict=").count(), 1, "{line}");
         assert!(!line.contains('\t'), "{line}");
+    }
+
+    #[test]
+    fn a_flood_of_refusals_is_copied_no_faster_than_it_is_logged() {
+        let foreign = request();
+        let unknown = request().replace("acme.us.", "nobody.eu.").replace("a84b4c76", "b84b4c76");
+        let (lines, copied, unseen) = told(TRUNK, &[foreign.as_bytes(), unknown.as_bytes()], 1000, false);
+        assert_eq!(lines.lines().count(), 2 * LINES as usize, "by reason");
+        assert_eq!((copied, unseen), (LINES as usize, 200), "of all together");
+        // A stranger has few lines, and as few copies.
+        let (lines, copied, unseen) = told("192.0.2.66:5060", &[foreign.as_bytes()], 20, false);
+        assert_eq!((lines.lines().count(), copied, unseen), (5, 5, 0));
     }
 
     #[test]

@@ -90,6 +90,12 @@ impl RefusedQueue {
 }
 
 impl RefusedReceiver {
+    /// How many decisions wait.
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> usize {
+        self.0.len()
+    }
+
     /// Takes the next decision into what is kept. `false`: no more will come.
     pub(crate) async fn next(&mut self, kept: &std::sync::Mutex<RefusedRing>) -> bool {
         let Some(fresh) = self.0.recv().await else { return false };

@@ -4,8 +4,8 @@
 //! Each watcher has a queue of its own: if it is full, a line is left out and counted, and the next line says how many were.
 
 use std::collections::HashSet;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use metrics::Counter;
@@ -61,23 +61,30 @@ impl WatchLine {
 
 /// The admin endpoint's end.
 #[derive(Clone, Debug)]
-pub(crate) struct WatchDoor {
-    joining: mpsc::Sender<Watcher>,
-    open: Arc<AtomicU32>,
+pub(crate) struct WatchDoor(Arc<Shared>);
+
+/// What both ends share.
+#[derive(Debug, Default)]
+struct Shared {
+    /// How many watch.
+    open: AtomicU32,
+    /// Whether somebody has come whom the worker does not know yet.
+    news: AtomicBool,
+    /// Those. Locked for moments by the other thread; the worker waits for nobody who has it locked.
+    joining: Mutex<Vec<Watcher>>,
 }
 
 /// A watcher's own end. The daemon forgets the watcher if this is dropped.
 #[derive(Debug)]
 pub(crate) struct Watch {
     lines: mpsc::Receiver<WatchLine>,
-    open: Arc<AtomicU32>,
+    shared: Arc<Shared>,
 }
 
 /// The worker's end.
 #[derive(Debug)]
 pub struct Watchers {
-    joining: mpsc::Receiver<Watcher>,
-    open: Arc<AtomicU32>,
+    shared: Arc<Shared>,
     watching: Vec<Watcher>,
     left_out: Counter,
 }
@@ -91,28 +98,31 @@ struct Watcher {
 
 /// Both ends, with nobody watching.
 pub(crate) fn watchers(metrics: &Metrics) -> (WatchDoor, Watchers) {
-    let (sender, joining) = mpsc::channel(WATCHERS as usize);
-    let open = Arc::new(AtomicU32::new(0));
+    let shared = Arc::new(Shared::default());
     let left_out = metrics.unseen("watch");
     left_out.increment(0);
-    (WatchDoor { joining: sender, open: Arc::clone(&open) }, Watchers { joining, open, watching: Vec::new(), left_out })
+    (WatchDoor(Arc::clone(&shared)), Watchers { shared, watching: Vec::new(), left_out })
 }
 
 impl WatchDoor {
-    /// Begins to watch. `None`: as many as may watch do already, or the worker has ended.
+    /// Begins to watch. `None`: as many as may watch do already.
     pub(crate) fn watch(&self, filter: WatchFilter) -> Option<Watch> {
+        let Self(shared) = self;
         let more = |open: u32| (open < WATCHERS).then_some(open + 1);
-        self.open.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok()?;
+        shared.open.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok()?;
         let (sender, lines) = mpsc::channel(LINES);
-        // From here on the count is given back by its drop.
-        let watch = Watch { lines, open: Arc::clone(&self.open) };
-        self.joining.try_send(Watcher { filter, lines: sender, left_out: 0 }).ok()?;
-        Some(watch)
+        // It is whole between two locks.
+        let mut joining = shared.joining.lock().unwrap_or_else(PoisonError::into_inner);
+        // Whoever has gone before anything was decided is forgotten here, so there are never more than may watch.
+        joining.retain(|watcher| !watcher.lines.is_closed());
+        joining.push(Watcher { filter, lines: sender, left_out: 0 });
+        shared.news.store(true, Ordering::Release);
+        Some(Watch { lines, shared: Arc::clone(shared) })
     }
 
     /// How many watch.
     pub(crate) fn count(&self) -> u32 {
-        self.open.load(Ordering::Relaxed)
+        self.0.open.load(Ordering::Relaxed)
     }
 }
 
@@ -125,7 +135,7 @@ impl Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        self.open.fetch_sub(1, Ordering::Relaxed);
+        self.shared.open.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -133,13 +143,16 @@ impl Watchers {
     /// Whether anybody watches.
     #[inline]
     pub(super) fn any(&self) -> bool {
-        self.open.load(Ordering::Relaxed) > 0
+        self.shared.open.load(Ordering::Relaxed) > 0
     }
 
     /// Whether somebody who watches may want a decision. Takes in those who have come, and forgets those who have gone.
     pub(super) fn want(&mut self, ruled: &Ruled<'_>, project: Option<&str>) -> bool {
-        while let Ok(watcher) = self.joining.try_recv() {
-            self.watching.push(watcher);
+        if self.shared.news.load(Ordering::Acquire)
+            && let Ok(mut joining) = self.shared.joining.try_lock()
+        {
+            self.shared.news.store(false, Ordering::Relaxed);
+            self.watching.append(&mut joining);
         }
         self.watching.retain(|watcher| !watcher.lines.is_closed());
         self.watching.iter().any(|watcher| watcher.filter.wants(ruled, project))

@@ -45,6 +45,16 @@ fn keys_that_are_unknown() {
 }
 
 #[test]
+fn numbers_and_messages_that_are_to_be_kept_in_another_way() {
+    wrong(0, "log = { numbers = \"full\" }", "1:19", "\"full\"", "`full`", "`plain`");
+    wrong(0, "log = { refused = 10001 }", "1:19", "10001", "`log.refused` is out of bounds", "from 0 to 10000");
+    wrong(0, "log = { refuse = 1 }", "1:9", "refuse", "in [log]", "did you mean `refused`?");
+    for log in ["log = { refused = 0 }", "log = { refused = 10000, numbers = \"plain\" }"] {
+        assert_eq!(mistakes(&replaced(0, log)), []);
+    }
+}
+
+#[test]
 fn collectors_that_would_take_messages_out_of_their_region() {
     let at = |server: &str| format!("hep = {{ server = {server} }}");
     let outside = "outside: copies of messages would leave";

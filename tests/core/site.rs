@@ -10,11 +10,12 @@ use bytes::Bytes;
 use ringfence::config::{Config, ListenerId, NextHop, Transport, parse};
 use ringfence::core::io::{
     Arrival, Attempt, ConnectionId, Destination, Input, Note, Outcome, Output, RelayReply, RelayRequest, RelayRequestId,
-    Unanswered,
+    Unanswered, Verdict,
 };
 use ringfence::core::rules::trace::TraceRow;
 use ringfence::core::{Change, Core};
 use ringfence::dns::{Resolved, Server};
+use ringfence::reason::Reason;
 
 /// Two served regions, one known one, and a project for every rule.
 pub(crate) const CONFIG: &str = r#"
@@ -238,6 +239,31 @@ pub(crate) fn tokens(text: &str) -> impl Iterator<Item = &str> {
     text.match_indices(";rf=").map(move |(at, _)| &text[at + 4..][..ends(&text[at + 4..])])
 }
 
+/// Holds each verdict to its words: whoever is refused, or let pass only because of shadow mode, is told which field failed, and every
+/// place that says it has the same words. A stranger's are made where they are read.
+fn says_why(note: &Note, sent: &[Sent]) {
+    let Note::Verdict { verdict, reason, why, .. } = note else { return };
+    let Some(why) = why.as_deref() else {
+        let needs_none = *verdict == Verdict::Accept || *reason == Reason::UnknownSource;
+        return assert!(needs_none, "{verdict:?} {reason} says nothing");
+    };
+    assert_ne!(*verdict, Verdict::Accept, "{why}");
+    let harmless = |octet: u8| (b' '..=b'~').contains(&octet) && octet != b'"' && octet != b'\\';
+    assert!(why.len() > 10 && why.bytes().all(harmless), "{reason}: {why:?}");
+    if *verdict == Verdict::Refuse
+        && let Some(answer) = sent.iter().rev().find(|sent| !sent.fenced && sent.line().starts_with("SIP/2.0 "))
+        && let Some(warning) = answer.header("Warning")
+    {
+        assert!(warning.ends_with(&format!(" \"{why}\"")), "{warning} is not {why}");
+    }
+    if *verdict == Verdict::Shadow
+        && let Some(row) =
+            sent.iter().rev().find_map(|sent| sent.header("X-Ringfence")).filter(|row| row.contains("verdict=shadow"))
+    {
+        assert!(row.ends_with(&format!("; verdict=shadow; why=\"{why}\"")), "{row} is not {why}");
+    }
+}
+
 /// A relay: what it says to a question.
 pub(crate) type Relay = Box<dyn FnMut(&RelayRequest) -> Result<RelayReply, Unanswered>>;
 
@@ -369,6 +395,7 @@ impl Site {
                     if let Note::Arrived { outcome, .. } = note {
                         self.handled.push((held.take(), outcome));
                     }
+                    says_why(&note, &sent);
                     self.notes.push(note);
                 }
                 Output::Close(_) => {}

@@ -43,6 +43,8 @@ fn a_refusal_is_one_line_without_the_number() {
         assert_eq!(line[key], value, "{key} in {line}");
     }
     assert_eq!((&line["id"], &line["code"], &line["left_out"]), (&110.into(), &603.into(), &0.into()), "{line}");
+    assert_eq!(line["transport"], "udp", "{line}");
+    assert_eq!(line["why"], "Request-URI host acme.us.sip.example.com is an endpoint of region us, not eu", "{line}");
     assert!(!daemon.log().contains("4930222") && !daemon.log().contains("4930111"), "{}", daemon.log());
 }
 
@@ -51,8 +53,8 @@ fn accepted_calls_are_shown_to_whoever_asks_and_so_is_what_a_timer_decides() {
     let site = Site::claim();
     let mut plan = Plan::new(&site);
     plan.upstream = format!("\"sip:{};transport=udp\"", site.eu(10));
-    plan.more.push_str("[timers]\nt1 = \"10ms\"\n");
-    let daemon = Daemon::start_logging(&site, &plan, "info,ringfence::decision=debug,ringfence::numbers=debug");
+    plan.more.push_str("[timers]\nt1 = \"10ms\"\n[log]\nnumbers = \"plain\"\n");
+    let daemon = Daemon::start_logging(&site, &plan, "info,ringfence::decision=debug");
     // Bound, and silent.
     let _server = Leg::udp(site.eu(10), site.door());
     let mut caller = Leg::udp(site.carrier(20), site.door());
@@ -66,6 +68,8 @@ fn accepted_calls_are_shown_to_whoever_asks_and_so_is_what_a_timer_decides() {
     assert_eq!((&accepted["verdict"], &accepted["sent_to"]), (&"accept".into(), &server.into()), "{accepted}");
     assert_eq!((&accepted["project"], &accepted["trunk"]), (&"acme".into(), &"carrier".into()), "{accepted}");
     assert_eq!(accepted["uri"], "sip:+4930222@acme.eu.sip.example.com", "numbers were asked for");
+    assert_eq!(accepted.get("why"), None, "{accepted}");
+    assert_eq!(refused["why"], "every server of the region failed or timed out", "{refused}");
     assert_eq!((&refused["reason"], &refused["code"]), (&"targets-down".into(), &503.into()), "{refused}");
     assert_eq!((&refused["source"], &refused["method"]), (&site.carrier(20).to_string().into(), &"INVITE".into()), "{refused}");
 }
@@ -118,6 +122,63 @@ fn a_caller_that_no_server_can_reach_is_warned_of() {
         (&"WARN".into(), &"accept".into(), &"decided".into()),
         "{line}"
     );
-    let warning = line["warning"].as_str().unwrap();
-    assert!(warning.starts_with("no request of a server can reach the caller") && warning.contains("203.0.113.9:5062"), "{line}");
+    let why = line["why"].as_str().unwrap();
+    assert!(why.starts_with("no request of a server can reach the caller") && why.contains("203.0.113.9:5062"), "{line}");
+}
+
+#[test]
+fn no_filter_shows_a_number_and_the_configuration_does() {
+    let site = Site::claim();
+    let plan = Plan::new(&site);
+    let daemon = Daemon::start_logging(&site, &plan, "trace,ringfence::numbers=debug");
+    let mut caller = Leg::udp(site.carrier(20), site.door());
+    let mut refuse = || {
+        let refused = invite(&site, &caller, "acme.us");
+        caller.ask(&refused);
+        caller.expect(603);
+        lines(&daemon, &refused.call_id, 1).remove(0)
+    };
+    assert_eq!(refuse()["uri"], "sip:+493…@acme.us.sip.example.com");
+    let plain = plan.text(&site) + "[log]\nnumbers = \"plain\"\n";
+    daemon.reload(&site, &plain);
+    assert_eq!(refuse()["uri"], "sip:+4930222@acme.us.sip.example.com");
+    daemon.reload(&site, &plan.text(&site));
+    assert_eq!(refuse()["uri"], "sip:+493…@acme.us.sip.example.com");
+}
+
+#[test]
+fn a_stranger_is_told_nothing_and_the_log_says_why() {
+    let site = Site::claim();
+    let daemon = Daemon::start(&site, &Plan::new(&site));
+    let mut stranger = Leg::udp(site.stranger(66), site.door());
+    let ask = invite(&site, &stranger, "acme.eu");
+    stranger.ask(&ask);
+    let answer = stranger.expect(403);
+    assert!(["Warning", "Reason", "X-Ringfence"].iter().all(|name| answer.all(name).is_empty()), "{}", answer.start);
+    let line = lines(&daemon, &ask.call_id, 1).remove(0);
+    let ip = site.stranger(66).ip();
+    assert_eq!((&line["id"], &line["why"]), (&120.into(), &format!("source {ip} is no trunk and no server of region eu").into()));
+}
+
+#[test]
+fn a_name_that_nobody_resolves_is_named_with_what_dns_says() {
+    let site = Site::claim();
+    let mut plan = Plan::new(&site);
+    plan.upstream = "\"sip:lk.eu.internal;transport=udp\"".into();
+    // Bound, and no name server.
+    let silent = std::net::UdpSocket::bind((site.eu(53).ip(), 53)).unwrap();
+    plan.more = format!("[dns]\nservers = [\"{}\"]\n", silent.local_addr().unwrap());
+    let daemon = Daemon::launch(&site, &plan.text(&site));
+    let mut caller = Leg::udp(site.carrier(20), site.door());
+    let line = await_some("what DNS says", || {
+        let ask = invite(&site, &caller, "acme.eu");
+        caller.ask(&ask);
+        caller.expect(503);
+        let line = lines(&daemon, &ask.call_id, 1).remove(0);
+        assert_eq!(line["id"], 151, "{line}");
+        let why = line["why"].as_str().unwrap();
+        assert!(why.starts_with("next hop lk.eu.internal was not found: "), "{line}");
+        (!why.contains("no name server has answered")).then_some(line)
+    });
+    assert_eq!(line["why"], "next hop lk.eu.internal was not found: SRV _sip._udp.lk.eu.internal: no answer in time", "{line}");
 }

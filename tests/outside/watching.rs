@@ -90,3 +90,237 @@ fn what_is_kept_of_a_refused_message_is_the_message_without_its_numbers() {
     let none = json(&daemon, "/refused?call_id=nobody");
     assert_eq!((&none["refused"], &none["kept"]), (&Value::Array(Vec::new()), &2.into()));
 }
+
+#[test]
+fn a_kept_message_gets_the_same_verdict_again() {
+    let site = Site::claim();
+    let plan = Plan::new(&site);
+    let mut caller = Leg::udp(site.carrier(20), site.door());
+    let kept = {
+        let daemon = Daemon::start(&site, &plan);
+        refuse(&site, &mut caller);
+        kept(&daemon, "/refused", 1).remove(0)
+    };
+    // Another daemon, which remembers no call.
+    let _daemon = Daemon::start(&site, &plan);
+    caller.send(&BASE64_STANDARD.decode(kept["message_base64"].as_str().unwrap()).unwrap());
+    let answer = caller.expect(603);
+    assert_eq!(answer.get("X-Ringfence"), "110; reason=foreign-endpoint; region=eu");
+    assert!(answer.get("Warning").ends_with(&format!(" \"{}\"", kept["why"].as_str().unwrap())), "{}", answer.get("Warning"));
+}
+
+#[test]
+fn what_is_kept_has_its_bounds() {
+    let site = Site::claim();
+    let mut plan = Plan::new(&site);
+    plan.more.push_str("[log]\nrefused = 8\n");
+    let daemon = Daemon::start(&site, &plan);
+    let mut caller = Leg::udp(site.carrier(20), site.door());
+    let mut stranger = Leg::udp(site.stranger(66), site.door());
+    let carriers = refuse(&site, &mut caller);
+    let mut last = String::new();
+    for _ in 0..3 {
+        let ask = invite(&site, &stranger, "acme.eu");
+        stranger.ask(&ask);
+        stranger.expect(403);
+        last = ask.call_id;
+    }
+    // An eighth is one: the last of the three.
+    let all = await_some("the last stranger's", || Some(kept(&daemon, "/refused", 2)).filter(|all| all[0]["call_id"] == *last));
+    assert_eq!(all[1]["call_id"], carriers.call_id, "a carrier's is not crowded out");
+    // One that is too long is told of, and not kept.
+    let row = format!("X-Long: {}", "x".repeat(2000));
+    let long = (0..5).fold(invite(&site, &caller, "acme.us"), |ask, _| ask.with(&row));
+    caller.ask(&long);
+    caller.expect(603);
+    await_some("the long one's decision", || {
+        let decisions = json(&daemon, "/status")["decisions"].as_array().unwrap().clone();
+        (decisions.len() == 5 && decisions[0]["call_id"] == *long.call_id).then_some(())
+    });
+    assert_eq!(json(&daemon, "/refused")["kept"], 2);
+    for _ in 0..10 {
+        last = refuse(&site, &mut caller).call_id;
+    }
+    let all = await_some("the last one's", || Some(kept(&daemon, "/refused", 8)).filter(|all| all[0]["call_id"] == *last));
+    assert!(all.iter().all(|of| of["id"] == 110), "{all:?}");
+    // Off: what was kept is gone, and nothing more is kept.
+    daemon.reload(&site, &plan.text(&site).replace("refused = 8", "refused = 0"));
+    refuse(&site, &mut caller);
+    let none = json(&daemon, "/refused");
+    assert_eq!(none, serde_json::json!({ "refused": [], "kept": 0, "limit": 0 }));
+}
+
+#[test]
+fn numbers_that_were_kept_whole_are_thrown_away_once_they_are_masked() {
+    let site = Site::claim();
+    let plan = Plan::new(&site);
+    let plain = plan.text(&site) + "[log]\nnumbers = \"plain\"\n";
+    let daemon = Daemon::start_with(&site, &plain);
+    let mut caller = Leg::udp(site.carrier(20), site.door());
+    let ask = refuse(&site, &mut caller);
+    let whole = kept(&daemon, "/refused", 1).remove(0);
+    assert_eq!(BASE64_STANDARD.decode(whole["message_base64"].as_str().unwrap()).unwrap(), ask.bytes());
+    assert!(whole["uri"].as_str().unwrap().contains("4930222"), "{whole}");
+    daemon.reload(&site, &plan.text(&site));
+    assert_eq!(json(&daemon, "/refused")["kept"], 0);
+    assert_eq!(json(&daemon, "/status")["decisions"], Value::Array(Vec::new()));
+}
+
+#[test]
+fn a_watcher_sees_what_it_asks_for_and_a_wrong_question_is_told_so() {
+    let site = Site::claim();
+    let mut plan = Plan::new(&site);
+    plan.project(&site, "watcher", "pin = [\"us\"]\nmode = \"shadow\"", "");
+    let daemon = Daemon::start(&site, &plan);
+    let mut server = Leg::udp(site.eu(10), site.door());
+    let mut caller = Leg::udp(site.carrier(20), site.door());
+    let first = invite(&site, &caller, "acme.us");
+    let id = first.call_id.replace('@', "%40");
+    let queries = [
+        "?project=watcher".to_owned(),
+        "?reason=110&reason=unknown-endpoint".to_owned(),
+        "?verdict=shadow&verdict=accept".to_owned(),
+        format!("?call_id={id}"),
+        "?project=watcher&verdict=refuse".to_owned(),
+    ];
+    let mut watches = queries.map(|query| daemon.watch(&query).unwrap());
+    caller.ask(&first);
+    caller.expect(603);
+    let shadow = invite(&site, &caller, "watcher.eu");
+    caller.ask(&shadow);
+    let seen = server.request("INVITE");
+    server.send(&seen.answer("486 Busy Here", "callee", &[], ""));
+    let busy = caller.expect(486);
+    caller.ask(&shadow.ack(&busy));
+    let nobody = invite(&site, &caller, "nobody.eu");
+    caller.ask(&nobody);
+    caller.expect(404);
+    let gone =
+        Ask::invite("sip:+4930222@watcher.us.sip.example.com", caller.addr, "udp", site.us(20).ip()).with("Route: <sip:h;lr>");
+    caller.ask(&gone);
+    caller.expect(403);
+    let ids = |watch: &mut crate::harness::Watch, count: usize| {
+        (0..count)
+            .map(|_| watch.next())
+            .map(|line| format!("{} {}", line["id"], line["call_id"].as_str().unwrap()))
+            .collect::<Vec<_>>()
+    };
+    let [by_project, by_reason, by_verdict, by_call, by_both] = &mut watches;
+    let forged = format!("170 {}", gone.call_id);
+    assert_eq!(ids(by_project, 2), [format!("130 {}", shadow.call_id), forged.clone()]);
+    assert_eq!(ids(by_reason, 2), [format!("110 {}", first.call_id), format!("111 {}", nobody.call_id)]);
+    assert_eq!(ids(by_verdict, 1), [format!("130 {}", shadow.call_id)]);
+    assert_eq!(ids(by_call, 1), [format!("110 {}", first.call_id)]);
+    assert_eq!(ids(by_both, 1), [forged]);
+    for (query, says) in [
+        ("?proyect=acme", "unknown parameter `proyect`: /watch has project, reason, call_id and verdict"),
+        ("?reason=foreign", "unknown reason `foreign`"),
+        ("?verdict=", "unknown verdict ``: accept, refuse or shadow"),
+    ] {
+        let (code, body) = daemon.watch(query).unwrap_err();
+        assert!(code == 400 && body.contains(says), "{query}: {code} {body}");
+    }
+    let (code, body) = daemon.get("/refused?project=acme");
+    assert!(code == 400 && body.contains("/refused has call_id"), "{code} {body}");
+    assert_eq!(daemon.post("/watch"), 405);
+}
+
+#[test]
+fn eight_may_watch_and_a_place_is_free_again_once_one_has_gone() {
+    let site = Site::claim();
+    let daemon = Daemon::start(&site, &Plan::new(&site));
+    let mut watches: Vec<_> = (0..8).map(|_| daemon.watch("").unwrap()).collect();
+    let (code, body) = daemon.watch("").unwrap_err();
+    assert!(code == 503 && body.starts_with("8 watch already"), "{code} {body}");
+    assert_eq!(daemon.metrics().sum("ringfence_watchers", &[]), 8);
+    drop(watches.pop());
+    let mut ninth = await_some("a place", || daemon.watch("").ok());
+    let mut caller = Leg::udp(site.carrier(20), site.door());
+    let ask = refuse(&site, &mut caller);
+    assert_eq!(ninth.next()["call_id"], ask.call_id);
+    for watch in &mut watches {
+        assert_eq!(watch.next()["call_id"], ask.call_id);
+    }
+}
+
+#[test]
+fn who_reads_slowly_is_told_how_much_it_missed_and_no_call_waits() {
+    let site = Site::claim();
+    let mut plan = Plan::new(&site);
+    plan.more.push_str("[log]\nrefused = 0\n");
+    let daemon = Daemon::start_logging(&site, &plan, "warn");
+    let mut slow = daemon.watch("").unwrap();
+    let mut caller = Leg::udp(site.carrier(20), site.door());
+    let left_out = || daemon.metrics().sum("ringfence_unseen_decisions_total", &[("by", "watch")]);
+    let mut asked = 0_u64;
+    // Until the queue, and whatever the system holds of the stream, is full.
+    while left_out() == 0 {
+        for _ in 0..500 {
+            refuse(&site, &mut caller);
+            asked += 1;
+        }
+        assert!(asked < 100_000, "the system holds {asked} lines");
+    }
+    let missed = left_out();
+    let mut read = 0;
+    let told = loop {
+        let line = slow.next();
+        match line["left_out"].as_u64().unwrap() {
+            0 => read += 1,
+            told => break told,
+        }
+        // All that waits has been read: the next one tells.
+        if read == asked - missed {
+            refuse(&site, &mut caller);
+        }
+    };
+    assert_eq!((told, read), (missed, asked - missed));
+}
+
+#[test]
+fn a_stream_ends_with_the_daemon() {
+    let site = Site::claim();
+    let mut daemon = Daemon::start(&site, &Plan::new(&site));
+    let mut watch = daemon.watch("").unwrap();
+    assert_eq!(daemon.post("/drain"), 202);
+    assert_eq!(watch.line(), None, "as a stream ends, not as a connection breaks");
+    assert!(daemon.wait().success());
+}
+
+#[test]
+fn the_page_and_status_list_what_was_refused_last_and_count_no_shadow_as_refused() {
+    let site = Site::claim();
+    let mut plan = Plan::new(&site);
+    plan.project(&site, "watcher", "pin = [\"us\"]\nmode = \"shadow\"", "");
+    let daemon = Daemon::start(&site, &plan);
+    let _server = Leg::udp(site.eu(10), site.door());
+    let mut caller = Leg::udp(site.carrier(20), site.door());
+    let shadow = invite(&site, &caller, "watcher.eu");
+    caller.ask(&shadow);
+    assert_eq!(caller.recv().code(), 100);
+    let status = await_some("the decision", || {
+        Some(json(&daemon, "/status")).filter(|status| status["decisions"].as_array().unwrap().len() == 1)
+    });
+    let decision = &status["decisions"][0];
+    let why = "project watcher is pinned to us, not eu";
+    for (key, value) in
+        [("verdict", "shadow"), ("reason", "pinned-elsewhere"), ("project", "watcher"), ("trunk", "carrier"), ("why", why)]
+    {
+        assert_eq!(decision[key], value, "{decision}");
+    }
+    assert_eq!((&decision["call_id"], &decision["source"]), (&shadow.call_id.into(), &site.carrier(20).to_string().into()));
+    assert_eq!(decision["from"], "sip:+493…@carrier.example.net");
+    let hour = &status["hour"];
+    assert_eq!((&hour["refused"], &hour["shadowed"][0]["count"]), (&Value::Array(Vec::new()), &1.into()), "{hour}");
+    assert_eq!((&hour["minutes"][0]["refused"], &hour["minutes"][0]["shadow"]), (&0.into(), &1.into()), "{hour}");
+    let (_, page) = daemon.get("/");
+    assert!(page.contains(why) && page.contains("let pass (shadow)") && !page.contains("Refused projects"), "{page}");
+    for _ in 0..30 {
+        refuse(&site, &mut caller);
+    }
+    let decisions = await_some("the last twenty", || {
+        let decisions = json(&daemon, "/status")["decisions"].as_array().unwrap().clone();
+        (decisions.len() == 20 && decisions.iter().all(|of| of["id"] == 110)).then_some(decisions)
+    });
+    assert!(decisions.is_sorted_by(|newer, older| newer["timestamp"].as_str() >= older["timestamp"].as_str()), "{decisions:?}");
+}

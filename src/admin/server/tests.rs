@@ -104,6 +104,19 @@ async fn a_page_of_another_name_reads_nothing_and_drains_nothing() {
 }
 
 #[tokio::test]
+async fn no_page_watches() {
+    let admin = admin().await;
+    for row in ["Origin: http://localhost", "Sec-Fetch-Site: cross-site", "Sec-Fetch-Site: same-site"] {
+        let request = format!("GET /watch HTTP/1.1\r\nHost: localhost\r\n{row}\r\nConnection: close\r\n\r\n");
+        let (code, body) = asked(admin.addr, &request).await;
+        assert!(code == 403 && body.ends_with("not from a page\n"), "{row}: {body}");
+    }
+    let (code, body) = ask(admin.addr, "HEAD /watch").await;
+    assert!(code == 405 && body.contains("allow: GET\r\n"), "{body}");
+    assert_eq!(admin.sources.watch_door.count(), 0);
+}
+
+#[tokio::test]
 async fn each_path_answers_what_it_says() {
     let admin = admin().await;
     let (code, body) = ask(admin.addr, "GET /metrics").await;

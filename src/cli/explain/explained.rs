@@ -22,8 +22,8 @@ pub(super) const CANNOT_TELL: u8 = 2;
 /// The decision about the message.
 #[derive(Debug)]
 pub(super) enum Decision {
-    /// It passes, or gets a success answer. In shadow mode `reason` is what would have refused it.
-    Accepted { reason: Option<Reason>, shadow: bool },
+    /// It passes, or gets a success answer. In shadow mode `reason` is what would have refused it, and `shadow` says why.
+    Accepted { reason: Option<Reason>, shadow: Option<String> },
     /// It does not pass. Without a reason, the answer says why.
     Refused { reason: Option<Reason>, why: String },
     /// Not known. Holds what it depends on.

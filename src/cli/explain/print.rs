@@ -43,11 +43,11 @@ pub(super) fn as_text(explained: &Explained, colors: Colors) -> String {
     out += &match &explained.decision {
         Decision::Accepted { reason, shadow } => {
             let what = match (reason, shadow) {
-                (Some(reason), true) => format!("accepted in shadow mode; otherwise refused: {}", named(*reason)),
-                (Some(reason), false) => format!("accepted: {}", named(*reason)),
+                (Some(reason), Some(why)) => format!("accepted in shadow mode; otherwise refused: {}, {why}", named(*reason)),
+                (Some(reason), None) => format!("accepted: {}", named(*reason)),
                 (None, _) => "accepted".to_owned(),
             };
-            colors.text(if *shadow { Tint::Yellow } else { Tint::Green }, what)
+            colors.text(if shadow.is_some() { Tint::Yellow } else { Tint::Green }, what)
         }
         Decision::Refused { reason: Some(reason), why } => {
             let class = match reason.class() {
@@ -106,8 +106,8 @@ pub(super) fn as_json(explained: &Explained) -> Value {
     let listener = explained.listener();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let (verdict, reason, why) = match &explained.decision {
-        Decision::Accepted { reason, shadow: true } => ("shadow", *reason, None),
-        Decision::Accepted { reason, shadow: false } => ("accept", *reason, None),
+        Decision::Accepted { reason, shadow: Some(why) } => ("shadow", *reason, Some(why)),
+        Decision::Accepted { reason, shadow: None } => ("accept", *reason, None),
         Decision::Refused { reason, why } => ("refuse", *reason, Some(why)),
         Decision::Unknown(what) => ("unknown", None, Some(what)),
     };

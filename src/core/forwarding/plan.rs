@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use crate::config::ListenerId;
 use crate::core::io::Note;
 use crate::core::routing::region_failover::{NextStep, Tries};
+use crate::core::routing::serving::Serving;
 use crate::core::routing::target::TargetSet;
 use crate::core::rules::broken_rule::BrokenRule;
 use crate::core::rules::case::Case;
@@ -17,7 +18,7 @@ use crate::sip::edit::Edit;
 /// About how many bytes our Via and Record-Route add to a request.
 pub(crate) const HEAD: usize = 200;
 
-/// About how many bytes our X-Ringfence adds to a new request.
+/// About how many bytes our X-Ringfence adds to a new request, without the words of shadow mode.
 const ROW: usize = 100;
 
 /// A request that goes on. All changes to it, except our own rows, stand in the [`Edit`] that was handed in.
@@ -50,7 +51,8 @@ impl View<'_> {
         targets: &mut TargetSet,
         edit: &Edit,
     ) -> Option<NextStep> {
-        let row = if call.serving.is_some() { ROW } else { 0 };
+        let why = |serving: &Serving| serving.shadow.as_ref().map_or(0, |broken| broken.why.len());
+        let row = call.serving.as_ref().map_or(0, |serving| ROW + why(serving));
         let length = edit.length(case.message.bytes().len()) + HEAD + row;
         let tries = Tries { call_id: case.request.call_id, asker: case.request.from_tag, made: 0 };
         self.next_egress(call, tries, prefer, length, targets)

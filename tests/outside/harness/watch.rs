@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::PATIENCE;
 
 /// A client of `/watch` that reads when it is told to.
+#[derive(Debug)]
 pub(crate) struct Watch {
     stream: BufReader<TcpStream>,
     /// Of lines whose end has not come yet.

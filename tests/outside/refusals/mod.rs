@@ -264,6 +264,14 @@ fn media_is_let_through_where_the_project_says_so() {
         scene.caller.ask(&ask);
         let seen = scene.server.request("INVITE");
         assert_eq!(seen.body, sdp(outside).as_bytes());
+        let row = match project {
+            "warned" => format!(
+                "140; reason=foreign-media-offer; region=eu; project=warned; trunk=carrier; verdict=shadow; \
+                 why=\"SDP c= address {outside} is outside\""
+            ),
+            _ => "100; reason=in-region; region=eu; project=blind; trunk=carrier".to_owned(),
+        };
+        assert_eq!(seen.all("X-Ringfence"), [row]);
         scene.server.send(&seen.answer("486 Busy Here", "callee", &[], ""));
         scene.server.request("ACK");
         let busy = scene.caller.expect(486);
@@ -281,6 +289,9 @@ fn a_project_in_shadow_mode_is_counted_and_let_through() {
     scene.caller.ask(&ask);
     let seen = scene.server.request("INVITE");
     assert_eq!(seen.get("Call-ID"), ask.call_id);
+    let row = "130; reason=pinned-elsewhere; region=eu; project=shady; trunk=carrier; verdict=shadow; \
+               why=\"project shady is pinned to us, not eu\"";
+    assert_eq!(seen.all("X-Ringfence"), [row]);
     scene.server.send(&seen.answer("486 Busy Here", "callee", &[], ""));
     scene.caller.expect(486);
     let metrics = scene.daemon.metrics();

@@ -56,6 +56,10 @@ fn a_name_of_another_region_is_refused() {
     for name in ["eu.sip.example.com", HOST] {
         assert_ne!(code(name, HOST), "112", "{name}");
     }
+    let log =
+        await_some("the lines of the log", || Some(scene.daemon.log()).filter(|log| log.matches("wrong-listener").count() >= 3));
+    let why = format!("Request-URI host {HOST} is not in the region that TLS was asked for: SNI names us.sip.example.com");
+    assert!(log.contains(&format!("\"why\":\"{why}\"")), "{log}");
 }
 
 #[test]
