@@ -5,6 +5,7 @@
 use std::borrow::Cow;
 use std::fmt::Display;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use serde_json::{Map, Value};
@@ -22,30 +23,72 @@ use crate::sip::{Message, Name, Start};
 const WORDS: usize = 400;
 
 /// What a verdict is about, as the core notes it.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Ruled<'a> {
+#[derive(Clone, Debug)]
+pub(super) struct Ruled {
     pub(super) region: RegionId,
     pub(super) project: Option<ProjectId>,
     pub(super) trunk: Option<TrunkId>,
     pub(super) verdict: Verdict,
     pub(super) reason: Reason,
     pub(super) unreachable: Option<SocketAddr>,
-    why: Option<&'a str>,
+    why: Option<Arc<str>>,
 }
 
-impl<'a> Ruled<'a> {
+impl Ruled {
     /// The verdict in an output, if it is one.
-    pub(super) fn of(output: &'a Output) -> Option<Self> {
+    pub(super) fn of(output: &Output) -> Option<Self> {
         let Output::Note(Note::Verdict { region, project, trunk, verdict, reason, ref why, unreachable }) = *output else {
             return None;
         };
-        Some(Self { region, project, trunk, verdict, reason, unreachable, why: why.as_deref() })
+        Some(Self { region, project, trunk, verdict, reason, unreachable, why: why.clone() })
     }
+}
+
+/// What is known of a decision without reading its message: little work, and little to hand to another thread.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Facts {
+    /// The address that the message came from, or that asked.
+    source: Option<SocketAddr>,
+    /// The transport of its listener.
+    transport: Transport,
+    /// The next hop that it was sent to.
+    sent_to: Option<(Transport, SocketAddr)>,
+    /// The status code of the answer.
+    code: Option<u16>,
+}
+
+impl Facts {
+    /// The facts of the decision that stands at this place of a message's outputs, and the message that names the call.
+    pub(super) fn of<'a>(
+        config: &Config,
+        out: &'a [Output],
+        at: usize,
+        ruled: &Ruled,
+        seen: Option<&Seen<'a>>,
+    ) -> (Self, &'a [u8]) {
+        let sent = Sent::of(out, at, ruled.verdict, ruled.reason);
+        // A timer has no message at hand: what was sent for it names the call too.
+        let bytes = seen.map(|seen| seen.bytes).or_else(|| sent.any().map(|send| &*send.bytes)).unwrap_or_default();
+        let arrival = seen.filter(|seen| !is_response(seen.bytes)).map(|seen| seen.arrival);
+        let listener = arrival.map(|arrival| arrival.listener).or_else(|| sent.any().map(|send| send.listener));
+        let facts = Self {
+            source: arrival.map(|arrival| arrival.from).or_else(|| sent.asker()),
+            transport: listener.map_or(Transport::Udp, |id| config.listener(id).transport),
+            sent_to: sent.target(),
+            code: sent.code(),
+        };
+        (facts, bytes)
+    }
+}
+
+/// Whether a message begins as a response does, behind line ends that may stand before it.
+fn is_response(bytes: &[u8]) -> bool {
+    bytes.trim_ascii_start().get(..4).is_some_and(|version| version.eq_ignore_ascii_case(b"SIP/"))
 }
 
 /// A decision, ready to be told.
 pub(super) struct Decided<'a> {
-    pub(super) ruled: Ruled<'a>,
+    pub(super) ruled: &'a Ruled,
     pub(super) region: &'a str,
     pub(super) project: Option<&'a str>,
     pub(super) trunk: Option<&'a str>,
@@ -54,7 +97,7 @@ pub(super) struct Decided<'a> {
     /// The transport of its listener.
     pub(super) transport: &'static str,
     pub(super) said: Said<'a>,
-    /// The next hop that it was sent to.
+    /// The next hop that it was sent to: `udp:10.20.0.5:5060`.
     pub(super) sent_to: Option<String>,
     /// The status code of the answer.
     pub(super) code: Option<u16>,
@@ -64,26 +107,20 @@ pub(super) struct Decided<'a> {
 }
 
 impl<'a> Decided<'a> {
-    /// The decision that stands at this place of a message's outputs.
-    pub(super) fn of(config: &'a Config, out: &'a [Output], at: usize, ruled: Ruled<'a>, seen: Option<&Seen<'a>>) -> Self {
-        let sent = Sent::of(out, at, ruled.verdict, ruled.reason);
-        // A timer has no message at hand: what was sent for it names the call too.
-        let bytes = seen.map(|seen| seen.bytes).or_else(|| sent.any().map(|send| &*send.bytes)).unwrap_or_default();
-        let said = Message::datagram(bytes).ok().map(|message| Said::by(&message)).unwrap_or_default();
-        let arrival = seen.filter(|_| said.is_request).map(|seen| seen.arrival);
-        let source = arrival.map(|arrival| arrival.from).or_else(|| sent.asker());
-        let listener = arrival.map(|arrival| arrival.listener).or_else(|| sent.any().map(|send| send.listener));
+    /// A decision with what its message says.
+    pub(super) fn of(config: &'a Config, ruled: &'a Ruled, facts: Facts, bytes: &'a [u8]) -> Self {
+        let Facts { source, transport, sent_to, code } = facts;
         Self {
             ruled,
             region: &config.region(ruled.region).name,
             project: ruled.project.map(|id| &*config.project(id).name),
             trunk: ruled.trunk.map(|id| &*config.trunk(id).name),
             source,
-            transport: listener.map_or(Transport::Udp, |id| config.listener(id).transport).token(),
-            said,
-            sent_to: sent.target(),
-            code: sent.code(),
-            why: why(&ruled, source, &config.region(ruled.region).name),
+            transport: transport.token(),
+            said: Message::datagram(bytes).ok().map(|message| Said::by(&message)).unwrap_or_default(),
+            sent_to: sent_to.map(|(transport, addr)| format!("{}:{addr}", transport.token())),
+            code,
+            why: why(ruled, source, &config.region(ruled.region).name),
             numbers: config.log.numbers,
         }
     }
@@ -125,8 +162,8 @@ impl<'a> Decided<'a> {
 }
 
 /// Why, in words: those of the refusal's `Warning`, if it has one.
-fn why<'a>(ruled: &Ruled<'a>, source: Option<SocketAddr>, region: &str) -> Option<Cow<'a, str>> {
-    let words = ruled.why.map(|words| words.get(..WORDS).unwrap_or(words));
+fn why<'a>(ruled: &'a Ruled, source: Option<SocketAddr>, region: &str) -> Option<Cow<'a, str>> {
+    let words = ruled.why.as_deref().map(|words| words.get(..WORDS).unwrap_or(words));
     if let Some(to) = ruled.unreachable {
         let what = "no request of a server can reach the caller: its Contact or Record-Route leads to";
         let before = words.map_or_else(String::new, |words| format!("{words}; "));
@@ -174,25 +211,23 @@ impl<'a> Sent<'a> {
         }
     }
 
-    /// The address of the next hop: `udp:10.20.0.5:5060`.
-    fn target(&self) -> Option<String> {
+    /// The next hop.
+    fn target(&self) -> Option<(Transport, SocketAddr)> {
         let send = self.forward?;
         let Destination::Fenced(to) = send.to else { return None };
-        Some(format!("{}:{}", send.transport.token(), to.addr()))
+        Some((send.transport, to.addr()))
     }
 
+    /// The status code of the answer, which was written here.
     fn code(&self) -> Option<u16> {
-        match Message::datagram(&self.answer?.bytes).ok()?.start() {
-            Start::Response { code, .. } => Some(*code),
-            Start::Request { .. } => None,
-        }
+        let digits = self.answer?.bytes.strip_prefix(b"SIP/2.0 ")?.get(..3)?;
+        std::str::from_utf8(digits).ok()?.parse().ok()
     }
 }
 
 /// The parts of a message that name its call.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Said<'a> {
-    pub(super) is_request: bool,
     pub(super) method: Option<&'a [u8]>,
     pub(super) uri: Option<&'a [u8]>,
     pub(super) call_id: Option<&'a [u8]>,
@@ -204,12 +239,10 @@ impl<'a> Said<'a> {
     fn by(message: &Message<'a>) -> Self {
         let value = |name| message.first(name).map(|header| message.value(header));
         let uri_of = |name| value(name).and_then(Address::parse).map(|address| address.uri);
-        let (is_request, method, uri) = match message.start() {
-            Start::Request { token, uri, .. } => (true, Some(message.slice(token)), Some(message.slice(uri))),
-            Start::Response { .. } => {
-                (false, value(Name::CSeq).and_then(|cseq| cseq.rsplit(u8::is_ascii_whitespace).next()), None)
-            }
+        let (method, uri) = match message.start() {
+            Start::Request { token, uri, .. } => (Some(message.slice(token)), Some(message.slice(uri))),
+            Start::Response { .. } => (value(Name::CSeq).and_then(|cseq| cseq.rsplit(u8::is_ascii_whitespace).next()), None),
         };
-        Self { is_request, method, uri, call_id: value(Name::CallId), from: uri_of(Name::From), to: uri_of(Name::To) }
+        Self { method, uri, call_id: value(Name::CallId), from: uri_of(Name::From), to: uri_of(Name::To) }
     }
 }

@@ -1,13 +1,15 @@
 //! The decision log: one line for each verdict. An operator finds it by the Call-ID.
 //!
-//! Refusals and shadow verdicts are logged at info, accepted requests at debug, and at warn if their caller cannot be reached inside the call. The lines of each reason are limited, so that
-//! strangers cannot crowd out a carrier's lines. A line says how many of its reason were left out before it.
+//! Refusals and shadow verdicts are logged at info, accepted requests at debug, and at warn if their caller cannot be reached inside the
+//! call. The lines of each reason are limited, so that strangers cannot crowd out a carrier's lines. A line says how many of its reason
+//! were left out before it.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use tracing::{Level, enabled};
 
-use super::decided::{Decided, Ruled};
+use super::decided::{Decided, Facts, Ruled};
 use super::log::{Escaped, Limit};
 use super::refused::RefusedQueue;
 use super::seen::Seen;
@@ -38,7 +40,7 @@ impl Decisions {
     }
 
     /// Tells the verdicts in the core's outputs of one input: to the log, to those who watch, and to whoever keeps what was refused.
-    pub(super) fn write(&mut self, config: &Config, out: &[Output], seen: Option<&Seen<'_>>, now: Instant) {
+    pub(super) fn write(&mut self, config: &Arc<Config>, out: &[Output], seen: Option<&Seen<'_>>, now: Instant) {
         for (at, output) in out.iter().enumerate() {
             let Some(ruled) = Ruled::of(output) else { continue };
             let accepted = ruled.verdict == Verdict::Accept;
@@ -57,17 +59,18 @@ impl Decisions {
             if allowed.is_none() && !watched {
                 continue;
             }
-            let decided = Decided::of(config, out, at, ruled, seen);
-            if let Some(left_out) = allowed {
-                if logged {
+            let (facts, bytes) = Facts::of(config, out, at, &ruled, seen);
+            if watched || logged && allowed.is_some() {
+                let decided = Decided::of(config, &ruled, facts, bytes);
+                if let Some(left_out) = allowed.filter(|_| logged) {
                     log(&decided, left_out);
                 }
-                if !accepted {
-                    self.refused.keep(config, &decided, seen, now);
+                if watched {
+                    self.watchers.tell(&decided);
                 }
             }
-            if watched {
-                self.watchers.tell(&decided);
+            if allowed.is_some() && !accepted {
+                self.refused.keep(config, ruled, facts, bytes, seen, now);
             }
         }
     }

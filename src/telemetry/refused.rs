@@ -5,6 +5,8 @@
 //! the room, so that they cannot crowd out a carrier's messages.
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use base64::Engine as _;
@@ -13,12 +15,12 @@ use metrics::Counter;
 use serde_json::{Map, Value, json};
 use tokio::sync::mpsc;
 
-use super::decided::Decided;
+use super::decided::{Decided, Facts, Ruled};
 use super::log::Limit;
 use super::mask::mask;
 use super::metrics::Metrics;
 use super::seen::Seen;
-use crate::config::{Config, Numbers};
+use crate::config::{Config, Numbers, Transport};
 use crate::reason::Reason;
 
 /// Most messages that wait for the other thread.
@@ -36,21 +38,17 @@ const STRANGERS: usize = 8;
 /// Most messages in one answer.
 const ANSWERED: usize = 20;
 
-/// One decision on its way to the other thread.
+/// One decision on its way to the other thread. What it says is put into words there.
 #[derive(Debug)]
 struct Fresh {
-    decided: Map<String, Value>,
-    stranger: bool,
-    numbers: Numbers,
-    /// The message, the listener that it came to, and its Call-ID. `None`: nothing of it is kept.
-    message: Option<FreshMessage>,
-}
-
-#[derive(Debug)]
-struct FreshMessage {
-    listener: String,
-    call_id: Box<[u8]>,
+    at: SystemTime,
+    config: Arc<Config>,
+    ruled: Ruled,
+    facts: Facts,
+    /// The message that names the call, or its beginning.
     bytes: Box<[u8]>,
+    /// The listener that the message came to, if the message is whole and is to be kept.
+    kept: Option<(Transport, SocketAddr)>,
 }
 
 /// The worker's end.
@@ -74,18 +72,23 @@ pub fn refused_queue(metrics: &Metrics) -> (RefusedQueue, RefusedReceiver) {
 }
 
 impl RefusedQueue {
-    /// Hands over a decision that refused or shadowed a message, if there is room. Never waits.
-    pub(super) fn keep(&mut self, config: &Config, decided: &Decided<'_>, seen: Option<&Seen<'_>>, now: Instant) {
+    /// Hands over a decision that refused or shadowed a message, if there is room. Never waits. `bytes`: the message that names the call;
+    /// it is the one that was seen, if one was.
+    pub(super) fn keep(
+        &mut self,
+        config: &Arc<Config>,
+        ruled: Ruled,
+        facts: Facts,
+        bytes: &[u8],
+        seen: Option<&Seen<'_>>,
+        now: Instant,
+    ) {
         let place = self.limit.allow(now).and_then(|_| self.queue.try_reserve().ok());
         let Some(place) = place else { return self.left_out.increment(1) };
         let kept = seen.filter(|seen| config.log.refused > 0 && seen.bytes.len() <= LONGEST);
-        let message = kept.map(|seen| FreshMessage {
-            listener: format!("{}:{}", config.listener(seen.arrival.listener).transport.token(), seen.arrival.local),
-            call_id: decided.said.call_id.unwrap_or_default().into(),
-            bytes: seen.bytes.into(),
-        });
-        let stranger = decided.ruled.reason == Reason::UnknownSource;
-        place.send(Fresh { decided: decided.object(SystemTime::now()), stranger, numbers: decided.numbers, message });
+        let kept = kept.map(|seen| (config.listener(seen.arrival.listener).transport, seen.arrival.local));
+        let bytes = bytes.get(..LONGEST).unwrap_or(bytes).into();
+        place.send(Fresh { at: SystemTime::now(), config: Arc::clone(config), ruled, facts, bytes, kept });
     }
 }
 
@@ -145,15 +148,20 @@ impl RefusedRing {
     }
 
     fn take(&mut self, fresh: Fresh) {
-        let Fresh { decided, stranger, numbers, message } = fresh;
+        let Fresh { at, config, ruled, facts, mut bytes, kept } = fresh;
+        let numbers = config.log.numbers;
         // It was on its way when numbers came to be masked.
         if numbers == Numbers::Plain && self.numbers == Numbers::Mask {
             return;
         }
-        if let Some(FreshMessage { listener, call_id, mut bytes }) = message {
+        let stranger = ruled.reason == Reason::UnknownSource;
+        let told = Decided::of(&config, &ruled, facts, &bytes);
+        let (decided, call_id) = (told.object(at), Box::from(told.said.call_id.unwrap_or_default()));
+        if let Some((transport, local)) = kept {
             if numbers == Numbers::Mask {
                 mask(&mut bytes);
             }
+            let listener = format!("{}:{local}", transport.token());
             let kept = KeptMessage { stranger, call_id, decided: decided.clone(), listener, bytes };
             push(&mut self.messages, kept, (self.limit, self.limit / STRANGERS), |kept| kept.stranger);
         }

@@ -32,7 +32,7 @@ pub(crate) struct WatchFilter {
 
 impl WatchFilter {
     /// Whether a decision may be wanted, by what is known of it before its message is read.
-    fn wants(&self, ruled: &Ruled<'_>, project: Option<&str>) -> bool {
+    fn wants(&self, ruled: &Ruled, project: Option<&str>) -> bool {
         (self.verdicts.is_empty() || self.verdicts.contains(&ruled.verdict))
             && (self.reasons.is_empty() || self.reasons.contains(&ruled.reason))
             && (self.projects.is_empty() || project.is_some_and(|project| self.projects.contains(project)))
@@ -147,7 +147,7 @@ impl Watchers {
     }
 
     /// Whether somebody who watches may want a decision. Takes in those who have come, and forgets those who have gone.
-    pub(super) fn want(&mut self, ruled: &Ruled<'_>, project: Option<&str>) -> bool {
+    pub(super) fn want(&mut self, ruled: &Ruled, project: Option<&str>) -> bool {
         if self.shared.news.load(Ordering::Acquire)
             && let Ok(mut joining) = self.shared.joining.try_lock()
         {
@@ -163,7 +163,7 @@ impl Watchers {
         let mut open: Option<Arc<str>> = None;
         for watcher in &mut self.watching {
             let Watcher { filter, lines, left_out } = watcher;
-            if !filter.wants(&decided.ruled, decided.project) || !filter.names(decided.said.call_id) {
+            if !filter.wants(decided.ruled, decided.project) || !filter.names(decided.said.call_id) {
                 continue;
             }
             let Ok(place) = lines.try_reserve() else {

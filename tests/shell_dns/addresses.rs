@@ -38,14 +38,12 @@ async fn both_families_in_the_order_of_the_zone() {
 #[tokio::test]
 async fn trunks_that_nobody_calls_cost_no_question() {
     let server = NameServer::start("a.example.net 60 A 10.0.0.1");
-    let trunks: String = (0..2000)
-        .map(|at| {
-            format!(
-                "[project.p{at}]\npin = [\"eu\"]\n[project.p{at}.trunk.out]\nnetworks = [\"192.0.2.0/24\"]\n\
-                 uri = \"sip:pstn{at}.example.net\"\n"
-            )
-        })
-        .collect();
+    let trunks = zone_of(0..2000, |at| {
+        format!(
+            "[project.p{at}]\npin = [\"eu\"]\n[project.p{at}.trunk.out]\nnetworks = [\"192.0.2.0/24\"]\n\
+             uri = \"sip:pstn{at}.example.net\""
+        )
+    });
     let config = config_of(&[&server], UPSTREAM, &trunks);
     assert_eq!(config.names.len(), 2001);
     let (mut resolver, _) = resolver_of(config);
