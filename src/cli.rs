@@ -10,13 +10,14 @@ use clap::Parser as _;
 
 use crate::config;
 
+mod admin_client;
 mod arguments;
 mod check;
 pub(crate) mod color;
 mod diff;
+mod drain;
 mod exit;
 mod explain;
-mod fields;
 mod help;
 mod manual;
 mod mistakes;
@@ -24,8 +25,12 @@ mod online;
 mod output;
 mod printable;
 mod probe;
+mod reload;
 mod resolve;
+mod status;
+mod told;
 mod trace;
+mod watch;
 mod zone;
 
 use arguments::{Arguments, Command};
@@ -48,6 +53,10 @@ pub fn main() -> ExitCode {
         }
         Command::Probe(options) => probe::probe(&options),
         Command::Explain(options) => explain::explain(&options),
+        Command::Status { admin, json } => status::status(&admin, json),
+        Command::Watch(options) => watch::watch(&options),
+        Command::Reload { admin, json } => reload::reload(&admin, json),
+        Command::Drain { admin, no_wait } => drain::drain(&admin, !no_wait),
         Command::Completions { shell } => manual::completions(shell),
         Command::Man { dir } => manual::manual(dir.as_deref()),
         Command::Demo { once } => demo(once),

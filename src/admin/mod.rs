@@ -9,16 +9,18 @@
 //! | `/status` | JSON: the last hour's verdicts, regions, targets and why they are down, names and what they resolve to |
 //! | `/watch` | a stream of JSON lines: each decision as it is made |
 //! | `/refused` | JSON: messages that were refused lately, and why |
+//! | `/reload` | by POST: what became of the reload, as JSON; 503 if nobody reloads here |
 //! | `/drain` | by POST: 202; no more calls are taken, and the daemon ends once the open ones have their answer |
 //!
 //! A request whose Host is not a name of this endpoint is answered 421. Any other path is answered 404. A method other than GET
-//! and HEAD (POST for `/drain`) is answered 405. Connections are few, and short but for those of `/watch`. A slow scraper delays only itself.
+//! and HEAD (POST for `/reload` and `/drain`) is answered 405. Connections are few, and short but for those of `/watch`. A slow scraper delays only itself.
 
 mod hosts;
 mod html;
 mod page;
 mod query;
 mod ready;
+mod reload_door;
 mod server;
 mod status;
 mod watching;
@@ -26,5 +28,6 @@ mod worker_handle;
 
 pub(crate) use hosts::OwnHosts;
 pub use ready::{Latch, Ready};
+pub(crate) use reload_door::{LastReload, ReloadAnswer, ReloadDoor, ReloadOutcome};
 pub(crate) use server::{Connections, Sources, serve};
 pub(crate) use worker_handle::{ControlHandle, ControlQuestions, Known, Question, Questions, Standing, WorkerHandle};

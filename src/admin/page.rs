@@ -108,6 +108,12 @@ fn facts(status: &Value) -> Markup {
                 div { dt { "Targets taking calls" } dd.big { (up) " of " (states.len()) } }
                 div { dt { "Up for" } dd { (ago(&status["uptime_seconds"])) } }
                 div { dt { "Configured" } dd { (ago(&configuration["loaded_seconds"])) " ago" } }
+                @if let Some(reload) = status["last_reload"].as_object() {
+                    div { dt { "Last reload" } dd {
+                        @let (tone, word) = if reload["ok"] == true { (Tone::Good, "took effect") } else { (Tone::Bad, "failed, nothing changed") };
+                        span class={ "state " (tone.class()) } { span aria-hidden="true" { (tone.sign()) " " } (word) } " " (text(&reload["at"]))
+                    } }
+                }
                 div { dt { "Projects, trunks" } dd { (text(&configuration["projects"])) ", " (text(&configuration["trunks"])) } }
                 div { dt { "Version" } dd { (text(&status["version"])) } }
             }

@@ -19,6 +19,7 @@ use tokio::time::MissedTickBehavior;
 
 use super::hosts::OwnHosts;
 use super::ready::Ready;
+use super::reload_door::ReloadDoor;
 use super::status::Own;
 use super::watching::{Pulse, WatchBody};
 use super::worker_handle::{ControlHandle, Standing, WorkerHandle};
@@ -60,6 +61,7 @@ pub(crate) struct Sources {
     pub(crate) hour: Mutex<LastHour>,
     pub(crate) connections: Connections,
     pub(crate) watch_door: WatchDoor,
+    pub(crate) reload_door: ReloadDoor,
     /// What was refused lately. Locked for moments only, by tasks of this thread alone.
     pub(crate) refused: Mutex<RefusedRing>,
     /// Changed by a reload; locked for moments only.
@@ -194,12 +196,12 @@ async fn answer<B>(request: &Request<B>, sources: &Sources) -> Response<Full<Byt
         return plain(StatusCode::MISDIRECTED_REQUEST, right);
     }
     let path = request.uri().path();
-    if !matches!(path, "/" | "/metrics" | "/healthz" | "/readyz" | "/status" | "/watch" | "/refused" | "/drain") {
-        let all = "not found: /, /metrics, /healthz, /readyz, /status, /watch, /refused, /drain\n";
+    if !matches!(path, "/" | "/metrics" | "/healthz" | "/readyz" | "/status" | "/watch" | "/refused" | "/reload" | "/drain") {
+        let all = "not found: /, /metrics, /healthz, /readyz, /status, /watch, /refused, /reload, /drain\n";
         return plain(StatusCode::NOT_FOUND, all.to_owned());
     }
     let (allowed, allow) = match path {
-        "/drain" => (*request.method() == Method::POST, "POST"),
+        "/drain" | "/reload" => (*request.method() == Method::POST, "POST"),
         // Its body has no end that a HEAD could tell of.
         "/watch" => (*request.method() == Method::GET, "GET"),
         _ => (matches!(*request.method(), Method::GET | Method::HEAD), "GET, HEAD"),
@@ -211,12 +213,21 @@ async fn answer<B>(request: &Request<B>, sources: &Sources) -> Response<Full<Byt
     }
     match path {
         // Whatever page an operator has open may send a form here; a browser says so.
-        "/drain" if request.headers().contains_key(ORIGIN) => plain(StatusCode::FORBIDDEN, "not from a page\n".to_owned()),
+        "/drain" | "/reload" if request.headers().contains_key(ORIGIN) => {
+            plain(StatusCode::FORBIDDEN, "not from a page\n".to_owned())
+        }
         "/drain" => {
             sources.ready.drain();
             sources.worker.drain().await;
             plain(StatusCode::ACCEPTED, "draining\n".to_owned())
         }
+        "/reload" => match sources.reload_door.reload().await {
+            Some(outcome) => typed("application/json", format!("{:#}\n", outcome.answer())),
+            None => plain(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "nobody reloads here: the daemon is ending, or was not started by a command\n".to_owned(),
+            ),
+        },
         "/refused" => match query::refused(request.uri().query()) {
             Ok(call_id) => typed("application/json", format!("{:#}\n", sources.refused().messages(call_id.as_deref()))),
             Err(wrong) => plain(StatusCode::BAD_REQUEST, wrong),
@@ -278,7 +289,8 @@ impl Sources {
         // In the middle of a reload the two do not speak of the same regions.
         let targets = standing.filter(|standing| Arc::ptr_eq(&standing.config, &known.config)).map(|standing| standing.targets);
         let (hour, decisions) = (self.hour(), self.refused().decisions());
-        let own = Own { ready: &self.ready, started: self.started, hour: &hour, decisions };
+        let last_reload = self.reload_door.last();
+        let own = Own { ready: &self.ready, started: self.started, hour: &hour, decisions, last_reload: last_reload.as_deref() };
         Some(status::status(&known, targets.as_deref(), own, Now::read()))
     }
 

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::ready::Ready;
+use super::reload_door::ReloadOutcome;
 use super::worker_handle::Known;
 use crate::config::{Config, Endpoint, Region, RegionId, Transport, Written};
 use crate::core::io::{Failure, TargetStatus};
@@ -25,12 +26,14 @@ pub(super) struct Own<'a> {
     pub(super) hour: &'a Summary,
     /// The last decisions that refused or shadowed a message, the newest first.
     pub(super) decisions: Vec<Value>,
+    /// What became of the last reload, if there was one.
+    pub(super) last_reload: Option<&'a ReloadOutcome>,
 }
 
 /// The whole object. `targets`: `None` if the worker did not give their health.
 pub(super) fn status(known: &Known, targets: Option<&[TargetStatus]>, own: Own<'_>, now: Now) -> Value {
     let Known { config, names, loaded } = known;
-    let Own { ready, started, hour: last, decisions } = own;
+    let Own { ready, started, hour: last, decisions, last_reload } = own;
     // What a reload took away may still end its calls, but is not there any more.
     let named = |&(id, region): &(RegionId, &Region)| {
         !region.leaving || config.endpoint(region.hostname.as_bytes()) == Endpoint::Region(id)
@@ -47,6 +50,7 @@ pub(super) fn status(known: &Known, targets: Option<&[TargetStatus]>, own: Own<'
             "projects": config.projects.len(),
             "trunks": config.trunks.len(),
         },
+        "last_reload": last_reload.map(ReloadOutcome::shown),
         "started": now.at(started),
         "uptime_seconds": now.since(started).as_secs(),
         "ready": missing.is_empty(),
@@ -229,8 +233,12 @@ mod tests {
                 .collect(),
             repeats: vec![(["eu", "acme", "t"].map(Box::from), 2)],
         };
-        let mut status =
-            status(&known, Some(&[target]), Own { ready: &ready, started: ago(100), hour: &last, decisions: Vec::new() }, now);
+        let mut status = status(
+            &known,
+            Some(&[target]),
+            Own { ready: &ready, started: ago(100), hour: &last, decisions: Vec::new(), last_reload: None },
+            now,
+        );
         let refused = std::mem::take(status["hour"]["refused"].as_array_mut().unwrap());
         assert_eq!(refused.len(), ROWS);
         let row = json!({ "region": "eu", "project": "p1", "verdict": "refuse", "reason": "foreign-number", "count": 1 });
@@ -245,6 +253,7 @@ mod tests {
                 "projects": 1,
                 "trunks": 0,
             },
+            "last_reload": null,
             "started": "1970-01-01T00:15:00Z",
             "uptime_seconds": 100,
             "ready": false,
@@ -353,8 +362,12 @@ mod tests {
             repeats: Vec::new(),
         };
         let known = Known { config, names: vec![name], loaded: ago(3600) };
-        let shown =
-            status(&known, Some(&[target]), Own { ready: &ready, started: ago(86_400), hour: &last, decisions: Vec::new() }, now);
+        let shown = status(
+            &known,
+            Some(&[target]),
+            Own { ready: &ready, started: ago(86_400), hour: &last, decisions: Vec::new(), last_reload: None },
+            now,
+        );
         let page = include_str!("../../docs/observing.md");
         let (_, example) = page.split_once("<!-- status -->\n```json\n").unwrap();
         let (example, _) = example.split_once("```").unwrap();

@@ -78,6 +78,36 @@ pub(super) enum Command {
     /// Call an endpoint and report its answer, how long it took, and why it refused. Sends OPTIONS, or an INVITE
     #[command(after_help = help::PROBE.codes(), after_long_help = help::PROBE.long())]
     Probe(ProbeOptions),
+    /// Say how a running daemon stands: ready or why not, servers, names, the last hour, the last refusals
+    #[command(after_help = help::STATUS.codes(), after_long_help = help::STATUS.long())]
+    Status {
+        #[command(flatten)]
+        admin: AdminOptions,
+        /// Print the daemon's JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show the decisions of a running daemon as it makes them
+    #[command(after_help = help::WATCH.codes(), after_long_help = help::WATCH.long())]
+    Watch(WatchOptions),
+    /// Make a running daemon load its configuration again, and say what became of it
+    #[command(after_help = help::RELOAD.codes(), after_long_help = help::RELOAD.long())]
+    Reload {
+        #[command(flatten)]
+        admin: AdminOptions,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// Make a running daemon take no more calls and end, and wait until it has ended
+    #[command(after_help = help::DRAIN.codes(), after_long_help = help::DRAIN.long())]
+    Drain {
+        #[command(flatten)]
+        admin: AdminOptions,
+        /// Do not wait for the daemon's end
+        #[arg(long)]
+        no_wait: bool,
+    },
     /// Show the daemon at work on loopback: two regions, a trunk, and four calls with their messages and verdicts
     #[command(after_help = help::DEMO.codes(), after_long_help = help::DEMO.long())]
     Demo {
@@ -99,15 +129,48 @@ pub(super) enum Command {
     },
 }
 
-/// A message, and how it would come in.
+/// A running daemon.
+#[derive(Clone, Debug, Args)]
+pub(super) struct AdminOptions {
+    /// The daemon's configuration, whose [admin] says where to ask
+    #[arg(short, long, value_name = "FILE", required_unless_present = "admin")]
+    pub(super) config: Option<PathBuf>,
+    /// Where the daemon's admin endpoint is. FILE is not read then
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub(super) admin: Option<SocketAddr>,
+}
+
+/// Which decisions to show. An option that is given several times means any of its values.
 #[derive(Debug, Args)]
+pub(super) struct WatchOptions {
+    #[command(flatten)]
+    pub(super) admin: AdminOptions,
+    /// Only this project's decisions
+    #[arg(long, value_name = "PROJECT")]
+    pub(super) project: Vec<String>,
+    /// Only decisions for this reason: its number or its name
+    #[arg(long, value_name = "REASON")]
+    pub(super) reason: Vec<String>,
+    /// Only decisions about this call
+    #[arg(long, value_name = "ID")]
+    pub(super) call_id: Vec<String>,
+    /// Only this verdict: accept, refuse or shadow
+    #[arg(long, value_name = "VERDICT")]
+    pub(super) verdict: Vec<String>,
+    /// Print one JSON object a line, as the daemon sends it
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// A message, and how it would come in.
+#[derive(Clone, Debug, Args)]
 pub(super) struct ExplainOptions {
     /// The configuration
     #[arg(short, long, value_name = "FILE")]
     pub(super) config: PathBuf,
     /// The address that the packet would come from. Headers of the message do not change it
-    #[arg(short, long, value_name = "IP:PORT")]
-    pub(super) source: SocketAddr,
+    #[arg(short, long, value_name = "IP:PORT", required_unless_present = "call_id")]
+    pub(super) source: Option<SocketAddr>,
     /// The transport that the message would come over. Without it --listener decides, or udp
     #[arg(short, long, value_parser = transports())]
     pub(super) transport: Option<Transport>,
@@ -127,8 +190,15 @@ pub(super) struct ExplainOptions {
     /// Print one JSON object
     #[arg(long)]
     pub(super) json: bool,
+    /// The message of this call that the running daemon refused or let pass in shadow mode last, instead of MESSAGE
+    #[arg(long, value_name = "ID", conflicts_with_all = ["source", "transport", "listener", "message"])]
+    pub(super) call_id: Option<String>,
+    /// With --call-id: where the daemon's admin endpoint is, if it is not where FILE says
+    #[arg(long, value_name = "ADDRESS:PORT", requires = "call_id")]
+    pub(super) admin: Option<SocketAddr>,
     /// The message, or `-` for standard input. It can be pasted from a log or from the text of a capture
-    pub(super) message: PathBuf,
+    #[arg(required_unless_present = "call_id")]
+    pub(super) message: Option<PathBuf>,
 }
 
 /// The endpoint to call, and how.

@@ -34,6 +34,7 @@ mod arrival;
 mod explained;
 mod paste;
 mod print;
+mod recorded;
 
 /// Most octets of a message that are read.
 const MOST: u64 = 1 << 20;
@@ -43,13 +44,20 @@ const TARGETS: usize = 32;
 
 /// Explains a message and prints it.
 pub(super) fn explain(options: &ExplainOptions) -> u8 {
+    let recorded = match options.call_id.as_deref().map(|id| recorded::ask(options, id)).transpose() {
+        Ok(recorded) => recorded,
+        Err(code) => return code,
+    };
+    let from_record = recorded.as_ref().map(|recorded| recorded.options(options));
+    let options = from_record.as_ref().unwrap_or(options);
     let config = match config::load(&options.config) {
         Ok(config) => Arc::new(config),
         Err(error) => return mistakes::refuse(&error, options.json),
     };
-    let input = match read(&options.message) {
+    let path = options.message.as_deref().unwrap_or_else(|| Path::new("-"));
+    let input = match recorded.as_ref().map_or_else(|| read(path), |recorded| Ok(recorded.message.clone())) {
         Ok(input) => input,
-        Err(error) => return complain(&format!("{}: {error}", options.message.display()), NO_INPUT),
+        Err(error) => return complain(&format!("{}: {error}", path.display()), NO_INPUT),
     };
     let Some(message) = pasted(&input) else {
         return complain("there is no start line of a SIP message in it", CANNOT_TELL);
@@ -62,10 +70,12 @@ pub(super) fn explain(options: &ExplainOptions) -> u8 {
         Ok(explained) => explained,
         Err(code) => return code,
     };
-    if options.json {
-        print(&format!("{}\n", print::as_json(&explained)));
-    } else {
-        print(&print::as_text(&explained, Colors::on(std::io::stdout().is_terminal())));
+    let colors = Colors::on(std::io::stdout().is_terminal());
+    match &recorded {
+        Some(recorded) if options.json => print(&format!("{}\n", recorded.as_json(print::as_json(&explained), &explained))),
+        Some(recorded) => print(&(recorded.as_text(&explained, colors) + &print::as_text(&explained, colors))),
+        None if options.json => print(&format!("{}\n", print::as_json(&explained))),
+        None => print(&print::as_text(&explained, colors)),
     }
     explained.code()
 }

@@ -20,7 +20,8 @@ pub(super) const RUN: Help = Help {
     examples: &[
         ("Run in the foreground", "ringfence run -c /etc/ringfence/ringfence.toml"),
         ("Log accepted calls too", "RUST_LOG=info,ringfence::decision=debug ringfence run -c ringfence.toml"),
-        ("Reload the configuration", "kill -HUP PID"),
+        ("Reload the configuration", "ringfence reload -c ringfence.toml"),
+        ("Drain and end; a daemon without open calls ends at once", "ringfence drain -c ringfence.toml"),
     ],
     codes: &[
         (0, "the daemon has drained and stopped"),
@@ -74,6 +75,10 @@ pub(super) const EXPLAIN: Help = Help {
         ("Why was this call refused", "ringfence explain -c ringfence.toml --source 54.171.127.193:5060 invite.txt"),
         ("Paste a message from a log", "ringfence explain -c ringfence.toml -s 54.171.127.193:5060 -"),
         (
+            "Why did the running daemon refuse this call",
+            "ringfence explain -c ringfence.toml --call-id a84b4c76e66710@54.171.127.193",
+        ),
+        (
             "Over TCP, to region uk, without DNS",
             "ringfence explain -c ringfence.toml -s 192.0.2.7:5060 -t tcp -l uk --offline invite.txt",
         ),
@@ -81,9 +86,9 @@ pub(super) const EXPLAIN: Help = Help {
     codes: &[
         (0, "the message would be accepted"),
         (1, "the message would be refused"),
-        (2, "the result depends on more than FILE and MESSAGE, or wrong arguments"),
+        (2, "the result depends on more than FILE and MESSAGE, the daemon keeps no message of that call, or wrong arguments"),
         (66, "FILE or MESSAGE cannot be read"),
-        NO_SERVERS,
+        (69, "unavailable: no name server can be used. With --call-id: no daemon answers"),
         MISTAKES,
     ],
 };
@@ -147,8 +152,57 @@ pub(super) const DEMO: Help = Help {
     codes: &[(0, "every call ended as expected"), (1, "a call did not end as expected"), WRONG],
 };
 
+const NO_DAEMON: (u8, &str) = (69, "unavailable: no daemon answers, or what answers is none");
+
+pub(super) const STATUS: Help = Help {
+    command: "status",
+    examples: &[
+        ("Is the daemon ready, and which servers take calls", "ringfence status -c /etc/ringfence/ringfence.toml"),
+        ("Of a daemon elsewhere, as JSON", "ringfence status --admin 10.20.0.2:9090 --json"),
+    ],
+    codes: &[(0, "the daemon is ready"), (1, "it is not ready, or drains"), WRONG, UNREADABLE, NO_DAEMON, MISTAKES],
+};
+
+pub(super) const WATCH: Help = Help {
+    command: "watch",
+    examples: &[
+        ("Which calls of a project are refused, and why", "ringfence watch -c ringfence.toml --project acme --verdict refuse"),
+        ("What would shadow mode refuse", "ringfence watch -c ringfence.toml --verdict shadow --json"),
+    ],
+    codes: &[
+        (0, "ended by Ctrl-C, or because nobody reads its output any more"),
+        (1, "the daemon has ended"),
+        WRONG,
+        UNREADABLE,
+        (69, "unavailable: no daemon answers, eight watch already, or a filter names what there is not"),
+        MISTAKES,
+    ],
+};
+
+pub(super) const RELOAD: Help = Help {
+    command: "reload",
+    examples: &[("Put a changed file into effect", "ringfence reload -c /etc/ringfence/ringfence.toml")],
+    codes: &[
+        (0, "the daemon has taken in the file"),
+        WRONG,
+        UNREADABLE,
+        NO_DAEMON,
+        (78, "the configuration has mistakes, or could not take effect: nothing has changed"),
+    ],
+};
+
+pub(super) const DRAIN: Help = Help {
+    command: "drain",
+    examples: &[
+        ("End the daemon without losing a call", "ringfence drain -c /etc/ringfence/ringfence.toml"),
+        ("Begin, and do not wait", "ringfence drain --admin 127.0.0.1:9090 --no-wait"),
+    ],
+    codes: &[(0, "the daemon has ended, or with --no-wait: it drains"), WRONG, UNREADABLE, NO_DAEMON, MISTAKES],
+};
+
 /// The help for every command.
-pub(super) const ALL: [&Help; 9] = [&RUN, &CHECK, &RESOLVE, &EXPLAIN, &PROBE, &ZONE, &DEMO, &COMPLETIONS, &MAN];
+pub(super) const ALL: [&Help; 13] =
+    [&RUN, &CHECK, &RESOLVE, &EXPLAIN, &PROBE, &ZONE, &STATUS, &WATCH, &RELOAD, &DRAIN, &DEMO, &COMPLETIONS, &MAN];
 
 impl Help {
     /// The end of `-h`.

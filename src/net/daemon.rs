@@ -2,12 +2,13 @@
 
 use std::io::{self, Read};
 use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::{mpsc, oneshot};
-use tracing::info;
+use tracing::{error, info};
 
 use super::activation::Activation;
 use super::control::{Admin, Control, ControlOrder};
@@ -17,8 +18,10 @@ use super::reload::Reload;
 use super::sockets::Bound;
 use super::stream;
 use super::worker::Drain;
-use crate::admin::{Connections, ControlHandle, OwnHosts, Ready, Sources, WorkerHandle};
-use crate::config::{Config, Listener, ListenerId};
+use crate::admin::{
+    Connections, ControlHandle, LastReload, OwnHosts, Ready, ReloadAnswer, ReloadDoor, ReloadOutcome, Sources, WorkerHandle,
+};
+use crate::config::{Config, Differences, Listener, ListenerId};
 use crate::core::Change;
 use crate::dns::{Resolver, ResolverError};
 use crate::telemetry::refused::{RefusedRing, refused_queue};
@@ -27,6 +30,8 @@ use crate::telemetry::{Handles, Metrics, Observers, hep_queue};
 
 /// Orders that wait for a busy thread. If there are more, their senders wait; no message passes here.
 const QUEUE: usize = 64;
+/// Most changes of a reload that are told one by one.
+const LISTED: usize = 50;
 
 /// Why the daemon does not start, or has ended.
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +68,9 @@ pub struct Daemon {
     asker: WorkerHandle,
     commands: mpsc::Sender<WorkerCommand>,
     orders: mpsc::Sender<ControlOrder>,
+    /// Reloads that the admin endpoint asks for, until somebody takes them on.
+    reloads: Option<mpsc::Receiver<ReloadAnswer>>,
+    last_reload: LastReload,
     /// `None`: the worker runs on its caller's thread.
     worker: Option<JoinHandle<io::Result<()>>>,
     control: Option<JoinHandle<io::Result<()>>>,
@@ -72,6 +80,8 @@ impl Daemon {
     /// Binds every socket and starts the threads. Messages are taken from then on; see [`Daemon::ready`].
     pub fn start(config: Arc<Config>) -> Result<Self, RunError> {
         let (mut daemon, start) = Self::prepare(config, Activation::default())?;
+        // Only a program that knows the file can load it again.
+        daemon.reloads = None;
         let worker = std::thread::Builder::new().name("ringfence-sip".to_owned());
         daemon.worker = Some(worker.spawn(move || event_loop::work(start))?);
         Ok(daemon)
@@ -102,6 +112,8 @@ impl Daemon {
         let (copies, queued) = hep_queue(&metrics);
         let (watch_door, watchers) = watchers(&metrics);
         let (refused, kept_refused) = refused_queue(&metrics);
+        let (reload_door, reloads, last_reload) = ReloadDoor::new();
+        let reloads = Some(reloads);
         let start = WorkerStart {
             config: Arc::clone(&config),
             targets: Arc::new(resolver.targets()),
@@ -124,6 +136,7 @@ impl Daemon {
             hour: Mutex::default(),
             connections: Connections::default(),
             watch_door,
+            reload_door,
             refused: Mutex::new(RefusedRing::new(&config)),
             own_hosts: Mutex::new(Arc::new(OwnHosts::of(&config))),
         };
@@ -144,8 +157,22 @@ impl Daemon {
         info!(?listeners, admin = ?admin_addr, digest = config.digest, "started");
         let (worker, control) = (None, Some(control));
         let admin = admin_addr;
-        let daemon =
-            Self { config, seed, activation, metrics, ready, listeners, admin, asker, commands, orders, worker, control };
+        let daemon = Self {
+            config,
+            seed,
+            activation,
+            metrics,
+            ready,
+            listeners,
+            admin,
+            asker,
+            commands,
+            orders,
+            reloads,
+            last_reload,
+            worker,
+            control,
+        };
         Ok((daemon, start))
     }
 
@@ -191,6 +218,44 @@ impl Daemon {
         self.commands.clone()
     }
 
+    /// The reloads that the admin endpoint asks for. Whoever takes them must answer them.
+    pub(super) fn take_reloads(&mut self) -> Option<mpsc::Receiver<ReloadAnswer>> {
+        self.reloads.take()
+    }
+
+    /// Loads the configuration from its file and puts it into effect, or changes nothing. Logs, counts and notes what became of it. Blocks
+    /// until then, so tasks must not call it.
+    pub(super) fn load_again(&mut self, path: &Path) -> Arc<ReloadOutcome> {
+        let result = match crate::config::load(path) {
+            Ok(config) => {
+                let found = Differences::between(&self.config, &config, LISTED);
+                self.reload(config).map(|paused| (paused, found)).map_err(|why| vec![why])
+            }
+            Err(error) => {
+                self.reloaded(false);
+                Err(error.mistakes.iter().map(ToString::to_string).collect())
+            }
+        };
+        let digest = self.config.digest.clone();
+        let (ok, changes, mistakes) = match result {
+            Ok((paused, found)) => {
+                let lines = found.lines();
+                info!(digest, paused_us = paused.as_micros(), "reloaded: {}", lines.last().map_or("", String::as_str));
+                for line in lines.split_last().map_or(&[][..], |(_, lines)| lines) {
+                    info!("reloaded: {line}");
+                }
+                (true, lines, Vec::new())
+            }
+            Err(mistakes) => {
+                error!("not reloaded, nothing has changed: {}", mistakes.join("\n\n"));
+                (false, Vec::new(), mistakes)
+            }
+        };
+        let outcome = Arc::new(ReloadOutcome { at: SystemTime::now(), ok, digest, changes, mistakes });
+        self.last_reload.note(&outcome);
+        outcome
+    }
+
     /// Puts another configuration into effect, or says why nothing has changed, and counts the reload. Returns how long messages
     /// had to wait for it. Blocks until then, so tasks must not call it.
     pub fn reload(&mut self, config: Config) -> Result<Duration, String> {
@@ -200,7 +265,7 @@ impl Daemon {
     }
 
     /// Counts a reload.
-    pub(super) fn reloaded(&self, ok: bool) {
+    fn reloaded(&self, ok: bool) {
         self.metrics.reloads(ok).increment(1);
     }
 

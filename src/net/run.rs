@@ -1,20 +1,23 @@
 //! The daemon as a process: signals, systemd, exit.
 //!
-//! SIGTERM and SIGINT drain; a second signal ends the daemon at once. SIGHUP reloads. `POST /drain` drains too: a signal after it
+//! SIGTERM and SIGINT drain; a second signal ends the daemon at once. SIGHUP reloads, and so does `POST /reload`. `POST /drain` drains too: a signal after it
 //! changes nothing, and a second one ends the daemon at once. After SIGTERM, the next process gets the sockets that systemd
 //! passed, with the packets that wait there. After SIGINT and `POST /drain` it does not, because nobody has said that a next
 //! process comes.
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Instant;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tracing::{error, info, warn};
+use tokio::sync::mpsc;
+use tracing::{info, warn};
 
 use super::activation::Activation;
 use super::daemon::{Daemon, RunError};
 use super::event_loop::{self, WorkerCommand};
 use super::notify;
+use crate::admin::{ReloadAnswer, ReloadOutcome};
 use crate::config::Config;
 
 /// Runs a daemon until a signal ends it. `path` is what SIGHUP loads.
@@ -61,6 +64,7 @@ impl Signals {
 
     async fn obey(mut self, mut daemon: Daemon, path: PathBuf) -> Result<(), RunError> {
         let (ready, commands) = (daemon.readiness(), daemon.commands());
+        let mut reloads = daemon.take_reloads();
         tokio::spawn(notify::watch(daemon.asker()));
         let mut told = false;
         // What ends it: a signal, with whether a successor comes, or the admin endpoint.
@@ -68,7 +72,13 @@ impl Signals {
             tokio::select! {
                 successor = self.end.recv() => break Some(successor),
                 () = ready.draining() => break None,
-                _ = self.hang_up.recv() => daemon = reloaded(daemon, path.clone()).await?,
+                _ = self.hang_up.recv() => daemon = reloaded(daemon, path.clone()).await?.0,
+                Some(asker) = next(&mut reloads) => {
+                    let outcome;
+                    (daemon, outcome) = reloaded(daemon, path.clone()).await?;
+                    // The asker may have gone. The change is made all the same.
+                    let _ = asker.send(outcome);
+                }
                 // Names may still be unknown: that is for `/readyz`, and a restart would not help.
                 () = ready.listening(), if !told => {
                     told = true;
@@ -83,10 +93,15 @@ impl Signals {
         notify::stopping();
         let mut ending =
             tokio::task::spawn_blocking(move || if asked == Some(true) { daemon.hand_over() } else { daemon.stop() });
-        let mut signals = usize::from(asked.is_some());
+        let (began, mut signals) = (Instant::now(), usize::from(asked.is_some()));
         let ended = loop {
             tokio::select! {
-                ended = &mut ending => break ended,
+                ended = &mut ending => {
+                    if matches!(ended, Ok(Ok(()))) {
+                        info!(after_ms = began.elapsed().as_millis(), "drained, ended");
+                    }
+                    break ended;
+                }
                 _ = self.end.recv() => signals += 1,
             }
             if signals > 1 {
@@ -99,24 +114,22 @@ impl Signals {
     }
 }
 
+/// The next reload that the admin endpoint asks for.
+async fn next(reloads: &mut Option<mpsc::Receiver<ReloadAnswer>>) -> Option<ReloadAnswer> {
+    match reloads {
+        Some(reloads) => reloads.recv().await,
+        None => None,
+    }
+}
+
 /// Loads the configuration again. If it has a mistake, nothing changes.
-async fn reloaded(mut daemon: Daemon, path: PathBuf) -> Result<Daemon, RunError> {
+async fn reloaded(mut daemon: Daemon, path: PathBuf) -> Result<(Daemon, Arc<ReloadOutcome>), RunError> {
     notify::reloading();
     let reload = move || {
-        let result = match crate::config::load(&path) {
-            Ok(config) => daemon.reload(config),
-            Err(mistakes) => {
-                daemon.reloaded(false);
-                Err(mistakes.to_string())
-            }
-        };
-        (daemon, result)
+        let outcome = daemon.load_again(&path);
+        (daemon, outcome)
     };
-    let (daemon, result) = tokio::task::spawn_blocking(reload).await.map_err(|_| RunError::Ended("reload"))?;
-    match result {
-        Ok(paused) => info!(?paused, "reloaded"),
-        Err(mistakes) => error!("not reloaded, nothing has changed: {mistakes}"),
-    }
+    let reloaded = tokio::task::spawn_blocking(reload).await.map_err(|_| RunError::Ended("reload"))?;
     notify::ready();
-    Ok(daemon)
+    Ok(reloaded)
 }

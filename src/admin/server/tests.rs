@@ -51,6 +51,7 @@ async fn admin() -> Admin {
         hour,
         connections,
         watch_door,
+        reload_door: ReloadDoor::new().0,
         refused,
         own_hosts,
     });

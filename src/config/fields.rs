@@ -1,62 +1,36 @@
 //! A configuration as a list of fields, so that two can be compared. Every field that a file sets is here.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::SystemTime;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::config::{Config, Dns, Health, Hop, Limits, Log, Media, Mode, Numbers, Project, Region, RegionId, Timers, Tls, Trunk};
+use super::{Config, Dns, Health, Hop, Limits, Log, Media, Mode, Numbers, Project, Region, RegionId, Timers, Tls, Trunk};
 use crate::fence::{Networks, ServerSet};
 use crate::reason::Profile;
 use crate::tls::Certificate;
 
-/// The kind of a thing, in the order in which kinds are printed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Kind {
-    Setting,
-    Region,
-    Project,
-    Trunk,
-}
-
-impl Kind {
-    /// The word in the text and in JSON.
-    pub(super) const fn label(self) -> &'static str {
-        match self {
-            Self::Setting => "setting",
-            Self::Region => "region",
-            Self::Project => "project",
-            Self::Trunk => "trunk",
-        }
-    }
-}
-
 /// The value of a field.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Said {
+pub(crate) enum Said {
     /// One value, or several whose order matters.
     One(String),
     /// Values whose order does not matter.
     Set(BTreeSet<String>),
 }
 
-/// All that a configuration says: things by kind and name, each with its fields.
-pub(super) type Things = BTreeMap<(Kind, String), Vec<(&'static str, Said)>>;
-
-/// Everything that a configuration says. Two things of one kind have the same fields in the same order.
-pub(super) fn things(config: &Config) -> Things {
-    let mut things = Things::new();
-    for (name, value) in settings(config) {
-        things.insert((Kind::Setting, name.to_owned()), vec![("value", Said::One(value))]);
+impl Said {
+    /// All of it in one text.
+    pub(crate) fn one(&self) -> String {
+        match self {
+            Self::One(value) => value.clone(),
+            Self::Set(values) => values.iter().map(String::as_str).collect::<Vec<_>>().join(" "),
+        }
     }
-    things.extend(config.regions.iter().map(|of| ((Kind::Region, of.name.clone()), region(config, of))));
-    things.extend(config.projects.iter().map(|of| ((Kind::Project, of.name.to_string()), project(config, of))));
-    for of in &config.trunks {
-        let name = format!("{} of {}", of.name, config.project(of.project).name);
-        things.insert((Kind::Trunk, name), trunk(config, of));
-    }
-    things
 }
+
+/// The fields of one thing. Two things of one kind have the same fields in the same order.
+pub(super) type Fields = Vec<(&'static str, Said)>;
 
 #[expect(clippy::needless_pass_by_value, reason = "texts made for it, numbers and borrowed texts alike")]
 fn one(value: impl ToString) -> Said {
@@ -93,7 +67,7 @@ fn hop(config: &Config, hop: &Hop) -> String {
 
 // The patterns below name every field, so that a new one cannot be forgotten here.
 
-fn region(config: &Config, region: &Region) -> Vec<(&'static str, Said)> {
+pub(super) fn region(config: &Config, region: &Region) -> Fields {
     // Only a running daemon has leaving regions and listeners; the files have none.
     let Region {
         name: _,
@@ -147,7 +121,7 @@ fn shown_to_servers(tls: &Tls) -> String {
     tls.shows.as_ref().map_or_else(none, certificate)
 }
 
-fn project(config: &Config, project: &Project) -> Vec<(&'static str, Said)> {
+pub(super) fn project(config: &Config, project: &Project) -> Fields {
     let Project { name: _, pin, mode, media, source_in_region, reject, .. } = project;
     let mode = match mode {
         Mode::Enforce => "enforce",
@@ -168,7 +142,7 @@ fn project(config: &Config, project: &Project) -> Vec<(&'static str, Said)> {
     ]
 }
 
-fn trunk(config: &Config, trunk: &Trunk) -> Vec<(&'static str, Said)> {
+pub(super) fn trunk(config: &Config, trunk: &Trunk) -> Fields {
     let Trunk { name: _, project: _, networks, reject, .. } = trunk;
     let outbound = trunk.outbound();
     vec![
@@ -182,7 +156,7 @@ fn trunk(config: &Config, trunk: &Trunk) -> Vec<(&'static str, Said)> {
     ]
 }
 
-fn settings(config: &Config) -> Vec<(&'static str, String)> {
+pub(super) fn settings(config: &Config) -> Vec<(&'static str, String)> {
     let Config {
         // The files themselves, and the fields that other functions list.
         digest: _,

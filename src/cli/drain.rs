@@ -1,0 +1,63 @@
+//! `ringfence drain`: makes a running daemon drain, and waits until it has ended.
+
+use std::time::{Duration, Instant};
+
+use super::admin_client::{AdminClient, AdminError};
+use super::arguments::AdminOptions;
+use super::exit::OK;
+use super::output::print;
+use super::resolve::asynchronously;
+
+/// How often the daemon is asked whether it is still there.
+const AGAIN: Duration = Duration::from_millis(200);
+/// How long it may take to answer that it drains.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What was seen of a daemon that drains.
+struct Drained {
+    after: Duration,
+    /// The open transactions at the last look.
+    open: Option<u64>,
+}
+
+/// Asks for the drain, and waits for the daemon's end unless told otherwise.
+pub(super) fn drain(options: &AdminOptions, wait: bool) -> u8 {
+    let client = match AdminClient::of(options, false) {
+        Ok(client) => client,
+        Err(code) => return code,
+    };
+    let draining = async || {
+        let began = Instant::now();
+        client.post("/drain", PATIENCE).await?;
+        if !wait {
+            return Ok(None);
+        }
+        let mut open = None;
+        loop {
+            match client.get("/metrics").await {
+                Ok(text) => open = Some(transactions(&String::from_utf8_lossy(&text))),
+                Err(_) => return Ok(Some(Drained { after: began.elapsed(), open })),
+            }
+            tokio::time::sleep(AGAIN).await;
+        }
+    };
+    match asynchronously(async || Ok(draining().await)) {
+        Ok(Ok(None)) => print("draining: no more calls are taken, and the daemon ends once the open ones have their answer\n"),
+        Ok(Ok(Some(Drained { after, open }))) => {
+            let left = match open {
+                Some(open) if open > 0 => format!("; {open} transactions were open at the last look"),
+                _ => String::new(),
+            };
+            print(&format!("drained, ended after {:.1} s{left}\n", after.as_secs_f64()));
+        }
+        Ok(Err(error)) => return AdminError::complain(&error),
+        Err(code) => return code,
+    }
+    OK
+}
+
+/// The sum of the open transactions in an exposition.
+fn transactions(text: &str) -> u64 {
+    let rows = text.lines().filter(|line| line.starts_with("ringfence_transactions{"));
+    rows.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum()
+}

@@ -1,0 +1,99 @@
+//! A message that a running daemon refused or let pass in shadow mode, with what it decided. Asks the daemon; explains nothing.
+
+use std::net::SocketAddr;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use serde_json::Value;
+
+use super::explained::{CANNOT_TELL, Decision, Explained};
+use crate::cli::admin_client::{AdminClient, AdminError, escaped};
+use crate::cli::arguments::{AdminOptions, ExplainOptions};
+use crate::cli::color::{Colors, Tint};
+use crate::cli::output::complain;
+use crate::cli::resolve::asynchronously;
+use crate::cli::told;
+use crate::config::Transport;
+
+/// What the daemon kept.
+#[derive(Debug)]
+pub(super) struct Recorded {
+    /// The decision, as `/refused` has it.
+    decided: Value,
+    source: SocketAddr,
+    /// As in the configuration: `udp:203.0.113.10:5060`.
+    listener: String,
+    /// Its numbers are masked if the log's are.
+    pub(super) message: Vec<u8>,
+}
+
+/// The newest kept message of a call. `Err`: the exit code, and it was said why.
+pub(super) fn ask(options: &ExplainOptions, call_id: &str) -> Result<Recorded, u8> {
+    let admin = AdminOptions { config: Some(options.config.clone()), admin: options.admin };
+    let client = AdminClient::of(&admin, options.json)?;
+    let path = format!("/refused?call_id={}", escaped(call_id));
+    let body = asynchronously(async || Ok(client.get(&path).await))?.map_err(|error| error.complain())?;
+    let foreign = || AdminError::Foreign("what answers to /refused is no Ringfence".to_owned()).complain();
+    let answer: Value = serde_json::from_slice(&body).map_err(|_| foreign())?;
+    let list = answer["refused"].as_array().ok_or_else(foreign)?;
+    let Some(kept) = list.first() else {
+        let (count, limit) = (&answer["kept"], &answer["limit"]);
+        let what = match limit.as_u64() {
+            Some(0) => "the daemon keeps no refused messages: `refused` of [log] is 0".to_owned(),
+            _ => format!(
+                "the daemon keeps no message of call {call_id}: it has {count} refused messages of at most {limit} (`refused` of [log]), and of \
+                 an accepted call none"
+            ),
+        };
+        return Err(complain(&what, CANNOT_TELL));
+    };
+    Recorded::of(kept).ok_or_else(foreign)
+}
+
+impl Recorded {
+    fn of(kept: &Value) -> Option<Self> {
+        let message = BASE64_STANDARD.decode(kept["message_base64"].as_str()?).ok()?;
+        let (source, listener) = (kept["source"].as_str()?.parse().ok()?, kept["listener"].as_str()?.to_owned());
+        let mut decided = kept.clone();
+        decided.as_object_mut()?.remove("message_base64");
+        Some(Self { decided, source, listener, message })
+    }
+
+    /// The options that let the message come in as it did.
+    pub(super) fn options(&self, options: &ExplainOptions) -> ExplainOptions {
+        let transport = self.listener.split(':').next().unwrap_or_default();
+        ExplainOptions {
+            source: Some(self.source),
+            transport: Transport::ALL.into_iter().find(|of| of.token() == transport),
+            listener: Some(self.listener.clone()),
+            ..options.clone()
+        }
+    }
+
+    /// Whether the file decides as the daemon did. `None`: it cannot be told.
+    fn same(&self, explained: &Explained) -> Option<bool> {
+        let id = match &explained.decision {
+            Decision::Accepted { reason, .. } | Decision::Refused { reason, .. } => (*reason)?.id(),
+            Decision::Unknown(_) => return None,
+        };
+        Some(self.decided["id"] == id)
+    }
+
+    pub(super) fn as_json(&self, mut explained: Value, of: &Explained) -> Value {
+        if let Some(object) = explained.as_object_mut() {
+            object.insert("decided".to_owned(), self.decided.clone());
+            object.insert("same_decision".to_owned(), self.same(of).into());
+        }
+        explained
+    }
+
+    pub(super) fn as_text(&self, explained: &Explained, colors: Colors) -> String {
+        let told = told::decision(&self.decided, colors);
+        let now = match self.same(explained) {
+            Some(true) => "The configuration file decides the same:".to_owned(),
+            Some(false) => colors.text(Tint::Yellow, "The configuration file, as it is now, would decide otherwise:"),
+            None => "What the configuration file would decide cannot be told for sure:".to_owned(),
+        };
+        format!("The running daemon decided:\n{told}\n{now}\n")
+    }
+}

@@ -1,0 +1,54 @@
+//! `ringfence reload`: makes a running daemon reload, and prints what became of it.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::admin_client::{AdminClient, AdminError};
+use super::arguments::AdminOptions;
+use super::exit::{CONFIG, OK};
+use super::output::{complain, print};
+use super::printable::plain;
+use super::resolve::asynchronously;
+
+/// How long a reload may take: a file with a million projects, and names that nobody answers for.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Asks for a reload and waits for its outcome.
+pub(super) fn reload(options: &AdminOptions, json: bool) -> u8 {
+    let client = match AdminClient::of(options, json) {
+        Ok(client) => client,
+        Err(code) => return code,
+    };
+    let asking = async || {
+        let body = client.post("/reload", PATIENCE).await?;
+        let outcome: Option<Value> = serde_json::from_slice(&body).ok();
+        let foreign = || AdminError::Foreign("what answers to /reload is no Ringfence".to_owned());
+        outcome.filter(|outcome| outcome["ok"].is_boolean()).ok_or_else(foreign)
+    };
+    let outcome = match asynchronously(async || Ok(asking().await)) {
+        Ok(Ok(outcome)) => outcome,
+        Ok(Err(error)) => return error.complain(),
+        Err(code) => return code,
+    };
+    let ok = outcome["ok"] == true;
+    if json {
+        print(&format!("{outcome}\n"));
+    } else if ok {
+        print(&format!("reloaded: {}\n", plain(outcome["digest"].as_str().unwrap_or_default().as_bytes())));
+        for line in lines(&outcome["changes"]) {
+            print(&format!("{}\n", plain(line.as_bytes())));
+        }
+    } else {
+        for mistake in lines(&outcome["mistakes"]) {
+            let text: Vec<String> = mistake.lines().map(|line| plain(line.as_bytes())).collect();
+            complain(&format!("error: {}\n", text.join("\n")), CONFIG);
+        }
+        complain("not reloaded, nothing has changed", CONFIG);
+    }
+    if ok { OK } else { CONFIG }
+}
+
+fn lines(value: &Value) -> impl Iterator<Item = &str> {
+    value.as_array().into_iter().flatten().filter_map(Value::as_str)
+}

@@ -1,0 +1,94 @@
+//! `ringfence watch`: the decisions of a running daemon as it makes them. Prints what comes; filters nothing itself.
+
+use std::fmt::Write as _;
+use std::io::{IsTerminal as _, Write as _};
+
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+use serde_json::Value;
+
+use super::admin_client::{AdminClient, AdminError, escaped};
+use super::arguments::WatchOptions;
+use super::color::Colors;
+use super::exit::{FAILED, OK};
+use super::output::complain;
+use super::resolve::asynchronously;
+use super::told;
+
+/// Longest line of the daemon's.
+const LONGEST: usize = 1 << 20;
+
+/// How watching ended.
+enum End {
+    /// The reader of our output has gone, or Ctrl-C was pressed.
+    Enough,
+    /// The daemon ended its stream.
+    Daemon,
+}
+
+/// Watches until somebody has had enough.
+pub(super) fn watch(options: &WatchOptions) -> u8 {
+    let client = match AdminClient::of(&options.admin, options.json) {
+        Ok(client) => client,
+        Err(code) => return code,
+    };
+    let path = path(options);
+    let watching = async || {
+        let stream = client.stream(&path).await?;
+        tokio::select! {
+            end = follow(stream, options.json) => end,
+            _ = tokio::signal::ctrl_c() => Ok(End::Enough),
+        }
+    };
+    let ended = asynchronously(async || Ok(watching().await));
+    match ended {
+        Ok(Ok(End::Enough)) => OK,
+        Ok(Ok(End::Daemon)) => complain("the daemon has ended, or closed the stream", FAILED),
+        Ok(Err(error)) => error.complain(),
+        Err(code) => code,
+    }
+}
+
+fn path(options: &WatchOptions) -> String {
+    let lists = [
+        ("project", &options.project),
+        ("reason", &options.reason),
+        ("call_id", &options.call_id),
+        ("verdict", &options.verdict),
+    ];
+    let mut path = "/watch".to_owned();
+    let pairs = lists.into_iter().flat_map(|(key, values)| values.iter().map(move |value| (key, value)));
+    for (at, (key, value)) in pairs.enumerate() {
+        // Writing to a string cannot fail.
+        let _ = write!(path, "{}{key}={}", if at == 0 { '?' } else { '&' }, escaped(value));
+    }
+    path
+}
+
+async fn follow(mut stream: Incoming, json: bool) -> Result<End, AdminError> {
+    let colors = Colors::on(std::io::stdout().is_terminal());
+    let mut text: Vec<u8> = Vec::new();
+    loop {
+        // A daemon that is killed says no last word.
+        let Some(Ok(frame)) = stream.frame().await else { return Ok(End::Daemon) };
+        let Ok(data) = frame.into_data() else { continue };
+        text.extend_from_slice(&data);
+        while let Some(end) = memchr::memchr(b'\n', &text) {
+            let line: Vec<u8> = text.drain(..=end).collect();
+            if line.trim_ascii().is_empty() {
+                continue;
+            }
+            let Ok(decided) = serde_json::from_slice::<Value>(&line) else {
+                return Err(AdminError::Foreign("what answers to /watch sends no decisions".to_owned()));
+            };
+            let shown = if json { format!("{decided}\n") } else { told::decision(&decided, colors) };
+            let mut out = std::io::stdout().lock();
+            if out.write_all(shown.as_bytes()).and_then(|()| out.flush()).is_err() {
+                return Ok(End::Enough);
+            }
+        }
+        if text.len() > LONGEST {
+            return Err(AdminError::Foreign("what answers to /watch sends no lines".to_owned()));
+        }
+    }
+}
