@@ -128,6 +128,7 @@ impl<'p> Builder<'p> {
         let certified = (0..).map(TrunkId).zip(trunks.iter().map(Trunk::certificates));
         let caller_table = caller_table.certified(certified);
         servers::servers(&read, &mut regions, &signalling, report);
+        secure::endpoints(&read, &regions, &projects, report);
         let Names { list: mut names, index: name_index } = names;
         names.shrink_to_fit();
         Built { regions, projects, trunks, listeners, signalling, names, name_index, endpoints, caller_table, certificates }

@@ -7,8 +7,10 @@ use std::time::{Duration, SystemTime};
 
 use super::disk;
 use super::file;
+use super::ids::RegionId;
+use super::project::Project;
 use super::references::ReadRegion;
-use super::region::Tls;
+use super::region::{Region, Tls};
 use super::report::{Placed, Read, Report, good};
 use super::transport::Transport;
 use crate::tls::{self, Certificate, Clients, Identity, Roots};
@@ -166,10 +168,9 @@ impl Reading<'_> {
             let wrong =
                 format!("{} is for {}, and for no name of region `{}`", place.value, certificate.shown(), region.name.value);
             self.report.mistake(&place.place, wrong, format!("one for `{hostname}` and `*.{hostname}`"));
-        } else if !certificate.covers(hostname) || !certificate.covers(&format!("a.{hostname}")) {
-            let wrong = format!("{} is for {}", place.value, certificate.shown());
-            let right = format!("both `{hostname}` and `*.{hostname}`, unless no trunk uses the other");
-            self.report.warning(&place.place, wrong, right);
+        } else if !certificate.covers(hostname) {
+            let wrong = format!("{} is for {}, and not for `{hostname}`", place.value, certificate.shown());
+            self.report.warning(&place.place, wrong, "one for that name too: Via and Record-Route carry it");
         }
         self.ends(place, certificate);
         Some(identity)
@@ -225,6 +226,31 @@ fn offers(regions: &[ReadRegion<'_>], held: &[Option<Held>], report: &mut Report
         asked: regions.iter().any(asked),
         listening: held.iter().any(Option::is_some),
         believes: regions.iter().zip(held).any(rooted),
+    }
+}
+
+/// Warns of a certificate that does not prove the endpoint of a project that may use the region. The first such project is named.
+pub(super) fn endpoints(read: &[ReadRegion<'_>], regions: &[Region], projects: &[Project], report: &mut Report) {
+    for ((ReadRegion { file, .. }, region), id) in read.iter().zip(regions).zip((0..).map(RegionId)) {
+        let Some((tls, section)) = region.tls.as_ref().zip(file.tls.as_ref()) else { continue };
+        let Some(place) = good(&section.certificate) else { continue };
+        // Only a `*` proves this one, and then every other.
+        if tls.certificate.covers(&format!("_.{}", region.hostname)) {
+            continue;
+        }
+        let mut used = projects.iter().filter(|project| project.pin.as_ref().is_none_or(|pin| pin.contains(&id)));
+        let unproved = used.find_map(|project| {
+            let endpoint = format!("{}.{}", project.name, region.hostname);
+            (!tls.certificate.covers(&endpoint)).then_some(endpoint)
+        });
+        if let Some(endpoint) = unproved {
+            let wrong = format!("{} is for {}, and not for `{endpoint}`", place.value, tls.certificate.shown());
+            let right = format!(
+                "the name of each project's endpoint. `*.{}` is taken by some clients, not by those that follow RFC 5922",
+                region.hostname
+            );
+            report.warning(&place.place, wrong, right);
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use ringfence::config::{self, Config, ConfigError, Endpoint, Hop, RegionId, Transport, TrunkId};
 
 mod edits;
+mod examples;
 mod files;
 mod many;
 mod mistakes;

@@ -24,11 +24,11 @@ const TLS: &str = "tls = { certificate = \"eu.pem\", key = \"eu.key\", client_ca
 const TRUNK: &str = "networks = [\"127.0.3.0/24\"]";
 
 /// A folder of files that goes with its test.
-struct Folder(PathBuf);
+pub(crate) struct Folder(PathBuf);
 
 impl Folder {
     /// One with a certificate for the region and whoever signed it.
-    fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         let folder = Self(std::env::temp_dir().join(format!("ringfence-secure-{name}-{}", std::process::id())));
         std::fs::create_dir_all(&folder.0).unwrap();
         let mut params = CertificateParams::new(Vec::new()).unwrap();
@@ -39,12 +39,17 @@ impl Folder {
         folder
     }
 
-    fn write(&self, name: &str, text: &str) {
-        std::fs::write(self.0.join(name), text).unwrap();
+    /// Where a file of it is.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    pub(crate) fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.path(name), text).unwrap();
     }
 
     /// `NAME.pem` and `NAME.key`, until the start of this year.
-    fn certificate(&self, name: &str, names: &[&str], year: i32) {
+    pub(crate) fn certificate(&self, name: &str, names: &[&str], year: i32) {
         self.used_for(name, names, year, Vec::new());
     }
 
@@ -201,7 +206,19 @@ fn what_is_allowed_and_probably_not_meant() {
         assert!(config.warnings.iter().any(|warning| warning.wrong.contains(what)), "{what}: {:#?}", config.warnings);
     };
     folder.certificate("eu", &["eu.example.com"], 2090);
-    warned(TRUNK, "eu.pem is for eu.example.com");
+    warned(TRUNK, "eu.pem is for eu.example.com, and not for `acme.eu.example.com`");
+    folder.certificate("eu", &["*.eu.example.com"], 2090);
+    warned(TRUNK, "eu.pem is for *.eu.example.com, and not for `eu.example.com`");
+    let two = format!("{TRUNK}\n[project.globex]\npin = [\"eu\"]");
+    folder.certificate("eu", &["eu.example.com", "acme.eu.example.com"], 2090);
+    warned(&two, "and not for `globex.eu.example.com`");
+    for names in
+        [&["eu.example.com", "acme.eu.example.com", "globex.eu.example.com"][..], &["eu.example.com", "*.eu.example.com"]]
+    {
+        folder.certificate("eu", names, 2090);
+        let warnings = folder.loads(TLS, &two).warnings;
+        assert!(!warnings.iter().any(|warning| warning.wrong.contains("eu.pem")), "{warnings:#?}");
+    }
     folder.certificate("eu", &["eu.example.com", "*.eu.example.com"], 2021);
     warned(TRUNK, "eu.pem has ended");
     warned("certificates = [\"sbc.example\"]", "no request inside its calls may go back there");

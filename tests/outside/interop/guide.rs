@@ -11,19 +11,33 @@ use super::apart::apart;
 use crate::harness::Site;
 use crate::harness::process::Process;
 
+/// The next block of a text.
+fn block(text: &str) -> &str {
+    text.split_once("```").unwrap().1.split_once('\n').unwrap().1.split_once("```").unwrap().0
+}
+
 /// The blocks behind a mark.
 fn blocks<'t>(text: &'t str, mark: &str) -> Vec<&'t str> {
-    let block = |rest: &'t str| rest.split_once("```").unwrap().1.split_once('\n').unwrap().1.split_once("```").unwrap().0;
     let blocks: Vec<&str> = text.split(mark).skip(1).map(block).collect();
     assert!(!blocks.is_empty(), "the guide has lost its {mark}");
     blocks
 }
 
-/// Builds, configures, and follows the steps of one variant; everything that they say.
-fn follow(variant: &str, refused: usize) -> String {
+/// The steps with one of these marks, in the order of the text.
+fn steps(text: &str, of: &[&str]) -> String {
+    let mark = "<!-- step: ";
+    for of in of {
+        assert!(text.contains(&format!("{mark}{of} -->")), "the guide has lost its {of}");
+    }
+    let wanted = |rest: &&str| of.contains(&rest.split_once(" -->").unwrap().0);
+    text.split(mark).skip(1).filter(wanted).map(block).collect()
+}
+
+/// Builds, configures, and follows the steps of one variant and those that its text names before; everything that they say.
+fn follow(variant: &[&str], refused: usize) -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let guide = fs::read_to_string(root.join("docs/guide.md")).unwrap();
-    let steps = ["make", variant].map(|of| blocks(&guide, &format!("<!-- step: {of} -->")).concat()).concat();
+    let steps = steps(&guide, &[&["make"], variant].concat());
     let site = Site::claim();
     let binary = Path::new(env!("CARGO_BIN_EXE_ringfence")).parent().unwrap().display();
     let path = super::path();
@@ -46,8 +60,9 @@ fn follow(variant: &str, refused: usize) -> String {
 }
 
 /// The same for a variant whose text says what a shell shows.
-fn follow_and_compare(variant: &str, refused: usize) {
+fn follow_and_compare(variant: &[&str], refused: usize) {
     let output = follow(variant, refused);
+    let variant = variant.last().unwrap();
     let guide = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/guide.md")).unwrap();
     for shown in blocks(&guide, &format!("<!-- shows: {variant} -->")) {
         assert!(output.contains(shown), "the guide shows\n{shown}and a shell\n{output}");
@@ -56,22 +71,27 @@ fn follow_and_compare(variant: &str, refused: usize) {
 
 #[test]
 fn the_first_region_in_ten_minutes() {
-    follow_and_compare("first", 2);
+    follow_and_compare(&["first"], 2);
 }
 
 #[test]
 fn the_same_with_kamailio() {
-    follow_and_compare("kamailio", 1);
+    follow_and_compare(&["kamailio"], 1);
 }
 
 #[test]
 fn calls_over_tls() {
-    follow_and_compare("tls", 0);
+    follow_and_compare(&["certificate", "carrier", "tls"], 0);
+}
+
+#[test]
+fn two_projects_at_one_carrier() {
+    follow_and_compare(&["certificate", "carrier", "two"], 1);
 }
 
 #[test]
 fn the_same_with_a_telephone() {
-    let output = follow("baresip", 0);
+    let output = follow(&["baresip"], 0);
     let packets = output.lines().find_map(|line| line.strip_prefix("packets:")).unwrap();
     let packets: Vec<u32> = packets.split_whitespace().map(|count| count.parse().unwrap()).collect();
     assert!(matches!(packets[..], [sent, received] if sent > 10 && received > 10), "{output}");
