@@ -299,7 +299,9 @@ fn only_net_gives_bytes_to_addresses() {
     let mut found = Vec::new();
     // The demo's actors and `ringfence probe` are peers of a daemon, not part of one: telephones that call whomever their user names. So is
     // the client that asks a daemon by HTTP.
-    let is_telephone = |path: &Path| path.starts_with("src/demo") || [Path::new("src/cli/probe/wire.rs"), Path::new("src/cli/admin_client.rs")].contains(&path);
+    let is_telephone = |path: &Path| {
+        path.starts_with("src/demo") || [Path::new("src/cli/probe/wire.rs"), Path::new("src/cli/admin_client.rs")].contains(&path)
+    };
     for source in sources().into_iter().filter(|source| !is_telephone(&source.path)) {
         for name in RAW_SENDS.iter().filter(|name| calls(&source.tokens, name)) {
             found.push(format!("{} {name}", source.path.display()));

@@ -7,13 +7,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper::body::Incoming;
-use hyper::header::HOST;
+use hyper::header::{CONTENT_TYPE, HOST};
 use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
 use super::arguments::AdminOptions;
-use super::exit::UNAVAILABLE;
+use super::exit::{UNAVAILABLE, WRONG};
 use super::mistakes;
 use super::output::complain;
 use crate::config;
@@ -32,10 +32,14 @@ pub(super) struct AdminClient {
 /// Why there is no answer.
 #[derive(Debug)]
 pub(super) enum AdminError {
-    /// Nobody is there, or whoever is there went away.
+    /// Nobody is there.
+    Absent(String),
+    /// Whoever is there went away, or does not answer in time.
     Gone(String),
     /// Whoever is there is no Ringfence, or one that does not know the question.
     Foreign(String),
+    /// The daemon says what is wrong with the question.
+    Wrong(String),
     /// The daemon says why not.
     Refused(String),
 }
@@ -69,7 +73,12 @@ impl AdminClient {
     /// The answer to a GET, as it comes.
     pub(super) async fn stream(self, path: &str) -> Result<Incoming, AdminError> {
         let response = self.ask(Method::GET, path, PATIENCE).await?;
-        if response.status().is_success() { Ok(response.into_body()) } else { Err(self.refused(path, response).await) }
+        if !response.status().is_success() {
+            return Err(self.refused(path, response).await);
+        }
+        let lines = response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes() == b"application/x-ndjson");
+        let foreign = || AdminError::Foreign(format!("{} answers {path} with no stream", self.addr));
+        lines.then(|| response.into_body()).ok_or_else(foreign)
     }
 
     async fn whole(self, method: Method, path: &str, patience: Duration) -> Result<Bytes, AdminError> {
@@ -84,7 +93,7 @@ impl AdminClient {
         let connecting = tokio::time::timeout(PATIENCE, TcpStream::connect(self.addr));
         let stream = match connecting.await {
             Ok(Ok(stream)) => stream,
-            Ok(Err(error)) => return Err(self.gone(&error.to_string())),
+            Ok(Err(error)) => return Err(AdminError::Absent(self.nobody(&error.to_string()))),
             Err(_) => return Err(self.gone("nobody accepts a connection")),
         };
         let foreign = |error: hyper::Error| AdminError::Foreign(format!("{} speaks no HTTP: {error}", self.addr));
@@ -113,16 +122,21 @@ impl AdminClient {
     /// What an answer without success means.
     async fn refused(self, path: &str, response: Response<Incoming>) -> AdminError {
         let status = response.status();
-        let own = matches!(status.as_u16(), 400 | 403 | 421 | 503);
+        let said = |body: &[u8]| super::printable::plain(body.trim_ascii_end());
         match self.body(response).await {
-            Ok(body) if own => AdminError::Refused(super::printable::plain(&body).trim_end().to_owned()),
+            Ok(body) if status.as_u16() == 400 => AdminError::Wrong(said(&body)),
+            Ok(body) if matches!(status.as_u16(), 403 | 421 | 503) => AdminError::Refused(said(&body)),
             Ok(_) => AdminError::Foreign(format!("{} answers {status} to {path}", self.addr)),
             Err(error) => error,
         }
     }
 
     fn gone(self, why: &str) -> AdminError {
-        AdminError::Gone(format!("no daemon answers at http://{}: {why}", self.addr))
+        AdminError::Gone(self.nobody(why))
+    }
+
+    fn nobody(self, why: &str) -> String {
+        format!("no daemon answers at http://{}: {why}", self.addr)
     }
 }
 
@@ -130,7 +144,8 @@ impl AdminError {
     /// Says it, with what to do. Returns the exit code.
     pub(super) fn complain(&self) -> u8 {
         let text = match self {
-            Self::Gone(what) => format!(
+            Self::Wrong(what) => return complain(what, WRONG),
+            Self::Absent(what) | Self::Gone(what) => format!(
                 "{what}\n  = start it (ringfence run), or name where it is: --admin ADDRESS:PORT, as `listen` of [admin] in its file"
             ),
             Self::Foreign(what) => format!("{what}: no Ringfence of this version is there; --admin ADDRESS:PORT names another"),

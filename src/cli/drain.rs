@@ -28,7 +28,10 @@ pub(super) fn drain(options: &AdminOptions, wait: bool) -> u8 {
     };
     let draining = async || {
         let began = Instant::now();
-        client.post("/drain", PATIENCE).await?;
+        let answer = client.post("/drain", PATIENCE).await?;
+        if answer.trim_ascii() != b"draining" {
+            return Err(AdminError::Foreign("what answers to /drain is no Ringfence".to_owned()));
+        }
         if !wait {
             return Ok(None);
         }
@@ -36,7 +39,9 @@ pub(super) fn drain(options: &AdminOptions, wait: bool) -> u8 {
         loop {
             match client.get("/metrics").await {
                 Ok(text) => open = Some(transactions(&String::from_utf8_lossy(&text))),
-                Err(_) => return Ok(Some(Drained { after: began.elapsed(), open })),
+                Err(AdminError::Absent(_)) => return Ok(Some(Drained { after: began.elapsed(), open })),
+                // It may be about to end, or be busy: the next look tells.
+                Err(_) => {}
             }
             tokio::time::sleep(AGAIN).await;
         }

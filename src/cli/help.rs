@@ -172,9 +172,9 @@ pub(super) const WATCH: Help = Help {
     codes: &[
         (0, "ended by Ctrl-C, or because nobody reads its output any more"),
         (1, "the daemon has ended"),
-        WRONG,
+        (2, "wrong arguments, or a filter names a reason or verdict that does not exist"),
         UNREADABLE,
-        (69, "unavailable: no daemon answers, eight watch already, or a filter names what there is not"),
+        (69, "unavailable: no daemon answers, or eight watch already"),
         MISTAKES,
     ],
 };

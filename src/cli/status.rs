@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::io::IsTerminal as _;
 
+use bytes::Bytes;
 use serde_json::Value;
 
 use super::admin_client::{AdminClient, AdminError};
@@ -23,25 +24,27 @@ pub(super) fn status(options: &AdminOptions, json: bool) -> u8 {
         Ok(client) => client,
         Err(code) => return code,
     };
-    let status = match asynchronously(async || Ok(read(client).await)) {
-        Ok(Ok(status)) => status,
+    let (body, status) = match asynchronously(async || Ok(read(client).await)) {
+        Ok(Ok(answer)) => answer,
         Ok(Err(error)) => return error.complain(),
         Err(code) => return code,
     };
     if json {
-        print(&format!("{status}\n"));
+        // As the daemon wrote it.
+        print(&String::from_utf8_lossy(&body));
     } else {
         print(&text(&status, Colors::on(std::io::stdout().is_terminal())));
     }
     if status["ready"] == true { OK } else { FAILED }
 }
 
-/// The daemon's `/status`.
-pub(super) async fn read(client: AdminClient) -> Result<Value, AdminError> {
+/// The daemon's `/status`, as it came and read.
+async fn read(client: AdminClient) -> Result<(Bytes, Value), AdminError> {
     let body = client.get("/status").await?;
     let status: Option<Value> = serde_json::from_slice(&body).ok();
     let own = status.filter(|status| status["regions"].is_array() && status["configuration"].is_object());
-    own.ok_or_else(|| AdminError::Foreign("what answers to /status is no status of Ringfence".to_owned()))
+    own.map(|status| (body, status))
+        .ok_or_else(|| AdminError::Foreign("what answers to /status is no status of Ringfence".to_owned()))
 }
 
 fn rows(value: &Value) -> impl Iterator<Item = &Value> {
@@ -100,7 +103,7 @@ fn text(status: &Value, colors: Colors) -> String {
             out.push_str(&told::decision(decision, colors));
         }
     }
-    out
+    out.lines().map(|line| told::fitting(line) + "\n").collect()
 }
 
 fn of_region(region: &Value, colors: Colors, out: &mut String) {

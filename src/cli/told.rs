@@ -41,6 +41,36 @@ pub(super) fn decision(decided: &Value, colors: Colors) -> String {
     lines.into_iter().map(|line| line + "\n").collect()
 }
 
+/// A line that fits: what is too long goes on below, further in. Colours take no room.
+pub(super) fn fitting(line: &str) -> String {
+    let width = |text: &str| {
+        let mut in_colour = false;
+        text.chars()
+            .filter(|&c| {
+                let colour = in_colour || c == '\u{1b}';
+                in_colour = colour && c != 'm';
+                !colour
+            })
+            .count()
+    };
+    let mut out = String::with_capacity(line.len());
+    let mut room = 0;
+    for (at, word) in line.split(' ').enumerate() {
+        let wide = width(word);
+        // Spaces that stand together are columns: they are no place to break at.
+        if at > 0 && wide > 0 && room + 1 + wide > COLUMNS && !out.trim_end_matches(' ').is_empty() {
+            out.push_str("\n           ");
+            room = 11;
+        } else if at > 0 {
+            out.push(' ');
+            room += 1;
+        }
+        out.push_str(word);
+        room += wide;
+    }
+    out
+}
+
 /// A text in lines, indented.
 fn wrapped(text: &str) -> Vec<String> {
     const INDENT: &str = "         ";
@@ -65,6 +95,17 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_long_line_goes_on_below() {
+        assert_eq!(fitting("  server   udp:127.0.0.1:5060 up for 3 s"), "  server   udp:127.0.0.1:5060 up for 3 s");
+        assert_eq!(fitting(""), "");
+        let long = format!("not ready: {}", ["listeners are not bound yet"; 3].join("; "));
+        let text = fitting(&long);
+        assert!(text.lines().count() > 1 && text.lines().all(|line| line.chars().count() <= COLUMNS), "{text}");
+        let coloured = format!("\u{1b}[31m{}\u{1b}[0m end", "x".repeat(COLUMNS - 4));
+        assert_eq!(fitting(&coloured), coloured);
+    }
 
     #[test]
     fn a_decision_fits_into_sixty_columns_and_moves_no_cursor() {

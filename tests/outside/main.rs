@@ -26,6 +26,7 @@ mod interop;
 mod limits;
 mod names;
 mod nearest;
+mod operator;
 mod outbound;
 mod profiles;
 mod refusals;
