@@ -74,10 +74,15 @@ pub fn refused_queue(metrics: &Metrics) -> (RefusedQueue, RefusedReceiver) {
 }
 
 impl RefusedQueue {
+    /// Counts a decision that the log leaves out too.
+    pub(super) fn leave_out(&self) {
+        self.left_out.increment(1);
+    }
+
     /// Hands over a decision that refused or shadowed a message, if there is room. Never waits.
     pub(super) fn keep(&mut self, config: &Config, decided: &Decided<'_>, seen: Option<&Seen<'_>>, now: Instant) {
         let place = self.limit.allow(now).and_then(|_| self.queue.try_reserve().ok());
-        let Some(place) = place else { return self.left_out.increment(1) };
+        let Some(place) = place else { return self.leave_out() };
         let kept = seen.filter(|seen| config.log.refused > 0 && seen.bytes.len() <= LONGEST);
         let message = kept.map(|seen| FreshMessage {
             listener: format!("{}:{}", config.listener(seen.arrival.listener).transport.token(), seen.arrival.local),
