@@ -116,6 +116,8 @@ fn help_documents_the_exit_codes_and_wrong_arguments_are_2() {
         let help = ringfence(&[command, "--help"]);
         assert!(text(&help.stdout).contains(codes), "{command}: {help:?}");
     }
+    let help = ringfence(&["run", "--help"]);
+    assert!(text(&help.stdout).contains("RUST_LOG=info,ringfence::decision=debug ringfence run"), "{help:?}");
     for arguments in [&["check"][..], &["resolve", "-c", "x"], &["dance"], &[]] {
         assert_eq!(ringfence(arguments).status.code(), Some(2), "{arguments:?}");
     }

@@ -104,7 +104,7 @@ fn facts(status: &Value) -> Markup {
             dl.facts {
                 div { dt { "Accepted (1 h)" } dd.big { (count(sum("accepted"))) } }
                 div { dt { "Refused (1 h)" } dd.big { (count(sum("refused"))) } }
-                @if sum("shadow") > 0 { div { dt { "Let pass, shadow (1 h)" } dd.big { (count(sum("shadow"))) } } }
+                @if sum("shadow") > 0 { div { dt { "Shadow (1 h)" } dd.big { (count(sum("shadow"))) } } }
                 div { dt { "Targets taking calls" } dd.big { (up) " of " (states.len()) } }
                 div { dt { "Up for" } dd { (ago(&status["uptime_seconds"])) } }
                 div { dt { "Configured" } dd { (ago(&configuration["loaded_seconds"])) " ago" } }
@@ -162,24 +162,28 @@ fn decisions(decisions: &Value) -> Markup {
     let shown = rows(decisions).map(|of| {
         let (tone, word) = if of["verdict"] == "shadow" { (Tone::Warn, "let pass (shadow)") } else { (Tone::Bad, "refused") };
         let reason = html! { span.soft { (text(&of["id"])) } " " (text(&of["reason"])) };
-        // To the second, without the date's and the time's T.
+        // To the second, and without the year.
         let at = text(&of["timestamp"]).replace('T', " ");
         let whose = match (of["project"].as_str(), of["trunk"].as_str()) {
             (Some(project), Some(trunk)) => format!("{project}, {trunk}"),
             (project, trunk) => project.or(trunk).unwrap_or("–").to_owned(),
         };
-        let number = |key: &str| html! { span.code { (text(&of[key])) } };
+        let number = |key: &str| {
+            let uri = text(&of[key]);
+            let user = uri.split_once(':').map_or(uri.as_str(), |(_, rest)| rest);
+            html! { span.code.whole { (user.rsplit_once('@').map_or(user, |(user, _)| user)) } }
+        };
         vec![
-            Cell::of(at.get(..19).unwrap_or(&at)),
+            Cell::of(html! { span.whole { (at.get(5..19).unwrap_or(&at)) } }),
             Cell::state(tone, word),
             Cell::of(reason),
             Cell::plain(&of["why"]),
             Cell::of(whose),
-            Cell::code(&text(&of["source"])),
+            Cell::of(html! { span.code.whole { (text(&of["source"])) } }),
             Cell::of(html! { (number("from")) " → " (number("to")) }),
         ]
     });
-    let columns = ["At (UTC)", "Verdict", "Reason", "Why", "Project, trunk", "Source", "From, to"];
+    let columns = ["At (UTC)", "Verdict", "Reason", "Why", "Project, trunk", "Source", "From → to"];
     let table = table("The newest first, without a call's numbers", &columns, shown, SHOWN, 0);
     html! {
         @if rows(decisions).next().is_some() {

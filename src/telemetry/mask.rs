@@ -213,7 +213,14 @@ fn digits(number: &mut [u8]) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::time::Instant;
+
     use super::*;
+    use crate::config::{Config, ListenerId};
+    use crate::core::Core;
+    use crate::core::io::{Arrival, Input, Output};
+    use crate::dns::Resolved;
     use crate::sip::{Message, Request, body, sdp};
 
     fn masked(text: &str) -> String {
@@ -272,11 +279,14 @@ mod tests {
         assert!(masked(text).ends_with("call +493xxxxxxx or xxxxxxx or 123456, sip:+493xxxxxxx@h\n"), "{}", masked(text));
     }
 
-    /// Every message of the fixtures is read after masking as it was before.
+    /// Every message of the fixtures is read and judged after masking as it was before.
     #[test]
-    fn a_masked_message_is_read_as_before() {
+    fn a_masked_message_is_judged_as_before() {
+        let page = include_str!("../../docs/configuration.md");
+        let text = page.split_once("<!-- example -->\n```toml\n").unwrap().1.split_once("[secret]").unwrap().0;
+        let config = Arc::new(crate::config::parse(std::path::Path::new("ringfence.toml"), text).unwrap());
         let mut folders = vec![std::path::PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/sip-fixtures"))];
-        let mut count = 0;
+        let (mut count, mut judged) = (0, 0);
         while let Some(folder) = folders.pop() {
             for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
                 if entry.file_type().unwrap().is_dir() {
@@ -288,10 +298,26 @@ mod tests {
                 mask(&mut other);
                 assert_eq!(bytes.len(), other.len());
                 assert_eq!(reading(&bytes), reading(&other), "{}", entry.path().display());
+                let verdict = |bytes| verdict(&config, bytes);
+                assert_eq!(verdict(&bytes), verdict(&other), "{}", entry.path().display());
+                judged += usize::from(verdict(&bytes).iter().any(|note| note.starts_with("Verdict")));
                 count += 1;
             }
         }
-        assert!(count > 100, "{count} fixtures");
+        assert!(count > 100 && judged > 30, "{count} fixtures, {judged} judged");
+    }
+
+    /// How a message of the example's trunk is judged: what is noted of it.
+    fn verdict(config: &Arc<Config>, bytes: &[u8]) -> Vec<String> {
+        let (now, targets) = (Instant::now(), Arc::new(Resolved::unknown(config.names.len())));
+        let mut core = Core::new(Arc::clone(config), targets, [7; 16], now);
+        let (listener, from) = (ListenerId(0), "54.171.127.193:5060".parse().unwrap());
+        let local = config.listener(listener).addr;
+        let mut out = Vec::new();
+        let arrival = Arrival { listener, from, local, connection: None, shown: None };
+        core.handle(now, Input::Message { arrival, bytes }, &mut out);
+        let notes = out.iter().filter_map(|output| if let Output::Note(note) = output { Some(note) } else { None });
+        notes.map(|note| format!("{note:?}")).collect()
     }
 
     /// How a message is read: its fault, its endpoint, what names its dialog, and its media.

@@ -72,6 +72,11 @@ pub fn refused_queue(metrics: &Metrics) -> (RefusedQueue, RefusedReceiver) {
 }
 
 impl RefusedQueue {
+    /// Counts a decision that the log leaves out too.
+    pub(super) fn leave_out(&self) {
+        self.left_out.increment(1);
+    }
+
     /// Hands over a decision that refused or shadowed a message, if there is room. Never waits. `bytes`: the message that names the call;
     /// it is the one that was seen, if one was.
     pub(super) fn keep(
@@ -84,7 +89,7 @@ impl RefusedQueue {
         now: Instant,
     ) {
         let place = self.limit.allow(now).and_then(|_| self.queue.try_reserve().ok());
-        let Some(place) = place else { return self.left_out.increment(1) };
+        let Some(place) = place else { return self.leave_out() };
         let kept = seen.filter(|seen| config.log.refused > 0 && seen.bytes.len() <= LONGEST);
         let kept = kept.map(|seen| (config.listener(seen.arrival.listener).transport, seen.arrival.local));
         let bytes = bytes.get(..LONGEST).unwrap_or(bytes).into();

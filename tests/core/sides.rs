@@ -153,6 +153,9 @@ fn no_redirect_leads_out_of_the_region() {
                 told.text()
             );
             assert!(told.header("X-Ringfence").unwrap().starts_with("171; reason=foreign-dialog-target"));
+            let warning = told.header("Warning").unwrap();
+            let shown = if contact == "*" { "Contact * leads" } else { "Contact sip:...@" };
+            assert!(warning.contains(shown) && !warning.contains("1@"), "whom it leads to is nobody's business: {warning}");
             assert_eq!(site.outcome(), Outcome::Refused(Reason::ForeignDialogTarget));
             assert!(sent[0].line().starts_with("ACK "), "the redirect itself is acknowledged");
         }

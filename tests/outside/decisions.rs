@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::harness::message::sdp;
 use crate::harness::{Ask, Daemon, Leg, Plan, Site, await_some};
 
 /// The lines about a call, as they are found by its Call-ID.
@@ -144,6 +145,27 @@ fn no_filter_shows_a_number_and_the_configuration_does() {
     assert_eq!(refuse()["uri"], "sip:+4930222@acme.us.sip.example.com");
     daemon.reload(&site, &plan.text(&site));
     assert_eq!(refuse()["uri"], "sip:+493…@acme.us.sip.example.com");
+}
+
+#[test]
+fn an_answer_outside_is_one_line_with_why() {
+    let site = Site::claim();
+    let daemon = Daemon::start(&site, &Plan::new(&site));
+    let mut server = Leg::udp(site.eu(10), site.door());
+    let mut caller = Leg::udp(site.carrier(20), site.door());
+    let ask = invite(&site, &caller, "acme.eu");
+    caller.ask(&ask);
+    let seen = server.request("INVITE");
+    let outside = site.us(20).ip();
+    let contact = format!("Contact: <sip:{}>", server.addr);
+    server.send(&seen.answer("200 OK", "callee", &[&contact], &sdp(outside)));
+    let refused = caller.expect(603);
+    caller.ask(&ask.ack(&refused));
+    let line = lines(&daemon, &ask.call_id, 1).remove(0);
+    let why = format!("SDP c= address {outside} is outside");
+    assert_eq!((&line["id"], &line["why"]), (&141.into(), &why.clone().into()), "{line}");
+    assert!(refused.get("Warning").ends_with(&format!(" \"{why}\"")), "{}", refused.get("Warning"));
+    assert_eq!((&line["source"], &line["method"]), (&site.carrier(20).to_string().into(), &"INVITE".into()), "{line}");
 }
 
 #[test]

@@ -324,3 +324,15 @@ fn the_page_and_status_list_what_was_refused_last_and_count_no_shadow_as_refused
     });
     assert!(decisions.is_sorted_by(|newer, older| newer["timestamp"].as_str() >= older["timestamp"].as_str()), "{decisions:?}");
 }
+
+#[test]
+fn a_stream_on_which_nothing_happens_says_that_it_is_there() {
+    let site = Site::claim();
+    let daemon = Daemon::start(&site, &Plan::new(&site));
+    let mut watch = daemon.watch("").unwrap();
+    // Ten seconds later, by the daemon's clock.
+    assert_eq!(watch.chunk().as_deref(), Some("\n"));
+    let mut caller = Leg::udp(site.carrier(20), site.door());
+    let ask = refuse(&site, &mut caller);
+    assert_eq!(watch.next()["call_id"], ask.call_id);
+}

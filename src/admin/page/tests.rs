@@ -71,17 +71,16 @@ fn what_only_shadow_mode_let_pass_is_nowhere_shown_as_refused() {
     let shadow = page(&status, false);
     for part in [
         "Refused (1 h)</dt><dd class=\"big\">0</dd>",
-        "Let pass, shadow (1 h)</dt><dd class=\"big\">7</dd>",
+        "Shadow (1 h)</dt><dd class=\"big\">7</dd>",
         "<rect class=\"shadow\"",
         "up to 7 that only shadow mode let pass, above the line; up to 0 refused, below",
         "<caption>Let pass in shadow mode</caption>",
-        "2026-11-16 10:58:03<",
+        ">11-16 10:58:03<",
         "let pass (shadow)",
         "source 198.51.100.7 is outside region &lt;eu&gt;",
         "watcher, carrier",
         "198.51.100.7:5060",
-        "sip:+353…@h",
-        "sip:+493…@h",
+        ">+353…</span> → <span class=\"code whole\">+493…</span>",
     ] {
         assert!(shadow.contains(part), "{part} in {shadow}");
     }
@@ -165,15 +164,28 @@ fn working_day() -> Value {
     let minute = |ago: u64| {
         let accepted = 290 + (ago * ago * 37 + ago * 101) % 53 - ago * 2;
         let refused = if (11..19).contains(&ago) { 14 + (ago * 31) % 23 } else { (ago * 13) % 3 };
-        json!({ "ago": ago, "accepted": accepted, "refused": refused, "shadow": 0 })
+        json!({ "ago": ago, "accepted": accepted, "refused": refused, "shadow": (ago * 7) % 5 })
     };
     let minutes: Vec<Value> = (0..60).rev().map(minute).collect();
     let sum = |key: &str| minutes.iter().filter_map(|minute| minute[key].as_u64()).sum::<u64>();
-    let (accepted, refused) = (sum("accepted"), sum("refused"));
+    let (accepted, refused, shadow) = (sum("accepted"), sum("refused"), sum("shadow"));
     let verdict = |verdict: &str, id: u16, reason: &str, count: u64| json!({ "region": "eu", "verdict": verdict, "id": id, "reason": reason, "count": count });
     let of_project = |project: &str, reason: &str, count: u64| json!({ "region": "eu", "project": project, "verdict": "refuse", "reason": reason, "count": count });
     let target = |address: &str, state: &str, why: Option<&str>, since: u64, heard: u64| json!({ "address": address, "transport": "udp", "state": state, "why": why, "since_seconds": since, "heard_seconds": heard });
+    let decision = |at: &str, verdict: &str, (id, reason): (u16, &str), whose: [&str; 2], (source, why): (&str, &str)| {
+        json!({
+            "timestamp": format!("2026-11-16T{at}.114209Z"), "verdict": verdict, "id": id, "reason": reason, "region": "eu",
+            "project": whose[0], "trunk": whose[1], "source": source, "from": "sip:+353…@54.171.127.193",
+            "to": format!("sip:+493…@{}.eu.sip.example.com", whose[0]), "why": why
+        })
+    };
+    let media = (140, "foreign-media-offer");
     json!({
+        "decisions": [
+            decision("10:59:58", "refuse", media, ["acme", "twilio-ie"], ("54.171.127.193:5060", "SDP c= address 168.86.2.41 is outside")),
+            decision("10:59:51", "shadow", (130, "pinned-elsewhere"), ["contoso", "telnyx"], ("192.76.120.10:5060", "project contoso is pinned to us, not eu")),
+            decision("10:58:03", "refuse", (110, "foreign-endpoint"), ["northwind", "plivo"], ("15.207.90.192:5060", "Request-URI host northwind.us.sip.example.com is an endpoint of region us, not eu")),
+        ],
         "version": env!("CARGO_PKG_VERSION"),
         "configuration": {
             "digest": "edbaac78861febc6221b8fca080a8515fc70adce05bbc6e43f1afb5656531df4",
@@ -187,10 +199,12 @@ fn working_day() -> Value {
                 verdict("accept", 100, "in-region", accepted),
                 verdict("refuse", 140, "foreign-media-offer", refused - 61),
                 verdict("refuse", 120, "unknown-source", 38),
+                verdict("shadow", 130, "pinned-elsewhere", shadow),
                 verdict("refuse", 110, "foreign-endpoint", 23)
             ],
             "refused": [of_project("acme", "foreign-media-offer", refused - 70), of_project("northwind", "foreign-endpoint", 23)],
             "refused_more": 0,
+            "shadowed": [of_project("contoso", "pinned-elsewhere", shadow)], "shadowed_more": 0,
             "repeats": [{ "region": "eu", "project": "acme", "trunk": "twilio-ie", "count": 17 }],
             "repeats_more": 0
         },

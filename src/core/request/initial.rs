@@ -155,29 +155,16 @@ impl Core {
             return Ok(Plan { call, first, targets, shadow, unreachable });
         }
         let (reason, detail) = match nowhere {
-            Some(why) => (Reason::NoTarget, self.leads_nowhere(case, outbound.map(|outbound| (outbound, admitted.trunk)), why)),
+            Some(why) => {
+                let upstream = &config.region(case.region()).upstream;
+                let hops = outbound.map_or(upstream.as_slice(), |outbound| std::slice::from_ref(&outbound.hop));
+                let trunk = admitted.outbound.then_some(admitted.trunk);
+                (Reason::NoTarget, target::leads_nowhere(config, &self.resolved, hops, trunk, why))
+            }
             None => (Reason::TargetsDown, "no listener reaches any target".to_owned()),
         };
         let row = case.trace.fail(Test::Targets, || ("next hop".to_owned(), format!("{detail}: {reason}")));
         Err(admitted.refuse(row, reason, detail).into())
-    }
-
-    /// What is wrong with the next hop of a new request: the name, and the question that name servers did not answer, if that is known.
-    fn leads_nowhere(&self, case: &Case<'_, '_>, outbound: Option<(&Outbound, TrunkId)>, why: Nowhere) -> String {
-        let hops = outbound.map_or_else(
-            || self.config.region(case.region()).upstream.as_slice(),
-            |(outbound, _)| std::slice::from_ref(&outbound.hop),
-        );
-        let name = hops.iter().find_map(|hop| if let Hop::Name(id) = *hop { Some(id) } else { None });
-        let what = match (outbound, name) {
-            (Some((_, trunk)), _) => format!("the uri of {}", trunk_name(&self.config, trunk)),
-            (None, Some(id)) => format!("next hop {}", self.config.name(id)),
-            (None, None) => "next hop".to_owned(),
-        };
-        match name.filter(|_| why == Nowhere::Unanswered).and_then(|id| self.resolved.failure(id)) {
-            Some((question, failure)) => format!("{what} was not found: {question}: {failure}"),
-            None => format!("{what} {}", why.sentence()),
-        }
     }
 
     /// What a request asks that no project lets in, if it asks whether we are there: an OPTIONS of the bare endpoint, or of a server of the

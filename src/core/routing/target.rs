@@ -12,7 +12,7 @@ use crate::core::health::{Healths, Standing};
 use crate::core::memory::name_cache::{Known, UnknownName};
 use crate::core::routing::place::{MAX_ATTEMPTS, Place};
 use crate::core::routing::srv_order::{self, Dice};
-use crate::core::rules::trace::{Mark, Test, Trace, fenced_by};
+use crate::core::rules::trace::{Mark, Test, Trace, fenced_by, trunk_name};
 use crate::core::view::View;
 use crate::dns::{Resolved, Server};
 use crate::fence::{Fence, Fenced};
@@ -97,6 +97,21 @@ impl Nowhere {
             Self::NoName => "is no host name, so that nobody was asked",
             Self::OtherTransport => "has a transport that is not supported",
         }
+    }
+}
+
+/// What is wrong with hops that lead nowhere: whose they are, the name, and the question that name servers did not answer, if that is known.
+/// `trunk`: whose `uri` it is, if it is a trunk's.
+pub(crate) fn leads_nowhere(config: &Config, resolved: &Resolved, hops: &[Hop], trunk: Option<TrunkId>, why: Nowhere) -> String {
+    let name = hops.iter().find_map(|hop| if let Hop::Name(id) = *hop { Some(id) } else { None });
+    let what = match (trunk, name) {
+        (Some(trunk), _) => format!("the uri of {}", trunk_name(config, trunk)),
+        (None, Some(id)) => format!("next hop {}", config.name(id)),
+        (None, None) => "next hop".to_owned(),
+    };
+    match name.filter(|_| why == Nowhere::Unanswered).and_then(|id| resolved.failure(id)) {
+        Some((question, failure)) => format!("{what} was not found: {question}: {failure}"),
+        None => format!("{what} {}", why.sentence()),
     }
 }
 

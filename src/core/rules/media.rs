@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use crate::config::{Config, Media, Mode, Trunk};
 use crate::core::io::{Direction, Note, Spoken};
 use crate::core::rules::broken_rule::BrokenRule;
-use crate::core::rules::refusal::{Refusal, shown};
+use crate::core::rules::refusal::{Refusal, shown_without_numbers};
 use crate::core::rules::side::Side;
 use crate::core::rules::sides::Speaker;
 use crate::core::rules::trace::{Mark, Test, Trace, around, trunk_name};
@@ -139,7 +139,7 @@ fn read(
     let inside = Allowed { region, trunk, compared };
     let unreadable = |what: &str, field: &str, text: &[u8]| {
         let colon = if text.is_empty() { "" } else { ": " };
-        Err((Reason::UnreadableMedia, format!("{what}{field} cannot be checked{colon}{}", shown(text))))
+        Err((Reason::UnreadableMedia, format!("{what}{field} cannot be checked{colon}{}", shown_without_numbers(text))))
     };
     match body::judge(message, inside) {
         Ok(checked) => Ok(if checked.descriptions == 0 { Spoken::None } else { Spoken::Inside }),

@@ -119,6 +119,19 @@ pub(crate) fn shown(text: &[u8]) -> String {
     out
 }
 
+/// The same without long numbers, for text that may hold whom somebody calls: of seven digits and more in a row each is an `x`. What says why
+/// goes to servers, to the log and to whoever watches, and all of these have the same words.
+pub(crate) fn shown_without_numbers(text: &[u8]) -> String {
+    const LONG: usize = 7;
+    let shown = shown(text);
+    let mut out = String::with_capacity(shown.len());
+    for run in shown.as_bytes().chunk_by(|one, next| one.is_ascii_digit() == next.is_ascii_digit()) {
+        let number = run.len() >= LONG && run.iter().all(u8::is_ascii_digit);
+        out.extend(run.iter().map(|&octet| if number { 'x' } else { char::from(octet) }));
+    }
+    out
+}
+
 /// The last four bits as a digit.
 fn hex(bits: u8) -> char {
     char::from_digit(u32::from(bits & 0xf), 16).unwrap_or('0').to_ascii_uppercase()
@@ -155,6 +168,12 @@ pub(crate) fn bye_rows(config: &Config, region: RegionId, refusal: &Refusal) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_number_is_shown_as_one_and_not_which() {
+        assert_eq!(shown_without_numbers(b"+4930123456 1 IN IP4 10.1.0.5"), "+xxxxxxxxxx 1 IN IP4 10.1.0.5");
+        assert_eq!(shown_without_numbers(b"493012 493012"), "493012 493012");
+    }
 
     #[test]
     fn what_is_shown_can_be_read_and_ends_no_string() {

@@ -59,7 +59,8 @@ impl Watch {
         self.line().expect("a decision")
     }
 
-    fn chunk(&mut self) -> Option<String> {
+    /// What came next, whole lines or not. `None`: the stream has ended as it should.
+    pub(crate) fn chunk(&mut self) -> Option<String> {
         let mut size = String::new();
         self.stream.read_line(&mut size).unwrap();
         let size = usize::from_str_radix(size.trim_end(), 16).unwrap_or_else(|error| panic!("{error}: {size:?}"));

@@ -9,6 +9,7 @@ use crate::harness::{Ask, Leg, Plan, Site, await_some};
 
 /// A call that must be refused because no server proved itself; what the log says of it.
 fn refused(scene: &Scene, servers: &mut [Leg]) -> String {
+    let lines = servers.len();
     let mut caller = Leg::udp(scene.site.carrier(20), scene.site.door());
     caller.ask(&Ask::invite(&format!("sip:1@{HOST}"), caller.addr, "udp", scene.site.carrier(20).ip()));
     for server in servers {
@@ -18,7 +19,8 @@ fn refused(scene: &Scene, servers: &mut [Leg]) -> String {
     }
     let answer = caller.response();
     assert!(answer.get("X-Ringfence").starts_with("152;"), "{}", answer.start);
-    scene.daemon.log()
+    // The log is written by a thread of its own.
+    await_some("what was wrong", || Some(scene.daemon.log()).filter(|log| log.matches("\"no TLS\"").count() >= lines))
 }
 
 #[test]
