@@ -5,7 +5,7 @@
 //! | `/` | the same as `/status`, as a page for people |
 //! | `/metrics` | Prometheus text |
 //! | `/healthz` | 200 while the worker's loop turns, else 503 |
-//! | `/readyz` | 200 while calls are taken, else 503 and what is missing |
+//! | `/readyz` | 200 while calls are taken, else 503 and what is missing; both say which regions have no server |
 //! | `/status` | JSON: the last hour's verdicts, regions, targets and why they are down, names and what they resolve to |
 //! | `/watch` | a stream of JSON lines: each decision as it is made |
 //! | `/refused` | JSON: messages that were refused lately, and why |
@@ -23,6 +23,7 @@ mod ready;
 mod reload_door;
 mod server;
 mod status;
+pub(crate) mod troubles;
 mod watching;
 mod worker_handle;
 

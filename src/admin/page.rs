@@ -89,6 +89,7 @@ fn ready(status: &Value) -> Markup {
     html! {
         span class={ "state pill " (tone.class()) } { span aria-hidden="true" { (tone.sign()) " " } (word) }
         @if !missing.is_empty() { span { (missing.join("; ")) } }
+        @for trouble in rows(&status["troubles"]) { span.trouble { (text(trouble)) } }
     }
 }
 

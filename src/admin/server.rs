@@ -23,7 +23,7 @@ use super::reload_door::ReloadDoor;
 use super::status::Own;
 use super::watching::{Pulse, WatchBody};
 use super::worker_handle::{ControlHandle, Standing, WorkerHandle};
-use super::{page, query, status};
+use super::{page, query, status, troubles};
 use crate::config::Config;
 use crate::telemetry::last_hour::{LastHour, Summary};
 use crate::telemetry::refused::RefusedRing;
@@ -243,10 +243,16 @@ async fn answer<B>(request: &Request<B>, sources: &Sources) -> Response<Full<Byt
         },
         "/healthz" if sources.worker.turns().await => plain(StatusCode::OK, "ok\n".to_owned()),
         "/healthz" => plain(StatusCode::SERVICE_UNAVAILABLE, "the worker does not answer\n".to_owned()),
-        _ => match sources.ready.missing() {
-            missing if missing.is_empty() => plain(StatusCode::OK, "ready\n".to_owned()),
-            missing => plain(StatusCode::SERVICE_UNAVAILABLE, missing.join("\n") + "\n"),
-        },
+        _ => {
+            let (missing, troubles) = (sources.ready.missing(), sources.troubles().await);
+            if missing.is_empty() {
+                let all: Vec<String> = std::iter::once("ready".to_owned()).chain(troubles).collect();
+                plain(StatusCode::OK, all.join("; ") + "\n")
+            } else {
+                let all: Vec<String> = missing.into_iter().map(str::to_owned).chain(troubles).collect();
+                plain(StatusCode::SERVICE_UNAVAILABLE, all.join("\n") + "\n")
+            }
+        }
     }
 }
 
@@ -281,6 +287,14 @@ impl Sources {
             memory::expose(octets, &mut text);
         }
         text
+    }
+
+    /// What keeps calls from the servers.
+    async fn troubles(&self) -> Vec<String> {
+        let (known, standing) = tokio::join!(self.control_handle.known(), self.worker.targets());
+        let mut all = known.map_or_else(Vec::new, |known| troubles::names(&known.config, &known.names));
+        all.extend(standing.map_or_else(Vec::new, |standing| troubles::servers(&standing.config, &standing.targets)));
+        all
     }
 
     async fn status(&self) -> Option<serde_json::Value> {

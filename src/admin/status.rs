@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::ready::Ready;
 use super::reload_door::ReloadOutcome;
+use super::troubles::{self, ServersUp};
 use super::worker_handle::Known;
 use crate::config::{Config, Endpoint, Region, RegionId, Transport, Written};
 use crate::core::io::{Failure, TargetStatus};
@@ -40,6 +41,8 @@ pub(super) fn status(known: &Known, targets: Option<&[TargetStatus]>, own: Own<'
     };
     let regions = (0..).map(RegionId).zip(&config.regions).filter(named).map(|(id, of)| region(config, id, of, targets, now));
     let missing = ready.missing();
+    let mut troubles = troubles::names(config, names);
+    troubles.extend(targets.map_or_else(Vec::new, |targets| troubles::servers(config, targets)));
     json!({
         "version": env!("CARGO_PKG_VERSION"),
         "configuration": {
@@ -56,6 +59,7 @@ pub(super) fn status(known: &Known, targets: Option<&[TargetStatus]>, own: Own<'
         "ready": missing.is_empty(),
         "draining": ready.is_draining(),
         "missing": missing,
+        "troubles": troubles,
         "hour": hour(last),
         "decisions": decisions,
         "regions": regions.collect::<Vec<_>>(),
@@ -88,6 +92,7 @@ fn hour(hour: &Summary) -> Value {
 
 fn region(config: &Config, id: RegionId, region: &Region, targets: Option<&[TargetStatus]>, now: Now) -> Value {
     let listeners = region.listeners.iter().map(|&id| config.listener(id));
+    let up = targets.map(|targets| ServersUp::of(id, targets));
     let of_region = |relay: bool| {
         let shown = |of: &&TargetStatus| of.region == id && of.relay == relay;
         targets.map(|targets| targets.iter().filter(shown).map(|of| target(of, now)).collect::<Vec<_>>())
@@ -96,6 +101,8 @@ fn region(config: &Config, id: RegionId, region: &Region, targets: Option<&[Targ
         "name": region.name,
         "hostname": region.hostname,
         "served": region.served,
+        "servers_up": up.map(|of| of.up),
+        "servers_known": up.map(|of| of.known),
         "listeners": listeners.map(|of| format!("{}:{}", of.transport.token(), of.addr)).collect::<Vec<_>>(),
         "networks": networks(&region.networks),
         "servers": region.servers.as_ref().map(|servers| servers.nets().iter().map(ToString::to_string).collect::<Vec<_>>()),
@@ -259,6 +266,7 @@ mod tests {
             "ready": false,
             "draining": false,
             "missing": ["listeners are not bound yet", "not every upstream name has been resolved yet"],
+            "troubles": ["region eu: 0 of 1 servers up; calls to it are told 503 (152 targets-down)"],
             "hour": {
                 "minutes": [{ "ago": 1, "accepted": 0, "refused": 3, "shadow": 0 }],
                 "verdicts": [{ "region": "eu", "verdict": "refuse", "id": 131, "reason": "foreign-number", "count": 3 }],
@@ -275,6 +283,8 @@ mod tests {
                     "name": "eu",
                     "hostname": "eu.example.com",
                     "served": true,
+                    "servers_up": 0,
+                    "servers_known": 1,
                     "listeners": ["udp:127.0.0.1:5060"],
                     "networks": ["10.0.0.0/15", "10.2.0.1/32", "2001:db8::/32"],
                     "servers": null,
@@ -296,6 +306,8 @@ mod tests {
                     "name": "us",
                     "hostname": "us.example.com",
                     "served": false,
+                    "servers_up": 0,
+                    "servers_known": 0,
                     "listeners": [],
                     "networks": ["192.0.2.0/24"],
                     "servers": ["192.0.2.1", "192.0.2.8/29:5060-5090"],

@@ -66,6 +66,9 @@ fn text(status: &Value, colors: Colors) -> String {
     };
     // Writing to a string cannot fail.
     let _ = writeln!(out, "{ready}");
+    for trouble in rows(&status["troubles"]) {
+        let _ = writeln!(out, "{}", colors.text(Tint::Yellow, word(trouble)));
+    }
     let _ = writeln!(out, "version    {}, up {}", word(&status["version"]), ago(&status["uptime_seconds"]));
     let digest = word(&configuration["digest"]);
     let _ = writeln!(

@@ -129,6 +129,15 @@ impl Resolver {
 
     /// How each name is resolved now.
     pub fn status(&self) -> Vec<NameStatus> {
+        self.status_of(|_| true)
+    }
+
+    /// How the regions' names are resolved now. There may be many more of trunks.
+    pub(crate) fn upstream_status(&self) -> Vec<NameStatus> {
+        self.status_of(|name| name.kept == Kept::Always)
+    }
+
+    fn status_of(&self, wanted: impl Fn(&Name) -> bool) -> Vec<NameStatus> {
         let now = Instant::now();
         let vanish = self.config.dns.vanish;
         let status = |(next_hop, name): (&NextHop, &Name)| {
@@ -145,7 +154,7 @@ impl Resolver {
                 servers: name.servers.clone().unwrap_or_default(),
             }
         };
-        self.config.names.iter().zip(&self.names).map(status).collect()
+        self.config.names.iter().zip(&self.names).filter(|(_, name)| wanted(name)).map(status).collect()
     }
 
     /// Looks names up when they are due, until a result has changed. The future may be dropped at any time; nothing is lost.

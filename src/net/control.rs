@@ -5,13 +5,13 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
-use tracing::warn;
+use tracing::{info, warn};
 
 use super::event_loop::WorkerCommand;
 use super::hep;
 use super::name_lookups;
 use super::reload::Reload;
-use crate::admin::{ControlQuestions, Known, Sources};
+use crate::admin::{ControlQuestions, Known, Sources, troubles};
 use crate::config::{Config, Dns, NextHop};
 use crate::dns::{Lookup, Resolver};
 use crate::telemetry::refused::RefusedReceiver;
@@ -50,6 +50,8 @@ pub(super) struct Control {
     pub(super) metrics: Arc<Metrics>,
     pub(super) admin: Option<std::net::TcpListener>,
     pub(super) sources: Arc<Sources>,
+    /// What was logged of names that give no server.
+    pub(super) troubles: Vec<String>,
     /// Questions from the admin endpoint.
     pub(super) asked: ControlQuestions,
     pub(super) worker: mpsc::Sender<WorkerCommand>,
@@ -88,11 +90,20 @@ impl Control {
         self.tell(WorkerCommand::Names(Arc::new(self.resolver.targets()))).await;
         loop {
             tokio::select! {
-                targets = self.resolver.changed() => self.tell(WorkerCommand::Names(Arc::new(targets))).await,
+                targets = self.resolver.changed() => {
+                    self.tell(WorkerCommand::Names(Arc::new(targets))).await;
+                    self.warn();
+                }
                 Some(next_hop) = used.recv() => if self.resolver.keep(&next_hop) {
                     self.tell(WorkerCommand::Names(Arc::new(self.resolver.targets()))).await;
                 },
-                _ = upkeep.tick() => self.metrics.upkeep(),
+                _ = upkeep.tick() => {
+                    self.metrics.upkeep();
+                    // Names that nobody answers for change nothing.
+                    if self.loaded.elapsed() >= UPKEEP {
+                        self.warn();
+                    }
+                }
                 Some(answer) = self.asked.recv() => self.answer(answer),
                 order = self.orders.recv() => match order {
                     None | Some(ControlOrder::Stop) => {
@@ -149,6 +160,18 @@ impl Control {
         self.sources.configure(&config);
         (self.resolver, self.config, self.loaded) = (resolver, config, Instant::now());
         Ok(former)
+    }
+
+    /// Logs which names of served regions have come to give no server, and which give one again: each once.
+    fn warn(&mut self) {
+        let troubles = troubles::names(&self.config, &self.resolver.upstream_status());
+        for trouble in troubles.iter().filter(|trouble| !self.troubles.contains(trouble)) {
+            warn!("{trouble}");
+        }
+        if troubles.is_empty() && !self.troubles.is_empty() {
+            info!("every upstream name of the served regions has a server inside again");
+        }
+        self.troubles = troubles;
     }
 
     fn answer(&self, answer: oneshot::Sender<Known>) {

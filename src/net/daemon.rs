@@ -147,6 +147,7 @@ impl Daemon {
             metrics: Arc::clone(&metrics),
             admin,
             sources: Arc::new(sources),
+            troubles: Vec::new(),
             asked,
             worker: commands.clone(),
             queued: Some(queued),

@@ -92,7 +92,8 @@ impl Recorder {
                 let (region, server, transport) = (&self.config.region(region).name, addr, transport.token());
                 let cause = failure.map(Failure::label);
                 if state == Health::Down {
-                    warn!(region, %server, transport, cause, "target is down");
+                    let told = self.config.reject.capacity;
+                    warn!(region, %server, transport, cause, "target is down; if none is up, calls are told {told} (152 targets-down)");
                 } else {
                     info!(region, %server, transport, "target is {}", state.label());
                 }

@@ -34,6 +34,7 @@ mod reload;
 mod repeats;
 mod secure;
 mod servers;
+mod standing;
 mod streams;
 mod transactions;
 mod watching;

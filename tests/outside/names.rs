@@ -12,13 +12,13 @@ use crate::harness::{Ask, Daemon, Dialog, Leg, Plan, Site};
 
 /// Whether the name server has fallen silent, and how much it was asked for since.
 #[derive(Default)]
-struct Silence {
+pub(crate) struct Silence {
     silent: AtomicBool,
     asked: AtomicUsize,
 }
 
 /// A name server that knows a few A records. Of a name that begins with `silent` it says nothing at all.
-fn name_server(site: &Site, zone: &[(&'static str, SocketAddr)], silence: &Arc<Silence>) -> SocketAddr {
+pub(crate) fn name_server(site: &Site, zone: &[(&'static str, SocketAddr)], silence: &Arc<Silence>) -> SocketAddr {
     let socket = UdpSocket::bind((site.eu(53).ip(), 0)).unwrap();
     let addr = socket.local_addr().unwrap();
     let zone: HashMap<&str, IpAddr> = zone.iter().map(|(name, addr)| (*name, addr.ip())).collect();

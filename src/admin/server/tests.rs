@@ -167,7 +167,7 @@ async fn a_drain_is_asked_for_by_post_and_by_nothing_else() {
 async fn at_the_end_the_answer_at_hand_leaves_and_nobody_else_is_waited_for() {
     let Admin { addr, sources, serving, mut questions, .. } = admin().await;
     let mut idle = TcpStream::connect(addr).await.unwrap();
-    idle.write_all(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+    idle.write_all(b"GET /refused HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
     assert!(idle.read(&mut [0; 1024]).await.unwrap() > 0, "answered, and kept open");
     let asked = tokio::spawn(ask(addr, "GET /healthz"));
     let Some(Question::Turns(answer)) = questions.recv().await else { panic!("the worker is asked") };
