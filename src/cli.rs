@@ -19,6 +19,7 @@ mod drain;
 mod exit;
 mod explain;
 mod help;
+mod here;
 mod manual;
 mod mistakes;
 mod online;
@@ -34,22 +35,20 @@ mod watch;
 mod zone;
 
 use arguments::{Arguments, Command};
-use exit::{FAILED, OK, UNAVAILABLE, WRONG};
+use exit::{FAILED, OK, UNAVAILABLE};
 
 /// Runs the command that the arguments name.
 pub fn main() -> ExitCode {
     let code = match Arguments::parse().command {
         Command::Run { config } => run(config),
-        Command::Check { config, online, diff, json } => match (config, diff.as_slice()) {
-            (_, [old, new]) => diff::diff(old, new, json),
-            (Some(config), _) => check::check(&config, online, json),
-            // clap asks for one of them.
-            (None, _) => WRONG,
+        Command::Check { config, online, here, diff, json } => match diff.as_slice() {
+            [old, new] => diff::diff(old, new, json),
+            _ => check::check(&config, online, here, json),
         },
         Command::Resolve { config, name, json } => resolve::resolve(&config, name, json),
-        Command::Zone { config, ttl, zone, servers } => {
+        Command::Zone { config, ttl, zone, servers, json } => {
             let apex = zone.as_deref().map(|zone| zone::Apex { zone, servers: &servers });
-            zone::zone(&config, ttl, apex.as_ref())
+            zone::zone(&config, ttl, apex.as_ref(), json)
         }
         Command::Probe(options) => probe::probe(&options),
         Command::Explain(options) => explain::explain(&options),

@@ -118,7 +118,7 @@ fn help_documents_the_exit_codes_and_wrong_arguments_are_2() {
     }
     let help = ringfence(&["run", "--help"]);
     assert!(text(&help.stdout).contains("RUST_LOG=info,ringfence::decision=debug ringfence run"), "{help:?}");
-    for arguments in [&["check"][..], &["resolve", "-c", "x"], &["dance"], &[]] {
+    for arguments in [&["check", "-x"][..], &["resolve", "-c", "x"], &["dance"], &[]] {
         assert_eq!(ringfence(arguments).status.code(), Some(2), "{arguments:?}");
     }
 }
@@ -141,4 +141,69 @@ fn the_demonstration_shows_one_call_that_passes_and_three_that_do_not() {
     // Three arrows to the eu upstream, of one call: INVITE, ACK and BYE.
     assert_eq!(out.matches("│                     │── ").count(), 3, "{out}");
     assert!(!out.contains('\u{1b}'), "no colour but on a terminal: {out}");
+}
+
+/// Runs the program in a folder of its own with these files.
+fn in_folder(test: &str, files: &[(&str, &str)], arguments: &[&str]) -> Output {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("cli-{test}-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    for (name, text) in files {
+        std::fs::write(folder.join(name), text).unwrap();
+    }
+    let output = Command::new(env!("CARGO_BIN_EXE_ringfence")).current_dir(&folder).args(arguments).output().unwrap();
+    std::fs::remove_dir_all(&folder).unwrap();
+    output
+}
+
+const SMALL: &str = "serve = [\"eu\"]\nsecret.file = \"ringfence.key\"\n[region.eu]\nhostname = \"eu.example.com\"\n\
+listen = [\"udp:127.77.1.1:5060\", \"tcp:127.77.1.1:5060\"]\nnetworks = [\"127.0.0.0/8\"]\nupstream = \"sip:a.example.net;transport=tcp\"\n\
+[project.acme]\npin = [\"eu\"]\n[project.acme.trunk.one]\nnetworks = [\"192.0.2.0/24\"]\n";
+const KEY: (&str, &str) = ("ringfence.key", "a key that only this test knows, long enough");
+
+#[test]
+fn the_usual_file_need_not_be_named() {
+    let output = in_folder("usual", &[("ringfence.toml", SMALL), KEY], &["check"]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let out = text(&output.stdout);
+    assert!(out.starts_with("ringfence.toml: valid\n"), "{out}");
+    assert!(
+        out.contains("upstream eu  sip:a.example.net;transport=tcp\n") && out.contains("         signals from 192.0.2.0/24\n"),
+        "{out}"
+    );
+    if !Path::new("/etc/ringfence/ringfence.toml").exists() {
+        for command in ["check", "run", "status", "zone"] {
+            let output = in_folder("none", &[], &[command]);
+            assert_eq!(output.status.code(), Some(66), "{output:?}");
+            let said =
+                "there is no ./ringfence.toml and no /etc/ringfence/ringfence.toml: -c FILE names another, and `ringfence init`";
+            assert!(text(&output.stderr).contains(said), "{output:?}");
+        }
+    }
+}
+
+#[test]
+fn check_here_says_what_this_machine_lacks() {
+    let taken = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let file = SMALL
+        .replace("\"udp:127.77.1.1:5060\"", &format!("\"udp:127.0.0.1:{port}\", \"udp:203.0.113.10:5060\""))
+        .replace("127.0.0.0/8\"", "127.0.0.0/8\", \"203.0.113.0/24\"");
+    let output = in_folder("here", &[("ringfence.toml", &file), KEY], &["check", "--here"]);
+    assert_eq!(output.status.code(), Some(69), "{output:?}");
+    let out = text(&output.stdout);
+    assert!(out.contains("here     tcp:127.77.1.1:5060 of region eu  free\n"), "{out}");
+    let lacks = "this machine has no address 203.0.113.10: behind NAT listen on the private address, and set `advertise = \"203.0.113.10\"`";
+    assert!(out.contains(lacks), "{out}");
+    assert!(
+        out.contains(&format!("somebody has the port, maybe this daemon already: `ss -lnup 'sport = :{port}'` says who")),
+        "{out}"
+    );
+    let output = in_folder("here-json", &[("ringfence.toml", &file), KEY], &["check", "--here", "--json"]);
+    let found = json(&output);
+    assert_eq!(found["here"][0]["free"], false);
+    assert!(found["here"][1]["right"].as_str().unwrap().starts_with("this machine has no address"), "{found}");
+    // The daemon itself says the same.
+    let output = in_folder("run", &[("ringfence.toml", &file), KEY], &["run"]);
+    assert_eq!(output.status.code(), Some(69), "{output:?}");
+    assert!(text(&output.stderr).contains("= somebody has the port, maybe this daemon already"), "{output:?}");
 }

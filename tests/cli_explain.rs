@@ -280,7 +280,8 @@ fn what_cannot_be_asked_is_said() {
         (&["-s", "[2001:db8::1]:5060"], &message, 2, "no listener takes udp from [2001:db8::1]:5060"),
         (&["-s", "198.51.100.7:5060", "-l", "us"], &message, 2, "no listener is `us`"),
         (&["-s", "198.51.100.7:5060", "-l", "eu"], "hello\n", 2, "no start line"),
-        (&["-s", "198.51.100.7"], &message, 2, "invalid"),
+        (&["-s", "198.51.100.7", "-l", "us"], &message, 2, "no listener is `us`"),
+        (&["-s", "carrier"], &message, 2, "this is no address: 192.0.2.7:5060, 192.0.2.7 or [2001:db8::7]:5060 would be right"),
     ] {
         let output = explain(&path, arguments, message);
         assert_eq!(output.status.code(), Some(code), "{output:?}");

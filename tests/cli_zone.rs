@@ -44,6 +44,18 @@ fn the_page_shows_what_is_printed() {
 }
 
 #[test]
+fn the_same_for_machines() {
+    let output = zone(&folder("json"), block(&read("docs/configuration.md"), "<!-- example -->"), &["--json"]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let zone: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&zone["ttl"], &zone["left_out"]), (&300.into(), &serde_json::json!([])));
+    let records = zone["records"].as_array().unwrap();
+    let of = |name: &str, kind: &str| records.iter().find(|of| of["name"] == name && of["type"] == kind).unwrap()["data"].clone();
+    assert_eq!(of("eu.sip.example.com.", "A"), "203.0.113.10");
+    assert_eq!(of("_sip._udp.eu.sip.example.com.", "SRV"), "10 10 5060 eu.sip.example.com.");
+}
+
+#[test]
 fn addresses_that_take_not_everything_have_names_of_their_own() {
     let listen = "\"udp:192.0.2.1:5060\", \"udp:192.0.2.2:5070\", \"tcp:192.0.2.1:5060\", \"udp:[2001:db8::1]:5060\"";
     let output = zone(&folder("apart"), &config(listen, ""), &[]);

@@ -49,7 +49,7 @@ impl AdminClient {
     pub(super) fn of(options: &AdminOptions, json: bool) -> Result<Self, u8> {
         let addr = match options.admin {
             Some(addr) => addr,
-            None => configured(options.config.as_deref().unwrap_or_else(|| Path::new("ringfence.toml")), json)?,
+            None => configured(&options.config, json)?,
         };
         // A wildcard address is one that others listen on, and none that can be called.
         let ip = match addr.ip() {

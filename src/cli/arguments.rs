@@ -2,8 +2,8 @@
 //!
 //! It reads arguments and does nothing else.
 
-use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
 
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use clap::{Args, Parser, Subcommand};
@@ -24,22 +24,25 @@ pub(super) enum Command {
     /// Run the daemon: SIGHUP reloads, SIGTERM drains
     #[command(after_help = help::RUN.codes(), after_long_help = help::RUN.long())]
     Run {
-        /// The configuration
-        #[arg(short, long, value_name = "FILE")]
+        /// The configuration. Without it: ./ringfence.toml, or else /etc/ringfence/ringfence.toml
+        #[arg(short, long, value_name = "FILE", default_value_os_t = default_config(), hide_default_value = true)]
         config: PathBuf,
     },
     /// List every mistake in a configuration; if it has none, say what it means
     #[command(after_help = help::CHECK.codes(), after_long_help = help::CHECK.long())]
     Check {
-        /// The configuration
-        #[arg(short, long, value_name = "FILE", required_unless_present = "diff")]
-        config: Option<PathBuf>,
+        /// The configuration. Without it: ./ringfence.toml, or else /etc/ringfence/ringfence.toml
+        #[arg(short, long, value_name = "FILE", default_value_os_t = default_config(), hide_default_value = true)]
+        config: PathBuf,
         /// Compare two configurations: say what a reload from OLD to NEW would change
         #[arg(long, num_args = 2, value_names = ["OLD", "NEW"], conflicts_with_all = ["config", "online"])]
         diff: Vec<PathBuf>,
         /// Also resolve every name in the configuration, and say which addresses are outside
         #[arg(long)]
         online: bool,
+        /// Also say whether this machine has the addresses and ports to listen on
+        #[arg(long, conflicts_with = "diff")]
+        here: bool,
         /// Print one JSON object
         #[arg(long)]
         json: bool,
@@ -47,8 +50,9 @@ pub(super) enum Command {
     /// Resolve a name step by step (RFC 3263): which addresses are inside, and in which order calls would try them
     #[command(after_help = help::RESOLVE.codes(), after_long_help = help::RESOLVE.long())]
     Resolve {
-        /// The configuration, with its name servers, its networks, and the regions and trunks that send to NAME
-        #[arg(short, long, value_name = "FILE")]
+        /// The configuration, with its name servers, its networks, and the regions and trunks that send to NAME. Without it:
+        /// ./ringfence.toml, or else /etc/ringfence/ringfence.toml
+        #[arg(short, long, value_name = "FILE", default_value_os_t = default_config(), hide_default_value = true)]
         config: PathBuf,
         /// A name as in `upstream` or `uri`: sip:HOST[:PORT][;transport=udp|tcp], HOST or HOST:PORT
         name: Written,
@@ -59,8 +63,8 @@ pub(super) enum Command {
     /// Print the DNS records that carriers need to find the region endpoints (NAPTR, SRV, A, AAAA), as a zone file
     #[command(after_help = help::ZONE.codes(), after_long_help = help::ZONE.long())]
     Zone {
-        /// The configuration
-        #[arg(short, long, value_name = "FILE")]
+        /// The configuration. Without it: ./ringfence.toml, or else /etc/ringfence/ringfence.toml
+        #[arg(short, long, value_name = "FILE", default_value_os_t = default_config(), hide_default_value = true)]
         config: PathBuf,
         /// The TTL of the records, in seconds
         #[arg(long, value_name = "SECONDS", default_value_t = 300)]
@@ -71,6 +75,9 @@ pub(super) enum Command {
         /// A name server of that zone. You can give this option several times
         #[arg(long = "ns", value_name = "HOST", value_parser = host, requires = "zone")]
         servers: Vec<String>,
+        /// Print one JSON object with the records, without a zone around them
+        #[arg(long, conflicts_with = "zone")]
+        json: bool,
     },
     /// Say what the daemon would do with a message, and why: each test, the answer, the targets. Sends nothing
     #[command(after_help = help::EXPLAIN.codes(), after_long_help = help::EXPLAIN.long())]
@@ -132,9 +139,10 @@ pub(super) enum Command {
 /// A running daemon.
 #[derive(Clone, Debug, Args)]
 pub(super) struct AdminOptions {
-    /// The daemon's configuration, whose [admin] says where to ask
-    #[arg(short, long, value_name = "FILE", required_unless_present = "admin")]
-    pub(super) config: Option<PathBuf>,
+    /// The daemon's configuration, whose [admin] says where to ask. Without it: ./ringfence.toml, or else
+    /// /etc/ringfence/ringfence.toml
+    #[arg(short, long, value_name = "FILE", default_value_os_t = default_config(), hide_default_value = true)]
+    pub(super) config: PathBuf,
     /// Where the daemon's admin endpoint is. FILE is not read then
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub(super) admin: Option<SocketAddr>,
@@ -165,12 +173,12 @@ pub(super) struct WatchOptions {
 /// A message, and how it would come in.
 #[derive(Clone, Debug, Args)]
 pub(super) struct ExplainOptions {
-    /// The configuration
-    #[arg(short, long, value_name = "FILE")]
+    /// The configuration. Without it: ./ringfence.toml, or else /etc/ringfence/ringfence.toml
+    #[arg(short, long, value_name = "FILE", default_value_os_t = default_config(), hide_default_value = true)]
     pub(super) config: PathBuf,
-    /// The address that the packet would come from. Headers of the message do not change it
-    #[arg(short, long, value_name = "IP:PORT", required_unless_present = "call_id")]
-    pub(super) source: Option<SocketAddr>,
+    /// The address that the packet would come from. Without a port: 5060, over TLS 5061. Headers of the message do not change it
+    #[arg(short, long, value_name = "IP[:PORT]", required_unless_present = "call_id", value_parser = source)]
+    pub(super) source: Option<Whence>,
     /// The transport that the message would come over. Without it --listener decides, or udp
     #[arg(short, long, value_parser = transports())]
     pub(super) transport: Option<Transport>,
@@ -224,6 +232,39 @@ pub(super) struct ProbeOptions {
     /// Print one JSON object
     #[arg(long)]
     pub(super) json: bool,
+}
+
+/// Where a packet comes from, as it is written: without a port if the usual one is meant.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Whence(IpAddr, Option<u16>);
+
+impl Whence {
+    /// An address with its port.
+    pub(super) const fn of(addr: SocketAddr) -> Self {
+        Self(addr.ip(), Some(addr.port()))
+    }
+
+    /// The address, with the usual port of the transport if none was written.
+    pub(super) fn over(self, transport: Transport) -> SocketAddr {
+        SocketAddr::new(self.0, self.1.unwrap_or_else(|| transport.port()))
+    }
+}
+
+fn source(text: &str) -> Result<Whence, String> {
+    let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+    match (text.parse::<SocketAddr>(), bare.parse::<IpAddr>()) {
+        (Ok(addr), _) => Ok(Whence::of(addr)),
+        (_, Ok(ip)) => Ok(Whence(ip, None)),
+        _ => Err("this is no address: 192.0.2.7:5060, 192.0.2.7 or [2001:db8::7]:5060 would be right".to_owned()),
+    }
+}
+
+/// Where a configuration is looked for, in this order, if none is named.
+pub(super) const USUAL: [&str; 2] = ["ringfence.toml", "/etc/ringfence/ringfence.toml"];
+
+/// The first of the usual files that is there. If none is, the first.
+fn default_config() -> PathBuf {
+    USUAL.into_iter().find(|path| Path::new(path).exists()).unwrap_or(USUAL[0]).into()
 }
 
 impl ExplainOptions {

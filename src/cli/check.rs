@@ -8,17 +8,18 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::color::Colors;
-use super::exit::{FAILED, OK};
+use super::exit::{FAILED, OK, UNAVAILABLE};
+use super::here;
 use super::mistakes::{self, mistake_json};
 use super::online;
 use super::output::{print, shown};
-use crate::config::{self, Config, Media, Mode, Region};
+use crate::config::{self, Config, Hop, Media, Mode, Region, Written};
 
 /// Most projects that are listed one by one.
 const LISTED: usize = 50;
 
 /// Loads the file and prints the result. Mistakes go to standard error, or all into one JSON object on standard output.
-pub(super) fn check(path: &Path, online: bool, json: bool) -> u8 {
+pub(super) fn check(path: &Path, online: bool, here: bool, json: bool) -> u8 {
     let result = config::load(path).map(Arc::new);
     let names = match &result {
         Ok(config) if online => match online::resolve_all(config) {
@@ -35,7 +36,16 @@ pub(super) fn check(path: &Path, online: bool, json: bool) -> u8 {
             let colors = Colors::on(std::io::stdout().is_terminal());
             let names = names.map(|names| (online::text(config, &names, colors), online::all_fine(config, &names)));
             let (names, fine) = names.unwrap_or((String::new(), true));
-            (summary(path, config) + &names, if fine { OK } else { FAILED })
+            let sockets = if here { here::sockets(config) } else { Vec::new() };
+            let free = sockets.iter().all(|socket| socket.wrong.is_none());
+            let code = if !free {
+                UNAVAILABLE
+            } else if fine {
+                OK
+            } else {
+                FAILED
+            };
+            (summary(path, config) + &names + &here::text(&sockets, colors), code)
         }
         (Err(error), _) => {
             let code = mistakes::refuse(error, json);
@@ -51,7 +61,21 @@ pub(super) fn check(path: &Path, online: bool, json: bool) -> u8 {
             if let Some(names) = &names {
                 valid["names"] = online::json(config, names);
             }
-            (format!("{valid}\n"), if fine { OK } else { FAILED })
+            let sockets = if here { here::sockets(config) } else { Vec::new() };
+            if here {
+                valid["here"] = here::json(&sockets);
+            }
+            let free = sockets.iter().all(|socket| socket.wrong.is_none());
+            (
+                format!("{valid}\n"),
+                if !free {
+                    UNAVAILABLE
+                } else if fine {
+                    OK
+                } else {
+                    FAILED
+                },
+            )
         }
     };
     print(&text);
@@ -75,6 +99,13 @@ fn summary(path: &Path, config: &Config) -> String {
     for region in &config.regions {
         let how = if region.served { "served" } else { "known" };
         let _ = writeln!(out, "region   {}  {how}  {}  {}", region.name, region.hostname, listeners(config, region).join(" "));
+    }
+    for region in config.regions.iter().filter(|region| region.served) {
+        let hops: Vec<String> = region.upstream.iter().map(|hop| hop_text(config, hop)).collect();
+        let _ = writeln!(out, "upstream {}  {}", region.name, if hops.is_empty() { "none".to_owned() } else { hops.join(", ") });
+        if let Some(tls) = &region.tls {
+            let _ = writeln!(out, "tls      {}  certificate for {}", region.name, tls.certificate.shown());
+        }
     }
     let shows_none = |region: &&Region| region.tls.as_ref().is_some_and(|tls| tls.client.is_some() && tls.shows.is_none());
     for region in config.regions.iter().filter(shows_none) {
@@ -103,11 +134,15 @@ fn summary(path: &Path, config: &Config) -> String {
         for id in project.trunks() {
             let trunk = config.trunk(id);
             let outbound = trunk.outbound().map_or_else(String::new, |to| format!("  out to {}", to.hostpart));
-            let _ = writeln!(
-                out,
-                "trunk    {}  policy {}  capacity {}{outbound}",
-                trunk.name, trunk.reject.policy, trunk.reject.capacity
-            );
+            let (policy, capacity) = (trunk.reject.policy, trunk.reject.capacity);
+            let _ = writeln!(out, "trunk    {}  policy {policy}  capacity {capacity}{outbound}", trunk.name);
+            let networks: Vec<String> = trunk.networks.nets().map(|net| net.to_string()).collect();
+            if !networks.is_empty() {
+                let _ = writeln!(out, "         signals from {}", networks.join(", "));
+            }
+            if !trunk.certificates().is_empty() {
+                let _ = writeln!(out, "         proves by certificate {}", trunk.certificates().join(", "));
+            }
         }
     }
     if let Some(more) = config.projects.len().checked_sub(LISTED).filter(|&more| more > 0) {
@@ -117,6 +152,14 @@ fn summary(path: &Path, config: &Config) -> String {
         let _ = writeln!(out, "admin    http://{admin}/metrics");
     }
     out
+}
+
+/// A next hop as in the file.
+fn hop_text(config: &Config, hop: &Hop) -> String {
+    match *hop {
+        Hop::Address { addr, transport } => Written::Address { addr, transport }.to_string(),
+        Hop::Name(id) => config.names.get(id.0 as usize).map(ToString::to_string).unwrap_or_default(),
+    }
 }
 
 /// A region's sockets as in the file.

@@ -37,6 +37,7 @@ pub(super) const CHECK: Help = Help {
     examples: &[
         ("Is the file right, and what does it mean", "ringfence check -c ringfence.toml"),
         ("Is every name in it inside, too", "ringfence check -c ringfence.toml --online"),
+        ("Has this machine its addresses and ports", "ringfence check -c ringfence.toml --here"),
         ("What would a reload change", "ringfence check --diff ringfence.toml ringfence.new.toml"),
     ],
     codes: &[
@@ -45,7 +46,7 @@ pub(super) const CHECK: Help = Help {
         WRONG,
         (3, "--diff: something differs"),
         UNREADABLE,
-        (69, "--online: unavailable: no name server can be used"),
+        (69, "--online: unavailable: no name server can be used. --here: an address or a port cannot be had"),
         MISTAKES,
     ],
 };

@@ -1,9 +1,11 @@
 //! The mistakes and warnings of a configuration, for people and machines.
 
 use std::io::{IsTerminal as _, Write as _};
+use std::path::Path;
 
 use serde_json::{Value, json};
 
+use super::arguments::USUAL;
 use super::color::{Colors, Tint};
 use super::{exit, output};
 use crate::config::{ConfigError, Mistake};
@@ -15,6 +17,13 @@ pub(super) fn refuse(error: &ConfigError, json: bool) -> u8 {
     } else {
         for mistake in &error.mistakes {
             print("error", mistake);
+        }
+        let usual = error.mistakes.first().is_some_and(|mistake| mistake.file == Path::new(USUAL[0]));
+        if error.unreadable && usual && !USUAL.iter().any(|path| Path::new(path).exists()) {
+            let [here, there] = USUAL;
+            let what =
+                format!("there is no ./{here} and no {there}: -c FILE names another, and `ringfence init` writes a first one");
+            output::complain(&what, exit::NO_INPUT);
         }
     }
     exit::of(error)

@@ -9,6 +9,8 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::time::SystemTime;
 
+use serde_json::{Value, json};
+
 use super::exit::{FAILED, OK};
 use super::mistakes;
 use super::output::{print, shown};
@@ -39,10 +41,10 @@ struct Records {
 }
 
 /// Prints the records of every region that is served, and of the global endpoint.
-pub(super) fn zone(path: &Path, ttl: u32, apex: Option<&Apex<'_>>) -> u8 {
+pub(super) fn zone(path: &Path, ttl: u32, apex: Option<&Apex<'_>>, json: bool) -> u8 {
     let config = match config::load(path) {
         Ok(config) => config,
-        Err(error) => return mistakes::refuse(&error, false),
+        Err(error) => return mistakes::refuse(&error, json),
     };
     let mut records = Records::default();
     let (mut places, mut addresses) = (BTreeSet::new(), BTreeSet::new());
@@ -58,12 +60,17 @@ pub(super) fn zone(path: &Path, ttl: u32, apex: Option<&Apex<'_>>) -> u8 {
     if let Some(apex) = apex {
         records.keep(apex.zone);
     }
+    let code = if records.missing.is_empty() { OK } else { FAILED };
+    if json {
+        print(&format!("{}\n", records.json(ttl)));
+        return code;
+    }
     print(&records.text(path, ttl, apex));
     for missing in &records.missing {
         // Nothing is left to be told if standard error is closed.
         let _ = writeln!(std::io::stderr(), "ringfence: {missing}");
     }
-    if records.missing.is_empty() { OK } else { FAILED }
+    code
 }
 
 /// The NAPTR services field, and the SRV name in front of the host (RFC 3263 4.1, 4.2). The number is the order among the
@@ -78,6 +85,16 @@ const fn service(transport: Transport) -> (u16, &'static str, &'static str) {
 }
 
 impl Records {
+    /// Each record with its owner, type and data, and what was left out.
+    fn json(&self, ttl: u32) -> Value {
+        let record = |(owner, data): &(String, String)| {
+            let (kind, data) = data.split_once(' ').unwrap_or((data, ""));
+            json!({ "name": format!("{owner}."), "type": kind, "data": data.trim_start() })
+        };
+        let records: Vec<Value> = self.lines.iter().map(record).collect();
+        json!({ "valid": true, "ttl": ttl, "records": records, "left_out": self.missing })
+    }
+
     fn add(&mut self, owner: &str, data: String) {
         self.lines.push((owner.to_owned(), data));
     }

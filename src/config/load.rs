@@ -34,7 +34,7 @@ pub fn load(path: &Path) -> Result<Config, ConfigError> {
         Ok(main) => Loading::new(path, true, digest).assemble(main),
         Err(wrong) => {
             let mut report = Report::default();
-            report.mistake(&Place { file: 0, span: None }, wrong, "a readable TOML file");
+            report.mistake(&Place { file: 0, span: None }, wrong, "a TOML file that the user of this command may read");
             Err(ConfigError { mistakes: report.finish(&[path.to_owned()]).0, unreadable: true })
         }
     }
@@ -300,7 +300,9 @@ fn secret(folder: &Path, file: &Placed<String>, report: &mut Report) -> Option<S
     let content = match disk::octets(&path, LONGEST_SECRET) {
         Ok(content) => content,
         Err(wrong) => {
-            report.mistake(&file.place, format!("{}: {wrong}", path.display()), "a file of at least 16 random octets");
+            let right = "a file of at least 16 random octets that the daemon's user may read and nobody else, the same on all nodes of a region: \
+                         `head -c 32 /dev/urandom` makes one";
+            report.mistake(&file.place, format!("{}: {wrong}", path.display()), right);
             return None;
         }
     };

@@ -175,6 +175,9 @@ impl<'a> Table<'a> {
     pub(super) fn close(self, report: &mut Report) {
         for entry in self.entries.iter().filter(|entry| !entry.taken) {
             let right = match nearest(entry.key, self.known.iter().copied()) {
+                _ if !self.name.is_empty() && TOP.contains(&entry.key) => {
+                    format!("`{}` belongs at the top of the file, before the first [table]", entry.key)
+                }
                 Some(known) => format!("did you mean `{known}`?"),
                 None if self.known.is_empty() => "leave it out".to_owned(),
                 None => format!("known keys: {}", self.known.join(", ")),
@@ -186,6 +189,9 @@ impl<'a> Table<'a> {
         }
     }
 }
+
+/// Keys that are no tables and stand at the top of the main file: whoever writes one behind a table's head has written it into that table.
+const TOP: [&str; 4] = ["serve", "global", "include", "reject"];
 
 impl<'a> Value<'a> {
     /// The key, with its place.

@@ -37,10 +37,14 @@ const LISTED: usize = 50;
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     /// A socket is unavailable.
-    #[error("cannot listen on {what}: {error}")]
+    #[error("cannot listen on {what}: {error}{}", remedy(error, *addr, *stream).map(|what| format!("\n  = {what}")).unwrap_or_default())]
     Bind {
         /// The socket: `udp:127.0.0.1:5060 of region eu`, `admin 127.0.0.1:9090`.
         what: String,
+        /// Its address.
+        addr: SocketAddr,
+        /// Whether it is of TCP.
+        stream: bool,
         /// The error of the system.
         error: io::Error,
     },
@@ -53,6 +57,24 @@ pub enum RunError {
     /// A thread ended unexpectedly.
     #[error("the {0} thread has ended unexpectedly")]
     Ended(&'static str),
+}
+
+/// What to do about a socket that cannot be had, if it is one of the usual causes. `stream`: it is of TCP.
+pub(crate) fn remedy(error: &io::Error, addr: SocketAddr, stream: bool) -> Option<String> {
+    let (ip, port) = (addr.ip(), addr.port());
+    Some(match error.kind() {
+        io::ErrorKind::AddrNotAvailable => format!(
+            "this machine has no address {ip}: behind NAT listen on the private address, and set `advertise = \"{ip}\"` in the region"
+        ),
+        io::ErrorKind::AddrInUse => {
+            let kind = if stream { 't' } else { 'u' };
+            format!("somebody has the port, maybe this daemon already: `ss -ln{kind}p 'sport = :{port}'` says who")
+        }
+        io::ErrorKind::PermissionDenied if port < 1024 => {
+            "a port below 1024 takes the capability CAP_NET_BIND_SERVICE, or another port".to_owned()
+        }
+        _ => return None,
+    })
 }
 
 /// A running daemon. If dropped, it ends at once; [`Daemon::stop`] lets it finish.
@@ -155,7 +177,9 @@ impl Daemon {
             orders: ordered,
         };
         let control = std::thread::Builder::new().name("ringfence-admin".to_owned()).spawn(move || control.work(wanted, used))?;
-        info!(?listeners, admin = ?admin_addr, digest = config.digest, "started");
+        let bound = config.listeners.iter().zip(&listeners).map(|(of, addr)| format!("{}:{addr}", of.transport.token()));
+        let bound = bound.collect::<Vec<_>>().join(" ");
+        info!(listeners = bound, admin = admin_addr.map(display), digest = config.digest, "started");
         let (worker, control) = (None, Some(control));
         let admin = admin_addr;
         let daemon = Self {
@@ -373,12 +397,13 @@ fn open(config: &Config, listener: &Listener, activation: &Activation) -> Result
     let bound = activation.find(listener).and_then(|found| found.map_or_else(|| Bound::to(listener), Ok));
     bound.map_err(|error| {
         let (region, transport) = (&config.region(listener.region).name, listener.transport.token());
-        RunError::Bind { what: format!("{transport}:{} of region {region}", listener.addr), error }
+        let (addr, stream) = (listener.addr, listener.transport.reliable());
+        RunError::Bind { what: format!("{transport}:{addr} of region {region}"), addr, stream, error }
     })
 }
 
 fn open_admin(addr: SocketAddr) -> Result<TcpListener, RunError> {
-    stream::bind(addr).map_err(|error| RunError::Bind { what: format!("admin {addr}"), error })
+    stream::bind(addr).map_err(|error| RunError::Bind { what: format!("admin {addr}"), addr, stream: true, error })
 }
 
 fn seed() -> io::Result<[u8; 16]> {

@@ -42,5 +42,6 @@ pub(crate) mod tls;
 mod udp;
 mod worker;
 
+pub(crate) use daemon::remedy;
 pub use daemon::{Daemon, RunError};
 pub use run::run;

@@ -381,3 +381,42 @@ fn servers_as_they_may_be_written() {
     assert_eq!(shown, expected);
     assert!(config.regions[1].servers.is_none());
 }
+
+/// Ten mistakes that newcomers make: the line, what stands there instead, and the message as it is printed.
+const TYPICAL: [(usize, &str, &str); 10] = [
+    (
+        3,
+        "serve = [\"eu\"]",
+        "3:1 unknown key `serve` in [region.eu] = `serve` belongs at the top of the file, before the first [table]",
+    ),
+    (4, "listen = [\"127.0.0.1:5060\"]", "4:11 `127.0.0.1:5060` is not a listener = `udp:ADDRESS:PORT`, `tcp:…` or `tls:…`"),
+    (
+        9,
+        "networks = [\"127.0.1.0/24\"]",
+        "9:13 `127.0.1.0/24` overlaps `127.0.1.0/24` of region `eu` = a network belongs to one region",
+    ),
+    (6, "upstream = \"10.0.0.5\"", "6:12 upstream 10.0.0.5 is outside region `eu` = an address within the region's `networks`"),
+    (11, "pin = [\"mars\"]", "11:8 unknown region `mars` = "),
+    (11, "pins = [\"eu\"]", "11:1 unknown key `pins` in [project.acme] = did you mean `pin`?"),
+    (8, "hostname = \"eu.example.com\"", "8:12 `eu.example.com` is the hostname of region `eu` too = one hostname a region"),
+    (
+        0,
+        "secret.file = \"gone.key\"",
+        "1:15 gone.key: cannot be read: No such file or directory (os error 2) = a file of at least 16 random octets",
+    ),
+    (1, "serve = [\"de\"]", "1:10 unknown region `de` = "),
+    (
+        11,
+        "media = \"relay\"",
+        "11:9 region `eu`, which project `acme` may use, has no `relay` = relay = [\"udp:10.20.0.5:2223\"] in that region",
+    ),
+];
+
+#[test]
+fn ten_mistakes_that_newcomers_make() {
+    for (line, with, message) in TYPICAL {
+        let found = mistakes(&replaced(line, with));
+        let said: Vec<String> = found.iter().map(|of| format!("{}:{} {} = {}", of.line, of.column, of.wrong, of.right)).collect();
+        assert!(said.iter().any(|said| said.starts_with(message)), "{with}: {said:#?}");
+    }
+}

@@ -252,3 +252,30 @@ fn somebody_else_in_its_place_is_no_ringfence() {
         server.join().unwrap();
     }
 }
+
+#[test]
+fn no_line_of_the_log_is_written_in_rust() {
+    let site = Site::claim();
+    let mut plan = Plan::new(&site);
+    plan.health = "interval = \"100ms\"\nfall = 1".into();
+    let daemon = Daemon::start_logging(&site, &plan, "debug");
+    let mut server = Leg::udp(site.eu(10), site.door());
+    let mut caller = Leg::udp(site.carrier(20), site.door());
+    refuse(&site, &mut caller);
+    let ask = Ask::invite("sip:+4930222@acme.eu.sip.example.com", caller.addr, "udp", site.carrier(20).ip());
+    caller.ask(&ask);
+    let seen = server.request("INVITE");
+    server.send(&seen.answer("486 Busy Here", "callee", &[], ""));
+    let answer = caller.expect(486);
+    caller.ask(&ask.ack(&answer));
+    caller.send(b"INVITE broken\r\n\r\n");
+    drop(server);
+    let door = site.door();
+    let log = await_some("the server's end in the log", || Some(daemon.log()).filter(|log| log.contains("target is down")));
+    let started = log.lines().find(|line| line.contains("started")).unwrap();
+    assert!(started.contains(&format!("udp:{door} tcp:{door}")), "{started}");
+    // Of other crates at debug level nothing is promised.
+    for line in log.lines().filter(|line| line.contains("ringfence")) {
+        assert!(!line.contains("Some(") && !line.contains("None"), "{line}");
+    }
+}

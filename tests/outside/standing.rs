@@ -54,11 +54,18 @@ fn a_name_server_that_says_nothing_is_named() {
     let site = Site::claim();
     let (daemon, server) = daemon(&site, "silent.example.net", &[]);
     let told = await_some("its warning", || {
-        daemon.log().lines().find(|line| line.contains("WARN") && line.contains("region eu: sip:silent.example.net:5060")).map(str::to_owned)
+        daemon
+            .log()
+            .lines()
+            .find(|line| line.contains("WARN") && line.contains("region eu: sip:silent.example.net:5060"))
+            .map(str::to_owned)
     });
     assert!(told.contains(&format!("(asked {server}); calls to it are told 503 (151 no-target)")), "{told}");
     let (code, body) = daemon.get("/readyz");
-    assert!(code == 503 && body.contains("not every upstream name has been resolved yet\nregion eu: sip:silent.example.net:5060"), "{body}");
+    assert!(
+        code == 503 && body.contains("not every upstream name has been resolved yet\nregion eu: sip:silent.example.net:5060"),
+        "{body}"
+    );
 }
 
 #[test]
@@ -73,8 +80,10 @@ fn a_server_that_is_down_is_counted_where_the_daemon_says_that_it_is_ready() {
     assert_eq!((&status["regions"][0]["servers_up"], &status["regions"][0]["servers_known"]), (&0.into(), &1.into()));
     assert_eq!(status["troubles"][0], trouble);
     await_some("its warning", || daemon.log().contains("target is down; if none is up, calls are told 503").then_some(()));
-    let output =
-        Command::new(env!("CARGO_BIN_EXE_ringfence")).args(["status", "--admin", &Plan::admin(&site).to_string()]).output().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_ringfence"))
+        .args(["status", "--admin", &Plan::admin(&site).to_string()])
+        .output()
+        .unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(text.contains("region eu: 0 of 1 servers up\n"), "{text}");
 }

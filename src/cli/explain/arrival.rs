@@ -9,7 +9,7 @@ use crate::tls::{Name, Shown};
 
 /// The arrival at the listener that the operator asks for, or at the only one that fits.
 pub(super) fn arrival(config: &Config, options: &ExplainOptions) -> Result<Arrival, String> {
-    let from = options.source.ok_or("--source says where the message comes from")?;
+    let from = options.source.ok_or("--source says where the message comes from")?.over(options.transport());
     let written = |listener: &Listener| format!("{}:{}", listener.transport.token(), listener.addr);
     let asked = options.listener.as_deref();
     let fits = |listener: &Listener| match asked {

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::explained::{CANNOT_TELL, Decision, Explained};
 use crate::cli::admin_client::{AdminClient, AdminError, escaped};
-use crate::cli::arguments::{AdminOptions, ExplainOptions};
+use crate::cli::arguments::{AdminOptions, ExplainOptions, Whence};
 use crate::cli::color::{Colors, Tint};
 use crate::cli::output::complain;
 use crate::cli::resolve::asynchronously;
@@ -29,7 +29,7 @@ pub(super) struct Recorded {
 
 /// The newest kept message of a call. `Err`: the exit code, and it was said why.
 pub(super) fn ask(options: &ExplainOptions, call_id: &str) -> Result<Recorded, u8> {
-    let admin = AdminOptions { config: Some(options.config.clone()), admin: options.admin };
+    let admin = AdminOptions { config: options.config.clone(), admin: options.admin };
     let client = AdminClient::of(&admin, options.json)?;
     let path = format!("/refused?call_id={}", escaped(call_id));
     let body = asynchronously(async || Ok(client.get(&path).await))?.map_err(|error| error.complain())?;
@@ -63,7 +63,7 @@ impl Recorded {
     pub(super) fn options(&self, options: &ExplainOptions) -> ExplainOptions {
         let transport = self.listener.split(':').next().unwrap_or_default();
         ExplainOptions {
-            source: Some(self.source),
+            source: Some(Whence::of(self.source)),
             transport: Transport::ALL.into_iter().find(|of| of.token() == transport),
             listener: Some(self.listener.clone()),
             ..options.clone()
