@@ -74,7 +74,7 @@ fn nothing_is_said_as_such() {
     let output = diff("same", OLD, &same, &[]);
     assert_eq!((output.status.code(), out(&output)), (Some(0), "nothing\n"), "{output:?}");
     let output = diff("same-json", OLD, &same, &["--json"]);
-    assert_eq!((output.status.code(), out(&output)), (Some(0), "{\"valid\":true,\"changes\":[]}\n"));
+    assert_eq!((output.status.code(), out(&output)), (Some(0), "{\"valid\":true,\"changes\":[],\"consequences\":[]}\n"));
 }
 
 #[test]
@@ -93,6 +93,12 @@ fn each_thing_is_told_field_by_field() {
          changed region eu\n        listen: -tcp:203.0.113.10:5060 +udp:203.0.113.11:5060\nadded   region uk\n\
          changed project acme\n        pin: eu → us\n        mode: enforce → shadow\nremoved project gone\nadded   project new\n\
          changed trunk carrier of acme\n        networks: -192.0.2.0/24 +192.0.3.0/24\nadded   trunk one of new\n\
+         → requests inside calls that are up become 170 forged-route, on this node and on others with the former key\n\
+         → tcp:203.0.113.10:5060 takes no new calls: they become 161 draining until its open ones have ended, and it closes\n\
+         → calls of acme to eu.sip.example.com become 130 pinned-elsewhere\n\
+         → calls of acme that its rules refuse pass from now on, and count as shadow\n\
+         → calls of acme from 192.0.2.0/24 become 120 unknown-source\n\
+         → calls of gone become 111 unknown-endpoint\n\
          3 added, 1 removed, 5 changed"
     );
 }
@@ -119,4 +125,33 @@ fn a_file_with_mistakes_is_no_configuration() {
     assert!(out(&output).starts_with("{\"valid\":false"), "{output:?}");
     let with_config = diff("both", OLD, OLD, &["-c", "deploy/ringfence.toml"]);
     assert_eq!(with_config.status.code(), Some(2), "{with_config:?}");
+}
+
+#[test]
+fn what_a_change_means_for_calls() {
+    let said = |test: &str, old: &str, new: &str| -> Vec<String> {
+        let output = diff(&format!("means-{test}"), old, new, &["--json"]);
+        let found: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"));
+        let text = |of: &Value| format!("{}: {}", of["of"].as_str().unwrap(), of["text"].as_str().unwrap());
+        found["consequences"].as_array().unwrap().iter().map(text).collect()
+    };
+    let media = OLD.replace("[project.gone]", "[project.gone]\nmedia = \"off\"");
+    assert_eq!(said("media", OLD, &media), ["project gone: calls of gone with media outside pass from now on"]);
+    assert_eq!(
+        said("media-back", &media, OLD),
+        ["project gone: calls of gone with media outside are refused from now on (140, 141, 142)"]
+    );
+    let source = OLD.replace("[project.gone]", "[project.gone]\nsource = \"in-region\"");
+    assert_eq!(said("source", OLD, &source), ["project gone: calls of gone from outside the region become 121 foreign-source"]);
+    let narrow = OLD.replace("\"10.20.0.0/16\"", "\"10.20.0.0/17\"");
+    assert_eq!(
+        said("narrow", OLD, &narrow),
+        [
+            "region eu: 10.20.0.0/16 is outside from now on: nothing is sent there (150 foreign-target), and media there becomes 140 \
+          foreign-media-offer"
+        ]
+    );
+    assert_eq!(said("wider", &narrow, OLD), [""; 0], "more is inside: no call is refused for that");
+    let moved = OLD.replace("us.sip.example.com", "usa.sip.example.com");
+    assert_eq!(said("moved", OLD, &moved), ["region us: calls to us.sip.example.com become 111 unknown-endpoint"]);
 }

@@ -232,3 +232,58 @@ fn what_cannot_be_called_is_said() {
     }
     assert_eq!(probe(&["-c", "no-such-file.toml", "sip:a.example.net"]).status.code(), Some(66));
 }
+
+#[test]
+fn a_stranger_is_told_what_a_bare_403_means() {
+    let server = NameServer::start("acme.eu.sip.example.com 60 A 127.54.7.1");
+    let (_daemon, path) = daemon(7, server.addr);
+    let path = path.to_str().unwrap();
+    let out = |arguments: &[&str]| {
+        let output = probe(arguments);
+        (String::from_utf8(output.stdout).unwrap(), output.status.code().unwrap())
+    };
+    // This machine's other addresses are in no trunk's networks.
+    let (text, code) = out(&["-c", path, "--bind", "127.0.0.9", "--invite", "sip:1@acme.eu.sip.example.com"]);
+    assert_eq!(code, 1, "{text}");
+    assert!(
+        text.contains("403 without X-Ringfence is what a stranger is told; your address 127.0.0.9 is in no trunk's networks"),
+        "{text}"
+    );
+    let (text, _) = out(&["--bind", "127.0.0.9", "--invite", "sip:1@127.54.7.1"]);
+    assert!(text.contains("the address that you call from is in no trunk's networks"), "{text}");
+    let (found, _) = told(&["-c", path, "--bind", "127.0.0.9", "--invite", "sip:1@acme.eu.sip.example.com"]);
+    assert!(found["tried"][0]["hint"].as_str().unwrap().contains("what a stranger is told"), "{found:#}");
+    // The trunk's own address is told more.
+    let (text, _) = out(&["-c", path, "--bind", "127.0.0.1", "--invite", "sip:1@nobody.eu.sip.example.com"]);
+    assert!(!text.contains("stranger"), "{text}");
+    let (text, code) = out(&["--bind", "203.0.113.77", "sip:1@127.54.7.1"]);
+    assert!(code == 2 && text.contains("annot assign requested address"), "{text}");
+}
+
+#[test]
+fn a_port_that_speaks_tls_or_does_not_is_named() {
+    let plain = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = plain.local_addr().unwrap().port();
+    // It takes connections and hangs up, as a server does that is greeted in another language.
+    std::thread::spawn(move || {
+        for stream in plain.incoming() {
+            drop(stream);
+        }
+    });
+    let ca = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("probe-ca-{}.pem", std::process::id()));
+    let key = rcgen::KeyPair::generate().unwrap();
+    let mut signer = rcgen::CertificateParams::new(Vec::new()).unwrap();
+    signer.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    std::fs::write(&ca, signer.self_signed(&key).unwrap().pem()).unwrap();
+    let says = |uri: &str, more: &[&str]| {
+        let output = probe(&[more, &["--timeout", "1", uri]].concat());
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let text = says(&format!("sip:a@127.0.0.1:{port};transport=tls"), &["--ca", ca.to_str().unwrap()]);
+    assert!(text.contains(&format!("port {port} may speak no TLS: sip:…:{port};transport=tcp tries it without")), "{text}");
+    let text = says(&format!("sip:a@127.0.0.1:{port};transport=tcp"), &[]);
+    assert!(text.contains(&format!("port {port} may want TLS: sips:…")), "{text}");
+    let text = says("sip:a@127.0.0.1:5061", &[]);
+    assert!(text.contains("5061 is the port of TLS"), "{text}");
+}

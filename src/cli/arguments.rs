@@ -226,6 +226,9 @@ pub(super) struct ProbeOptions {
     /// Use this configuration's name servers, and send nothing to an address outside all of its regions
     #[arg(short, long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
+    /// The address to call from, for example one that is in a trunk's networks
+    #[arg(long, value_name = "ADDRESS")]
+    pub(super) bind: Option<IpAddr>,
     /// How many seconds to wait for an answer from one address before the next one is tried
     #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=180))]
     pub(super) timeout: u64,

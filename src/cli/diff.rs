@@ -59,5 +59,6 @@ fn as_json(found: &Differences) -> Value {
         };
         json!({ "kind": kind.label(), "name": name, "change": difference.label(), "fields": fields })
     });
-    json!({ "valid": true, "changes": changes.collect::<Vec<_>>() })
+    let consequences = found.consequences.iter().map(|of| json!({ "of": of.of, "text": of.text }));
+    json!({ "valid": true, "changes": changes.collect::<Vec<_>>(), "consequences": consequences.collect::<Vec<_>>() })
 }

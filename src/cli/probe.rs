@@ -164,7 +164,7 @@ async fn story(
 ) -> Story {
     let within = Duration::from_secs(options.timeout);
     let broken = |what: String| Story { broken: Some(what), ..Story::default() };
-    let wire = match tokio::time::timeout(within, wire::Wire::open(transport, addr, verified)).await {
+    let wire = match tokio::time::timeout(within, wire::Wire::open(transport, addr, options.bind, verified)).await {
         Err(_) => return broken("it takes no connection".to_owned()),
         Ok(Err(error)) => return broken(error.to_string()),
         Ok(Ok(wire)) => wire,
@@ -172,7 +172,8 @@ async fn story(
     match wire.local() {
         Ok(local) => {
             let call = call::Call::new(uri.to_owned(), transport, local);
-            exchange::exchange(&call, wire, options.invite, within).await
+            let story = exchange::exchange(&call, wire, options.invite, within).await;
+            Story { local: Some(local), ..story }
         }
         Err(error) => broken(error.to_string()),
     }

@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
 
+use super::consequences::{self, Consequence};
 use super::fields::{self, Fields, Said};
 use super::{Config, ProjectId, Region, TrunkId};
 
@@ -63,6 +64,8 @@ pub(crate) struct Differences {
     most: usize,
     /// How many were added, removed and changed, those that are not listed too.
     counts: [usize; 3],
+    /// What that means for calls.
+    pub(crate) consequences: Vec<Consequence>,
 }
 
 impl Differences {
@@ -78,6 +81,9 @@ impl Differences {
         found.regions(old, new);
         found.projects(old, new);
         found.trunks(old, new);
+        if !found.is_empty() {
+            found.consequences = consequences::between(old, new, most);
+        }
         found
     }
 
@@ -92,7 +98,7 @@ impl Differences {
         format!("{added} added, {removed} removed, {changed} changed")
     }
 
-    /// The differences, a line for each thing and one below it for each field, and the sum.
+    /// The differences, a line for each thing and one below it for each field, what they mean for calls, and the sum.
     pub(crate) fn lines(&self) -> Vec<String> {
         if self.is_empty() {
             return vec!["nothing".to_owned()];
@@ -108,6 +114,7 @@ impl Differences {
         if left_out > 0 {
             lines.push(format!("… and {left_out} more"));
         }
+        lines.extend(self.consequences.iter().map(|of| format!("→ {}", of.text)));
         lines.push(self.sum());
         lines
     }

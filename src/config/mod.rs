@@ -8,6 +8,7 @@ mod bounds;
 mod build;
 mod caller_table;
 mod callers;
+mod consequences;
 mod cut;
 mod difference;
 mod disk;

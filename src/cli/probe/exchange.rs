@@ -1,6 +1,7 @@
 //! One call over one wire: retransmitted by RFC 3261's timers, cancelled if it rings, acknowledged, and ended. Bounded in time.
 
 use std::io;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
@@ -31,6 +32,8 @@ pub(super) struct Story {
     pub(super) ended: Option<u16>,
     /// The error of the wire, if it broke.
     pub(super) broken: Option<String>,
+    /// The address that it was sent from.
+    pub(super) local: Option<SocketAddr>,
 }
 
 /// A request that is retransmitted until it is answered.

@@ -11,6 +11,7 @@ use super::probed::{Probed, Tried};
 use crate::cli::color::{Colors, Tint};
 use crate::cli::printable::{first_line, plain};
 use crate::cli::trace;
+use crate::config::Transport;
 use crate::reason::{Class, Reason};
 use crate::sip::{Message, Name};
 
@@ -47,7 +48,7 @@ pub(super) fn as_text(probed: &Probed, colors: Colors) -> String {
                 let line = line.strip_prefix("SIP/2.0 ").unwrap_or(&line);
                 let cancelled = if story.cancelled && *code == 487 { ", as we cancelled it" } else { "" };
                 let _ = writeln!(out, "  {} after {}{cancelled}", colors.text(tint, line), milliseconds(*after));
-                out.extend(words(bytes).into_iter().map(|word| format!("  {word}\n")));
+                out.extend(words(bytes).into_iter().chain(stranger(probed, story)).map(|word| format!("  {word}\n")));
             }
             (None, Some(broken)) => {
                 let _ = writeln!(out, "  {}", colors.text(Tint::Red, broken));
@@ -56,6 +57,9 @@ pub(super) fn as_text(probed: &Probed, colors: Colors) -> String {
                 let times = if story.sent == 1 { "once".to_owned() } else { format!("{} times", story.sent) };
                 let _ = writeln!(out, "  {}", colors.text(Tint::Red, format!("no answer; it was sent {times}")));
             }
+        }
+        if let Some(advice) = advice(tried, story) {
+            let _ = writeln!(out, "  {advice}");
         }
         match story.ended {
             Some(0) => out += "  somebody answered; our BYE was not confirmed\n",
@@ -66,6 +70,67 @@ pub(super) fn as_text(probed: &Probed, colors: Colors) -> String {
         }
     }
     out
+}
+
+/// What a bare 403 means: a stranger is told nothing more. `None`: it is another answer.
+fn stranger(probed: &Probed, story: &Story) -> Option<String> {
+    let (403, bytes, _) = story.answer.as_ref()? else { return None };
+    let message = Message::datagram(bytes).ok()?;
+    if ringfence(&message).is_some() {
+        return None;
+    }
+    let told = "403 without X-Ringfence is what a stranger is told";
+    let Some((config, ip)) = probed.config.as_ref().zip(story.local.map(|local| local.ip())) else {
+        return Some(format!(
+            "{told}: if Ringfence is there, the address that you call from is in no trunk's networks (-c FILE tells, --bind ADDRESS calls \
+             from another)"
+        ));
+    };
+    let mut of: Vec<String> = config
+        .caller_table
+        .trunks(ip)
+        .iter()
+        .map(|id| {
+            let trunk = config.trunk(id);
+            format!("{} of {}", trunk.name, config.project(trunk.project).name)
+        })
+        .collect();
+    of.dedup();
+    Some(if of.is_empty() {
+        format!("{told}; your address {ip} is in no trunk's networks (--bind ADDRESS calls from another)")
+    } else {
+        of.truncate(5);
+        format!(
+            "{told}; your address {ip} is in the networks of trunk {}: is it another project's, or another daemon's?",
+            of.join(", ")
+        )
+    })
+}
+
+/// What to try if nothing comes back: most often one side speaks TLS and the other does not.
+fn advice(tried: &Tried, story: &Story) -> Option<String> {
+    if story.answer.is_some() {
+        return None;
+    }
+    let port = tried.addr.port();
+    let broken = story.broken.as_deref().unwrap_or_default().to_ascii_lowercase();
+    match tried.transport {
+        Transport::Tls if broken.contains("certificate") => Some(
+            "its certificate does not prove what was called: --ca FILE says whose certificates are believed, and the URI must have a name \
+             that stands in it (a wildcard is none for SIP, RFC 5922 7.2)"
+                .to_owned(),
+        ),
+        Transport::Tls if broken.contains("corrupt") || broken.contains("record") || broken.contains("end of file") => {
+            Some(format!("port {port} may speak no TLS: sip:…:{port};transport=tcp tries it without"))
+        }
+        Transport::Tls if broken.contains("refused") => Some(format!("nobody listens on port {port} there; TLS is usually on 5061")),
+        Transport::Tcp if port == 5061 || broken.contains("end of file") || broken.contains("reset") => {
+            Some(format!("port {port} may want TLS: sips:…, or transport=tls with --ca FILE"))
+        }
+        Transport::Udp if port == 5061 => Some("5061 is the port of TLS: sips:…, or transport=tls with --ca FILE".to_owned()),
+        Transport::Udp | Transport::Tcp if broken.contains("refused") => Some(format!("nobody listens on port {port} there")),
+        _ => None,
+    }
 }
 
 fn milliseconds(time: Duration) -> String {
@@ -151,6 +216,8 @@ pub(super) fn as_json(probed: &Probed) -> Value {
             json!({ "address": of.addr.to_string(), "transport": of.transport.token(), "outside": of.story.is_none() });
         if let (Some(told), Some(Value::Object(story))) = (told.as_object_mut(), of.story.as_ref().map(story)) {
             told.extend(story);
+            let of = of.story.as_ref().and_then(|story| stranger(probed, story).or_else(|| advice(of, story)));
+            told.insert("hint".to_owned(), of.into());
         }
         told
     };

@@ -4,12 +4,12 @@
 //! this.
 
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use rustls::ClientConfig;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpStream, UdpSocket};
+use tokio::net::{TcpSocket, TcpStream, UdpSocket};
 
 use crate::config::Transport;
 use crate::net::tls::{HandshakeStep, Session};
@@ -43,11 +43,16 @@ pub(super) struct Verified<'a> {
 
 impl Wire {
     /// Opens it. For a stream, this waits until the connection and the handshake are done.
-    pub(super) async fn open(transport: Transport, to: SocketAddr, verified: Option<Verified<'_>>) -> io::Result<Self> {
+    pub(super) async fn open(
+        transport: Transport,
+        to: SocketAddr,
+        from: Option<IpAddr>,
+        verified: Option<Verified<'_>>,
+    ) -> io::Result<Self> {
         match transport {
             Transport::Udp => {
                 let any = if to.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
-                let socket = UdpSocket::bind(SocketAddr::new(any, 0)).await?;
+                let socket = UdpSocket::bind(SocketAddr::new(from.unwrap_or(any), 0)).await?;
                 socket.connect(to).await?;
                 Ok(Self::Udp(socket))
             }
@@ -56,11 +61,11 @@ impl Wire {
                     return Err(io::Error::other("nobody is believed over TLS: say by --ca whose certificates are"));
                 };
                 let session = Session::opened(settings, name, to.ip()).ok_or_else(|| io::Error::other("no name to verify"))?;
-                let (stream, mut session) = (TcpStream::connect(to).await?, Box::new(session));
+                let (stream, mut session) = (connected(to, from).await?, Box::new(session));
                 shake(&stream, &mut session).await?;
                 Ok(Self::Tls { stream, session, framer: Framer::new(LARGEST) })
             }
-            Transport::Tcp => Ok(Self::Tcp { stream: TcpStream::connect(to).await?, framer: Framer::new(LARGEST) }),
+            Transport::Tcp => Ok(Self::Tcp { stream: connected(to, from).await?, framer: Framer::new(LARGEST) }),
         }
     }
 
@@ -120,6 +125,15 @@ impl Wire {
             },
         }
     }
+}
+
+/// A connection from that address, or from any.
+async fn connected(to: SocketAddr, from: Option<IpAddr>) -> io::Result<TcpStream> {
+    let socket = if to.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    if let Some(from) = from {
+        socket.bind(SocketAddr::new(from, 0))?;
+    }
+    socket.connect(to).await
 }
 
 /// The next whole message in the framer, if there is one.

@@ -1,0 +1,169 @@
+//! What a change of the configuration means for calls, in words. Compares two snapshots; changes nothing and prints nothing.
+
+use std::collections::HashMap;
+
+use ipnet::IpNet;
+
+use super::{Config, Media, Mode, Project, Region, RegionId};
+use crate::fence::Networks;
+use crate::reason::Reason;
+
+/// One thing that changes for calls.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Consequence {
+    /// What it follows from: `project acme`, `region eu`, `secret`.
+    pub(crate) of: String,
+    /// What happens to which calls.
+    pub(crate) text: String,
+}
+
+/// The consequences of the new configuration for calls of the old one, `most` at most.
+pub(super) fn between(old: &Config, new: &Config, most: usize) -> Vec<Consequence> {
+    let mut found = Found { all: Vec::new(), most };
+    let changed = match (&old.secret, &new.secret) {
+        (Some(old), Some(new)) => old.0 != new.0,
+        (None, None) => false,
+        _ => true,
+    };
+    if changed {
+        let what = "requests inside calls that are up become";
+        found.add("secret", format!("{what} {}, on this node and on others with the former key", named(Reason::ForgedRoute)));
+    }
+    found.regions(old, new);
+    found.projects(old, new);
+    found.all
+}
+
+struct Found {
+    all: Vec<Consequence>,
+    most: usize,
+}
+
+/// A reason as it is told: `130 pinned-elsewhere`.
+fn named(reason: Reason) -> String {
+    format!("{} {}", reason.id(), reason.token())
+}
+
+impl Found {
+    fn add(&mut self, of: impl Into<String>, text: String) {
+        if self.all.len() < self.most {
+            self.all.push(Consequence { of: of.into(), text });
+        }
+    }
+
+    fn regions(&mut self, old: &Config, new: &Config) {
+        let of_new: HashMap<&str, &Region> = named_regions(new).collect();
+        for (name, was) in named_regions(old) {
+            let of = format!("region {name}");
+            let Some(is) = of_new.get(name) else {
+                self.add(of, format!("calls to {} become {}", was.hostname, named(Reason::UnknownEndpoint)));
+                continue;
+            };
+            if was.hostname != is.hostname {
+                self.add(&of, format!("calls to {} become {}", was.hostname, named(Reason::UnknownEndpoint)));
+            }
+            if was.served {
+                self.listeners(old, new, was, is);
+            }
+            if let Some(gone) = gone(&was.networks, &is.networks) {
+                let (target, offer) = (named(Reason::ForeignTarget), named(Reason::ForeignMediaOffer));
+                self.add(
+                    &of,
+                    format!("{gone} is outside from now on: nothing is sent there ({target}), and media there becomes {offer}"),
+                );
+            }
+        }
+    }
+
+    fn listeners(&mut self, old: &Config, new: &Config, was: &Region, is: &Region) {
+        let listen = |config: &Config, region: &Region| -> Vec<String> {
+            let ids = region.listeners.iter().map(|&id| config.listener(id));
+            ids.map(|of| format!("{}:{}", of.transport.token(), of.addr)).collect()
+        };
+        let kept = if is.served { listen(new, is) } else { Vec::new() };
+        let of = format!("region {}", was.name);
+        for listener in listen(old, was).iter().filter(|listener| !kept.contains(listener)) {
+            let draining = named(Reason::Draining);
+            self.add(
+                &of,
+                format!("{listener} takes no new calls: they become {draining} until its open ones have ended, and it closes"),
+            );
+        }
+    }
+
+    fn projects(&mut self, old: &Config, new: &Config) {
+        let of_new: HashMap<&str, &Project> = new.projects.iter().map(|of| (&*of.name, of)).collect();
+        for was in &old.projects {
+            if self.all.len() >= self.most {
+                return;
+            }
+            let name = &*was.name;
+            match of_new.get(name) {
+                None => self.add(format!("project {name}"), format!("calls of {name} become {}", named(Reason::UnknownEndpoint))),
+                Some(is) => self.project(old, new, was, is),
+            }
+        }
+    }
+
+    fn project(&mut self, old: &Config, new: &Config, was: &Project, is: &Project) {
+        let name = &*was.name;
+        let of = format!("project {name}");
+        for (region, there) in named_regions(new).filter(|(_, there)| there.served) {
+            if may_use(old, was, region) && !may_use(new, is, region) && named_regions(old).any(|(old, _)| old == region) {
+                let text = format!("calls of {name} to {} become {}", there.hostname, named(Reason::PinnedElsewhere));
+                self.add(&of, text);
+            }
+        }
+        match (was.mode, is.mode) {
+            (Mode::Enforce, Mode::Shadow) => {
+                self.add(&of, format!("calls of {name} that its rules refuse pass from now on, and count as shadow"));
+            }
+            (Mode::Shadow, Mode::Enforce) => {
+                self.add(&of, format!("calls of {name} that only shadow mode let pass are refused from now on"));
+            }
+            _ => {}
+        }
+        let holds = |media| matches!(media, Media::Enforce | Media::Relay);
+        let reasons = [Reason::ForeignMediaOffer, Reason::ForeignMediaAnswer, Reason::UnreadableMedia]
+            .map(|of| of.id().to_string())
+            .join(", ");
+        match (holds(was.media), holds(is.media)) {
+            (true, false) => self.add(&of, format!("calls of {name} with media outside pass from now on")),
+            (false, true) => self.add(&of, format!("calls of {name} with media outside are refused from now on ({reasons})")),
+            _ => {}
+        }
+        if !was.source_in_region && is.source_in_region {
+            self.add(&of, format!("calls of {name} from outside the region become {}", named(Reason::ForeignSource)));
+        }
+        let each = |config: &Config, of: &Project| of.trunks().map(|id| config.trunk(id).networks.clone()).collect::<Vec<_>>();
+        // Nearly always nothing has changed.
+        if each(old, was) != each(new, is)
+            && let Some(gone) = gone(&signalling(old, was), &signalling(new, is))
+        {
+            self.add(&of, format!("calls of {name} from {gone} become {}", named(Reason::UnknownSource)));
+        }
+    }
+}
+
+/// The regions that are in the files, by name.
+fn named_regions(config: &Config) -> impl Iterator<Item = (&str, &Region)> {
+    config.regions.iter().filter(|region| !region.leaving).map(|region| (region.name.as_str(), region))
+}
+
+/// Whether a project's calls may use a region of this name.
+fn may_use(config: &Config, project: &Project, region: &str) -> bool {
+    let is = |id: &RegionId| config.region(*id).name == region;
+    project.pin.as_ref().is_none_or(|pin| pin.iter().any(is))
+}
+
+/// Where a project's trunks signal from.
+fn signalling(config: &Config, project: &Project) -> Networks {
+    project.trunks().flat_map(|id| config.trunk(id).networks.nets()).collect()
+}
+
+/// The networks that were in a set and are not in the other, listed. `None`: there is none.
+fn gone(was: &Networks, is: &Networks) -> Option<String> {
+    let kept = |net: &IpNet| is.contains(net.network()) && is.contains(net.broadcast());
+    let gone: Vec<String> = was.nets().filter(|net| !kept(net)).map(|net| net.to_string()).collect();
+    (!gone.is_empty()).then(|| gone.join(", "))
+}
