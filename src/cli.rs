@@ -20,6 +20,7 @@ mod exit;
 mod explain;
 mod help;
 mod here;
+mod init;
 mod manual;
 mod mistakes;
 mod online;
@@ -51,6 +52,7 @@ pub fn main() -> ExitCode {
             zone::zone(&config, ttl, apex.as_ref(), json)
         }
         Command::Probe(options) => probe::probe(&options),
+        Command::Init(options) => init::init(&options),
         Command::Explain(options) => explain::explain(&options),
         Command::Status { admin, json } => status::status(&admin, json),
         Command::Watch(options) => watch::watch(&options),

@@ -44,6 +44,20 @@ fn the_smallest_configuration_loads_without_a_warning() {
 }
 
 #[test]
+fn the_first_commands_run_as_they_stand() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("front-door-first-{}", std::process::id()));
+    fs::create_dir_all(&folder).unwrap();
+    let readme = read("README.md");
+    let line = |start: &str| readme.lines().find(|line| line.starts_with(start)).unwrap().split('#').next().unwrap().to_owned();
+    for command in [line("ringfence init "), line("ringfence check "), "ringfence check --here".to_owned()] {
+        let words: Vec<&str> = command.split_whitespace().skip(1).collect();
+        let output = Command::new(env!("CARGO_BIN_EXE_ringfence")).args(&words).current_dir(&folder).output().unwrap();
+        assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), ""), "{command}: {output:?}");
+    }
+    fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
 fn the_answer_is_the_one_on_the_wire() {
     let output = explain(&folder("answer"), &["--json"]);
     let explained: serde_json::Value = serde_json::from_str(text(&output.stdout)).unwrap();

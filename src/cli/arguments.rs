@@ -28,6 +28,9 @@ pub(super) enum Command {
         #[arg(short, long, value_name = "FILE", default_value_os_t = default_config(), hide_default_value = true)]
         config: PathBuf,
     },
+    /// Write a first configuration and its key, and check it. Asks at a terminal for what no option says
+    #[command(after_help = help::INIT.codes(), after_long_help = help::INIT.long())]
+    Init(InitOptions),
     /// List every mistake in a configuration; if it has none, say what it means
     #[command(after_help = help::CHECK.codes(), after_long_help = help::CHECK.long())]
     Check {
@@ -134,6 +137,41 @@ pub(super) enum Command {
         /// The folder for ringfence.1 and a page for each command. It is made if it does not exist
         dir: Option<PathBuf>,
     },
+}
+
+/// What a first configuration says.
+#[derive(Debug, Args)]
+pub(super) struct InitOptions {
+    /// The region's name
+    #[arg(long, value_name = "NAME")]
+    pub(super) region: Option<String>,
+    /// The region's hostname: carriers call PROJECT.HOST
+    #[arg(long, value_name = "HOST")]
+    pub(super) hostname: Option<String>,
+    /// The address of this machine to listen on
+    #[arg(long, value_name = "IP")]
+    pub(super) address: Option<String>,
+    /// A network inside the region. You can give this option several times. Without it: the /24 or /64 around the address
+    #[arg(long, value_name = "CIDR")]
+    pub(super) network: Vec<String>,
+    /// The region's SIP server: IP:PORT, or a name
+    #[arg(long, value_name = "SERVER")]
+    pub(super) server: Option<String>,
+    /// The first customer's name
+    #[arg(long, value_name = "NAME")]
+    pub(super) project: Option<String>,
+    /// The name of that customer's carrier
+    #[arg(long, value_name = "NAME")]
+    pub(super) carrier: Option<String>,
+    /// A network that the carrier signals from. You can give this option several times
+    #[arg(long, value_name = "CIDR")]
+    pub(super) carrier_network: Vec<String>,
+    /// The folder to write to. It is made if it does not exist. Without it: the current one
+    #[arg(long, value_name = "DIR")]
+    pub(super) directory: Option<PathBuf>,
+    /// Overwrite files that are there
+    #[arg(long)]
+    pub(super) force: bool,
 }
 
 /// A running daemon.

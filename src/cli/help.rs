@@ -32,6 +32,23 @@ pub(super) const RUN: Help = Help {
     ],
 };
 
+pub(super) const INIT: Help = Help {
+    command: "init",
+    examples: &[
+        ("Be asked for everything", "ringfence init"),
+        (
+            "Say everything",
+            "ringfence init --region eu --hostname eu.sip.example.com --address 203.0.113.10 --network 203.0.113.0/24 \
+             --network 10.20.0.0/16 --server 10.20.0.5:5060 --project acme --carrier twilio-ie --carrier-network 54.171.127.192/30",
+        ),
+    ],
+    codes: &[
+        (0, "both files are written, and are right"),
+        (2, "an option is missing or wrong, or a file is there already"),
+        (66, "DIR cannot be written to"),
+    ],
+};
+
 pub(super) const CHECK: Help = Help {
     command: "check",
     examples: &[
@@ -202,8 +219,8 @@ pub(super) const DRAIN: Help = Help {
 };
 
 /// The help for every command.
-pub(super) const ALL: [&Help; 13] =
-    [&RUN, &CHECK, &RESOLVE, &EXPLAIN, &PROBE, &ZONE, &STATUS, &WATCH, &RELOAD, &DRAIN, &DEMO, &COMPLETIONS, &MAN];
+pub(super) const ALL: [&Help; 14] =
+    [&INIT, &RUN, &CHECK, &RESOLVE, &EXPLAIN, &PROBE, &ZONE, &STATUS, &WATCH, &RELOAD, &DRAIN, &DEMO, &COMPLETIONS, &MAN];
 
 impl Help {
     /// The end of `-h`.
