@@ -103,6 +103,7 @@ fn the_page_is_legible_on_any_screen_and_asks_nobody_else() {
                 "Verdicts by reason",
                 "Refused projects",
                 "Calls that came again after a final refusal",
+                "The newest first, without a call's numbers",
                 "Targets",
                 "Known, so that their calls can be told so"
             ]

@@ -49,7 +49,11 @@ fn a_name_that_turns_to_the_outside_is_refused_and_heals_by_itself() {
     let told = daemon
         .log()
         .lines()
-        .filter(|line| line.contains("lk.internal.example") && line.contains(&site.us(10).ip().to_string()))
+        .filter(|line| {
+            line.contains("will not be used")
+                && line.contains("lk.internal.example")
+                && line.contains(&site.us(10).ip().to_string())
+        })
         .count();
     assert_eq!(told, 2, "logged once a change, with name and address:\n{}", daemon.log());
     await_some("probes inside", || (server.probes() > 0).then_some(()));

@@ -81,6 +81,7 @@ fn prometheus_scrapes_fires_and_answers_the_dashboard() {
         "Requests sent again",
         "TLS handshakes that failed",
         "Copies for collectors",
+        "Decisions that nobody was told of",
         "Thrown away without a word",
         "Until the certificate ends",
     ];
