@@ -169,7 +169,7 @@ pub(super) struct InitOptions {
     /// The folder to write to. It is made if it does not exist. Without it: the current one
     #[arg(long, value_name = "DIR")]
     pub(super) directory: Option<PathBuf>,
-    /// Overwrite files that are there
+    /// Overwrite a configuration that is there. A key that is there is kept
     #[arg(long)]
     pub(super) force: bool,
 }

@@ -45,11 +45,10 @@ enum Answers {
 /// Writes both files, checks them, and says the next command.
 pub(super) fn init(options: &InitOptions) -> u8 {
     let folder = options.directory.as_deref().unwrap_or_else(|| Path::new("."));
-    if let Some(there) = FILES.iter().map(|name| folder.join(name)).find(|path| path.exists()).filter(|_| !options.force) {
-        return complain(
-            &format!("{} is there already: --force overwrites it, --directory DIR writes elsewhere", there.display()),
-            WRONG,
-        );
+    let [file, key] = FILES.map(|name| folder.join(name));
+    if file.exists() && !options.force {
+        let there = file.display();
+        return complain(&format!("{there} is there already: --force overwrites it, --directory DIR writes elsewhere"), WRONG);
     }
     let terminal = io::stdin().is_terminal() && io::stdout().is_terminal();
     let mut answers = if terminal { Answers::Terminal } else { Answers::Options(Vec::new()) };
@@ -57,14 +56,15 @@ pub(super) fn init(options: &InitOptions) -> u8 {
         Ok(draft) => draft,
         Err(what) => return complain(&what, WRONG),
     };
-    if let Err(error) = write(folder, &draft, options.force) {
-        return complain(
-            &format!("{}: {error}\n  = a folder that you may write to: --directory DIR", folder.display()),
-            NO_INPUT,
-        );
-    }
-    let [file, key] = FILES.map(|name| folder.join(name));
-    print(&format!("wrote {} and {}\n\n", file.display(), key.display()));
+    let new = match write(folder, &draft) {
+        Ok(new) => new,
+        Err(error) => {
+            let what = format!("{}: {error}\n  = a folder that you may write to: --directory DIR", folder.display());
+            return complain(&what, NO_INPUT);
+        }
+    };
+    let how = if new { "a new key" } else { "which was there and is kept" };
+    print(&format!("wrote {}; the key is {}, {how}\n\n", file.display(), key.display()));
     let code = check::check(&file, false, false, false);
     if code == OK {
         print(&format!("\nnext: ringfence check --here -c {0}; ringfence run -c {0}\n", file.display()));
@@ -215,21 +215,19 @@ file = "{key}"              # signs the route of each call: the same on every no
     }
 }
 
-/// Writes both files into a folder, which is made if it does not exist.
-fn write(folder: &Path, draft: &Draft, force: bool) -> io::Result<()> {
+/// Writes the files into a folder, which is made if it does not exist. A key that is there is kept: other nodes may have it too. Returns
+/// whether a new one was made.
+fn write(folder: &Path, draft: &Draft) -> io::Result<bool> {
     DirBuilder::new().recursive(true).mode(0o755).create(folder)?;
-    let mut key = [0; KEY];
-    std::fs::File::open("/dev/urandom")?.read_exact(&mut key)?;
-    for (name, bytes, mode) in [(FILES[1], &key[..], 0o600), (FILES[0], draft.text().as_bytes(), 0o644)] {
-        let mut open = OpenOptions::new();
-        open.write(true).mode(mode);
-        if force {
-            // A key that others could read stays readable if it is only overwritten.
-            let _ = std::fs::remove_file(folder.join(name));
-        }
-        open.create_new(true).open(folder.join(name))?.write_all(bytes)?;
+    let [file, key] = FILES.map(|name| folder.join(name));
+    let new = !key.exists();
+    if new {
+        let mut octets = [0; KEY];
+        std::fs::File::open("/dev/urandom")?.read_exact(&mut octets)?;
+        OpenOptions::new().write(true).create_new(true).mode(0o600).open(key)?.write_all(&octets)?;
     }
-    Ok(())
+    std::fs::write(file, draft.text())?;
+    Ok(new)
 }
 
 fn joined(given: &[String]) -> Option<String> {
