@@ -16,7 +16,7 @@ use super::ask::{NameServers, ResolverError};
 use super::cache::Cache;
 use super::name::{Kept, Name, NameStatus};
 use super::outside;
-use super::record::{Question, RecordType};
+use super::record::{End, Question, RecordType};
 use super::walk::walk;
 use super::{Resolved, Server};
 use crate::config::{Config, Hop, NameId, NextHop};
@@ -316,7 +316,7 @@ impl Resolver {
         }
         match servers {
             Some(servers) if name.servers.as_ref() != Some(&servers) => {
-                debug!(name = next_hop.host, ?servers, "resolved");
+                debug!(name = next_hop.host, servers = listed(&servers), "resolved");
                 name.servers = Some(servers);
                 true
             }
@@ -386,13 +386,17 @@ fn count(metrics: &Metrics, question: &Question, found: &Found) {
         Err(_) => "failed",
     };
     metrics.lookups(question.kind.label(), result).increment(1);
-    debug!(%question, result, ?found, "looked up");
+    let (records, failure) = match found {
+        Ok(set) => (if let End::Records(records) = &set.end { records.len() } else { 0 }, None),
+        Err(failure) => (0, Some(tracing::field::display(failure))),
+    };
+    debug!(%question, result, records, failure, "looked up");
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dns::record::{End, LookupFailure, RecordSet};
+    use crate::dns::record::{LookupFailure, RecordSet};
 
     #[tokio::test]
     async fn a_trunks_name_is_forgotten_when_no_call_has_gone_out_for_a_while() {

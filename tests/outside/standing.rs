@@ -39,6 +39,22 @@ fn a_name_that_there_is_not_is_named_with_its_name_server_and_what_calls_are_tol
 }
 
 #[test]
+fn what_names_resolve_to_is_logged_in_words() {
+    let site = Site::claim();
+    let server = name_server(&site, &[("in.example.net", site.eu(10))], &<_>::default());
+    let mut plan = Plan::new(&site);
+    plan.upstream = "\"sip:in.example.net:5060\"".into();
+    plan.more = format!("[dns]\nservers = [\"{server}\"]\n");
+    let daemon = Daemon::start_logging(&site, &plan, "info,ringfence=debug");
+    let log = await_some("its servers in the log", || Some(daemon.log()).filter(|log| log.contains("\"resolved\"")));
+    let addr = SocketAddr::new(site.eu(10).ip(), 5060);
+    assert!(log.lines().any(|line| line.contains("\"resolved\"") && line.contains(&addr.to_string())), "{log}");
+    for line in log.lines() {
+        assert!(!["Some(", "None", "Server {", "RecordSet", "Ok("].iter().any(|rust| line.contains(rust)), "{line}");
+    }
+}
+
+#[test]
 fn a_name_that_leads_outside_is_named_with_its_addresses() {
     let site = Site::claim();
     let (daemon, _) = daemon(&site, "out.example.net", &[("out.example.net", site.us(10))]);
