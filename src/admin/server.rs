@@ -62,6 +62,8 @@ pub(crate) struct Sources {
     pub(crate) connections: Connections,
     pub(crate) watch_door: WatchDoor,
     pub(crate) reload_door: ReloadDoor,
+    /// Names that give no server, as they were logged. Locked for moments only, by this thread alone.
+    pub(crate) names_in_trouble: Mutex<Vec<String>>,
     /// What was refused lately. Locked for moments only, by tasks of this thread alone.
     pub(crate) refused: Mutex<RefusedRing>,
     /// Changed by a reload; locked for moments only.
@@ -262,6 +264,11 @@ impl Sources {
         Arc::clone(&self.own_hosts.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Takes in which names give no server. Returns what was known before.
+    pub(crate) fn note_names(&self, troubles: Vec<String>) -> Vec<String> {
+        std::mem::replace(&mut *self.names_in_trouble.lock().unwrap_or_else(PoisonError::into_inner), troubles)
+    }
+
     /// Takes in another configuration.
     pub(crate) fn configure(&self, config: &Config) {
         *self.own_hosts.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(OwnHosts::of(config));
@@ -291,8 +298,8 @@ impl Sources {
 
     /// What keeps calls from the servers.
     async fn troubles(&self) -> Vec<String> {
-        let (known, standing) = tokio::join!(self.control_handle.known(), self.worker.targets());
-        let mut all = known.map_or_else(Vec::new, |known| troubles::names(&known.config, &known.names));
+        let standing = self.worker.targets().await;
+        let mut all = self.names_in_trouble.lock().unwrap_or_else(PoisonError::into_inner).clone();
         all.extend(standing.map_or_else(Vec::new, |standing| troubles::servers(&standing.config, &standing.targets)));
         all
     }

@@ -1,9 +1,7 @@
 //! What keeps a served region's calls from its servers: names that lead nowhere, and servers that are down. Puts it into words for the log,
 //! `/readyz`, `/status` and the page; judges nothing that the core has not judged.
 
-use std::net::SocketAddr;
-
-use crate::config::{Config, Dns, RegionId, Use, Written};
+use crate::config::{Config, Dns, Hop, RegionId};
 use crate::core::io::{Health, TargetStatus};
 use crate::dns::NameStatus;
 
@@ -25,34 +23,32 @@ impl ServersUp {
     }
 }
 
-/// Names of served regions' `upstream` that give no server inside: a sentence for each, with the cause and what calls are told.
+/// Names of served regions' `upstream` that give no server inside: a sentence for each, with the cause and what calls are told. `names` may
+/// hold many more, of trunks.
 pub(crate) fn names(config: &Config, names: &[NameStatus]) -> Vec<String> {
     let mut troubles = Vec::new();
-    for name in names {
-        for of in config.uses(&Written::Name(name.next_hop.clone())) {
-            let Use::Region(id) = of else { continue };
-            let region = config.region(id);
-            if !region.served || region.leaving {
-                continue;
-            }
-            let addresses = || name.servers.iter().flat_map(|server| &server.addresses);
-            let inside = |addr: &&SocketAddr| config.inside(of, **addr);
-            let (capacity, policy) = (config.reject.capacity, config.reject.policy);
-            let (what, told) = if addresses().any(|addr| inside(&addr)) {
-                continue;
-            } else if addresses().next().is_some() {
-                let outside: Vec<String> = addresses().take(SHOWN).map(ToString::to_string).collect();
-                (format!("leads only outside its networks: {}", outside.join(", ")), format!("{policy} (150 foreign-target)"))
-            } else {
-                let why = match &name.failure {
-                    Some((question, failure)) => format!("does not resolve: {question}: {failure}"),
-                    None if name.known => "resolves to nothing".to_owned(),
-                    None => "has no answer yet".to_owned(),
-                };
-                (format!("{why} (asked {})", asked(&config.dns)), format!("{capacity} (151 no-target)"))
+    let served = config.regions.iter().filter(|region| region.served && !region.leaving);
+    for (region, hop) in served.flat_map(|region| region.upstream.iter().map(move |hop| (region, hop))) {
+        let Hop::Name(id) = hop else { continue };
+        let next_hop = config.names.get(id.0 as usize);
+        let Some(name) = names.iter().find(|name| Some(&name.next_hop) == next_hop) else { continue };
+        let addresses = || name.servers.iter().flat_map(|server| &server.addresses);
+        let fence = region.fence();
+        let (capacity, policy) = (config.reject.capacity, config.reject.policy);
+        let (what, told) = if addresses().any(|addr| fence.admit(*addr).is_ok()) {
+            continue;
+        } else if addresses().next().is_some() {
+            let outside: Vec<String> = addresses().take(SHOWN).map(ToString::to_string).collect();
+            (format!("leads only outside its networks: {}", outside.join(", ")), format!("{policy} (150 foreign-target)"))
+        } else {
+            let why = match &name.failure {
+                Some((question, failure)) => format!("does not resolve: {question}: {failure}"),
+                None if name.known => "resolves to nothing".to_owned(),
+                None => "has no answer yet".to_owned(),
             };
-            troubles.push(format!("region {}: {} {what}; calls to it are told {told}", region.name, name.next_hop));
-        }
+            (format!("{why} (asked {})", asked(&config.dns)), format!("{capacity} (151 no-target)"))
+        };
+        troubles.push(format!("region {}: {} {what}; calls to it are told {told}", region.name, name.next_hop));
     }
     troubles
 }

@@ -50,8 +50,6 @@ pub(super) struct Control {
     pub(super) metrics: Arc<Metrics>,
     pub(super) admin: Option<std::net::TcpListener>,
     pub(super) sources: Arc<Sources>,
-    /// What was logged of names that give no server.
-    pub(super) troubles: Vec<String>,
     /// Questions from the admin endpoint.
     pub(super) asked: ControlQuestions,
     pub(super) worker: mpsc::Sender<WorkerCommand>,
@@ -163,15 +161,15 @@ impl Control {
     }
 
     /// Logs which names of served regions have come to give no server, and which give one again: each once.
-    fn warn(&mut self) {
+    fn warn(&self) {
         let troubles = troubles::names(&self.config, &self.resolver.upstream_status());
-        for trouble in troubles.iter().filter(|trouble| !self.troubles.contains(trouble)) {
+        let before = self.sources.note_names(troubles.clone());
+        for trouble in troubles.iter().filter(|trouble| !before.contains(trouble)) {
             warn!("{trouble}");
         }
-        if troubles.is_empty() && !self.troubles.is_empty() {
+        if troubles.is_empty() && !before.is_empty() {
             info!("every upstream name of the served regions has a server inside again");
         }
-        self.troubles = troubles;
     }
 
     fn answer(&self, answer: oneshot::Sender<Known>) {

@@ -159,6 +159,7 @@ impl Daemon {
             connections: Connections::default(),
             watch_door,
             reload_door,
+            names_in_trouble: Mutex::default(),
             refused: Mutex::new(RefusedRing::new(&config)),
             own_hosts: Mutex::new(Arc::new(OwnHosts::of(&config))),
         };
@@ -169,7 +170,6 @@ impl Daemon {
             metrics: Arc::clone(&metrics),
             admin,
             sources: Arc::new(sources),
-            troubles: Vec::new(),
             asked,
             worker: commands.clone(),
             queued: Some(queued),

@@ -52,6 +52,7 @@ async fn admin() -> Admin {
         connections,
         watch_door,
         reload_door: ReloadDoor::new().0,
+        names_in_trouble: Mutex::default(),
         refused,
         own_hosts,
     });
