@@ -2,11 +2,12 @@
 //!
 //! Only translates: arguments to calls, errors to exit codes. Decides nothing about messages.
 
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::Parser as _;
+use clap::{CommandFactory as _, FromArgMatches as _};
 
 use crate::config;
 
@@ -40,7 +41,7 @@ use exit::{FAILED, OK, UNAVAILABLE};
 
 /// Runs the command that the arguments name.
 pub fn main() -> ExitCode {
-    let code = match Arguments::parse().command {
+    let code = match arguments().command {
         Command::Run { config } => run(config),
         Command::Check { config, online, here, diff, json } => match diff.as_slice() {
             [old, new] => diff::diff(old, new, json),
@@ -65,6 +66,13 @@ pub fn main() -> ExitCode {
     ExitCode::from(code)
 }
 
+/// The arguments. Help is as wide as the terminal; elsewhere its lines are whole, for whoever searches in it.
+fn arguments() -> Arguments {
+    let command = Arguments::command();
+    let command = if std::io::stdout().is_terminal() { command } else { command.term_width(0) };
+    Arguments::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit())
+}
+
 fn run(path: PathBuf) -> u8 {
     let config = match config::load(&path) {
         Ok(config) => config,
@@ -72,13 +80,18 @@ fn run(path: PathBuf) -> u8 {
             return mistakes::refuse(&error, false);
         }
     };
-    for warning in &config.warnings {
-        mistakes::print("warning", warning);
-    }
     let _flush = match crate::telemetry::log::start() {
         Ok(flush) => flush,
         Err(error) => return output::complain(&error.to_string(), UNAVAILABLE),
     };
+    for warning in &config.warnings {
+        if std::io::stderr().is_terminal() {
+            mistakes::print("warning", warning);
+        } else {
+            // Whoever collects the log reads a line of JSON for each event.
+            tracing::warn!("{warning}");
+        }
+    }
     match crate::net::run(Arc::new(config), path) {
         Ok(()) => OK,
         Err(error) => output::complain(&error.to_string(), UNAVAILABLE),

@@ -157,7 +157,7 @@ fn in_folder(test: &str, files: &[(&str, &str)], arguments: &[&str]) -> Output {
 
 const SMALL: &str = "serve = [\"eu\"]\nsecret.file = \"ringfence.key\"\n[region.eu]\nhostname = \"eu.example.com\"\n\
 listen = [\"udp:127.77.1.1:5060\", \"tcp:127.77.1.1:5060\"]\nnetworks = [\"127.0.0.0/8\"]\nupstream = \"sip:a.example.net;transport=tcp\"\n\
-[project.acme]\npin = [\"eu\"]\n[project.acme.trunk.one]\nnetworks = [\"192.0.2.0/24\"]\n";
+[project.acme]\npin = [\"eu\"]\n[project.acme.trunk.one]\nnetworks = [\"192.0.2.0/24\"]\nmedia = [\"198.51.100.0/24\"]\n";
 const KEY: (&str, &str) = ("ringfence.key", "a key that only this test knows, long enough");
 
 #[test]
@@ -167,7 +167,8 @@ fn the_usual_file_need_not_be_named() {
     let out = text(&output.stdout);
     assert!(out.starts_with("ringfence.toml: valid\n"), "{out}");
     assert!(
-        out.contains("upstream eu  sip:a.example.net;transport=tcp\n") && out.contains("         signals from 192.0.2.0/24\n"),
+        out.contains("upstream eu  sip:a.example.net;transport=tcp\n")
+            && out.contains("         signals from 192.0.2.0/24\n         media from 198.51.100.0/24\n"),
         "{out}"
     );
     if !Path::new("/etc/ringfence/ringfence.toml").exists() {
@@ -192,6 +193,7 @@ fn check_here_says_what_this_machine_lacks() {
     assert_eq!(output.status.code(), Some(69), "{output:?}");
     let out = text(&output.stdout);
     assert!(out.contains("here     tcp:127.77.1.1:5060 of region eu  free\n"), "{out}");
+    assert!(out.contains("here     key ringfence.key  every user of this machine may read it\n         = chmod o= "), "{out}");
     let lacks = "this machine has no address 203.0.113.10: behind NAT listen on the private address, and set `advertise = \"203.0.113.10\"`";
     assert!(out.contains(lacks), "{out}");
     assert!(
@@ -200,7 +202,7 @@ fn check_here_says_what_this_machine_lacks() {
     );
     let output = in_folder("here-json", &[("ringfence.toml", &file), KEY], &["check", "--here", "--json"]);
     let found = json(&output);
-    assert_eq!(found["here"][0]["free"], false);
+    assert_eq!((&found["here"][0]["free"], &found["open_keys"]), (&false.into(), &serde_json::json!(["ringfence.key"])));
     assert!(found["here"][1]["right"].as_str().unwrap().starts_with("this machine has no address"), "{found}");
     // The daemon itself says the same.
     let output = in_folder("run", &[("ringfence.toml", &file), KEY], &["run"]);

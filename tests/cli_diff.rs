@@ -74,7 +74,10 @@ fn nothing_is_said_as_such() {
     let output = diff("same", OLD, &same, &[]);
     assert_eq!((output.status.code(), out(&output)), (Some(0), "nothing\n"), "{output:?}");
     let output = diff("same-json", OLD, &same, &["--json"]);
-    assert_eq!((output.status.code(), out(&output)), (Some(0), "{\"valid\":true,\"changes\":[],\"consequences\":[]}\n"));
+    let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((output.status.code(), &found["changes"], &found["consequences"]), (Some(0), &json!([]), &json!([])), "{found}");
+    let warned: Vec<&str> = found["warnings"].as_array().unwrap().iter().filter_map(|of| of["wrong"].as_str()).collect();
+    assert!(warned.contains(&"project `gone` has no trunk: nobody may call for it"), "those of the new file: {warned:?}");
 }
 
 #[test]
@@ -95,10 +98,12 @@ fn each_thing_is_told_field_by_field() {
          changed trunk carrier of acme\n        networks: -192.0.2.0/24 +192.0.3.0/24\nadded   trunk one of new\n\
          → requests inside calls that are up become 170 forged-route, on this node and on others with the former key\n\
          → tcp:203.0.113.10:5060 takes no new calls: they become 161 draining until its open ones have ended, and it closes\n\
-         → calls of acme to eu.sip.example.com become 130 pinned-elsewhere\n\
+         → calls of acme to eu.sip.example.com still pass, and count as shadow 130 pinned-elsewhere\n\
          → calls of acme that its rules refuse pass from now on, and count as shadow\n\
          → calls of acme from 192.0.2.0/24 become 120 unknown-source\n\
+         → calls from 192.0.3.0/24 are acme's from now on\n\
          → calls of gone become 111 unknown-endpoint\n\
+         → calls from 192.0.2.1/32 to new are accepted from now on\n\
          3 added, 1 removed, 5 changed"
     );
 }
@@ -151,7 +156,30 @@ fn what_a_change_means_for_calls() {
           foreign-media-offer"
         ]
     );
-    assert_eq!(said("wider", &narrow, OLD), [""; 0], "more is inside: no call is refused for that");
+    assert_eq!(
+        said("wider", &narrow, OLD),
+        ["region eu: 10.20.0.0/16 is inside from now on: calls and their media may go there"]
+    );
+    let shadow = |text: &str| text.replace("[project.acme]", "[project.acme]\nmode = \"shadow\"");
+    let pinned = shadow(OLD).replace("pin = [\"eu\"]", "pin = [\"us\"]");
+    assert_eq!(
+        said("shadow", &shadow(OLD), &pinned),
+        ["project acme: calls of acme to eu.sip.example.com still pass, and count as shadow 130 pinned-elsewhere"]
+    );
+    assert_eq!(said("unpinned", &pinned, &shadow(OLD)), ["project acme: calls of acme to eu.sip.example.com pass from now on"]);
+    let with_media = OLD.replace("\"192.0.2.0/24\"]", "\"192.0.2.0/24\"]\nmedia = [\"198.51.100.0/24\"]");
+    assert_eq!(
+        said("media-of-trunk", &with_media, OLD),
+        [
+            "trunk carrier of acme: calls of trunk carrier of acme with media at 198.51.100.0/24 become 140 foreign-media-offer, unless it is inside \
+          the region"
+        ]
+    );
+    let none = OLD.replace("serve = [\"eu\"]", "serve = [\"eu\", \"us\"]").replace(
+        "networks = [\"198.51.100.0/24\"]",
+        "networks = [\"198.51.100.0/24\"]\nlisten = [\"udp:198.51.100.1:5060\"]\nupstream = \"198.51.100.5\"",
+    );
+    assert_eq!(said("serves", OLD, &none), ["region us: calls to us.sip.example.com are taken from now on"]);
     let moved = OLD.replace("us.sip.example.com", "usa.sip.example.com");
     assert_eq!(said("moved", OLD, &moved), ["region us: calls to us.sip.example.com become 111 unknown-endpoint"]);
 }

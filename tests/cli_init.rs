@@ -65,6 +65,8 @@ fn what_it_writes_is_right_and_runs() {
         written.contains("hostname = \"eu.sip.example.com\"") && written.contains("# carriers call acme.eu.sip.example.com"),
         "{written}"
     );
+    assert!(written.lines().all(|line| line.chars().count() <= 140), "{written}");
+    assert!(written.contains("\nmedia = [\"54.171.127.192/30\"]"), "as it signals, if nothing else is said: {written}");
     // Nothing is overwritten unasked.
     let again = init(&folder, &ALL);
     assert_eq!(again.status.code(), Some(2), "{again:?}");
@@ -105,13 +107,15 @@ fn ipv6_and_a_server_by_name_are_as_good() {
 fn what_cannot_be_right_is_said_with_what_would_be() {
     for (option, value, says) in [
         ("--network", "10.0.0.0/8", "10.0.0.0/8 does not hold 203.0.113.10, where the daemon listens: add 203.0.113.10/32"),
-        ("--server", "10.20.0.5:5060", "10.20.0.5 is outside the region's networks: add its network, or 10.20.0.5/32"),
+        ("--server", "10.20.0.5:5060", "If it is in the region: --network 203.0.113.0/24 --network 10.20.0.5/32"),
         ("--address", "carrier", "an address would be right, for example 203.0.113.10"),
         ("--address", "0.0.0.0", "an address of this machine would be right"),
         ("--network", "203.0.113.7/24", "`203.0.113.7/24` has bits behind its prefix: 203.0.113.0/24 would be right"),
         ("--carrier-network", "here", "`here` is no network: 203.0.113.0/24 would be right"),
         ("--hostname", "two words", "a host name would be right"),
-        ("--project", "a b", "a name of letters, digits and hyphens would be right"),
+        ("--hostname", "eu", "a host name would be right"),
+        ("--hostname", "a_b.example.com", "a host name would be right"),
+        ("--project", "a b", "a name of letters, digits and hyphens would be right, for example acme"),
     ] {
         let folder = folder("wrong");
         let all = with(option, value);
@@ -130,8 +134,11 @@ fn without_a_terminal_what_is_missing_is_listed() {
     let folder = folder("missing");
     let output = init(&folder, &["--region", "eu", "--address", "203.0.113.10"]);
     assert_eq!(output.status.code(), Some(2), "{output:?}");
-    let said = "missing: --hostname, --server, --project, --carrier, --carrier-network (at a terminal it asks for them)";
+    let said = "missing, and asked for at a terminal:\n  --hostname\n  --server\n  --project\n  --carrier\n  --carrier-network\n";
     assert!(text(&output.stderr).contains(said), "{output:?}");
+    // The networks follow from the address: they need not be given.
+    let output = init(&folder, &["--region", "eu"]);
+    assert!(!text(&output.stderr).contains("--network\n"), "{output:?}");
 }
 
 #[test]
@@ -148,7 +155,8 @@ fn a_folder_that_cannot_be_written_to_is_named() {
 fn at_a_terminal_it_asks_and_asks_again() {
     let folder = folder("asks");
     // `script` gives it a terminal. The answers: a name that is none first, then what is asked for, or nothing where the default will do.
-    let answers = "a b\neu\n\n203.0.113.10\n203.0.113.0/24\n10.0.0.1\n203.0.113.5:5060\nacme\ntwilio-ie\n54.171.127.192/30\n";
+    let answers =
+        "a b\neu\n\n203.0.113.10\n203.0.113.0/24\n10.0.0.1\n\n10.0.0.2:5060\nmaybe\nyes\nacme\ntwilio-ie\n54.171.127.192/30\n\n";
     let line = format!("{} init --directory {}", env!("CARGO_BIN_EXE_ringfence"), folder.display());
     let mut child = Command::new("script")
         .args(["--quiet", "--return", "--echo", "never", "--command", &line, "/dev/null"])
@@ -165,9 +173,13 @@ fn at_a_terminal_it_asks_and_asks_again() {
         "{out}"
     );
     assert!(
-        out.contains("[eu.sip.example.com]: ") && out.contains("10.0.0.1 is outside the region's networks: add its network"),
+        out.contains("[eu.sip.example.com]: ")
+            && out.contains("10.0.0.1 is outside these networks. Is 10.0.0.1/32 inside the region too?"),
         "{out}"
     );
+    let written = fs::read_to_string(folder.join("ringfence.toml")).unwrap();
+    assert!(written.contains("networks = [\"203.0.113.0/24\", \"10.0.0.2/32\"]"), "{written}");
+    assert!(written.contains("\nmedia = [\"54.171.127.192/30\"]"), "an empty answer means as it signals: {written}");
     assert!(fs::read_to_string(folder.join("ringfence.toml")).unwrap().contains("[project.acme.trunk.twilio-ie]"));
     fs::remove_dir_all(&folder).unwrap();
 }

@@ -257,7 +257,15 @@ fn a_stranger_is_told_what_a_bare_403_means() {
     let (text, _) = out(&["-c", path, "--bind", "127.0.0.1", "--invite", "sip:1@nobody.eu.sip.example.com"]);
     assert!(!text.contains("stranger"), "{text}");
     let (text, code) = out(&["--bind", "203.0.113.77", "sip:1@127.54.7.1"]);
-    assert!(code == 2 && text.contains("annot assign requested address"), "{text}");
+    assert!(code == 2 && text.contains("203.0.113.77 is no address of this machine"), "{text}");
+    // Wherever DNS says it is, and though nobody can be asked.
+    let (text, code) = out(&["--to", "127.54.7.1", "--bind", "127.0.0.1", "--invite", "sip:1@nobody.eu.sip.example.com"]);
+    assert!(code == 1 && text.contains("to 127.54.7.1:5060 over udp"), "{text}");
+    let silent = Path::new(path).with_extension("silent.toml");
+    let file = std::fs::read_to_string(path).unwrap().replace(&server.addr.to_string(), "127.54.7.9:53");
+    std::fs::write(&silent, file).unwrap();
+    let (text, code) = out(&["-c", silent.to_str().unwrap(), "sip:1@acme.eu.sip.example.com"]);
+    assert!(code == 69 && text.contains("because DNS failed") && text.contains("--to ADDRESS:PORT calls without DNS"), "{text}");
 }
 
 #[test]

@@ -24,13 +24,16 @@ pub(crate) struct ReloadOutcome {
     pub(crate) changes: Vec<String>,
     /// Why it did not take effect.
     pub(crate) mistakes: Vec<String>,
+    /// What is allowed in the new configuration, and probably not meant.
+    pub(crate) warnings: Vec<String>,
 }
 
 impl ReloadOutcome {
     /// The answer to who asked for the reload.
     pub(super) fn answer(&self) -> Value {
-        let Self { at, ok, digest, changes, mistakes } = self;
-        json!({ "ok": ok, "at": timestamp::on(*at), "digest": digest, "changes": changes, "mistakes": mistakes })
+        let Self { at, ok, digest, changes, mistakes, warnings } = self;
+        let at = timestamp::on(*at);
+        json!({ "ok": ok, "at": at, "digest": digest, "changes": changes, "mistakes": mistakes, "warnings": warnings })
     }
 
     /// The same in short, for `/status`.

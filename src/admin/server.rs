@@ -1,5 +1,6 @@
 //! The HTTP server behind the endpoints.
 
+use std::collections::HashSet;
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -8,7 +9,8 @@ use bytes::Bytes;
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 use hyper::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, ORIGIN, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, ORIGIN, REFERRER_POLICY,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
@@ -28,7 +30,7 @@ use crate::config::Config;
 use crate::telemetry::last_hour::{LastHour, Summary};
 use crate::telemetry::refused::RefusedRing;
 use crate::telemetry::timestamp::Now;
-use crate::telemetry::watch::{WATCHERS, WatchDoor};
+use crate::telemetry::watch::{WATCHERS, WatchDoor, WatchFilter};
 use crate::telemetry::{Metrics, certificates, memory, upstream};
 
 #[cfg(test)]
@@ -46,6 +48,8 @@ const END: Duration = Duration::from_secs(1);
 const HEADER_OCTETS: usize = 16 * 1024;
 /// How often the last hour is updated while nobody asks for it.
 const MINUTE: Duration = Duration::from_secs(60);
+/// A header of `/watch`: a project that is asked for and that the daemon does not have. It may come by a reload.
+const UNKNOWN_PROJECT: HeaderName = HeaderName::from_static("ringfence-unknown-project");
 /// The pause after the system refused to accept.
 const REFUSED: Duration = Duration::from_millis(100);
 
@@ -166,17 +170,18 @@ async fn respond<B>(request: &Request<B>, sources: &Sources, pulse: Pulse) -> Re
         if of_another || request.headers().contains_key(ORIGIN) {
             return plain(StatusCode::FORBIDDEN, "not from a page\n".to_owned()).map(Either::Left);
         }
-        return watch(request.uri().query(), sources, pulse);
+        return watch(request.uri().query(), sources, pulse).await;
     }
     answer(request, sources).await.map(Either::Left)
 }
 
 /// Begins to watch, or says why not.
-fn watch(query: Option<&str>, sources: &Sources, pulse: Pulse) -> Response<Either<Full<Bytes>, WatchBody>> {
+async fn watch(query: Option<&str>, sources: &Sources, pulse: Pulse) -> Response<Either<Full<Bytes>, WatchBody>> {
     let filter = match query::watch(query) {
         Ok(filter) => filter,
         Err(wrong) => return plain(StatusCode::BAD_REQUEST, wrong).map(Either::Left),
     };
+    let unknown = sources.unknown_projects(&filter).await;
     let Some(watch) = sources.watch_door.watch(filter) else {
         let full = format!("{WATCHERS} watch already: one of them has to end first\n");
         return plain(StatusCode::SERVICE_UNAVAILABLE, full).map(Either::Left);
@@ -188,6 +193,9 @@ fn watch(query: Option<&str>, sources: &Sources, pulse: Pulse) -> Response<Eithe
     };
     let mut response = Response::new(Either::Right(WatchBody::new(watch, pulse, end)));
     let headers = response.headers_mut();
+    for project in unknown {
+        headers.append(UNKNOWN_PROJECT, project);
+    }
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
@@ -259,6 +267,18 @@ async fn answer<B>(request: &Request<B>, sources: &Sources) -> Response<Full<Byt
 }
 
 impl Sources {
+    /// The projects of a filter that the configuration does not have, as they stand in a header.
+    async fn unknown_projects(&self, filter: &WatchFilter) -> Vec<HeaderValue> {
+        if filter.projects.is_empty() {
+            return Vec::new();
+        }
+        let Some(Standing { config, .. }) = self.worker.targets().await else { return Vec::new() };
+        let known: HashSet<&str> =
+            config.projects.iter().map(|of| &*of.name).filter(|&name| filter.projects.contains(name)).collect();
+        let unknown = filter.projects.iter().filter(|name| !known.contains(&***name));
+        unknown.filter_map(|name| HeaderValue::from_str(name).ok()).collect()
+    }
+
     /// The names by which the endpoint may be asked.
     fn own_hosts(&self) -> Arc<OwnHosts> {
         Arc::clone(&self.own_hosts.lock().unwrap_or_else(PoisonError::into_inner))

@@ -1,5 +1,6 @@
 //! Asks a running daemon at its admin endpoint. Knows HTTP and who may be there; knows nothing of the answers.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
@@ -13,10 +14,10 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
 use super::arguments::AdminOptions;
-use super::exit::{UNAVAILABLE, WRONG};
+use super::exit::{CONFIG, UNAVAILABLE, WRONG};
 use super::mistakes;
 use super::output::complain;
-use crate::config;
+use crate::config::{self, ConfigError};
 
 /// How long a daemon may take to accept a connection, and to begin an answer that it has at hand.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -71,14 +72,14 @@ impl AdminClient {
     }
 
     /// The answer to a GET, as it comes.
-    pub(super) async fn stream(self, path: &str) -> Result<Incoming, AdminError> {
+    pub(super) async fn stream(self, path: &str) -> Result<Response<Incoming>, AdminError> {
         let response = self.ask(Method::GET, path, PATIENCE).await?;
         if !response.status().is_success() {
             return Err(self.refused(path, response).await);
         }
         let lines = response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes() == b"application/x-ndjson");
         let foreign = || AdminError::Foreign(format!("{} answers {path} with no stream", self.addr));
-        lines.then(|| response.into_body()).ok_or_else(foreign)
+        if lines { Ok(response) } else { Err(foreign()) }
     }
 
     async fn whole(self, method: Method, path: &str, patience: Duration) -> Result<Bytes, AdminError> {
@@ -140,13 +141,20 @@ impl AdminClient {
     }
 }
 
+impl fmt::Display for AdminClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "http://{}", self.addr)
+    }
+}
+
 impl AdminError {
     /// Says it, with what to do. Returns the exit code.
     pub(super) fn complain(&self) -> u8 {
         let text = match self {
             Self::Wrong(what) => return complain(what, WRONG),
             Self::Absent(what) | Self::Gone(what) => format!(
-                "{what}\n  = start it (ringfence run), or name where it is: --admin ADDRESS:PORT, as `listen` of [admin] in its file"
+                "{what}\n  = start it (ringfence run), or name where it is: --admin ADDRESS:PORT, as `listen` of [admin] in its file. If that \
+                 was changed since the daemon started, the daemon is still at the former one (or `kill -HUP` its process)"
             ),
             Self::Foreign(what) => format!("{what}: no Ringfence of this version is there; --admin ADDRESS:PORT names another"),
             Self::Refused(what) => what.clone(),
@@ -162,7 +170,20 @@ fn configured(path: &Path, json: bool) -> Result<SocketAddr, u8> {
             let what = format!("{} has no [admin]: a daemon with it can be asked nothing", path.display());
             complain(&format!("{what}\n  = [admin] listen = \"127.0.0.1:9090\" there, and start the daemon again"), UNAVAILABLE)
         }),
-        Err(error) => Err(mistakes::refuse(&error, json)),
+        // It is no file for a start, and a daemon may run all the same.
+        Err(ConfigError { admin: Some(addr), mistakes, .. }) => {
+            let (file, count) = (path.display(), mistakes.len());
+            let has = if count == 1 { "a mistake".to_owned() } else { format!("{count} mistakes") };
+            complain(&format!("{file} has {has} (`ringfence check` names them); asking at {addr}, as its [admin] says"), CONFIG);
+            Ok(addr)
+        }
+        Err(error) => {
+            let code = mistakes::refuse(&error, json);
+            if !error.unreadable {
+                complain("where the daemon is cannot be read there: --admin ADDRESS:PORT names it", code);
+            }
+            Err(code)
+        }
     }
 }
 

@@ -83,7 +83,11 @@ pub(super) enum Command {
         json: bool,
     },
     /// Say what the daemon would do with a message, and why: each test, the answer, the targets. Sends nothing
-    #[command(after_help = help::EXPLAIN.codes(), after_long_help = help::EXPLAIN.long())]
+    #[command(
+        after_help = help::EXPLAIN.codes(),
+        after_long_help = help::EXPLAIN.long(),
+        override_usage = "ringfence explain [OPTIONS] --source <IP[:PORT]> <MESSAGE>\n       ringfence explain [OPTIONS] --call-id <ID>"
+    )]
     Explain(ExplainOptions),
     /// Call an endpoint and report its answer, how long it took, and why it refused. Sends OPTIONS, or an INVITE
     #[command(after_help = help::PROBE.codes(), after_long_help = help::PROBE.long())]
@@ -166,6 +170,9 @@ pub(super) struct InitOptions {
     /// A network that the carrier signals from. You can give this option several times
     #[arg(long, value_name = "CIDR")]
     pub(super) carrier_network: Vec<String>,
+    /// A network that the carrier's media (RTP) comes from. You can give this option several times. Without it: as --carrier-network
+    #[arg(long, value_name = "CIDR")]
+    pub(super) carrier_media: Vec<String>,
     /// The folder to write to. It is made if it does not exist. Without it: the current one
     #[arg(long, value_name = "DIR")]
     pub(super) directory: Option<PathBuf>,
@@ -182,7 +189,7 @@ pub(super) struct AdminOptions {
     #[arg(short, long, value_name = "FILE", default_value_os_t = default_config(), hide_default_value = true)]
     pub(super) config: PathBuf,
     /// Where the daemon's admin endpoint is. FILE is not read then
-    #[arg(long, value_name = "ADDRESS:PORT")]
+    #[arg(long, value_name = "ADDRESS:PORT", value_parser = endpoint)]
     pub(super) admin: Option<SocketAddr>,
 }
 
@@ -240,7 +247,7 @@ pub(super) struct ExplainOptions {
     #[arg(long, value_name = "ID", conflicts_with_all = ["source", "transport", "listener", "message"])]
     pub(super) call_id: Option<String>,
     /// With --call-id: where the daemon's admin endpoint is, if it is not where FILE says
-    #[arg(long, value_name = "ADDRESS:PORT", requires = "call_id")]
+    #[arg(long, value_name = "ADDRESS:PORT", requires = "call_id", value_parser = endpoint)]
     pub(super) admin: Option<SocketAddr>,
     /// The message, or `-` for standard input. It can be pasted from a log or from the text of a capture
     #[arg(required_unless_present = "call_id")]
@@ -264,6 +271,9 @@ pub(super) struct ProbeOptions {
     /// Use this configuration's name servers, and send nothing to an address outside all of its regions
     #[arg(short, long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
+    /// Send to this address, wherever DNS says the endpoint is. Without a port: the URI's, or the transport's usual one
+    #[arg(long, value_name = "ADDRESS[:PORT]", value_parser = source)]
+    pub(super) to: Option<Whence>,
     /// The address to call from, for example one that is in a trunk's networks
     #[arg(long, value_name = "ADDRESS")]
     pub(super) bind: Option<IpAddr>,
@@ -275,7 +285,7 @@ pub(super) struct ProbeOptions {
     pub(super) json: bool,
 }
 
-/// Where a packet comes from, as it is written: without a port if the usual one is meant.
+/// An address as it is written: without a port if the usual one is meant.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Whence(IpAddr, Option<u16>);
 
@@ -285,9 +295,14 @@ impl Whence {
         Self(addr.ip(), Some(addr.port()))
     }
 
+    /// The address, with this port if none was written.
+    pub(super) fn at(self, port: u16) -> SocketAddr {
+        SocketAddr::new(self.0, self.1.unwrap_or(port))
+    }
+
     /// The address, with the usual port of the transport if none was written.
     pub(super) fn over(self, transport: Transport) -> SocketAddr {
-        SocketAddr::new(self.0, self.1.unwrap_or_else(|| transport.port()))
+        self.at(transport.port())
     }
 }
 
@@ -297,6 +312,15 @@ fn source(text: &str) -> Result<Whence, String> {
         (Ok(addr), _) => Ok(Whence::of(addr)),
         (_, Ok(ip)) => Ok(Whence(ip, None)),
         _ => Err("this is no address: 192.0.2.7:5060, 192.0.2.7 or [2001:db8::7]:5060 would be right".to_owned()),
+    }
+}
+
+/// An admin endpoint: as `listen` of `[admin]`, or as a browser shows it.
+fn endpoint(text: &str) -> Result<SocketAddr, String> {
+    let bare = text.strip_prefix("http://").unwrap_or(text).trim_end_matches('/');
+    match bare.parse::<SocketAddr>() {
+        Ok(addr) => Ok(addr),
+        Err(_) => Err("this is no address with a port: 127.0.0.1:9090 or [::1]:9090 would be right".to_owned()),
     }
 }
 

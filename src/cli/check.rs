@@ -12,7 +12,7 @@ use super::exit::{FAILED, OK, UNAVAILABLE};
 use super::here;
 use super::mistakes::{self, mistake_json};
 use super::online;
-use super::output::{print, shown};
+use super::output::{print, print_fitting, shown};
 use crate::config::{self, Config, Hop, Media, Mode, Region, Written};
 
 /// Most projects that are listed one by one.
@@ -45,12 +45,13 @@ pub(super) fn check(path: &Path, online: bool, here: bool, json: bool) -> u8 {
             } else {
                 FAILED
             };
-            (summary(path, config) + &names + &here::text(&sockets, colors), code)
+            let keys = if here { here::open_keys(config) } else { Vec::new() };
+            (summary(path, config) + &names + &here::text(&sockets, &keys, colors), code)
         }
         (Err(error), _) => {
             let code = mistakes::refuse(error, json);
             let count = error.mistakes.len();
-            if !json {
+            if !json && !mistakes::no_usual(error) {
                 let _ = writeln!(std::io::stderr(), "{}: {count} mistake{}", shown(path), plural(count));
             }
             return code;
@@ -64,6 +65,7 @@ pub(super) fn check(path: &Path, online: bool, here: bool, json: bool) -> u8 {
             let sockets = if here { here::sockets(config) } else { Vec::new() };
             if here {
                 valid["here"] = here::json(&sockets);
+                valid["open_keys"] = here::keys_json(&here::open_keys(config));
             }
             let free = sockets.iter().all(|socket| socket.wrong.is_none());
             (
@@ -78,7 +80,11 @@ pub(super) fn check(path: &Path, online: bool, here: bool, json: bool) -> u8 {
             )
         }
     };
-    print(&text);
+    if json {
+        print(&text);
+    } else {
+        print_fitting(&text);
+    }
     code
 }
 
@@ -139,6 +145,10 @@ fn summary(path: &Path, config: &Config) -> String {
             let networks: Vec<String> = trunk.networks.nets().map(|net| net.to_string()).collect();
             if !networks.is_empty() {
                 let _ = writeln!(out, "         signals from {}", networks.join(", "));
+            }
+            let media: Vec<String> = trunk.media().nets().map(|net| net.to_string()).collect();
+            if !media.is_empty() {
+                let _ = writeln!(out, "         media from {}", media.join(", "));
             }
             if !trunk.certificates().is_empty() {
                 let _ = writeln!(out, "         proves by certificate {}", trunk.certificates().join(", "));

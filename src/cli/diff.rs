@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use super::color::{Colors, Tint};
 use super::exit::OK;
 use super::mistakes;
-use super::output::print;
-use crate::config::{self, ChangedField, Difference, Differences, Said};
+use super::output::{print, print_fitting};
+use crate::config::{self, ChangedField, Config, Difference, Differences, Said};
 
 /// The exit code if something differs.
 const DIFFERS: u8 = 3;
@@ -22,9 +22,12 @@ pub(super) fn diff(old: &Path, new: &Path, json: bool) -> u8 {
     };
     let found = Differences::between(&old, &new, usize::MAX);
     if json {
-        print(&format!("{}\n", as_json(&found)));
+        print(&format!("{}\n", as_json(&found, &new)));
     } else {
-        print(&as_text(&found, Colors::on(std::io::stdout().is_terminal())));
+        for warning in &new.warnings {
+            mistakes::print("warning", warning);
+        }
+        print_fitting(&as_text(&found, Colors::on(std::io::stdout().is_terminal())));
     }
     if found.is_empty() { OK } else { DIFFERS }
 }
@@ -43,7 +46,7 @@ fn as_text(found: &Differences, colors: Colors) -> String {
     found.lines().iter().map(colored).collect()
 }
 
-fn as_json(found: &Differences) -> Value {
+fn as_json(found: &Differences, new: &Config) -> Value {
     let field = |of: &ChangedField| match (&of.old, &of.new) {
         (Said::Set(old), Said::Set(new)) => json!({
             "field": of.field,
@@ -60,5 +63,11 @@ fn as_json(found: &Differences) -> Value {
         json!({ "kind": kind.label(), "name": name, "change": difference.label(), "fields": fields })
     });
     let consequences = found.consequences.iter().map(|of| json!({ "of": of.of, "text": of.text }));
-    json!({ "valid": true, "changes": changes.collect::<Vec<_>>(), "consequences": consequences.collect::<Vec<_>>() })
+    let warnings: Vec<Value> = new.warnings.iter().map(mistakes::mistake_json).collect();
+    json!({
+        "valid": true,
+        "changes": changes.collect::<Vec<_>>(),
+        "consequences": consequences.collect::<Vec<_>>(),
+        "warnings": warnings,
+    })
 }

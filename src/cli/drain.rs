@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use super::admin_client::{AdminClient, AdminError};
 use super::arguments::AdminOptions;
-use super::exit::OK;
-use super::output::print;
+use super::exit::{FAILED, OK};
+use super::output::{print, say};
 use super::resolve::asynchronously;
 
 /// How often the daemon is asked whether it is still there.
@@ -36,9 +36,18 @@ pub(super) fn drain(options: &AdminOptions, wait: bool) -> u8 {
             return Ok(None);
         }
         let mut open = None;
+        let mut told = false;
         loop {
             match client.get("/metrics").await {
-                Ok(text) => open = Some(transactions(&String::from_utf8_lossy(&text))),
+                Ok(text) => {
+                    let count = transactions(&String::from_utf8_lossy(&text));
+                    open = Some(count);
+                    if !std::mem::replace(&mut told, true) {
+                        say(&format!(
+                            "draining; {count} transactions are open, and the daemon ends with the last of them. Ctrl-C stops waiting"
+                        ));
+                    }
+                }
                 Err(AdminError::Absent(_)) => return Ok(Some(Drained { after: began.elapsed(), open })),
                 // It may be about to end, or be busy: the next look tells.
                 Err(_) => {}
@@ -46,9 +55,21 @@ pub(super) fn drain(options: &AdminOptions, wait: bool) -> u8 {
             tokio::time::sleep(AGAIN).await;
         }
     };
-    match asynchronously(async || Ok(draining().await)) {
-        Ok(Ok(None)) => print("draining: no more calls are taken, and the daemon ends once the open ones have their answer\n"),
-        Ok(Ok(Some(Drained { after, open }))) => {
+    let until_told = async || {
+        tokio::select! {
+            ended = draining() => ended.map(Some),
+            _ = tokio::signal::ctrl_c() => Ok(None),
+        }
+    };
+    match asynchronously(async || Ok(until_told().await)) {
+        Ok(Ok(None)) => {
+            say("not waiting: the daemon goes on draining, and takes no more calls");
+            return FAILED;
+        }
+        Ok(Ok(Some(None))) => {
+            print("draining: no more calls are taken, and the daemon ends once the open ones have their answer\n");
+        }
+        Ok(Ok(Some(Some(Drained { after, open })))) => {
             let left = match open {
                 Some(open) if open > 0 => format!("; {open} transactions were open at the last look"),
                 _ => String::new(),

@@ -17,7 +17,7 @@ use super::arguments::ExplainOptions;
 use super::color::Colors;
 use super::exit::NO_INPUT;
 use super::mistakes;
-use super::output::{complain, print};
+use super::output::{complain, print, print_fitting};
 use super::resolve::{Outcome as Resolution, Resolved, online};
 use crate::config::{self, Config, Endpoint, Hop, NameId, Region, RegionId, Written};
 use crate::core::Core;
@@ -48,14 +48,30 @@ pub(super) fn explain(options: &ExplainOptions) -> u8 {
         Ok(recorded) => recorded,
         Err(code) => return code,
     };
-    let from_record = recorded.as_ref().map(|recorded| recorded.options(options));
+    let colors = Colors::on(std::io::stdout().is_terminal());
+    let kept = recorded.as_ref().and_then(|recorded| recorded.message.as_ref());
+    let explains = kept.filter(|message| !message.is_response());
+    if let (Some(recorded), None) = (&recorded, explains) {
+        print_fitting(&recorded.alone(options.json, colors));
+        let why = if kept.is_some() {
+            "it was decided on an answer, which this command cannot explain without its request"
+        } else {
+            "the daemon has not kept its message: it was too long, or no server took the call, which shows only later"
+        };
+        return complain(why, CANNOT_TELL);
+    }
+    let from_record = kept.map(|message| message.options(options));
     let options = from_record.as_ref().unwrap_or(options);
-    let config = match config::load(&options.config) {
-        Ok(config) => Arc::new(config),
-        Err(error) => return mistakes::refuse(&error, options.json),
+    let config = match (config::load(&options.config), &recorded) {
+        (Ok(config), _) => Arc::new(config),
+        (Err(error), None) => return mistakes::refuse(&error, options.json),
+        (Err(error), Some(recorded)) => {
+            print_fitting(&recorded.alone(options.json, colors));
+            return mistakes::refuse(&error, false);
+        }
     };
     let path = options.message.as_deref().unwrap_or_else(|| Path::new("-"));
-    let input = match recorded.as_ref().map_or_else(|| read(path), |recorded| Ok(recorded.message.clone())) {
+    let input = match kept.map_or_else(|| read(path), |message| Ok(message.bytes.clone())) {
         Ok(input) => input,
         Err(error) => return complain(&format!("{}: {error}", path.display()), NO_INPUT),
     };
@@ -70,12 +86,11 @@ pub(super) fn explain(options: &ExplainOptions) -> u8 {
         Ok(explained) => explained,
         Err(code) => return code,
     };
-    let colors = Colors::on(std::io::stdout().is_terminal());
     match &recorded {
         Some(recorded) if options.json => print(&format!("{}\n", recorded.as_json(print::as_json(&explained), &explained))),
-        Some(recorded) => print(&(recorded.as_text(&explained, colors) + &print::as_text(&explained, colors))),
+        Some(recorded) => print_fitting(&(recorded.as_text(&explained, colors) + &print::as_text(&explained, colors))),
         None if options.json => print(&format!("{}\n", print::as_json(&explained))),
-        None => print(&print::as_text(&explained, colors)),
+        None => print_fitting(&print::as_text(&explained, colors)),
     }
     explained.code()
 }

@@ -116,6 +116,7 @@ pub(super) const PROBE: Help = Help {
     examples: &[
         ("Does the endpoint answer", "ringfence probe sip:acme.eu.sip.example.com"),
         ("Would it take a call", "ringfence probe --invite sip:+4930123@acme.eu.sip.example.com"),
+        ("At an address that DNS does not say yet", "ringfence probe --to 203.0.113.10:5060 sip:acme.eu.sip.example.com"),
         (
             "Over TCP, with the name servers of FILE, and to no address outside",
             "ringfence probe -c ringfence.toml -t tcp sip:livekit.eu.internal",
@@ -215,7 +216,14 @@ pub(super) const DRAIN: Help = Help {
         ("End the daemon without losing a call", "ringfence drain -c /etc/ringfence/ringfence.toml"),
         ("Begin, and do not wait", "ringfence drain --admin 127.0.0.1:9090 --no-wait"),
     ],
-    codes: &[(0, "the daemon has ended, or with --no-wait: it drains"), WRONG, UNREADABLE, NO_DAEMON, MISTAKES],
+    codes: &[
+        (0, "the daemon has ended, or with --no-wait: it drains"),
+        (1, "Ctrl-C ended the waiting: the daemon goes on draining"),
+        WRONG,
+        UNREADABLE,
+        NO_DAEMON,
+        MISTAKES,
+    ],
 };
 
 /// The help for every command.

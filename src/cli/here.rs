@@ -1,13 +1,16 @@
-//! `ringfence check --here`: whether this machine has the addresses and ports of a configuration. Opens each socket and closes it at once;
-//! sends nothing.
+//! `ringfence check --here`: whether this machine has the addresses and ports of a configuration, and keeps its keys secret. Opens each
+//! socket and closes it at once; sends nothing.
 
 use std::fmt::Write as _;
 use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
 use super::color::{Colors, Tint};
+use super::output::shown;
 use crate::config::Config;
 use crate::net::remedy;
 
@@ -33,8 +36,19 @@ fn tried(what: String, addr: SocketAddr, stream: bool) -> Socket {
     Socket { what, wrong: tried.err().map(|error| (error.to_string(), remedy(&error, addr, stream))) }
 }
 
-pub(super) fn text(sockets: &[Socket], colors: Colors) -> String {
+/// The key files that every user of this machine may read.
+pub(super) fn open_keys(config: &Config) -> Vec<&Path> {
+    let everyones = |path: &&Path| std::fs::metadata(path).is_ok_and(|data| data.permissions().mode() & 0o006 != 0);
+    config.key_files.iter().map(PathBuf::as_path).filter(everyones).collect()
+}
+
+pub(super) fn text(sockets: &[Socket], keys: &[&Path], colors: Colors) -> String {
     let mut out = String::new();
+    for key in keys {
+        let (key, wrong) = (shown(key), colors.text(Tint::Yellow, "every user of this machine may read it"));
+        // Writing to a string cannot fail.
+        let _ = writeln!(out, "here     key {key}  {wrong}\n         = chmod o= {key}: the daemon's user alone needs it");
+    }
     for Socket { what, wrong } in sockets {
         // Writing to a string cannot fail.
         let _ = match wrong {
@@ -44,6 +58,11 @@ pub(super) fn text(sockets: &[Socket], colors: Colors) -> String {
         };
     }
     out
+}
+
+/// The keys as JSON: those that are not secret.
+pub(super) fn keys_json(keys: &[&Path]) -> Value {
+    keys.iter().map(|key| shown(key)).collect()
 }
 
 pub(super) fn json(sockets: &[Socket]) -> Value {

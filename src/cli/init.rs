@@ -19,6 +19,8 @@ use crate::config::{NextHop, Written};
 
 /// Octets of a new key.
 const KEY: usize = 32;
+/// The longest line that a comment stands behind. A longer one has it above.
+const COLUMN: usize = 60;
 /// The names of both files.
 const FILES: [&str; 2] = ["ringfence.toml", "ringfence.key"];
 
@@ -32,6 +34,7 @@ struct Draft {
     project: String,
     carrier: String,
     carrier_networks: Vec<IpNet>,
+    carrier_media: Vec<IpNet>,
 }
 
 /// Where answers come from.
@@ -67,7 +70,7 @@ pub(super) fn init(options: &InitOptions) -> u8 {
     print(&format!("wrote {}; the key is {}, {how}\n\n", file.display(), key.display()));
     let code = check::check(&file, false, false, false);
     if code == OK {
-        print(&format!("\nnext: ringfence check --here -c {0}; ringfence run -c {0}\n", file.display()));
+        print(&format!("\nnext:\n  ringfence check --here -c {0}\n  ringfence run -c {0}\n", file.display()));
     }
     code
 }
@@ -100,6 +103,8 @@ impl Answers {
                 let _ = io::stdout().flush();
                 let mut line = String::new();
                 if io::stdin().lock().read_line(&mut line).unwrap_or(0) == 0 {
+                    // The prompt's line is still open.
+                    print("\n");
                     return Err("nothing was written: the answers ended early".to_owned());
                 }
                 let answer = match (line.trim(), &default) {
@@ -117,7 +122,8 @@ impl Answers {
 
 impl Draft {
     fn of(options: &InitOptions, answers: &mut Answers) -> Result<Self, String> {
-        let region = answers.one("--region", options.region.as_deref(), "Name of the region", None, label)?;
+        let named = |example: &'static str| move |text: &str| label(text, example);
+        let region = answers.one("--region", options.region.as_deref(), "Name of the region", None, named("eu"))?;
         let suggested =
             region.as_ref().map(|region| format!("{region}.sip.example.com")).filter(|_| matches!(answers, Answers::Terminal));
         let hostname =
@@ -135,23 +141,33 @@ impl Draft {
                 None => Ok(nets),
             }
         };
-        let networks_of =
-            answers.one("--network", own.as_deref(), "Networks inside the region, with commas between", around, holds)?;
-        let inside = |text: &str| server(text, networks_of.as_deref().unwrap_or_default());
-        let server =
-            answers.one("--server", options.server.as_deref(), "The region's SIP server (HOST, or IP:PORT)", None, inside)?;
-        let project =
-            answers.one("--project", options.project.as_deref(), "Name of the first customer (project)", None, label)?;
-        let carrier = answers.one("--carrier", options.carrier.as_deref(), "Name of its carrier's trunk", None, label)?;
+        // They follow from the address, so nobody without an address has to be told that they are missing.
+        let mut inside = match (&around, &own) {
+            (None, None) => None,
+            _ => answers.one("--network", own.as_deref(), "Networks inside the region, with commas between", around, holds)?,
+        };
+        let server = Self::server(options, answers, inside.as_mut())?;
+        let question = "Name of the first customer (project)";
+        let project = answers.one("--project", options.project.as_deref(), question, None, named("acme"))?;
+        let question = "Name of its carrier's trunk";
+        let carrier = answers.one("--carrier", options.carrier.as_deref(), question, None, named("twilio-ie"))?;
         let theirs = joined(&options.carrier_network);
-        let theirs =
+        let signals =
             answers.one("--carrier-network", theirs.as_deref(), "Networks that the carrier signals from", None, networks)?;
+        let same = signals.as_ref().map(|nets| nets.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "));
+        let media = match (&same, joined(&options.carrier_media)) {
+            (None, None) => None,
+            (_, theirs) => {
+                let question = "Networks that the carrier's media (RTP) comes from";
+                answers.one("--carrier-media", theirs.as_deref(), question, same, networks)?
+            }
+        };
         if let Answers::Options(missing) = answers
             && !missing.is_empty()
         {
-            return Err(format!("missing: {} (at a terminal it asks for them)", missing.join(", ")));
+            return Err(format!("missing, and asked for at a terminal:\n  {}", missing.join("\n  ")));
         }
-        let all = (region, hostname, address, networks_of, server, project, carrier, theirs);
+        let all = (region, hostname, address, inside, server, project, carrier, signals, media);
         let (
             Some(region),
             Some(hostname),
@@ -160,57 +176,114 @@ impl Draft {
             Some(server),
             Some(project),
             Some(carrier),
-            Some(theirs),
+            Some(carrier_networks),
+            Some(carrier_media),
         ) = all
         else {
             return Err("a value is missing".to_owned());
         };
-        Ok(Self { region, hostname, address, networks, server, project, carrier, carrier_networks: theirs })
+        Ok(Self { region, hostname, address, networks, server, project, carrier, carrier_networks, carrier_media })
+    }
+
+    /// The region's server. It must be inside: a person may say that the networks lack it.
+    fn server(options: &InitOptions, answers: &mut Answers, inside: Option<&mut Vec<IpNet>>) -> Result<Option<Written>, String> {
+        let given = options.server.as_deref();
+        let mut inside = inside;
+        loop {
+            let server = answers.one("--server", given, "The region's SIP server (HOST, or IP:PORT)", None, Written::from_str)?;
+            let (Some(Written::Address { addr, .. }), Some(nets)) = (&server, inside.as_deref_mut()) else { return Ok(server) };
+            let ip = addr.ip();
+            if nets.iter().any(|net| net.contains(&ip)) {
+                return Ok(server);
+            }
+            if given.is_some() || !matches!(answers, Answers::Terminal) {
+                let all = nets.iter().copied().chain([single(ip)]).map(|net| format!("--network {net}")).collect::<Vec<_>>();
+                let written = given.unwrap_or_default();
+                return Err(format!(
+                    "--server {written}: {ip} is outside the region's networks. If it is in the region: {}",
+                    all.join(" ")
+                ));
+            }
+            let question = format!("  {ip} is outside these networks. Is {} inside the region too? (yes, no)", single(ip));
+            if answers.one("--network", None, &question, Some("no".to_owned()), yes)? == Some(true) {
+                nets.push(single(ip));
+                return Ok(server);
+            }
+        }
     }
 
     /// The file.
     fn text(&self) -> String {
-        let Self { region, hostname, address, networks, server, project, carrier, carrier_networks } = self;
+        let Self { region, hostname, address, networks, server, project, carrier, carrier_networks, carrier_media } = self;
         let list = |nets: &[IpNet]| nets.iter().map(|net| format!("\"{net}\"")).collect::<Vec<_>>().join(", ");
         let at = |port: u16| std::net::SocketAddr::new(*address, port);
         let mut out = String::new();
-        // Writing to a string cannot fail.
-        let _ = writeln!(
-            out,
-            r#"# Written by `ringfence init`. Every key: docs/configuration.md. After a change: `ringfence check`, then `ringfence reload`.
-
-serve = ["{region}"]                 # the regions that this daemon listens for
-
-[region.{region}]
-hostname = "{hostname}"              # carriers call {project}.{hostname}
-listen = ["udp:{udp}", "tcp:{udp}"]
-# advertise = "203.0.113.10"         # behind NAT: the address that carriers and servers reach
-networks = [{inside}]                # inside the region: calls and their media may go there, and nowhere else
-upstream = "{server}"                # the region's SIP server
-
-# [region.us]                        # another region: named, so that calls for it are refused with its name
-# hostname = "us.sip.example.com"
-
-[project.{project}]                  # a customer
-pin = ["{region}"]                   # its calls may use this region alone
-mode = "enforce"                     # "shadow" refuses nothing, and tells what it would refuse
-
-[project.{project}.trunk.{carrier}]  # its carrier
-networks = [{theirs}]                # where the carrier signals from
-# media = ["198.51.100.0/24"]        # where its media comes from, if elsewhere
-# uri = "sip:carrier.example.net"    # where calls out go
-
-[admin]
-listen = "127.0.0.1:9090"            # /metrics, /status, the page at /, `ringfence status`
-
-[secret]
-file = "{key}"              # signs the route of each call: the same on every node of the region
-"#,
-            udp = at(5060),
-            inside = list(networks),
-            theirs = list(carrier_networks),
-            key = FILES[1],
-        );
+        let mut table = |rows: &[(String, String)]| {
+            let widest =
+                rows.iter().map(|(row, _)| row.chars().count()).filter(|&width| width <= COLUMN).max().unwrap_or_default();
+            for (row, comment) in rows {
+                // Writing to a string cannot fail.
+                let _ = match comment.as_str() {
+                    "" => writeln!(out, "{row}"),
+                    _ if row.chars().count() > COLUMN => writeln!(out, "# {comment}:\n{row}"),
+                    comment => writeln!(out, "{row:<widest$}  # {comment}"),
+                };
+            }
+        };
+        let row = |row: String, comment: &str| (row, comment.to_owned());
+        table(&[
+            row(
+                "# Written by `ringfence init`. Every key: docs/configuration.md (a package has it in /usr/share/doc/ringfence)."
+                    .into(),
+                "",
+            ),
+            row("# After a change: `ringfence check`, then `ringfence reload`.".into(), ""),
+            row(String::new(), ""),
+            row(format!("serve = [\"{region}\"]"), "the regions that this daemon listens for"),
+            row(String::new(), ""),
+        ]);
+        table(&[
+            row(format!("[region.{region}]"), ""),
+            row(format!("hostname = \"{hostname}\""), &format!("carriers call {project}.{hostname}")),
+            row(format!("listen = [\"udp:{0}\", \"tcp:{0}\"]", at(5060)), ""),
+            row("# advertise = \"203.0.113.10\"".into(), "behind NAT: the address that carriers and servers reach"),
+            row(
+                format!("networks = [{}]", list(networks)),
+                "inside the region: calls and their media may go there, and nowhere else",
+            ),
+            row(format!("upstream = \"{server}\""), "the region's SIP server"),
+            row(String::new(), ""),
+        ]);
+        table(&[
+            row("# [region.us]".into(), "another region: named, so that calls for it are refused with its name"),
+            row("# hostname = \"us.sip.example.com\"".into(), ""),
+            row(String::new(), ""),
+        ]);
+        table(&[
+            row(format!("[project.{project}]"), "a customer"),
+            row(format!("pin = [\"{region}\"]"), "its calls may use this region alone"),
+            row("mode = \"enforce\"".into(), "\"shadow\" refuses nothing, and tells what it would refuse"),
+            row(String::new(), ""),
+        ]);
+        table(&[
+            row(format!("[project.{project}.trunk.{carrier}]"), "its carrier"),
+            row(
+                format!("networks = [{}]", list(carrier_networks)),
+                "where the carrier signals from. They do not count for media",
+            ),
+            row(format!("media = [{}]", list(carrier_media)), "where its media (RTP) comes from, beside the region"),
+            row("# uri = \"sip:carrier.example.net\"".into(), "where calls out go"),
+            row(String::new(), ""),
+        ]);
+        table(&[
+            row("[admin]".into(), ""),
+            row("listen = \"127.0.0.1:9090\"".into(), "/metrics, /status, the page at /, `ringfence status`"),
+            row(String::new(), ""),
+        ]);
+        table(&[
+            row("[secret]".into(), ""),
+            row(format!("file = \"{}\"", FILES[1]), "signs the route of each call: the same on every node of the region"),
+        ]);
         out
     }
 }
@@ -235,20 +308,21 @@ fn joined(given: &[String]) -> Option<String> {
 }
 
 /// A name of the operator's, as tables and hostnames have it.
-fn label(text: &str) -> Result<String, String> {
+fn label(text: &str, example: &str) -> Result<String, String> {
     let text = text.to_ascii_lowercase();
     let fits =
         !text.is_empty() && text.bytes().all(|octet| octet.is_ascii_lowercase() || octet.is_ascii_digit() || octet == b'-');
     if fits && !text.starts_with('-') && !text.ends_with('-') {
         Ok(text)
     } else {
-        Err("a name of letters, digits and hyphens would be right, for example eu".to_owned())
+        Err(format!("a name of letters, digits and hyphens would be right, for example {example}"))
     }
 }
 
 fn hostname(text: &str) -> Result<String, String> {
-    let name =
-        NextHop::of_host(text.trim_end_matches('.').as_bytes(), None, None, false).filter(|_| text.parse::<IpAddr>().is_err());
+    let bare = text.trim_end_matches('.');
+    let whole = bare.contains('.') && !bare.contains('_') && text.parse::<IpAddr>().is_err();
+    let name = NextHop::of_host(bare.as_bytes(), None, None, false).filter(|_| whole);
     name.map(|name| name.host).ok_or_else(|| "a host name would be right, for example eu.sip.example.com".to_owned())
 }
 
@@ -275,14 +349,12 @@ fn network(text: &str) -> Result<IpNet, String> {
     if net == net.trunc() { Ok(net) } else { Err(format!("`{text}` has bits behind its prefix: {} would be right", net.trunc())) }
 }
 
-/// A server inside the region, if it is an address.
-fn server(text: &str, inside: &[IpNet]) -> Result<Written, String> {
-    let written = Written::from_str(text)?;
-    match &written {
-        Written::Address { addr, .. } if !inside.iter().any(|net| net.contains(&addr.ip())) => {
-            Err(format!("{} is outside the region's networks: add its network, or {}", addr.ip(), single(addr.ip())))
-        }
-        _ => Ok(written),
+/// The answer to a question with two answers.
+fn yes(text: &str) -> Result<bool, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "y" | "yes" => Ok(true),
+        "n" | "no" => Ok(false),
+        _ => Err("yes or no".to_owned()),
     }
 }
 

@@ -15,18 +15,23 @@ pub(super) fn refuse(error: &ConfigError, json: bool) -> u8 {
     if json {
         output::print(&format!("{}\n", error_json(error)));
     } else {
-        for mistake in &error.mistakes {
-            print("error", mistake);
-        }
-        let usual = error.mistakes.first().is_some_and(|mistake| mistake.file == Path::new(USUAL[0]));
-        if error.unreadable && usual && !USUAL.iter().any(|path| Path::new(path).exists()) {
+        if no_usual(error) {
             let [here, there] = USUAL;
             let what =
                 format!("there is no ./{here} and no {there}: -c FILE names another, and `ringfence init` writes a first one");
-            output::complain(&what, exit::NO_INPUT);
+            return output::complain(&what, exit::of(error));
+        }
+        for mistake in &error.mistakes {
+            print("error", mistake);
         }
     }
     exit::of(error)
+}
+
+/// Whether no file was named, and none of the usual ones is there.
+pub(super) fn no_usual(error: &ConfigError) -> bool {
+    let usual = error.mistakes.first().is_some_and(|mistake| mistake.file == Path::new(USUAL[0]));
+    error.unreadable && usual && !USUAL.iter().any(|path| Path::new(path).exists())
 }
 
 /// One mistake or warning on standard error, with an empty line after it.

@@ -11,8 +11,9 @@ use rustls::ClientConfig;
 
 use super::arguments::ProbeOptions;
 use super::color::Colors;
+use super::exit::UNAVAILABLE;
 use super::mistakes;
-use super::output::{complain, print};
+use super::output::{complain, print, print_fitting};
 use super::resolve::{asynchronously, unavailable};
 use crate::config::{self, Config, Dns, NextHop, Transport};
 use crate::dns::{Lookup, Server};
@@ -49,6 +50,8 @@ struct Callee {
 /// The endpoint's address or name.
 enum Place {
     Address(SocketAddr),
+    /// The user says where it is, whatever its name resolves to.
+    Told(SocketAddr, Option<String>),
     Name(NextHop),
 }
 
@@ -70,11 +73,12 @@ pub(super) fn probe(options: &ProbeOptions) -> u8 {
     if options.json {
         print(&format!("{}\n", print::as_json(&probed)));
     } else {
-        print(&print::as_text(&probed, Colors::on(std::io::stdout().is_terminal())));
+        print_fitting(&print::as_text(&probed, Colors::on(std::io::stdout().is_terminal())));
     }
     match probed.takes() {
         Some(true) => ANSWERED,
         Some(false) => REFUSED,
+        None if probed.failed && probed.tried.is_empty() => UNAVAILABLE,
         None => SILENT,
     }
 }
@@ -102,6 +106,13 @@ fn callee(options: &ProbeOptions) -> Result<Callee, String> {
     };
     let transport = if sips { Some(Transport::Tls) } else { options.transport.or(named) };
     let place = match uri.host {
+        host if options.to.is_some() => {
+            let usual = transport.unwrap_or(Transport::Udp);
+            let to = options.to.map(|to| to.at(uri.port.unwrap_or_else(|| usual.port())));
+            // The name is that of the certificate, whatever the address is.
+            let name = if let Some(Host::Name(name)) = host { Some(String::from_utf8_lossy(name).into_owned()) } else { None };
+            Place::Told(to.ok_or_else(|| wrong("has no address"))?, name)
+        }
         Some(Host::Address(ip)) => {
             let port = uri.port.unwrap_or_else(|| transport.unwrap_or(Transport::Udp).port());
             Place::Address(SocketAddr::new(ip, port))
@@ -120,11 +131,14 @@ async fn called(options: &ProbeOptions, config: Option<Config>, callee: Callee) 
     let settings = options.ca.as_deref().map(believed).transpose().map_err(|what| complain(&what, SILENT))?;
     let name = match &callee.place {
         Place::Address(_) => None,
+        Place::Told(_, name) => name.clone(),
         Place::Name(name) => Some(name.host.clone()),
     };
     let verified = settings.as_ref().map(|settings| wire::Verified { settings, name: name.as_deref() });
     let servers = match callee.place {
-        Place::Address(addr) => vec![Server { rank: 0, weight: 0, transport: callee.transport, addresses: vec![addr] }],
+        Place::Address(addr) | Place::Told(addr, _) => {
+            vec![Server { rank: 0, weight: 0, transport: callee.transport, addresses: vec![addr] }]
+        }
         Place::Name(name) => {
             let system = Dns { servers: Vec::new(), stale: Duration::ZERO, vanish: Duration::ZERO };
             let dns = config.as_ref().map_or(&system, |config| &config.dns);
@@ -133,7 +147,8 @@ async fn called(options: &ProbeOptions, config: Option<Config>, callee: Callee) 
             found.servers
         }
     };
-    let mut probed = Probed { uri: callee.uri, invite: options.invite, config, steps, failed, tried: Vec::new() };
+    let believes = settings.is_some();
+    let mut probed = Probed { uri: callee.uri, invite: options.invite, believes, config, steps, failed, tried: Vec::new() };
     let places = servers.iter().flat_map(|server| server.addresses.iter().map(|&addr| (server.transport, addr)));
     for (transport, addr) in places.take(MOST) {
         let transport = transport.unwrap_or(Transport::Udp);
@@ -166,7 +181,11 @@ async fn story(
     let broken = |what: String| Story { broken: Some(what), ..Story::default() };
     let wire = match tokio::time::timeout(within, wire::Wire::open(transport, addr, options.bind, verified)).await {
         Err(_) => return broken("it takes no connection".to_owned()),
-        Ok(Err(error)) => return broken(error.to_string()),
+        Ok(Err(error)) => {
+            let foreign = options.bind.filter(|_| error.kind() == std::io::ErrorKind::AddrNotAvailable);
+            let own = |ip| format!("{ip} is no address of this machine: --bind takes one that `ip address` lists");
+            return broken(foreign.map_or_else(|| error.to_string(), own));
+        }
         Ok(Ok(wire)) => wire,
     };
     match wire.local() {

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::admin_client::{AdminClient, AdminError};
 use super::arguments::AdminOptions;
 use super::exit::{CONFIG, OK};
-use super::output::{complain, print};
+use super::output::{print, say};
 use super::printable::plain;
 use super::resolve::asynchronously;
 
@@ -35,18 +35,24 @@ pub(super) fn reload(options: &AdminOptions, json: bool) -> u8 {
     if json {
         print(&format!("{outcome}\n"));
     } else if ok {
+        tell("warning", &outcome["warnings"]);
         print(&format!("reloaded: {}\n", plain(outcome["digest"].as_str().unwrap_or_default().as_bytes())));
         for line in lines(&outcome["changes"]) {
             print(&format!("{}\n", plain(line.as_bytes())));
         }
     } else {
-        for mistake in lines(&outcome["mistakes"]) {
-            let text: Vec<String> = mistake.lines().map(|line| plain(line.as_bytes())).collect();
-            complain(&format!("error: {}\n", text.join("\n")), CONFIG);
-        }
-        complain("not reloaded, nothing has changed", CONFIG);
+        tell("error", &outcome["mistakes"]);
+        say("not reloaded, nothing has changed");
     }
     if ok { OK } else { CONFIG }
+}
+
+/// Says the daemon's mistakes or warnings, as `check` would print them.
+fn tell(kind: &str, mistakes: &Value) {
+    for mistake in lines(mistakes) {
+        let text: Vec<String> = mistake.lines().map(|line| plain(line.as_bytes())).collect();
+        say(&format!("{kind}: {}\n", text.join("\n")));
+    }
 }
 
 fn lines(value: &Value) -> impl Iterator<Item = &str> {

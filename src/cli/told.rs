@@ -34,6 +34,7 @@ pub(super) fn decision(decided: &Value, colors: Colors) -> String {
     fields.extend(word("sent_to").map(|to| format!("to {to}")));
     fields.extend(word("call_id").map(|id| format!("Call-ID {id}")));
     fields.extend(word("why").map(|why| format!("why: {why}")));
+    fields.extend(decided["id"].as_u64().and_then(hint).map(str::to_owned));
     fields.extend(decided["left_out"].as_u64().filter(|&count| count > 0).map(|count| format!("{count} left out before it")));
     for field in fields.iter().filter(|field| !field.is_empty()) {
         lines.extend(wrapped(field));
@@ -41,8 +42,19 @@ pub(super) fn decision(decided: &Value, colors: Colors) -> String {
     lines.into_iter().map(|line| line + "\n").collect()
 }
 
+/// Where the operator looks if a refusal for this reason was not meant.
+pub(super) fn hint(id: u64) -> Option<&'static str> {
+    matches!(id, 140 | 141)
+        .then_some("a carrier's media networks stand in `media` of its trunk, a server's in `networks` of the region")
+}
+
 /// A line that fits: what is too long goes on below, further in. Colours take no room.
 pub(super) fn fitting(line: &str) -> String {
+    broken_at(line, COLUMNS)
+}
+
+/// The same for this many columns.
+pub(super) fn broken_at(line: &str, columns: usize) -> String {
     let width = |text: &str| {
         let mut in_colour = false;
         text.chars()
@@ -58,7 +70,7 @@ pub(super) fn fitting(line: &str) -> String {
     for (at, word) in line.split(' ').enumerate() {
         let wide = width(word);
         // Spaces that stand together are columns: they are no place to break at.
-        if at > 0 && wide > 0 && room + 1 + wide > COLUMNS && !out.trim_end_matches(' ').is_empty() {
+        if at > 0 && wide > 0 && room + 1 + wide > columns && !out.trim_end_matches(' ').is_empty() {
             out.push_str("\n           ");
             room = 11;
         } else if at > 0 {

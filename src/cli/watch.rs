@@ -2,16 +2,19 @@
 
 use std::fmt::Write as _;
 use std::io::{IsTerminal as _, Write as _};
+use std::os::fd::AsFd as _;
 
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use serde_json::Value;
 
 use super::admin_client::{AdminClient, AdminError, escaped};
 use super::arguments::WatchOptions;
 use super::color::Colors;
 use super::exit::{FAILED, OK};
-use super::output::complain;
+use super::output::{complain, say};
+use super::printable::plain;
 use super::resolve::asynchronously;
 use super::told;
 
@@ -34,7 +37,15 @@ pub(super) fn watch(options: &WatchOptions) -> u8 {
     };
     let path = path(options);
     let watching = async || {
-        let stream = client.stream(&path).await?;
+        let response = client.stream(&path).await?;
+        for project in response.headers().get_all("ringfence-unknown-project") {
+            say(&format!(
+                "the daemon has no project `{}`: nothing comes of it unless a reload brings it",
+                plain(project.as_bytes())
+            ));
+        }
+        say(&format!("watching the daemon at {client}; Ctrl-C ends it"));
+        let stream = response.into_body();
         tokio::select! {
             end = follow(stream, options.json) => end,
             _ = tokio::signal::ctrl_c() => Ok(End::Enough),
@@ -47,6 +58,14 @@ pub(super) fn watch(options: &WatchOptions) -> u8 {
         Ok(Err(error)) => error.complain(),
         Err(code) => code,
     }
+}
+
+/// Whether nobody can read our output any more. The daemon's empty lines are the time to look.
+fn reader_gone() -> bool {
+    let out = std::io::stdout();
+    let mut fds = [PollFd::new(out.as_fd(), PollFlags::empty())];
+    let polled = poll(&mut fds, PollTimeout::ZERO);
+    polled.is_ok() && fds.iter().any(|fd| fd.revents().is_some_and(|events| events.contains(PollFlags::POLLERR)))
 }
 
 fn path(options: &WatchOptions) -> String {
@@ -76,6 +95,9 @@ async fn follow(mut stream: Incoming, json: bool) -> Result<End, AdminError> {
         while let Some(end) = memchr::memchr(b'\n', &text) {
             let line: Vec<u8> = text.drain(..=end).collect();
             if line.trim_ascii().is_empty() {
+                if reader_gone() {
+                    return Ok(End::Enough);
+                }
                 continue;
             }
             let Ok(decided) = serde_json::from_slice::<Value>(&line) else {

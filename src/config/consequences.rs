@@ -1,10 +1,10 @@
 //! What a change of the configuration means for calls, in words. Compares two snapshots; changes nothing and prints nothing.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use ipnet::IpNet;
 
-use super::{Config, Media, Mode, Project, Region, RegionId};
+use super::{Config, Media, Mode, Project, Region, RegionId, Trunk, TrunkId};
 use crate::fence::Networks;
 use crate::reason::Reason;
 
@@ -30,6 +30,7 @@ pub(super) fn between(old: &Config, new: &Config, most: usize) -> Vec<Consequenc
         found.add("secret", format!("{what} {}, on this node and on others with the former key", named(Reason::ForgedRoute)));
     }
     found.regions(old, new);
+    found.new_regions(old, new);
     found.projects(old, new);
     found.all
 }
@@ -37,6 +38,14 @@ pub(super) fn between(old: &Config, new: &Config, most: usize) -> Vec<Consequenc
 struct Found {
     all: Vec<Consequence>,
     most: usize,
+}
+
+/// What becomes of calls that break a rule of a project: shadow mode lets them pass.
+fn becoming(project: &Project, reason: Reason) -> String {
+    match project.mode {
+        Mode::Enforce => format!("become {}", named(reason)),
+        Mode::Shadow => format!("still pass, and count as shadow {}", named(reason)),
+    }
 }
 
 /// A reason as it is told: `130 pinned-elsewhere`.
@@ -65,6 +74,9 @@ impl Found {
             if was.served {
                 self.listeners(old, new, was, is);
             }
+            if let Some(new) = gone(&is.networks, &was.networks) {
+                self.add(&of, format!("{new} is inside from now on: calls and their media may go there"));
+            }
             if let Some(gone) = gone(&was.networks, &is.networks) {
                 let (target, offer) = (named(Reason::ForeignTarget), named(Reason::ForeignMediaOffer));
                 self.add(
@@ -72,6 +84,13 @@ impl Found {
                     format!("{gone} is outside from now on: nothing is sent there ({target}), and media there becomes {offer}"),
                 );
             }
+        }
+    }
+
+    fn new_regions(&mut self, old: &Config, new: &Config) {
+        let before: HashSet<&str> = named_regions(old).filter(|(_, of)| of.served).map(|(name, _)| name).collect();
+        for (name, is) in named_regions(new).filter(|(name, of)| of.served && !before.contains(name)) {
+            self.add(format!("region {name}"), format!("calls to {} are taken from now on", is.hostname));
         }
     }
 
@@ -92,16 +111,29 @@ impl Found {
     }
 
     fn projects(&mut self, old: &Config, new: &Config) {
-        let of_new: HashMap<&str, &Project> = new.projects.iter().map(|of| (&*of.name, of)).collect();
+        let mut of_new: HashMap<&str, &Project> = new.projects.iter().map(|of| (&*of.name, of)).collect();
         for was in &old.projects {
             if self.all.len() >= self.most {
                 return;
             }
             let name = &*was.name;
-            match of_new.get(name) {
+            match of_new.remove(name) {
                 None => self.add(format!("project {name}"), format!("calls of {name} become {}", named(Reason::UnknownEndpoint))),
                 Some(is) => self.project(old, new, was, is),
             }
+        }
+        if of_new.is_empty() {
+            return;
+        }
+        // In the order of the file.
+        for is in new.projects.iter().filter(|of| of_new.contains_key(&*of.name)) {
+            if self.all.len() >= self.most {
+                return;
+            }
+            let name = &*is.name;
+            let from = signalling(new, is).nets().map(|net| net.to_string()).collect::<Vec<_>>().join(", ");
+            let whence = if from.is_empty() { String::new() } else { format!(" from {from}") };
+            self.add(format!("project {name}"), format!("calls{whence} to {name} are accepted from now on"));
         }
     }
 
@@ -110,8 +142,11 @@ impl Found {
         let of = format!("project {name}");
         for (region, there) in named_regions(new).filter(|(_, there)| there.served) {
             if may_use(old, was, region) && !may_use(new, is, region) && named_regions(old).any(|(old, _)| old == region) {
-                let text = format!("calls of {name} to {} become {}", there.hostname, named(Reason::PinnedElsewhere));
+                let text = format!("calls of {name} to {} {}", there.hostname, becoming(is, Reason::PinnedElsewhere));
                 self.add(&of, text);
+            }
+            if !may_use(old, was, region) && may_use(new, is, region) && named_regions(old).any(|(old, _)| old == region) {
+                self.add(&of, format!("calls of {name} to {} pass from now on", there.hostname));
             }
         }
         match (was.mode, is.mode) {
@@ -129,18 +164,45 @@ impl Found {
             .join(", ");
         match (holds(was.media), holds(is.media)) {
             (true, false) => self.add(&of, format!("calls of {name} with media outside pass from now on")),
+            (false, true) if is.mode == Mode::Shadow => {
+                self.add(&of, format!("calls of {name} with media outside still pass, and count as shadow ({reasons})"));
+            }
             (false, true) => self.add(&of, format!("calls of {name} with media outside are refused from now on ({reasons})")),
             _ => {}
         }
         if !was.source_in_region && is.source_in_region {
-            self.add(&of, format!("calls of {name} from outside the region become {}", named(Reason::ForeignSource)));
+            self.add(&of, format!("calls of {name} from outside the region {}", becoming(is, Reason::ForeignSource)));
         }
-        let each = |config: &Config, of: &Project| of.trunks().map(|id| config.trunk(id).networks.clone()).collect::<Vec<_>>();
         // Nearly always nothing has changed.
-        if each(old, was) != each(new, is)
-            && let Some(gone) = gone(&signalling(old, was), &signalling(new, is))
+        let each = |config: &Config, of: &Project| of.trunks().map(|id| config.trunk(id).networks.clone()).collect::<Vec<_>>();
+        if each(old, was) != each(new, is) {
+            let (before, after) = (signalling(old, was), signalling(new, is));
+            if let Some(gone) = gone(&before, &after) {
+                self.add(&of, format!("calls of {name} from {gone} become {}", named(Reason::UnknownSource)));
+            }
+            if let Some(new) = gone(&after, &before) {
+                self.add(&of, format!("calls from {new} are {name}'s from now on"));
+            }
+        }
+        let before: HashMap<&str, TrunkId> = was.trunks().map(|id| (&*old.trunk(id).name, id)).collect();
+        for id in is.trunks() {
+            if let Some(&before) = before.get(&*new.trunk(id).name) {
+                self.trunk(old.trunk(before), new.trunk(id), is, holds(is.media));
+            }
+        }
+    }
+
+    fn trunk(&mut self, was: &Trunk, is: &Trunk, project: &Project, holds: bool) {
+        let of = format!("trunk {} of {}", is.name, project.name);
+        if let Some(gone) = gone(was.media(), is.media()).filter(|_| holds) {
+            let becoming = becoming(project, Reason::ForeignMediaOffer);
+            self.add(&of, format!("calls of {of} with media at {gone} {becoming}, unless it is inside the region"));
+        }
+        let outbound = |trunk: &Trunk| trunk.outbound().map(|to| to.networks.clone());
+        if let (Some(before), Some(after)) = (outbound(was), outbound(is))
+            && let Some(gone) = gone(&before, &after)
         {
-            self.add(&of, format!("calls of {name} from {gone} become {}", named(Reason::UnknownSource)));
+            self.add(&of, format!("calls out by {of} are sent to {gone} no longer ({})", named(Reason::ForeignTarget)));
         }
     }
 }

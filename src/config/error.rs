@@ -3,6 +3,7 @@
 //! Only describes and draws mistakes; finds and prints none.
 
 use std::fmt::{self, Write as _};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 /// One mistake, with its place.
@@ -68,6 +69,8 @@ pub struct ConfigError {
     pub mistakes: Vec<Mistake>,
     /// Whether the main file could not be read at all.
     pub unreadable: bool,
+    /// The admin endpoint that the main file names in spite of them: a daemon that runs with an older file may be there.
+    pub admin: Option<SocketAddr>,
 }
 
 impl fmt::Display for ConfigError {

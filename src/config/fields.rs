@@ -161,6 +161,7 @@ pub(super) fn settings(config: &Config) -> Vec<(&'static str, String)> {
         // The files themselves, and the fields that other functions list.
         digest: _,
         files: _,
+        key_files: _,
         signalling: _,
         warnings: _,
         regions: _,

@@ -3,6 +3,7 @@
 //! Reads the files and the route key's content; certificates are read by `secure`.
 
 use std::fmt::Write as _;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
@@ -11,7 +12,7 @@ use toml::de::DeTable;
 use super::build::{Builder, Built};
 use super::cut::{self, Cut};
 use super::error::ConfigError;
-use super::file::{Main, Parts, Project};
+use super::file::{Main, Parts, Project, Region};
 use super::limits::{Dns, Secret};
 use super::report::{Place, Placed, Report, good};
 use super::snapshot::Config;
@@ -34,8 +35,12 @@ pub fn load(path: &Path) -> Result<Config, ConfigError> {
         Ok(main) => Loading::new(path, true, digest).assemble(main),
         Err(wrong) => {
             let mut report = Report::default();
-            report.mistake(&Place { file: 0, span: None }, wrong, "a TOML file that the user of this command may read");
-            Err(ConfigError { mistakes: report.finish(&[path.to_owned()]).0, unreadable: true })
+            report.mistake(
+                &Place { file: 0, span: None },
+                wrong,
+                "a TOML file that the user of this command (of the daemon, if it reloads) may read",
+            );
+            Err(ConfigError { mistakes: report.finish(&[path.to_owned()]).0, unreadable: true, admin: None })
         }
     }
 }
@@ -46,7 +51,7 @@ pub fn parse(name: &Path, text: &str) -> Result<Config, ConfigError> {
     match cut::of_text(text, &mut digest) {
         Ok(main) => Loading::new(name, false, digest).assemble(main),
         // A text is text.
-        Err(_) => Err(ConfigError { mistakes: Vec::new(), unreadable: true }),
+        Err(_) => Err(ConfigError { mistakes: Vec::new(), unreadable: true, admin: None }),
     }
 }
 
@@ -64,12 +69,14 @@ struct Loading {
     /// What is wrong with values together. A file that could not be read may hold what the others refer to: then none of it is said.
     meaning: Report,
     whole: bool,
+    /// The admin endpoint, as far as the main file can be read.
+    admin: Option<SocketAddr>,
 }
 
 impl Loading {
     fn new(main: &Path, includes: bool, digest: Sha256) -> Self {
         let (parts, [syntax, values, meaning]) = Default::default();
-        Self { includes, paths: vec![main.to_owned()], digest, parts, syntax, values, meaning, whole: true }
+        Self { includes, paths: vec![main.to_owned()], digest, parts, syntax, values, meaning, whole: true, admin: None }
     }
 
     /// Reads what is no project's in all files, then project by project.
@@ -113,14 +120,15 @@ impl Loading {
         let config = match (&main, builder) {
             (Some(main), Some(builder)) if self.whole => {
                 let built = builder.finish(&mut self.meaning);
-                Some(self.snapshot(main, built, &folder))
+                Some(self.snapshot(main, &regions, built, &folder))
             }
             _ => None,
         };
+        let admin = self.admin;
         let (mistakes, warnings) = self.report(&rests);
         match config {
             Some(config) if mistakes.is_empty() => Ok(Config { warnings, ..config }),
-            _ => Err(ConfigError { mistakes, unreadable: false }),
+            _ => Err(ConfigError { mistakes, unreadable: false, admin }),
         }
     }
 
@@ -146,6 +154,9 @@ impl Loading {
             return None;
         }
         let (table, errors) = DeTable::parse_recoverable(&cut.rest.text);
+        if file == 0 {
+            self.admin = table.get_ref().get("admin").and_then(|of| of.get_ref().as_table()).and_then(admin);
+        }
         let origin = Origin { file, text: &cut.rest, from: 0 };
         if errors.is_empty() {
             return Some(read(origin, table.get_ref(), &mut self.parts, &mut self.values));
@@ -235,7 +246,7 @@ impl Loading {
         values.finish(&self.paths)
     }
 
-    fn snapshot(&mut self, main: &Main, built: Built, folder: &Path) -> Config {
+    fn snapshot(&mut self, main: &Main, regions: &[Region], built: Built, folder: &Path) -> Config {
         let report = &mut self.meaning;
         let timers = bounds::timers(&main.timers, report);
         let limits = bounds::limits(&main.limits, &timers, report);
@@ -267,19 +278,60 @@ impl Loading {
             health: bounds::health(&main.health, report),
             metrics: bounds::metrics(main.metrics.as_ref()),
             log: bounds::log(main.log.as_ref()),
+            key_files: key_files(main, regions, folder),
             secret: good(&main.secret).and_then(|file| secret(folder, file, report)),
             warnings: Vec::new(),
         }
     }
 }
 
+/// The files of the route key and of the TLS keys.
+fn key_files(main: &Main, regions: &[Region], folder: &Path) -> Vec<PathBuf> {
+    let tls = regions.iter().filter_map(|region| region.tls.as_ref());
+    let of_tls = tls.flat_map(|tls| [good(&tls.key), good(&tls.client_key)]);
+    std::iter::once(good(&main.secret)).chain(of_tls).flatten().map(|file| folder.join(&file.value)).collect()
+}
+
+/// Where `[admin]` listens. `None`: it cannot be told.
+fn admin(table: &DeTable<'_>) -> Option<SocketAddr> {
+    match table.get("listen") {
+        Some(listen) => listen.get_ref().as_str()?.parse().ok(),
+        None => Some(bounds::ADMIN),
+    }
+}
+
+/// Reports what is no TOML, in an operator's words for what operators get wrong most.
 fn syntax(origin: Origin<'_>, error: &toml::de::Error, report: &mut Report) {
-    let (wrong, right) = match error.message().split_once(", expected ") {
-        Some((wrong, expected)) => (wrong, format!("expected {expected}")),
-        None if error.message() == "duplicate key" => ("duplicate key", "each key and each [table] once".to_owned()),
-        None => (error.message(), "TOML, see https://toml.io".to_owned()),
+    let span = error.span().unwrap_or_default();
+    let text = origin.text.text.get(origin.from..).unwrap_or_default();
+    let begin = text.get(..span.start).map_or(0, |before| before.rfind('\n').map_or(0, |at| at + 1));
+    let line = text.get(begin..).and_then(|rest| rest.lines().next()).unwrap_or_default();
+    let (message, expected) = error
+        .message()
+        .split_once(", expected ")
+        .map_or_else(|| (error.message(), None), |(message, expected)| (message, Some(expected)));
+    let (span, wrong, right) = match (message, expected) {
+        ("string values must be quoted", _) if !span.is_empty() => {
+            let word =
+                text.get(span.clone()).filter(|word| word.len() < 64 && word.bytes().all(|octet| octet.is_ascii_graphic()));
+            let word = word.unwrap_or("text");
+            (span, "a text without quotes".to_owned(), format!("\"{word}\", or [\"{word}\"] where a list is meant"))
+        }
+        ("invalid basic string", Some("`\"`")) => {
+            // The parser is at the line's end. Where the text begins is what helps.
+            let from = text.get(begin..span.start).and_then(|before| before.rfind('"')).map_or(span.start, |at| begin + at);
+            let to = (begin + line.len()).max(from);
+            (from..to, "this text has no closing quote".to_owned(), "a `\"` where it ends".to_owned())
+        }
+        ("key with no value", _) => {
+            let to = (begin + line.trim_end().len()).max(begin);
+            (begin..to, "a key without a value".to_owned(), "`key = value`, or the head of a table: `[table]`".to_owned())
+        }
+        ("duplicate key", None) => (span, "duplicate key".to_owned(), "each key and each [table] once".to_owned()),
+        (_, Some(expected)) => (span, message.to_owned(), format!("expected {expected}")),
+        (_, None) => (span, message.to_owned(), "TOML, see https://toml.io".to_owned()),
     };
-    report.mistake(&origin.place(error.span().unwrap_or_default()), wrong, right);
+    report.mistake(&origin.place(span), wrong, right);
 }
 
 /// The digest of the files and of the certificates that they name: it changes if one of those does.

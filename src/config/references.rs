@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use super::file::{self, Main};
 use super::ids::RegionId;
 use super::report::{Placed, Report};
-use super::spelling::nearest;
+
+/// Most regions that are listed to somebody who named none of them.
+const LISTED: usize = 20;
 
 /// The regions by name.
 pub(super) type RegionIds<'p> = HashMap<&'p str, RegionId>;
@@ -71,10 +73,14 @@ pub(super) fn references(names: &[Placed<String>], ids: &RegionIds<'_>, report: 
             None => {
                 let mut known: Vec<_> = ids.keys().copied().collect();
                 known.sort_unstable();
-                let right = match nearest(&name.value, known.iter().copied()) {
-                    Some(meant) => format!("did you mean `{meant}`?"),
-                    None if known.is_empty() => format!("define it: [region.{}]", name.value),
-                    None => format!("one of: {}", known.join(", ")),
+                // A guess would be taken on trust, and another region is another law.
+                let right = if known.is_empty() {
+                    format!("define it: [region.{}]", name.value)
+                } else {
+                    let more = known.len().saturating_sub(LISTED);
+                    known.truncate(LISTED);
+                    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+                    format!("one of: {}{more}", known.join(", "))
                 };
                 report.mistake(&name.place, format!("unknown region `{}`", name.value), right);
             }

@@ -64,6 +64,8 @@ pub struct Config {
     /// The key that signs route tokens. `None`: one is made at start, so dialogs do not survive a restart and nodes cannot share
     /// them.
     pub secret: Option<Secret>,
+    /// The files that hold keys, for whoever looks at their permissions.
+    pub key_files: Vec<PathBuf>,
     /// Things that are allowed but probably not meant, in the order of the files.
     pub warnings: Vec<Mistake>,
 }

@@ -3,6 +3,7 @@
 use ipnet::IpNet;
 
 use super::file;
+use super::mode::Media;
 use super::overlap::{huge, overlap};
 use super::report::{Place, Placed, Read, Report, good};
 use crate::fence::ServerNet;
@@ -16,6 +17,13 @@ pub(super) fn check(main: &file::Main, regions: &[file::Region], report: &mut Re
         let right = "[secret] with `file`, or calls lose their route when the daemon restarts, and nodes cannot share them";
         report.warning(&Place { file: 0, span: None }, wrong, right);
     }
+    if let Some(listen) =
+        main.admin.as_ref().and_then(|admin| good(&admin.listen)).filter(|listen| listen.value.ip().is_unspecified())
+    {
+        let wrong =
+            "[admin] listens at every address of this machine: everyone who reaches one can read calls and drain the daemon";
+        report.warning(&listen.place, wrong, "an address that the operators' network alone reaches, for example 127.0.0.1:9090");
+    }
     retried(&main.reject, report);
     for region in regions {
         wide(region, report);
@@ -25,14 +33,26 @@ pub(super) fn check(main: &file::Main, regions: &[file::Region], report: &mut Re
 /// The same for a project.
 pub(super) fn project(project: &file::Project, regions: &[file::Region], report: &mut Report) {
     retried(&project.reject, report);
+    if project.trunks.is_empty() {
+        let name = &project.name.value;
+        let right =
+            format!("[project.{name}.trunk.NAME] with the carrier's `networks`. If it is there, its project is spelt otherwise");
+        report.warning(&project.name.place, format!("project `{name}` has no trunk: nobody may call for it"), right);
+    }
     for trunk in &project.trunks {
         retried(&trunk.reject, report);
+        without_media(project, trunk, regions, report);
         for (key, networks) in
             [("networks", &trunk.networks), ("media", &trunk.media), ("outbound_networks", &trunk.outbound_networks)]
         {
             for net in good(networks).into_iter().flatten() {
                 if huge(net.value) {
-                    let wrong = format!("`{}` lets almost everyone be trunk `{}`'s {key}", net.value, trunk.name.value);
+                    let (net_of, name) = (net.value, &trunk.name.value);
+                    let wrong = match key {
+                        "networks" => format!("`{net_of}` lets almost everyone call as trunk `{name}`"),
+                        "media" => format!("`{net_of}` lets media of trunk `{name}` be almost everywhere"),
+                        _ => format!("`{net_of}` lets calls out by trunk `{name}` go almost everywhere"),
+                    };
                     report.warning(&net.place, wrong, "the networks that the carrier publishes");
                     continue;
                 }
@@ -44,6 +64,25 @@ pub(super) fn project(project: &file::Project, regions: &[file::Region], report:
                 }
             }
         }
+    }
+}
+
+/// Warns of a carrier outside all regions whose media has no network: then its media may be inside the region alone, where it hardly is.
+fn without_media(project: &file::Project, trunk: &file::Trunk, regions: &[file::Region], report: &mut Report) {
+    let judged = good(&project.media).is_none_or(|media| matches!(media.value, Media::Enforce | Media::Relay));
+    if !judged || !matches!(trunk.media, Ok(None)) {
+        return;
+    }
+    let Some(networks) = good(&trunk.networks) else { return };
+    let outside = |net: &Placed<IpNet>| {
+        !huge(net.value) && !regions.iter().any(|region| overlap(net.value, good(&region.networks).map_or(&[], Vec::as_slice)))
+    };
+    if !networks.is_empty() && networks.iter().all(outside) {
+        let name = &trunk.name.value;
+        let wrong = format!("trunk `{name}` has no `media`: its calls are refused (140) unless their media is inside the region");
+        let right =
+            "media = [\"…\"] with the networks that the carrier's media comes from, or media = [] if it comes from the region";
+        report.warning(&trunk.name.place, wrong, right);
     }
 }
 

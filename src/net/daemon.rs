@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::{mpsc, oneshot};
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use super::activation::Activation;
 use super::control::{Admin, Control, ControlOrder};
@@ -254,7 +254,8 @@ impl Daemon {
         let result = match crate::config::load(path) {
             Ok(config) => {
                 let found = Differences::between(&self.config, &config, LISTED);
-                self.reload(config).map(|paused| (paused, found)).map_err(|why| vec![why])
+                let warnings: Vec<String> = config.warnings.iter().map(ToString::to_string).collect();
+                self.reload(config).map(|paused| (paused, found, warnings)).map_err(|why| vec![why])
             }
             Err(error) => {
                 self.reloaded(false);
@@ -262,21 +263,24 @@ impl Daemon {
             }
         };
         let digest = self.config.digest.clone();
-        let (ok, changes, mistakes) = match result {
-            Ok((paused, found)) => {
+        let (ok, changes, mistakes, warnings) = match result {
+            Ok((paused, found, warnings)) => {
                 let lines = found.lines();
                 info!(digest, paused_us = paused.as_micros(), "reloaded: {}", lines.last().map_or("", String::as_str));
                 for line in lines.split_last().map_or(&[][..], |(_, lines)| lines) {
                     info!("reloaded: {line}");
                 }
-                (true, lines, Vec::new())
+                for warning in &warnings {
+                    warn!("reloaded: {warning}");
+                }
+                (true, lines, Vec::new(), warnings)
             }
             Err(mistakes) => {
                 error!("not reloaded, nothing has changed: {}", mistakes.join("\n\n"));
-                (false, Vec::new(), mistakes)
+                (false, Vec::new(), mistakes, Vec::new())
             }
         };
-        let outcome = Arc::new(ReloadOutcome { at: SystemTime::now(), ok, digest, changes, mistakes });
+        let outcome = Arc::new(ReloadOutcome { at: SystemTime::now(), ok, digest, changes, mistakes, warnings });
         self.last_reload.note(&outcome);
         outcome
     }

@@ -1,8 +1,11 @@
 //! Messages that were refused or shadowed lately, with what was said of each, for an operator who asks why. In memory alone.
 //!
 //! The worker copies such a message into a bounded queue, as many a second as the log has lines at most, and never waits. The other thread
-//! masks the numbers in it and keeps it until newer ones need its place. Of accepted messages nothing is copied. Strangers have a share of
-//! the room, so that they cannot crowd out a carrier's messages.
+//! keeps it until newer ones need its place. If somebody asks, it masks the numbers in it and puts the decision into words. Of accepted
+//! messages nothing is copied. Strangers have a share of the room, so that they cannot crowd out a carrier's messages.
+//!
+//! Of a decision without a message (no server took the call, and a timer says so) and of a message that is too long, what was decided is
+//! kept alone.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -113,22 +116,80 @@ impl RefusedReceiver {
     }
 }
 
-/// What is kept. The oldest goes first.
+/// What is kept. The oldest goes first. What a decision says is put into words if somebody asks for it.
 #[derive(Debug)]
 pub(crate) struct RefusedRing {
     limit: usize,
     numbers: Numbers,
-    messages: VecDeque<KeptMessage>,
-    listed: VecDeque<(bool, Value)>,
+    messages: VecDeque<Kept>,
+    listed: VecDeque<Kept>,
 }
 
-#[derive(Debug)]
-struct KeptMessage {
+/// One decision that is kept.
+#[derive(Clone, Debug)]
+enum Kept {
+    /// As it came. Numbers are masked when it is put into words, and it is never shown as it is.
+    Fresh(Arc<Fresh>),
+    /// In words, because the configuration that it was decided by is in force no longer.
+    Told(Arc<Told>),
+}
+
+/// A decision in words.
+#[derive(Clone, Debug)]
+struct Told {
     stranger: bool,
     call_id: Box<[u8]>,
     decided: Map<String, Value>,
-    listener: String,
-    bytes: Box<[u8]>,
+    /// Where the message came to, and the message, if it is kept.
+    message: Option<(String, Box<[u8]>)>,
+}
+
+impl Fresh {
+    fn stranger(&self) -> bool {
+        self.ruled.reason == Reason::UnknownSource
+    }
+
+    fn told(&self) -> Told {
+        let Self { at, config, ruled, facts, bytes, kept } = self;
+        let decided = Decided::of(config, ruled, *facts, bytes);
+        let message = kept.map(|(transport, local)| {
+            let mut bytes = bytes.clone();
+            if config.log.numbers == Numbers::Mask {
+                mask(&mut bytes);
+            }
+            (format!("{}:{local}", transport.token()), bytes)
+        });
+        Told {
+            stranger: self.stranger(),
+            call_id: decided.said.call_id.unwrap_or_default().into(),
+            decided: decided.object(*at),
+            message,
+        }
+    }
+}
+
+impl Kept {
+    fn stranger(&self) -> bool {
+        match self {
+            Self::Fresh(fresh) => fresh.stranger(),
+            Self::Told(told) => told.stranger,
+        }
+    }
+
+    fn told(&self) -> Arc<Told> {
+        match self {
+            Self::Fresh(fresh) => Arc::new(fresh.told()),
+            Self::Told(told) => Arc::clone(told),
+        }
+    }
+
+    /// Whether it may be of this call: nothing is put into words for those that are not.
+    fn may_be_of(&self, call_id: &[u8]) -> bool {
+        match self {
+            Self::Fresh(fresh) => memchr::memmem::find(&fresh.bytes, call_id).is_some(),
+            Self::Told(_) => true,
+        }
+    }
 }
 
 impl RefusedRing {
@@ -150,44 +211,43 @@ impl RefusedRing {
         if self.limit == 0 {
             self.messages = VecDeque::new();
         }
+        // What is kept as it came would hold its configuration.
+        for kept in self.messages.iter_mut().chain(&mut self.listed) {
+            *kept = Kept::Told(kept.told());
+        }
     }
 
     fn take(&mut self, fresh: Fresh) {
-        let Fresh { at, config, ruled, facts, mut bytes, kept } = fresh;
-        let numbers = config.log.numbers;
         // It was on its way when numbers came to be masked.
-        if numbers == Numbers::Plain && self.numbers == Numbers::Mask {
+        if fresh.config.log.numbers == Numbers::Plain && self.numbers == Numbers::Mask {
             return;
         }
-        let stranger = ruled.reason == Reason::UnknownSource;
-        let told = Decided::of(&config, &ruled, facts, &bytes);
-        let (decided, call_id) = (told.object(at), Box::from(told.said.call_id.unwrap_or_default()));
-        if let Some((transport, local)) = kept {
-            if numbers == Numbers::Mask {
-                mask(&mut bytes);
-            }
-            let listener = format!("{}:{local}", transport.token());
-            let kept = KeptMessage { stranger, call_id, decided: decided.clone(), listener, bytes };
-            push(&mut self.messages, kept, (self.limit, self.limit / STRANGERS), |kept| kept.stranger);
+        let fresh = Arc::new(fresh);
+        for (list, most) in
+            [(&mut self.messages, (self.limit, self.limit / STRANGERS)), (&mut self.listed, (LISTED, LISTED_STRANGERS))]
+        {
+            push(list, Kept::Fresh(Arc::clone(&fresh)), most, Kept::stranger);
         }
-        push(&mut self.listed, (stranger, decided.into()), (LISTED, LISTED_STRANGERS), |&(stranger, _)| stranger);
     }
 
     /// The last decisions that refused or shadowed a message, the newest first.
     pub(crate) fn decisions(&self) -> Vec<Value> {
-        self.listed.iter().rev().map(|(_, decided)| decided.clone()).collect()
+        self.listed.iter().rev().map(|kept| kept.told().decided.clone().into()).collect()
     }
 
     /// The newest messages, or the newest of one call: each with what was said of it.
     pub(crate) fn messages(&self, call_id: Option<&[u8]>) -> Value {
-        let wanted = |kept: &&KeptMessage| call_id.is_none_or(|id| *kept.call_id == *id);
-        let shown = |kept: &KeptMessage| {
-            let mut object = kept.decided.clone();
-            object.insert("listener".to_owned(), kept.listener.as_str().into());
-            object.insert("message_base64".to_owned(), BASE64_STANDARD.encode(&kept.bytes).into());
+        let told = |kept: &Kept| call_id.is_none_or(|id| kept.may_be_of(id)).then(|| kept.told());
+        let wanted = |told: &Arc<Told>| call_id.is_none_or(|id| *told.call_id == *id);
+        let shown = |told: Arc<Told>| {
+            let mut object = told.decided.clone();
+            if let Some((listener, bytes)) = &told.message {
+                object.insert("listener".to_owned(), listener.as_str().into());
+                object.insert("message_base64".to_owned(), BASE64_STANDARD.encode(bytes).into());
+            }
             Value::Object(object)
         };
-        let refused: Vec<Value> = self.messages.iter().rev().filter(wanted).take(ANSWERED).map(shown).collect();
+        let refused: Vec<Value> = self.messages.iter().rev().filter_map(told).filter(wanted).take(ANSWERED).map(shown).collect();
         json!({ "refused": refused, "kept": self.messages.len(), "limit": self.limit })
     }
 }

@@ -83,7 +83,7 @@ fn includes() {
 
 #[test]
 fn the_route_key_is_a_file_of_its_own() {
-    let main = format!("secret = {{ file = \"route.key\" }}\n{BASE}");
+    let main = format!("secret = {{ file = \"route.key\" }}\n{BASE}media = []\n");
     let load = |name: &str, key: &str| Folder::new(name, &[("main.toml", main.as_str()), ("route.key", key)]).load();
     let key = load("key", "0123456789abcdef").unwrap_or_else(|error| panic!("{error}"));
     // The first 16 octets of `printf 0123456789abcdef | sha256sum`.

@@ -192,7 +192,11 @@ fn warnings_are_no_mistakes() {
         config.warnings.iter().map(|warning| format!("{}:{} {}", warning.line, warning.column, warning.wrong)).collect::<Vec<_>>()
     };
     let secret = "0:0 no [secret]: route tokens are signed with a key made at start";
-    assert_eq!(warned(BASE), [secret]);
+    // Its carrier is outside, and so is its media.
+    let media = "12:21 trunk `carrier` has no `media`: its calls are refused (140) unless their media is inside the region";
+    assert_eq!(warned(BASE), [secret, media]);
+    assert_eq!(warned(&format!("{BASE}media = []\n")), [secret], "said so");
+    assert_eq!(warned(&BASE.replace("pin = [\"eu\"]", "pin = [\"eu\"]\nmedia = \"off\"")), [secret], "not judged");
     let out = |net: &str| format!("networks = [\"127.0.3.0/24\"]\nuri = \"sip:a.example.net\"\noutbound_networks = [\"{net}\"]");
     let wide = |net: &str| {
         format!("networks = [\"127.0.1.0/24\", \"10.0.0.0/8\", \"2001:db8::/32\"]\nservers = [\"127.0.1.1\", \"{net}\"]")
@@ -201,8 +205,16 @@ fn warnings_are_no_mistakes() {
         (0, "reject = { policy = 480, capacity = 503 }", "1:21 carriers try again elsewhere after 480"),
         (0, "timers = { c = \"3m\" }", "1:16 timer C of 3m is not above 3 minutes"),
         (11, "", "10:10 project `acme` is not pinned"),
-        (13, "networks = [\"0.0.0.0/0\"]", "13:13 `0.0.0.0/0` lets almost everyone be trunk `carrier`'s networks"),
+        (13, "networks = [\"0.0.0.0/0\"]", "13:13 `0.0.0.0/0` lets almost everyone call as trunk `carrier`"),
         (13, "networks = [\"127.0.3.0/24\"]\nmedia = [\"127.0.2.8/29\"]", "14:10 `127.0.2.8/29` is in region `us`"),
+        (
+            13,
+            "networks = [\"127.0.3.0/24\"]\nmedia = [\"0.0.0.0/0\"]",
+            "14:10 `0.0.0.0/0` lets media of trunk `carrier` be almost everywhere",
+        ),
+        (13, "networks = [\"192.0.2.0/24\"]", "12:21 trunk `carrier` has no `media`: its calls are refused (140)"),
+        (0, "admin = { listen = \"0.0.0.0:9090\" }", "1:20 [admin] listens at every address of this machine"),
+        (12, "[project.empty]\npin = [\"eu\"]\n[project.acme.trunk.carrier]", "12:10 project `empty` has no trunk"),
         (4, "listen = [\"udp:0.0.0.0:5060\"]", "4:11 `0.0.0.0` cannot stand in Via"),
         (
             13,
@@ -230,7 +242,8 @@ fn warnings_are_no_mistakes() {
         ),
     ];
     for (line, with, expected) in cases {
-        let warnings = warned(&replaced(line, with));
+        let of_media = |warning: &String| !expected.contains("has no `media`") && warning.contains("has no `media`");
+        let warnings: Vec<String> = warned(&replaced(line, with)).into_iter().filter(|of| !of_media(of)).collect();
         assert!(warnings.iter().any(|warning| warning.starts_with(expected)), "{with}: {warnings:#?}");
         assert_eq!(warnings.len(), 2, "{with}: {warnings:#?}");
     }
@@ -240,10 +253,10 @@ fn warnings_are_no_mistakes() {
 /// server.
 #[test]
 fn gateways_that_speak_by_their_token() {
-    let other = "[project.other]\npin = [\"eu\"]\n[project.other.trunk.b]\nnetworks = [\"127.0.4.0/24\"]\n";
+    let other = "[project.other]\npin = [\"eu\"]\n[project.other.trunk.b]\nnetworks = [\"127.0.4.0/24\"]\nmedia = []\n";
     for net in ["127.0.4.0/24", "127.0.3.0/25", "127.0.1.128/25", "203.0.113.0/24"] {
         let with = format!("networks = [\"127.0.3.0/24\"]\nuri = \"sip:a.example.net\"\noutbound_networks = [\"{net}\"]");
-        let config = loads(&[&replaced(13, &with), other].concat());
+        let config = loads(&[&replaced(13, &format!("{with}\nmedia = []")), other].concat());
         assert_eq!(config.warnings.len(), 1, "{net}: {:#?}", config.warnings);
     }
 }
@@ -259,7 +272,7 @@ fn servers_that_are_narrow_enough() {
         "127.0.1.1\", \"10.1.0.0/24",
     ] {
         let with = format!("networks = [\"127.0.1.0/24\", \"10.0.0.0/8\"]\nservers = [\"{servers}\"]");
-        let config = loads(&replaced(5, &with));
+        let config = loads(&format!("{}media = []\n", replaced(5, &with)));
         assert_eq!(config.warnings.len(), 1, "{servers}: {:#?}", config.warnings);
     }
 }

@@ -78,7 +78,7 @@ fn a_large_file_is_read_to_its_end() {
     assert_eq!(config.endpoint(b"p29999.eu.example.com"), Endpoint::Project(ringfence::config::RegionId(0), ProjectId(30_000)));
     assert_eq!(config.caller_table.trunks("127.0.3.1".parse().unwrap()).iter().count(), 30_001);
     assert_eq!(config.warnings.len(), 100, "as many as are shown");
-    assert_eq!(config.warnings[99].line, 14 + 3 * 98, "the first without a pin is the second project");
+    assert_eq!(config.warnings[98].line, 14 + 3 * 48, "two of each project behind the first: no pin, and no media");
     let wrong = format!("{BASE}{many}[project.p7]\nx = 1\n[project.last]\npin = [\"mars\"]\n");
     assert_eq!(mistakes(parse(&wrong)), [format!("{}:10 duplicate key <[project.p7]>", 13 + 90_001)]);
     let wrong = format!("{BASE}{many}[project.last]\npin = [\"mars\"]\n");

@@ -161,6 +161,9 @@ fn register_and_publish_are_405_unless_the_region_lists_them() {
         let answer = caller.asked(&Ask::new(method, "sip:acme.eu.sip.example.com", caller.addr, "udp"));
         assert_eq!(answer.code(), 405);
         assert!(answer.get("Allow").contains("INVITE") && !answer.get("Allow").contains(method), "{}", answer.get("Allow"));
+        // It goes nowhere, so its media is not judged.
+        let described = Ask::new(method, "sip:acme.eu.sip.example.com", caller.addr, "udp").sdp("203.0.113.9".parse().unwrap());
+        assert_eq!(caller.asked(&described).code(), 405, "{method}");
     }
     let (_site, _daemon, mut caller, mut server) = scene(|plan| plan.eu.push_str("methods = [\"REGISTER\"]\n"));
     caller.ask(&Ask::new("REGISTER", "sip:acme.eu.sip.example.com", caller.addr, "udp"));

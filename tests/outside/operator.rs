@@ -186,12 +186,94 @@ fn explain_finds_the_message_of_a_call_by_its_call_id() {
     let output = run(&site, &["explain", "-c", "ringfence.toml", "--call-id", &asked.call_id, "--json"]);
     let explained: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!((&explained["decided"]["id"], &explained["decided"]["verdict"]), (&110.into(), &"refuse".into()));
+    assert_eq!(explained["same_decision"], false, "the reason is the same, and the verdict is not");
+    let output = run(&site, &["explain", "-c", "ringfence.toml", "--call-id", &asked.call_id]);
+    assert!(out(&output).contains("The configuration file, as it is now, would decide otherwise:\n"), "{output:?}");
+    // The file is broken: what the daemon decided is told all the same.
+    site.write("ringfence.toml", &plan.text(&site).replace("[project.acme]\n", "[project.acme]\ncolour = 1\n"));
+    let output = run(&site, &["explain", "-c", "ringfence.toml", "--call-id", &asked.call_id]);
+    assert_eq!(output.status.code(), Some(78), "{output:?}");
+    assert!(
+        out(&output).starts_with("The running daemon decided:\n") && err(&output).contains("unknown key `colour`"),
+        "{output:?}"
+    );
+    site.write("ringfence.toml", &plan.text(&site));
     let output = run(&site, &["explain", "-c", "ringfence.toml", "--call-id", "nobody"]);
     assert_eq!(output.status.code(), Some(2), "{output:?}");
     assert!(
-        err(&output).contains("no message of call nobody: it has 1 refused messages of at most 200 (`refused` of [log])"),
+        err(&output).contains("nothing of call nobody: it has 1 refused messages of at most 200 (`refused` of [log])"),
         "{output:?}"
     );
+}
+
+/// The INVITE was accepted. That no server took it shows only later, when it is not at hand any more.
+#[test]
+fn of_a_call_that_no_server_took_the_decision_is_kept() {
+    let site = Site::claim();
+    let mut plan = Plan::new(&site);
+    plan.upstream = format!("\"{}\"", site.eu(10));
+    let daemon = Daemon::start(&site, &plan);
+    let (mut caller, mut server) = (Leg::udp(site.carrier(20), site.door()), Leg::udp(site.eu(10), site.door()));
+    let asked = Ask::invite("sip:+4930222@acme.eu.sip.example.com", caller.addr, "udp", site.carrier(20).ip());
+    caller.ask(&asked);
+    let invite = server.request("INVITE");
+    server.send(&invite.answer("503 Service Unavailable", "b", &[], ""));
+    caller.expect(503);
+    await_some("what is kept", || daemon.get("/refused").1.contains(&asked.call_id).then_some(()));
+    let output = run(&site, &["explain", "-c", "ringfence.toml", "--call-id", &asked.call_id]);
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    assert!(out(&output).starts_with("The running daemon decided:\n") && out(&output).contains("152 targets-down"), "{output:?}");
+    assert!(err(&output).contains("it was decided on an answer"), "{output:?}");
+}
+
+/// The file says where the daemon is, though a start with it would fail.
+#[test]
+fn a_broken_file_still_says_whom_to_ask() {
+    let site = Site::claim();
+    let plan = Plan::new(&site);
+    let daemon = Daemon::start(&site, &plan);
+    let text = plan.text(&site);
+    site.write("ringfence.toml", &text.replace("[project.acme]\n", "[project.acme]\ncolour = \"blue\"\n"));
+    let admin = Plan::admin(&site).to_string();
+    let note = format!("ringfence.toml has a mistake (`ringfence check` names them); asking at {admin}, as its [admin] says");
+    let output = run(&site, &["status", "-c", "ringfence.toml"]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert!(err(&output).contains(&note) && out(&output).starts_with("ready\n"), "{output:?}");
+    // The daemon is asked, and says and notes what is wrong.
+    let output = run(&site, &["reload", "-c", "ringfence.toml"]);
+    assert_eq!(output.status.code(), Some(78), "{output:?}");
+    assert!(
+        err(&output).contains("\nerror: ringfence.toml:") && err(&output).ends_with("not reloaded, nothing has changed\n"),
+        "{output:?}"
+    );
+    assert_eq!(daemon.reloads("failed"), 1);
+    // Not even that can be read.
+    site.write("ringfence.toml", "serve = [\"eu\n");
+    let output = run(&site, &["status", "-c", "ringfence.toml"]);
+    assert_eq!(output.status.code(), Some(78), "{output:?}");
+    assert!(err(&output).contains("--admin ADDRESS:PORT names it"), "{output:?}");
+    let output = run(&site, &["status", "--admin", &format!("http://{admin}/")]);
+    assert_eq!(output.status.code(), Some(0), "as a browser shows it: {output:?}");
+    // The new file's warnings are told with what changed.
+    site.write("ringfence.toml", &(text + "[project.empty]\npin = [\"eu\"]\n"));
+    let output = run(&site, &["reload", "-c", "ringfence.toml"]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert!(
+        err(&output).contains("warning: ringfence.toml:") && err(&output).contains("project `empty` has no trunk"),
+        "{output:?}"
+    );
+}
+
+#[test]
+fn watch_says_that_it_watches_and_names_a_project_that_is_not_there() {
+    let site = Site::claim();
+    let daemon = Daemon::start(&site, &Plan::new(&site));
+    let child = watch(&site, &daemon, &["--project", "acmee", "--project", "acme"]);
+    drop(daemon);
+    let output = child.wait_with_output().unwrap();
+    let said = err(&output);
+    assert!(said.starts_with("the daemon has no project `acmee`") && said.contains("\nwatching the daemon at http://"), "{said}");
+    assert!(!said.contains("`acme`"), "{said}");
 }
 
 #[test]

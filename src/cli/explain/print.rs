@@ -8,6 +8,7 @@ use super::explained::{Decision, Explained, Target};
 use crate::cli::color::{Colors, Tint};
 use crate::cli::printable::{first_line, plain};
 use crate::cli::resolve::Outcome;
+use crate::cli::told;
 use crate::core::rules::trace::{Mark, TraceRow};
 use crate::reason::{Class, Reason};
 
@@ -60,6 +61,11 @@ pub(super) fn as_text(explained: &Explained, colors: Colors) -> String {
         Decision::Unknown(what) => colors.text(Tint::Yellow, format!("cannot tell: it depends on {what}")),
     };
     out.push('\n');
+    if let Decision::Refused { reason: Some(reason), .. } = &explained.decision
+        && let Some(hint) = told::hint(reason.id().into())
+    {
+        let _ = writeln!(out, "({hint})");
+    }
     if let Some(answer) = &explained.answer {
         let _ = write!(out, "\nthe answer\n{}", indented(answer));
     }

@@ -20,11 +20,18 @@ use crate::config::Transport;
 pub(super) struct Recorded {
     /// The decision, as `/refused` has it.
     decided: Value,
+    /// The message, if the daemon has kept it.
+    pub(super) message: Option<RecordedMessage>,
+}
+
+/// A message as it came.
+#[derive(Debug)]
+pub(super) struct RecordedMessage {
     source: SocketAddr,
     /// As in the configuration: `udp:203.0.113.10:5060`.
     listener: String,
     /// Its numbers are masked if the log's are.
-    pub(super) message: Vec<u8>,
+    pub(super) bytes: Vec<u8>,
 }
 
 /// The newest kept message of a call. `Err`: the exit code, and it was said why.
@@ -41,7 +48,7 @@ pub(super) fn ask(options: &ExplainOptions, call_id: &str) -> Result<Recorded, u
         let what = match limit.as_u64() {
             Some(0) => "the daemon keeps no refused messages: `refused` of [log] is 0".to_owned(),
             _ => format!(
-                "the daemon keeps no message of call {call_id}: it has {count} refused messages of at most {limit} (`refused` of [log]), and of \
+                "the daemon keeps nothing of call {call_id}: it has {count} refused messages of at most {limit} (`refused` of [log]), and of \
                  an accepted call none"
             ),
         };
@@ -52,31 +59,35 @@ pub(super) fn ask(options: &ExplainOptions, call_id: &str) -> Result<Recorded, u
 
 impl Recorded {
     fn of(kept: &Value) -> Option<Self> {
-        let message = BASE64_STANDARD.decode(kept["message_base64"].as_str()?).ok()?;
-        let (source, listener) = (kept["source"].as_str()?.parse().ok()?, kept["listener"].as_str()?.to_owned());
         let mut decided = kept.clone();
-        decided.as_object_mut()?.remove("message_base64");
-        Some(Self { decided, source, listener, message })
-    }
-
-    /// The options that let the message come in as it did.
-    pub(super) fn options(&self, options: &ExplainOptions) -> ExplainOptions {
-        let transport = self.listener.split(':').next().unwrap_or_default();
-        ExplainOptions {
-            source: Some(Whence::of(self.source)),
-            transport: Transport::ALL.into_iter().find(|of| of.token() == transport),
-            listener: Some(self.listener.clone()),
-            ..options.clone()
-        }
+        let message = match decided.as_object_mut()?.remove("message_base64") {
+            None => None,
+            Some(octets) => Some(RecordedMessage {
+                source: kept["source"].as_str()?.parse().ok()?,
+                listener: kept["listener"].as_str()?.to_owned(),
+                bytes: BASE64_STANDARD.decode(octets.as_str()?).ok()?,
+            }),
+        };
+        Some(Self { decided, message })
     }
 
     /// Whether the file decides as the daemon did. `None`: it cannot be told.
     fn same(&self, explained: &Explained) -> Option<bool> {
-        let id = match &explained.decision {
-            Decision::Accepted { reason, .. } | Decision::Refused { reason, .. } => (*reason)?.id(),
+        let (verdict, reason) = match &explained.decision {
+            Decision::Accepted { reason, shadow: None } => ("accept", *reason),
+            Decision::Accepted { reason, shadow: Some(_) } => ("shadow", *reason),
+            Decision::Refused { reason, .. } => ("refuse", *reason),
             Decision::Unknown(_) => return None,
         };
-        Some(self.decided["id"] == id)
+        Some(self.decided["verdict"] == verdict && self.decided["id"].as_u64() == reason.map(|reason| reason.id().into()))
+    }
+
+    /// What was decided, if nothing more can be said.
+    pub(super) fn alone(&self, json: bool, colors: Colors) -> String {
+        if json {
+            return format!("{}\n", serde_json::json!({ "decided": self.decided, "same_decision": null }));
+        }
+        format!("The running daemon decided:\n{}", told::decision(&self.decided, colors))
     }
 
     pub(super) fn as_json(&self, mut explained: Value, of: &Explained) -> Value {
@@ -88,12 +99,28 @@ impl Recorded {
     }
 
     pub(super) fn as_text(&self, explained: &Explained, colors: Colors) -> String {
-        let told = told::decision(&self.decided, colors);
         let now = match self.same(explained) {
             Some(true) => "The configuration file decides the same:".to_owned(),
             Some(false) => colors.text(Tint::Yellow, "The configuration file, as it is now, would decide otherwise:"),
             None => "What the configuration file would decide cannot be told for sure:".to_owned(),
         };
-        format!("The running daemon decided:\n{told}\n{now}\n")
+        format!("{}\n{now}\n", self.alone(false, colors))
+    }
+}
+
+impl RecordedMessage {
+    pub(super) fn is_response(&self) -> bool {
+        self.bytes.trim_ascii_start().starts_with(b"SIP/")
+    }
+
+    /// The options that let the message come in as it did.
+    pub(super) fn options(&self, options: &ExplainOptions) -> ExplainOptions {
+        let transport = self.listener.split(':').next().unwrap_or_default();
+        ExplainOptions {
+            source: Some(Whence::of(self.source)),
+            transport: Transport::ALL.into_iter().find(|of| of.token() == transport),
+            listener: Some(self.listener.clone()),
+            ..options.clone()
+        }
     }
 }

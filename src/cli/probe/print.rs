@@ -25,8 +25,8 @@ pub(super) fn as_text(probed: &Probed, colors: Colors) -> String {
     out += &trace::tree(&probed.steps, colors, &mark);
     if probed.tried.is_empty() {
         let what = match trace::failure(&probed.steps).filter(|_| probed.failed) {
-            Some(failure) => format!("DNS failed: {failure}"),
-            None => "it resolves to nothing".to_owned(),
+            Some(failure) => format!("nothing was sent, because DNS failed: {failure} (--to ADDRESS:PORT calls without DNS)"),
+            None => "nothing was sent: it resolves to nothing (--to ADDRESS:PORT calls without DNS)".to_owned(),
         };
         let _ = writeln!(out, "{}", colors.text(Tint::Red, what));
     }
@@ -58,7 +58,7 @@ pub(super) fn as_text(probed: &Probed, colors: Colors) -> String {
                 let _ = writeln!(out, "  {}", colors.text(Tint::Red, format!("no answer; it was sent {times}")));
             }
         }
-        if let Some(advice) = advice(tried, story) {
+        if let Some(advice) = advice(tried, story, probed.believes) {
             let _ = writeln!(out, "  {advice}");
         }
         match story.ended {
@@ -108,13 +108,18 @@ fn stranger(probed: &Probed, story: &Story) -> Option<String> {
 }
 
 /// What to try if nothing comes back: most often one side speaks TLS and the other does not.
-fn advice(tried: &Tried, story: &Story) -> Option<String> {
+fn advice(tried: &Tried, story: &Story, believes: bool) -> Option<String> {
     if story.answer.is_some() {
         return None;
     }
     let port = tried.addr.port();
     let broken = story.broken.as_deref().unwrap_or_default().to_ascii_lowercase();
     match tried.transport {
+        // What broke it says what to do.
+        Transport::Tls if !believes => None,
+        Transport::Tls if broken.contains("certificaterequired") || broken.contains("certificate required") => {
+            Some("it wants a certificate of its caller (mutual TLS), and probe has none".to_owned())
+        }
         Transport::Tls if broken.contains("certificate") => Some(
             "its certificate does not prove what was called: --ca FILE says whose certificates are believed, and the URI must have a name \
              that stands in it (a wildcard is none for SIP, RFC 5922 7.2)"
@@ -125,9 +130,9 @@ fn advice(tried: &Tried, story: &Story) -> Option<String> {
         }
         Transport::Tls if broken.contains("refused") => Some(format!("nobody listens on port {port} there; TLS is usually on 5061")),
         Transport::Tcp if port == 5061 || broken.contains("end of file") || broken.contains("reset") => {
-            Some(format!("port {port} may want TLS: sips:…, or transport=tls with --ca FILE"))
+            Some(format!("port {port} may want TLS: sips:…, or -t tls (--ca FILE checks its certificate)"))
         }
-        Transport::Udp if port == 5061 => Some("5061 is the port of TLS: sips:…, or transport=tls with --ca FILE".to_owned()),
+        Transport::Udp if port == 5061 => Some("5061 is the port of TLS: sips:…, or -t tls (--ca FILE checks its certificate)".to_owned()),
         Transport::Udp | Transport::Tcp if broken.contains("refused") => Some(format!("nobody listens on port {port} there")),
         _ => None,
     }
@@ -216,7 +221,7 @@ pub(super) fn as_json(probed: &Probed) -> Value {
             json!({ "address": of.addr.to_string(), "transport": of.transport.token(), "outside": of.story.is_none() });
         if let (Some(told), Some(Value::Object(story))) = (told.as_object_mut(), of.story.as_ref().map(story)) {
             told.extend(story);
-            let of = of.story.as_ref().and_then(|story| stranger(probed, story).or_else(|| advice(of, story)));
+            let of = of.story.as_ref().and_then(|story| stranger(probed, story).or_else(|| advice(of, story, probed.believes)));
             told.insert("hint".to_owned(), of.into());
         }
         told

@@ -18,6 +18,8 @@ pub(super) struct Tried {
 pub(super) struct Probed {
     pub(super) uri: String,
     pub(super) invite: bool,
+    /// Whether certificates were checked.
+    pub(super) believes: bool,
     pub(super) config: Option<Config>,
     /// How the name was resolved.
     pub(super) steps: Vec<Step>,

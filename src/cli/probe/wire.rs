@@ -58,7 +58,9 @@ impl Wire {
             }
             Transport::Tls => {
                 let Some(Verified { settings, name }) = verified else {
-                    return Err(io::Error::other("nobody is believed over TLS: say by --ca whose certificates are"));
+                    return Err(io::Error::other(
+                        "TLS needs --ca FILE: the signers whose certificates are believed (on Debian /etc/ssl/certs/ca-certificates.crt)",
+                    ));
                 };
                 let session = Session::opened(settings, name, to.ip()).ok_or_else(|| io::Error::other("no name to verify"))?;
                 let (stream, mut session) = (connected(to, from).await?, Box::new(session));

@@ -2,7 +2,7 @@
 //!
 //! No dialog is remembered: the token holds all that is needed.
 
-use super::initial::{unfit, unserved};
+use super::initial::{method_served, unfit};
 use crate::config::{Endpoint, ProjectId, Transport, TrunkId};
 use crate::core::forwarding::plan::{Decision, Plan};
 use crate::core::forwarding::rewrite;
@@ -67,7 +67,7 @@ impl Core {
             Refusal::new(row, reason, detail).of(Some(whose.0), Some(whose.1)).asked_by(asks)
         };
         self.keeps_pace(case, whose, asks)?;
-        unserved(config.region(case.region()), case)?;
+        method_served(config.region(case.region()), case)?;
         unfit(case)?;
         let found = self.dialog_targets(case, &route, fence)?;
         let speaker = speaker_in_dialog(view, case, &route);

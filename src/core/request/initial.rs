@@ -13,7 +13,7 @@ use crate::core::memory::rate_limit::Pace;
 use crate::core::routing::route_token::{self, Vouched};
 use crate::core::routing::serving::Serving;
 use crate::core::routing::target::{self, Found, Nowhere, Order, TargetSet};
-use crate::core::rules::admit::admit;
+use crate::core::rules::admit::{admit, unserved};
 use crate::core::rules::case::{Case, Gate};
 use crate::core::rules::host::{self, Admitted};
 use crate::core::rules::refusal::{Answer, Refusal};
@@ -188,7 +188,7 @@ impl Core {
         if case.request.method == Method::Options && !admitted.outbound {
             return Err(self.options(case).into());
         }
-        unserved(self.config.region(case.region()), case)?;
+        method_served(self.config.region(case.region()), case)?;
         if case.message.first(Name::Route).is_some() {
             let detail = "Route in a request outside a dialog";
             let row = case.trace.fail(Test::Dialog, || (detail.to_owned(), "no Route".to_owned()));
@@ -332,11 +332,10 @@ pub(crate) fn unfit(case: &Case<'_, '_>) -> Result<(), Stop> {
     Err(Answer::failed(row, 420, "Bad Extension").with(unsupported).into())
 }
 
-/// Whether a region does not serve a method: REGISTER and PUBLISH are for registrars, unless its `methods` lists them. This holds
-/// inside dialogs too.
-pub(crate) fn unserved(region: &Region, case: &Case<'_, '_>) -> Result<(), Stop> {
+/// Stops a request whose method the region does not serve.
+pub(crate) fn method_served(region: &Region, case: &Case<'_, '_>) -> Result<(), Stop> {
     let method = case.request.method;
-    if method == Method::Register && !region.register || method == Method::Publish && !region.publish {
+    if unserved(region, method) {
         let says = || (format!("method {}", method.token()), format!("`methods` of region {}", region.name));
         return Err(Answer::failed(case.trace.fail(Test::Request, says), 405, "Method Not Allowed").with(ALLOW).into());
     }

@@ -4,7 +4,7 @@
 //! the host, the project and its trunk, the pin, the media. Targets are found later, if there is something to forward. Only the
 //! Request-URI, the packet's source and the body decide; no other header is believed.
 
-use crate::config::{Config, Mode};
+use crate::config::{Config, Mode, Region};
 use crate::core::io::Note;
 use crate::core::rules::case::Case;
 use crate::core::rules::host::{Admitted, HostJudge, endpoint};
@@ -14,6 +14,13 @@ use crate::core::rules::side::Side;
 use crate::core::rules::sides::{Source, Speaker};
 use crate::core::rules::trace::{Test, around};
 use crate::reason::Reason;
+use crate::sip::Method;
+
+/// Whether a region does not serve a method: REGISTER and PUBLISH are for registrars, unless its `methods` lists them. This holds
+/// inside dialogs too.
+pub(crate) fn unserved(region: &Region, method: Method) -> bool {
+    method == Method::Register && !region.register || method == Method::Publish && !region.publish
+}
 
 /// Judges a new request whose source is no stranger. `media`: receives what to count of the request's media, if that was judged.
 pub(crate) fn admit(
@@ -53,6 +60,10 @@ pub(crate) fn admit(
             admitted = admitted.object(objection, Reason::PinnedElsewhere, detail)?;
         }
         _ => trace.pass(Test::Pin, pin),
+    }
+    // It is answered 405 and goes nowhere, and so does its media.
+    if unserved(region, request.method) {
+        return Ok(admitted);
     }
     let side = if admitted.outbound { Side::Servers } else { Side::Trunk };
     let (called, serving) = (listener.region, listener.region);
