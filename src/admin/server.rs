@@ -166,13 +166,19 @@ async fn respond<B>(request: &Request<B>, sources: &Sources, pulse: Pulse) -> Re
     let watches = request.uri().path() == "/watch" && *request.method() == Method::GET;
     if watches && sources.own_hosts().check(request).is_ok() {
         // Whatever page an operator has open could take the places of those who watch.
-        let of_another = request.headers().get("sec-fetch-site").is_some_and(|site| site != "same-origin" && site != "none");
-        if of_another || request.headers().contains_key(ORIGIN) {
+        if is_of_a_page(request) {
             return plain(StatusCode::FORBIDDEN, "not from a page\n".to_owned()).map(Either::Left);
         }
         return watch(request.uri().query(), sources, pulse).await;
     }
     answer(request, sources).await.map(Either::Left)
+}
+
+/// Whether a page in a browser asks, which is somebody else's: ours has no script and no form.
+fn is_of_a_page<B>(request: &Request<B>) -> bool {
+    let headers = request.headers();
+    let of_another = headers.get("sec-fetch-site").is_some_and(|site| site != "same-origin" && site != "none");
+    of_another || headers.contains_key(ORIGIN)
 }
 
 /// Begins to watch, or says why not.
@@ -223,9 +229,7 @@ async fn answer<B>(request: &Request<B>, sources: &Sources) -> Response<Full<Byt
     }
     match path {
         // Whatever page an operator has open may send a form here; a browser says so.
-        "/drain" | "/reload" if request.headers().contains_key(ORIGIN) => {
-            plain(StatusCode::FORBIDDEN, "not from a page\n".to_owned())
-        }
+        "/drain" | "/reload" if is_of_a_page(request) => plain(StatusCode::FORBIDDEN, "not from a page\n".to_owned()),
         "/drain" => {
             sources.ready.drain();
             sources.worker.drain().await;

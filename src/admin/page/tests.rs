@@ -193,6 +193,7 @@ fn working_day() -> Value {
             "loaded": "2026-11-16T10:00:00Z", "loaded_seconds": 3600, "projects": 214, "trunks": 391
         },
         "started": "2026-11-03T08:12:40Z", "uptime_seconds": 1_133_240, "ready": true, "draining": false, "missing": [],
+        "troubles": ["region eu: sip:spare.eu.internal does not resolve: no such name (asked 10.20.0.53:53)"],
         "hour": {
             "minutes": minutes,
             "verdicts": [

@@ -148,12 +148,14 @@ async fn a_drain_is_asked_for_by_post_and_by_nothing_else() {
         let (code, body) = ask(admin.addr, &format!("{method} /drain")).await;
         assert!(code == 405 && body.contains("allow: POST"), "{body}");
     }
-    let mut page = TcpStream::connect(admin.addr).await.unwrap();
-    let form = b"POST /drain HTTP/1.1\r\nHost: localhost\r\nOrigin: http://elsewhere.example\r\nConnection: close\r\n\r\n";
-    page.write_all(form).await.unwrap();
-    let mut answer = String::new();
-    page.read_to_string(&mut answer).await.unwrap();
-    assert!(answer.starts_with("HTTP/1.1 403 "), "{answer}");
+    for row in ["Origin: http://elsewhere.example", "Sec-Fetch-Site: cross-site"] {
+        let mut page = TcpStream::connect(admin.addr).await.unwrap();
+        let form = format!("POST /drain HTTP/1.1\r\nHost: localhost\r\n{row}\r\nConnection: close\r\n\r\n");
+        page.write_all(form.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        page.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 403 "), "{answer}");
+    }
     assert!(!admin.ready.is_draining());
     let mut questions = admin.questions;
     for _ in 0..2 {

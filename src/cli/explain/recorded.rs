@@ -64,7 +64,8 @@ impl Recorded {
             None => None,
             Some(octets) => Some(RecordedMessage {
                 source: kept["source"].as_str()?.parse().ok()?,
-                listener: kept["listener"].as_str()?.to_owned(),
+                // Whoever answers there writes to our terminal with it.
+                listener: kept["listener"].as_str().filter(|of| of.bytes().all(|octet| octet.is_ascii_graphic()))?.to_owned(),
                 bytes: BASE64_STANDARD.decode(octets.as_str()?).ok()?,
             }),
         };

@@ -83,7 +83,7 @@ fn the_page_is_legible_on_any_screen_and_asks_nobody_else() {
 
     let mut chromium = Chromium::start(&site);
     let url = format!("http://{}/", Plan::admin(&site));
-    for (width, scheme) in [(360, "light"), (360, "dark"), (1280, "light"), (1280, "dark")] {
+    for (width, scheme) in [(360, "light"), (390, "dark"), (1280, "light"), (1280, "dark")] {
         chromium.open(&url, width, scheme);
         let seen = chromium.value(LOOK);
         let whole = format!("{width} {scheme}: {seen:#}");
