@@ -1,13 +1,17 @@
 //! Reloads that are asked for at the admin endpoint, and what became of the last one. Only asks and remembers: the daemon reloads.
 
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
+use tracing::info;
 
 use crate::telemetry::timestamp;
 
+/// The least time between two reloads that are asked for here.
+const PAUSE: Duration = Duration::from_millis(100);
 /// Reloads that wait for the one that is under way. If there are more, their askers wait.
 const QUEUE: usize = 4;
 
@@ -50,6 +54,8 @@ pub(crate) type ReloadAnswer = oneshot::Sender<Arc<ReloadOutcome>>;
 pub(crate) struct ReloadDoor {
     asked: mpsc::Sender<ReloadAnswer>,
     last: LastReload,
+    /// When the last one was asked for here.
+    begun: tokio::sync::Mutex<Option<tokio::time::Instant>>,
 }
 
 /// The last outcome. `None`: there was no reload yet.
@@ -61,11 +67,18 @@ impl ReloadDoor {
     pub(crate) fn new() -> (Self, mpsc::Receiver<ReloadAnswer>, LastReload) {
         let (asked, requests) = mpsc::channel(QUEUE);
         let last = LastReload::default();
-        (Self { asked, last: last.clone() }, requests, last)
+        (Self { asked, last: last.clone(), begun: tokio::sync::Mutex::default() }, requests, last)
     }
 
     /// Asks for a reload and waits for its outcome. `None`: nobody reloads here, or the daemon is ending.
-    pub(super) async fn reload(&self) -> Option<Arc<ReloadOutcome>> {
+    pub(super) async fn reload(&self, peer: SocketAddr) -> Option<Arc<ReloadOutcome>> {
+        // One after the other, and not too many: each writes lines of the log.
+        let mut begun = self.begun.lock().await;
+        if let Some(before) = *begun {
+            tokio::time::sleep_until(before + PAUSE).await;
+        }
+        *begun = Some(tokio::time::Instant::now());
+        info!(%peer, "asked to reload");
         let (answer, outcome) = oneshot::channel();
         self.asked.send(answer).await.ok()?;
         outcome.await.ok()

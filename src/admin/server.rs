@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::convert::Infallible;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -17,7 +18,9 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
+use tokio::task::AbortHandle;
 use tokio::time::MissedTickBehavior;
+use tracing::info;
 
 use super::hosts::OwnHosts;
 use super::ready::Ready;
@@ -27,6 +30,7 @@ use super::watching::{Pulse, WatchBody};
 use super::worker_handle::{ControlHandle, Standing, WorkerHandle};
 use super::{page, query, status, troubles};
 use crate::config::Config;
+use crate::fence::canonical;
 use crate::telemetry::last_hour::{LastHour, Summary};
 use crate::telemetry::refused::RefusedRing;
 use crate::telemetry::timestamp::Now;
@@ -36,7 +40,8 @@ use crate::telemetry::{Metrics, certificates, memory, upstream};
 #[cfg(test)]
 mod tests;
 
-/// Connections served at a time; more wait in the kernel.
+/// Connections served at a time. For one more, the oldest is closed of the peer that has the most: a probe of the daemon's health waits for
+/// nobody's slow reader.
 const CONNECTIONS: usize = 32;
 /// How long a request's header section may take.
 const HEADER: Duration = Duration::from_secs(2);
@@ -78,17 +83,47 @@ pub(crate) struct Sources {
 #[derive(Debug)]
 pub(crate) struct Connections {
     places: Arc<Semaphore>,
+    /// The oldest first. Locked for moments only, by tasks of this thread alone.
+    open: Mutex<Vec<OpenConnection>>,
     /// Whether they have to end after the present answer.
     ending: watch::Sender<bool>,
 }
 
+/// One connection.
+#[derive(Debug)]
+struct OpenConnection {
+    peer: IpAddr,
+    pulse: Pulse,
+    task: AbortHandle,
+}
+
 impl Default for Connections {
     fn default() -> Self {
-        Self { places: Arc::new(Semaphore::new(CONNECTIONS)), ending: watch::Sender::default() }
+        let (open, ending) = Default::default();
+        Self { places: Arc::new(Semaphore::new(CONNECTIONS)), open, ending }
     }
 }
 
 impl Connections {
+    /// Takes in a connection, and forgets those that have ended.
+    fn add(&self, new: OpenConnection) {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.retain(|of| !of.task.is_finished());
+        open.push(new);
+    }
+
+    /// Closes the oldest connection of the peer that has the most. Those that watch are few, and stay.
+    fn make_room(&self) {
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let held = || open.iter().filter(|of| !of.task.is_finished() && !of.pulse.watches());
+        let count = |peer| held().filter(|of| of.peer == peer).count();
+        // Of several with as many it is the last one here, so the order is turned round.
+        let oldest = held().rev().max_by_key(|of| count(of.peer)).map(|of| of.peer);
+        if let Some(of) = held().find(|of| Some(of.peer) == oldest) {
+            of.task.abort();
+        }
+    }
+
     /// Waits until every answer is sent, for a second at most. Call it after accepting has ended.
     pub(crate) async fn end(&self) {
         self.ending.send_replace(true);
@@ -104,16 +139,21 @@ pub(crate) async fn serve(listener: TcpListener, sources: Arc<Sources>) {
 
 async fn accept(listener: TcpListener, sources: Arc<Sources>) {
     loop {
-        let Ok(permit) = Arc::clone(&sources.connections.places).acquire_owned().await else { return };
-        let Ok((stream, _)) = listener.accept().await else {
+        let Ok((stream, peer)) = listener.accept().await else {
             tokio::time::sleep(REFUSED).await;
             continue;
         };
-        let connection = connection(stream, Arc::clone(&sources));
-        tokio::spawn(async move {
+        if sources.connections.places.available_permits() == 0 {
+            sources.connections.make_room();
+        }
+        let Ok(permit) = Arc::clone(&sources.connections.places).acquire_owned().await else { return };
+        let pulse = Pulse::new();
+        let connection = connection(stream, peer, pulse.clone(), Arc::clone(&sources));
+        let task = tokio::spawn(async move {
             connection.await;
             drop(permit);
         });
+        sources.connections.add(OpenConnection { peer: canonical(peer.ip()), pulse, task: task.abort_handle() });
     }
 }
 
@@ -127,13 +167,12 @@ async fn look(sources: Arc<Sources>) {
     }
 }
 
-async fn connection(stream: TcpStream, sources: Arc<Sources>) {
+async fn connection(stream: TcpStream, peer: SocketAddr, pulse: Pulse, sources: Arc<Sources>) {
     let mut ending = sources.connections.ending.subscribe();
-    let pulse = Pulse::new();
     let beats = pulse.clone();
     let service = service_fn(move |request: Request<Incoming>| {
         let (sources, beats) = (Arc::clone(&sources), beats.clone());
-        async move { Ok::<_, Infallible>(respond(&request, &sources, beats).await) }
+        async move { Ok::<_, Infallible>(respond(&request, peer, &sources, beats).await) }
     });
     let serving = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
@@ -162,7 +201,12 @@ async fn connection(stream: TcpStream, sources: Arc<Sources>) {
 }
 
 /// The answer to a request: a stream for one that watches, else the whole of it.
-async fn respond<B>(request: &Request<B>, sources: &Sources, pulse: Pulse) -> Response<Either<Full<Bytes>, WatchBody>> {
+async fn respond<B>(
+    request: &Request<B>,
+    peer: SocketAddr,
+    sources: &Sources,
+    pulse: Pulse,
+) -> Response<Either<Full<Bytes>, WatchBody>> {
     let watches = request.uri().path() == "/watch" && *request.method() == Method::GET;
     if watches && sources.own_hosts().check(request).is_ok() {
         // Whatever page an operator has open could take the places of those who watch.
@@ -171,7 +215,7 @@ async fn respond<B>(request: &Request<B>, sources: &Sources, pulse: Pulse) -> Re
         }
         return watch(request.uri().query(), sources, pulse).await;
     }
-    answer(request, sources).await.map(Either::Left)
+    answer(request, peer, sources).await.map(Either::Left)
 }
 
 /// Whether a page in a browser asks, which is somebody else's: ours has no script and no form.
@@ -207,7 +251,7 @@ async fn watch(query: Option<&str>, sources: &Sources, pulse: Pulse) -> Response
     response
 }
 
-async fn answer<B>(request: &Request<B>, sources: &Sources) -> Response<Full<Bytes>> {
+async fn answer<B>(request: &Request<B>, peer: SocketAddr, sources: &Sources) -> Response<Full<Bytes>> {
     if let Err(right) = sources.own_hosts().check(request) {
         return plain(StatusCode::MISDIRECTED_REQUEST, right);
     }
@@ -231,11 +275,12 @@ async fn answer<B>(request: &Request<B>, sources: &Sources) -> Response<Full<Byt
         // Whatever page an operator has open may send a form here; a browser says so.
         "/drain" | "/reload" if is_of_a_page(request) => plain(StatusCode::FORBIDDEN, "not from a page\n".to_owned()),
         "/drain" => {
+            info!(%peer, "asked to drain");
             sources.ready.drain();
             sources.worker.drain().await;
             plain(StatusCode::ACCEPTED, "draining\n".to_owned())
         }
-        "/reload" => match sources.reload_door.reload().await {
+        "/reload" => match sources.reload_door.reload(peer).await {
             Some(outcome) => typed("application/json", format!("{:#}\n", outcome.answer())),
             None => plain(
                 StatusCode::SERVICE_UNAVAILABLE,
@@ -243,7 +288,7 @@ async fn answer<B>(request: &Request<B>, sources: &Sources) -> Response<Full<Byt
             ),
         },
         "/refused" => match query::refused(request.uri().query()) {
-            Ok(call_id) => typed("application/json", format!("{:#}\n", sources.refused().messages(call_id.as_deref()))),
+            Ok(call_id) => private(typed("application/json", format!("{:#}\n", sources.refused().messages(call_id.as_deref())))),
             Err(wrong) => plain(StatusCode::BAD_REQUEST, wrong),
         },
         "/metrics" => typed("text/plain; version=0.0.4; charset=utf-8", sources.metrics().await),
@@ -252,7 +297,7 @@ async fn answer<B>(request: &Request<B>, sources: &Sources) -> Response<Full<Byt
             None => plain(StatusCode::SERVICE_UNAVAILABLE, "ended\n".to_owned()),
         },
         "/status" => match sources.status().await {
-            Some(status) => typed("application/json", format!("{status:#}\n")),
+            Some(status) => private(typed("application/json", format!("{status:#}\n"))),
             None => plain(StatusCode::SERVICE_UNAVAILABLE, "ended\n".to_owned()),
         },
         "/healthz" if sources.worker.turns().await => plain(StatusCode::OK, "ok\n".to_owned()),
@@ -350,14 +395,20 @@ impl Sources {
     }
 }
 
+/// An answer that says something of calls: nobody keeps it, or takes it for something else.
+fn private(mut response: Response<Full<Bytes>>) -> Response<Full<Bytes>> {
+    for (name, value) in [(X_CONTENT_TYPE_OPTIONS, "nosniff"), (CACHE_CONTROL, "no-store")] {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
 /// The answer with the page. Its headers forbid loading, scripts, framing and caching.
 fn html(body: String) -> Response<Full<Bytes>> {
-    let mut response = typed("text/html; charset=utf-8", body);
+    let mut response = private(typed("text/html; charset=utf-8", body));
     let headers = response.headers_mut();
     headers.insert(CONTENT_SECURITY_POLICY, page::POLICY.clone());
-    for (name, value) in [(REFERRER_POLICY, "no-referrer"), (X_CONTENT_TYPE_OPTIONS, "nosniff"), (CACHE_CONTROL, "no-store")] {
-        headers.insert(name, HeaderValue::from_static(value));
-    }
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     response
 }
 

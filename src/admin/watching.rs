@@ -80,6 +80,11 @@ impl Pulse {
         self.last.store(self.begin.elapsed().as_secs().saturating_add(1), Ordering::Relaxed);
     }
 
+    /// Whether its connection has a stream.
+    pub(super) fn watches(&self) -> bool {
+        self.last.load(Ordering::Relaxed) > 0
+    }
+
     /// How long the connection may still last. `None`: not at all.
     pub(super) fn left(&self, without: Duration) -> Option<Duration> {
         let (elapsed, last) = (self.begin.elapsed(), self.last.load(Ordering::Relaxed));

@@ -21,8 +21,11 @@ use crate::config::{self, ConfigError};
 
 /// How long a daemon may take to accept a connection, and to begin an answer that it has at hand.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Most octets of an answer.
-const LONGEST: usize = 64 << 20;
+/// Most octets of an answer. Read as JSON it may take a hundred times as much memory.
+const LONGEST: usize = 8 << 20;
+
+/// Most octets of a path that are shown.
+const PATH: usize = 60;
 
 /// A daemon's admin endpoint.
 #[derive(Clone, Copy, Debug)]
@@ -127,7 +130,10 @@ impl AdminClient {
         match self.body(response).await {
             Ok(body) if status.as_u16() == 400 => AdminError::Wrong(said(&body)),
             Ok(body) if matches!(status.as_u16(), 403 | 421 | 503) => AdminError::Refused(said(&body)),
-            Ok(_) => AdminError::Foreign(format!("{} answers {status} to {path}", self.addr)),
+            Ok(_) => {
+                let path = path.get(..PATH).unwrap_or(path);
+                AdminError::Foreign(format!("{} answers {status} to {path}", self.addr))
+            }
             Err(error) => error,
         }
     }

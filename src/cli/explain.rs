@@ -18,6 +18,7 @@ use super::color::Colors;
 use super::exit::NO_INPUT;
 use super::mistakes;
 use super::output::{complain, print, print_fitting};
+use super::printable::harmless_json;
 use super::resolve::{Outcome as Resolution, Resolved, online};
 use crate::config::{self, Config, Endpoint, Hop, NameId, Region, RegionId, Written};
 use crate::core::Core;
@@ -87,9 +88,11 @@ pub(super) fn explain(options: &ExplainOptions) -> u8 {
         Err(code) => return code,
     };
     match &recorded {
-        Some(recorded) if options.json => print(&format!("{}\n", recorded.as_json(print::as_json(&explained), &explained))),
+        Some(recorded) if options.json => {
+            print(&(harmless_json(&recorded.as_json(print::as_json(&explained), &explained).to_string()) + "\n"));
+        }
         Some(recorded) => print_fitting(&(recorded.as_text(&explained, colors) + &print::as_text(&explained, colors))),
-        None if options.json => print(&format!("{}\n", print::as_json(&explained))),
+        None if options.json => print(&(harmless_json(&print::as_json(&explained).to_string()) + "\n")),
         None => print_fitting(&print::as_text(&explained, colors)),
     }
     explained.code()

@@ -8,11 +8,14 @@ use super::admin_client::{AdminClient, AdminError};
 use super::arguments::AdminOptions;
 use super::exit::{CONFIG, OK};
 use super::output::{print, say};
-use super::printable::plain;
+use super::printable::{harmless_json, plain};
 use super::resolve::asynchronously;
 
 /// How long a reload may take: a file with a million projects, and names that nobody answers for.
 const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Most lines that are printed of one list: more than a daemon sends.
+const LINES: usize = 1000;
 
 /// Asks for a reload and waits for its outcome.
 pub(super) fn reload(options: &AdminOptions, json: bool) -> u8 {
@@ -33,7 +36,7 @@ pub(super) fn reload(options: &AdminOptions, json: bool) -> u8 {
     };
     let ok = outcome["ok"] == true;
     if json {
-        print(&format!("{outcome}\n"));
+        print(&(harmless_json(&outcome.to_string()) + "\n"));
     } else if ok {
         tell("warning", &outcome["warnings"]);
         print(&format!("reloaded: {}\n", plain(outcome["digest"].as_str().unwrap_or_default().as_bytes())));
@@ -56,5 +59,5 @@ fn tell(kind: &str, mistakes: &Value) {
 }
 
 fn lines(value: &Value) -> impl Iterator<Item = &str> {
-    value.as_array().into_iter().flatten().filter_map(Value::as_str)
+    value.as_array().into_iter().flatten().filter_map(Value::as_str).take(LINES)
 }

@@ -11,7 +11,7 @@ use super::arguments::AdminOptions;
 use super::color::{Colors, Tint};
 use super::exit::{FAILED, OK};
 use super::output::print;
-use super::printable::plain;
+use super::printable::{harmless_json, plain};
 use super::resolve::asynchronously;
 use super::told;
 
@@ -31,7 +31,7 @@ pub(super) fn status(options: &AdminOptions, json: bool) -> u8 {
     };
     if json {
         // As the daemon wrote it.
-        print(&String::from_utf8_lossy(&body));
+        print(&harmless_json(&String::from_utf8_lossy(&body)));
     } else {
         print(&text(&status, Colors::on(std::io::stdout().is_terminal())));
     }
@@ -42,7 +42,9 @@ pub(super) fn status(options: &AdminOptions, json: bool) -> u8 {
 async fn read(client: AdminClient) -> Result<(Bytes, Value), AdminError> {
     let body = client.get("/status").await?;
     let status: Option<Value> = serde_json::from_slice(&body).ok();
-    let own = status.filter(|status| status["regions"].is_array() && status["configuration"].is_object());
+    let own = status.filter(|status| {
+        status["regions"].is_array() && status["configuration"]["digest"].is_string() && status["version"].is_string()
+    });
     own.map(|status| (body, status))
         .ok_or_else(|| AdminError::Foreign("what answers to /status is no status of Ringfence".to_owned()))
 }
@@ -126,7 +128,10 @@ fn of_region(region: &Value, colors: Colors, out: &mut String) {
         for target in rows(list) {
             let state = word(&target["state"]);
             let tint = if state == "down" { Tint::Red } else { Tint::Green };
-            let why = target["why"].as_str().filter(|_| state == "down").map_or_else(String::new, |why| format!(", {why}"));
+            let why = target["why"]
+                .as_str()
+                .filter(|_| state == "down")
+                .map_or_else(String::new, |why| format!(", {}", plain(why.as_bytes())));
             let since = ago(&target["since_seconds"]);
             let (transport, addr) = (word(&target["transport"]), word(&target["address"]));
             let _ = writeln!(out, "  {kind:<7}  {transport}:{addr} {}{why} for {since}", colors.text(tint, state));

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::io::{IsTerminal as _, Write as _};
 use std::os::fd::AsFd as _;
+use std::time::Duration;
 
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
@@ -14,10 +15,12 @@ use super::arguments::WatchOptions;
 use super::color::Colors;
 use super::exit::{FAILED, OK};
 use super::output::{complain, say};
-use super::printable::plain;
+use super::printable::{harmless_json, plain};
 use super::resolve::asynchronously;
 use super::told;
 
+/// How long nothing may come. The daemon sends an empty line each 10 seconds.
+const SILENCE: Duration = Duration::from_secs(30);
 /// Longest line of the daemon's.
 const LONGEST: usize = 1 << 20;
 
@@ -27,6 +30,8 @@ enum End {
     Enough,
     /// The daemon ended its stream.
     Daemon,
+    /// Nothing comes, not even an empty line.
+    Silence,
 }
 
 /// Watches until somebody has had enough.
@@ -54,6 +59,7 @@ pub(super) fn watch(options: &WatchOptions) -> u8 {
     let ended = asynchronously(async || Ok(watching().await));
     match ended {
         Ok(Ok(End::Enough)) => OK,
+        Ok(Ok(End::Silence)) => complain("the daemon has been silent for half a minute: it, or its machine, has gone", FAILED),
         Ok(Ok(End::Daemon)) => complain("the daemon has ended, or closed the stream", FAILED),
         Ok(Err(error)) => error.complain(),
         Err(code) => code,
@@ -89,7 +95,8 @@ async fn follow(mut stream: Incoming, json: bool) -> Result<End, AdminError> {
     let mut text: Vec<u8> = Vec::new();
     loop {
         // A daemon that is killed says no last word.
-        let Some(Ok(frame)) = stream.frame().await else { return Ok(End::Daemon) };
+        let Ok(frame) = tokio::time::timeout(SILENCE, stream.frame()).await else { return Ok(End::Silence) };
+        let Some(Ok(frame)) = frame else { return Ok(End::Daemon) };
         let Ok(data) = frame.into_data() else { continue };
         text.extend_from_slice(&data);
         while let Some(end) = memchr::memchr(b'\n', &text) {
@@ -100,10 +107,11 @@ async fn follow(mut stream: Incoming, json: bool) -> Result<End, AdminError> {
                 }
                 continue;
             }
-            let Ok(decided) = serde_json::from_slice::<Value>(&line) else {
+            let decided = serde_json::from_slice::<Value>(&line).ok().filter(|decided| decided["verdict"].is_string());
+            let Some(decided) = decided else {
                 return Err(AdminError::Foreign("what answers to /watch sends no decisions".to_owned()));
             };
-            let shown = if json { format!("{decided}\n") } else { told::decision(&decided, colors) };
+            let shown = if json { harmless_json(&decided.to_string()) + "\n" } else { told::decision(&decided, colors) };
             let mut out = std::io::stdout().lock();
             if out.write_all(shown.as_bytes()).and_then(|()| out.flush()).is_err() {
                 return Ok(End::Enough);

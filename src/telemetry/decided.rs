@@ -44,6 +44,15 @@ impl Ruled {
     }
 }
 
+impl Ruled {
+    /// The trunk that has a share of what is told. `None`: it is a stranger's, whose reason is nobody else's.
+    pub(super) fn sharer(&self) -> Option<TrunkId> {
+        /// All of which no trunk is known have one share.
+        const NO_TRUNK: TrunkId = TrunkId(u32::MAX);
+        (self.reason != Reason::UnknownSource).then_some(self.trunk.unwrap_or(NO_TRUNK))
+    }
+}
+
 /// What is known of a decision without reading its message: little work, and little to hand to another thread.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Facts {

@@ -1,8 +1,8 @@
 //! The decision log: one line for each verdict. An operator finds it by the Call-ID.
 //!
 //! Refusals and shadow verdicts are logged at info, accepted requests at debug, and at warn if their caller cannot be reached inside the
-//! call. The lines of each reason are limited, so that strangers cannot crowd out a carrier's lines. A line says how many of its reason
-//! were left out before it.
+//! call. The lines of each reason are limited, so that strangers cannot crowd out a carrier's lines, and of those each trunk has a share. A
+//! line says how many of its reason were left out before it.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -10,11 +10,11 @@ use std::time::Instant;
 use tracing::{Level, enabled};
 
 use super::decided::{Decided, Facts, Ruled};
-use super::log::{Escaped, Limit};
+use super::log::{Escaped, Limit, SharedLimit};
 use super::refused::RefusedQueue;
 use super::seen::Seen;
 use super::watch::Watchers;
-use crate::config::Config;
+use crate::config::{Config, TrunkId};
 use crate::core::io::{Output, Verdict};
 use crate::reason::Reason;
 
@@ -27,7 +27,7 @@ const LINES: u32 = 200;
 /// The limits of the log, and the others who are told.
 #[derive(Debug)]
 pub(super) struct Decisions {
-    limits: [Limit; Reason::ALL.len()],
+    limits: [SharedLimit<TrunkId>; Reason::ALL.len()],
     watchers: Watchers,
     refused: RefusedQueue,
 }
@@ -36,7 +36,7 @@ impl Decisions {
     pub(super) fn new(watchers: Watchers, refused: RefusedQueue) -> Self {
         // A stranger causes this one as often as it likes, and no other.
         let lines = |reason| if reason == Reason::UnknownSource { Limit::LINES } else { LINES };
-        Self { limits: Reason::ALL.map(|reason| Limit::of(lines(reason))), watchers, refused }
+        Self { limits: Reason::ALL.map(|reason| SharedLimit::of(lines(reason))), watchers, refused }
     }
 
     /// Tells the verdicts in the core's outputs of one input: to the log, to those who watch, and to whoever keeps what was refused.
@@ -55,7 +55,7 @@ impl Decisions {
                 continue;
             }
             let limit = Reason::ALL.iter().position(|&of| of == ruled.reason).and_then(|at| self.limits.get_mut(at));
-            let allowed = limit.filter(|_| logged || !accepted).and_then(|limit| limit.allow(now));
+            let allowed = limit.filter(|_| logged || !accepted).and_then(|limit| limit.allow(now, ruled.sharer()));
             if allowed.is_none() && !accepted {
                 self.refused.leave_out();
             }
@@ -141,6 +141,9 @@ mod tests {
         rest.split_once("```").unwrap().1.split_once('\n').unwrap().1.split_once("```").unwrap().0
     }
 
+    /// What one trunk has of the lines of a reason.
+    const SHARE: usize = LINES as usize / 4 * 3;
+
     const TRUNK: &str = "54.171.127.193:5060";
 
     /// What is logged, as JSON or text, if this request comes to the example's daemon this many times.
@@ -225,8 +228,8 @@ mod tests {
         let foreign = request();
         let unknown = request().replace("acme.us.", "nobody.eu.").replace("a84b4c76", "b84b4c76");
         let (lines, copied, unseen) = told(TRUNK, &[foreign.as_bytes(), unknown.as_bytes()], 1000, false);
-        assert_eq!(lines.lines().count(), 2 * LINES as usize, "by reason");
-        assert_eq!((copied, unseen), (LINES as usize, 2000 - u64::from(LINES)), "of all together");
+        assert_eq!(lines.lines().count(), 2 * SHARE, "by reason");
+        assert_eq!((copied, unseen), (SHARE, 2000 - SHARE as u64), "of all together");
         // A stranger has few lines, and as few copies.
         let (lines, copied, unseen) = told("192.0.2.66:5060", &[foreign.as_bytes()], 20, false);
         assert_eq!((lines.lines().count(), copied, unseen), (5, 5, 15));
@@ -235,6 +238,6 @@ mod tests {
     #[test]
     fn lines_of_one_reason_are_limited() {
         let lines = logged(TRUNK, request().as_bytes(), 1000, false).lines().count();
-        assert_eq!(lines, LINES as usize);
+        assert_eq!(lines, SHARE, "others have room");
     }
 }

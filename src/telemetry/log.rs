@@ -3,7 +3,9 @@
 //! Lines that a stranger can cause are limited in rate. Text that a stranger wrote is escaped. User parts (names and numbers of
 //! people) are shown only if the configuration says so.
 
+use std::collections::HashMap;
 use std::fmt;
+use std::hash::Hash;
 use std::io::{self, IsTerminal};
 use std::time::{Duration, Instant};
 
@@ -11,6 +13,7 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
 use super::log_writer::{self, Flush};
+use super::mask;
 use crate::config::Numbers;
 
 /// Starts logging to stderr: text on a terminal, otherwise JSON. `RUST_LOG` filters; the default is `info`. Keep the returned
@@ -60,19 +63,34 @@ impl fmt::Display for Redacted<'_> {
         let colon = memchr::memchr(b':', uri);
         // The last `@`: what stands before it is a user part by any reading.
         let host = memchr::memrchr(b'@', uri);
+        let masked = |text: &[u8]| {
+            let mut text = text.to_vec();
+            mask::parameters(&mut text);
+            Escaped(&text).to_string()
+        };
+        let is = |scheme: &[u8], of: &[&[u8]]| of.iter().any(|of| scheme.eq_ignore_ascii_case(of));
         match (colon, host) {
             _ if numbers == Numbers::Plain => write!(f, "{}", Escaped(uri)),
             (Some(colon), Some(at)) if colon < at => {
                 let (scheme, rest) = uri.split_at_checked(colon + 1).unwrap_or_default();
                 let host = uri.get(at..).unwrap_or_default();
-                write!(f, "{}{}…{}", Escaped(scheme), Escaped(country(rest)), Escaped(host))
+                write!(f, "{}{}…{}", Escaped(scheme), Escaped(country(rest)), masked(host))
             }
-            (_, Some(at)) => write!(f, "…{}", Escaped(uri.get(at..).unwrap_or_default())),
+            (_, Some(at)) => write!(f, "…{}", masked(uri.get(at..).unwrap_or_default())),
             // A `tel:` URI is nothing but a number.
             (Some(colon), None) if uri.get(..colon).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"tel")) => {
                 write!(f, "tel:{}…", Escaped(country(uri.get(colon + 1..).unwrap_or_default())))
             }
-            _ => write!(f, "{}", Escaped(uri)),
+            (Some(colon), None) if is(uri.get(..colon).unwrap_or_default(), &[b"sip", b"sips", b"urn"]) => {
+                f.write_str(&masked(uri))
+            }
+            // Of another scheme nobody knows what is a number.
+            (Some(colon), None) => write!(f, "{}:…", Escaped(uri.get(..colon).unwrap_or_default())),
+            (None, None) => {
+                let mut text = uri.to_vec();
+                mask::spread_numbers(&mut text);
+                write!(f, "{}", Escaped(&text))
+            }
         }
     }
 }
@@ -132,6 +150,43 @@ impl Limit {
     }
 }
 
+/// The same for lines that several cause: none of them has more than three times what is free. So one alone has three quarters, and whoever
+/// comes then still has room.
+#[derive(Debug)]
+pub(super) struct SharedLimit<T> {
+    limit: Limit,
+    held: HashMap<T, u32>,
+}
+
+impl<T: Eq + Hash> SharedLimit<T> {
+    /// How many times what is free one may have.
+    const TIMES: u32 = 3;
+
+    pub(super) fn of(most: u32) -> Self {
+        Self { limit: Limit::of(most), held: HashMap::new() }
+    }
+
+    /// Whether a line of `whose` may be written now, as [`Limit::allow`] says it. `None`: there is nobody to share with.
+    pub(super) fn allow(&mut self, now: Instant, whose: Option<T>) -> Option<u64> {
+        let limit = &mut self.limit;
+        if limit.window.is_none_or(|start| now.saturating_duration_since(start) >= Limit::WINDOW) {
+            self.held.clear();
+        } else {
+            let free = limit.most.saturating_sub(limit.lines);
+            if whose.as_ref().and_then(|whose| self.held.get(whose)).is_some_and(|&held| held >= free.saturating_mul(Self::TIMES))
+            {
+                limit.suppressed = limit.suppressed.saturating_add(1);
+                return None;
+            }
+        }
+        let suppressed = limit.allow(now)?;
+        if let Some(whose) = whose {
+            *self.held.entry(whose).or_default() += 1;
+        }
+        Some(suppressed)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -158,11 +213,26 @@ mod tests {
             ("TEL:+15551234", "tel:+155…"),
             ("tel:5551234", "tel:…"),
             ("alice@host", "…@host"),
+            ("sip:+15551234@h;otg=+4930123456;ttl=1", "sip:+155…@h;otg=+493xxxxxxx;ttl=1"),
+            ("sip:h?Call-Info=4930123456", "sip:h?Call-Info=xxxxxxxxxx"),
+            ("fax:+4930123456", "fax:…"),
+            ("4930123456", "xxxxxxxxxx"),
             ("@x:y", "…@x:y"),
         ] {
             assert_eq!(Redacted(uri.as_bytes(), Numbers::Mask).to_string(), redacted);
             assert_eq!(Redacted(uri.as_bytes(), Numbers::Plain).to_string(), uri);
         }
+    }
+
+    #[test]
+    fn whoever_comes_after_a_flood_has_room() {
+        let (mut limit, now) = (SharedLimit::of(200), Instant::now());
+        let written =
+            |limit: &mut SharedLimit<u8>, whose, at| (0..1000).filter(|_| limit.allow(at, Some(whose)).is_some()).count();
+        assert_eq!(written(&mut limit, 1, now), 150);
+        assert_eq!(written(&mut limit, 2, now), 38);
+        assert_eq!(written(&mut limit, 1, now), 0);
+        assert_eq!(written(&mut limit, 1, now + Duration::from_secs(1)), 150);
     }
 
     #[test]

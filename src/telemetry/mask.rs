@@ -9,7 +9,7 @@ use memchr::{memchr, memmem};
 use super::log::country;
 
 /// Digits in a row that make a number, where nothing says that it is one.
-const LONG: usize = 7;
+pub(super) const LONG: usize = 7;
 
 /// Headers whose digits mean something: dialogs, paths, sizes and times. Their URIs and display names are masked, nothing else of them.
 const MEANT: [&str; 33] = [
@@ -54,7 +54,6 @@ pub(super) fn mask(message: &mut [u8]) {
     let (head, body) = message.split_at_mut(head);
     uris(head);
     let mut name = Vec::new();
-    let mut kind = None;
     // The start line has a URI at most.
     for row in head.split_mut(|&octet| octet == b'\n').skip(1) {
         let folded = matches!(row.first(), Some(b' ' | b'\t'));
@@ -64,15 +63,26 @@ pub(super) fn mask(message: &mut [u8]) {
             name = before.trim_ascii().to_ascii_lowercase();
             value = after;
         }
-        if name == b"content-type" || name == b"c" {
-            kind = Some(value.to_ascii_lowercase());
-        }
         header(&name, value);
     }
     uris(body);
-    let described = kind.is_some_and(|kind| [&b"sdp"[..], b"multipart"].iter().any(|part| memmem::find(&kind, part).is_some()));
-    if !described {
-        long_numbers(body, LONG);
+    body.split_mut(|&octet| octet == b'\n').for_each(body_line);
+}
+
+/// Masks a line of a body. Whatever its type is, a line of a session description keeps what is judged, and so do the lines that cut a body into
+/// parts.
+fn body_line(line: &mut [u8]) {
+    match line {
+        [b'o', b'=', rest @ ..] => {
+            let user = memchr(b' ', rest).unwrap_or(rest.len());
+            long_numbers(rest.get_mut(..user).unwrap_or_default(), LONG);
+        }
+        [b's' | b'i' | b'p' | b'e', b'=', rest @ ..] => spread_numbers(rest),
+        [b'a', b'=', b'x' | b'X', b'-', rest @ ..] => long_numbers(rest, LONG),
+        [kind, b'=', ..] if kind.is_ascii_lowercase() => {}
+        [b'-', b'-', ..] => {}
+        _ if line.get(..8).is_some_and(|begin| begin.eq_ignore_ascii_case(b"content-")) => {}
+        _ => long_numbers(line, LONG),
     }
 }
 
@@ -83,7 +93,8 @@ fn header(name: &[u8], value: &mut [u8]) {
         value.iter_mut().take(signed).filter(|octet| octet.is_ascii_alphanumeric()).for_each(|octet| *octet = b'x');
         return;
     }
-    if is("call-id") || is("i") || is("via") || is("v") {
+    // The quoted values of these are no names.
+    if ["call-id", "i", "via", "v", "content-type", "c"].into_iter().any(is) {
         return;
     }
     display_names(value);
@@ -103,6 +114,7 @@ fn uris(text: &mut [u8]) {
         let rest = text.get(at..).unwrap_or_default();
         let end = rest.iter().position(ends).unwrap_or(rest.len());
         let rest = rest.get(..end).unwrap_or_default();
+        let whole = rest.len();
         let user = if scheme.eq_ignore_ascii_case(b"sip") || scheme.eq_ignore_ascii_case(b"sips") {
             // The last one, as in the log: what stands before it is a user part by any reading.
             memchr::memrchr(b'@', rest)
@@ -116,6 +128,9 @@ fn uris(text: &mut [u8]) {
             if let Some(user) = text.get_mut(at..at + user) {
                 digits(user);
             }
+            if let Some(behind) = text.get_mut(at + user..at + whole) {
+                parameters(behind);
+            }
             at += user;
         }
     }
@@ -126,6 +141,21 @@ fn uris(text: &mut [u8]) {
         let number = rest.iter().position(|octet| !matches!(octet, b'+' | b'0'..=b'9' | b'-' | b'.')).unwrap_or(rest.len());
         if let Some(number) = rest.get_mut(..number) {
             digits(number);
+        }
+    }
+}
+
+/// Parameters whose numbers name no telephone: what stands behind a bare URI belongs to the header.
+const NO_TELEPHONE: [&[u8]; 9] =
+    [b"phone-context", b"tag", b"branch", b"rf", b"expires", b"received", b"rport", b"port", b"transport"];
+
+/// Masks the long numbers in the parameters and headers behind a URI's host, or behind a telephone's number.
+pub(super) fn parameters(text: &mut [u8]) {
+    let begin = text.iter().position(|octet| matches!(octet, b';' | b'?')).unwrap_or(text.len());
+    for part in text.get_mut(begin..).unwrap_or_default().split_mut(|octet| matches!(octet, b';' | b'?' | b'&')) {
+        let name = part.split(|&octet| octet == b'=').next().unwrap_or_default().trim_ascii();
+        if !NO_TELEPHONE.iter().any(|of| name.eq_ignore_ascii_case(of)) {
+            long_numbers(part, LONG);
         }
     }
 }
@@ -168,12 +198,23 @@ fn named(name: &mut [u8]) {
         let begin = name.iter().position(|octet| !matches!(octet, b' ' | b'\t')).unwrap_or_default();
         digits(name.get_mut(begin..).unwrap_or_default());
     } else {
-        long_numbers(name, LONG);
+        spread_numbers(name);
+    }
+}
+
+/// Masks the long numbers in a text, however their digits are spread.
+pub(super) fn spread_numbers(text: &mut [u8]) {
+    let part = |octet: &u8| matches!(octet, b'0'..=b'9' | b'+' | b'-' | b'.' | b'(' | b')' | b'/' | b' ' | b'\t');
+    for run in text.chunk_by_mut(|one, next| part(one) == part(next)) {
+        if run.iter().filter(|octet| octet.is_ascii_digit()).count() >= LONG {
+            let begin = run.iter().position(|octet| !matches!(octet, b' ' | b'\t')).unwrap_or_default();
+            digits(run.get_mut(begin..).unwrap_or_default());
+        }
     }
 }
 
 /// Masks numbers of at least so many digits in a row.
-fn long_numbers(text: &mut [u8], least: usize) {
+pub(super) fn long_numbers(text: &mut [u8], least: usize) {
     let mut at = 0;
     while let Some(found) = text.get(at..).and_then(|rest| rest.iter().position(u8::is_ascii_digit)).map(|found| at + found) {
         let rest = text.get(found..).unwrap_or_default();
@@ -305,6 +346,44 @@ mod tests {
             }
         }
         assert!(count > 100 && judged > 30, "{count} fixtures, {judged} judged");
+    }
+
+    #[test]
+    fn what_is_judged_in_a_body_stays_and_what_names_a_telephone_does_not() {
+        let page = include_str!("../../docs/configuration.md");
+        let text = page.split_once("<!-- example -->\n```toml\n").unwrap().1.split_once("[secret]").unwrap().0;
+        let config = Arc::new(crate::config::parse(std::path::Path::new("ringfence.toml"), text).unwrap());
+        let described = "v=0\no=+4930123456 1 1 IN IP4 198.51.100.7\ns=Call from 49 30 123456\ni=4930123456\np=+49-30-123456\n\
+             c=IN IP4 198.51.100.7\nt=0 0\nm=audio 40000 RTP/AVP 8\n\
+             a=candidate:1 1 UDP 2130706431 198.51.100.7 40000 typ host\na=x-caller:4930123456\n";
+        let parts = "------=_Part_1234567890\nContent-Type: application/sdp\nContent-ID: <4930123456>\n\nDESCRIBED\n\
+             ------=_Part_1234567890\nContent-Type: text/plain\n\ncaller 4930123456\n------=_Part_1234567890--\n";
+        let parts = parts.replace("DESCRIBED", described);
+        let kinds = [
+            ("application/sdp", described),
+            ("text/plain", described),
+            ("application/x-foo", described),
+            ("multipart/mixed;boundary=\"----=_Part_1234567890\"", &*parts),
+            ("text/plain", "caller +49 (30) 123456, 4930123456\n"),
+        ];
+        for (kind, body) in kinds {
+            let length = body.replace('\n', "\r\n").len();
+            let message = format!(
+                "INVITE sip:+4930123456@acme.eu.sip.example.com;ext=4930123456 SIP/2.0\nVia: SIP/2.0/UDP 54.171.127.193:5060;branch=z9hG4bK1\n\
+                 From: \"Alice +49-30-123456\" <sip:+4930123456@h;otg=+4930123456?Call-Info=4930123456>;tag=4930123456\n\
+                 To: <tel:+4930123456;isub=4930123456>\nCall-ID: c\nCSeq: 1 INVITE\nMax-Forwards: 70\nContact: <sip:a@54.171.127.193>\n\
+                 Content-Type: {kind}\nContent-Length: {length}\n\n{body}"
+            );
+            let bytes = message.replace('\n', "\r\n").into_bytes();
+            let mut other = bytes.clone();
+            mask(&mut other);
+            assert_eq!(reading(&bytes), reading(&other), "{kind}");
+            assert_eq!(verdict(&config, &bytes), verdict(&config, &other), "{kind}");
+            let shown = String::from_utf8(other).unwrap().replace(";tag=4930123456", "").replace("<4930123456>", "");
+            for number in ["30123456", "30 123456", "30-123456"] {
+                assert!(!shown.contains(number), "{kind}: {number} in {shown}");
+            }
+        }
     }
 
     /// How a message of the example's trunk is judged: what is noted of it.

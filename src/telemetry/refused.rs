@@ -2,12 +2,14 @@
 //!
 //! The worker copies such a message into a bounded queue, as many a second as the log has lines at most, and never waits. The other thread
 //! keeps it until newer ones need its place. If somebody asks, it masks the numbers in it and puts the decision into words. Of accepted
-//! messages nothing is copied. Strangers have a share of the room, so that they cannot crowd out a carrier's messages.
+//! messages nothing is copied. Strangers have a share of the room, so that they cannot crowd out a carrier's messages. If there is no room left,
+//! the oldest goes of the trunk that has the most places, so that no trunk crowds out another's.
 //!
 //! Of a decision without a message (no server took the call, and a timer says so) and of a message that is too long, what was decided is
 //! kept alone.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
@@ -19,11 +21,11 @@ use serde_json::{Map, Value, json};
 use tokio::sync::mpsc;
 
 use super::decided::{Decided, Facts, Ruled};
-use super::log::Limit;
+use super::log::SharedLimit;
 use super::mask::mask;
 use super::metrics::Metrics;
 use super::seen::Seen;
-use crate::config::{Config, Numbers, Transport};
+use crate::config::{Config, Numbers, Transport, TrunkId};
 use crate::reason::Reason;
 
 /// Most messages that wait for the other thread.
@@ -58,7 +60,7 @@ struct Fresh {
 #[derive(Debug)]
 pub struct RefusedQueue {
     queue: mpsc::Sender<Fresh>,
-    limit: Limit,
+    limit: SharedLimit<TrunkId>,
     left_out: Counter,
 }
 
@@ -71,7 +73,7 @@ pub fn refused_queue(metrics: &Metrics) -> (RefusedQueue, RefusedReceiver) {
     let (sender, queue) = mpsc::channel(WAITING);
     let left_out = metrics.unseen("refused");
     left_out.increment(0);
-    (RefusedQueue { queue: sender, limit: Limit::of(COPIES), left_out }, RefusedReceiver(queue))
+    (RefusedQueue { queue: sender, limit: SharedLimit::of(COPIES), left_out }, RefusedReceiver(queue))
 }
 
 impl RefusedQueue {
@@ -91,7 +93,7 @@ impl RefusedQueue {
         seen: Option<&Seen<'_>>,
         now: Instant,
     ) {
-        let place = self.limit.allow(now).and_then(|_| self.queue.try_reserve().ok());
+        let place = self.limit.allow(now, ruled.sharer()).and_then(|_| self.queue.try_reserve().ok());
         let Some(place) = place else { return self.leave_out() };
         let kept = seen.filter(|seen| config.log.refused > 0 && seen.bytes.len() <= LONGEST);
         let kept = kept.map(|seen| (config.listener(seen.arrival.listener).transport, seen.arrival.local));
@@ -121,9 +123,20 @@ impl RefusedReceiver {
 pub(crate) struct RefusedRing {
     limit: usize,
     numbers: Numbers,
-    messages: VecDeque<Kept>,
-    listed: VecDeque<Kept>,
+    messages: Places,
+    listed: Places,
 }
+
+/// A list in which each trunk has its share of the places. The newest stands last.
+#[derive(Debug, Default)]
+struct Places {
+    kept: VecDeque<(Whose, Kept)>,
+    /// How many places each trunk has, and the strangers together.
+    held: HashMap<Whose, usize>,
+}
+
+/// Whose a decision is: a hash of the names of project and trunk, which outlasts a reload. The strangers' is `None`.
+type Whose = Option<u64>;
 
 /// One decision that is kept.
 #[derive(Clone, Debug)]
@@ -137,7 +150,6 @@ enum Kept {
 /// A decision in words.
 #[derive(Clone, Debug)]
 struct Told {
-    stranger: bool,
     call_id: Box<[u8]>,
     decided: Map<String, Value>,
     /// Where the message came to, and the message, if it is kept.
@@ -145,8 +157,15 @@ struct Told {
 }
 
 impl Fresh {
-    fn stranger(&self) -> bool {
-        self.ruled.reason == Reason::UnknownSource
+    fn whose(&self) -> Whose {
+        let Self { config, ruled, .. } = self;
+        if ruled.reason == Reason::UnknownSource {
+            return None;
+        }
+        let mut hash = DefaultHasher::new();
+        ruled.project.map(|id| &config.project(id).name).hash(&mut hash);
+        ruled.trunk.map(|id| &config.trunk(id).name).hash(&mut hash);
+        Some(hash.finish())
     }
 
     fn told(&self) -> Told {
@@ -159,23 +178,11 @@ impl Fresh {
             }
             (format!("{}:{local}", transport.token()), bytes)
         });
-        Told {
-            stranger: self.stranger(),
-            call_id: decided.said.call_id.unwrap_or_default().into(),
-            decided: decided.object(*at),
-            message,
-        }
+        Told { call_id: decided.said.call_id.unwrap_or_default().into(), decided: decided.object(*at), message }
     }
 }
 
 impl Kept {
-    fn stranger(&self) -> bool {
-        match self {
-            Self::Fresh(fresh) => fresh.stranger(),
-            Self::Told(told) => told.stranger,
-        }
-    }
-
     fn told(&self) -> Arc<Told> {
         match self {
             Self::Fresh(fresh) => Arc::new(fresh.told()),
@@ -196,7 +203,7 @@ impl RefusedRing {
     /// One that keeps nothing yet.
     pub(crate) fn new(config: &Config) -> Self {
         let (limit, numbers) = (config.log.refused, config.log.numbers);
-        Self { limit, numbers, messages: VecDeque::new(), listed: VecDeque::new() }
+        Self { limit, numbers, messages: Places::default(), listed: Places::default() }
     }
 
     /// Takes in another configuration. If numbers are masked from now on, what was kept with them is thrown away.
@@ -205,14 +212,9 @@ impl RefusedRing {
             *self = Self::new(config);
         }
         (self.limit, self.numbers) = (config.log.refused, config.log.numbers);
-        while self.messages.len() > self.limit {
-            self.messages.pop_front();
-        }
-        if self.limit == 0 {
-            self.messages = VecDeque::new();
-        }
+        self.messages.keep(self.limit);
         // What is kept as it came would hold its configuration.
-        for kept in self.messages.iter_mut().chain(&mut self.listed) {
+        for (_, kept) in self.messages.kept.iter_mut().chain(&mut self.listed.kept) {
             *kept = Kept::Told(kept.told());
         }
     }
@@ -222,17 +224,17 @@ impl RefusedRing {
         if fresh.config.log.numbers == Numbers::Plain && self.numbers == Numbers::Mask {
             return;
         }
-        let fresh = Arc::new(fresh);
+        let (whose, fresh) = (fresh.whose(), Arc::new(fresh));
         for (list, most) in
             [(&mut self.messages, (self.limit, self.limit / STRANGERS)), (&mut self.listed, (LISTED, LISTED_STRANGERS))]
         {
-            push(list, Kept::Fresh(Arc::clone(&fresh)), most, Kept::stranger);
+            list.push(whose, Kept::Fresh(Arc::clone(&fresh)), most);
         }
     }
 
     /// The last decisions that refused or shadowed a message, the newest first.
     pub(crate) fn decisions(&self) -> Vec<Value> {
-        self.listed.iter().rev().map(|kept| kept.told().decided.clone().into()).collect()
+        self.listed.kept.iter().rev().map(|(_, kept)| kept.told().decided.clone().into()).collect()
     }
 
     /// The newest messages, or the newest of one call: each with what was said of it.
@@ -247,29 +249,59 @@ impl RefusedRing {
             }
             Value::Object(object)
         };
-        let refused: Vec<Value> = self.messages.iter().rev().filter_map(told).filter(wanted).take(ANSWERED).map(shown).collect();
-        json!({ "refused": refused, "kept": self.messages.len(), "limit": self.limit })
+        let refused: Vec<Value> = self
+            .messages
+            .kept
+            .iter()
+            .rev()
+            .map(|(_, kept)| kept)
+            .filter_map(told)
+            .filter(wanted)
+            .take(ANSWERED)
+            .map(shown)
+            .collect();
+        json!({ "refused": refused, "kept": self.messages.kept.len(), "limit": self.limit })
     }
 }
 
-/// Appends to a list of at most `most`, of which at most `strangers` are strangers': the oldest makes room, of strangers if they have their
-/// share.
-fn push<T>(list: &mut VecDeque<T>, new: T, (most, strangers): (usize, usize), is_strangers: impl Fn(&T) -> bool) {
-    if is_strangers(&new) {
-        if strangers == 0 {
+impl Places {
+    /// Appends to a list of at most `most`, of which at most `strangers` are strangers'.
+    fn push(&mut self, whose: Whose, new: Kept, (most, strangers): (usize, usize)) {
+        if most == 0 || whose.is_none() && strangers == 0 {
             return;
         }
-        if list.iter().filter(|of| is_strangers(of)).count() >= strangers
-            && let Some(oldest) = list.iter().position(&is_strangers)
-        {
-            list.remove(oldest);
+        if whose.is_none() && self.held.get(&None).is_some_and(|&held| held >= strangers) {
+            self.drop_oldest_of(None);
+        }
+        self.keep(most - 1);
+        *self.held.entry(whose).or_default() += 1;
+        self.kept.push_back((whose, new));
+    }
+
+    /// Makes room: the oldest goes if it is a stranger's, else the oldest of the trunk that has the most places.
+    fn keep(&mut self, most: usize) {
+        while self.kept.len() > most {
+            if self.kept.front().is_some_and(|(whose, _)| whose.is_none()) {
+                self.drop_oldest_of(None);
+                continue;
+            }
+            let Some(whose) = self.held.iter().max_by_key(|(_, held)| **held).map(|(whose, _)| *whose) else { return };
+            self.drop_oldest_of(whose);
+        }
+        if most == 0 {
+            *self = Self::default();
         }
     }
-    if most == 0 {
-        return;
+
+    fn drop_oldest_of(&mut self, whose: Whose) {
+        if let Some(at) = self.kept.iter().position(|(of, _)| *of == whose) {
+            self.kept.remove(at);
+        }
+        if let Some(held) = self.held.get_mut(&whose) {
+            *held -= 1;
+            if *held == 0 {
+                self.held.remove(&whose);
+            }
+        }
     }
-    while list.len() >= most {
-        list.pop_front();
-    }
-    list.push_back(new);
 }

@@ -10,7 +10,9 @@ fn lines(daemon: &Daemon, call_id: &str, count: usize) -> Vec<Value> {
     await_some("the lines of a call", || {
         let log = daemon.log();
         let lines: Vec<Value> = log
-            .lines()
+            .split_inclusive('\n')
+            // The last one may still be written.
+            .filter(|line| line.ends_with('\n'))
             .map(|line| serde_json::from_str::<Value>(line).unwrap_or_else(|error| panic!("{error}: {line}")))
             .filter(|line| line["target"] == "ringfence::decision" && line["call_id"] == call_id)
             .collect();

@@ -206,6 +206,67 @@ fn explain_finds_the_message_of_a_call_by_its_call_id() {
     );
 }
 
+/// As `watch` and the log show it, a Call-ID can be asked for.
+#[test]
+fn a_call_id_may_be_written_as_it_is_shown() {
+    let site = Site::claim();
+    let daemon = Daemon::start(&site, &Plan::new(&site));
+    let mut caller = Leg::udp(site.carrier(20), site.door());
+    let mut ask = Ask::invite("sip:+4930222@acme.us.sip.example.com", caller.addr, "udp", site.carrier(20).ip());
+    ask.call_id = "a\"b\\c@h".to_owned();
+    caller.ask(&ask);
+    caller.expect(603);
+    let shown = await_some("what is kept", || {
+        let kept: Value = serde_json::from_str(&daemon.get("/refused").1).unwrap();
+        kept["refused"][0]["call_id"].as_str().map(str::to_owned)
+    });
+    assert_ne!(shown, ask.call_id);
+    for id in [&ask.call_id, &shown] {
+        let output = run(&site, &["explain", "-c", "ringfence.toml", "--call-id", id]);
+        assert!(out(&output).starts_with("The running daemon decided:\n"), "{id}: {output:?}");
+    }
+}
+
+/// Whoever is there may be hostile: nothing that it says moves the cursor.
+#[test]
+fn a_terminal_obeys_nobody() {
+    let site = Site::claim();
+    drop(Daemon::start(&site, &Plan::new(&site)));
+    let evil = "\\u001b[2J\\u009b1m\u{9b}1m\u{202e}";
+    let target = format!("{{\"state\":\"down\",\"why\":\"{evil}\",\"transport\":\"{evil}\",\"address\":\"{evil}\"}}");
+    let body = format!(
+        "{{\"version\":\"{evil}\",\"configuration\":{{\"digest\":\"{evil}\"}},\"ready\":true,\"ok\":true,\"digest\":\"{evil}\",\
+         \"changes\":[\"{evil}\"],\"warnings\":[\"{evil}\"],\"troubles\":[\"{evil}\"],\"kept\":1,\"limit\":2,\
+         \"regions\":[{{\"served\":true,\"name\":\"{evil}\",\"listeners\":[\"{evil}\"],\"targets\":[{target}]}}],\
+         \"refused\":[{{\"verdict\":\"{evil}\",\"why\":\"{evil}\",\"source\":\"192.0.2.1:5060\",\"listener\":\"{evil}\",\
+         \"message_base64\":\"SU5WSVRF\"}}]}}"
+    );
+    let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len());
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let admin = listener.local_addr().unwrap().to_string();
+    let all: [&[&str]; 5] = [
+        &["status"],
+        &["status", "--json"],
+        &["reload"],
+        &["reload", "--json"],
+        &["explain", "-c", "ringfence.toml", "--call-id", "x"],
+    ];
+    let server = thread::spawn(move || {
+        for _ in all {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut head = [0; 4096];
+            assert!(stream.read(&mut head).unwrap() > 0);
+            let _ = stream.write_all(answer.as_bytes());
+        }
+    });
+    for arguments in all {
+        let output = run(&site, &[arguments, &["--admin", &admin]].concat());
+        let said = format!("{}{}", out(&output), err(&output));
+        assert!(!said.is_empty() && !said.contains(['\u{1b}', '\u{9b}', '\u{202e}']), "{arguments:?}: {said:?}");
+    }
+    server.join().unwrap();
+}
+
 /// The INVITE was accepted. That no server took it shows only later, when it is not at hand any more.
 #[test]
 fn of_a_call_that_no_server_took_the_decision_is_kept() {

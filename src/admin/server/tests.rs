@@ -11,7 +11,7 @@ use crate::config::{Config, RegionId, Transport};
 use crate::core::io::{Failure, Health, TargetStatus};
 
 struct Admin {
-    addr: std::net::SocketAddr,
+    addr: SocketAddr,
     ready: Arc<Ready>,
     config: Arc<Config>,
     questions: Questions,
@@ -77,11 +77,11 @@ fn work(mut questions: Questions, config: &Arc<Config>, state: Health) -> JoinHa
 }
 
 /// Status code and everything else.
-async fn ask(addr: std::net::SocketAddr, request: &str) -> (u16, String) {
+async fn ask(addr: SocketAddr, request: &str) -> (u16, String) {
     asked(addr, &format!("{request} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")).await
 }
 
-async fn asked(addr: std::net::SocketAddr, request: &str) -> (u16, String) {
+async fn asked(addr: SocketAddr, request: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(addr).await.unwrap();
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = String::new();
@@ -139,6 +139,28 @@ async fn each_path_answers_what_it_says() {
     assert!(code == 405 && body.contains("allow: GET, HEAD"), "{body}");
     assert_eq!(ask(admin.addr, "HEAD /metrics").await.0, 200);
     assert_eq!(ask(admin.addr, "DELETE /nowhere").await.0, 404);
+}
+
+/// A probe of the daemon's health waits for nobody's slow reader.
+#[tokio::test]
+async fn whoever_takes_all_connections_makes_room() {
+    let admin = admin().await;
+    let mut slow = Vec::new();
+    for _ in 0..CONNECTIONS + 8 {
+        let mut stream = TcpStream::connect(admin.addr).await.unwrap();
+        stream.write_all(b"GET /ref").await.unwrap();
+        slow.push(stream);
+    }
+    let (code, _) = ask(admin.addr, "GET /refused").await;
+    assert_eq!(code, 200);
+    // The oldest ones made room, and no more than were needed.
+    let mut octet = [0];
+    assert_eq!(slow[0].read(&mut octet).await.unwrap_or(0), 0);
+    let mut open = 0;
+    for stream in &mut slow {
+        open += usize::from(tokio::time::timeout(Duration::from_millis(10), stream.read(&mut octet)).await.is_err());
+    }
+    assert_eq!(open, CONNECTIONS - 1);
 }
 
 #[tokio::test]

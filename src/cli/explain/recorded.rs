@@ -38,15 +38,22 @@ pub(super) struct RecordedMessage {
 pub(super) fn ask(options: &ExplainOptions, call_id: &str) -> Result<Recorded, u8> {
     let admin = AdminOptions { config: options.config.clone(), admin: options.admin };
     let client = AdminClient::of(&admin, options.json)?;
-    let path = format!("/refused?call_id={}", escaped(call_id));
-    let body = asynchronously(async || Ok(client.get(&path).await))?.map_err(|error| error.complain())?;
     let foreign = || AdminError::Foreign("what answers to /refused is no Ringfence".to_owned()).complain();
-    let answer: Value = serde_json::from_slice(&body).map_err(|_| foreign())?;
+    let mut answer = Value::Null;
+    // As it is, and as the log and `watch` show it.
+    for id in [Some(call_id.to_owned()), unescaped(call_id)].into_iter().flatten() {
+        let path = format!("/refused?call_id={}", escaped(&id));
+        let body = asynchronously(async || Ok(client.get(&path).await))?.map_err(|error| error.complain())?;
+        answer = serde_json::from_slice(&body).map_err(|_| foreign())?;
+        if answer["refused"].as_array().is_none_or(|list| !list.is_empty()) {
+            break;
+        }
+    }
     let list = answer["refused"].as_array().ok_or_else(foreign)?;
     let Some(kept) = list.first() else {
-        let (count, limit) = (&answer["kept"], &answer["limit"]);
-        let what = match limit.as_u64() {
-            Some(0) => "the daemon keeps no refused messages: `refused` of [log] is 0".to_owned(),
+        let (Some(count), Some(limit)) = (answer["kept"].as_u64(), answer["limit"].as_u64()) else { return Err(foreign()) };
+        let what = match limit {
+            0 => "the daemon keeps no refused messages: `refused` of [log] is 0".to_owned(),
             _ => format!(
                 "the daemon keeps nothing of call {call_id}: it has {count} refused messages of at most {limit} (`refused` of [log]), and of \
                  an accepted call none"
@@ -55,6 +62,24 @@ pub(super) fn ask(options: &ExplainOptions, call_id: &str) -> Result<Recorded, u
         return Err(complain(&what, CANNOT_TELL));
     };
     Recorded::of(kept).ok_or_else(foreign)
+}
+
+/// A Call-ID without the escapes of the log. `None`: it has none.
+fn unescaped(shown: &str) -> Option<String> {
+    let (mut out, mut rest, mut any) = (String::with_capacity(shown.len()), shown, false);
+    while let Some((before, behind)) = rest.split_once('\\') {
+        out.push_str(before);
+        let hex = behind.strip_prefix('x').and_then(|hex| u8::from_str_radix(hex.get(..2)?, 16).ok());
+        let (octet, length) = match (hex, behind.chars().next()?) {
+            (Some(octet), _) if octet.is_ascii() => (char::from(octet), 3),
+            (None, c @ ('"' | '\\' | '\'')) => (c, 1),
+            _ => return None,
+        };
+        out.push(octet);
+        (rest, any) = (behind.get(length..)?, true);
+    }
+    out.push_str(rest);
+    any.then_some(out)
 }
 
 impl Recorded {

@@ -2,6 +2,7 @@
 //!
 //! No Contact and no Retry-After: nothing in it invites another try.
 
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use crate::config::{Config, ProjectId, RegionId, TrunkId};
@@ -119,16 +120,50 @@ pub(crate) fn shown(text: &[u8]) -> String {
     out
 }
 
-/// The same without long numbers, for text that may hold whom somebody calls: of seven digits and more in a row each is an `x`. What says why
-/// goes to servers, to the log and to whoever watches, and all of these have the same words.
+/// The same without long numbers, for text that may hold whom somebody calls: of seven digits and more, however they are spread, each is an
+/// `x`; of a URI no user part is shown. Addresses stay. What says why goes to servers, to the log and to whoever watches, and all of these have
+/// the same words.
 pub(crate) fn shown_without_numbers(text: &[u8]) -> String {
     const LONG: usize = 7;
     let shown = shown(text);
     let mut out = String::with_capacity(shown.len());
-    for run in shown.as_bytes().chunk_by(|one, next| one.is_ascii_digit() == next.is_ascii_digit()) {
-        let number = run.len() >= LONG && run.iter().all(u8::is_ascii_digit);
-        out.extend(run.iter().map(|&octet| if number { 'x' } else { char::from(octet) }));
+    // Words that belong to one number, if it is one, and their digits.
+    let (mut run, mut digits) = (String::new(), 0);
+    let flush = |run: &mut String, digits: &mut usize, out: &mut String| {
+        let number = *digits >= LONG;
+        out.extend(run.chars().map(|c| if number && c.is_ascii_digit() { 'x' } else { c }));
+        run.clear();
+        *digits = 0;
+    };
+    for word in shown.split_inclusive(' ') {
+        let bare = word.trim_end();
+        let address = bare.split_once('/').map_or(bare, |(address, _)| address);
+        if address.parse::<IpAddr>().is_ok() || address.parse::<SocketAddr>().is_ok() {
+            flush(&mut run, &mut digits, &mut out);
+            out.push_str(word);
+            continue;
+        }
+        let word = match word.rsplit_once('@') {
+            Some((user, host)) => {
+                let scheme = user.find(':').map_or("", |colon| user.get(..=colon).unwrap_or_default());
+                format!("{scheme}…@{host}").replace('…', "...")
+            }
+            None => word.to_owned(),
+        };
+        let letters = bare.bytes().any(|octet| octet.is_ascii_alphabetic());
+        let alone = letters && !bare.contains('%');
+        if alone {
+            flush(&mut run, &mut digits, &mut out);
+        }
+        digits += word.bytes().filter(u8::is_ascii_digit).count();
+        // An escaped digit is a digit.
+        digits += 2 * word.matches("%3").count();
+        run.push_str(&word);
+        if alone {
+            flush(&mut run, &mut digits, &mut out);
+        }
     }
+    flush(&mut run, &mut digits, &mut out);
     out
 }
 
@@ -171,8 +206,16 @@ mod tests {
 
     #[test]
     fn a_number_is_shown_as_one_and_not_which() {
-        assert_eq!(shown_without_numbers(b"+4930123456 1 IN IP4 10.1.0.5"), "+xxxxxxxxxx 1 IN IP4 10.1.0.5");
-        assert_eq!(shown_without_numbers(b"493012 493012"), "493012 493012");
+        assert_eq!(shown_without_numbers(b"+4930123456 1 IN IP4 10.1.0.5"), "+xxxxxxxxxx x IN IP4 10.1.0.5");
+        assert_eq!(shown_without_numbers(b"493012"), "493012");
+        assert_eq!(shown_without_numbers(b"IN IP4 +49-30-123456"), "IN IP4 +xx-xx-xxxxxx");
+        assert_eq!(shown_without_numbers(b"IN IP4 +49.30.123.456"), "IN IP4 +xx.xx.xxx.xxx");
+        assert_eq!(shown_without_numbers(b"+49 (30) 123-456 Max"), "+xx (xx) xxx-xxx Max");
+        assert_eq!(shown_without_numbers(b"%2B%34%39%33%30"), "%xB%xx%xx%xx%xx");
+        assert_eq!(
+            shown_without_numbers(b"IN IP4 sip:alice@h 10.1.0.5/127 [2001:db8::1]:5060"),
+            "IN IP4 sip:...@h 10.1.0.5/127 [2001:db8::1]:5060"
+        );
     }
 
     #[test]
