@@ -18,6 +18,7 @@ pub mod demo;
 pub mod dns;
 pub mod fence;
 pub mod net;
+pub mod numbering;
 pub mod reason;
 pub mod sip;
 mod source;

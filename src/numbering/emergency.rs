@@ -1,0 +1,81 @@
+//! Emergency numbers: which they are, and how a URI names them. Whether such a call passes is decided elsewhere.
+
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
+
+/// Emergency numbers somewhere in the world, as they are dialled, in order. Our own choice: short numbers that nobody can have for a telephone.
+const DEFAULT: [&str; 12] = ["000", "100", "101", "102", "108", "110", "112", "118", "119", "911", "933", "999"];
+
+/// How many numbers a list may have: more than any region dials.
+const MOST: usize = 32;
+
+/// How long one may be. The shortest telephone number behind a `+` has seven digits, so no telephone passes as one.
+const LENGTHS: std::ops::RangeInclusive<usize> = 2..=6;
+
+/// The service of RFC 5031 4.2 that stands for all emergency services, before its sub-services.
+const SERVICE: &[u8] = b"urn:service:sos";
+
+/// The numbers that are emergency numbers, each a whole user part. A clone shares them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EmergencyNumbers(Arc<[Box<str>]>);
+
+impl EmergencyNumbers {
+    /// These numbers instead of the default ones.
+    pub fn new<'a>(numbers: impl IntoIterator<Item = &'a str>) -> Result<Self, NotEmergencyNumbers> {
+        let mut list: Vec<Box<str>> = Vec::new();
+        for number in numbers {
+            if !LENGTHS.contains(&number.len()) || !number.bytes().all(|octet| octet.is_ascii_digit()) {
+                return Err(NotEmergencyNumbers::Number(number.to_owned()));
+            }
+            if list.len() == MOST {
+                return Err(NotEmergencyNumbers::TooMany);
+            }
+            list.push(number.into());
+        }
+        list.sort();
+        Ok(Self(list.into()))
+    }
+
+    /// Whether these digits are one of the numbers, whole.
+    pub(super) fn include(&self, digits: &[u8]) -> bool {
+        LENGTHS.contains(&digits.len()) && self.0.binary_search_by(|number| number.as_bytes().cmp(digits)).is_ok()
+    }
+}
+
+impl Default for EmergencyNumbers {
+    fn default() -> Self {
+        Self(DEFAULT.map(Box::from).into())
+    }
+}
+
+/// What is wrong with a list of emergency numbers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NotEmergencyNumbers {
+    /// One of them is none.
+    Number(String),
+    /// There are too many.
+    TooMany,
+}
+
+impl fmt::Display for NotEmergencyNumbers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (from, to) = LENGTHS.into_inner();
+        match self {
+            Self::Number(number) => {
+                write!(f, "\"{number}\" is no emergency number: it has {from} to {to} digits, and nothing else")
+            }
+            Self::TooMany => write!(f, "a list of emergency numbers has at most {MOST}"),
+        }
+    }
+}
+
+impl Error for NotEmergencyNumbers {}
+
+/// Whether a URI is `urn:service:sos` or one of its sub-services (RFC 5031 4.2), in any case of letters (RFC 8141 3.1).
+pub fn is_emergency_service(uri: &[u8]) -> bool {
+    uri.split_at_checked(SERVICE.len()).is_some_and(|(service, rest)| {
+        // Behind the service stand its sub-services, or the components that do not count for equality (RFC 8141 3.1).
+        service.eq_ignore_ascii_case(SERVICE) && matches!(rest.first(), None | Some(b'.' | b'?' | b'#'))
+    })
+}
