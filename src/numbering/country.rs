@@ -67,7 +67,7 @@ pub struct NotACountry(String);
 
 /// Codes that are written for a country and are not its code, each with what to write.
 const MISTAKEN: &[(&str, &str)] =
-    &[("UK", "GB"), ("EL", "GR"), ("AC", "SH"), ("TA", "SH"), ("KO", "XK"), ("PN", "NZ"), ("UM", "US")];
+    &[("UK", "GB"), ("EL", "GR"), ("AC", "SH"), ("TA", "SH"), ("KO", "XK"), ("PN", "NZ"), ("UM", "US"), ("EH", "MA")];
 
 impl fmt::Display for NotACountry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -46,6 +46,9 @@ impl DialPlan {
     /// Takes off the prefix of an international or of a national number.
     pub(super) fn read(self, dialled: &[u8]) -> Dialled<'_> {
         let behind = |prefix: &&str| behind(dialled, prefix.as_bytes());
+        if carriers(self.code).iter().find_map(behind).is_some() {
+            return Dialled::Nothing;
+        }
         if let Some(international) = international(self.code).iter().find_map(behind) {
             return Dialled::International(international);
         }
@@ -73,12 +76,14 @@ fn behind<'a>(dialled: &'a [u8], prefix: &[u8]) -> Option<&'a [u8]> {
 pub(super) fn is_doubled(digits: &[u8]) -> bool {
     let (code, rest) = table::split_code(digits);
     match (code, rest) {
-        // The international prefix of most countries, and no number's beginning anywhere.
+        // Nobody dials inside what is no country's. Tajikistan has numbers that begin with 00, and dials 810.
+        (800 | 808 | 870 | 878 | 881..=883 | 888 | 979 | 992, _) => false,
+        // The international prefix of most countries, and no number's beginning in any other.
         (_, [b'0', b'0', ..]) => true,
+        // Belarus has numbers that begin with its prefix, and shares its code with nobody.
+        (375, _) => false,
         // St. Petersburg is +7 812, so only a length can tell; 810 is the international prefix.
         (7, [b'8', rest @ ..]) => rest.len() > 9 || rest.starts_with(b"10"),
-        // Belarus has numbers that begin with its prefix, and no other country shares its code.
-        (375, _) => false,
         // Where a prefix begins with 0, no number does.
         _ => national(code)
             .iter()
@@ -86,65 +91,38 @@ pub(super) fn is_doubled(digits: &[u8]) -> bool {
     }
 }
 
+/// The country codes inside which nothing is dialled in front of a national number.
+const WITHOUT: &[u16] = &[
+    30, 34, 39, 45, 47, 48, 52, 56, 65, 216, 220, 221, 222, 223, 224, 225, 226, 227, 228, 229, 230, 235, 236, 237, 238, 239, 240,
+    241, 242, 244, 245, 246, 247, 248, 253, 257, 258, 266, 267, 268, 269, 290, 297, 298, 299, 350, 351, 352, 354, 356, 357, 371,
+    372, 376, 378, 420, 500, 501, 502, 503, 504, 505, 506, 507, 509, 592, 597, 599, 670, 672, 673, 674, 675, 676, 677, 678, 679,
+    680, 681, 682, 683, 685, 687, 688, 689, 690, 691, 852, 853, 960, 965, 968, 973, 974, 975, 992, 998,
+];
+
 /// What is dialled in front of a national number, the longest first. Most countries have `0`.
-const fn national(code: u16) -> &'static [&'static str] {
+fn national(code: u16) -> &'static [&'static str] {
     match code {
         1 | 692 => &["1"],
         7 | 993 => &["8"],
         36 => &["06"],
         375 => &["80", "8"],
-        // These have none.
-        30
-        | 34
-        | 39
-        | 45
-        | 47
-        | 48
-        | 52
-        | 56
-        | 65
-        | 216
-        | 220..=230
-        | 235..=242
-        | 244..=248
-        | 253
-        | 257
-        | 258
-        | 266..=269
-        | 290
-        | 297..=299
-        | 350..=352
-        | 354
-        | 356
-        | 357
-        | 371
-        | 372
-        | 376
-        | 378
-        | 420
-        | 500..=507
-        | 509
-        | 592
-        | 597
-        | 599
-        | 670
-        | 672..=683
-        | 685
-        | 687..=691
-        | 852
-        | 853
-        | 960
-        | 965
-        | 968
-        | 973..=975
-        | 992
-        | 998 => &[],
+        _ if WITHOUT.contains(&code) => &[],
         _ => &["0"],
     }
 }
 
-/// What is dialled in front of an international number, the longest first; `x` is any digit. Most countries have `00`. Where callers
-/// choose a carrier by further digits, these are part of it.
+/// Where callers choose a carrier for an international number by further digits, what stands in front of those. A gateway may want these
+/// digits or not, so that such a number could be read in two ways. Our own rule.
+const fn carriers(code: u16) -> &'static [&'static str] {
+    match code {
+        55 | 57 | 62 | 66 | 82 | 255 | 256 | 591 | 852 | 855 => &["00"],
+        65 | 248 => &["0"],
+        886 => &["00", "01"],
+        _ => &[],
+    }
+}
+
+/// What is dialled in front of an international number, the longest first; `x` is any digit. Most countries have `00`.
 const fn international(code: u16) -> &'static [&'static str] {
     match code {
         1 | 692 => &["011"],
@@ -152,21 +130,15 @@ const fn international(code: u16) -> &'static [&'static str] {
         51 => &["19xx00", "00"],
         52 => &["00", "09"],
         53 => &["119"],
-        55 => &["00xx"],
         56 => &["1xx0", "00"],
-        57 => &["00414", "00444", "00456", "00468", "00x"],
-        61 => &["14xx0011", "001x"],
-        62 | 66 | 255 | 256 | 855 => &["00x"],
+        61 => &["14xx0011", "0011"],
         64 => &["0161", "00"],
-        65 => &["00x", "01x", "02x", "03x"],
         81 => &["010"],
-        82 => &["003xx", "007xx", "00x"],
         86 => &["179xx00", "11xxx00", "12xxx00", "00"],
         230 => &["00", "020", "030", "033", "040", "050", "060", "070"],
         234 => &["009"],
         235 => &["00", "16"],
         238 | 685 => &["0"],
-        248 => &["010", "00x"],
         254 => &["000"],
         354 => &["1001", "1010", "1020", "1100", "00"],
         358 => &["00", "995xx", "99x"],
@@ -178,8 +150,6 @@ const fn international(code: u16) -> &'static [&'static str] {
         679 => &["00", "052"],
         680 => &["011", "012"],
         850 => &["00", "99"],
-        852 => &["0030", "0050", "0059", "00x"],
-        886 => &["00x", "019"],
         960 => &["00", "019"],
         972 => &["0105", "01x", "00"],
         _ => &["00"],
@@ -193,7 +163,7 @@ mod tests {
     #[test]
     fn every_plan_has_prefixes_of_digits() {
         for code in 1..1000 {
-            let prefixes = national(code).iter().chain(international(code));
+            let prefixes = national(code).iter().chain(international(code)).chain(carriers(code));
             for prefix in prefixes {
                 assert!(prefix.bytes().all(|octet| octet.is_ascii_digit() || octet == b'x'), "{code} {prefix}");
             }
@@ -203,7 +173,7 @@ mod tests {
     #[test]
     fn a_longer_prefix_stands_before_its_beginning() {
         for code in 1..1000 {
-            for list in [national(code), international(code)] {
+            for list in [national(code), international(code), carriers(code)] {
                 for (at, prefix) in list.iter().enumerate() {
                     let hidden = list[..at].iter().any(|earlier| behind(prefix.as_bytes(), earlier.as_bytes()).is_some());
                     assert!(!hidden, "{code}: {prefix} is never reached");
