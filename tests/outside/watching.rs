@@ -159,9 +159,10 @@ fn a_trunk_that_floods_leaves_room_for_others() {
     let mut plan = Plan::new(&site);
     plan.more.push_str("[log]\nrefused = 8\n");
     let rival = Site::network(site.rival(0));
-    plan.projects.push_str(&format!(
+    let project = format!(
         "[project.quiet]\npin = [\"eu\"]\n[project.quiet.trunk.rival]\nnetworks = [\"{rival}\"]\nmedia = [\"{rival}\"]\n"
-    ));
+    );
+    plan.projects.push_str(&project);
     let daemon = Daemon::start(&site, &plan);
     let (mut loud, mut quiet) = (Leg::udp(site.carrier(20), site.door()), Leg::udp(site.rival(20), site.door()));
     let asked = invite(&site, &quiet, "quiet.us");
