@@ -24,6 +24,7 @@ mod here;
 mod init;
 mod manual;
 mod mistakes;
+mod number;
 mod online;
 mod output;
 mod printable;
@@ -55,6 +56,7 @@ pub fn main() -> ExitCode {
         Command::Probe(options) => probe::probe(&options),
         Command::Init(options) => init::init(&options),
         Command::Explain(options) => explain::explain(&options),
+        Command::Number(options) => number::number(&options),
         Command::Status { admin, json } => status::status(&admin, json),
         Command::Watch(options) => watch::watch(&options),
         Command::Reload { admin, json } => reload::reload(&admin, json),

@@ -209,3 +209,28 @@ fn check_here_says_what_this_machine_lacks() {
     assert_eq!(output.status.code(), Some(69), "{output:?}");
     assert!(text(&output.stderr).contains("= somebody has the port, maybe this daemon already"), "{output:?}");
 }
+
+#[test]
+fn a_number_is_told_as_a_trunk_reads_it() {
+    let told = |arguments: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_ringfence")).arg("number").args(arguments).output().unwrap();
+        (output.status.code().unwrap(), text(&output.stdout).to_owned())
+    };
+    for (arguments, code, says) in [
+        (&["+35312345678"][..], 0, "+35312345678  IE\n"),
+        (&["sip:+35312345678;npdi@host;user=phone"], 0, "+35312345678  IE\n"),
+        (&["tel:+353-1-234-5678"], 0, "+35312345678  IE\n"),
+        (&["--numbering", "DE", "0035312345678"], 0, "+35312345678  IE\n"),
+        (&["--strip", "99", "99+35312345678"], 0, "+35312345678  IE\n"),
+        (&["+80012345678"], 0, "+80012345678  +800\n"),
+        (&["112"], 0, "112  an emergency number"),
+        (&["0035312345678"], 1, "0035312345678  no number as it stands"),
+        (&["+99912345678"], 1, "+99912345678  nobody's that is known"),
+        (&["--json", "+35312345678"], 0, "{\"kind\":\"number\",\"digits\":\"+35312345678\",\"country\":\"IE\"}\n"),
+    ] {
+        let (was, said) = told(arguments);
+        assert!(was == code && said.starts_with(says), "{arguments:?}: {was} {said}");
+    }
+    let output = Command::new(env!("CARGO_BIN_EXE_ringfence")).args(["number", "--numbering", "XX", "1"]).output().unwrap();
+    assert!(output.status.code() == Some(2) && text(&output.stderr).contains("no way to read numbers"), "{output:?}");
+}

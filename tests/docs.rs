@@ -197,7 +197,7 @@ fn every_key_is_described_and_no_other() {
     let text = read("docs/configuration.md");
     for key in known("") {
         let described = text.contains(&format!("\n## `[{key}")) || text.contains(&format!("\n## `{key}`\n"));
-        let plain = ["serve", "global", "include"].contains(&key.as_str());
+        let plain = ["serve", "global", "include", "emergency"].contains(&key.as_str());
         assert!(described != plain, "`{key}` is a table without a section, or the other way round");
     }
 }
@@ -302,6 +302,8 @@ fn types_and_labels_are_the_exposed_ones() {
     handles.arrived(region, Transport::Udp, Some(Method::Invite), None, Outcome::Malformed(Fault::Via));
     handles.response(region, Direction::Out, 200);
     handles.repeat(region, Some(ProjectId(0)), Some(TrunkId(0)));
+    handles.number(region, true, Some("IE".parse().unwrap()));
+    handles.emergency(region, ProjectId(0), TrunkId(0));
     handles.share_used_up(region, (Some(ProjectId(0)), Some(TrunkId(0))), Share::Transactions);
     handles.verdict(region, Some(ProjectId(0)), Verdict::Accept, Reason::InRegion, 1);
     handles.decided(Duration::from_micros(20));

@@ -10,6 +10,7 @@ use clap::{Args, Parser, Subcommand};
 
 use super::help;
 use crate::config::{Transport, Written};
+use crate::numbering::{Numbering, TechPrefix};
 
 /// A SIP proxy that keeps calls inside a region.
 #[derive(Debug, Parser)]
@@ -122,6 +123,9 @@ pub(super) enum Command {
         #[arg(long)]
         no_wait: bool,
     },
+    /// Say whose a telephone number is, as `countries` and `callers` of a trunk read it
+    #[command(after_help = help::NUMBER.codes(), after_long_help = help::NUMBER.long())]
+    Number(NumberOptions),
     /// Show the daemon at work on loopback: two regions, a trunk, and four calls with their messages and verdicts
     #[command(after_help = help::DEMO.codes(), after_long_help = help::DEMO.long())]
     Demo {
@@ -179,6 +183,22 @@ pub(super) struct InitOptions {
     /// Overwrite a configuration that is there. A key that is there is kept
     #[arg(long)]
     pub(super) force: bool,
+}
+
+/// A telephone number, and how it is written.
+#[derive(Debug, Args)]
+pub(super) struct NumberOptions {
+    /// The number, or a URI with it: +35312345678, sip:0049301234@host, tel:…
+    pub(super) number: String,
+    /// How a number without + is read, as `numbering` of a trunk: +E.164, E.164, or a country whose plan applies
+    #[arg(long, value_name = "PLAN", default_value = "+E.164")]
+    pub(super) numbering: Numbering,
+    /// What stands in front of the number and is no part of it, as `strip` of a trunk
+    #[arg(long, value_name = "DIGITS")]
+    pub(super) strip: Option<TechPrefix>,
+    /// Print one JSON object
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
 /// A running daemon.

@@ -198,6 +198,19 @@ pub(super) const WATCH: Help = Help {
     ],
 };
 
+pub(super) const NUMBER: Help = Help {
+    command: "number",
+    examples: &[
+        ("Whose a number is", "ringfence number +35312345678"),
+        ("As it is dialled in Germany", "ringfence number --numbering DE 0035312345678"),
+    ],
+    codes: &[
+        (0, "a country has it, or it is an emergency number"),
+        (1, "no country that is known has it, or it is no number"),
+        WRONG,
+    ],
+};
+
 pub(super) const RELOAD: Help = Help {
     command: "reload",
     examples: &[("Put a changed file into effect", "ringfence reload -c /etc/ringfence/ringfence.toml")],
@@ -227,8 +240,23 @@ pub(super) const DRAIN: Help = Help {
 };
 
 /// The help for every command.
-pub(super) const ALL: [&Help; 14] =
-    [&INIT, &RUN, &CHECK, &RESOLVE, &EXPLAIN, &PROBE, &ZONE, &STATUS, &WATCH, &RELOAD, &DRAIN, &DEMO, &COMPLETIONS, &MAN];
+pub(super) const ALL: [&Help; 15] = [
+    &INIT,
+    &RUN,
+    &CHECK,
+    &RESOLVE,
+    &EXPLAIN,
+    &PROBE,
+    &ZONE,
+    &NUMBER,
+    &STATUS,
+    &WATCH,
+    &RELOAD,
+    &DRAIN,
+    &DEMO,
+    &COMPLETIONS,
+    &MAN,
+];
 
 impl Help {
     /// The end of `-h`.

@@ -13,6 +13,7 @@ use super::endpoint::Endpoints;
 use super::file::{self, Main};
 use super::ids::{RegionId, TrunkId};
 use super::next_hop::NextHop;
+use super::number_limits::NumberLimits;
 use super::overlap::{self, Suffixes};
 use super::project::{Project, Trunk};
 use super::references::{self, ReadRegion, RegionIds};
@@ -20,6 +21,7 @@ use super::region::{Listener, Region};
 use super::report::{Report, good};
 use super::{hep, secure, warning};
 use crate::fence::Networks;
+use crate::numbering::EmergencyNumbers;
 use crate::reason::Profile;
 
 mod names;
@@ -45,6 +47,7 @@ pub(super) struct Built {
     pub(super) caller_table: CallerTable,
     /// The contents of the certificate files, in the order of the regions.
     pub(super) certificates: Vec<Vec<u8>>,
+    pub(super) plain_numbers: NumberLimits,
 }
 
 /// Makes a snapshot: first of the regions, then of each project.
@@ -60,6 +63,7 @@ pub(super) struct Builder<'p> {
     listeners: Vec<Listener>,
     names: Names,
     reject: Profile,
+    plain_numbers: NumberLimits,
     projects: Vec<Project>,
     trunks: Vec<Trunk>,
     endpoints: Endpoints,
@@ -110,6 +114,7 @@ impl<'p> Builder<'p> {
             listeners,
             names,
             reject,
+            plain_numbers: plain_numbers(main, report),
             projects,
             trunks,
             endpoints,
@@ -119,7 +124,9 @@ impl<'p> Builder<'p> {
 
     /// The parts of the snapshot, when every project is taken in.
     pub(super) fn finish(self, report: &mut Report) -> Built {
-        let Self { read, certificates, mut regions, listeners, names, mut projects, mut trunks, endpoints, .. } = self;
+        let Self {
+            read, certificates, mut regions, listeners, names, mut projects, mut trunks, endpoints, plain_numbers, ..
+        } = self;
         projects.shrink_to_fit();
         trunks.shrink_to_fit();
         let caller_table = CallerTable::of(trunks.iter().map(|trunk: &Trunk| &trunk.networks));
@@ -127,10 +134,37 @@ impl<'p> Builder<'p> {
         let signalling = each.flat_map(|trunk| trunk.networks.nets()).collect::<Networks>();
         let certified = (0..).map(TrunkId).zip(trunks.iter().map(Trunk::certificates));
         let caller_table = caller_table.certified(certified);
+        warning::old_table(&trunks, SystemTime::now(), report);
         servers::servers(&read, &mut regions, &signalling, report);
         secure::endpoints(&read, &regions, &projects, report);
         let Names { list: mut names, index: name_index } = names;
         names.shrink_to_fit();
-        Built { regions, projects, trunks, listeners, signalling, names, name_index, endpoints, caller_table, certificates }
+        Built {
+            regions,
+            projects,
+            trunks,
+            listeners,
+            signalling,
+            names,
+            name_index,
+            endpoints,
+            caller_table,
+            certificates,
+            plain_numbers,
+        }
     }
+}
+
+/// How numbers are read where a trunk says nothing of it, with the file's emergency numbers.
+fn plain_numbers(main: &Main, report: &mut Report) -> NumberLimits {
+    let mut limits = NumberLimits::default();
+    if let Some(list) = good(&main.emergency) {
+        match EmergencyNumbers::new(list.iter().map(|number| &*number.value)) {
+            Ok(numbers) => limits.rules.emergency = numbers,
+            Err(error) => {
+                report.mistake(&main.emergency_place, error.to_string(), "fewer numbers");
+            }
+        }
+    }
+    limits
 }

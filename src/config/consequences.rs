@@ -198,11 +198,47 @@ impl Found {
             let becoming = becoming(project, Reason::ForeignMediaOffer);
             self.add(&of, format!("calls of {of} with media at {gone} {becoming}, unless it is inside the region"));
         }
+        self.numbers(was, is, project);
         let outbound = |trunk: &Trunk| trunk.outbound().map(|to| to.networks.clone());
         if let (Some(before), Some(after)) = (outbound(was), outbound(is))
             && let Some(gone) = gone(&before, &after)
         {
             self.add(&of, format!("calls out by {of} are sent to {gone} no longer ({})", named(Reason::ForeignTarget)));
+        }
+    }
+}
+
+impl Found {
+    /// What changed lists of countries mean.
+    fn numbers(&mut self, was: &Trunk, is: &Trunk, project: &Project) {
+        let of = format!("trunk {} of {}", is.name, project.name);
+        let called = |trunk: &Trunk| -> Option<Vec<String>> {
+            let countries = trunk.numbers()?.countries.as_ref()?;
+            Some(countries.iter().map(ToString::to_string).collect())
+        };
+        let calling = |trunk: &Trunk| -> Option<Vec<String>> {
+            let callers = trunk.numbers()?.callers.as_ref()?;
+            let anonymous = callers.anonymous.then(|| "anonymous".to_owned());
+            Some(callers.countries.iter().map(ToString::to_string).chain(anonymous).collect())
+        };
+        let becoming = becoming(project, Reason::ForeignNumber);
+        for (which, before, after) in [("calls out to", called(was), called(is)), ("calls in from", calling(was), calling(is))] {
+            let without = |list: &[String], other: &[String]| {
+                let left: Vec<&str> = list.iter().filter(|of| !other.contains(of)).map(String::as_str).collect();
+                left.join(", ")
+            };
+            let (gone, come) = match (&before, &after) {
+                (None, Some(after)) => (format!("any country but {}", after.join(", ")), String::new()),
+                (Some(_), None) => (String::new(), "any country".to_owned()),
+                (Some(before), Some(after)) => (without(before, after), without(after, before)),
+                (None, None) => continue,
+            };
+            if !gone.is_empty() {
+                self.add(&of, format!("{which} {gone} by {of} {becoming}"));
+            }
+            if !come.is_empty() {
+                self.add(&of, format!("{which} {come} by {of} pass from now on"));
+            }
         }
     }
 }

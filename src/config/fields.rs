@@ -5,8 +5,11 @@ use std::time::SystemTime;
 
 use sha2::{Digest as _, Sha256};
 
-use super::{Config, Dns, Health, Hop, Limits, Log, Media, Mode, Numbers, Project, Region, RegionId, Timers, Tls, Trunk};
+use super::{
+    AllowedCallers, Config, Dns, Health, Hop, Limits, Log, Media, Mode, Numbers, Project, Region, RegionId, Timers, Tls, Trunk,
+};
 use crate::fence::{Networks, ServerSet};
+use crate::numbering::Country;
 use crate::reason::Profile;
 use crate::tls::Certificate;
 
@@ -144,7 +147,7 @@ pub(super) fn project(config: &Config, project: &Project) -> Fields {
 
 pub(super) fn trunk(config: &Config, trunk: &Trunk) -> Fields {
     let Trunk { name: _, project: _, networks, reject, .. } = trunk;
-    let outbound = trunk.outbound();
+    let (outbound, limits) = (trunk.outbound(), trunk.numbers().unwrap_or(&config.plain_numbers));
     vec![
         ("networks", set(networks)),
         ("certificates", Said::Set(trunk.certificates().iter().map(ToString::to_string).collect())),
@@ -152,8 +155,22 @@ pub(super) fn trunk(config: &Config, trunk: &Trunk) -> Fields {
         ("next hop", one(outbound.map_or_else(|| "none".to_owned(), |of| hop(config, &of.hop)))),
         ("uri", one(outbound.map_or_else(|| "none".to_owned(), |of| format!("sip:{}", of.hostpart)))),
         ("outbound_networks", outbound.map_or_else(|| set(trunk.reach()), |of| set(&of.networks))),
+        ("countries", limits.countries.as_deref().map_or_else(|| one("any"), set_of)),
+        ("callers", limits.callers.as_ref().map_or_else(|| one("any"), callers)),
+        ("numbering", one(limits.rules.numbering)),
+        ("strip", one(limits.rules.strip.as_ref().map_or("none", |strip| strip.as_str()))),
+        ("emergency", one(if limits.refuses_emergency { "refuse" } else { "pass" })),
         ("reject", profile(*reject)),
     ]
+}
+
+fn set_of(countries: &[Country]) -> Said {
+    Said::Set(countries.iter().map(ToString::to_string).collect())
+}
+
+fn callers(of: &AllowedCallers) -> Said {
+    let anonymous = of.anonymous.then(|| "anonymous".to_owned());
+    Said::Set(of.countries.iter().map(ToString::to_string).chain(anonymous).collect())
 }
 
 pub(super) fn settings(config: &Config) -> Vec<(&'static str, String)> {
@@ -174,6 +191,7 @@ pub(super) fn settings(config: &Config) -> Vec<(&'static str, String)> {
         tls_parties: _,
         endpoints: _,
         reject,
+        plain_numbers,
         admin,
         admin_hosts,
         dns,
@@ -191,6 +209,7 @@ pub(super) fn settings(config: &Config) -> Vec<(&'static str, String)> {
         // Shows that a key has changed, but never the key.
         ("secret", secret.as_ref().map_or_else(|| "made at start".to_owned(), |secret| key_name(&secret.0))),
         ("reject", format!("policy {}, capacity {}", reject.policy, reject.capacity)),
+        ("emergency", plain_numbers.rules.emergency.list().collect::<Vec<_>>().join(", ")),
     ];
     let Limits {
         memory,

@@ -8,10 +8,12 @@ use ipnet::IpNet;
 use super::hop::Written;
 use super::limits::Numbers;
 use super::mode::{Media, Mode};
+use super::number_limits::AllowedCaller;
 use super::report::{Place, Placed, Read};
 use super::transport::Transport;
 use super::value::Method;
 use crate::fence::ServerNet;
+use crate::numbering::{Country, Numbering, TechPrefix};
 use crate::reason::Profile;
 
 /// The values that only the main file may have.
@@ -22,6 +24,8 @@ pub(super) struct Main {
     pub(super) global: Read<Placed<String>>,
     pub(super) include: Read<Vec<Placed<String>>>,
     pub(super) reject: Read<Placed<Profile>>,
+    pub(super) emergency: Read<Vec<Placed<String>>>,
+    pub(super) emergency_place: Place,
     pub(super) admin: Option<Admin>,
     pub(super) dns_servers: Read<Vec<Placed<SocketAddr>>>,
     pub(super) dns_stale: Read<Placed<Duration>>,
@@ -154,6 +158,13 @@ pub(super) struct Trunk {
     pub(super) uri: Read<Placed<Written>>,
     pub(super) outbound_networks: Read<Vec<Placed<IpNet>>>,
     pub(super) outbound_place: Place,
+    pub(super) countries: Read<Vec<Placed<Country>>>,
+    pub(super) countries_place: Place,
+    pub(super) callers: Read<Vec<Placed<AllowedCaller>>>,
+    pub(super) callers_place: Place,
+    pub(super) numbering: Read<Placed<Numbering>>,
+    pub(super) strip: Read<Placed<TechPrefix>>,
+    pub(super) refuses_emergency: Read<Placed<bool>>,
     pub(super) reject: Read<Placed<Profile>>,
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::ids::{ProjectId, RegionId, TrunkId};
 use super::mode::{Media, Mode};
 use super::next_hop::Hop;
+use super::number_limits::NumberLimits;
 use crate::fence::Networks;
 use crate::reason::Profile;
 
@@ -59,6 +60,7 @@ pub(super) struct More {
     pub(super) media: Networks,
     pub(super) outbound: Option<Outbound>,
     pub(super) reach: Networks,
+    pub(super) numbers: Option<NumberLimits>,
 }
 
 impl Trunk {
@@ -76,6 +78,11 @@ impl Trunk {
     /// The target of its outbound calls.
     pub fn outbound(&self) -> Option<&Outbound> {
         self.more.as_deref()?.outbound.as_ref()
+    }
+
+    /// What its calls may be by their numbers. `None`: nothing is said of it, so [`Config::plain_numbers`](super::Config) holds.
+    pub fn numbers(&self) -> Option<&NumberLimits> {
+        self.more.as_deref()?.numbers.as_ref()
     }
 
     /// Where requests inside its calls may go, beside `networks`: the networks of `outbound_networks`.

@@ -14,14 +14,30 @@ use super::{hep, hop, plain, value};
 use crate::reason::Profile;
 
 /// Keys of the main file that an included file may not have.
-const MAIN_ONLY: [&str; 13] =
-    ["serve", "global", "include", "reject", "admin", "dns", "limits", "timers", "health", "hep", "metrics", "log", "secret"];
+const MAIN_ONLY: [&str; 14] = [
+    "serve",
+    "global",
+    "include",
+    "reject",
+    "emergency",
+    "admin",
+    "dns",
+    "limits",
+    "timers",
+    "health",
+    "hep",
+    "metrics",
+    "log",
+    "secret",
+];
 
 /// Reads the main file.
 pub(super) fn read_main(origin: Origin<'_>, table: &DeTable<'_>, parts: &mut Parts, report: &mut Report) -> Main {
     let mut top = Table::top(origin, table);
     let serve = top.take("serve");
     let serve_place = serve.as_ref().map_or_else(|| top.place.clone(), |serve| serve.place().clone());
+    let emergency = top.take("emergency");
+    let emergency_place = emergency.as_ref().map_or_else(|| top.place.clone(), |emergency| emergency.place().clone());
     let mut dns = section(&mut top, "dns", report);
     let mut secret = section(&mut top, "secret", report);
     let main = Main {
@@ -30,6 +46,8 @@ pub(super) fn read_main(origin: Origin<'_>, table: &DeTable<'_>, parts: &mut Par
         global: text(&mut top, "global", report, value::hostname),
         include: list(&mut top, "include", report, value::text),
         reject: read_reject(&mut top, report),
+        emergency: optional(emergency.map(|emergency| emergency.strings(report, value::emergency_number))),
+        emergency_place,
         admin: section(&mut top, "admin", report).map(|mut admin| {
             let listen = text(&mut admin, "listen", report, value::socket);
             let hosts = list(&mut admin, "hosts", report, value::admin_host);
@@ -162,7 +180,7 @@ fn read_project(name: Placed<String>, mut table: Table<'_>, report: &mut Report)
         let name = checked_name(&value, report, value::label);
         project.trunks.push(read_trunk(name, trunk, report));
     }
-    for key in ["audit", "countries"] {
+    for key in ["audit", "out"] {
         table.later(key, report);
     }
     table.close(report);
@@ -171,7 +189,9 @@ fn read_project(name: Placed<String>, mut table: Table<'_>, report: &mut Report)
 
 fn read_trunk(name: Placed<String>, mut table: Table<'_>, report: &mut Report) -> Trunk {
     let outbound = table.take("outbound_networks");
-    let outbound_place = outbound.as_ref().map_or_else(|| name.place.clone(), |outbound| outbound.key().place);
+    let place_of_name = name.place.clone();
+    let outbound_place = outbound.as_ref().map_or_else(|| place_of_name.clone(), |outbound| outbound.key().place);
+    let (countries, callers) = (table.take("countries"), table.take("callers"));
     let trunk = Trunk {
         name,
         networks: list(&mut table, "networks", report, value::network),
@@ -180,9 +200,18 @@ fn read_trunk(name: Placed<String>, mut table: Table<'_>, report: &mut Report) -
         uri: text(&mut table, "uri", report, hop::uri),
         outbound_networks: optional(outbound.map(|outbound| outbound.strings(report, value::network))),
         outbound_place,
+        countries_place: countries.as_ref().map_or_else(|| place_of_name.clone(), |countries| countries.key().place),
+        countries: optional(countries.map(|countries| countries.strings(report, value::country))),
+        callers_place: callers.as_ref().map_or_else(|| place_of_name.clone(), |callers| callers.key().place),
+        callers: optional(callers.map(|callers| callers.strings(report, value::caller))),
+        numbering: text(&mut table, "numbering", report, value::numbering),
+        strip: text(&mut table, "strip", report, value::tech_prefix),
+        refuses_emergency: text(&mut table, "emergency", report, value::emergency),
         reject: read_reject(&mut table, report),
     };
-    table.later("countries", report);
+    for key in ["advance", "ping"] {
+        table.later(key, report);
+    }
     table.close(report);
     trunk
 }

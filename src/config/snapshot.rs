@@ -10,6 +10,7 @@ use super::error::Mistake;
 use super::ids::{ListenerId, NameId, ProjectId, RegionId, TrunkId};
 use super::limits::{Dns, Health, Limits, Log, Metrics, Secret, Timers};
 use super::next_hop::NextHop;
+use super::number_limits::NumberLimits;
 use super::project::{Project, Trunk};
 use super::region::{Listener, Region};
 use super::tls_parties::TlsParties;
@@ -45,6 +46,8 @@ pub struct Config {
     pub tls_parties: TlsParties,
     /// The answer profile if no trunk is known.
     pub reject: Profile,
+    /// How numbers are read on a trunk that says nothing of it, with the file's emergency numbers.
+    pub plain_numbers: NumberLimits,
     /// The address for `/metrics`, `/healthz`, `/readyz` and `/status`.
     pub admin: Option<SocketAddr>,
     /// Names, in lower case, and addresses by which the admin endpoint may be asked, besides its own.
@@ -71,6 +74,11 @@ pub struct Config {
 }
 
 impl Config {
+    /// What a trunk's calls may be by their numbers, and how they are read.
+    pub fn numbers(&self, trunk: TrunkId) -> &NumberLimits {
+        self.trunk(trunk).numbers().unwrap_or(&self.plain_numbers)
+    }
+
     /// The region of an id.
     #[expect(clippy::indexing_slicing, reason = "ids are made by load alone, for this snapshot")]
     pub fn region(&self, id: RegionId) -> &Region {

@@ -191,7 +191,7 @@ impl<'a> Table<'a> {
 }
 
 /// Keys that are no tables and stand at the top of the main file: whoever writes one behind a table's head has written it into that table.
-const TOP: [&str; 4] = ["serve", "global", "include", "reject"];
+const TOP: [&str; 5] = ["serve", "global", "include", "reject", "emergency"];
 
 impl<'a> Value<'a> {
     /// The key, with its place.

@@ -10,10 +10,12 @@ use ipnet::IpNet;
 
 use super::limits::Numbers;
 use super::mode::{Media, Mode};
+use super::number_limits::AllowedCaller;
 use super::report::Wrong;
 use super::spelling::nearest;
 use super::transport::Transport;
 use crate::fence::{ServerNet, canonical};
+use crate::numbering::{Country, EmergencyNumbers, NotACountry, NotANumbering, NotATechPrefix, Numbering, TechPrefix};
 use crate::reason::Profile;
 
 /// A DNS label (RFC 1035 2.3.1) in lower case: it stands in front of a region's hostname.
@@ -361,6 +363,42 @@ fn one_of<T: Copy>(text: &str, choices: &[(&str, T)]) -> Result<T, Wrong> {
         let names: Vec<_> = choices.iter().map(|(name, _)| format!("`{name}`")).collect();
         Wrong::new(format!("`{text}` is not one of the choices"), names.join(" or "))
     })
+}
+
+/// A country whose numbers may be called.
+pub(super) fn country(text: &str) -> Result<Country, Wrong> {
+    text.parse().map_err(|error: NotACountry| sentence(&error.to_string()))
+}
+
+/// A country whose numbers may call, or `anonymous`.
+pub(super) fn caller(text: &str) -> Result<AllowedCaller, Wrong> {
+    if text == "anonymous" { Ok(AllowedCaller::Anonymous) } else { country(text).map(AllowedCaller::Country) }
+}
+
+/// How numbers without `+` are read.
+pub(super) fn numbering(text: &str) -> Result<Numbering, Wrong> {
+    text.parse().map_err(|error: NotANumbering| sentence(&error.to_string()))
+}
+
+/// What stands in front of a number and is no part of it.
+pub(super) fn tech_prefix(text: &str) -> Result<TechPrefix, Wrong> {
+    text.parse().map_err(|error: NotATechPrefix| sentence(&error.to_string()))
+}
+
+/// A number that is an emergency number.
+pub(super) fn emergency_number(text: &str) -> Result<String, Wrong> {
+    EmergencyNumbers::new([text]).map(|_| text.to_owned()).map_err(|error| sentence(&error.to_string()))
+}
+
+/// `pass` or `refuse`: whether emergency calls are refused.
+pub(super) fn emergency(text: &str) -> Result<bool, Wrong> {
+    one_of(text, &[("pass", false), ("refuse", true)])
+}
+
+/// A sentence of the kind "… is wrong: … is right".
+fn sentence(text: &str) -> Wrong {
+    let (wrong, right) = text.split_once(": ").unwrap_or((text, "see docs/configuration.md"));
+    Wrong::new(wrong, right)
 }
 
 /// Any text, unchanged.

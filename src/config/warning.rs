@@ -1,12 +1,16 @@
 //! Things that are allowed but probably not meant.
 
+use std::time::SystemTime;
+
 use ipnet::IpNet;
 
 use super::file;
 use super::mode::Media;
 use super::overlap::{huge, overlap};
+use super::project::Trunk;
 use super::report::{Place, Placed, Read, Report, good};
 use crate::fence::ServerNet;
+use crate::numbering::TABLE_DATE;
 use crate::reason::Profile;
 
 /// Reports things that the operator should look at again, apart from the projects. (`build` reports an unpinned project, and `bounds`
@@ -83,6 +87,22 @@ fn without_media(project: &file::Project, trunk: &file::Trunk, regions: &[file::
         let right =
             "media = [\"…\"] with the networks that the carrier's media comes from, or media = [] if it comes from the region";
         report.warning(&trunk.name.place, wrong, right);
+    }
+}
+
+/// Warns of lists of countries that are held to an old table.
+pub(super) fn old_table(trunks: &[Trunk], now: SystemTime, report: &mut Report) {
+    let limited = |trunk: &Trunk| trunk.numbers().is_some_and(|numbers| numbers.countries.is_some() || numbers.callers.is_some());
+    let (year, month, day) = TABLE_DATE;
+    // A month more or less does not matter.
+    let days = |years: u64| {
+        u64::from(year).saturating_add(years).saturating_sub(1970) * 36525 / 100 + u64::from(month) * 30 + u64::from(day)
+    };
+    let today = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs() / 86400;
+    if today > days(2) && trunks.iter().any(limited) {
+        let wrong =
+            format!("the table of countries is of {year}-{month:02}: newer area codes are nobody's, and refused by `countries`");
+        report.warning(&Place { file: 0, span: None }, wrong, "a newer version of this program");
     }
 }
 
@@ -181,5 +201,32 @@ fn retried(reject: &Read<Placed<Profile>>, report: &mut Report) {
     if matches!(code, 408 | 480) || (500..600).contains(&code) {
         let wrong = format!("carriers try again elsewhere after {code}");
         report.warning(&reject.place, wrong, "603, or 403 where the carrier stops on it");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn an_old_table_is_told_of_where_it_matters() {
+        let text = |keys: &str| {
+            format!(
+                "serve = [\"eu\"]\n[region.eu]\nhostname = \"eu.example.com\"\nlisten = [\"udp:127.0.0.1:5060\"]\nnetworks = [\"127.0.1.0/24\"]\n\
+                 upstream = \"127.0.1.1\"\n[project.acme]\npin = [\"eu\"]\n[project.acme.trunk.t]\nnetworks = [\"127.0.3.0/24\"]\n{keys}"
+            )
+        };
+        let warned = |keys: &str, years: u32| {
+            let config = crate::config::parse(Path::new("test.toml"), &text(keys)).unwrap();
+            let (year, ..) = TABLE_DATE;
+            let now = SystemTime::UNIX_EPOCH + Duration::from_secs(31_556_952) * (u32::from(year) - 1970 + years);
+            let mut report = Report::default();
+            old_table(&config.trunks, now, &mut report);
+            report.finish(&[]).1.len()
+        };
+        assert_eq!([warned("callers = [\"IN\"]", 1), warned("callers = [\"IN\"]", 4), warned("", 4)], [0, 1, 0]);
     }
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use crate::closed_list::closed_list;
 use crate::config::{ProjectId, RegionId, Transport, TrunkId};
 use crate::core::relay_request::{RelayOutcome, RelayVerb};
+use crate::numbering::Country;
 use crate::reason::Reason;
 use crate::sip::{Fault, Method};
 
@@ -43,6 +44,24 @@ pub enum Note {
         why: Option<Arc<str>>,
         /// Of a call that passes: the address to which its servers would send their requests inside it, if that is outside.
         unreachable: Option<SocketAddr>,
+    },
+    /// A number was read: the called one of a call out, the calling one of a call in.
+    Number {
+        /// The region whose listener was called.
+        region: RegionId,
+        /// Whether it is that of a call out.
+        outbound: bool,
+        /// Whose it is. `None`: nobody's that is known, or it is no number.
+        country: Option<Country>,
+    },
+    /// An emergency number was called.
+    Emergency {
+        /// The region whose listener was called.
+        region: RegionId,
+        /// The project.
+        project: ProjectId,
+        /// The trunk that it goes out by.
+        trunk: TrunkId,
     },
     /// A call came again after a final refusal, because the carrier retries.
     Repeat {

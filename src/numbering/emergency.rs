@@ -17,7 +17,7 @@ const LENGTHS: std::ops::RangeInclusive<usize> = 2..=6;
 const SERVICE: &[u8] = b"urn:service:sos";
 
 /// The numbers that are emergency numbers, each a whole user part. A clone shares them.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct EmergencyNumbers(Arc<[Box<str>]>);
 
 impl EmergencyNumbers {
@@ -35,6 +35,11 @@ impl EmergencyNumbers {
         }
         list.sort();
         Ok(Self(list.into()))
+    }
+
+    /// The numbers, in order.
+    pub fn list(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|number| &**number)
     }
 
     /// Whether these digits are one of the numbers, whole.

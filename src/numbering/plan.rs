@@ -7,7 +7,7 @@ use super::country::Country;
 use super::table;
 
 /// How a number is read that is written as in one country.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct DialPlan {
     country: Country,
     code: u16,

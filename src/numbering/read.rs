@@ -16,7 +16,7 @@ const MOST_DIGITS: usize = 15;
 const MOST_DIALLED: usize = 40;
 
 /// How one trunk writes numbers.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct NumberRules {
     /// How a number without `+` is read.
     pub numbering: Numbering,
@@ -27,7 +27,7 @@ pub struct NumberRules {
 }
 
 /// How a number without `+` is read.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Numbering {
     /// `+E.164`: it is no number.
     #[default]
@@ -77,7 +77,7 @@ impl fmt::Display for NotANumbering {
 impl Error for NotANumbering {}
 
 /// Digits, `*` and `#` that a carrier wants in front of a number.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct TechPrefix(Box<str>);
 
 impl TechPrefix {

@@ -26,6 +26,16 @@ pub fn items<'m>(message: &'m Message<'_>, name: Name) -> impl Iterator<Item = I
         .flat_map(move |(row, header)| Split { bytes: message.bytes(), rest: header.value() }.map(move |span| Item { row, span }))
 }
 
+/// The values of all rows with a name that has no [`Name`] of its own, in lower case.
+pub fn items_called<'m>(message: &'m Message<'_>, name: &'m [u8]) -> impl Iterator<Item = Range<usize>> + 'm {
+    let called = move |header: &&Header| {
+        let row = message.slice(&header.row());
+        header.name == Name::Other
+            && row.split(|&octet| octet == b':').next().is_some_and(|of| of.trim_ascii().eq_ignore_ascii_case(name))
+    };
+    message.headers().iter().filter(called).flat_map(|header| Split { bytes: message.bytes(), rest: header.value() })
+}
+
 /// Gives `each` every value of a row, as a range of the message. `false` as soon as a value is empty or `each` returns `false`.
 pub(super) fn all(message: &Message<'_>, header: &Header, mut each: impl FnMut(Range<usize>) -> bool) -> bool {
     let Range { mut start, end } = header.value();

@@ -18,6 +18,7 @@ use super::metrics::{Metrics, NONE, OTHER};
 use super::region_handles::RegionHandles;
 use crate::config::{Config, ProjectId, RegionId, Transport, TrunkId};
 use crate::core::io::{self, DropCause, Outcome, RelayOutcome, RelayVerb, Share, Spoken, Verdict};
+use crate::numbering::Country;
 use crate::reason::Reason;
 use crate::sip::{Fault, Method};
 
@@ -29,6 +30,8 @@ pub struct Handles {
     regions: Vec<RegionHandles>,
     verdicts: HashMap<(RegionId, Of<ProjectId>, u8, Reason), Counter>,
     repeats: HashMap<(RegionId, Of<ProjectId>, Of<TrunkId>), Counter>,
+    numbers: HashMap<(RegionId, bool, Option<Country>), Counter>,
+    emergency: HashMap<(RegionId, Of<ProjectId>, Of<TrunkId>), Counter>,
     shares: HashMap<(RegionId, Of<ProjectId>, Of<TrunkId>, Share), Counter>,
     malformed: HashMap<(RegionId, Transport, Fault), Counter>,
     decision: Histogram,
@@ -54,8 +57,8 @@ impl Handles {
     pub fn new(metrics: Arc<Metrics>, config: Arc<Config>) -> Self {
         let regions = config.regions.iter().map(|region| RegionHandles::new(&metrics, region)).collect();
         let decision = metrics.histogram("ringfence_decision_seconds", Vec::new());
-        let (verdicts, repeats, shares, malformed) = Default::default();
-        let mut handles = Self { metrics, config, regions, verdicts, repeats, shares, malformed, decision };
+        let (verdicts, repeats, numbers, emergency, shares, malformed) = Default::default();
+        let mut handles = Self { metrics, config, regions, verdicts, repeats, numbers, emergency, shares, malformed, decision };
         handles.start_at_zero();
         handles
     }
@@ -165,6 +168,33 @@ impl Handles {
             let trunk = trunk_label(config, trunk);
             let (region, project) = (region_name(config, region), project_label(config, project));
             metrics.counter("ringfence_repeats_total", vec![("region", region), ("project", project), ("trunk", trunk)])
+        });
+        counter.increment(1);
+    }
+
+    /// Counts a number that was read, in `ringfence_numbers_total{region,direction,country}`. There are as many countries as the table has.
+    pub fn number(&mut self, region: RegionId, outbound: bool, country: Option<Country>) {
+        let Self { metrics, config, numbers, .. } = self;
+        let counter = numbers.entry((region, outbound, country)).or_insert_with(|| {
+            let direction = if outbound { io::Direction::Out } else { io::Direction::In };
+            let labels = vec![
+                ("region", region_name(config, region)),
+                ("direction", direction.label().into()),
+                ("country", country.map_or_else(|| NONE.into(), |country| country.to_string().into())),
+            ];
+            metrics.counter("ringfence_numbers_total", labels)
+        });
+        counter.increment(1);
+    }
+
+    /// Counts an emergency call, in `ringfence_emergency_total{region,project,trunk}`.
+    pub fn emergency(&mut self, region: RegionId, project: ProjectId, trunk: TrunkId) {
+        let (project, trunk) = self.trunk(Some(project), Some(trunk));
+        let Self { metrics, config, emergency, .. } = self;
+        let counter = emergency.entry((region, project, trunk)).or_insert_with(|| {
+            let trunk = trunk_label(config, trunk);
+            let (region, project) = (region_name(config, region), project_label(config, project));
+            metrics.counter("ringfence_emergency_total", vec![("region", region), ("project", project), ("trunk", trunk)])
         });
         counter.increment(1);
     }

@@ -84,6 +84,8 @@ impl Recorder {
             Note::Verdict { region, project, verdict, reason, .. } => {
                 self.handles.verdict(region, project, verdict, reason, 1);
             }
+            Note::Number { region, outbound, country } => self.handles.number(region, outbound, country),
+            Note::Emergency { region, project, trunk } => self.handles.emergency(region, project, trunk),
             Note::Repeat { region, project, trunk } => self.handles.repeat(region, project, trunk),
             Note::Responded { region, relayed: _, code } => self.handles.response(region, Direction::Out, code),
             Note::Setup { region, after } => self.handles.setup(region, after),

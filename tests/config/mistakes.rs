@@ -74,9 +74,42 @@ fn collectors_that_would_take_messages_out_of_their_region() {
 }
 
 #[test]
+fn numbers_that_are_none_and_lists_that_say_nothing() {
+    let trunk = |keys: &str| format!("networks = [\"127.0.3.0/24\"]\nuri = \"sip:127.0.3.9\"\n{keys}");
+    wrong(13, &trunk("countries = [\"UK\"]"), "15:14", "\"UK\"", "\"UK\" is no country", "write \"GB\"");
+    wrong(13, &trunk("countries = [\"ie\"]"), "15:14", "\"ie\"", "no country", "\"IE\"");
+    wrong(13, &trunk("countries = [\"+999\"]"), "15:14", "\"+999\"", "no country code", "+800");
+    wrong(13, &trunk("countries = []"), "15:1", "countries", "allow nobody", "leave `countries` out");
+    wrong(13, &trunk("callers = [\"nobody\"]"), "15:12", "\"nobody\"", "no country", "ISO 3166");
+    wrong(13, &trunk("callers = []"), "15:1", "callers", "allow nobody", "leave `callers` out");
+    wrong(13, &trunk("numbering = \"local\""), "15:13", "\"local\"", "no way to read numbers", "E.164");
+    wrong(13, &trunk("strip = \"a1\""), "15:9", "\"a1\"", "no tech prefix", "digits");
+    wrong(13, &trunk("emergency = \"never\""), "15:13", "\"never\"", "not one of the choices", "`pass` or `refuse`");
+    wrong(0, "emergency = [\"+112\"]", "1:14", "\"+112\"", "no emergency number", "digits");
+    wrong(
+        13,
+        "networks = [\"127.0.3.0/24\"]\ncountries = [\"IE\"]",
+        "14:1",
+        "countries",
+        "without `uri`",
+        "`callers` is for calls in",
+    );
+    let many = (0..65).map(|_| "\"IE\"").collect::<Vec<_>>().join(", ");
+    wrong(13, &trunk(&format!("countries = [{many}]")), "15:1", "countries", "has 65 entries", "at most 64");
+    let list = (10..43).map(|number| format!("\"{number}\"")).collect::<Vec<_>>().join(", ");
+    let found = mistakes(&replaced(0, &format!("emergency = [{list}]")));
+    assert!(found.len() == 1 && found[0].wrong.contains("at most 32"), "{found:#?}");
+    assert_eq!(
+        mistakes(&replaced(13, &trunk("countries = [\"IE\", \"+800\"]\ncallers = [\"IN\", \"anonymous\"]\nstrip = \"12#\""))),
+        []
+    );
+}
+
+#[test]
 fn keys_that_later_work_will_use() {
     wrong(0, "audit = {}", "1:1", "audit", "not supported yet", "leave it out");
-    wrong(13, "networks = [\"127.0.3.0/24\"]\ncountries = [\"IE\"]", "14:1", "countries", "not supported yet", "leave it out");
+    wrong(11, "pin = [\"eu\"]\nout = [\"carrier\"]", "12:1", "out", "not supported yet", "leave it out");
+    wrong(13, "networks = [\"127.0.3.0/24\"]\nping = \"60s\"", "14:1", "ping", "not supported yet", "leave it out");
     wrong(4, "listen = [\"ws:127.0.0.1:5061\"]", "4:11", "\"ws:127.0.0.1:5061\"", "not supported", "`udp:`, `tcp:` or `tls:`");
     wrong(6, "upstream = \"sip:127.0.1.1;transport=wss\"", "6:12", "\"sip:127.0.1.1;transport=wss\"", "not supported", "udp");
 }

@@ -14,6 +14,7 @@ mod media;
 mod names;
 mod nat;
 mod nearest;
+mod numbers;
 mod one_reading;
 mod outbound;
 mod probes;

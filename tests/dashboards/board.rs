@@ -300,6 +300,24 @@ pub(crate) const ROWS: &[(&str, &[Panel])] = &[
                 )],
             ),
             lines(
+                "Numbers by country",
+                "out: called; in: calling, by trunks with callers.",
+                "reqps",
+                &[(
+                    "sum by (direction, country) (rate(ringfence_numbers_total{region=~\"$region\"}[5m])) > 0",
+                    "{{direction}} {{country}}",
+                )],
+            ),
+            lines(
+                "Emergency calls",
+                "They pass whatever their country, and beyond the rate.",
+                "none",
+                &[(
+                    "sum by (project, trunk) (increase(ringfence_emergency_total{region=~\"$region\", project=~\"$project\"}[15m])) > 0",
+                    "{{project}} {{trunk}}",
+                )],
+            ),
+            lines(
                 "Open connections",
                 "[limits] connections bounds them.",
                 "none",

@@ -98,3 +98,38 @@ fn a_server_of_another_region_calls_nobody() {
     assert_eq!(abroad.asked(&invite).start, "SIP/2.0 403 Forbidden");
     assert!(carrier.recv_within(std::time::Duration::from_millis(1)).is_none());
 }
+
+#[test]
+fn a_call_to_a_country_that_the_trunk_does_not_allow_stays_here() {
+    let site = Site::claim();
+    let mut plan = Plan::new(&site);
+    let keys = format!("uri = \"sip:{}\"\ncountries = [\"DE\"]\nmedia = [", site.carrier(10));
+    plan.projects = plan.projects.replace("media = [", &keys);
+    let daemon = Daemon::start(&site, &plan);
+    let (mut server, mut carrier) = (Leg::udp(site.eu(10), site.door()), Leg::udp(site.carrier(10), site.door()));
+    let invite = |user: &str, server: &Leg| {
+        Ask::invite(&format!("sip:{user}@carrier.acme.eu.sip.example.com"), server.addr, "udp", site.eu(20).ip())
+    };
+    for user in ["+442079460000", "0044207946", "+490301234567", "alice"] {
+        let abroad = invite(user, &server);
+        let answer = server.asked(&abroad);
+        assert_refusal(&answer, 603, 131, "foreign-number");
+        assert!(!answer.get("Warning").contains("7946"), "{}", answer.get("Warning"));
+        server.ask(&abroad.ack(&answer));
+    }
+    for user in ["+4930123456", "112"] {
+        server.ask(&invite(user, &server));
+        // Nothing came before: what was refused has not reached the carrier.
+        let seen = carrier.request("INVITE");
+        assert_eq!(seen.uri(), format!("sip:{user}@{}", site.carrier(10)));
+        carrier.send(&seen.answer("486 Busy Here", "callee", &[], ""));
+        carrier.request("ACK");
+        let busy = server.expect(486);
+        assert!(busy.start.contains("486"));
+    }
+    let metrics = daemon.metrics();
+    assert_eq!(metrics.sum("ringfence_verdicts_total", &[("reason", "foreign-number"), ("verdict", "refuse")]), 4);
+    let read = |country| metrics.sum("ringfence_numbers_total", &[("direction", "out"), ("country", country)]);
+    assert_eq!([read("GB"), read("DE"), read("none")], [1, 1, 3]);
+    assert_eq!(metrics.sum("ringfence_emergency_total", &[("trunk", "carrier")]), 1);
+}

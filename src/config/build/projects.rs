@@ -5,13 +5,18 @@ use crate::config::file;
 use crate::config::hop::Written;
 use crate::config::ids::{ListenerId, ProjectId, RegionId, TrunkId};
 use crate::config::mode::{Media, Mode};
+use crate::config::number_limits::{AllowedCallers, NumberLimits, in_order};
 use crate::config::project::{More, Outbound, Project, Trunk};
 use crate::config::references::references;
 use crate::config::region::Region;
 use crate::config::report::{Placed, Read, Report, good, values};
 use crate::config::{secure, warning};
 use crate::fence::{Fence, Networks};
+use crate::numbering::NumberRules;
 use crate::reason::Profile;
+
+/// Most entries of `countries` and of `callers`.
+const MOST_COUNTRIES: usize = 64;
 
 /// Reports a project whose media needs a relay that is missing: every served region that its calls may use needs one.
 fn needs_relays(project: &file::Project, pin: Option<&[RegionId]>, regions: &[Region], report: &mut Report) {
@@ -112,6 +117,7 @@ impl Builder<'_> {
             media: self.shared.networks(values(&trunk.media)),
             outbound,
             reach: self.shared.networks(values(&trunk.outbound_networks)),
+            numbers: self.numbers(trunk, report),
         };
         Trunk {
             name: self.shared.name(&name.value),
@@ -120,6 +126,41 @@ impl Builder<'_> {
             networks,
             more: self.shared.more(more),
         }
+    }
+
+    /// What the trunk says of numbers. `None`: nothing.
+    fn numbers(&self, trunk: &file::Trunk, report: &mut Report) -> Option<NumberLimits> {
+        let file::Trunk { countries, callers, numbering, strip, refuses_emergency, .. } = trunk;
+        for (key, place, count) in [
+            ("countries", &trunk.countries_place, good(countries).map(Vec::len)),
+            ("callers", &trunk.callers_place, good(callers).map(Vec::len)),
+        ] {
+            match count {
+                Some(0) => {
+                    let right = format!("the countries that may be in it; leave `{key}` out for all");
+                    report.mistake(place, format!("empty `{key}` allow nobody"), right);
+                }
+                Some(count) if count > MOST_COUNTRIES => {
+                    report.mistake(place, format!("`{key}` has {count} entries"), format!("at most {MOST_COUNTRIES}"));
+                }
+                _ => {}
+            }
+        }
+        if matches!(trunk.uri, Ok(None)) && matches!(countries, Ok(Some(_))) {
+            let right = "the carrier's `uri` beside it; `callers` is for calls in";
+            report.mistake(&trunk.countries_place, "`countries` without `uri` does nothing", right);
+        }
+        let limits = NumberLimits {
+            countries: good(countries).map(|list| in_order(list.iter().map(|country| country.value).collect())),
+            callers: good(callers).map(|list| AllowedCallers::of(list.iter().map(|caller| caller.value))),
+            rules: NumberRules {
+                numbering: good(numbering).map_or_else(Default::default, |numbering| numbering.value),
+                strip: good(strip).map(|strip| strip.value.clone()),
+                emergency: self.plain_numbers.rules.emergency.clone(),
+            },
+            refuses_emergency: good(refuses_emergency).is_some_and(|refuses| refuses.value),
+        };
+        (limits != self.plain_numbers).then_some(limits)
     }
 
     fn build_outbound(

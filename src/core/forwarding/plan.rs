@@ -4,10 +4,10 @@
 use std::net::SocketAddr;
 
 use crate::config::ListenerId;
-use crate::core::io::Note;
 use crate::core::routing::region_failover::{NextStep, Tries};
 use crate::core::routing::serving::Serving;
 use crate::core::routing::target::TargetSet;
+use crate::core::rules::admit::Counted;
 use crate::core::rules::broken_rule::BrokenRule;
 use crate::core::rules::case::Case;
 use crate::core::stop::Stop;
@@ -36,8 +36,8 @@ pub(crate) struct Plan {
 
 /// What is decided about a request.
 pub(crate) struct Decision {
-    /// What to count of the request's media. `None` while the request waits, because its media is then judged again.
-    pub(crate) media: Option<Note>,
+    /// What to count of the request. Nothing while the request waits, because it is then judged again.
+    pub(crate) counted: Counted,
     pub(crate) result: Result<Plan, Stop>,
 }
 

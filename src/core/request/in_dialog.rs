@@ -12,6 +12,7 @@ use crate::core::memory::rate_limit::Pace;
 use crate::core::routing::behind::Beyond;
 use crate::core::routing::route_set::{self, RouteSet};
 use crate::core::routing::target::{self, Found, Order, Target, TargetSet};
+use crate::core::rules::admit::Counted;
 use crate::core::rules::case::Case;
 use crate::core::rules::media::{Judgement, Part, Ruling};
 use crate::core::rules::refusal::{Refusal, shown};
@@ -40,9 +41,9 @@ fn no_side(route: &RouteSet<'_>, asks: Side) -> String {
 impl Core {
     /// Decides about a request inside a dialog. `edit` takes up the changes.
     pub(crate) fn decide_in_dialog(&self, case: &Case<'_, '_>, edit: &mut Edit) -> Decision {
-        let mut media = None;
-        let result = self.plan_in_dialog(case, &mut media, edit);
-        Decision { media, result }
+        let mut counted = Counted::default();
+        let result = self.plan_in_dialog(case, &mut counted.media, edit);
+        Decision { counted, result }
     }
 
     fn plan_in_dialog(&self, case: &Case<'_, '_>, media: &mut Option<Note>, edit: &mut Edit) -> Result<Plan, Stop> {

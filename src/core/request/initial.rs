@@ -4,18 +4,19 @@
 
 use std::net::SocketAddr;
 
-use crate::config::{Hop, Outbound, ProjectId, Region, Transport, TrunkId};
+use crate::config::{Hop, Mode, Outbound, ProjectId, Region, Transport, TrunkId};
 use crate::core::forwarding::plan::{Decision, HEAD, Plan};
 use crate::core::forwarding::rewrite;
-use crate::core::io::{DropCause, Note, Share};
+use crate::core::io::{DropCause, Share};
 use crate::core::memory::name_cache::Known;
 use crate::core::memory::rate_limit::Pace;
 use crate::core::routing::route_token::{self, Vouched};
 use crate::core::routing::serving::Serving;
 use crate::core::routing::target::{self, Found, Nowhere, Order, TargetSet};
-use crate::core::rules::admit::{admit, unserved};
+use crate::core::rules::admit::{Counted, admit, unserved};
 use crate::core::rules::case::{Case, Gate};
 use crate::core::rules::host::{self, Admitted};
+use crate::core::rules::number;
 use crate::core::rules::refusal::{Answer, Refusal};
 use crate::core::rules::side::Side;
 use crate::core::rules::sides::Source;
@@ -48,6 +49,8 @@ impl Core {
         let of_trunk = self.config.limits.per_source;
         let rate = if source.server { SERVER_RATE.max(of_trunk) } else { of_trunk };
         let rate = Some(rate).filter(|_| !source.is_unknown());
+        // Whoever calls for help may be one of very many.
+        let rate = rate.filter(|_| !source.server || !number::is_emergency_call(&self.config, case));
         let pace = rate.map_or(Pace::Within, |rate| self.rate_limit.pace(case.now, case.arrival.from.ip(), rate));
         if pace == Pace::Flood {
             case.trace.fail(Test::Capacity, || {
@@ -60,16 +63,16 @@ impl Core {
 
     /// Decides about a new request. `edit` takes up the changes.
     pub(crate) fn decide_initial(&self, case: &Case<'_, '_>, gate: Gate, edit: &mut Edit) -> Decision {
-        let mut media = None;
-        let result = self.plan_initial(case, gate, &mut media, edit);
-        Decision { media, result }
+        let mut counted = Counted::default();
+        let result = self.plan_initial(case, gate, &mut counted, edit);
+        Decision { counted, result }
     }
 
-    fn plan_initial(&self, case: &Case<'_, '_>, gate: Gate, media: &mut Option<Note>, edit: &mut Edit) -> Result<Plan, Stop> {
+    fn plan_initial(&self, case: &Case<'_, '_>, gate: Gate, counted: &mut Counted, edit: &mut Edit) -> Result<Plan, Stop> {
         let (config, view) = (&*self.config, self.view(case.now));
         self.refused_before(case)?;
         let source = Source::of(view, case.region(), case.arrival);
-        let mut admitted = match admit(config, case, source, media) {
+        let mut admitted = match admit(config, case, source, counted) {
             Ok(admitted) => admitted,
             Err(refusal) => {
                 let Some(what) = self.asks_about_us(case, source, &refusal) else { return Err(refusal.into()) };
@@ -210,7 +213,16 @@ impl Core {
             let detail = format!("more than {rate} requests/s from {ip}");
             return Err(admitted.refuse(row, Reason::Overloaded, detail).into());
         }
-        self.has_room(case, Asking::Call, (admitted.project, admitted.trunk))?;
+        let enforces = self.config.project(admitted.project).mode == Mode::Enforce;
+        if admitted.emergency && enforces && self.config.numbers(admitted.trunk).refuses_emergency {
+            let trunk = trunk_name(&self.config, admitted.trunk);
+            let row = case.trace.fail(Test::Number, || ("called an emergency number".to_owned(), format!("{trunk} takes none")));
+            let hostname = &self.config.region(case.region()).hostname;
+            let warning = format!("Warning: 399 {hostname} \"{trunk} takes no emergency calls\"\r\n");
+            return Err(Answer::failed(row, 403, "Emergency Calls Not Taken").with(warning).into());
+        }
+        let asking = if admitted.emergency { Asking::Bye } else { Asking::Call };
+        self.has_room(case, asking, (admitted.project, admitted.trunk))?;
         Ok(())
     }
 

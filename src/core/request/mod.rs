@@ -10,6 +10,7 @@ use crate::core::io::{Arrival, DropCause, Note, Outcome, Output, Peer, Verdict};
 use crate::core::memory::dialog_pace::Sender;
 use crate::core::memory::rate_limit::Pace;
 use crate::core::relay_request::RelayAnswer;
+use crate::core::rules::admit::Counted;
 use crate::core::rules::case::{Case, Gate};
 use crate::core::rules::refusal::Answer;
 use crate::core::rules::side::Side;
@@ -102,7 +103,7 @@ impl Core {
                     return Ok(Outcome::Dropped(DropCause::Successor));
                 }
                 let mut edit = std::mem::take(&mut self.work.edit);
-                let answered = |answer: Answer| Decision { media: None, result: Err(answer.into()) };
+                let answered = |answer: Answer| Decision { counted: Counted::default(), result: Err(answer.into()) };
                 let decision = if request.to_tag.is_none() && request.method.needs_dialog() {
                     // Some readers find a tag that we do not find. Then it would end another party's call.
                     let says = || ("no To-tag".to_owned(), "the tag of the dialog that it is for".to_owned());
@@ -115,7 +116,7 @@ impl Core {
                 } else {
                     match if passed { Ok(Gate::default()) } else { self.gate(&case) } {
                         Ok(gate) => self.decide_initial(&case, gate, &mut edit),
-                        Err(cause) => Decision { media: None, result: Err(Stop::Dropped(cause)) },
+                        Err(cause) => Decision { counted: Counted::default(), result: Err(Stop::Dropped(cause)) },
                     }
                 };
                 self.work.edit = edit;
@@ -126,11 +127,11 @@ impl Core {
 
     /// Carries out a decision.
     fn carry_out(&mut self, case: &Case<'_, '_>, decision: Decision, out: &mut Vec<Output>) -> Result<Outcome, Pending> {
-        let Decision { media, result } = decision;
+        let Decision { counted: Counted { media, number }, result } = decision;
         if let Err(Stop::Waits(pending)) = result {
             return Err(pending);
         }
-        out.extend(media.map(Output::Note));
+        out.extend([media, number].into_iter().flatten().map(Output::Note));
         match result {
             Ok(plan) => Ok(self.forward(case, plan, out)),
             Err(stop) => self.stop(case, stop, out),

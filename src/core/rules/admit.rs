@@ -1,7 +1,7 @@
 //! Whether a new request may pass: which project and trunk it belongs to, and what its rules say.
 //!
 //! A pure function of the request, its source and the configuration. The order of the tests is part of the contract: the source,
-//! the host, the project and its trunk, the pin, the media. Targets are found later, if there is something to forward. Only the
+//! the host, the project and its trunk, the pin, the number, the media. Targets are found later, if there is something to forward. Only the
 //! Request-URI, the packet's source and the body decide; no other header is believed.
 
 use crate::config::{Config, Mode, Region};
@@ -9,6 +9,7 @@ use crate::core::io::Note;
 use crate::core::rules::case::Case;
 use crate::core::rules::host::{Admitted, HostJudge, endpoint};
 use crate::core::rules::media::{Judgement, Part, Ruling};
+use crate::core::rules::number;
 use crate::core::rules::refusal::Refusal;
 use crate::core::rules::side::Side;
 use crate::core::rules::sides::{Source, Speaker};
@@ -22,12 +23,19 @@ pub(crate) fn unserved(region: &Region, method: Method) -> bool {
     method == Method::Register && !region.register || method == Method::Publish && !region.publish
 }
 
-/// Judges a new request whose source is no stranger. `media`: receives what to count of the request's media, if that was judged.
+/// What to count of a new request besides its verdict, as far as it was judged.
+#[derive(Debug, Default)]
+pub(crate) struct Counted {
+    pub(crate) media: Option<Note>,
+    pub(crate) number: Option<Note>,
+}
+
+/// Judges a new request whose source is no stranger. `counted`: receives what to count of it.
 pub(crate) fn admit(
     config: &Config,
     case: &Case<'_, '_>,
     source: Source<'_>,
-    media: &mut Option<Note>,
+    counted: &mut Counted,
 ) -> Result<Admitted, Refusal> {
     let &Case { ref listener, arrival, message, request, trace, .. } = case;
     let mut admitted = HostJudge { config, case, source }.place(endpoint(config, listener, arrival, request))?;
@@ -65,11 +73,12 @@ pub(crate) fn admit(
     if unserved(region, request.method) {
         return Ok(admitted);
     }
+    let mut admitted = number::judge(config, case, admitted, &mut counted.number)?;
     let side = if admitted.outbound { Side::Servers } else { Side::Trunk };
     let (called, serving) = (listener.region, listener.region);
     let speaker = Speaker { side, called, serving, project: Some(admitted.project), trunk: Some(admitted.trunk) };
     let Judgement { ruling, note } = speaker.judge(config, message, request.method, Part::Offer, trace);
-    *media = note;
+    counted.media = note;
     match ruling {
         Ruling::Pass => {}
         Ruling::Shadow(broken) => {

@@ -27,6 +27,8 @@ pub(crate) struct Admitted {
     pub(crate) trunk: TrunkId,
     /// Whether it goes out by the trunk.
     pub(crate) outbound: bool,
+    /// Whether it calls an emergency number: neither rate nor overload stands in its way.
+    pub(crate) emergency: bool,
     /// The first rule that it breaks, if its project is in shadow mode or only warns about media.
     pub(crate) shadow: Option<Box<BrokenRule>>,
 }
@@ -153,7 +155,7 @@ impl HostJudge<'_, '_, '_> {
                         format!("a server of region {} that calls out by {name}: {servers}", self.region(here)),
                     )
                 });
-                Ok(Admitted { project, trunk, outbound: true, shadow: None })
+                Ok(Admitted { project, trunk, outbound: true, emergency: false, shadow: None })
             }
         }
     }
@@ -176,7 +178,7 @@ impl HostJudge<'_, '_, '_> {
             };
             (format!("source {ip}"), format!("{}: {known}", trunk_name(self.config, trunk)))
         });
-        Ok(Admitted { project, trunk, outbound: false, shadow })
+        Ok(Admitted { project, trunk, outbound: false, emergency: false, shadow })
     }
 
     /// Judges whether the host names an endpoint of this region. `Ok`: in shadow mode, the rule that it breaks.

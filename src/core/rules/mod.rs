@@ -7,6 +7,7 @@ pub(crate) mod case;
 pub(crate) mod host;
 pub(crate) mod media;
 pub(crate) mod nat;
+pub(crate) mod number;
 pub(crate) mod redirect;
 pub(crate) mod refusal;
 pub(crate) mod ringfence_row;

@@ -35,6 +35,8 @@ pub enum Test {
     Project,
     /// Whether the project's calls may use the region.
     Pin,
+    /// Whether the called number (of a call out) or the calling one (of a call in) is of a country that the trunk allows.
+    Number,
     /// Each address that media could go to.
     Media,
     /// Whether there is room: the rate of the source, the table, and no drain.
@@ -54,6 +56,7 @@ impl Test {
             Self::Host => "host",
             Self::Project => "project",
             Self::Pin => "pin",
+            Self::Number => "number",
             Self::Media => "media",
             Self::Capacity => "capacity",
             Self::Targets => "targets",

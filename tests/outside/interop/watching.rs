@@ -78,6 +78,8 @@ fn prometheus_scrapes_fires_and_answers_the_dashboard() {
         "Questions to relays",
         "Calls through relays",
         "Shares used up",
+        "Numbers by country",
+        "Emergency calls",
         "Requests sent again",
         "TLS handshakes that failed",
         "Copies for collectors",
