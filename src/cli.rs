@@ -27,6 +27,7 @@ mod mistakes;
 mod number;
 mod online;
 mod output;
+mod preflight;
 mod printable;
 mod probe;
 mod reload;
@@ -53,6 +54,7 @@ pub fn main() -> ExitCode {
             let apex = zone.as_deref().map(|zone| zone::Apex { zone, servers: &servers });
             zone::zone(&config, ttl, apex.as_ref(), json)
         }
+        Command::Preflight(options) => preflight::preflight(&options),
         Command::Probe(options) => probe::probe(&options),
         Command::Init(options) => init::init(&options),
         Command::Explain(options) => explain::explain(&options),

@@ -123,6 +123,9 @@ pub(super) enum Command {
         #[arg(long)]
         no_wait: bool,
     },
+    /// Say whether a list of URIs at a carrier keeps a customer's pin
+    #[command(after_help = help::PREFLIGHT.codes(), after_long_help = help::PREFLIGHT.long())]
+    Preflight(PreflightOptions),
     /// Say whose a telephone number is, as `countries` and `callers` of a trunk read it
     #[command(after_help = help::NUMBER.codes(), after_long_help = help::NUMBER.long())]
     Number(NumberOptions),
@@ -183,6 +186,29 @@ pub(super) struct InitOptions {
     /// Overwrite a configuration that is there. A key that is there is kept
     #[arg(long)]
     pub(super) force: bool,
+}
+
+/// A list of URIs at a carrier, and whose it is.
+#[derive(Debug, Args)]
+pub(super) struct PreflightOptions {
+    /// The configuration. Without it: ./ringfence.toml, or else /etc/ringfence/ringfence.toml
+    #[arg(short, long, value_name = "FILE", default_value_os_t = default_config(), hide_default_value = true)]
+    pub(super) config: PathBuf,
+    /// The customer whose list it is
+    #[arg(long, value_name = "PROJECT")]
+    pub(super) project: String,
+    /// The region that the list must stay in. Without it: the regions of the project's pin
+    #[arg(long, value_name = "REGION")]
+    pub(super) region: Option<String>,
+    /// Ask each endpoint by OPTIONS which region answers
+    #[arg(long)]
+    pub(super) probe: bool,
+    /// Print one JSON object
+    #[arg(long)]
+    pub(super) json: bool,
+    /// The URIs, in the carrier's order; `-` for the lines of standard input
+    #[arg(required = true, value_name = "URI")]
+    pub(super) uris: Vec<String>,
 }
 
 /// A telephone number, and how it is written.

@@ -198,6 +198,25 @@ pub(super) const WATCH: Help = Help {
     ],
 };
 
+pub(super) const PREFLIGHT: Help = Help {
+    command: "preflight",
+    examples: &[
+        (
+            "Does what stands at the carrier keep the pin",
+            "ringfence preflight --project acme sip:acme.eu.sip.example.com sip:acme.sip.example.com",
+        ),
+        ("A list in a file, and who answers there", "ringfence preflight --project acme --probe - < uris.txt"),
+    ],
+    codes: &[
+        (0, "every entry keeps the pin"),
+        (1, "an entry leaks: a carrier that uses it leaves the regions, or reaches somebody else"),
+        (2, "it cannot be told for every entry, or wrong arguments"),
+        UNREADABLE,
+        NO_SERVERS,
+        MISTAKES,
+    ],
+};
+
 pub(super) const NUMBER: Help = Help {
     command: "number",
     examples: &[
@@ -240,7 +259,7 @@ pub(super) const DRAIN: Help = Help {
 };
 
 /// The help for every command.
-pub(super) const ALL: [&Help; 15] = [
+pub(super) const ALL: [&Help; 16] = [
     &INIT,
     &RUN,
     &CHECK,
@@ -248,6 +267,7 @@ pub(super) const ALL: [&Help; 15] = [
     &EXPLAIN,
     &PROBE,
     &ZONE,
+    &PREFLIGHT,
     &NUMBER,
     &STATUS,
     &WATCH,

@@ -17,7 +17,9 @@ use super::output::{complain, print, print_fitting};
 use super::resolve::{asynchronously, unavailable};
 use crate::config::{self, Config, Dns, NextHop, Transport};
 use crate::dns::{Lookup, Server};
+use crate::sip::address::Address;
 use crate::sip::uri::{Host, Scheme, Uri};
+use crate::sip::{Message, Name, list};
 use crate::tls::{self, Roots};
 
 mod call;
@@ -81,6 +83,26 @@ pub(super) fn probe(options: &ProbeOptions) -> u8 {
         None if probed.failed && probed.tried.is_empty() => UNAVAILABLE,
         None => SILENT,
     }
+}
+
+/// Asks an endpoint by OPTIONS: the code of its answer, the region in its X-Ringfence, and the host of its Contact. `None`: no answer.
+pub(super) async fn options(
+    uri: String,
+    transport: Transport,
+    addr: SocketAddr,
+) -> Option<(u16, Option<String>, Option<String>)> {
+    const WITHIN: Duration = Duration::from_secs(5);
+    let wire = tokio::time::timeout(WITHIN, wire::Wire::open(transport, addr, None, None)).await.ok()?.ok()?;
+    let call = call::Call::new(uri, transport, wire.local().ok()?);
+    let (code, bytes, _) = exchange::exchange(&call, wire, false, WITHIN).await.answer?;
+    let message = Message::datagram(&bytes).ok()?;
+    let contact = list::items(&message, Name::Contact).next();
+    let contact = contact.and_then(|item| Uri::parse(Address::parse(message.slice(&item.span))?.uri).ok()?.host);
+    let host = contact.map(|host| match host {
+        Host::Name(name) => String::from_utf8_lossy(name).to_ascii_lowercase(),
+        Host::Address(ip) => ip.to_string(),
+    });
+    Some((code, print::region_of(&message), host))
 }
 
 fn callee(options: &ProbeOptions) -> Result<Callee, String> {

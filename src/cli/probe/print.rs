@@ -168,6 +168,11 @@ fn ringfence(message: &Message<'_>) -> Option<(Reason, Option<String>)> {
     Some((reason, parts.find_map(|part| part.strip_prefix("region=")).map(str::to_owned)))
 }
 
+/// The region that X-Ringfence names.
+pub(super) fn region_of(message: &Message<'_>) -> Option<String> {
+    ringfence(message).and_then(|(_, region)| region)
+}
+
 /// The reasons in an answer, in words.
 fn words(bytes: &[u8]) -> Vec<String> {
     let Ok(message) = Message::datagram(bytes) else { return Vec::new() };
