@@ -139,7 +139,7 @@ fn summary(path: &Path, config: &Config) -> String {
         let _ = writeln!(out, "project  {}  {pin}  mode {mode}  media {media}", project.name);
         for id in project.trunks() {
             let trunk = config.trunk(id);
-            let outbound = trunk.outbound().map_or_else(String::new, |to| format!("  out to {}", to.hostpart));
+            let outbound = trunk.outbound().map_or_else(String::new, |to| format!("  out to {}", to.hostparts.join(", ")));
             let (policy, capacity) = (trunk.reject.policy, trunk.reject.capacity);
             let _ = writeln!(out, "trunk    {}  policy {policy}  capacity {capacity}{outbound}", trunk.name);
             let networks: Vec<String> = trunk.networks.nets().map(|net| net.to_string()).collect();

@@ -293,7 +293,7 @@ fn needed(config: &Config, arrival: Arrival, bytes: &[u8]) -> Vec<NameId> {
     };
     let upstream = |id: RegionId| config.region(id).upstream.iter();
     let hops: Vec<&Hop> = match outbound {
-        Some(outbound) => vec![&outbound.hop],
+        Some(outbound) => outbound.hops.iter().collect(),
         None => upstream(region).chain(config.region(region).nearest.iter().flat_map(|&near| upstream(near))).collect(),
     };
     let mut names: Vec<NameId> = Vec::new();

@@ -6,7 +6,8 @@ use std::time::SystemTime;
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    AllowedCallers, Config, Dns, Health, Hop, Limits, Log, Media, Mode, Numbers, Project, Region, RegionId, Timers, Tls, Trunk,
+    AllowedCallers, Config, Dns, Health, Hop, Limits, Log, Media, Mode, Numbers, Outbound, Project, Region, RegionId, Timers,
+    Tls, Trunk,
 };
 use crate::fence::{Networks, ServerSet};
 use crate::numbering::Country;
@@ -152,8 +153,9 @@ pub(super) fn trunk(config: &Config, trunk: &Trunk) -> Fields {
         ("networks", set(networks)),
         ("certificates", Said::Set(trunk.certificates().iter().map(ToString::to_string).collect())),
         ("media", set(trunk.media())),
-        ("next hop", one(outbound.map_or_else(|| "none".to_owned(), |of| hop(config, &of.hop)))),
-        ("uri", one(outbound.map_or_else(|| "none".to_owned(), |of| format!("sip:{}", of.hostpart)))),
+        ("next hop", one(listed(outbound, |of| of.hops.iter().map(|of| hop(config, of)).collect()))),
+        ("uri", one(listed(outbound, |of| of.hostparts.iter().map(|hostpart| format!("sip:{hostpart}")).collect()))),
+        ("advance", one(listed(outbound, |of| of.advance.iter().map(ToString::to_string).collect()))),
         ("outbound_networks", outbound.map_or_else(|| set(trunk.reach()), |of| set(&of.networks))),
         ("countries", limits.countries.as_deref().map_or_else(|| one("any"), set_of)),
         ("callers", limits.callers.as_ref().map_or_else(|| one("any"), callers)),
@@ -162,6 +164,11 @@ pub(super) fn trunk(config: &Config, trunk: &Trunk) -> Fields {
         ("emergency", one(if limits.refuses_emergency { "refuse" } else { "pass" })),
         ("reject", profile(*reject)),
     ]
+}
+
+/// What a trunk's gateways have, in order.
+fn listed(outbound: Option<&Outbound>, of: impl FnOnce(&Outbound) -> Vec<String>) -> String {
+    outbound.map(of).filter(|all| !all.is_empty()).map_or_else(|| "none".to_owned(), |all| all.join(", "))
 }
 
 fn set_of(countries: &[Country]) -> Said {

@@ -96,7 +96,7 @@ impl Config {
         let trunks = (0..)
             .map(TrunkId)
             .zip(&self.trunks)
-            .filter(|(_, trunk)| trunk.outbound().is_some_and(|outbound| outbound.hop == hop));
+            .filter(|(_, trunk)| trunk.outbound().is_some_and(|outbound| outbound.hops.contains(&hop)));
         regions.map(|(id, _)| Use::Region(id)).chain(trunks.map(|(id, _)| Use::Trunk(id))).collect()
     }
 

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::ids::{ProjectId, RegionId, TrunkId};
+use super::ids::{NameId, ProjectId, RegionId, TrunkId};
 use super::mode::{Media, Mode};
 use super::next_hop::Hop;
 use super::number_limits::NumberLimits;
@@ -94,10 +94,24 @@ impl Trunk {
 /// The target of a trunk's outbound calls.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub struct Outbound {
-    /// The carrier's address or name, to which calls out are sent.
-    pub hop: Hop,
-    /// The part of the Request-URI after the user, from the configured URI: `host[:port][;parameters]`. The scheme is the call's.
-    pub hostpart: Box<str>,
-    /// The only addresses that the hop may resolve to.
+    /// The addresses or names of the carrier's gateways, to which calls out are sent, in the order to be tried.
+    pub hops: Box<[Hop]>,
+    /// Of each, the part of the Request-URI after the user, from the configured URI: `host[:port][;parameters]`. The scheme is the call's.
+    pub hostparts: Box<[Box<str>]>,
+    /// The only addresses that the hops may resolve to.
     pub networks: Networks,
+    /// The answers of a gateway, before it rings, after which the next one is tried (`advance`), in order. 503 always is one.
+    pub advance: Box<[u16]>,
+}
+
+impl Outbound {
+    /// The hostpart of one of the gateways. Without that gateway: of the first.
+    pub fn hostpart(&self, gateway: u8) -> &str {
+        self.hostparts.get(usize::from(gateway)).or_else(|| self.hostparts.first()).map_or("", |hostpart| hostpart)
+    }
+
+    /// The names of its gateways.
+    pub fn names(&self) -> impl Iterator<Item = NameId> {
+        self.hops.iter().filter_map(|hop| if let Hop::Name(id) = *hop { Some(id) } else { None })
+    }
 }

@@ -192,12 +192,16 @@ fn read_trunk(name: Placed<String>, mut table: Table<'_>, report: &mut Report) -
     let place_of_name = name.place.clone();
     let outbound_place = outbound.as_ref().map_or_else(|| place_of_name.clone(), |outbound| outbound.key().place);
     let (countries, callers) = (table.take("countries"), table.take("callers"));
+    let (uri, advance) = (table.take("uri"), table.take("advance"));
     let trunk = Trunk {
         name,
         networks: list(&mut table, "networks", report, value::network),
         certificates: list(&mut table, "certificates", report, value::hostname),
         media: list(&mut table, "media", report, value::network),
-        uri: text(&mut table, "uri", report, hop::uri),
+        uri_place: uri.as_ref().map_or_else(|| place_of_name.clone(), |uri| uri.key().place),
+        uri: optional(uri.map(|uri| uri.one_or_more(report, hop::uri))),
+        advance_place: advance.as_ref().map_or_else(|| place_of_name.clone(), |advance| advance.key().place),
+        advance: optional(advance.map(|advance| advance.numbers(report, 400..=599))),
         outbound_networks: optional(outbound.map(|outbound| outbound.strings(report, value::network))),
         outbound_place,
         countries_place: countries.as_ref().map_or_else(|| place_of_name.clone(), |countries| countries.key().place),
@@ -209,9 +213,7 @@ fn read_trunk(name: Placed<String>, mut table: Table<'_>, report: &mut Report) -
         refuses_emergency: text(&mut table, "emergency", report, value::emergency),
         reject: read_reject(&mut table, report),
     };
-    for key in ["advance", "ping"] {
-        table.later(key, report);
-    }
+    table.later("ping", report);
     table.close(report);
     trunk
 }

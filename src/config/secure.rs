@@ -260,13 +260,13 @@ pub(super) fn check(trunk: &file::Trunk, Offers { asked, listening, believes }: 
         let right = "`client_ca` in the `tls` of a region that is served here";
         report.mistake(&first.place, "no client is asked for a certificate", right);
     }
-    let secured = good(&trunk.uri).filter(|uri| uri.value.over() == Some(Transport::Tls));
+    let secured = || good(&trunk.uri).into_iter().flatten().filter(|uri| uri.value.over() == Some(Transport::Tls));
     let named = good(&trunk.certificates).is_some_and(|names| !names.is_empty());
-    if let Some(uri) = secured.filter(|uri| !named && uri.value.address().is_some()) {
+    if let Some(uri) = secured().find(|uri| !named && uri.value.address().is_some()) {
         let wrong = "a trunk over TLS that nothing names: its gateways must prove their addresses, which few certificates do";
         report.warning(&uri.place, wrong, "a host name in `uri`, or the names of its certificates in `certificates`");
     }
-    if let Some(uri) = secured.filter(|_| listening && !believes) {
+    if let Some(uri) = secured().find(|_| listening && !believes) {
         let wrong = "a trunk over TLS, but no region that is served here believes a certificate";
         report.mistake(&uri.place, wrong, format!("`upstream_ca` in a region's `tls`: a file of {MISSING}"));
     }

@@ -271,6 +271,24 @@ impl<'a> Value<'a> {
         if self.content.is_array() { self.strings(report, read) } else { self.string(report, read).map(|one| vec![one]) }
     }
 
+    /// Reads it as an array of whole numbers within bounds.
+    pub(super) fn numbers(&self, report: &mut Report, bounds: RangeInclusive<u64>) -> Result<Vec<Placed<u64>>, Reported> {
+        let right = format!("whole numbers from {} to {}", bounds.start(), bounds.end());
+        let Some(array) = self.content.as_toml().and_then(DeValue::as_array) else {
+            return Err(self.not("an array of numbers", &format!("{} = [500, 502]", self.key), report));
+        };
+        let (mut out, mut bad) = (Vec::new(), None);
+        for element in array {
+            let place = self.origin.place(element.span());
+            let integer = element.get_ref().as_integer().and_then(|of| u64::from_str_radix(of.as_str(), of.radix()).ok());
+            match integer.filter(|value| bounds.contains(value)) {
+                Some(value) => out.push(Placed { value, place }),
+                None => bad = Some(report.mistake(&place, format!("`{}` must hold {right}", self.path()), right.clone())),
+            }
+        }
+        bad.map_or(Ok(out), Err)
+    }
+
     /// Reads it as a whole number within bounds.
     pub(super) fn number(&self, report: &mut Report, bounds: RangeInclusive<u64>) -> Result<Placed<u64>, Reported> {
         let right = format!("a whole number from {} to {}", bounds.start(), bounds.end());

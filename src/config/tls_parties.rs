@@ -55,11 +55,8 @@ impl Config {
         let own = self.project(self.trunk(trunk).project).trunks().map(|id| self.trunk(id));
         let there = own.filter(move |of| of.networks.contains(ip) || of.reach().contains(ip));
         there.flat_map(|of| {
-            let host = match of.outbound().map(|outbound| outbound.hop) {
-                Some(Hop::Name(id)) => Some(self.name(id)),
-                _ => None,
-            };
-            of.certificates().iter().map(|name| &**name).chain(host)
+            let hosts = of.outbound().into_iter().flat_map(|outbound| outbound.names().map(|id| self.name(id)));
+            of.certificates().iter().map(|name| &**name).chain(hosts)
         })
     }
 }

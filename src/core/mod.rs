@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use crate::config::{Hop, NextHop, Transport, TrunkId};
+use crate::config::{NextHop, Outbound, Transport, TrunkId};
 use crate::sip::{Message, Method, Name, Start, plain};
 use io::{Arrival, CallKey, DropCause, Input, Note, Outcome, Output, Unanswered};
 use relay_request::RelayAnswer;
@@ -258,8 +258,8 @@ impl Core {
 
     /// Whether a next hop is what a trunk's calls go out to.
     fn is_name_of(&self, trunk: TrunkId, next_hop: &NextHop) -> bool {
-        let hop = self.config.trunk(trunk).outbound().map(|outbound| outbound.hop);
-        matches!(hop, Some(Hop::Name(id)) if self.config.names.get(id.0 as usize) == Some(next_hop))
+        let mut names = self.config.trunk(trunk).outbound().into_iter().flat_map(Outbound::names);
+        names.any(|id| self.config.names.get(id.0 as usize) == Some(next_hop))
     }
 
     /// Goes on with a call, because what it has waited for is known. Its messages are handled in the order in which they came,

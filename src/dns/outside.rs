@@ -25,7 +25,7 @@ pub(super) fn uses(config: &Config, id: NameId) -> impl Iterator<Item = (&Region
         .filter(move |region| region.upstream.iter().any(here))
         .map(|region| (region, region.servers.as_ref().map_or(&region.networks, ServerSet::addresses)));
     let trunks = config.trunks.iter().filter_map(move |trunk| {
-        let outbound = trunk.outbound().filter(|outbound| here(&outbound.hop))?;
+        let outbound = trunk.outbound().filter(|outbound| outbound.hops.iter().any(here))?;
         let pin = config.project(trunk.project).pin.as_deref();
         Some(
             served(config)

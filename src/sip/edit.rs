@@ -55,6 +55,12 @@ impl Edit {
         }
     }
 
+    /// Replaces the bytes of `from` by something else than was said before.
+    pub(crate) fn replace(&mut self, from: &Range<usize>, text: &[u8]) {
+        self.splices.retain(|splice| splice.from != *from);
+        self.splice(from.clone(), &[text]);
+    }
+
     /// Inserts the concatenation of `parts` before the byte at `at`.
     pub fn insert(&mut self, at: usize, parts: &[&[u8]]) {
         self.splice(at..at, parts);

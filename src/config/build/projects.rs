@@ -10,11 +10,14 @@ use crate::config::project::{More, Outbound, Project, Trunk};
 use crate::config::references::references;
 use crate::config::region::Region;
 use crate::config::report::{Placed, Read, Report, good, values};
+use crate::config::transport::Transport;
 use crate::config::{secure, warning};
 use crate::fence::{Fence, Networks};
 use crate::numbering::NumberRules;
 use crate::reason::Profile;
 
+/// Most gateways of a trunk.
+const MOST_GATEWAYS: usize = 16;
 /// Most entries of `countries` and of `callers`.
 const MOST_COUNTRIES: usize = 64;
 
@@ -101,7 +104,7 @@ impl Builder<'_> {
             report.mistake(&name.place, format!("trunk `{}` has no `networks`", name.value), right);
         }
         let networks = self.shared.networks(values(&trunk.networks));
-        let outbound = good(&trunk.uri).map(|uri| self.build_outbound(trunk, uri, &networks, pin, report));
+        let outbound = good(&trunk.uri).map(|uris| self.build_outbound(trunk, uris, &networks, pin, report));
         let anywhere = certified && empty(&trunk.networks);
         if anywhere && empty(&trunk.outbound_networks) {
             let wrong =
@@ -166,7 +169,7 @@ impl Builder<'_> {
     fn build_outbound(
         &mut self,
         trunk: &file::Trunk,
-        uri: &Placed<Written>,
+        uris: &[Placed<Written>],
         networks: &Networks,
         pin: Option<&[RegionId]>,
         report: &mut Report,
@@ -176,29 +179,71 @@ impl Builder<'_> {
             given => self.shared.networks(values(given)),
         };
         let known = trunk.networks.is_ok() && trunk.outbound_networks.is_ok();
-        if let Some(addr) = uri.value.address()
-            && known
-            && Fence::of_outbound(&outbound).admit(addr).is_err()
-        {
-            let wrong = format!("{} is outside the trunk's outbound networks", addr.ip());
-            report.mistake(&uri.place, wrong, "its network in `outbound_networks` (the trunk's `networks` if absent)");
+        if uris.is_empty() || uris.len() > MOST_GATEWAYS {
+            let wrong = format!("`uri` has {} gateways", uris.len());
+            report.mistake(&trunk.uri_place, wrong, format!("1 to {MOST_GATEWAYS}; leave `uri` out if no calls go out"));
+        }
+        for uri in uris {
+            if let Some(addr) = uri.value.address()
+                && known
+                && Fence::of_outbound(&outbound).admit(addr).is_err()
+            {
+                let wrong = format!("{} is outside the trunk's outbound networks", addr.ip());
+                report.mistake(&uri.place, wrong, "its network in `outbound_networks` (the trunk's `networks` if absent)");
+            }
+            if let Some(over) = uri.value.over().filter(|over| over.reliable()) {
+                self.listens_over(over, uri, pin, report);
+            }
         }
         let unnamed =
             trunk.networks.is_ok() && matches!(trunk.outbound_networks, Ok(None)) && !matches!(trunk.certificates, Ok(None));
         if known && outbound.is_empty() && (good(&trunk.outbound_networks).is_some() || unnamed) {
             report.mistake(&trunk.outbound_place, "no network: no call could go out", "the networks that `uri` may resolve to");
         }
-        if let Some(over) = uri.value.over().filter(|over| over.reliable()) {
-            for (region, id) in self.regions.iter().zip(0..) {
-                let used = region.served && pin.is_none_or(|pin| pin.contains(&RegionId(id)));
-                let listens = |id: &ListenerId| self.listeners.get(usize::from(id.0)).is_some_and(|at| at.transport == over);
-                if used && !region.listeners.is_empty() && !region.listeners.iter().any(listens) {
-                    let wrong = format!("a trunk over {0}, but region `{1}` does not listen on {0}", over.via(), region.name);
-                    let right = format!("a `{}:` listener in that region: requests in dialogs come back to it", over.token());
-                    report.mistake(&uri.place, wrong, right);
-                }
+        let hops = uris.iter().map(|uri| self.names.hop(&uri.value)).collect();
+        let hostparts = uris.iter().map(|uri| uri.value.hostpart.as_str().into()).collect();
+        Outbound { hops, hostparts, networks: outbound, advance: advance(trunk, report) }
+    }
+
+    /// Reports a gateway over a transport on which a region that its calls may come from does not listen.
+    fn listens_over(&self, over: Transport, uri: &Placed<Written>, pin: Option<&[RegionId]>, report: &mut Report) {
+        for (region, id) in self.regions.iter().zip(0..) {
+            let used = region.served && pin.is_none_or(|pin| pin.contains(&RegionId(id)));
+            let listens = |id: &ListenerId| self.listeners.get(usize::from(id.0)).is_some_and(|at| at.transport == over);
+            if used && !region.listeners.is_empty() && !region.listeners.iter().any(listens) {
+                let wrong = format!("a trunk over {0}, but region `{1}` does not listen on {0}", over.via(), region.name);
+                let right = format!("a `{}:` listener in that region: requests in dialogs come back to it", over.token());
+                report.mistake(&uri.place, wrong, right);
             }
         }
-        Outbound { hop: self.names.hop(&uri.value), hostpart: uri.value.hostpart.as_str().into(), networks: outbound }
     }
+}
+
+/// The codes after which the next gateway is tried, in order.
+fn advance(trunk: &file::Trunk, report: &mut Report) -> Box<[u16]> {
+    let mut codes = Vec::new();
+    for code in good(&trunk.advance).into_iter().flatten() {
+        match u16::try_from(code.value).unwrap_or_default() {
+            code_of @ (401 | 407 | 487) => {
+                let wrong =
+                    format!("after {code_of} the next gateway is no help: it asks for credentials, or ends a cancelled call");
+                report.mistake(
+                    &code.place,
+                    wrong,
+                    "codes of gateways that cannot take the call, for example [408, 500, 502, 504]",
+                );
+            }
+            code => codes.push(code),
+        }
+    }
+    if matches!(trunk.uri, Ok(None)) && matches!(trunk.advance, Ok(Some(_))) {
+        report.mistake(
+            &trunk.advance_place,
+            "`advance` without `uri` does nothing",
+            "the carrier's `uri` beside it, or leave it out",
+        );
+    }
+    codes.sort_unstable();
+    codes.dedup();
+    codes.into()
 }

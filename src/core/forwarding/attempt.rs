@@ -3,6 +3,7 @@
 //! Attempts are serial and stay inside the region. Each target was fenced when it was found, and each attempt has its own branch.
 
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -22,7 +23,7 @@ use crate::core::routing::target::TargetSet;
 use crate::core::rules::case::Case;
 use crate::core::rules::ringfence_row;
 use crate::core::transaction::client::Client;
-use crate::core::transaction::forwarded::{CallFacts, Transaction, attempt};
+use crate::core::transaction::forwarded::{CallFacts, Transaction, attempt, start_line};
 use crate::fence::Fenced;
 use crate::reason::Reason;
 use crate::sip::address::Address;
@@ -56,6 +57,7 @@ impl Context<'_> {
         let length = rows.len();
         let at = self.work.edit.place(at);
         let bytes = self.work.apply(case.message.bytes());
+        let at = at.saturating_sub(start_line(&bytes));
         let last = !self.view().may_go_on(call, targets, 1);
         let until = self.until(self.now, call.method, last);
         let egress = egress.of(call.trunk, call.origin.as_ref());
@@ -133,18 +135,57 @@ impl Context<'_> {
         let secure = message.as_ref().is_some_and(is_secure);
         self.own_rows(&peer, egress.listener, branch, call.token.as_ref(), secure);
         self.ringfence_row(call);
-        let (from, to) = transaction.own_rows;
+        let (from, to) = transaction.own_rows_in(sent);
+        let other =
+            (egress.gateway != transaction.client.egress.gateway).then_some((transaction.client.egress.gateway, egress.gateway));
+        let uri = other.zip(message.as_ref()).and_then(|(gateways, message)| self.outward_again(call.trunk, gateways, message));
         let Work { edit, rows, .. } = &mut *self.work;
         edit.clear();
+        if let Some((place, uri)) = uri {
+            edit.splice(place, &[&uri]);
+        }
         edit.splice(from..to, &[rows]);
         let length = rows.len();
+        let from = edit.place(from);
         let bytes = self.work.apply(sent);
+        let from = from.saturating_sub(start_line(&bytes));
         let goes_on = self.view().may_go_on(call, &transaction.targets, made.saturating_add(1));
         let until = self.until(since, call.method, !goes_on);
         let client = self.launch(egress, slot, nonce, bytes, call.method, until);
         transaction.own_rows = (from, from + length);
         transaction.earlier.push(std::mem::replace(&mut transaction.client, client));
         true
+    }
+
+    /// The Request-URI for another gateway of the trunk, and the place of the present one: the user, and the parameters of the call that
+    /// went to the gateway before.
+    fn outward_again(
+        &self,
+        trunk: Option<TrunkId>,
+        (before, after): (u8, u8),
+        message: &Message<'_>,
+    ) -> Option<(Range<usize>, Vec<u8>)> {
+        let outbound = self.config.trunk(trunk?).outbound()?;
+        let Start::Request { uri: place, .. } = message.start() else { return None };
+        let text = message.slice(place);
+        let behind = text.iter().position(|&octet| octet == b':')?.saturating_add(1);
+        let host = memchr::memrchr(b'@', text).map_or(behind, |at| at.saturating_add(1));
+        let (user, rest) = text.split_at_checked(host)?;
+        // If a reload has changed what the gateway before was called, the call's own parameters cannot be told from its.
+        let own = rest.strip_prefix(outbound.hostpart(before).as_bytes()).unwrap_or_default();
+        let hostpart = outbound.hostpart(after);
+        let mut out = [user, hostpart.as_bytes()].concat();
+        let has = |name: &[u8]| {
+            hostpart.split(';').skip(1).any(|of| of.split('=').next().is_some_and(|of| of.as_bytes().eq_ignore_ascii_case(name)))
+        };
+        for parameter in own.split(|&octet| octet == b';').filter(|of| !of.is_empty()) {
+            let name = parameter.split(|&octet| octet == b'=').next().unwrap_or_default();
+            if !has(name) {
+                out.push(b';');
+                out.extend_from_slice(parameter);
+            }
+        }
+        Some((place.clone(), out))
     }
 
     fn nonce(&self, serial: u64, to: SocketAddr, count: u64) -> u64 {
@@ -197,7 +238,7 @@ impl Context<'_> {
 
     /// Sends bytes by an egress.
     pub(crate) fn send(&mut self, egress: &Egress, bytes: Bytes, attempt: Option<Attempt>) {
-        let Egress { to, transport, listener, tls_name, party, in_dialog, origin, trunk } = egress.clone();
+        let Egress { to, transport, listener, tls_name, party, in_dialog, origin, trunk, gateway: _ } = egress.clone();
         let to = Destination::Fenced(to);
         let local = None;
         let send = Send { to, transport, tls_name, party, in_dialog, origin, trunk, listener, local, bytes, attempt };

@@ -76,8 +76,17 @@ impl Core {
         let address = transport == Transport::Tls && tls_name.is_none();
         let party = if address { self.config.party_names(addr.ip(), None) } else { None };
         let (in_dialog, trunk) = (false, None);
-        let egress =
-            Egress { to, transport, listener, tls_name: tls_name.clone(), party: party.clone(), in_dialog, origin: None, trunk };
+        let egress = Egress {
+            to,
+            transport,
+            listener,
+            tls_name: tls_name.clone(),
+            party: party.clone(),
+            gateway: 0,
+            in_dialog,
+            origin: None,
+            trunk,
+        };
         let request = OwnRequest::new(OwnKind::Ping(place), egress, bytes.clone(), now, now + time, &self.config.timers);
         self.table.own.begin(nonce, request);
         let (to, attempt) = (Destination::Fenced(to), Some(attempt(OWN_SLOT, nonce)));

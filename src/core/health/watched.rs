@@ -134,8 +134,7 @@ fn watched(config: &Config) -> impl Iterator<Item = Watched<'_>> {
         let pin = config.project(trunk.project).pin.as_ref();
         // Any region that its calls may come from will do: a trunk belongs to none.
         let (region, _) = served().find(|(id, _)| pin.is_none_or(|pin| pin.contains(id)))?;
-        let hops = std::slice::from_ref(&outbound.hop);
-        Some(Watched { region, from: None, hops, fence: Fence::of_outbound(&outbound.networks) })
+        Some(Watched { region, from: None, hops: &outbound.hops, fence: Fence::of_outbound(&outbound.networks) })
     });
     servers.chain(trunks)
 }

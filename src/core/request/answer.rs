@@ -10,7 +10,7 @@ use crate::core::rules::case::Case;
 use crate::core::rules::refusal::{self, Refusal};
 use crate::core::rules::side::Side;
 use crate::core::rules::trace::{Test, Trace, trunk_name};
-use crate::core::transaction::forwarded::Transaction;
+use crate::core::transaction::forwarded::{BestAnswer, Transaction};
 use crate::core::transaction::last_answer::RequestText;
 use crate::reason::Reason;
 use crate::sip::address::Address;
@@ -83,7 +83,7 @@ impl Context<'_> {
 
     /// Sends our own final answer of a transaction. `sent`: the bytes of an attempt, which hold all that an answer needs.
     pub(crate) fn conclude(&mut self, transaction: &mut Transaction, sent: &Bytes, code: u16, phrase: &str, rows: &[u8]) {
-        let (from, to) = transaction.own_rows;
+        let (from, to) = transaction.own_rows_in(sent);
         let mut original = Vec::with_capacity(sent.len());
         original.extend_from_slice(sent.get(..from).unwrap_or_default());
         original.extend_from_slice(sent.get(to..).unwrap_or_default());
@@ -102,8 +102,24 @@ impl Context<'_> {
         }
     }
 
+    /// Tells the caller the best answer of the gateways.
+    pub(crate) fn tell_best(&mut self, transaction: &mut Transaction, sent: &Bytes, best: &BestAnswer) {
+        let BestAnswer { code, bytes } = best;
+        if let (true, Ok(message)) = (transaction.ends_call(), Message::datagram(bytes)) {
+            self.release_call(transaction, &message);
+        }
+        let peer = transaction.server.peer;
+        self.reply(&peer, bytes.clone());
+        self.out.push(Output::Note(Note::Responded { region: transaction.call.region, relayed: true, code: *code }));
+        let asked = transaction.asked(sent);
+        transaction.server.finish(self.now, &self.config.timers, *code, bytes, asked);
+    }
+
     /// Answers that every target has failed: the capacity answer (152). `what`: how they failed.
     pub(crate) fn all_down(&mut self, transaction: &mut Transaction, sent: &Bytes, what: &str) {
+        if let Some(best) = transaction.best.take() {
+            return self.tell_best(transaction, sent, &best);
+        }
         let whose = (transaction.call.project, transaction.call.trunk);
         let detail = match (transaction.call.asks, whose.1) {
             (Side::Trunk, _) => format!("every server of the region {what}"),

@@ -4,15 +4,15 @@
 
 use std::net::SocketAddr;
 
-use crate::config::{Hop, Mode, Outbound, ProjectId, Region, Transport, TrunkId};
+use crate::config::{Mode, Outbound, ProjectId, Region, Transport, TrunkId};
 use crate::core::forwarding::plan::{Decision, HEAD, Plan};
 use crate::core::forwarding::rewrite;
 use crate::core::io::{DropCause, Share};
-use crate::core::memory::name_cache::Known;
+use crate::core::memory::name_cache::UnknownName;
 use crate::core::memory::rate_limit::Pace;
 use crate::core::routing::route_token::{self, Vouched};
 use crate::core::routing::serving::Serving;
-use crate::core::routing::target::{self, Found, Nowhere, Order, TargetSet};
+use crate::core::routing::target::{self, Found, Order, TargetSet};
 use crate::core::rules::admit::{Counted, admit, unserved};
 use crate::core::rules::case::{Case, Gate};
 use crate::core::rules::host::{self, Admitted};
@@ -25,7 +25,6 @@ use crate::core::state::Core;
 use crate::core::stop::{Pending, Stop};
 use crate::core::transaction::forwarded::{CallFacts, Transaction};
 use crate::core::transaction::shares::Asking;
-use crate::fence::Fence;
 use crate::reason::Reason;
 use crate::sip::edit::Edit;
 use crate::sip::list;
@@ -133,8 +132,10 @@ impl Core {
             .flatten();
         edit.clear();
         rewrite::swap_media(case.message, &swap, edit);
+        // Nearly always its first target can be reached.
+        let first_gateway = targets.first().map_or(0, |target| target.gateway);
         if let Some(outbound) = outbound {
-            edit.splice(case.uri_range(), &[&outward(outbound, case)]);
+            edit.splice(case.uri_range(), &[&outward(outbound.hostpart(first_gateway), case)]);
         }
         rewrite::common(case.message, case.request, case.peer.addr(), edit);
         let mut call = CallFacts {
@@ -153,6 +154,9 @@ impl Core {
         };
         let prefer = case.arrival.listener;
         if let Some(first) = view.first_egress(case, &mut call, prefer, &mut targets, edit) {
+            if let Some(outbound) = outbound.filter(|_| first.egress.gateway != first_gateway) {
+                edit.replace(&case.uri_range(), &outward(outbound.hostpart(first.egress.gateway), case));
+            }
             let calls_in = case.request.method == Method::Invite && !admitted.outbound;
             let unreachable = calls_in.then(|| view.unreachable_caller(case, admitted.trunk)).flatten();
             return Ok(Plan { call, first, targets, shadow, unreachable });
@@ -160,7 +164,7 @@ impl Core {
         let (reason, detail) = match nowhere {
             Some(why) => {
                 let upstream = &config.region(case.region()).upstream;
-                let hops = outbound.map_or(upstream.as_slice(), |outbound| std::slice::from_ref(&outbound.hop));
+                let hops = outbound.map_or(upstream.as_slice(), |outbound| &outbound.hops);
                 let trunk = admitted.outbound.then_some(admitted.trunk);
                 (Reason::NoTarget, target::leads_nowhere(config, &self.resolved, hops, trunk, why))
             }
@@ -240,23 +244,13 @@ impl Core {
         let Some((outbound, trunk)) = outbound else {
             return Ok(target::find(&self.config, &self.resolved, (&region.upstream, None), secure, region.fence(), order));
         };
-        let fence = Fence::of_outbound(&outbound.networks);
-        let unknown = match outbound.hop {
-            Hop::Name(id) if !self.resolved.is_known(id) => self.config.names.get(id.0 as usize),
-            Hop::Name(_) | Hop::Address { .. } => None,
-        };
-        // Nobody has called this trunk for a while, or names are only coming to be known.
-        let Some(next_hop) = unknown else {
-            let hops = (std::slice::from_ref(&outbound.hop), Some(trunk));
-            return Ok(target::find(&self.config, &self.resolved, hops, secure, fence, order));
-        };
-        match self.name_cache.get(case.now, &self.keys, next_hop, case.waited) {
-            Known::Servers(servers) => Ok(target::find_servers(servers, &next_hop.host, secure, fence, order)),
-            Known::Unanswered => Ok(Found::Nothing(Nowhere::Unanswered)),
-            Known::Nothing if self.waiting.has_room_for_name(next_hop, trunk, false, case.message.bytes().len()) => {
-                Err(Stop::Waits(Pending::Name(next_hop.clone(), trunk)))
+        match target::find_gateways(self.view(case.now), (outbound, trunk), case.waited, secure, order) {
+            Ok(found) => Ok(found),
+            // Nobody has called this trunk for a while, or names are only coming to be known.
+            Err(UnknownName(next_hop)) if self.waiting.has_room_for_name(&next_hop, trunk, false, case.message.bytes().len()) => {
+                Err(Stop::Waits(Pending::Name(next_hop, trunk)))
             }
-            Known::Nothing => Ok(Found::NoRoom),
+            Err(_) => Ok(Found::NoRoom),
         }
     }
 
@@ -374,16 +368,16 @@ const OF_THE_HOP: [&str; 8] = ["transport", "maddr", "ttl", "lr", "comp", "alias
 
 /// The Request-URI of a call out: the call's scheme, user and parameters at the trunk's host. Where both have a parameter, the trunk's
 /// counts. Of two spellings of a name, one with escapes is read by few, so it is left out.
-fn outward(outbound: &Outbound, case: &Case<'_, '_>) -> Vec<u8> {
+fn outward(hostpart: &str, case: &Case<'_, '_>) -> Vec<u8> {
     let uri = &case.request.uri;
-    let mut out = Vec::with_capacity(case.request.uri_text.len() + outbound.hostpart.len());
+    let mut out = Vec::with_capacity(case.request.uri_text.len() + hostpart.len());
     out.extend_from_slice(if uri.scheme == Scheme::Sips { b"sips:" } else { b"sip:" });
     if let Some(user) = uri.user {
         out.extend_from_slice(user);
         out.push(b'@');
     }
-    out.extend_from_slice(outbound.hostpart.as_bytes());
-    let trunks = || outbound.hostpart.split(';').skip(1).filter_map(|text| text.split('=').next());
+    out.extend_from_slice(hostpart.as_bytes());
+    let trunks = || hostpart.split(';').skip(1).filter_map(|text| text.split('=').next());
     for (name, text) in uri.parameters() {
         let replaced = OF_THE_HOP.into_iter().chain(trunks()).any(|other| name.eq_ignore_ascii_case(other.as_bytes()));
         if !replaced && !name.is_empty() && !name.contains(&b'%') {

@@ -4,7 +4,7 @@
 
 use std::net::IpAddr;
 
-use crate::config::{Hop, TrunkId};
+use crate::config::TrunkId;
 use crate::core::forwarding::plan::{Decision, Plan};
 use crate::core::io::{Arrival, DropCause, Note, Outcome, Output, Peer, Verdict};
 use crate::core::memory::dialog_pace::Sender;
@@ -188,9 +188,11 @@ impl Core {
 
     /// Says that a call goes out by a trunk, if the trunk's name is to be kept resolved for that.
     pub(crate) fn goes_out(&mut self, now: Instant, trunk: TrunkId, out: &mut Vec<Output>) {
-        let Some(Hop::Name(id)) = self.config.trunk(trunk).outbound().map(|outbound| outbound.hop) else { return };
-        if self.names_in_use.used(now, id) {
-            out.extend(self.config.names.get(id.0 as usize).cloned().map(Output::Keep));
+        let Some(outbound) = self.config.trunk(trunk).outbound() else { return };
+        for id in outbound.names() {
+            if self.names_in_use.used(now, id) {
+                out.extend(self.config.names.get(id.0 as usize).cloned().map(Output::Keep));
+            }
         }
     }
 

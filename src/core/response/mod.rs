@@ -259,11 +259,25 @@ impl Context<'_> {
             self.conclude(transaction, &sent, 487, "Request Terminated", b"");
             return Outcome::Absorbed;
         }
-        // RFC 3263 4.3: of all answers only 503 sends a request to the next server.
+        // RFC 3263 4.3: of all answers only 503 sends a request to the next server. A call out that has rung goes to no other gateway.
         if code == 503 {
-            if !self.next(branch.slot, transaction, &sent, true) {
+            let rang = transaction.goes_out() && invite && !transaction.unmeasured;
+            if rang || !self.next(branch.slot, transaction, &sent, true) {
                 self.all_down(transaction, &sent, "answered 503 or failed");
             }
+            return Outcome::Absorbed;
+        }
+        if self.advances(transaction, code) && self.next(branch.slot, transaction, &sent, true) {
+            let better = transaction.best.as_ref().is_none_or(|best| BestAnswer::is_better(code, best.code));
+            // What a rule would refuse is not kept: then the others decide.
+            if better && let Ok(swap) = self.judged(transaction, egress, message, media) {
+                let bytes = self.going_back(transaction, of, &swap);
+                transaction.best = Some(BestAnswer { code, bytes }.into());
+            }
+            return Outcome::Absorbed;
+        }
+        if let Some(best) = transaction.best.take_if(|best| !BestAnswer::is_better(code, best.code) && code >= 300) {
+            self.tell_best(transaction, &sent, &best);
             return Outcome::Absorbed;
         }
         let redirects = (300..400).contains(&code);
@@ -299,8 +313,17 @@ impl Context<'_> {
         }
     }
 
-    /// Sends a response back to the asker.
-    fn relay(&mut self, transaction: &mut Transaction, of: &Reception<'_, '_>, swap: &MediaSwap) -> Bytes {
+    /// Whether this answer of a gateway sends a call out to the next one: before it rings, and if the trunk says so (`advance`).
+    fn advances(&self, transaction: &Transaction, code: u16) -> bool {
+        let outbound = transaction.call.trunk.and_then(|trunk| self.config.trunk(trunk).outbound());
+        transaction.goes_out()
+            && !transaction.cancelled
+            && (transaction.unmeasured || !transaction.is_invite())
+            && outbound.is_some_and(|outbound| outbound.advance.binary_search(&code).is_ok())
+    }
+
+    /// A response as it goes back to the asker.
+    fn going_back(&mut self, transaction: &Transaction, of: &Reception<'_, '_>, swap: &MediaSwap) -> Bytes {
         let &Reception { message, response, from, .. } = of;
         let code = response.code;
         // Inside a dialog a 500 says when the same request may come again (RFC 3261 14.2, RFC 3311 5.2). That is about the dialog.
@@ -314,7 +337,13 @@ impl Context<'_> {
             let origin = (asks == Side::Servers && self.view().is_answer_from_behind_nat(message)).then_some(from);
             sign_again(self.keys, (asks, origin), message, response, &mut self.work.edit);
         }
-        let bytes = self.work.apply(message.bytes());
+        self.work.apply(message.bytes())
+    }
+
+    /// Sends a response back to the asker.
+    fn relay(&mut self, transaction: &mut Transaction, of: &Reception<'_, '_>, swap: &MediaSwap) -> Bytes {
+        let code = of.response.code;
+        let bytes = self.going_back(transaction, of, swap);
         let peer = transaction.server.peer;
         self.reply(&peer, bytes.clone());
         let region = transaction.call.region;

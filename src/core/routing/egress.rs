@@ -25,6 +25,8 @@ pub(crate) struct Egress {
     pub(crate) tls_name: Option<Arc<str>>,
     /// Over TLS, without a name: names of the party there, of which one will do.
     pub(crate) party: Option<PartyNames>,
+    /// Of a call out: which of the trunk's gateways it goes to.
+    pub(crate) gateway: u8,
     /// Whether it is a next hop inside a dialog.
     pub(crate) in_dialog: bool,
     /// Over TLS, towards the side that began the dialog: from where its connection came. That very connection will do too.
@@ -35,8 +37,8 @@ pub(crate) struct Egress {
 
 impl Egress {
     fn to(target: Target, transport: Transport, listener: ListenerId) -> Self {
-        let Target { fenced, tls_name, party, in_dialog, .. } = target;
-        Self { to: fenced, transport, listener, tls_name, party, in_dialog, origin: None, trunk: None }
+        let Target { fenced, tls_name, party, gateway, in_dialog, .. } = target;
+        Self { to: fenced, transport, listener, tls_name, party, gateway, in_dialog, origin: None, trunk: None }
     }
 
     /// The same, for a call of this trunk. `origin`: from where the trunk's connection came, if the call began over TLS.

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use smallvec::SmallVec;
 
-use crate::config::{Config, Hop, NextHop, Transport, TrunkId};
+use crate::config::{Config, Hop, NextHop, Outbound, Transport, TrunkId};
 use crate::core::health::{Healths, Standing};
 use crate::core::memory::name_cache::{Known, UnknownName};
 use crate::core::routing::place::{MAX_ATTEMPTS, Place};
@@ -30,6 +30,8 @@ pub(crate) struct Target {
     pub(crate) tls_name: Option<Arc<str>>,
     /// Over TLS, without a name: names of the party that the address belongs to, of which one will do.
     pub(crate) party: Option<PartyNames>,
+    /// Of a call out: which of the trunk's gateways it belongs to.
+    pub(crate) gateway: u8,
     /// Whether it is a next hop inside a dialog.
     pub(crate) in_dialog: bool,
     /// Whether it is the same once more in a datagram, for a large request: only if no connection could be made (RFC 3261 18.1.1).
@@ -40,7 +42,7 @@ impl Target {
     /// The place that the trunk's messages of a dialog come from, by this transport.
     pub(crate) fn of_origin(config: &Config, trunk: TrunkId, transport: Transport, to: Fenced) -> Self {
         let party = party(config, Some(trunk), to.addr(), Some(transport));
-        Self { fenced: to, transport: Some(transport), tls_name: None, party, in_dialog: true, by_datagram: false }
+        Self { fenced: to, transport: Some(transport), tls_name: None, party, gateway: 0, in_dialog: true, by_datagram: false }
     }
 
     /// The key under which its health is kept. It is the same for large requests, though these go by a stream.
@@ -173,11 +175,47 @@ pub(crate) fn find(
     finding.found()
 }
 
-/// Judges the servers of one name by the fence. `secure`: as in [`find`].
-pub(crate) fn find_servers(servers: &[Server], name: &str, secure: bool, fence: Fence<'_>, order: Order<'_>) -> Found {
-    let mut finding = Finding::new(fence, order, secure);
-    let _ = add_servers(&mut finding, servers, name);
-    finding.found()
+/// The same for the gateways of a trunk, of which names may not be known because nobody has called the trunk for a while. `Err`: one has
+/// to be looked up first. A later one of which nothing is known is left out if there is another to try: it will be known for the next
+/// call. `waited`: whether the request has waited before.
+pub(crate) fn find_gateways(
+    view: View<'_>,
+    (outbound, trunk): (&Outbound, TrunkId),
+    waited: bool,
+    secure: bool,
+    order: Order<'_>,
+) -> Result<Found, UnknownName> {
+    let mut finding = Finding::new(Fence::of_outbound(&outbound.networks), order, secure);
+    for (hop, gateway) in outbound.hops.iter().zip(0..) {
+        finding.gateway = gateway;
+        let more = match *hop {
+            Hop::Address { addr, transport } => {
+                finding.party = party(view.config, Some(trunk), addr, transport);
+                let more = add(&mut finding, addr, transport, None);
+                finding.party = None;
+                more
+            }
+            Hop::Name(name) if view.resolved.is_known(name) => {
+                add_servers(&mut finding, view.resolved.servers(name), view.config.name(name))
+            }
+            Hop::Name(name) => {
+                let Some(next_hop) = view.config.names.get(name.0 as usize) else { continue };
+                match view.name_cache.get(view.now, view.keys, next_hop, waited) {
+                    Known::Servers(servers) => add_servers(&mut finding, servers, &next_hop.host),
+                    Known::Unanswered => {
+                        finding.nowhere = Nowhere::Unanswered;
+                        ControlFlow::Continue(())
+                    }
+                    Known::Nothing if finding.inside.is_empty() => return Err(UnknownName(next_hop.clone())),
+                    Known::Nothing => ControlFlow::Continue(()),
+                }
+            }
+        };
+        if more.is_break() {
+            break;
+        }
+    }
+    Ok(finding.found())
 }
 
 /// Resolves the URI of a next hop inside a dialog: an address, a name of the configuration, or a name in the name cache. A `sips:` URI
@@ -261,6 +299,8 @@ struct Finding<'a> {
     /// The names of the party at the address at hand.
     party: Option<PartyNames>,
     in_dialog: bool,
+    /// The gateway at hand.
+    gateway: u8,
     /// What is wrong if there is no address at all.
     nowhere: Nowhere,
 }
@@ -279,6 +319,7 @@ impl<'a> Finding<'a> {
             outside: None,
             party: None,
             in_dialog: false,
+            gateway: 0,
             nowhere: Nowhere::Empty,
         }
     }
@@ -327,8 +368,8 @@ fn add(
         finding.plain = true;
         return ControlFlow::Continue(());
     }
-    let (party, in_dialog) = (finding.party.clone(), finding.in_dialog);
-    let target = Target { fenced, transport, tls_name: tls_name.cloned(), party, in_dialog, by_datagram: false };
+    let (party, in_dialog, gateway) = (finding.party.clone(), finding.in_dialog, finding.gateway);
+    let target = Target { fenced, transport, tls_name: tls_name.cloned(), party, gateway, in_dialog, by_datagram: false };
     // What two names or records say is tried once.
     if finding.inside.contains(&target) || finding.behind.contains(&target) {
         return ControlFlow::Continue(());

@@ -76,9 +76,9 @@ impl View<'_> {
                     }
                 }
                 Endpoint::Unknown => {
-                    let own = trunk.and_then(|trunk| trunk.outbound()).map(|outbound| outbound.hostpart.as_bytes());
-                    own.is_some_and(|own| {
-                        own.split(|&octet| octet == b':').next().is_some_and(|own| own.eq_ignore_ascii_case(name))
+                    let mut own = trunk.and_then(|trunk| trunk.outbound()).into_iter().flat_map(|outbound| &outbound.hostparts);
+                    own.any(|own| {
+                        own.as_bytes().split(|&octet| octet == b':').next().is_some_and(|own| own.eq_ignore_ascii_case(name))
                     })
                 }
             },

@@ -81,7 +81,7 @@ impl Context<'_> {
         let transport = self.config.listener(peer.listener()).transport;
         let party = if transport == Transport::Tls { self.config.party_names(to.addr().ip(), trunk) } else { None };
         let (listener, origin) = (peer.listener(), (transport == Transport::Tls).then(|| Arc::new(to)));
-        Some(Egress { to, transport, listener, tls_name: None, party, in_dialog: true, origin, trunk })
+        Some(Egress { to, transport, listener, tls_name: None, party, gateway: 0, in_dialog: true, origin, trunk })
     }
 
     fn via(&self, ending: Ending<'_>, leaves: ListenerId, branch: Branch) -> Vec<u8> {

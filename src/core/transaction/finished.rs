@@ -150,7 +150,7 @@ impl Finished {
             Ends::V4 { peer, to } => {
                 let (to, transport) = (Fenced::from(*to), Transport::Udp);
                 let (tls_name, party, origin) = (None, None, None);
-                let egress = Egress { to, transport, listener, tls_name, party, in_dialog, origin, trunk };
+                let egress = Egress { to, transport, listener, tls_name, party, gateway: 0, in_dialog, origin, trunk };
                 ((*peer).into(), Transport::Udp, egress, None)
             }
             Ends::Wide(wide) => (wide.peer, wide.transport, wide.egress.clone(), wide.call_relay),

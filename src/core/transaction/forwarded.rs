@@ -6,6 +6,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
+use bytes::Bytes;
+
 use crate::config::{ProjectId, RegionId, TrunkId};
 use crate::core::io::Attempt;
 use crate::core::routing::route_token::Token;
@@ -101,9 +103,11 @@ pub(crate) struct Transaction {
     pub(crate) server: Server,
     /// The present attempt.
     pub(crate) client: Client,
-    /// The byte range of our own rows (Via, Record-Route, X-Ringfence) in what the present attempt sent. The next attempt has
-    /// other rows.
+    /// The byte range of our own rows (Via, Record-Route, X-Ringfence) behind the start line of what the present attempt sent. The next
+    /// attempt has other rows, and perhaps another start line.
     pub(crate) own_rows: (usize, usize),
+    /// Of a call out: the best answer of the gateways that were left for it, as the caller would be told (RFC 3261 16.7 step 6).
+    pub(crate) best: Option<Box<BestAnswer>>,
     /// Attempts left or given up: a response to one may still come.
     pub(crate) earlier: Vec<Client>,
     /// The targets that are left, in order.
@@ -122,6 +126,26 @@ pub(crate) struct Transaction {
     pub(crate) holding: Holding,
 }
 
+/// Where a message's start line ends.
+pub(crate) fn start_line(message: &[u8]) -> usize {
+    memchr::memchr(b'\n', message).map_or(0, |at| at.saturating_add(1))
+}
+
+/// A final answer that is kept while other gateways are tried.
+#[derive(Debug)]
+pub(crate) struct BestAnswer {
+    pub(crate) code: u16,
+    pub(crate) bytes: Bytes,
+}
+
+impl BestAnswer {
+    /// Whether an answer with this code is to be preferred to one with the other: what the callee says counts more than what a gateway
+    /// could not do.
+    pub(crate) fn is_better(code: u16, than: u16) -> bool {
+        code / 100 < than / 100
+    }
+}
+
 /// Names one attempt of one transaction: the slot in the high half, the low half of the nonce in the low half.
 #[expect(clippy::cast_possible_truncation, reason = "the low half is what is meant")]
 pub(crate) fn attempt(slot: u32, nonce: u64) -> Attempt {
@@ -133,8 +157,23 @@ impl Transaction {
     pub(crate) fn new(call: CallFacts, server: Server, client: Client, own_rows: (usize, usize), targets: Vec<Target>) -> Self {
         let (serial, earlier, armed, counted, holding) = (0, Vec::new(), None, Awaited::default(), Holding::default());
         let unmeasured = call.method == Method::Invite;
-        let (cancelled, refused) = (false, false);
-        Self { serial, call, server, client, own_rows, earlier, targets, unmeasured, cancelled, refused, armed, counted, holding }
+        let (cancelled, refused, best) = (false, false, None);
+        Self {
+            serial,
+            call,
+            server,
+            client,
+            own_rows,
+            best,
+            earlier,
+            targets,
+            unmeasured,
+            cancelled,
+            refused,
+            armed,
+            counted,
+            holding,
+        }
     }
 
     /// The octets that a transaction holds if it keeps a request of this length.
@@ -146,12 +185,25 @@ impl Transaction {
     pub(crate) fn octets(&self) -> usize {
         let earlier = self.earlier.capacity() * size_of::<Client>() + self.earlier.iter().map(Client::octets).sum::<usize>();
         let targets = self.targets.capacity() * size_of::<Target>();
-        Self::octets_of(self.client.octets()) + self.server.octets() + earlier + targets
+        let best = self.best.as_ref().map_or(0, |best| size_of::<BestAnswer>() + best.bytes.len());
+        Self::octets_of(self.client.octets()) + self.server.octets() + earlier + targets + best
+    }
+
+    /// Whether it is a new request that goes out by a trunk.
+    pub(crate) fn goes_out(&self) -> bool {
+        self.call.asks == Side::Servers && self.call.serving.is_some()
+    }
+
+    /// The byte range of our own rows in what an attempt sent.
+    pub(crate) fn own_rows_in(&self, sent: &[u8]) -> (usize, usize) {
+        let (from, to) = self.own_rows;
+        let line = start_line(sent);
+        (from.saturating_add(line), to.saturating_add(line))
     }
 
     /// What was asked, in the bytes of its present attempt.
     pub(crate) fn asked<'a>(&self, sent: &'a [u8]) -> RequestText<'a> {
-        let (from, to) = self.own_rows;
+        let (from, to) = self.own_rows_in(sent);
         RequestText([sent.get(..from).unwrap_or_default(), sent.get(to..).unwrap_or_default()])
     }
 
