@@ -84,7 +84,10 @@ pub(super) fn explain(options: &ExplainOptions) -> u8 {
         Err(what) => return complain(&what, CANNOT_TELL),
     };
     let explained = match explained(config, arrival, message, options.offline) {
-        Ok(explained) => explained,
+        Ok(explained) => match kept {
+            Some(message) => message.without_numbers(explained),
+            None => explained,
+        },
         Err(code) => return code,
     };
     match &recorded {

@@ -46,7 +46,7 @@ impl DialPlan {
     /// Takes off the prefix of an international or of a national number.
     pub(super) fn read(self, dialled: &[u8]) -> Dialled<'_> {
         let behind = |prefix: &&str| behind(dialled, prefix.as_bytes());
-        if carriers(self.code).iter().find_map(behind).is_some() {
+        if carriers(self.code).iter().chain(elsewhere(self.code)).find_map(behind).is_some() {
             return Dialled::Nothing;
         }
         if let Some(international) = international(self.code).iter().find_map(behind) {
@@ -84,6 +84,8 @@ pub(super) fn is_doubled(digits: &[u8]) -> bool {
         (375, _) => false,
         // St. Petersburg is +7 812, so only a length can tell; 810 is the international prefix.
         (7, [b'8', rest @ ..]) => rest.len() > 9 || rest.starts_with(b"10"),
+        // Nor does what leads abroad from there.
+        _ if international(code).iter().any(|prefix| behind(rest, prefix.as_bytes()).is_some()) => true,
         // Where a prefix begins with 0, no number does.
         _ => national(code)
             .iter()
@@ -118,6 +120,22 @@ const fn carriers(code: u16) -> &'static [&'static str] {
         55 | 57 | 62 | 66 | 82 | 255 | 256 | 591 | 852 | 855 => &["00"],
         65 | 248 => &["0"],
         886 => &["00", "01"],
+        _ => &[],
+    }
+}
+
+/// Beginnings of inland numbers that lead abroad, or over another carrier to anywhere: such a number is none. Our own rule.
+const fn elsewhere(code: u16) -> &'static [&'static str] {
+    match code {
+        // Call by call.
+        43 => &["10"],
+        49 => &["010"],
+        // Carriers' international prefixes.
+        62 => &["010"],
+        // Singapore and Brunei, without a country code.
+        60 => &["02", "080"],
+        // Northern Ireland.
+        353 => &["048"],
         _ => &[],
     }
 }

@@ -7,10 +7,13 @@ use std::str::FromStr;
 use super::country::Country;
 use super::emergency::EmergencyNumbers;
 use super::plan::{DialPlan, Dialled, is_doubled};
-use super::table::country_of;
+use super::table::{country_of, is_country_code};
 
 /// The most digits that a number has (E.164 6.2.1).
 const MOST_DIGITS: usize = 15;
+
+/// The digits of every number of country code 1.
+const NORTH_AMERICAN: usize = 11;
 
 /// The most that is read of a user part without its separators: a tech prefix, an international prefix and a number.
 const MOST_DIALLED: usize = 40;
@@ -163,12 +166,18 @@ pub enum NumberReading {
 }
 
 impl NumberReading {
+    /// Whether two readings lead to one country.
+    fn is_of_one_country(&self, other: &Self) -> bool {
+        matches!((self, other), (Self::Number { country: one, .. }, Self::Number { country: other, .. }) if one == other)
+    }
+
     /// A number that stands in two parts, the country code in front.
     fn of(front: &[u8], rest: &[u8]) -> Self {
         let Some(digits) = NumberDigits::joined(front, rest) else { return Self::NotANumber };
         let number = digits.as_bytes();
-        // No country code begins with 0, so this is a prefix of somebody's dial plan.
-        if number.first() == Some(&b'0') || is_doubled(number) {
+        // No country code begins with 0, so this is a prefix of somebody's dial plan. Of +1 all numbers have as many digits.
+        let short = number.first() == Some(&b'1') && number.len() != NORTH_AMERICAN;
+        if number.first() == Some(&b'0') || short || is_doubled(number) {
             return Self::NotANumber;
         }
         Self::Number { digits, country: country_of(number) }
@@ -183,47 +192,85 @@ impl NumberReading {
 pub fn read_number(user_part: &[u8], phone_context: Option<&[u8]>, rules: &NumberRules) -> NumberReading {
     let mut parts = user_part.split(|&octet| octet == b';');
     let Some(written) = parts.next().and_then(DialledText::read) else { return NumberReading::NotANumber };
+    let Ok(context) = context(parts, phone_context) else { return NumberReading::NotANumber };
     let (global, mut dialled) = written.number();
-    if rules.emergency.include(dialled) {
-        return NumberReading::Emergency;
-    }
+    let emergency = |digits: &[u8]| rules.emergency.include(digits);
     if global {
-        return NumberReading::of(dialled, &[]);
+        if emergency(dialled) {
+            return NumberReading::Emergency;
+        }
+        let reading = NumberReading::of(dialled, &[]);
+        // Whoever drops the `+` first finds the tech prefix behind it.
+        let drops = rules.numbering != Numbering::PlusE164;
+        let behind = rules.strip.as_ref().filter(|_| drops).and_then(|strip| dialled.strip_prefix(strip.as_str().as_bytes()));
+        let agrees = behind.is_none_or(|rest| rules.read(rest).is_of_one_country(&reading));
+        return if agrees { reading } else { NumberReading::NotANumber };
     }
+    let whole = emergency(dialled);
     // Behind the `+` of a whole number no tech prefix stands; it has to stand in front of it.
     if let Some(rest) = rules.strip.as_ref().and_then(|strip| dialled.strip_prefix(strip.as_str().as_bytes())) {
         dialled = rest;
         if let Some(digits) = dialled.strip_prefix(b"+") {
-            return if rules.emergency.include(digits) { NumberReading::Emergency } else { NumberReading::of(digits, &[]) };
-        }
-        if rules.emergency.include(dialled) {
-            return NumberReading::Emergency;
+            return if emergency(digits) { NumberReading::Emergency } else { NumberReading::of(digits, &[]) };
         }
     }
-    if let Some(context) = phone_context.or_else(|| parts.find_map(context_in)) {
-        match DialledText::read(context) {
-            Some(context) if context.number().0 => return NumberReading::of(context.number().1, dialled),
-            // A domain begins otherwise (RFC 3966 3).
-            None if matches!(context.first(), Some(b'+' | b'%')) => return NumberReading::NotANumber,
-            _ => {}
-        }
-    }
-    match rules.numbering {
-        Numbering::PlusE164 => NumberReading::NotANumber,
-        Numbering::E164 => NumberReading::of(dialled, &[]),
-        Numbering::Plan(plan) => match plan.read(dialled) {
-            Dialled::International(digits) => NumberReading::of(digits, &[]),
-            Dialled::National(digits) => NumberReading::of(plan.code_in(&mut [0; 3]), digits),
-            Dialled::Nothing => NumberReading::NotANumber,
-        },
+    let calls_for_help = whole || emergency(dialled);
+    match context {
+        // A number of that country; with more digits in front it is not dialled as an emergency number.
+        Some(context) if calls_for_help && !is_country_code(context.number().1) => NumberReading::of(context.number().1, dialled),
+        _ if calls_for_help => NumberReading::Emergency,
+        Some(context) => NumberReading::of(context.number().1, dialled),
+        None => rules.read(dialled),
     }
 }
 
-/// The value of a parameter, if it is `phone-context`.
-fn context_in(parameter: &[u8]) -> Option<&[u8]> {
-    let at = parameter.iter().position(|&octet| octet == b'=')?;
-    let (name, value) = (parameter.get(..at)?, parameter.get(at.saturating_add(1)..)?);
-    name.eq_ignore_ascii_case(b"phone-context").then_some(value)
+impl NumberRules {
+    /// A number without `+`, as the trunk writes it.
+    fn read(&self, dialled: &[u8]) -> NumberReading {
+        match self.numbering {
+            Numbering::PlusE164 => NumberReading::NotANumber,
+            Numbering::E164 => NumberReading::of(dialled, &[]),
+            Numbering::Plan(plan) => match plan.read(dialled) {
+                Dialled::International(digits) => NumberReading::of(digits, &[]),
+                Dialled::National(digits) => NumberReading::of(plan.code_in(&mut [0; 3]), digits),
+                Dialled::Nothing => NumberReading::NotANumber,
+            },
+        }
+    }
+}
+
+/// The beginning of numbers that `phone-context` says. `None`: it says none, or a domain. `Err`: it can be read in two ways.
+fn context<'a>(parts: impl Iterator<Item = &'a [u8]>, taken: Option<&[u8]>) -> Result<Option<DialledText>, ()> {
+    let mut found: Option<&[u8]> = taken;
+    let mut count = usize::from(taken.is_some());
+    for parameter in parts {
+        let at = parameter.iter().position(|&octet| octet == b'=').unwrap_or(parameter.len());
+        let (name, value) = parameter.split_at_checked(at).unwrap_or_default();
+        // An escaped name is the same name to some readers (RFC 3261 19.1.4) and another to others.
+        if name.contains(&b'%') {
+            return Err(());
+        }
+        if name.eq_ignore_ascii_case(b"phone-context") {
+            found = Some(value.get(1..).unwrap_or_default());
+            count = count.saturating_add(1);
+        }
+    }
+    match (count, found) {
+        (0, _) | (_, None) => Ok(None),
+        (1, Some(text)) => match DialledText::read(text) {
+            Some(context) if context.number().0 => {
+                if context.number().1.is_empty() {
+                    Err(())
+                } else {
+                    Ok(Some(context))
+                }
+            }
+            // A domain begins with a letter or a digit, and has a letter (RFC 3966 3).
+            None if text.first().is_some_and(u8::is_ascii_alphanumeric) => Ok(None),
+            _ => Err(()),
+        },
+        (_, Some(_)) => Err(()),
+    }
 }
 
 /// Whether an octet is a digit, `*` or `#`: what keys of a telephone have.

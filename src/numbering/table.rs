@@ -435,6 +435,18 @@ pub(super) fn split_code(digits: &[u8]) -> (u16, &[u8]) {
     (value.unwrap_or_default(), rest)
 }
 
+/// Whether these digits are a country code and nothing more.
+pub(super) fn is_country_code(digits: &[u8]) -> bool {
+    let (code, rest) = split_code(digits);
+    let begins = |mut prefix: u32| {
+        while prefix > u32::from(code) {
+            prefix /= 10;
+        }
+        prefix == u32::from(code)
+    };
+    code > 0 && rest.is_empty() && prefixes().any(|(prefix, _)| begins(prefix))
+}
+
 /// The country code of a country: that of its shortest prefix, and of two of one length the higher (Saint Helena's, not Ascension's).
 pub(super) fn code_of(country: Country) -> Option<u16> {
     let own = prefixes().filter(|&(_, of)| of == country).map(|(prefix, _)| prefix.to_string());

@@ -231,11 +231,18 @@ fn a_phone_context_stands_in_front() {
         ("1234567", Some("+4x"), "none"),
         ("1234567", Some("%2B4x"), "none"),
         ("1234567", Some(""), "none"),
-        ("123", Some("+"), "123 nobody"),
+        ("123", Some("+"), "none"),
         ("+4930123456", Some("+1"), "4930123456 DE"),
         ("30123456;phone-context=+49", None, "4930123456 DE"),
         ("30123456;isub=1;Phone-Context=%2B49;npdi", None, "4930123456 DE"),
-        ("30123456;phone-context=+49", Some("+44"), "4430123456 GB"),
+        ("30123456;phone-context=+49", Some("+44"), "none"),
+        ("30123456;phone-context=+49;phone-context=+882", None, "none"),
+        ("30123456;phone-context=example.com;phone-context=+882", None, "none"),
+        ("30123456;phone%2Dcontext=+49", None, "none"),
+        ("30123456;phone-context==+882", None, "none"),
+        ("30123456;phone-context=", None, "none"),
+        ("112;phone-context=+88216123456", None, "88216123456112 +882"),
+        ("110;phone-context=+88216", None, "88216110 +882"),
         ("112", Some("+49"), "emergency"),
         ("911;phone-context=+1", None, "emergency"),
         ("4930123456;phone-contextual=+49", None, "none"),
@@ -244,7 +251,7 @@ fn a_phone_context_stands_in_front() {
         assert_eq!(shown(reading), expected, "{user_part} {context:?}");
     }
     // What a domain says of numbers nobody knows but the domain; a broken beginning of numbers says that it is one.
-    for (context, expected) in [("example.com", "4930123456 DE"), ("49", "4930123456 DE"), ("+4x", "none"), ("%2b4x", "none")] {
+    for (context, expected) in [("example.com", "4930123456 DE"), ("49", "none"), ("+4x", "none"), ("%2b4x", "none")] {
         assert_eq!(read(&format!("030123456;phone-context={context}"), &rules("DE")), expected, "{context}");
     }
 }
@@ -328,7 +335,9 @@ fn a_tech_prefix_falls_away() {
     for (strip, numbering, user_part, expected) in [
         ("1234", "E.164", "12344930123456", "4930123456 DE"),
         ("1234", "E.164", "4930123456", "4930123456 DE"),
-        ("1234", "E.164", "+12344930123", "12344930123 US"),
+        ("1234", "E.164", "+12344930123", "none"),
+        ("1234", "+E.164", "+12344930123", "12344930123 US"),
+        ("1234", "E.164", "+123400882161234", "none"),
         ("1234", "+E.164", "1234+4930123456", "4930123456 DE"),
         ("1234", "+E.164", "12344930123456", "none"),
         ("99#", "DE", "99%23030123456", "4930123456 DE"),
@@ -440,5 +449,34 @@ fn no_octets_stop_the_reader() {
             }
             country_of(&[*first, *second]);
         }
+    }
+}
+
+/// What leads abroad from inside a country leads abroad behind its country code too, for whoever takes the code off.
+#[test]
+fn a_prefix_that_leads_abroad_is_no_beginning_of_a_number() {
+    for number in [
+        "+6850882161234",
+        "+2380882161234",
+        "+561710882161234",
+        "+53119882161234",
+        "+230020882161234",
+        "+680011882161234",
+        "+67701882161234",
+        "+5209882161234",
+        "+611411001188216",
+        "+3541001882161",
+        "+960019882161234",
+        "+85099882161234",
+    ] {
+        assert_eq!(read(number, &NumberRules::default()), "none", "{number}");
+    }
+    for (country, number) in
+        [("ID", "01017882161234"), ("IE", "04890123456"), ("MY", "0261234567"), ("MY", "0802123456"), ("DE", "01033006834123")]
+    {
+        assert_eq!(read(number, &rules(country)), "none", "{country} {number}");
+    }
+    for number in ["+1202555012", "+12025550123456", "+1310555"] {
+        assert_eq!(read(number, &NumberRules::default()), "none", "{number}");
     }
 }

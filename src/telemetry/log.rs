@@ -98,7 +98,7 @@ impl fmt::Display for Redacted<'_> {
 /// The plus and the first three digits of an international number (E.164: at least six digits). Empty for anything shorter or different.
 pub(super) fn country(user: &[u8]) -> &[u8] {
     match user {
-        [b'+', digits @ ..] if digits.iter().take_while(|digit| digit.is_ascii_digit()).count() > 5 => {
+        [b'+', digits @ ..] if digits.iter().take_while(|digit| digit.is_ascii_digit() || **digit == b'x').count() > 5 => {
             user.get(..4).unwrap_or_default()
         }
         _ => &[],
@@ -216,6 +216,9 @@ mod tests {
             ("sip:+15551234@h;otg=+4930123456;ttl=1", "sip:+155…@h;otg=+493xxxxxxx;ttl=1"),
             ("sip:h?Call-Info=4930123456", "sip:h?Call-Info=xxxxxxxxxx"),
             ("fax:+4930123456", "fax:…"),
+            ("sip:x@h;rn=+1-202-555-0123", "sip:…@h;rn=+x-xxx-xxx-xxxx"),
+            ("sip:x@h;phone-context=+12025550123", "sip:…@h;phone-context=+120xxxxxxxx"),
+            ("sip:h;p=%31%32%30%32%35%35%35%30", "sip:h;p=%78%78%78%78%78%78%78%78"),
             ("4930123456", "xxxxxxxxxx"),
             ("@x:y", "…@x:y"),
         ] {

@@ -138,7 +138,8 @@ fn uris(text: &mut [u8]) {
     let found: Vec<usize> = memmem::find_iter(&text.to_ascii_lowercase(), context).map(|at| at + context.len()).collect();
     for at in found {
         let rest = text.get_mut(at..).unwrap_or_default();
-        let number = rest.iter().position(|octet| !matches!(octet, b'+' | b'0'..=b'9' | b'-' | b'.')).unwrap_or(rest.len());
+        let number =
+            rest.iter().position(|octet| !matches!(octet, b'+' | b'0'..=b'9' | b'-' | b'.' | b'x')).unwrap_or(rest.len());
         if let Some(number) = rest.get_mut(..number) {
             digits(number);
         }
@@ -146,18 +147,42 @@ fn uris(text: &mut [u8]) {
 }
 
 /// Parameters whose numbers name no telephone: what stands behind a bare URI belongs to the header.
-const NO_TELEPHONE: [&[u8]; 9] =
-    [b"phone-context", b"tag", b"branch", b"rf", b"expires", b"received", b"rport", b"port", b"transport"];
+const NO_TELEPHONE: [&[u8]; 8] = [b"tag", b"branch", b"rf", b"expires", b"received", b"rport", b"port", b"transport"];
 
 /// Masks the long numbers in the parameters and headers behind a URI's host, or behind a telephone's number.
 pub(super) fn parameters(text: &mut [u8]) {
     let begin = text.iter().position(|octet| matches!(octet, b';' | b'?')).unwrap_or(text.len());
     for part in text.get_mut(begin..).unwrap_or_default().split_mut(|octet| matches!(octet, b';' | b'?' | b'&')) {
         let name = part.split(|&octet| octet == b'=').next().unwrap_or_default().trim_ascii();
-        if !NO_TELEPHONE.iter().any(|of| name.eq_ignore_ascii_case(of)) {
-            long_numbers(part, LONG);
+        if NO_TELEPHONE.iter().any(|of| name.eq_ignore_ascii_case(of)) {
+            continue;
+        }
+        let whole = name.eq_ignore_ascii_case(b"phone-context");
+        let from = memchr(b'=', part).map_or(0, |at| at + 1);
+        let value = part.get_mut(from..).unwrap_or_default();
+        if whole || spelled(value).is_some_and(|count| count >= LONG) {
+            digits(value);
+        } else {
+            long_numbers(value, LONG);
         }
     }
+}
+
+/// How many digits a value has, escaped ones too. `None`: it has letters.
+fn spelled(value: &[u8]) -> Option<usize> {
+    let (mut rest, mut count) = (value, 0);
+    while let Some((&octet, behind)) = rest.split_first() {
+        rest = behind;
+        match (octet, behind) {
+            (b'%', [tens, ones, behind @ ..]) => {
+                count += usize::from(*tens == b'3' && ones.is_ascii_digit());
+                rest = behind;
+            }
+            _ if octet.is_ascii_alphabetic() => return None,
+            _ => count += usize::from(octet.is_ascii_digit()),
+        }
+    }
+    Some(count)
 }
 
 /// Masks display names that are numbers, and long numbers in others. Quoted values of parameters are treated alike.

@@ -152,8 +152,8 @@ enum Kept {
 struct Told {
     call_id: Box<[u8]>,
     decided: Map<String, Value>,
-    /// Where the message came to, and the message, if it is kept.
-    message: Option<(String, Box<[u8]>)>,
+    /// Where the message came to, whether its numbers are masked, and the message, if it is kept.
+    message: Option<(String, bool, Box<[u8]>)>,
 }
 
 impl Fresh {
@@ -176,7 +176,7 @@ impl Fresh {
             if config.log.numbers == Numbers::Mask {
                 mask(&mut bytes);
             }
-            (format!("{}:{local}", transport.token()), bytes)
+            (format!("{}:{local}", transport.token()), config.log.numbers == Numbers::Mask, bytes)
         });
         Told { call_id: decided.said.call_id.unwrap_or_default().into(), decided: decided.object(*at), message }
     }
@@ -243,8 +243,9 @@ impl RefusedRing {
         let wanted = |told: &Arc<Told>| call_id.is_none_or(|id| *told.call_id == *id);
         let shown = |told: Arc<Told>| {
             let mut object = told.decided.clone();
-            if let Some((listener, bytes)) = &told.message {
+            if let Some((listener, masked, bytes)) = &told.message {
                 object.insert("listener".to_owned(), listener.as_str().into());
+                object.insert("masked".to_owned(), (*masked).into());
                 object.insert("message_base64".to_owned(), BASE64_STANDARD.encode(bytes).into());
             }
             Value::Object(object)

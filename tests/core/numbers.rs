@@ -112,7 +112,7 @@ fn a_call_in_comes_from_the_countries_of_its_trunk_alone() {
     const IN: &str = "<sip:+911123456789@carrier.example>";
     const OUTSIDE: &str = "<sip:+12125550100@carrier.example>";
     let pai = |value: &str| format!("P-Asserted-Identity: {value}\r\n");
-    let cases: [(&str, String, bool, bool); 10] = [
+    let cases: [(&str, String, bool, bool); 17] = [
         (IN, String::new(), true, true),
         (OUTSIDE, String::new(), false, false),
         ("\"Anonymous\" <sip:anonymous@anonymous.invalid>", String::new(), false, true),
@@ -125,6 +125,14 @@ fn a_call_in_comes_from_the_countries_of_its_trunk_alone() {
         (IN, pai(IN) + &pai(OUTSIDE), false, false),
         (IN, pai(IN) + &pai("<tel:+911123456789>"), true, true),
         (IN, pai(IN) + &pai(IN) + &pai(IN), false, false),
+        // A row that cannot be read, or that names no number, makes nobody anonymous.
+        (OUTSIDE, pai("junk"), false, false),
+        (OUTSIDE, pai("<sip:+12125550100@h>;"), false, false),
+        (OUTSIDE, pai("<mailto:+12125550100@h>"), false, false),
+        (OUTSIDE, pai("<sip:12125550100@h>"), false, false),
+        (OUTSIDE, pai("<sip:alice@h>"), false, false),
+        (IN, pai("<sip:alice@h>"), false, true),
+        ("<sip:alice@h>", pai("<sip:1001@h>"), false, true),
     ];
     for (anonymous, of) in [("", 2), (", \"anonymous\"", 3)] {
         let mut site = Site::new(&saying(&format!("callers = [\"IN\"{anonymous}]")));
@@ -182,14 +190,82 @@ fn nothing_stands_in_the_way_of_an_emergency_call() {
     // The fence holds for it, too.
     let media = call_to("112", "media").replace("10.1.0.5\r\nt=0", "192.0.2.99\r\nt=0");
     assert_eq!(answered(&site.from(SERVER, &media)).as_deref(), Some("SIP/2.0 603 Media Outside Region"));
-    // Some trunk takes none; the file has a list of its own.
-    let mut site = Site::new(&saying("emergency = \"refuse\""));
+    // Some trunk takes none: a verdict like others. Shadow mode only tells.
+    let refusing = saying("emergency = \"refuse\"");
+    let mut site = Site::new(&refusing);
     let sent = site.from(SERVER, &call_to("112", "no"));
-    assert_eq!(answered(&sent).as_deref(), Some("SIP/2.0 403 Emergency Calls Not Taken"));
-    assert!(sent[0].header("Warning").unwrap().contains("trunk carrier of acme takes no emergency calls"));
+    assert_eq!(answered(&sent).as_deref(), Some("SIP/2.0 403 Number Not Allowed In Region"));
+    assert!(sent[0].header("Warning").unwrap().contains("called an emergency number; trunk carrier of acme takes none"));
+    assert_eq!(site.outcome(), Outcome::Refused(Reason::ForeignNumber));
+    assert!(!site.notes.iter().any(|note| matches!(note, Note::Emergency { .. })), "none went out");
+    let mut site = Site::new(&refusing.replace("[project.acme]", "[project.acme]\nmode = \"shadow\""));
+    assert!(site.from(SERVER, &call_to("112", "shadow")).iter().any(|sent| sent.fenced));
+    let verdict = |note: &Note| matches!(note, Note::Verdict { verdict: Verdict::Shadow, reason: Reason::ForeignNumber, .. });
+    assert!(site.notes.iter().any(verdict), "{:#?}", site.notes);
+    // The file has a list of its own.
     let mut site = Site::new(&format!("emergency = [\"144\"]\n{}", saying("countries = [\"IE\"]")));
     assert!(site.from(SERVER, &call_to("144", "own")).iter().any(|sent| sent.fenced));
     assert!(!passes(&mut site, SERVER, &call_to("112", "default")));
+}
+
+/// A server that goes on to another trunk or number keeps Call-ID and From-tag.
+#[test]
+fn a_refused_number_blocks_no_other_call_of_the_same_id() {
+    let mut site = Site::new(&saying("countries = [\"IE\"]"));
+    assert!(!passes(&mut site, SERVER, &call_to("+12125550100", "same")));
+    for (at, user) in ["+35315550100", "112"].into_iter().enumerate() {
+        let again = call_to(user, "same").replace("z9hG4bKsame", &format!("z9hG4bKagain{at}"));
+        assert!(passes(&mut site, SERVER, &again), "{user}");
+    }
+    assert!(!site.notes.iter().any(|note| matches!(note, Note::Repeat { .. })));
+}
+
+#[test]
+fn a_transfer_goes_to_the_countries_of_the_trunk_alone() {
+    let refer = |to: &str, id: &str| {
+        let text = request("REFER", &format!("sip:+35315550100@{OUT}"), id).replace("198.51.100.7:5060", SERVER);
+        text.replacen("\r\nCall-ID", &format!("\r\nRefer-To: {to}\r\nCall-ID"), 1)
+    };
+    for (at, (to, expected)) in [
+        ("<tel:+35315550100>", true),
+        ("<sip:+35315550100@gateway.example>", true),
+        ("<sip:room@10.1.0.5>", true),
+        ("<tel:+882161234567>", false),
+        ("<sip:+882161234567@carrier.acme.eu.sip.example.com>", false),
+        ("<tel:0088216>", false),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let mut site = Site::new(&saying("countries = [\"IE\"]"));
+        let sent = site.from(SERVER, &refer(to, &format!("r{at}")));
+        assert_eq!(sent.iter().any(|sent| sent.fenced), expected, "{to}: {sent:#?}");
+        if !expected {
+            assert_eq!(answered(&sent).as_deref(), Some("SIP/2.0 403 Number Not Allowed In Region"), "{to}");
+        }
+        // The same inside a call.
+        let invite = site.from(SERVER, &call_to("+35315550100", "up"));
+        let out = invite.iter().find(|sent| sent.fenced).unwrap();
+        let ok = site.from(&out.to.to_string(), &respond(out, 200, "g", "Contact: <sip:g@198.51.100.9:5080>\r\n"));
+        let ok = ok.iter().find(|sent| sent.line().starts_with("SIP/2.0 200")).unwrap();
+        let route = ok.header("Record-Route").unwrap();
+        let inside = refer(to, "inside")
+            .replacen(&format!("REFER sip:+35315550100@{OUT} "), "REFER sip:g@198.51.100.9:5080 ", 1)
+            .replacen("\r\nRefer-To", &format!("\r\nRoute: {route}\r\nRefer-To"), 1);
+        let (from, to_row, call_id) = (ok.header("From").unwrap(), ok.header("To").unwrap(), ok.header("Call-ID").unwrap());
+        let rows: Vec<String> = inside
+            .split("\r\n")
+            .map(|row| match row.split_once(": ").map(|(name, _)| name) {
+                Some("From") => format!("From: {from}"),
+                Some("To") => format!("To: {to_row}"),
+                Some("Call-ID") => format!("Call-ID: {call_id}"),
+                Some("CSeq") => "CSeq: 7 REFER".to_owned(),
+                _ => row.to_owned(),
+            })
+            .collect();
+        let sent = site.from(SERVER, &rows.join("\r\n"));
+        assert_eq!(sent.iter().any(|sent| sent.fenced), expected, "inside, {to}: {sent:#?}");
+    }
 }
 
 #[test]

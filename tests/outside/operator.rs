@@ -267,6 +267,33 @@ fn a_terminal_obeys_nobody() {
     server.join().unwrap();
 }
 
+/// What the daemon keeps has its numbers masked: whose they were cannot be told from it.
+#[test]
+fn what_hangs_on_a_masked_number_cannot_be_explained() {
+    let site = Site::claim();
+    let mut plan = Plan::new(&site);
+    plan.projects = plan.projects.replace("media = [", "callers = [\"IN\", \"anonymous\"]\nmedia = [");
+    for (log, code, says) in [
+        ("", 2, "cannot tell: it depends on whose the numbers are: the daemon masks them (`numbers` of [log])"),
+        (
+            "[log]\nnumbers = \"plain\"\n",
+            1,
+            "refused: 131 foreign-number, calling +493... is DE; trunk carrier of acme lets in IN anonymous",
+        ),
+    ] {
+        let daemon = Daemon::start_with(&site, &(plan.text(&site) + log));
+        let mut caller = Leg::udp(site.carrier(20), site.door());
+        let asked = Ask::invite("sip:+4930222@acme.eu.sip.example.com", caller.addr, "udp", site.carrier(20).ip())
+            .with("P-Asserted-Identity: <sip:+4930123456@carrier.example.net>");
+        caller.ask(&asked);
+        caller.expect(603);
+        await_some("what is kept", || daemon.get("/refused").1.contains(&asked.call_id).then_some(()));
+        let output = run(&site, &["explain", "-c", "ringfence.toml", "--call-id", &asked.call_id]);
+        assert_eq!(output.status.code(), Some(code), "{output:?}");
+        assert!(out(&output).contains(says) && out(&output).contains("131 foreign-number, told 603"), "{}", out(&output));
+    }
+}
+
 /// The INVITE was accepted. That no server took it shows only later, when it is not at hand any more.
 #[test]
 fn of_a_call_that_no_server_took_the_decision_is_kept() {

@@ -14,6 +14,7 @@ use crate::cli::output::complain;
 use crate::cli::resolve::asynchronously;
 use crate::cli::told;
 use crate::config::Transport;
+use crate::core::rules::trace::Test;
 
 /// What the daemon kept.
 #[derive(Debug)]
@@ -30,7 +31,8 @@ pub(super) struct RecordedMessage {
     source: SocketAddr,
     /// As in the configuration: `udp:203.0.113.10:5060`.
     listener: String,
-    /// Its numbers are masked if the log's are.
+    /// Whether its numbers are masked: then nobody can tell whose they are.
+    masked: bool,
     pub(super) bytes: Vec<u8>,
 }
 
@@ -91,6 +93,7 @@ impl Recorded {
                 source: kept["source"].as_str()?.parse().ok()?,
                 // Whoever answers there writes to our terminal with it.
                 listener: kept["listener"].as_str().filter(|of| of.bytes().all(|octet| octet.is_ascii_graphic()))?.to_owned(),
+                masked: kept["masked"] != false,
                 bytes: BASE64_STANDARD.decode(octets.as_str()?).ok()?,
             }),
         };
@@ -135,6 +138,17 @@ impl Recorded {
 }
 
 impl RecordedMessage {
+    /// Takes back what was decided by a number that is masked.
+    pub(super) fn without_numbers(&self, mut explained: Explained) -> Explained {
+        if self.masked && explained.comparisons.iter().any(|row| row.test == Test::Number) {
+            let what = "whose the numbers are: the daemon masks them (`numbers` of [log])";
+            explained.decision = Decision::Unknown(what.to_owned());
+            (explained.answer, explained.otherwise) = (None, None);
+            explained.targets.clear();
+        }
+        explained
+    }
+
     pub(super) fn is_response(&self) -> bool {
         self.bytes.trim_ascii_start().starts_with(b"SIP/")
     }

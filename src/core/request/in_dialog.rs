@@ -15,6 +15,7 @@ use crate::core::routing::target::{self, Found, Order, Target, TargetSet};
 use crate::core::rules::admit::Counted;
 use crate::core::rules::case::Case;
 use crate::core::rules::media::{Judgement, Part, Ruling};
+use crate::core::rules::number;
 use crate::core::rules::refusal::{Refusal, shown};
 use crate::core::rules::side::Side;
 use crate::core::rules::sides::{asking_side, comes_from_us, dialog_fence, speaker_in_dialog};
@@ -103,6 +104,10 @@ impl Core {
                 let row = case.trace.fail(Test::Targets, || (detail.clone(), "inside, and not our own listener".to_owned()));
                 return Err(refusal(row, Reason::ForeignDialogTarget, detail).into());
             }
+        };
+        let foreign = match asks {
+            Side::Servers => foreign.or(number::judge_referred(config, case, whose.1)?),
+            Side::Trunk => foreign,
         };
         self.has_room(case, Asking::inside(case.request.method), whose)?;
         let (call_relay, swap) = view.relay_offer(case, whose, route.vouched.relay)?;

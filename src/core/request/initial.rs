@@ -4,7 +4,7 @@
 
 use std::net::SocketAddr;
 
-use crate::config::{Mode, Outbound, ProjectId, Region, Transport, TrunkId};
+use crate::config::{Endpoint, Outbound, ProjectId, Region, Transport, TrunkId};
 use crate::core::forwarding::plan::{Decision, HEAD, Plan};
 use crate::core::forwarding::rewrite;
 use crate::core::io::{DropCause, Share};
@@ -217,14 +217,6 @@ impl Core {
             let detail = format!("more than {rate} requests/s from {ip}");
             return Err(admitted.refuse(row, Reason::Overloaded, detail).into());
         }
-        let enforces = self.config.project(admitted.project).mode == Mode::Enforce;
-        if admitted.emergency && enforces && self.config.numbers(admitted.trunk).refuses_emergency {
-            let trunk = trunk_name(&self.config, admitted.trunk);
-            let row = case.trace.fail(Test::Number, || ("called an emergency number".to_owned(), format!("{trunk} takes none")));
-            let hostname = &self.config.region(case.region()).hostname;
-            let warning = format!("Warning: 399 {hostname} \"{trunk} takes no emergency calls\"\r\n");
-            return Err(Answer::failed(row, 403, "Emergency Calls Not Taken").with(warning).into());
-        }
         let asking = if admitted.emergency { Asking::Bye } else { Asking::Call };
         self.has_room(case, asking, (admitted.project, admitted.trunk))?;
         Ok(())
@@ -270,6 +262,10 @@ impl Core {
     /// Stops an INVITE of a call that was refused for good in the last minute.
     fn refused_before(&self, case: &Case<'_, '_>) -> Result<(), Stop> {
         if case.request.method != Method::Invite || self.refused_calls.is_empty() {
+            return Ok(());
+        }
+        // A server that goes on to another trunk or number keeps Call-ID and From-tag: it is judged again, and loads nobody else.
+        if matches!(host::endpoint(&self.config, &case.listener, case.arrival, case.request), Endpoint::Trunk(..)) {
             return Ok(());
         }
         let call = self.keys.call(case.request.call_id, case.request.from_tag);

@@ -131,6 +131,8 @@ impl Core {
         if let Err(Stop::Waits(pending)) = result {
             return Err(pending);
         }
+        // An emergency call counts where it goes out.
+        let number = number.filter(|note| result.is_ok() || !matches!(note, Note::Emergency { .. }));
         out.extend([media, number].into_iter().flatten().map(Output::Note));
         match result {
             Ok(plan) => Ok(self.forward(case, plan, out)),

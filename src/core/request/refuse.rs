@@ -41,7 +41,7 @@ impl Core {
             _ if in_dialog && refusal.ends_no_call => 488,
             // The code of some profiles would end the call (RFC 5057 5.1). A lack of room must not end it.
             Reason::Overloaded if in_dialog => 503,
-            reason => refusal.profile(&self.config).code(reason, invite),
+            _ => refusal.answer_code(&self.config, invite),
         };
         if in_dialog {
             self.count_refused(case, refusal);

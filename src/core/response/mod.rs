@@ -23,7 +23,7 @@ use crate::core::rules::sides::{is_side, region_of};
 use crate::core::state::Core;
 use crate::core::stop::Pending;
 use crate::core::transaction::client::Heard;
-use crate::core::transaction::forwarded::Transaction;
+use crate::core::transaction::forwarded::{BestAnswer, Transaction};
 use crate::core::transaction::last_answer::RequestText;
 use crate::core::transaction::own_request::OwnKind;
 use crate::fence::Fenced;

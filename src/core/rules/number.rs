@@ -3,19 +3,21 @@
 //! Of a call out the called number is judged: the user part of the Request-URI. Of a call in it is the calling one: P-Asserted-Identity
 //! (RFC 3325), which a trunk is trusted with, else From. A number is told with its first three digits alone.
 
-use crate::config::{AllowedCallers, Config, Endpoint, Mode, NumberLimits};
+use crate::config::{AllowedCallers, Config, Endpoint, Mode, NumberLimits, TrunkId};
 use crate::core::io::Note;
+use crate::core::rules::broken_rule::BrokenRule;
 use crate::core::rules::case::Case;
 use crate::core::rules::host::{Admitted, endpoint};
 use crate::core::rules::refusal::Refusal;
+use crate::core::rules::side::Side;
 use crate::core::rules::trace::{Test, trunk_name};
 use crate::numbering::{Country, NumberReading, NumberRules, read_number};
 use crate::reason::Reason;
 use crate::sip::address::Address;
-use crate::sip::uri::Uri;
+use crate::sip::uri::{Scheme, Uri};
 use crate::sip::{Method, Name, list};
 
-/// Identities of a caller that are read. One with more could hide one of them.
+/// Identities of a caller that P-Asserted-Identity may have (RFC 3325 9.1). One with more could hide one of them.
 const IDENTITIES: usize = 2;
 
 /// Judges the number of a request that has passed the tests of its project. `note`: receives what to count of it.
@@ -53,17 +55,63 @@ fn called(
     let (region, project, trunk) = (case.region(), admitted.project, admitted.trunk);
     if reading == NumberReading::Emergency {
         *note = Some(Note::Emergency { region, project, trunk });
-        case.trace.pass(Test::Number, || {
-            ("called an emergency number".to_owned(), "no list of countries stands in its way".to_owned())
-        });
+        let says = |what: String| ("called an emergency number".to_owned(), what);
+        if !limits.refuses_emergency {
+            case.trace.pass(Test::Number, || says("no list of countries stands in its way".to_owned()));
+            return Ok(Admitted { emergency: true, ..admitted });
+        }
+        let watches = config.project(project).mode == Mode::Shadow;
+        let takes_none = format!("{} takes none", trunk_name(config, trunk));
+        let objection = case.trace.object(watches, Test::Number, || says(takes_none.clone()));
+        let detail = format!("called an emergency number; {takes_none}");
+        let admitted = admitted.object(objection, Reason::ForeignNumber, detail).map_err(|refusal| refusal.with_code(403))?;
         return Ok(Admitted { emergency: true, ..admitted });
     }
+    let admitted = match referred(case, limits) {
+        Some(other) => {
+            let allows = |countries: &[Country]| format!("{} allows {}", trunk_name(config, trunk), listed(countries, false));
+            let says = || (format!("refers to {}", said(&other)), limits.countries.as_deref().map_or_else(String::new, allows));
+            decide(config, case, admitted, false, says)?
+        }
+        None => admitted,
+    };
     *note = Some(Note::Number { region, outbound: true, country: country(&reading) });
     let Some(countries) = &limits.countries else { return Ok(admitted) };
     let allowed = country(&reading).is_some_and(|country| countries.contains(&country));
     let says =
         || (format!("called {}", said(&reading)), format!("{} allows {}", trunk_name(config, trunk), listed(countries, false)));
     decide(config, case, admitted, allowed, says)
+}
+
+/// The number that a REFER of a server's sends the carrier to, if the trunk may not call it (RFC 3515). What is no number is a name
+/// somewhere, and the carrier calls no telephone for it.
+pub(crate) fn referred(case: &Case<'_, '_>, limits: &NumberLimits) -> Option<NumberReading> {
+    let countries = limits.countries.as_deref().filter(|_| case.request.method == Method::Refer)?;
+    let value = case.message.value(case.message.first(Name::ReferTo)?);
+    let uri = Address::parse(value).and_then(|address| Uri::parse(address.uri).ok())?;
+    let reading = of_uri(&uri, &limits.rules);
+    match reading {
+        NumberReading::Number { country, .. } => {
+            (!country.is_some_and(|country| countries.contains(&country))).then_some(reading)
+        }
+        NumberReading::NotANumber => (uri.scheme == Scheme::Tel).then_some(reading),
+        NumberReading::Emergency => None,
+    }
+}
+
+/// Judges a REFER of a server's inside a dialog by the same list. `Err`: the refusal. `Ok`: in shadow mode, the rule that it breaks.
+pub(crate) fn judge_referred(config: &Config, case: &Case<'_, '_>, trunk: TrunkId) -> Result<Option<Box<BrokenRule>>, Refusal> {
+    let limits = config.numbers(trunk);
+    let Some(other) = referred(case, limits) else { return Ok(None) };
+    let project = config.trunk(trunk).project;
+    let allowed = limits.countries.as_deref().map_or_else(String::new, |countries| listed(countries, false));
+    let (what, against) = (format!("refers to {}", said(&other)), format!("{} allows {allowed}", trunk_name(config, trunk)));
+    let detail = format!("{what}; {against}");
+    let watches = config.project(project).mode == Mode::Shadow;
+    match case.trace.object(watches, Test::Number, || (what, against)) {
+        Ok(()) => Ok(Some(BrokenRule::new(Reason::ForeignNumber, detail).into())),
+        Err(row) => Err(Refusal::new(row, Reason::ForeignNumber, detail).of(Some(project), Some(trunk)).asked_by(Side::Servers)),
+    }
 }
 
 fn calling(
@@ -79,10 +127,10 @@ fn calling(
     let first = readings.first().copied().flatten().unwrap_or(NumberReading::NotANumber);
     *note = Some(Note::Number { region, outbound: false, country: country(&first) });
     // Several identities of one caller (a tel URI and a SIP URI) may all be.
-    let allowed = readings.iter().flatten().all(|reading| may_call(callers, reading)) && !readings.is_too_many;
+    let allowed = readings.iter().flatten().all(|reading| may_call(callers, reading)) && !readings.is_unfit;
     let worst = readings.iter().flatten().find(|reading| !may_call(callers, reading)).unwrap_or(&first);
     let says = || {
-        let whom = if readings.is_too_many { "more identities than one caller has".to_owned() } else { said(worst) };
+        let whom = if readings.is_unfit { "what names no caller for sure".to_owned() } else { said(worst) };
         let list = listed(&callers.countries, callers.anonymous);
         (format!("calling {whom}"), format!("{} lets in {list}", trunk_name(config, trunk)))
     };
@@ -108,8 +156,9 @@ fn decide(
 
 /// The identities of a caller, as many as are read.
 struct Identities {
-    readings: [Option<NumberReading>; IDENTITIES],
-    is_too_many: bool,
+    readings: [Option<NumberReading>; IDENTITIES + 1],
+    /// Whether there are too many, or one that cannot be read.
+    is_unfit: bool,
 }
 
 impl std::ops::Deref for Identities {
@@ -120,30 +169,39 @@ impl std::ops::Deref for Identities {
     }
 }
 
-/// Who calls: what P-Asserted-Identity says, the tel URI first, else From.
+/// Who calls: what P-Asserted-Identity says. If that names no number, From counts too: nobody becomes anonymous by a row that says nothing.
 fn identities(case: &Case<'_, '_>, rules: &NumberRules) -> Identities {
     let message = case.message;
     let read = |text: &[u8]| {
         let uri = Address::parse(text).and_then(|address| Uri::parse(address.uri).ok());
-        uri.map_or(NumberReading::NotANumber, |uri| of_uri(&uri, rules))
+        uri.map(|uri| of_uri(&uri, rules))
     };
-    let mut found = Identities { readings: [None; IDENTITIES], is_too_many: false };
-    let mut places = found.readings.iter_mut();
-    let mut too_many = false;
+    let mut found = Identities { readings: [None; IDENTITIES + 1], is_unfit: false };
+    let mut count = 0;
     for span in list::items_called(message, b"p-asserted-identity") {
-        match places.next() {
-            Some(place) => *place = Some(read(message.slice(&span))),
-            None => too_many = true,
+        let reading = read(message.slice(&span));
+        match found.readings.get_mut(count).filter(|_| count < IDENTITIES) {
+            Some(place) if reading.is_some() => *place = reading,
+            _ => found.is_unfit = true,
+        }
+        count += 1;
+    }
+    let named = found.readings.iter().flatten().any(|reading| matches!(reading, NumberReading::Number { .. }));
+    if let (false, Some(from)) = (named, message.first(Name::From)) {
+        let reading = read(message.value(from)).unwrap_or(NumberReading::NotANumber);
+        if let Some(place) = found.readings.get_mut(count.min(IDENTITIES)) {
+            *place = Some(reading);
         }
     }
-    if let ([first @ None, ..], Some(from)) = (&mut found.readings, message.first(Name::From)) {
-        *first = Some(read(message.value(from)));
-    }
-    Identities { is_too_many: too_many, ..found }
+    found
 }
 
 /// The number that a URI names.
 fn of_uri(uri: &Uri<'_>, rules: &NumberRules) -> NumberReading {
+    // Behind the host it is read by some, and not by others (RFC 3966 5.1.5, RFC 3261 19.1.6).
+    if uri.param("phone-context").is_some() {
+        return NumberReading::NotANumber;
+    }
     uri.user.map_or(NumberReading::NotANumber, |user| read_number(user, None, rules))
 }
 

@@ -27,6 +27,8 @@ pub(crate) struct Refusal {
     pub(crate) ends_no_call: bool,
     /// The share of its trunk that is used up, if that is the reason.
     pub(crate) share: Option<Share>,
+    /// The code of its answer to an INVITE, if it is not the profile's.
+    code: Option<u16>,
     /// Whether the request goes to the trunk: then it is the trunk's gateways that fail.
     to_trunk: bool,
     /// Proof that the row of the failed test was written.
@@ -36,13 +38,23 @@ pub(crate) struct Refusal {
 impl Refusal {
     /// A refusal of a call of which neither project nor trunk is known.
     pub(crate) fn new(row: Failed, reason: Reason, detail: impl Into<Arc<str>>) -> Self {
-        let (project, trunk, ends_no_call, share, to_trunk) = (None, None, false, None, false);
-        Self { reason, project, trunk, detail: detail.into(), ends_no_call, share, to_trunk, _row: row }
+        let (project, trunk, ends_no_call, share, code, to_trunk) = (None, None, false, None, None, false);
+        Self { reason, project, trunk, detail: detail.into(), ends_no_call, share, code, to_trunk, _row: row }
     }
 
     /// The same refusal of a request that this side asks: what the servers ask goes to the trunk.
     pub(crate) fn asked_by(self, asks: Side) -> Self {
         Self { to_trunk: asks == Side::Servers, ..self }
+    }
+
+    /// The same refusal, with this code instead of the profile's.
+    pub(crate) fn with_code(self, code: u16) -> Self {
+        Self { code: Some(code), ..self }
+    }
+
+    /// The code of its answer to a new request.
+    pub(crate) fn answer_code(&self, config: &Config, invite: bool) -> u16 {
+        self.code.unwrap_or_else(|| self.profile(config).code(self.reason, invite))
     }
 
     /// The phrase of its answer.
