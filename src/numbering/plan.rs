@@ -129,9 +129,8 @@ const fn elsewhere(code: u16) -> &'static [&'static str] {
     match code {
         // Call by call.
         43 => &["10"],
-        49 => &["010"],
-        // Carriers' international prefixes.
-        62 => &["010"],
+        // Call by call, and carriers' international prefixes.
+        49 | 62 => &["010"],
         // Singapore and Brunei, without a country code.
         60 => &["02", "080"],
         // Northern Ireland.
