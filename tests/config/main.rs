@@ -170,7 +170,7 @@ t1 = "100ms"
     assert_eq!((trunk.reject.policy, trunk.reject.capacity), (403, 503));
     assert!(trunk.media().contains("127.0.4.1".parse().unwrap()) && !trunk.networks.contains("127.0.4.1".parse().unwrap()));
     let outbound = trunk.outbound().unwrap();
-    assert_eq!(&*outbound.hostpart, "127.0.3.9:5062;edge=dublin;transport=udp");
+    assert_eq!(outbound.hostparts.iter().map(|of| &**of).collect::<Vec<_>>(), ["127.0.3.9:5062;edge=dublin;transport=udp"]);
     assert_eq!(outbound.networks, trunk.networks, "the trunk's networks unless others are given");
     // The project without a profile has the file's.
     assert_eq!(config.projects[1].reject.policy, 600);

@@ -106,6 +106,34 @@ fn numbers_that_are_none_and_lists_that_say_nothing() {
 }
 
 #[test]
+fn gateways_that_are_none_or_too_many() {
+    let trunk = |keys: &str| format!("networks = [\"127.0.3.0/24\"]\n{keys}");
+    wrong(13, &trunk("uri = []"), "14:1", "uri", "`uri` has 0 gateways", "leave `uri` out");
+    let many = (0..17).map(|_| "\"sip:127.0.3.9\"").collect::<Vec<_>>().join(", ");
+    wrong(13, &trunk(&format!("uri = [{many}]")), "14:1", "uri", "`uri` has 17 gateways", "1 to 16");
+    wrong(
+        13,
+        &trunk("uri = [\"sip:127.0.3.9\", \"sip:203.0.113.9\"]"),
+        "14:25",
+        "\"sip:203.0.113.9\"",
+        "outside the trunk's",
+        "network",
+    );
+    wrong(13, &trunk("uri = \"sip:127.0.3.9\"\nadvance = 500"), "15:11", "500", "must be an array of numbers", "[500, 502]");
+    wrong(
+        13,
+        &trunk("uri = \"sip:127.0.3.9\"\nadvance = [500, 302]"),
+        "15:17",
+        "302",
+        "must hold whole numbers from 400",
+        "from 400 to 599",
+    );
+    wrong(13, &trunk("uri = \"sip:127.0.3.9\"\nadvance = [407]"), "15:12", "407", "asks for credentials", "408");
+    wrong(13, &trunk("advance = [500]"), "14:1", "advance", "`advance` without `uri`", "leave it out");
+    assert_eq!(mistakes(&replaced(13, &trunk("uri = [\"sip:127.0.3.9\", \"sip:gw.example.net\"]\nadvance = [408, 500]"))), []);
+}
+
+#[test]
 fn keys_that_later_work_will_use() {
     wrong(0, "audit = {}", "1:1", "audit", "not supported yet", "leave it out");
     wrong(11, "pin = [\"eu\"]\nout = [\"carrier\"]", "12:1", "out", "not supported yet", "leave it out");

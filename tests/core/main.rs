@@ -9,6 +9,7 @@ mod failover;
 mod fence_types;
 mod finished;
 mod fixtures;
+mod gateways;
 mod health;
 mod media;
 mod names;

@@ -149,6 +149,10 @@ impl Builder<'_> {
                 _ => {}
             }
         }
+        if matches!(trunk.uri, Ok(None)) && matches!(trunk.advance, Ok(Some(_))) {
+            let right = "the carrier's `uri` beside it, or leave it out";
+            report.mistake(&trunk.advance_place, "`advance` without `uri` does nothing", right);
+        }
         if matches!(trunk.uri, Ok(None)) && matches!(countries, Ok(Some(_))) {
             let right = "the carrier's `uri` beside it; `callers` is for calls in";
             report.mistake(&trunk.countries_place, "`countries` without `uri` does nothing", right);
@@ -235,13 +239,6 @@ fn advance(trunk: &file::Trunk, report: &mut Report) -> Box<[u16]> {
             }
             code => codes.push(code),
         }
-    }
-    if matches!(trunk.uri, Ok(None)) && matches!(trunk.advance, Ok(Some(_))) {
-        report.mistake(
-            &trunk.advance_place,
-            "`advance` without `uri` does nothing",
-            "the carrier's `uri` beside it, or leave it out",
-        );
     }
     codes.sort_unstable();
     codes.dedup();

@@ -139,10 +139,11 @@ pub(crate) struct BestAnswer {
 }
 
 impl BestAnswer {
-    /// Whether an answer with this code is to be preferred to one with the other: what the callee says counts more than what a gateway
-    /// could not do.
+    /// Whether an answer with this code is to be preferred to one with the other: a 6xx, which speaks for the callee everywhere, else the
+    /// lower class, since what the callee says counts more than what a gateway could not do (RFC 3261 16.7 step 6).
     pub(crate) fn is_better(code: u16, than: u16) -> bool {
-        code / 100 < than / 100
+        let rank = |code: u16| if code >= 600 { 0 } else { code / 100 };
+        rank(code) < rank(than)
     }
 }
 

@@ -213,6 +213,25 @@ fn pjsip_calls_out_with_credentials() {
     server.tells("state 0 DISCONNECTED 407");
 }
 
+/// Nobody is at the first gateway. The second one demands credentials, and gets the call again with them.
+#[test]
+fn pjsip_calls_out_with_credentials_by_the_second_gateway() {
+    let site = Site::claim();
+    let (phone, nobody, edge, server) = (site.carrier(20), site.carrier(6), site.carrier(5), site.eu(10));
+    let mut plan = Plan::new(&site);
+    plan.projects = plan.projects.replace("media = [", &format!("uri = [\"sip:{nobody}\", \"sip:{edge}\"]\nmedia = ["));
+    let daemon = Daemon::start(&site, &plan);
+    let _carrier = Kamailio::demanding(&site, "carrier", edge, (phone, "udp"), ("pbx", "open sesame"));
+    let mut trunk = Pjsip::start(&site, "trunk", (phone, "udp"), edge, &json!({}));
+    let mut server =
+        Pjsip::start(&site, "server", (server, "udp"), site.door(), &json!({ "credentials": ["pbx", "open sesame"] }));
+    is_answered(&mut server, &mut trunk, 0, OUT);
+    is_held(&mut trunk, &mut server, 0);
+    is_ended(&mut trunk, &mut server, 0);
+    let metrics = daemon.metrics();
+    assert_eq!(metrics.sum("ringfence_responses_total", &[("code", "407"), ("direction", "in")]), 1, "{}", metrics.text());
+}
+
 /// Sippy at `addr`, from where every call goes on to `next`.
 fn sippy(site: &Site, addr: SocketAddr, next: SocketAddr) -> Process {
     let mut command = python();
