@@ -212,7 +212,13 @@ fn nothing_stands_in_the_way_of_an_emergency_call() {
 #[test]
 fn a_refused_number_blocks_no_other_call_of_the_same_id() {
     let mut site = Site::new(&saying("countries = [\"IE\"]"));
-    assert!(!passes(&mut site, SERVER, &call_to("+12125550100", "same")));
+    let refused = call_to("+12125550100", "same");
+    assert!(!passes(&mut site, SERVER, &refused));
+    // The very same request gets the same bytes, and is not judged again.
+    let before = site.log.last().unwrap().bytes.clone();
+    site.notes.clear();
+    assert_eq!(site.from(SERVER, &refused)[0].bytes, before);
+    assert!(!site.notes.iter().any(|note| matches!(note, Note::Number { .. })), "{:#?}", site.notes);
     for (at, user) in ["+35315550100", "112"].into_iter().enumerate() {
         let again = call_to(user, "same").replace("z9hG4bKsame", &format!("z9hG4bKagain{at}"));
         assert!(passes(&mut site, SERVER, &again), "{user}");

@@ -46,11 +46,13 @@ impl Core {
     pub(crate) fn gate(&mut self, case: &Case<'_, '_>) -> Result<Gate, DropCause> {
         let source = Source::of(self.view(case.now), case.region(), case.arrival);
         let of_trunk = self.config.limits.per_source;
-        let rate = if source.server { SERVER_RATE.max(of_trunk) } else { of_trunk };
+        let of_server = source.server;
+        let rate = if of_server { SERVER_RATE.max(of_trunk) } else { of_trunk };
         let rate = Some(rate).filter(|_| !source.is_unknown());
-        // Whoever calls for help may be one of very many.
-        let rate = rate.filter(|_| !source.server || !number::is_emergency_call(&self.config, case));
         let pace = rate.map_or(Pace::Within, |rate| self.rate_limit.pace(case.now, case.arrival.from.ip(), rate));
+        // Whoever calls for help may be one of very many.
+        let helps = pace != Pace::Within && of_server && number::is_emergency_call(&self.config, case);
+        let pace = if helps { Pace::Within } else { pace };
         if pace == Pace::Flood {
             case.trace.fail(Test::Capacity, || {
                 (format!("source {}", case.arrival.from.ip()), "twice its rate of requests: nothing is said beyond".to_owned())
@@ -69,8 +71,8 @@ impl Core {
 
     fn plan_initial(&self, case: &Case<'_, '_>, gate: Gate, counted: &mut Counted, edit: &mut Edit) -> Result<Plan, Stop> {
         let (config, view) = (&*self.config, self.view(case.now));
-        self.refused_before(case)?;
         let source = Source::of(view, case.region(), case.arrival);
+        self.refused_before(case, source)?;
         let mut admitted = match admit(config, case, source, counted) {
             Ok(admitted) => admitted,
             Err(refusal) => {
@@ -260,18 +262,20 @@ impl Core {
     }
 
     /// Stops an INVITE of a call that was refused for good in the last minute.
-    fn refused_before(&self, case: &Case<'_, '_>) -> Result<(), Stop> {
+    fn refused_before(&self, case: &Case<'_, '_>, source: Source<'_>) -> Result<(), Stop> {
         if case.request.method != Method::Invite || self.refused_calls.is_empty() {
-            return Ok(());
-        }
-        // A server that goes on to another trunk or number keeps Call-ID and From-tag: it is judged again, and loads nobody else.
-        if matches!(host::endpoint(&self.config, &case.listener, case.arrival, case.request), Endpoint::Trunk(..)) {
             return Ok(());
         }
         let call = self.keys.call(case.request.call_id, case.request.from_tag);
         let Some(before) = self.refused_calls.get(case.now, call) else { return Ok(()) };
         // A carrier that forks or forwards keeps Call-ID and From-tag: another trunk, or another project's endpoint, is another call.
         if !before.is_of(&self.config, case.arrival.from.ip()) || host::names_another(&self.config, case, before.project) {
+            return Ok(());
+        }
+        // A server that goes on to another trunk or number keeps them, too: it is judged again. The very same request is not.
+        let calls_out =
+            || matches!(host::endpoint(&self.config, &case.listener, case.arrival, case.request), Endpoint::Trunk(..));
+        if before.request != self.instance(case) && source.server && calls_out() {
             return Ok(());
         }
         case.trace.fail(Test::Repeat, || ("Call-ID and From-tag".to_owned(), format!("refused before: {}", before.reason)));

@@ -101,7 +101,7 @@ impl Core {
     }
 
     /// The key of one request of a call. A retransmission has the same.
-    fn instance(&self, case: &Case<'_, '_>) -> u128 {
+    pub(super) fn instance(&self, case: &Case<'_, '_>) -> u128 {
         self.keys.instance(case.key, case.request.cseq)
     }
 }

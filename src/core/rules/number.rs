@@ -67,51 +67,48 @@ fn called(
         let admitted = admitted.object(objection, Reason::ForeignNumber, detail).map_err(|refusal| refusal.with_code(403))?;
         return Ok(Admitted { emergency: true, ..admitted });
     }
-    let admitted = match referred(case, limits) {
-        Some(other) => {
-            let allows = |countries: &[Country]| format!("{} allows {}", trunk_name(config, trunk), listed(countries, false));
-            let says = || (format!("refers to {}", said(&other)), limits.countries.as_deref().map_or_else(String::new, allows));
-            decide(config, case, admitted, false, says)?
-        }
+    let admitted = match referred(config, case, trunk) {
+        Some(says) => decide(config, case, admitted, false, || says.clone())?,
         None => admitted,
     };
     *note = Some(Note::Number { region, outbound: true, country: country(&reading) });
     let Some(countries) = &limits.countries else { return Ok(admitted) };
     let allowed = country(&reading).is_some_and(|country| countries.contains(&country));
-    let says =
-        || (format!("called {}", said(&reading)), format!("{} allows {}", trunk_name(config, trunk), listed(countries, false)));
+    let says = || (format!("called {}", said(&reading)), allows(config, trunk, countries));
     decide(config, case, admitted, allowed, says)
 }
 
-/// The number that a REFER of a server's sends the carrier to, if the trunk may not call it (RFC 3515). What is no number is a name
-/// somewhere, and the carrier calls no telephone for it.
-pub(crate) fn referred(case: &Case<'_, '_>, limits: &NumberLimits) -> Option<NumberReading> {
+/// If a REFER of a server's sends the carrier to a number that the trunk may not call (RFC 3515): what it says, and what is allowed. What is no
+/// number is a name somewhere, and the carrier calls no telephone for it.
+fn referred(config: &Config, case: &Case<'_, '_>, trunk: TrunkId) -> Option<(String, String)> {
+    let limits = config.numbers(trunk);
     let countries = limits.countries.as_deref().filter(|_| case.request.method == Method::Refer)?;
     let value = case.message.value(case.message.first(Name::ReferTo)?);
     let uri = Address::parse(value).and_then(|address| Uri::parse(address.uri).ok())?;
     let reading = of_uri(&uri, &limits.rules);
-    match reading {
-        NumberReading::Number { country, .. } => {
-            (!country.is_some_and(|country| countries.contains(&country))).then_some(reading)
-        }
-        NumberReading::NotANumber => (uri.scheme == Scheme::Tel).then_some(reading),
-        NumberReading::Emergency => None,
-    }
+    let allowed = match reading {
+        NumberReading::Number { country, .. } => country.is_some_and(|country| countries.contains(&country)),
+        NumberReading::NotANumber => uri.scheme != Scheme::Tel,
+        NumberReading::Emergency => true,
+    };
+    (!allowed).then(|| (format!("refers to {}", said(&reading)), allows(config, trunk, countries)))
 }
 
 /// Judges a REFER of a server's inside a dialog by the same list. `Err`: the refusal. `Ok`: in shadow mode, the rule that it breaks.
 pub(crate) fn judge_referred(config: &Config, case: &Case<'_, '_>, trunk: TrunkId) -> Result<Option<Box<BrokenRule>>, Refusal> {
-    let limits = config.numbers(trunk);
-    let Some(other) = referred(case, limits) else { return Ok(None) };
+    let Some((what, against)) = referred(config, case, trunk) else { return Ok(None) };
     let project = config.trunk(trunk).project;
-    let allowed = limits.countries.as_deref().map_or_else(String::new, |countries| listed(countries, false));
-    let (what, against) = (format!("refers to {}", said(&other)), format!("{} allows {allowed}", trunk_name(config, trunk)));
     let detail = format!("{what}; {against}");
     let watches = config.project(project).mode == Mode::Shadow;
     match case.trace.object(watches, Test::Number, || (what, against)) {
         Ok(()) => Ok(Some(BrokenRule::new(Reason::ForeignNumber, detail).into())),
         Err(row) => Err(Refusal::new(row, Reason::ForeignNumber, detail).of(Some(project), Some(trunk)).asked_by(Side::Servers)),
     }
+}
+
+/// The countries that a trunk may call, in words.
+fn allows(config: &Config, trunk: TrunkId, countries: &[Country]) -> String {
+    format!("{} allows {}", trunk_name(config, trunk), listed(countries, false))
 }
 
 fn calling(
@@ -122,15 +119,15 @@ fn calling(
     note: &mut Option<Note>,
 ) -> Result<Admitted, Refusal> {
     let Some(callers) = &limits.callers else { return Ok(admitted) };
-    let readings = identities(case, &limits.rules);
+    let identities = identities(case, &limits.rules);
     let (region, trunk) = (case.region(), admitted.trunk);
-    let first = readings.first().copied().flatten().unwrap_or(NumberReading::NotANumber);
+    let first = identities.readings().next().copied().unwrap_or(NumberReading::NotANumber);
     *note = Some(Note::Number { region, outbound: false, country: country(&first) });
     // Several identities of one caller (a tel URI and a SIP URI) may all be.
-    let allowed = readings.iter().flatten().all(|reading| may_call(callers, reading)) && !readings.is_unfit;
-    let worst = readings.iter().flatten().find(|reading| !may_call(callers, reading)).unwrap_or(&first);
+    let allowed = identities.readings().all(|reading| may_call(callers, reading)) && !identities.is_unfit;
+    let worst = identities.readings().find(|reading| !may_call(callers, reading)).unwrap_or(&first);
     let says = || {
-        let whom = if readings.is_unfit { "what names no caller for sure".to_owned() } else { said(worst) };
+        let whom = if identities.is_unfit { "what names no caller for sure".to_owned() } else { said(worst) };
         let list = listed(&callers.countries, callers.anonymous);
         (format!("calling {whom}"), format!("{} lets in {list}", trunk_name(config, trunk)))
     };
@@ -161,11 +158,9 @@ struct Identities {
     is_unfit: bool,
 }
 
-impl std::ops::Deref for Identities {
-    type Target = [Option<NumberReading>];
-
-    fn deref(&self) -> &Self::Target {
-        &self.readings
+impl Identities {
+    fn readings(&self) -> impl Iterator<Item = &NumberReading> {
+        self.readings.iter().flatten()
     }
 }
 
@@ -186,7 +181,7 @@ fn identities(case: &Case<'_, '_>, rules: &NumberRules) -> Identities {
         }
         count += 1;
     }
-    let named = found.readings.iter().flatten().any(|reading| matches!(reading, NumberReading::Number { .. }));
+    let named = found.readings().any(|reading| matches!(reading, NumberReading::Number { .. }));
     if let (false, Some(from)) = (named, message.first(Name::From)) {
         let reading = read(message.value(from)).unwrap_or(NumberReading::NotANumber);
         if let Some(place) = found.readings.get_mut(count.min(IDENTITIES)) {

@@ -191,23 +191,29 @@ fn pjsip_behind_nat_calls_and_is_hung_up_on() {
     }
 }
 
-#[test]
-fn pjsip_calls_out_with_credentials() {
-    let site = Site::claim();
-    let (phone, edge, server) = (site.carrier(20), site.carrier(5), site.eu(10));
-    let plan = reached(Plan::new(&site), &site, &edge.to_string());
-    let daemon = Daemon::start(&site, &plan);
-    let _carrier = Kamailio::demanding(&site, "carrier", edge, (phone, "udp"), ("pbx", "open sesame"));
-    let mut trunk = Pjsip::start(&site, "trunk", (phone, "udp"), edge, &json!({}));
-    let mut server =
-        Pjsip::start(&site, "server", (server, "udp"), site.door(), &json!({ "credentials": ["pbx", "open sesame"] }));
+/// A server calls out by a gateway that demands credentials, once without them and once with. Returns the gateway, which goes on.
+fn is_called_with_credentials(site: &Site, daemon: &Daemon, edge: SocketAddr) -> Kamailio {
+    let phone = site.carrier(20);
+    let carrier = Kamailio::demanding(site, "carrier", edge, (phone, "udp"), ("pbx", "open sesame"));
+    let mut trunk = Pjsip::start(site, "trunk", (phone, "udp"), edge, &json!({}));
+    let credentials = json!({ "credentials": ["pbx", "open sesame"] });
+    let mut server = Pjsip::start(site, "server", (site.eu(10), "udp"), site.door(), &credentials);
     is_answered(&mut server, &mut trunk, 0, OUT);
     is_held(&mut trunk, &mut server, 0);
     is_ended(&mut trunk, &mut server, 0);
     let metrics = daemon.metrics();
     assert_eq!(metrics.sum("ringfence_responses_total", &[("code", "407"), ("direction", "in")]), 1, "{}", metrics.text());
+    carrier
+}
+
+#[test]
+fn pjsip_calls_out_with_credentials() {
+    let site = Site::claim();
+    let edge = site.carrier(5);
+    let plan = reached(Plan::new(&site), &site, &edge.to_string());
+    let daemon = Daemon::start(&site, &plan);
+    let _carrier = is_called_with_credentials(&site, &daemon, edge);
     // A call that comes without them gets no further.
-    drop(server);
     let mut server = Pjsip::start(&site, "server", (site.eu(10), "udp"), site.door(), &json!({}));
     server.does(&format!("call {OUT}"));
     server.tells("state 0 DISCONNECTED 407");
@@ -217,19 +223,11 @@ fn pjsip_calls_out_with_credentials() {
 #[test]
 fn pjsip_calls_out_with_credentials_by_the_second_gateway() {
     let site = Site::claim();
-    let (phone, nobody, edge, server) = (site.carrier(20), site.carrier(6), site.carrier(5), site.eu(10));
+    let (nobody, edge) = (site.carrier(6), site.carrier(5));
     let mut plan = Plan::new(&site);
     plan.projects = plan.projects.replace("media = [", &format!("uri = [\"sip:{nobody}\", \"sip:{edge}\"]\nmedia = ["));
     let daemon = Daemon::start(&site, &plan);
-    let _carrier = Kamailio::demanding(&site, "carrier", edge, (phone, "udp"), ("pbx", "open sesame"));
-    let mut trunk = Pjsip::start(&site, "trunk", (phone, "udp"), edge, &json!({}));
-    let mut server =
-        Pjsip::start(&site, "server", (server, "udp"), site.door(), &json!({ "credentials": ["pbx", "open sesame"] }));
-    is_answered(&mut server, &mut trunk, 0, OUT);
-    is_held(&mut trunk, &mut server, 0);
-    is_ended(&mut trunk, &mut server, 0);
-    let metrics = daemon.metrics();
-    assert_eq!(metrics.sum("ringfence_responses_total", &[("code", "407"), ("direction", "in")]), 1, "{}", metrics.text());
+    let _carrier = is_called_with_credentials(&site, &daemon, edge);
 }
 
 /// Sippy at `addr`, from where every call goes on to `next`.
