@@ -236,7 +236,7 @@ impl Core {
         let region = self.config.region(case.region());
         let order = Order::new(&self.health, case.now, spread).traced(case.trace);
         let Some((outbound, trunk)) = outbound else {
-            return Ok(target::find(&self.config, &self.resolved, (&region.upstream, None), secure, region.fence(), order));
+            return Ok(target::find(&self.config, &self.resolved, &region.upstream, secure, region.fence(), order));
         };
         match target::find_gateways(self.view(case.now), (outbound, trunk), case.waited, secure, order) {
             Ok(found) => Ok(found),

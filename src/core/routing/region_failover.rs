@@ -58,7 +58,7 @@ impl View<'_> {
             let there = self.config.region(region);
             let order = Order::new(self.health, self.now, call.spread);
             let fence = there.fence();
-            match target::find(self.config, self.resolved, (&there.upstream, None), serving.secure, fence, order) {
+            match target::find(self.config, self.resolved, &there.upstream, serving.secure, fence, order) {
                 Found::Inside(found) if !self.looks_down(&found) => return (passed, Some((region, found))),
                 _ => {}
             }

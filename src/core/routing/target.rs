@@ -142,12 +142,11 @@ impl<'a> Order<'a> {
     }
 }
 
-/// Resolves hops and judges every address by the fence. `trunk`: whose the hops are, if they are a trunk's. `secure`: only TLS may be
-/// used (RFC 5630 5.3).
+/// Resolves a region's hops and judges every address by the fence. `secure`: only TLS may be used (RFC 5630 5.3).
 pub(crate) fn find(
     config: &Config,
     resolved: &Resolved,
-    (hops, trunk): (&[Hop], Option<TrunkId>),
+    hops: &[Hop],
     secure: bool,
     fence: Fence<'_>,
     order: Order<'_>,
@@ -156,7 +155,7 @@ pub(crate) fn find(
     for hop in hops {
         let more = match *hop {
             Hop::Address { addr, transport } => {
-                finding.party = party(config, trunk, addr, transport);
+                finding.party = party(config, None, addr, transport);
                 let more = add(&mut finding, addr, transport, None);
                 finding.party = None;
                 more
