@@ -145,6 +145,9 @@ pub(super) struct Project {
     pub(super) media: Read<Placed<Media>>,
     pub(super) source_in_region: Read<Placed<bool>>,
     pub(super) reject: Read<Placed<Profile>>,
+    /// Names of its trunks by which calls out to its own endpoint go, in order.
+    pub(super) out: Read<Vec<Placed<String>>>,
+    pub(super) out_place: Place,
     pub(super) trunks: Vec<Trunk>,
 }
 

@@ -164,9 +164,11 @@ fn read_tls(mut table: Table<'_>, report: &mut Report) -> Tls {
 }
 
 fn read_project(name: Placed<String>, mut table: Table<'_>, report: &mut Report) -> Project {
-    let pin = table.take("pin");
+    let (pin, out) = (table.take("pin"), table.take("out"));
     let pin_place = pin.as_ref().map_or_else(|| name.place.clone(), |pin| pin.place().clone());
     let mut project = Project {
+        out_place: out.as_ref().map_or_else(|| name.place.clone(), |out| out.key().place),
+        out: optional(out.map(|out| out.strings(report, value::label))),
         name,
         pin: optional(pin.map(|pin| pin.strings(report, value::text))),
         pin_place,
@@ -180,9 +182,7 @@ fn read_project(name: Placed<String>, mut table: Table<'_>, report: &mut Report)
         let name = checked_name(&value, report, value::label);
         project.trunks.push(read_trunk(name, trunk, report));
     }
-    for key in ["audit", "out"] {
-        table.later(key, report);
-    }
+    table.later("audit", report);
     table.close(report);
     project
 }

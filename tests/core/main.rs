@@ -36,3 +36,4 @@ mod timers;
 mod tokens;
 mod trunk_names;
 mod waiting;
+mod ways_out;

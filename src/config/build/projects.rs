@@ -6,7 +6,7 @@ use crate::config::hop::Written;
 use crate::config::ids::{ListenerId, ProjectId, RegionId, TrunkId};
 use crate::config::mode::{Media, Mode};
 use crate::config::number_limits::{AllowedCallers, NumberLimits, in_order};
-use crate::config::project::{More, Outbound, Project, Trunk};
+use crate::config::project::{MOST_WAYS_OUT, More, Outbound, Project, Trunk};
 use crate::config::references::references;
 use crate::config::region::Region;
 use crate::config::report::{Placed, Read, Report, good, values};
@@ -80,9 +80,41 @@ impl Builder<'_> {
             media: good(&project.media).map_or(Media::Enforce, |media| media.value),
             source_in_region: good(&project.source_in_region).is_some_and(|source| source.value),
             reject,
+            out: self.ways_out(project, first_trunk, report),
             first_trunk,
             trunk_count: u32::try_from(project.trunks.len()).unwrap_or(u32::MAX),
         }
+    }
+
+    /// The trunks of `out`: each is one of the project's, has a `uri`, and stands once.
+    fn ways_out(&self, project: &file::Project, TrunkId(first): TrunkId, report: &mut Report) -> Box<[TrunkId]> {
+        let Some(names) = good(&project.out) else { return Box::default() };
+        if names.is_empty() || names.len() > MOST_WAYS_OUT {
+            let wrong = format!("`out` has {} trunks", names.len());
+            report.mistake(&project.out_place, wrong, format!("1 to {MOST_WAYS_OUT}; leave `out` out if each call names its trunk"));
+        }
+        let mut ways = Vec::new();
+        for name in names {
+            let trunk = (0..).zip(&project.trunks).find(|(_, trunk)| trunk.name.value == name.value);
+            match trunk {
+                None => {
+                    let wrong = format!("`{}` is no trunk of project `{}`", name.value, project.name.value);
+                    report.mistake(&name.place, wrong, format!("a trunk as in [project.{}.trunk.NAME]", project.name.value));
+                }
+                Some((_, trunk)) if matches!(trunk.uri, Ok(None)) => {
+                    let wrong = format!("no call goes out by trunk `{}`: it has no `uri`", name.value);
+                    report.mistake(&name.place, wrong, "the carrier's `uri` there, or leave the trunk out here");
+                }
+                Some((at, _)) => {
+                    let id = TrunkId(first.saturating_add(at));
+                    if ways.contains(&id) {
+                        report.mistake(&name.place, format!("`{}` stands twice in `out`", name.value), "each trunk once");
+                    }
+                    ways.push(id);
+                }
+            }
+        }
+        ways.into()
     }
 
     fn build_trunk(

@@ -122,8 +122,10 @@ pub(crate) struct Transaction {
     pub(crate) armed: Option<Instant>,
     /// The answers that it waits for on streams, as the table has counted them.
     pub(crate) counted: Awaited,
-    /// What it holds of its trunk's share, as the table has counted it.
+    /// What it holds of a trunk's share, as the table has counted it.
     pub(crate) holding: Holding,
+    /// The trunk whose share that is: the first one, if a call out has gone on to another.
+    pub(crate) holder: Option<TrunkId>,
 }
 
 /// Where a message's start line ends.
@@ -158,7 +160,7 @@ impl Transaction {
     pub(crate) fn new(call: CallFacts, server: Server, client: Client, own_rows: (usize, usize), targets: Vec<Target>) -> Self {
         let (serial, earlier, armed, counted, holding) = (0, Vec::new(), None, Awaited::default(), Holding::default());
         let unmeasured = call.method == Method::Invite;
-        let (cancelled, refused, best) = (false, false, None);
+        let (cancelled, refused, best, holder) = (false, false, None, call.trunk);
         Self {
             serial,
             call,
@@ -174,6 +176,7 @@ impl Transaction {
             armed,
             counted,
             holding,
+            holder,
         }
     }
 
