@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use page::{block, read};
 use ringfence::config::{Config, ListenerId, Mistake, Numbers, ProjectId, RegionId, Transport, TrunkId, load, parse};
 use ringfence::core::Core;
-use ringfence::core::io::{Arrival, Destination, Health, Input, Outcome, Output, Share, TargetStatus, Verdict};
+use ringfence::core::io::{Arrival, Destination, GatewayStatus, Health, Input, Outcome, Output, Share, TargetStatus, Verdict};
 use ringfence::dns::Resolved;
 use ringfence::reason::{Class, Profile, Reason};
 use ringfence::sip::{Fault, Method};
@@ -326,6 +326,7 @@ fn types_and_labels_are_the_exposed_ones() {
         &[false, true].map(|relay| TargetStatus { region, addr, transport, state, since, heard: None, failure: None, relay }),
         &mut exposed,
     );
+    upstream::expose_gateways(&config, &[GatewayStatus { region, trunk: TrunkId(0), at: 0, is_up: true }], &mut exposed);
     memory::expose(1 << 20, &mut exposed);
     certificates::expose([("eu", std::time::SystemTime::now())], &mut exposed);
     let mut found: BTreeMap<String, (String, BTreeSet<String>)> = BTreeMap::new();

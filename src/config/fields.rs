@@ -163,6 +163,7 @@ pub(super) fn trunk(config: &Config, trunk: &Trunk) -> Fields {
         ("next hop", one(listed(outbound, |of| of.hops.iter().map(|of| hop(config, of)).collect()))),
         ("uri", one(listed(outbound, |of| of.hostparts.iter().map(|hostpart| format!("sip:{hostpart}")).collect()))),
         ("advance", one(listed(outbound, |of| of.advance.iter().map(ToString::to_string).collect()))),
+        ("ping", one(outbound.and_then(|of| of.ping).map_or_else(|| "none".to_owned(), |ping| format!("{ping:?}")))),
         ("outbound_networks", outbound.map_or_else(|| set(trunk.reach()), |of| set(&of.networks))),
         ("countries", limits.countries.as_deref().map_or_else(|| one("any"), set_of)),
         ("callers", limits.callers.as_ref().map_or_else(|| one("any"), callers)),

@@ -162,6 +162,7 @@ pub(super) struct Trunk {
     pub(super) uri_place: Place,
     pub(super) advance: Read<Vec<Placed<u64>>>,
     pub(super) advance_place: Place,
+    pub(super) ping: Read<Placed<Duration>>,
     pub(super) outbound_networks: Read<Vec<Placed<IpNet>>>,
     pub(super) outbound_place: Place,
     pub(super) countries: Read<Vec<Placed<Country>>>,

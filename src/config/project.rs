@@ -2,6 +2,7 @@
 //! trunks have alike, stands behind one pointer.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::ids::{NameId, ProjectId, RegionId, TrunkId};
 use super::mode::{Media, Mode};
@@ -109,6 +110,8 @@ pub struct Outbound {
     pub networks: Networks,
     /// The answers of a gateway, before it rings, after which the next one is tried (`advance`), in order. 503 always is one.
     pub advance: Box<[u16]>,
+    /// How often each gateway is asked whether it is there (`ping`). `None`: it is not asked.
+    pub ping: Option<Duration>,
 }
 
 impl Outbound {
@@ -120,6 +123,11 @@ impl Outbound {
     /// The hostpart of one of the gateways. Without that gateway: of the first.
     pub fn hostpart(&self, gateway: u8) -> &str {
         self.hostparts.get(usize::from(gateway)).or_else(|| self.hostparts.first()).map_or("", |hostpart| hostpart)
+    }
+
+    /// Its gateways, each with its place in `uri`.
+    pub fn gateways(&self) -> impl Iterator<Item = (u8, Hop)> {
+        (0..).zip(self.hops.iter().copied())
     }
 
     /// The names of its gateways.

@@ -200,6 +200,7 @@ fn read_trunk(name: Placed<String>, mut table: Table<'_>, report: &mut Report) -
         media: list(&mut table, "media", report, value::network),
         uri_place: uri.as_ref().map_or_else(|| place_of_name.clone(), |uri| uri.key().place),
         uri: optional(uri.map(|uri| uri.one_or_more(report, hop::uri))),
+        ping: text(&mut table, "ping", report, value::duration),
         advance_place: advance.as_ref().map_or_else(|| place_of_name.clone(), |advance| advance.key().place),
         advance: optional(advance.map(|advance| advance.numbers(report, 400..=599))),
         outbound_networks: optional(outbound.map(|outbound| outbound.strings(report, value::network))),
@@ -213,7 +214,6 @@ fn read_trunk(name: Placed<String>, mut table: Table<'_>, report: &mut Report) -
         refuses_emergency: text(&mut table, "emergency", report, value::emergency),
         reject: read_reject(&mut table, report),
     };
-    table.later("ping", report);
     table.close(report);
     trunk
 }

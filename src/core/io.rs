@@ -23,7 +23,9 @@ use crate::sip::Fault;
 use crate::sip::via::Via;
 use crate::tls::{PartyNames, Shown};
 
-pub use super::note::{Direction, DropCause, Failure, Health, Note, Outcome, Share, Spoken, TargetStatus, Verdict};
+pub use super::note::{
+    Direction, DropCause, Failure, GatewayStatus, Health, Note, Outcome, Share, Spoken, TargetStatus, Verdict,
+};
 pub use super::relay_request::{
     CallKey, RelayBody, RelayOutcome, RelayReply, RelayRequest, RelayRequestId, RelayVerb, Unanswered,
 };
