@@ -205,6 +205,7 @@ pub(super) fn settings(config: &Config) -> Vec<(&'static str, String)> {
         caller_table: _,
         tls_parties: _,
         endpoints: _,
+        sole_out: _,
         reject,
         plain_numbers,
         admin,

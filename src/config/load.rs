@@ -13,6 +13,7 @@ use super::build::{Builder, Built};
 use super::cut::{self, Cut};
 use super::error::ConfigError;
 use super::file::{Main, Parts, Project, Region};
+use super::ids::ProjectId;
 use super::limits::{Dns, Secret};
 use super::report::{Place, Placed, Report, good};
 use super::snapshot::Config;
@@ -256,6 +257,7 @@ impl Loading {
             caller_table: built.caller_table,
             tls_parties: TlsParties::of(&built.regions, &built.names),
             regions: built.regions,
+            sole_out: sole_out(&built.projects),
             projects: built.projects,
             trunks: built.trunks,
             listeners: built.listeners,
@@ -365,4 +367,11 @@ fn secret(folder: &Path, file: &Placed<String>, report: &mut Report) -> Option<S
         return None;
     }
     Sha256::digest(&content).first_chunk().copied().map(Secret)
+}
+
+/// The only project whose `out` says how calls go out, if there is just one.
+fn sole_out(projects: &[super::Project]) -> Option<ProjectId> {
+    let mut with = (0..).map(ProjectId).zip(projects).filter(|(_, project)| !project.out.is_empty());
+    let (id, _) = with.next()?;
+    with.next().is_none().then_some(id)
 }

@@ -140,7 +140,10 @@ impl Outbound {
 pub(crate) fn names_host(hostpart: &str, host: &Host<'_>) -> bool {
     let of = hostpart.split(';').next().and_then(|hostport| host_port(hostport.as_bytes())).map(|(of, _)| of);
     match (of, host) {
-        (Some(Host::Name(of)), Host::Name(name)) => of.eq_ignore_ascii_case(name),
+        (Some(Host::Name(of)), Host::Name(name)) => {
+            let bare = |name: &'_ [u8]| name.strip_suffix(b".").unwrap_or(name).len();
+            of.get(..bare(of)).zip(name.get(..bare(name))).is_some_and(|(of, name)| of.eq_ignore_ascii_case(name))
+        }
         (Some(Host::Address(of)), Host::Address(ip)) => canonical(of) == canonical(*ip),
         _ => false,
     }

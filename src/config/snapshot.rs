@@ -40,6 +40,8 @@ pub struct Config {
     pub name_index: NameIndex,
     /// Host names to endpoints.
     pub endpoints: Endpoints,
+    /// The only project with `out`, if there is just one: a server's call without a host goes out by it.
+    pub sole_out: Option<ProjectId>,
     /// Source addresses to trunks.
     pub caller_table: CallerTable,
     /// Whose an address is, for connections over TLS.

@@ -15,6 +15,7 @@ use crate::core::memory::known_servers::KnownServers;
 use crate::core::memory::name_cache::NameCache;
 use crate::core::memory::recent::Recent;
 use crate::core::memory::refused_calls::RefusedCall;
+use crate::core::routing::place::Gateway;
 use crate::core::routing::route_token::Tokens;
 use crate::core::transaction::own_request::OwnRequests;
 use crate::core::view::View;
@@ -40,6 +41,8 @@ pub(crate) struct Context<'a> {
     pub(crate) name_cache: &'a NameCache,
     /// Calls refused for good.
     pub(crate) refused_calls: &'a mut Recent<RefusedCall>,
+    /// Which gateway wanted credentials of a call out.
+    pub(crate) challenged: &'a mut Recent<Gateway>,
     pub(crate) relays: &'a mut Relays,
     pub(crate) waiting: &'a Waiting,
     pub(crate) own: &'a mut OwnRequests,

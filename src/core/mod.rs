@@ -99,7 +99,7 @@ impl Core {
                 } else {
                     // Of a broken name nothing is kept: it costs questions only when it is called.
                     if let Some(trunk) = trunk.filter(|&trunk| !servers.is_empty() && self.is_name_of(trunk, &next_hop)) {
-                        self.goes_out(now, trunk, out);
+                        self.go_out(now, trunk, None, out);
                     }
                     self.name_cache.put(now, of, servers, (hold, self.config.dns.stale), failed);
                 }

@@ -17,6 +17,7 @@ use crate::core::memory::names_in_use::NamesInUse;
 use crate::core::memory::rate_limit::RateLimit;
 use crate::core::memory::recent::Recent;
 use crate::core::memory::refused_calls::RefusedCall;
+use crate::core::routing::place::Gateway;
 use crate::core::routing::route_token::Tokens;
 use crate::core::transaction::table::{Forwarded, Table};
 use crate::core::view::View;
@@ -25,6 +26,8 @@ use crate::dns::Resolved;
 
 /// Targets remembered because they took no stream.
 const STREAMLESS: usize = 1024;
+/// Calls out remembered because another gateway than their first one wants credentials.
+pub(crate) const CHALLENGED: usize = 4096;
 
 /// What the message thread holds: transactions, timers and bounded memories.
 #[derive(Debug)]
@@ -42,6 +45,8 @@ pub struct Core {
     pub(crate) refused_calls: Recent<RefusedCall>,
     /// INVITEs refused inside a dialog, because their ACK looks like that of a 2xx.
     pub(crate) refused_in_dialog: Recent<()>,
+    /// Which gateway wanted credentials of a call out, if it was not the first one that was tried.
+    pub(crate) challenged: Recent<Gateway>,
     pub(crate) rate_limit: RateLimit,
     pub(crate) dialog_pace: DialogPace,
     /// The answers for names that are looked up when a message needs them.
@@ -73,6 +78,7 @@ impl Core {
             local_names: LocalNames::of(&config),
             refused_calls: Recent::new(config.limits.repeats),
             refused_in_dialog: Recent::new(config.limits.repeats),
+            challenged: Recent::new(CHALLENGED),
             name_cache: NameCache::default(),
             names_in_use: NamesInUse::default(),
             no_stream: Recent::new(STREAMLESS),
@@ -97,7 +103,7 @@ impl Core {
     /// The parts that a step needs, and the table of forwarded requests apart from them.
     pub(crate) fn split<'a>(&'a mut self, now: Instant, out: &'a mut Vec<Output>) -> (Context<'a>, &'a mut Forwarded) {
         let Self { config, resolved, tokens, keys, local_names, no_stream, health, work, table, .. } = self;
-        let Self { servers, name_cache, refused_calls, relays, waiting, .. } = self;
+        let Self { servers, name_cache, refused_calls, challenged, relays, waiting, .. } = self;
         let Table { forwarded, own, .. } = table;
         let context = Context {
             now,
@@ -111,6 +117,7 @@ impl Core {
             servers,
             name_cache,
             refused_calls,
+            challenged,
             relays,
             waiting,
             own,

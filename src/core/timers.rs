@@ -218,7 +218,7 @@ impl Context<'_> {
         if transaction.cancelled {
             return self.conclude(transaction, &sent, 487, "Request Terminated", b"");
         }
-        if !self.next(slot, transaction, &sent, true) {
+        if transaction.stays() || !self.next(slot, transaction, &sent, true) {
             self.all_down(transaction, &sent, "failed, or is outside since a reload");
         }
     }

@@ -9,7 +9,7 @@ use ringfence::core::io::{Input, Outcome};
 use ringfence::dns::{Resolved, Server};
 use ringfence::reason::Reason;
 
-use crate::site::{CONFIG, SERVER, Sent, Site, invite, respond};
+use crate::site::{CONFIG, SERVER, Sent, Site, invite, respond, with_sdp};
 
 const OUT: &str = "carrier.acme.eu.sip.example.com";
 const FIRST: &str = "198.51.100.9:5080";
@@ -90,6 +90,10 @@ fn advance_says_which_answers_lead_to_the_next_one() {
         ("advance = [404, 500]", &[500, 404], "SIP/2.0 404 Phrase"),
         ("advance = [500]", &[500, 503], "SIP/2.0 500 Phrase"),
         ("advance = [500]", &[500, 407], "SIP/2.0 407 Phrase"),
+        // A challenge can be answered, and a timeout says nothing (RFC 3261 16.7 step 6).
+        ("advance = [408]", &[408, 407], "SIP/2.0 407 Phrase"),
+        ("advance = [404]", &[404, 401], "SIP/2.0 401 Phrase"),
+        ("advance = [408]", &[408, 486], "SIP/2.0 486 Phrase"),
         ("advance = [500]", &[503, 503], "SIP/2.0 503 Gateways Of Trunk Unavailable"),
         ("advance = [500]", &[500, 603], "SIP/2.0 603 Phrase"),
         ("advance = [500]", &[500, 200], "SIP/2.0 200 Phrase"),
@@ -169,7 +173,7 @@ fn gateways_outside_are_never_tried() {
 }
 
 #[test]
-fn the_first_gateways_name_is_waited_for_and_the_others_are_known_for_the_next_call() {
+fn the_first_call_waits_for_all_names_so_that_it_can_go_on() {
     let hop = |host: &str| NextHop { host: host.to_owned(), port: None, transport: None, secure: false };
     let mut site = with("[\"sip:one.example.net\", \"sip:two.example.net\"]", "");
     site.mute = true;
@@ -177,11 +181,24 @@ fn the_first_gateways_name_is_waited_for_and_the_others_are_known_for_the_next_c
     site.input(Input::Resolved(Arc::new(unknown)));
     assert!(site.from(SERVER, &call("one")).is_empty());
     assert_eq!(site.asked, [hop("one.example.net")]);
-    let servers = vec![Server { rank: 0, weight: 0, transport: None, addresses: vec!["198.51.100.9:5060".parse().unwrap()] }];
+    assert_eq!(site.kept, [hop("two.example.net")], "both are looked up at once");
+    let server = |addr: &str| vec![Server { rank: 0, weight: 0, transport: None, addresses: vec![addr.parse().unwrap()] }];
     let hold = Duration::from_secs(30);
-    let sent = site.input(Input::LookedUp { next_hop: hop("one.example.net"), servers, hold, failed: false });
+    let looked = |host: &str, servers| Input::LookedUp { next_hop: hop(host), servers, hold, failed: false };
+    assert!(site.input(looked("one.example.net", server("198.51.100.9:5060"))).is_empty());
+    assert_eq!(site.asked, [hop("one.example.net"), hop("two.example.net")]);
+    let sent = site.input(looked("two.example.net", server(SECOND)));
+    let first = to(&sent, "198.51.100.9:5060").unwrap_or_else(|| panic!("{sent:#?}")).clone();
+    let sent = site.from("198.51.100.9:5060", &respond(&first, 503, "a", ""));
+    assert!(to(&sent, SECOND).is_some(), "{sent:#?}");
+    // Nobody answers for the second: the call goes by the first.
+    let mut site = with("[\"sip:one.example.net\", \"sip:two.example.net\"]", "");
+    site.mute = true;
+    site.input(Input::Resolved(Arc::new(Resolved::unknown(site.config.names.len()))));
+    site.from(SERVER, &call("one"));
+    site.input(looked("one.example.net", server("198.51.100.9:5060")));
+    let sent = site.input(Input::LookedUp { next_hop: hop("two.example.net"), servers: Vec::new(), hold, failed: true });
     assert!(to(&sent, "198.51.100.9:5060").is_some(), "{sent:#?}");
-    assert_eq!(site.kept, [hop("one.example.net"), hop("two.example.net")], "both, for the next call");
     // If the first has none, the second is waited for.
     let mut site = with("[\"sip:one.example.net\", \"sip:two.example.net\"]", "");
     site.mute = true;
@@ -202,4 +219,89 @@ fn the_first_gateways_name_is_waited_for_and_the_others_are_known_for_the_next_c
         site.input(Input::LookedUp { next_hop: hop(host), servers: Vec::new(), hold, failed: false });
     }
     assert_eq!(site.outcome(), Outcome::Refused(Reason::NoTarget));
+}
+
+#[test]
+fn with_credentials_the_call_goes_to_the_gateway_that_wants_them() {
+    for code in [401, 407] {
+        let mut site = with(TWO, "advance = [500]");
+        let text = call("one");
+        let sent = site.from(SERVER, &text);
+        let first = to(&sent, FIRST).unwrap().clone();
+        let sent = site.from(FIRST, &respond(&first, 500, "a", ""));
+        let second = to(&sent, SECOND).unwrap().clone();
+        let sent = site.from(SECOND, &respond(&second, code, "b", ""));
+        assert_eq!(answer(&sent).as_deref(), Some(format!("SIP/2.0 {code} Phrase").as_str()));
+        let again = text.replacen("CSeq: 1", "CSeq: 2", 1).replace("z9hG4bKone", "z9hG4bKtwo");
+        let sent = site.from(SERVER, &again);
+        let second = to(&sent, SECOND).unwrap_or_else(|| panic!("{sent:#?}"));
+        assert!(second.line().contains("@198.51.100.10;tgrp=x"), "{}", second.line());
+        // Another call goes where it goes.
+        let sent = site.from(SERVER, &call("other"));
+        assert!(to(&sent, FIRST).is_some());
+    }
+}
+
+#[test]
+fn a_cancelled_call_is_told_so_whatever_a_gateway_said_before() {
+    let mut site = with(TWO, "advance = [408]");
+    let text = call("one");
+    let sent = site.from(SERVER, &text);
+    let first = to(&sent, FIRST).unwrap().clone();
+    let sent = site.from(FIRST, &respond(&first, 408, "a", ""));
+    let second = to(&sent, SECOND).unwrap().clone();
+    site.from(SECOND, &respond(&second, 180, "b", ""));
+    let cancel = text.replacen("INVITE", "CANCEL", 1).replace("CSeq: 1 INVITE", "CSeq: 1 CANCEL");
+    let (head, _) = cancel.split_once("Content-Type").unwrap();
+    site.from(SERVER, &format!("{head}Content-Length: 0\r\n\r\n"));
+    let sent = site.from(SECOND, &respond(&second, 487, "b", ""));
+    assert_eq!(answer(&sent).as_deref(), Some("SIP/2.0 487 Phrase"));
+}
+
+#[test]
+fn what_rings_with_media_outside_rings_all_the_same() {
+    let mut site = with(TWO, "advance = [500]");
+    let sent = site.from(SERVER, &call("one"));
+    let first = to(&sent, FIRST).unwrap().clone();
+    let early = with_sdp(&respond(&first, 183, "a", ""), "192.0.2.66");
+    assert!(site.from(FIRST, &early).iter().all(|sent| !sent.line().contains(" 183 ")), "it is dropped");
+    let sent = site.from(FIRST, &respond(&first, 500, "a", ""));
+    assert!(to(&sent, SECOND).is_none(), "{sent:#?}");
+}
+
+#[test]
+fn a_reload_keeps_each_gateways_own_request_uri() {
+    let keys = "advance = [500]";
+    let text = |uris: &str| {
+        CONFIG
+            .replace("\"sip:acme.pstn.example.net:5080;transport=udp\"", uris)
+            .replace("outbound_networks = [\"198.51.100.0/24\"]", &format!("outbound_networks = [\"198.51.100.0/24\"]\n{keys}"))
+    };
+    let swapped = "[\"sip:198.51.100.10;tgrp=x\", \"sip:198.51.100.9:5080;user=phone\"]";
+    for (after, expected) in [
+        (swapped, Some("INVITE sip:+4930123;npdi@198.51.100.10;tgrp=x;cause=302 SIP/2.0")),
+        // It is gone, though its address is still inside.
+        ("\"sip:198.51.100.9:5080;user=phone\"", None),
+    ] {
+        let mut site = with(TWO, keys);
+        let sent = site.from(SERVER, &call("one"));
+        let first = to(&sent, FIRST).unwrap().clone();
+        site.reload(&text(after));
+        let sent = site.from(FIRST, &respond(&first, 500, "a", ""));
+        assert_eq!(to(&sent, SECOND).map(Sent::line).as_deref(), expected, "{after}");
+    }
+}
+
+#[test]
+fn a_call_that_rings_goes_nowhere_else_if_a_reload_takes_its_gateway_away() {
+    let mut site = with(TWO, "");
+    let sent = site.from(SERVER, &call("one"));
+    let first = to(&sent, FIRST).unwrap().clone();
+    site.from(FIRST, &respond(&first, 180, "a", ""));
+    let text = CONFIG
+        .replace("\"sip:acme.pstn.example.net:5080;transport=udp\"", "\"sip:198.51.100.10;tgrp=x\"")
+        .replace("outbound_networks = [\"198.51.100.0/24\"]", "outbound_networks = [\"198.51.100.10/32\"]");
+    let sent = site.reload(&text);
+    assert!(to(&sent, SECOND).is_none(), "{sent:#?}");
+    assert!(answer(&sent).is_some_and(|line| line.starts_with("SIP/2.0 503 ")), "{sent:#?}");
 }

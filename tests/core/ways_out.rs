@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use ringfence::core::io::{Note, Outcome};
+use ringfence::core::io::{Note, Outcome, RelayBody, RelayReply};
 use ringfence::reason::Reason;
 
-use crate::site::{CONFIG, SERVER, Sent, Site, TRUNK, invite, request, respond, with_sdp};
+use crate::site::{CONFIG, SERVER, Sent, Site, TRUNK, invite, request, respond, sdp, with_sdp};
 
 const PROJECT: &str = "acme.eu.sip.example.com";
 const IRISH: &str = "198.51.100.9:5080";
@@ -281,6 +281,9 @@ fn a_route_that_is_not_of_this_form_is_refused() {
         ("<sip:carrier.acme.eu.sip.example.com;lr>", "sip:+353155501@evil.example.net"),
         ("<sip:carrier.acme.eu.sip.example.com;lr>", "sip:+353155501@198.51.100.9;maddr=203.0.113.66"),
         ("<sip:carrier.acme.eu.sip.example.com;lr>", "sip:+353155501@198.51.100.9;m%61ddr=203.0.113.66"),
+        ("<sip:carrier.acme.eu.sip.example.com;lr>", "sip:+353155501@198.51.100.9;alias=203.0.113.66~5060~1"),
+        ("<sip:carrier.acme.eu.sip.example.com;lr>", "sip:+353155501@198.51.100.9;method=REGISTER"),
+        ("<sip:carrier.acme.eu.sip.example.com;lr>", "sip:+353155501@198.51.100.9;ttl=1"),
         ("<sip:carrier.acme.eu.sip.example.com;lr>", "sip:+353155501@carrier.acme.eu.sip.example.com"),
         ("<sip:acme.eu.sip.example.com;lr>", "sip:+353155501@evil.example.net"),
         ("<sip:acme.eu.sip.example.com;lr>", "sip:+353155501@acme.eu.sip.example.com"),
@@ -303,8 +306,10 @@ fn a_route_that_is_not_of_this_form_is_refused() {
         "<sip:eu.sip.example.com;lr>",
         "<sip:acme.sip.example.com;lr>",
     ] {
-        let (_, words) = told(SERVER, "sip:+353155501@carrier.acme.eu.sip.example.com", route);
-        assert!(words.starts_with("170;"), "{route}: {words}");
+        for uri in ["sip:+353155501@carrier.acme.eu.sip.example.com", gateway] {
+            let (_, words) = told(SERVER, uri, route);
+            assert!(words.starts_with("170;"), "{uri} {route}: {words}");
+        }
     }
     // Another region's name says so; what names a number that may not be called too.
     let (_, words) = told(SERVER, gateway, "<sip:carrier.acme.us.sip.example.com;lr>");
@@ -335,4 +340,94 @@ fn by_a_route_only_gateways_of_that_host_are_tried_and_the_request_uri_stays() {
     assert_eq!((second.line(), second.header("To")), (format!("INVITE {uri} SIP/2.0"), Some(format!("<{uri}>"))));
     let sent = site.from("203.0.114.9:5090", &respond(&second, 503, "a", ""));
     assert!(sent.iter().all(|sent| !sent.line().starts_with("INVITE")), "{sent:#?}");
+}
+
+#[test]
+fn what_has_no_host_goes_out_by_the_only_project_that_calls_out() {
+    for (uri, line, gateway) in [
+        ("tel:+4930123;npdi", "INVITE sip:+4930123;npdi@198.51.100.9:5080;user=phone SIP/2.0", IRISH),
+        ("tel:+43155501", "INVITE sip:+43155501@203.0.114.9;user=phone SIP/2.0", GERMAN),
+        ("urn:service:sos", "INVITE urn:service:sos SIP/2.0", IRISH),
+    ] {
+        let mut site = site();
+        let sent = site.from(SERVER, &call(uri, "t"));
+        let first = sent_to(&sent, gateway).clone();
+        assert_eq!(first.line(), line);
+        let sent = site.from(gateway, &respond(&first, 503, "a", ""));
+        let second = sent.iter().find(|sent| sent.fenced && sent.line().starts_with("INVITE")).unwrap();
+        let user = uri.split_once(':').unwrap().1;
+        let expected = if uri.starts_with("urn") { uri.to_owned() } else { format!("sip:{user}@") };
+        assert!(second.line().starts_with(&format!("INVITE {expected}")), "{}", second.line());
+    }
+    let (_, words) = refused(&mut site(), SERVER, &call("tel:+33155501", "t"));
+    assert!(words.starts_with("131;"), "{words}");
+    // Of two nobody can say which.
+    let two = config().replace("[project.globex]\npin = [\"us\"]", "[project.globex]\npin = [\"us\"]\nout = [\"carrier\"]");
+    let two = two.replace("networks = [\"198.51.100.0/25\"]", "networks = [\"198.51.100.0/25\"]\nuri = \"sip:198.51.100.9\"");
+    let (_, words) = refused(&mut Site::new(&two), SERVER, &call("tel:+353155501", "t"));
+    assert!(words.starts_with("111;"), "{words}");
+}
+
+#[test]
+fn a_call_holds_the_share_of_the_trunk_that_has_it() {
+    let text = config().replace("per_source = \"50/s\"", "per_source = \"1000000/s\"\ntransactions = 64");
+    let mut site = Site::new(&text);
+    let hangs = (0..70).take_while(|at| {
+        let sent = site.from(SERVER, &call(&format!("sip:+4930123@{PROJECT}"), &format!("s{at}")));
+        let first = sent_to(&sent, IRISH).clone();
+        let sent = site.from(IRISH, &respond(&first, 500, "a", ""));
+        let second = sent.iter().find(|sent| sent.fenced && sent.line().starts_with("INVITE")).cloned();
+        second.is_some_and(|second| !site.from(GERMAN, &respond(&second, 100, "b", "")).iter().any(|sent| sent.fenced))
+    });
+    assert_eq!(hangs.count(), 56, "then it has its share, and gets no more");
+    // The second carrier hangs: the first one's calls still come in.
+    let sent = site.from(TRUNK, &invite(PROJECT, "203.0.113.1", "in"));
+    sent_to(&sent, SERVER);
+}
+
+#[test]
+fn a_reload_that_takes_a_trunk_out_of_out_keeps_waiting_calls_from_it() {
+    let mut site = site();
+    let sent = site.from(SERVER, &call(&format!("sip:+4930123@{PROJECT}"), "one"));
+    let first = sent_to(&sent, IRISH).clone();
+    site.reload(&config().replace("out = [\"carrier\", \"german\"]", "out = [\"carrier\"]"));
+    let sent = site.from(IRISH, &respond(&first, 503, "a", ""));
+    assert!(sent.iter().all(|sent| !sent.line().starts_with("INVITE")), "{sent:#?}");
+}
+
+/// A relay that does what it is asked knows a call by one name: the trunk that it goes on to changes nothing.
+#[test]
+fn a_relay_knows_the_call_by_one_name_whichever_trunk_has_it() {
+    let text = config()
+        .replace("pin    = [\"eu\"]\nreject = \"twilio\"", "pin    = [\"eu\"]\nmedia = \"relay\"\nreject = \"twilio\"")
+        .replace("upstream = [\"10.1.0.5:5060\"", "relay = [\"udp:10.1.0.8:2223\"]\nupstream = [\"10.1.0.5:5060\"");
+    let mut site = Site::new(&text);
+    site.relay = Some(Box::new(|request| {
+        let sdp = matches!(request.body, RelayBody::Session { .. }).then(|| sdp("10.1.0.40").into());
+        Ok(RelayReply::Done(sdp))
+    }));
+    let sent = site.from(SERVER, &call(&format!("sip:+4930123@{PROJECT}"), "one"));
+    let first = sent_to(&sent, IRISH).clone();
+    let sent = site.from(IRISH, &respond(&first, 500, "a", ""));
+    let second = sent_to(&sent[1..], GERMAN).clone();
+    let ok = with_sdp(&respond(&second, 200, "c", "Contact: <sip:c@203.0.114.9>\r\n"), "203.0.115.7");
+    assert_eq!(site.from(GERMAN, &ok)[0].line(), "SIP/2.0 200 Phrase");
+    let bye = format!(
+        "BYE sip:+49891@{SERVER} SIP/2.0\r\nVia: SIP/2.0/UDP {GERMAN};branch=z9hG4bKbye\r\nRoute: {}\r\n\
+         From: <sip:+4930123@{PROJECT}>;tag=c\r\nTo: <sip:+49891@trunk.example.net>;tag=fone\r\nCall-ID: one@trunk\r\nCSeq: 2 BYE\r\n\
+         Max-Forwards: 70\r\nContent-Length: 0\r\n\r\n",
+        second.header("Record-Route").unwrap()
+    );
+    let ended = site.from(GERMAN, &bye);
+    let ended = sent_to(&ended, SERVER).clone();
+    site.from(SERVER, &respond(&ended, 200, "", ""));
+    let names: Vec<String> = (site.questions.iter())
+        .filter_map(|question| match &question.body {
+            RelayBody::Session { call_id, .. } | RelayBody::Delete { call_id } => {
+                Some(String::from_utf8_lossy(call_id).into_owned())
+            }
+            RelayBody::Ping => None,
+        })
+        .collect();
+    assert_eq!(names, ["acme/carrier/one@trunk"; 3], "offer, answer, delete");
 }

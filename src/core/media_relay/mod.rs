@@ -226,9 +226,12 @@ impl View<'_> {
         Refusal::new(row, Reason::TargetsDown, detail).of(leg.project, leg.trunk).of_media()
     }
 
-    /// The relay's name for a call. It includes project and trunk, so that no trunk can name another's call.
-    pub(crate) fn relay_name(&self, project: Option<ProjectId>, trunk: Option<TrunkId>, call_id: &[u8]) -> Vec<u8> {
-        let project = project.map(|id| &*self.config.project(id).name).unwrap_or_default();
+    /// The relay's name for a call. It includes project and trunk, so that no trunk can name another's call. A call out may go on from one
+    /// trunk of `out` to the next: these have one name, that of the first.
+    pub(crate) fn relay_name(&self, project_id: Option<ProjectId>, trunk: Option<TrunkId>, call_id: &[u8]) -> Vec<u8> {
+        let project = project_id.map(|id| &*self.config.project(id).name).unwrap_or_default();
+        let of_out = project_id.map_or(&[][..], |id| &self.config.project(id).out);
+        let trunk = trunk.map(|id| if of_out.contains(&id) { of_out.first().copied().unwrap_or(id) } else { id });
         let trunk = trunk.map(|id| &*self.config.trunk(id).name).unwrap_or_default();
         [project.as_bytes(), b"/", trunk.as_bytes(), b"/", call_id].concat()
     }

@@ -84,6 +84,10 @@ impl View<'_> {
         let Transaction { call, client, earlier, targets, .. } = transaction;
         let way = call.way();
         let by = |trunk: Option<TrunkId>| Way { trunk: trunk.or(way.trunk), ..way };
+        // A trunk that `out` does not name any more gets no call that went to another one.
+        let ways = call.project.map_or(&[][..], |project| &self.config.project(project).out);
+        let stays = |trunk: Option<TrunkId>| trunk.is_none() || trunk == call.trunk || trunk.is_some_and(|id| ways.contains(&id));
+        targets.retain(|target| stays(target.gateway.map(|of| of.trunk)));
         targets.retain(|target| self.passes(by(target.gateway.map(|gateway| gateway.trunk)), target.fenced.addr()));
         let aside = call.serving.as_ref().and_then(|serving| serving.aside.as_ref()).map(|target| target.fenced.addr());
         if aside.is_some_and(|to| !self.passes(way, to))

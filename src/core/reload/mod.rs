@@ -18,7 +18,7 @@ use crate::core::memory::recent::Recent;
 use crate::core::memory::refused_calls::RefusedCall;
 use crate::core::reload::renumber::Moved;
 use crate::core::routing::route_token::Tokens;
-use crate::core::state::Core;
+use crate::core::state::{CHALLENGED, Core};
 use crate::core::transaction::forwarded::Transaction;
 use crate::dns::Resolved;
 
@@ -155,6 +155,8 @@ impl Core {
         self.dialog_pace.renumber(|id| moved.trunk(id));
         self.waiting.bound(self.config.limits.memory);
         self.refused_in_dialog.bound(self.config.limits.repeats);
+        // The numbers mean something else now.
+        self.challenged = Recent::new(CHALLENGED);
         self.rate_limit.bound(self.config.limits.sources);
         self.servers.refresh(now, &self.config, &self.resolved);
         self.health.reconfigure(now, &self.config, &self.resolved);

@@ -10,6 +10,7 @@ use std::hash::Hash;
 
 use crate::config::{Config, ListenerId, ProjectId, RegionId, Trunk, TrunkId};
 use crate::core::io::Send;
+use crate::core::routing::place::Gateway;
 use crate::core::transaction::finished::Finished;
 use crate::core::transaction::forwarded::{CallFacts, Transaction, Way};
 use crate::core::transaction::own_request::{LegOf, OwnRequest};
@@ -21,6 +22,8 @@ pub(crate) struct Moved {
     projects: Vec<Option<ProjectId>>,
     trunks: Vec<Option<TrunkId>>,
     listeners: Vec<Option<ListenerId>>,
+    /// The new places of gateways, of the trunks whose `uri` has changed, by old numbers.
+    gateways: HashMap<TrunkId, Vec<Option<u8>>>,
 }
 
 impl Moved {
@@ -29,6 +32,7 @@ impl Moved {
         fn trunks(config: &Config) -> impl Iterator<Item = (&str, &str)> {
             config.trunks.iter().map(|trunk: &Trunk| (&*config.project(trunk.project).name, &*trunk.name))
         }
+        let trunks_moved = places(trunks(old), (0..).map(TrunkId).zip(trunks(new)));
         let names = |config: &'_ Config| config.regions.iter().map(|region| region.name.clone()).collect::<Vec<_>>();
         let sockets =
             |config: &Config| config.listeners.iter().map(|listener| (listener.transport, listener.addr)).collect::<Vec<_>>();
@@ -38,7 +42,8 @@ impl Moved {
                 old.projects.iter().map(|project| &project.name),
                 (0..).map(ProjectId).zip(new.projects.iter().map(|project| &project.name)),
             ),
-            trunks: places(trunks(old), (0..).map(TrunkId).zip(trunks(new))),
+            gateways: gateways(old, new, &trunks_moved),
+            trunks: trunks_moved,
             listeners: places(sockets(old), (0..).map(ListenerId).zip(sockets(new))),
         }
     }
@@ -51,6 +56,12 @@ impl Moved {
     /// The new number of a trunk, if it has one.
     pub(crate) fn trunk(&self, TrunkId(at): TrunkId) -> Option<TrunkId> {
         self.trunks.get(at as usize).copied().flatten()
+    }
+
+    /// Where a gateway stands now, by trunk and place. `None`: its trunk or its URI is gone.
+    fn gateway(&self, Gateway { trunk, at }: Gateway) -> Option<Gateway> {
+        let at = self.gateways.get(&trunk).map_or(Some(at), |moved| moved.get(usize::from(at)).copied().flatten())?;
+        Some(Gateway { trunk: self.trunk(trunk)?, at })
     }
 
     /// The new number of a region, if it has one.
@@ -94,13 +105,18 @@ impl Moved {
         *trunk = trunk.and_then(|id| self.trunk(id));
         transaction.holder = transaction.holder.and_then(|id| self.trunk(id));
         for client in std::iter::once(&mut transaction.client).chain(&mut transaction.earlier) {
+            // What the request was sent with there is no gateway's any more: a number that none has.
+            client.egress.gateway = client.egress.gateway().and_then(|of| self.gateway(of)).map_or(u8::MAX, |of| of.at);
             client.egress.trunk = client.egress.trunk.and_then(|id| self.trunk(id));
         }
-        // A gateway of a trunk that is gone is none any more.
+        // A gateway that is gone is none any more.
         transaction.targets.retain_mut(|target| match &mut target.gateway {
             None => true,
-            Some(gateway) => self.trunk(gateway.trunk).map(|trunk| gateway.trunk = trunk).is_some(),
+            Some(gateway) => self.gateway(*gateway).map(|moved| *gateway = moved).is_some(),
         });
+        if let Some(best) = &mut transaction.best {
+            best.gateway = best.gateway.and_then(|of| self.gateway(of));
+        }
         Some(())
     }
 
@@ -118,6 +134,20 @@ impl Moved {
         finished.renumber(way, [self.listener(came)?, self.listener(went)?]);
         Some(())
     }
+}
+
+/// The new places of the gateways of each trunk whose `uri` has changed.
+fn gateways(old: &Config, new: &Config, moved: &[Option<TrunkId>]) -> HashMap<TrunkId, Vec<Option<u8>>> {
+    let uris = |config: &'_ Config, id: TrunkId| config.trunk(id).outbound().map(|outbound| outbound.hostparts.clone());
+    let changed = (0..).map(TrunkId).zip(moved).filter_map(|(id, &to)| {
+        let (before, after) = (uris(old, id)?, to.and_then(|to| uris(new, to)).unwrap_or_default());
+        if before == after {
+            return None;
+        }
+        let place = |uri: &str| (0..).zip(&after).find(|(_, other)| ***other == *uri).map(|(at, _)| at);
+        Some((id, before.iter().map(|uri| place(uri)).collect()))
+    });
+    changed.collect()
 }
 
 fn places<N: Hash + Eq, I: Copy>(old: impl IntoIterator<Item = N>, new: impl Iterator<Item = (I, N)>) -> Vec<Option<I>> {

@@ -104,7 +104,8 @@ impl Context<'_> {
 
     /// Tells the caller the best answer of the gateways.
     pub(crate) fn tell_best(&mut self, transaction: &mut Transaction, sent: &Bytes, best: &BestAnswer) {
-        let BestAnswer { code, bytes } = best;
+        let BestAnswer { code, gateway, bytes } = best;
+        self.challenged_by(transaction, sent, *code, *gateway);
         if let (true, Ok(message)) = (transaction.ends_call(), Message::datagram(bytes)) {
             self.release_call(transaction, &message);
         }
@@ -121,8 +122,12 @@ impl Context<'_> {
             return self.tell_best(transaction, sent, &best);
         }
         let whose = (transaction.call.project, transaction.call.trunk);
+        let earlier = transaction.earlier.iter().any(|client| client.egress.trunk != whose.1);
         let detail = match (transaction.call.asks, whose.1) {
             (Side::Trunk, _) => format!("every server of the region {what}"),
+            (Side::Servers, Some(trunk)) if earlier => {
+                format!("every gateway, at last those of {}, {what}", trunk_name(self.config, trunk))
+            }
             (Side::Servers, Some(trunk)) => format!("every gateway of {} {what}", trunk_name(self.config, trunk)),
             (Side::Servers, None) => format!("every gateway of the trunk {what}"),
         };

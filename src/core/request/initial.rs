@@ -81,6 +81,7 @@ impl Core {
                 return Err(self.options(case).into());
             }
         };
+        admitted = self.with_room(admitted);
         self.closed(case, gate, &admitted)?;
         let outbound = config.trunk(admitted.trunk).outbound().filter(|_| admitted.outbound);
         let ways = admitted.ways(config);
@@ -91,10 +92,12 @@ impl Core {
         let host = case.request.uri.host.filter(|_| admitted.by_route);
         let by = admitted.outbound.then_some(WaysOut { trunks: &ways, host });
         let (mut targets, nowhere) = usable(config, case, &admitted, self.first_targets(case, by, secure, spread)?)?;
+        self.challenger_first(case, &mut targets);
         let (call_relay, swap) = view.relay_offer(case, (admitted.project, admitted.trunk), None)?;
         let shadow = admitted.shadow.take().or_else(|| swap.shadow());
         let mut serving = Serving::by(config, &self.resolved, case.region(), admitted.outbound, secure, shadow.clone());
-        serving.keeps_uri = admitted.by_route;
+        let keeps_uri = admitted.by_route || case.request.uri.scheme == Scheme::Sos;
+        serving.keeps_uri = admitted.outbound && keeps_uri;
         serving.spare(config, admitted.project, &mut targets);
         let asks = if admitted.outbound { Side::Servers } else { Side::Trunk };
         let token = records_route(case.request.method)
@@ -115,7 +118,7 @@ impl Core {
             for route in case.message.all(Name::Route) {
                 edit.remove(route.row());
             }
-        } else if admitted.outbound {
+        } else if admitted.outbound && !keeps_uri {
             edit.splice(case.uri_range(), &[&outward(hostpart(config, first_gateway), case)]);
         }
         rewrite::common(case.message, case.request, case.peer.addr(), edit);
@@ -136,7 +139,7 @@ impl Core {
         let prefer = case.arrival.listener;
         if let Some(first) = view.first_egress(case, &mut call, prefer, &mut targets, edit) {
             let gateway = (first.egress.trunk, first.egress.gateway);
-            if admitted.outbound && !admitted.by_route && gateway != first_gateway {
+            if admitted.outbound && !keeps_uri && gateway != first_gateway {
                 edit.replace(&case.uri_range(), &outward(hostpart(config, gateway), case));
             }
             let calls_in = case.request.method == Method::Invite && !admitted.outbound;
@@ -249,6 +252,18 @@ impl Core {
         Answer::ok(rows)
     }
 
+    /// Puts the gateway first that has asked for credentials, if the call comes again: the nonce is that gateway's alone.
+    fn challenger_first(&self, case: &Case<'_, '_>, targets: &mut TargetSet) {
+        if self.challenged.is_empty() || targets.first().is_none_or(|target| target.gateway.is_none()) {
+            return;
+        }
+        let call = self.keys.call(case.request.call_id, case.request.from_tag);
+        if let Some(&gateway) = self.challenged.get(case.now, call) {
+            // The order of the others stays.
+            targets.sort_by_key(|target| target.gateway != Some(gateway));
+        }
+    }
+
     /// Stops an INVITE of a call that was refused for good in the last minute.
     fn refused_before(&self, case: &Case<'_, '_>, source: Source<'_>) -> Result<(), Stop> {
         if case.request.method != Method::Invite || self.refused_calls.is_empty() {
@@ -271,6 +286,16 @@ impl Core {
         }
         case.trace.fail(Test::Repeat, || ("Call-ID and From-tag".to_owned(), format!("refused before: {}", before.reason)));
         Err(Stop::RefusedBefore(Box::new(before.clone())))
+    }
+
+    /// The same, by those of its trunks alone that have room for a call: one that hangs takes no more.
+    fn with_room(&self, admitted: Admitted) -> Admitted {
+        if admitted.among.is_none() || admitted.emergency {
+            return admitted;
+        }
+        let mut ways = admitted.ways(&self.config);
+        ways.retain(|trunk| self.table.forwarded.shares().has_room(self.config.limits.transactions, Asking::Call, *trunk));
+        admitted.by(&self.config, &ways)
     }
 
     /// Stops a request for which its trunk finds no room in the table or in memory.
@@ -403,6 +428,10 @@ fn outward(hostpart: &str, case: &Case<'_, '_>) -> Vec<u8> {
         out.push(b'@');
     }
     out.extend_from_slice(hostpart.as_bytes());
+    if uri.scheme == Scheme::Tel && !hostpart.contains(";user=") {
+        // RFC 3261 19.1.6: it says that the user part is a telephone number.
+        out.extend_from_slice(b";user=phone");
+    }
     let trunks = || hostpart.split(';').skip(1).filter_map(|text| text.split('=').next());
     for (name, text) in uri.parameters() {
         let replaced = OF_THE_HOP.into_iter().chain(trunks()).any(|other| name.eq_ignore_ascii_case(other.as_bytes()));

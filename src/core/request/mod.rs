@@ -4,7 +4,7 @@
 
 use std::net::IpAddr;
 
-use crate::config::TrunkId;
+use crate::config::{NextHop, Outbound, TrunkId};
 use crate::core::forwarding::plan::{Decision, Plan};
 use crate::core::io::{Arrival, DropCause, Note, Outcome, Output, Peer, Verdict};
 use crate::core::memory::dialog_pace::Sender;
@@ -130,6 +130,10 @@ impl Core {
     fn carry_out(&mut self, case: &Case<'_, '_>, decision: Decision, out: &mut Vec<Output>) -> Result<Outcome, Pending> {
         let Decision { counted: Counted { media, number }, result } = decision;
         if let Err(Stop::Waits(pending)) = result {
+            // All that the call may go out by is looked up at once, so that it waits for them together.
+            if let (Pending::Name(next_hop, trunk), None) = (&pending, case.request.to_tag) {
+                self.go_out(case.now, *trunk, Some(next_hop), out);
+            }
             return Err(pending);
         }
         // An emergency call counts where it goes out.
@@ -153,13 +157,7 @@ impl Core {
         }
         let whose = (call.project, call.trunk);
         if let (Some(trunk), Side::Servers, Some(_)) = (call.trunk, call.asks, &call.serving) {
-            self.goes_out(case.now, trunk, out);
-            // It may go on to the next ones, which must be known by then.
-            let config = Arc::clone(&self.config);
-            let ways = call.project.map_or(&[][..], |project| &config.project(project).out);
-            for &other in ways.iter().filter(|&&other| other != trunk) {
-                self.goes_out(case.now, other, out);
-            }
+            self.go_out(case.now, trunk, None, out);
         }
         let (mut context, _) = self.split(case.now, out);
         let at = context.out.len();
@@ -195,12 +193,17 @@ impl Core {
         Outcome::Forwarded
     }
 
-    /// Says that a call goes out by a trunk, if the trunk's name is to be kept resolved for that.
-    pub(crate) fn goes_out(&mut self, now: Instant, trunk: TrunkId, out: &mut Vec<Output>) {
-        let Some(outbound) = self.config.trunk(trunk).outbound() else { return };
-        for id in outbound.names() {
-            if self.names_in_use.used(now, id) {
-                out.extend(self.config.names.get(id.0 as usize).cloned().map(Output::Keep));
+    /// Says that a call goes out by a trunk, whose names are to be kept resolved for that. It may go on to the next ones of `out`, whose names must
+    /// be known by then. `asked`: a name that is looked up for the call anyway.
+    pub(crate) fn go_out(&mut self, now: Instant, trunk: TrunkId, asked: Option<&NextHop>, out: &mut Vec<Output>) {
+        let config = Arc::clone(&self.config);
+        let ways = &config.project(config.trunk(trunk).project).out;
+        for way in std::iter::once(trunk).chain(ways.iter().copied().filter(|&other| other != trunk)) {
+            for id in config.trunk(way).outbound().into_iter().flat_map(Outbound::names) {
+                let Some(name) = config.names.get(id.0 as usize).filter(|&name| asked != Some(name)) else { continue };
+                if self.names_in_use.used(now, id) {
+                    out.push(Output::Keep(name.clone()));
+                }
             }
         }
     }

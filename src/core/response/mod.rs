@@ -17,18 +17,19 @@ use crate::core::relay_request::RelayAnswer;
 use crate::core::response::blocked::AnswerMedia;
 use crate::core::response::going_back::{going_back, sign_again, without_pause};
 use crate::core::response::reception::Reception;
+use crate::core::routing::place::Gateway;
 use crate::core::routing::route_token::Origin;
 use crate::core::rules::side::Side;
 use crate::core::rules::sides::{is_side, region_of};
 use crate::core::state::Core;
 use crate::core::stop::Pending;
 use crate::core::transaction::client::Heard;
-use crate::core::transaction::forwarded::{BestAnswer, Transaction};
+use crate::core::transaction::forwarded::{BestAnswer, Progress, Transaction};
 use crate::core::transaction::last_answer::RequestText;
 use crate::core::transaction::own_request::OwnKind;
 use crate::fence::Fenced;
 use crate::sip::response::retry_after;
-use crate::sip::{Fault, Message, Method, Name, Response};
+use crate::sip::{Fault, Message, Method, Name, Request, Response};
 
 pub(crate) mod blocked;
 pub(crate) mod going_back;
@@ -168,6 +169,9 @@ impl Context<'_> {
         if let Some(reason) = transaction.client.take_wanted_cancel() {
             self.cancel(&mut transaction.client, &reason);
         }
+        if code > 100 && transaction.is_invite() && transaction.progress == Progress::None {
+            transaction.progress = Progress::Heard;
+        }
         // 16.7 step 5: a 100 is for one hop; RFC 4320 4.1: nothing provisional but 100 is sent to a non-INVITE.
         if code == 100 || !transaction.is_invite() || !transaction.server.is_open() {
             return Outcome::Absorbed;
@@ -230,11 +234,11 @@ impl Context<'_> {
         let &Reception { branch, message, response, .. } = of;
         let code = response.code;
         let timers = &self.config.timers;
-        let invite = transaction.is_invite();
+        let (invite, cancelled) = (transaction.is_invite(), transaction.cancelled);
         let present = transaction.client.nonce == branch.nonce;
         let Some(client) = transaction.by_nonce(branch.nonce) else { return Outcome::Stray };
         let (asked, egress) = (client.sent, client.egress.clone());
-        let sent = std::mem::take(&mut client.request);
+        let (sent, gateway) = (std::mem::take(&mut client.request), egress.gateway());
         let mut ack = Bytes::new();
         if invite && client.is_open() {
             self.work.buffer.clear();
@@ -265,8 +269,7 @@ impl Context<'_> {
         }
         // RFC 3263 4.3: of all answers only 503 sends a request to the next server. A call out that has rung goes to no other gateway.
         if code == 503 {
-            let rang = transaction.goes_out() && invite && !transaction.unmeasured;
-            if rang || !self.next(branch.slot, transaction, &sent, true) {
+            if transaction.stays() || !self.next(branch.slot, transaction, &sent, true) {
                 self.all_down(transaction, &sent, "answered 503 or failed");
             }
             return Outcome::Absorbed;
@@ -276,14 +279,16 @@ impl Context<'_> {
             // What a rule would refuse is not kept: then the others decide.
             if better && let Ok(swap) = self.judged(transaction, egress, message, media) {
                 let bytes = self.going_back(transaction, of, &swap);
-                transaction.best = Some(BestAnswer { code, bytes }.into());
+                transaction.best = Some(BestAnswer { code, gateway, bytes }.into());
             }
             return Outcome::Absorbed;
         }
-        if let Some(best) = transaction.best.take_if(|best| !BestAnswer::is_better(code, best.code) && code >= 300) {
+        let kept = |best: &mut Box<BestAnswer>| code >= 300 && !BestAnswer::is_better(code, best.code);
+        if let Some(best) = transaction.best.take_if(|best| !cancelled && kept(best)) {
             self.tell_best(transaction, &sent, &best);
             return Outcome::Absorbed;
         }
+        self.challenged_by(transaction, &sent, code, gateway);
         let redirects = (300..400).contains(&code);
         let redirect = redirects.then(|| self.view().redirect(&transaction.call, message)).flatten();
         let judged = match redirect {
@@ -308,6 +313,15 @@ impl Context<'_> {
         outcome
     }
 
+    /// Remembers which gateway wants credentials of a call out, if it is not the one that the call would go to first: the nonce is that
+    /// gateway's alone.
+    pub(crate) fn challenged_by(&mut self, transaction: &Transaction, sent: &Bytes, code: u16, gateway: Option<Gateway>) {
+        let Some(gateway) = gateway.filter(|_| matches!(code, 401 | 407) && !transaction.earlier.is_empty()) else { return };
+        let Ok(message) = Message::datagram(sent) else { return };
+        let Ok(request) = Request::read(&message) else { return };
+        self.challenged.put(self.now, self.keys.call(request.call_id, request.from_tag), gateway);
+    }
+
     /// Ends the present attempt, because one that was left has answered after all.
     pub(crate) fn dismiss(&mut self, transaction: &mut Transaction) {
         if transaction.client.is_unheard() {
@@ -322,7 +336,7 @@ impl Context<'_> {
         let outbound = transaction.call.trunk.and_then(|trunk| self.config.trunk(trunk).outbound());
         transaction.goes_out()
             && !transaction.cancelled
-            && (transaction.unmeasured || !transaction.is_invite())
+            && !transaction.stays()
             && outbound.is_some_and(|outbound| outbound.advance.binary_search(&code).is_ok())
     }
 
@@ -351,7 +365,8 @@ impl Context<'_> {
         let peer = transaction.server.peer;
         self.reply(&peer, bytes.clone());
         let region = transaction.call.region;
-        if std::mem::take(&mut transaction.unmeasured) {
+        if transaction.is_invite() && transaction.progress != Progress::Told {
+            transaction.progress = Progress::Told;
             let after = self.now.saturating_duration_since(transaction.call.since);
             self.out.push(Output::Note(Note::Setup { region, after }));
         }

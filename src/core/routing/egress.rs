@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use crate::config::{Config, ListenerId, RegionId, Transport, TrunkId};
-use crate::core::routing::place::Place;
+use crate::core::routing::place::{Gateway, Place};
 use crate::core::routing::target::{Target, TargetSet};
 use crate::core::view::View;
 use crate::fence::Fenced;
@@ -46,6 +46,11 @@ impl Egress {
     pub(crate) fn of(self, trunk: Option<TrunkId>, origin: Option<&Arc<Fenced>>) -> Self {
         let origin = origin.filter(|_| self.transport == Transport::Tls).cloned();
         Self { origin, trunk, ..self }
+    }
+
+    /// The gateway that it leads to, if it is of a trunk's call.
+    pub(crate) fn gateway(&self) -> Option<Gateway> {
+        self.trunk.map(|trunk| Gateway { trunk, at: self.gateway })
     }
 
     /// The key under which the health of the other end is kept.

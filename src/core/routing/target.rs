@@ -183,8 +183,7 @@ pub(crate) struct WaysOut<'a> {
 }
 
 /// The same for the gateways of trunks, of which names may not be known because nobody has called the trunk for a while. `Err`: one of that
-/// trunk has to be looked up first. A later one of which nothing is known is left out if there is another to try: it will be known for the
-/// next call. Each later trunk keeps an attempt, whatever the ones before have. `waited`: whether the request has waited before.
+/// trunk has to be looked up first, also if there is another to try before it: else the first call would have nowhere to go on to. Each later trunk keeps an attempt, whatever the ones before have. `waited`: whether the request has waited before.
 pub(crate) fn find_gateways(
     view: View<'_>,
     ways: WaysOut<'_>,
@@ -237,8 +236,7 @@ fn add_gateway(
                     finding.nowhere = Nowhere::Unanswered;
                     ControlFlow::Continue(())
                 }
-                Known::Nothing if finding.inside.is_empty() => return Err((UnknownName(next_hop.clone()), trunk)),
-                Known::Nothing => ControlFlow::Continue(()),
+                Known::Nothing => return Err((UnknownName(next_hop.clone()), trunk)),
             }
         }
     })
@@ -406,27 +404,27 @@ fn add(
     if [&finding.inside, &finding.behind, &finding.last].iter().any(|set| set.contains(&target)) {
         return ControlFlow::Continue(());
     }
-    let (health, now) = (finding.order.health, finding.order.now);
+    let (health, now, most) = (finding.order.health, finding.order.now, finding.most);
     match health.standing(now, target.place(), &finding.order.dice) {
-        Standing::Fit => put(&mut finding.inside, target),
+        Standing::Fit => put(&mut finding.inside, most, target),
         // Only where it would be first is it tried: a trial is for the call that its share brings there.
-        Standing::Trial if finding.inside.is_empty() => put(&mut finding.inside, target),
-        Standing::Behind => put(&mut finding.behind, target),
+        Standing::Trial if finding.inside.is_empty() => put(&mut finding.inside, most, target),
+        Standing::Behind => put(&mut finding.behind, most, target),
         Standing::Trial => add_down(finding, now, target),
         Standing::Down(trial) => add_down(finding, trial, target),
     }
     if finding.inside.len() >= finding.most { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
 }
 
-fn put(set: &mut TargetSet, target: Target) {
-    if set.len() < MAX_ATTEMPTS {
+fn put(set: &mut TargetSet, most: usize, target: Target) {
+    if set.len() < most {
         set.push(target);
     }
 }
 
 fn add_down(finding: &mut Finding<'_>, trial: Instant, target: Target) {
     if target.gateway.is_some() {
-        return put(&mut finding.last, target);
+        return put(&mut finding.last, finding.most, target);
     }
     if finding.down.as_ref().is_none_or(|&(first, _)| trial < first) {
         finding.down = Some((trial, target));

@@ -87,10 +87,16 @@ pub(crate) struct CalledEndpoint {
 
 /// The endpoint that a request outside a dialog names: by its Route, if one of our servers calls out by that, else by its Request-URI.
 pub(crate) fn named(config: &Config, case: &Case<'_, '_>, by_server: bool) -> CalledEndpoint {
-    match by_server.then(|| routed_out(config, case)).flatten() {
-        Some(endpoint) => CalledEndpoint { endpoint, by_route: true },
-        None => CalledEndpoint { endpoint: endpoint(config, &case.listener, case.arrival, case.request), by_route: false },
+    if let Some(endpoint) = by_server.then(|| routed_out(config, case)).flatten() {
+        return CalledEndpoint { endpoint, by_route: true };
     }
+    let named = endpoint(config, &case.listener, case.arrival, case.request);
+    let endpoint = match (named, case.request.uri.host, config.sole_out) {
+        // What has no host goes out by the only project whose calls do.
+        (Endpoint::Region(region), None, Some(project)) if by_server => Endpoint::Project(region, project),
+        _ => named,
+    };
+    CalledEndpoint { endpoint, by_route: false }
 }
 
 /// The endpoint that the one Route of a new request names, if calls go out by it: a trunk with a `uri`, or a project with `out`. Our own rule:
@@ -113,12 +119,16 @@ fn routed_out(config: &Config, case: &Case<'_, '_>) -> Option<Endpoint> {
     leads_out.then_some(endpoint)
 }
 
+/// Parameters by which some readers send a request elsewhere, or which may not stand in a Request-URI (RFC 3261 19.1.1).
+const LEADS: [&str; 7] = ["maddr", "ttl", "lr", "comp", "alias", "method", route_token::PARAM];
+
 /// Whether the Request-URI of a call that a Route leads to a trunk is one of the trunk's gateways, or says no host. It leaves as it is, so
 /// it may say nothing that leads the carrier elsewhere.
 pub(crate) fn fits(config: &Config, trunk: TrunkId, request: &Request<'_>) -> bool {
     let uri = &request.uri;
     let outbound = config.trunk(trunk).outbound();
-    let plain = uri.param("maddr").is_none() && !uri.escapes_a_name() && uri.headers.is_empty();
+    let leads = LEADS.into_iter().any(|name| uri.param(name).is_some());
+    let plain = !leads && !uri.escapes_a_name() && uri.headers.is_empty();
     plain && uri.host.is_none_or(|host| outbound.is_some_and(|outbound| outbound.has_host(&host)))
 }
 
@@ -182,6 +192,13 @@ impl HostJudge<'_, '_, '_> {
     pub(crate) fn place(&self) -> Result<Admitted, Refusal> {
         let CalledEndpoint { endpoint, by_route } = self.named;
         match endpoint {
+            // A Route of a server that is none of the forms of calls out says where the call goes, not its Request-URI.
+            Endpoint::Unknown if self.source.server && self.case.message.first(Name::Route).is_some() => {
+                let detail = "Route in a request outside a dialog";
+                let row =
+                    self.case.trace.fail(Test::Dialog, || (detail.to_owned(), "no Route, or one that names a trunk".to_owned()));
+                Err(Refusal::new(row, Reason::ForgedRoute, detail).asked_by(Side::Servers))
+            }
             Endpoint::Unknown => {
                 let row = self.case.trace.fail(Test::Host, || self.host("no endpoint of ours"));
                 Err(self.unknown(row, "is no endpoint here"))

@@ -75,12 +75,7 @@ impl View<'_> {
                         (None, None) => true,
                     }
                 }
-                Endpoint::Unknown => {
-                    let mut own = trunk.and_then(|trunk| trunk.outbound()).into_iter().flat_map(|outbound| &outbound.hostparts);
-                    own.any(|own| {
-                        own.as_bytes().split(|&octet| octet == b':').next().is_some_and(|own| own.eq_ignore_ascii_case(name))
-                    })
-                }
+                Endpoint::Unknown => trunk.and_then(|trunk| trunk.outbound()).is_some_and(|outbound| outbound.has_host(&host)),
             },
         }
     }

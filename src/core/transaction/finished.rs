@@ -15,7 +15,7 @@ use crate::core::routing::route_token::Token;
 use crate::core::routing::serving::Serving;
 use crate::core::rules::side::Side;
 use crate::core::transaction::client::Client;
-use crate::core::transaction::forwarded::{CallFacts, CallRelay, SHARED, Transaction, Way};
+use crate::core::transaction::forwarded::{CallFacts, CallRelay, Progress, SHARED, Transaction, Way};
 use crate::core::transaction::last_answer::LastAnswer;
 use crate::core::transaction::server::Server;
 use crate::core::transaction::timer::Rest;
@@ -178,7 +178,7 @@ impl Finished {
         let server = Server::of_rest(key, (peer, transport), invite, server, answer);
         let client = Client::of_rest(nonce, egress, sent, (invite, left), client, ack);
         let mut transaction = Transaction::new(call, server, client, (0, 0), Vec::new());
-        (transaction.refused, transaction.cancelled, transaction.unmeasured) = (refused, cancelled, false);
+        (transaction.refused, transaction.cancelled, transaction.progress) = (refused, cancelled, Progress::Told);
         transaction.armed = Some(armed);
         transaction
     }

@@ -10,6 +10,7 @@ use bytes::Bytes;
 
 use crate::config::{ProjectId, RegionId, TrunkId};
 use crate::core::io::Attempt;
+use crate::core::routing::place::Gateway;
 use crate::core::routing::route_token::Token;
 use crate::core::routing::serving::Serving;
 use crate::core::routing::target::Target;
@@ -112,8 +113,8 @@ pub(crate) struct Transaction {
     pub(crate) earlier: Vec<Client>,
     /// The targets that are left, in order.
     pub(crate) targets: Vec<Target>,
-    /// Whether the time to the first response above 100 has not been measured yet.
-    pub(crate) unmeasured: bool,
+    /// Of an INVITE: whether there has been a response above 100.
+    pub(crate) progress: Progress,
     /// Whether the caller has cancelled.
     pub(crate) cancelled: bool,
     /// Whether a rule has refused its answer: then every call that comes of it is ended.
@@ -124,7 +125,7 @@ pub(crate) struct Transaction {
     pub(crate) counted: Awaited,
     /// What it holds of a trunk's share, as the table has counted it.
     pub(crate) holding: Holding,
-    /// The trunk whose share that is: the first one, if a call out has gone on to another.
+    /// The trunk whose share that is, as the table has counted it: a call out may have gone on to another since.
     pub(crate) holder: Option<TrunkId>,
 }
 
@@ -133,18 +134,38 @@ pub(crate) fn start_line(message: &[u8]) -> usize {
     memchr::memchr(b'\n', message).map_or(0, |at| at.saturating_add(1))
 }
 
+/// How far an INVITE has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Progress {
+    /// No response above 100 has come.
+    None,
+    /// One has come, and went no further.
+    Heard,
+    /// The caller was told one, and the time to it was measured.
+    Told,
+}
+
 /// A final answer that is kept while other gateways are tried.
 #[derive(Debug)]
 pub(crate) struct BestAnswer {
     pub(crate) code: u16,
+    /// The gateway that gave it.
+    pub(crate) gateway: Option<Gateway>,
     pub(crate) bytes: Bytes,
 }
 
 impl BestAnswer {
     /// Whether an answer with this code is to be preferred to one with the other: a 6xx, which speaks for the callee everywhere, else the
-    /// lower class, since what the callee says counts more than what a gateway could not do (RFC 3261 16.7 step 6).
+    /// lower class, since what the callee says counts more than what a gateway could not do. Among 4xx, what helps the caller to ask again
+    /// counts most, and a timeout, which says nothing, least (RFC 3261 16.7 step 6).
     pub(crate) fn is_better(code: u16, than: u16) -> bool {
-        let rank = |code: u16| if code >= 600 { 0 } else { code / 100 };
+        let rank = |code: u16| match code {
+            600.. => (0, 0),
+            401 | 407 | 415 | 420 | 484 => (4, 0),
+            408 => (4, 2),
+            400..=499 => (4, 1),
+            _ => (code / 100, 0),
+        };
         rank(code) < rank(than)
     }
 }
@@ -159,8 +180,8 @@ impl Transaction {
     /// A transaction whose first attempt is under way.
     pub(crate) fn new(call: CallFacts, server: Server, client: Client, own_rows: (usize, usize), targets: Vec<Target>) -> Self {
         let (serial, earlier, armed, counted, holding) = (0, Vec::new(), None, Awaited::default(), Holding::default());
-        let unmeasured = call.method == Method::Invite;
-        let (cancelled, refused, best, holder) = (false, false, None, call.trunk);
+        let (progress, best, holder) = (Progress::None, None, call.trunk);
+        let (cancelled, refused) = (false, false);
         Self {
             serial,
             call,
@@ -170,7 +191,7 @@ impl Transaction {
             best,
             earlier,
             targets,
-            unmeasured,
+            progress,
             cancelled,
             refused,
             armed,
@@ -191,6 +212,11 @@ impl Transaction {
         let targets = self.targets.capacity() * size_of::<Target>();
         let best = self.best.as_ref().map_or(0, |best| size_of::<BestAnswer>() + best.bytes.len());
         Self::octets_of(self.client.octets()) + self.server.octets() + earlier + targets + best
+    }
+
+    /// Whether it is a call out that may go to no other gateway any more, because it rings.
+    pub(crate) fn stays(&self) -> bool {
+        self.progress != Progress::None && self.goes_out()
     }
 
     /// Whether it is a new request that goes out by a trunk.

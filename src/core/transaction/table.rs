@@ -284,7 +284,13 @@ impl Table {
         }
         #[cfg(debug_assertions)]
         transaction.check();
-        let (trunk, mut holding) = (transaction.holder, transaction.holding);
+        // A call that has gone on to another trunk is that one's.
+        let (trunk, mut holding) = (transaction.call.trunk, transaction.holding);
+        if transaction.holder != trunk {
+            shares.give_back(transaction.holder, holding);
+            shares.take(trunk, holding);
+            transaction.holder = trunk;
+        }
         shares.change(trunk, &mut holding, Holding { transactions: 1, octets: transaction.octets() });
         if shares.all().octets > *memory {
             // A transaction that was let in cannot be refused any more, but a long answer of it need not be kept.
@@ -295,9 +301,7 @@ impl Table {
         if awaited == Awaited::default()
             && let Some(finished) = Finished::of(transaction, *start)
         {
-            // It counts for the trunk that took the call.
-            shares.give_back(trunk, holding);
-            shares.take(finished.way().trunk, Holding { transactions: 0, octets: finished.octets() });
+            shares.change(trunk, &mut holding, Holding { transactions: 0, octets: finished.octets() });
             *place = Occupant::Finished(Box::new(finished));
         }
         None
