@@ -14,7 +14,7 @@ use crate::core::view::View;
 use crate::fence::{Fence, Fenced, is_private};
 use crate::sip::address::Address;
 use crate::sip::list;
-use crate::sip::uri::{Host, Uri};
+use crate::sip::uri::Host;
 use crate::sip::{Message, Name};
 
 impl View<'_> {
@@ -29,8 +29,8 @@ impl View<'_> {
     /// The same for the answer of a trunk. Its next hop is one of the Record-Routes behind ours. Ours is often a name, so that names say
     /// nothing there.
     pub(crate) fn is_answer_from_behind_nat(&self, answer: &Message<'_>) -> bool {
-        let contact = list::items(answer, Name::Contact).next().and_then(|item| host(Address::parse(answer.slice(&item.span))));
-        let mut routes = list::items(answer, Name::RecordRoute).map(|item| host(Address::route(answer.slice(&item.span))));
+        let contact = list::items(answer, Name::Contact).next().and_then(|item| host(answer.slice(&item.span)));
+        let mut routes = list::items(answer, Name::RecordRoute).map(|item| host(answer.slice(&item.span)));
         contact.is_some_and(|host| self.may_be_behind_nat(host))
             || routes.any(|host| matches!(host, Some(Host::Address(ip)) if self.is_behind_nat(ip)))
     }
@@ -67,6 +67,6 @@ impl View<'_> {
     }
 }
 
-fn host(address: Option<Address<'_>>) -> Option<Host<'_>> {
-    Uri::parse(address?.uri).ok()?.reached()
+fn host(value: &[u8]) -> Option<Host<'_>> {
+    Address::route_uri(value)?.1.reached()
 }
