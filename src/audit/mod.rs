@@ -3,5 +3,9 @@
 //! It tells and shows; it decides nothing, and nothing that it does can hold up a message.
 
 pub mod day;
+pub(crate) mod line;
+pub mod record;
+pub mod record_line;
 pub mod signed_note;
+pub mod slot;
 pub mod tree;

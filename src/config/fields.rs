@@ -188,6 +188,7 @@ pub(super) fn settings(config: &Config) -> Vec<(&'static str, String)> {
         key_files: _,
         signalling: _,
         warnings: _,
+        audit: _,
         regions: _,
         projects: _,
         trunks: _,

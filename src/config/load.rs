@@ -265,6 +265,7 @@ impl Loading {
             endpoints: built.endpoints,
             reject: good(&main.reject).map_or(Profile::GENERIC, |reject| reject.value),
             plain_numbers: built.plain_numbers,
+            audit: None,
             admin: main.admin.as_ref().map(|admin| good(&admin.listen).map_or(bounds::ADMIN, |listen| listen.value)),
             admin_hosts: (main.admin.iter().filter_map(|admin| good(&admin.hosts)).flatten())
                 .map(|host| host.value.clone())
