@@ -13,12 +13,15 @@ use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
 
 use nix::fcntl::{Flock, FlockArg};
 use siphasher::sip::SipHasher13;
 
+use super::calendar::micros;
+
 pub(crate) use self::position::Position;
-pub(crate) use self::reader::{Slot, SpoolReader, Within};
+pub(crate) use self::reader::{SpoolReader, Within};
 
 mod position;
 mod reader;
@@ -90,6 +93,8 @@ pub struct Spool {
     level: Arc<Level>,
     slots: u64,
     next: u64,
+    /// A configuration that is in force and has no slot yet.
+    mark: Option<u64>,
     lost: Lost,
     /// Whether the last record was dropped.
     losing: bool,
@@ -150,7 +155,7 @@ impl Spool {
         level.freed.store(position.slot, Ordering::Relaxed);
         let level = Arc::new(level);
         let reader = SpoolReader::new(Arc::clone(&file), Arc::clone(&level), slots, position);
-        let spool = Self { file, level, slots, next, lost, losing: false, slot: Box::new([0; SLOT]) };
+        let spool = Self { file, level, slots, next, mark: None, lost, losing: false, slot: Box::new([0; SLOT]) };
         spool.tell_lost();
         Ok((spool, reader, found))
     }
@@ -163,25 +168,46 @@ impl Spool {
     /// Keeps a record of this moment (µs since 1970). `encode` writes it and returns its length; 0: it has no room. A full spool drops it.
     /// `false`: it was dropped.
     pub fn write(&mut self, at: u64, encode: impl FnOnce(&mut [u8]) -> usize) -> bool {
-        if self.is_full() {
+        if self.is_full() || !self.write_mark(at) {
             self.lose(at);
             return false;
         }
         let room = self.slot.get_mut(HEAD..).unwrap_or_default();
         let length = encode(room);
-        if length == 0 || length > LONGEST { self.put(at, Kind::TooLong, 0) && false } else { self.put(at, Kind::Record, length) }
+        let (kind, length) = if length == 0 || length > LONGEST { (SlotKind::TooLong, 0) } else { (SlotKind::Record, length) };
+        if self.put(at, kind, length).is_err() {
+            // The tmpfs has no room.
+            self.lose(at);
+            return false;
+        }
+        kind == SlotKind::Record
     }
 
-    /// Marks the place from which a configuration is in force. `number` names it.
-    pub(crate) fn mark(&mut self, at: u64, number: u64) -> bool {
+    /// Marks the place from which a configuration is in force. `number` names it. Without room, the next record that has room comes behind it.
+    pub(crate) fn mark(&mut self, at: SystemTime, number: u64) {
+        self.mark = Some(number);
+        self.write_mark(micros(at));
+    }
+
+    /// Writes the mark that is due. `false`: there is no room for a record behind it.
+    fn write_mark(&mut self, at: u64) -> bool {
+        let Some(number) = self.mark else { return true };
         if self.is_full() {
-            self.lose(at);
             return false;
         }
         if let Some(room) = self.slot.get_mut(HEAD..HEAD + 8) {
             room.copy_from_slice(&number.to_le_bytes());
         }
-        self.put(at, Kind::Mark, 8)
+        if self.put(at, SlotKind::Mark, 8).is_err() {
+            return false;
+        }
+        self.mark = None;
+        !self.is_full()
+    }
+
+    /// The number of the slot that is written next.
+    pub(crate) fn next_slot(&self) -> u64 {
+        self.next
     }
 
     fn is_full(&self) -> bool {
@@ -189,7 +215,7 @@ impl Spool {
     }
 
     /// Writes the slot at hand.
-    fn put(&mut self, at: u64, kind: Kind, length: usize) -> bool {
+    fn put(&mut self, at: u64, kind: SlotKind, length: usize) -> io::Result<()> {
         let numbers = [self.next, at, self.lost.count, self.lost.from, self.lost.to, (length as u64) << 8 | kind as u64];
         let end = HEAD + length;
         let (head, record) = self.slot.split_at_mut(HEAD);
@@ -199,16 +225,12 @@ impl Spool {
         let (numbers, sum) = head.split_at_mut(HEAD - 8);
         sum.copy_from_slice(&checksum(&[numbers, record.get(..length).unwrap_or_default()]).to_le_bytes());
         let place = HEADER + self.next % self.slots * SLOT as u64;
-        if self.file.write_all_at(self.slot.get(..end).unwrap_or_default(), place).is_err() {
-            // The tmpfs is full.
-            self.lose(at);
-            return false;
-        }
+        self.file.write_all_at(self.slot.get(..end).unwrap_or_default(), place)?;
         self.losing = false;
         self.next += 1;
         // Whoever reads this number sees the slot.
         self.level.written.store(self.next, Ordering::Release);
-        true
+        Ok(())
     }
 
     /// Counts a record that has no room.
@@ -233,7 +255,7 @@ impl Spool {
 
 /// What a slot holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum SlotKind {
     Record = 0,
     Mark = 1,
     TooLong = 2,

@@ -17,7 +17,7 @@ const LENGTH: usize = 112;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Position {
     /// Which of two positions is the later one.
-    generation: u64,
+    pub(crate) generation: u64,
     /// The first slot that is not on the disk.
     pub(crate) slot: u64,
     /// The day of the file, in days since 1970.

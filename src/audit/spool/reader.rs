@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::{HEAD, HEADER, Kind, LONGEST, Level, Locked, Lost, Position, SLOT, checksum, number};
+use super::{HEAD, HEADER, SlotKind, LONGEST, Level, Locked, Lost, Position, SLOT, checksum, number};
 
 /// Slots that are read at once.
 const AT_ONCE: u64 = 64;
@@ -94,6 +94,21 @@ impl SpoolReader {
         Ok(Some(slot(octets, number).unwrap_or(Slot { at: 0, lost: Lost::default(), within: Within::Damaged })))
     }
 
+    /// The position that was stored last, by this process or the one before.
+    pub(crate) fn stored(&self) -> Position {
+        self.stored
+    }
+
+    /// Whether so many slots are not free yet that the spool could become full for that.
+    pub(crate) fn is_filling(&self) -> bool {
+        self.unstored() > self.slots / 4
+    }
+
+    /// Takes the slot back that was handed out last.
+    pub(crate) fn unread(&mut self) {
+        self.next = self.next.saturating_sub(1).max(self.stored.slot);
+    }
+
     /// Goes back to the slots that are not stored yet: their lines were taken back.
     pub(crate) fn back(&mut self) {
         self.next = self.stored.slot;
@@ -121,8 +136,8 @@ fn slot(octets: &[u8], expected: u64) -> Option<Slot<'_>> {
     }
     let kind = what & 0xff;
     let within = match kind {
-        _ if kind == Kind::Record as u64 => Within::Record(record),
-        _ if kind == Kind::Mark as u64 => Within::Mark(number(record, 0)),
+        _ if kind == SlotKind::Record as u64 => Within::Record(record),
+        _ if kind == SlotKind::Mark as u64 => Within::Mark(number(record, 0)),
         _ => Within::TooLong,
     };
     let lost = Lost { count: number(head, 2), from: number(head, 3), to: number(head, 4) };
