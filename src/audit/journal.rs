@@ -70,10 +70,6 @@ pub(crate) struct JournalParts {
     pub(crate) reader: SpoolReader,
     pub(crate) found: Found,
     pub(crate) marks: Marks,
-    /// The configuration with which this process begins.
-    pub(crate) first_mark: u64,
-    /// The slot with which this process begins.
-    pub(crate) first_slot: u64,
     /// The key by which calls are named.
     pub(crate) calls: hmac::Key,
     pub(crate) node: String,
@@ -107,8 +103,8 @@ struct Progress {
     told: u64,
     /// The configuration in force.
     mark: u64,
-    /// Whether this process has told that it has begun.
-    run_open: bool,
+    /// Whether it was told what another version left in the spool.
+    foreign: bool,
     /// Whether the day has its `open`.
     day_open: bool,
     /// Whether the day has its `close`.
@@ -206,6 +202,7 @@ impl Journal {
             let today = DayNumber::of(micros(now.wall));
             if self.day.as_ref().is_some_and(|day| day.day() < today) {
                 self.turn(today, true, now)?;
+                self.open("day", micros(now.wall));
             }
         }
         self.flush()?;
@@ -254,8 +251,8 @@ impl Journal {
         if day > today {
             warn!(day = day.name(), today = today.name(), "the clock is before the last day of the record: that day goes on");
         }
-        let Progress { run_open, closed, .. } = self.stored;
-        self.at = Progress { n: file.lines(), day_open: file.lines() > 0, run_open, closed, ..Progress::default() };
+        let Progress { foreign, closed, .. } = self.stored;
+        self.at = Progress { n: file.lines(), day_open: file.lines() > 0, foreign, closed, ..Progress::default() };
         if let Some(left) = left {
             (self.at.told, self.at.mark) = (left.told, left.mark);
         }
@@ -295,25 +292,26 @@ impl Journal {
 
     /// Takes the next slot. `false`: there is none.
     fn take(&mut self, now: Now) -> Result<bool, AuditTrouble> {
-        if !self.at.run_open && self.parts.reader.next_slot() >= self.parts.first_slot {
-            self.open_run(now)?;
-        }
-        if !self.at.day_open {
-            self.open("day", now);
-        }
         let spool = AuditTrouble::of(self.parts.directory.path());
         let Some(slot) = self.parts.reader.next().map_err(spool)? else { return Ok(false) };
         let at = if slot.at == 0 { micros(now.wall) } else { slot.at };
         let day = self.day.as_ref().map_or(DayNumber::of(at), DayFile::day);
+        let begins = matches!(slot.within, Within::Begin(_));
         if DayNumber::of(at) > day {
             self.parts.reader.unread();
-            self.turn(DayNumber::of(at), true, now)?;
+            // No process ran when the day ended if another one begins now.
+            self.turn(DayNumber::of(at), !begins, now)?;
+            return Ok(true);
+        }
+        if !begins && !self.at.day_open {
+            self.parts.reader.unread();
+            self.open("day", at);
             return Ok(true);
         }
         let lost = slot.lost;
         let told = self.at.told;
         let mut gap = None;
-        let mut mark = None;
+        let (mut mark, mut begin) = (None, None);
         if lost.count > told {
             gap_line(&mut self.lines, &mut self.at, lost, at, self.was_full);
             self.was_full = false;
@@ -333,6 +331,7 @@ impl Journal {
                 None => gap = Some("unreadable"),
             },
             Within::Mark(number) => mark = Some(number),
+            Within::Begin(number) => begin = Some(number),
             Within::TooLong => gap = Some("too-long"),
             Within::Damaged => gap = Some("killed"),
         }
@@ -343,26 +342,17 @@ impl Journal {
             self.at.mark = number;
             self.config(at);
         }
+        if let Some(number) = begin {
+            self.at.mark = number;
+            self.open("start", at);
+            if let Found::Foreign(count) = self.parts.found
+                && count > 0
+                && !std::mem::replace(&mut self.at.foreign, true)
+            {
+                self.gap(count, at, at, "other-version");
+            }
+        }
         Ok(true)
-    }
-
-    /// Tells that this process has begun.
-    fn open_run(&mut self, now: Now) -> Result<(), AuditTrouble> {
-        let today = DayNumber::of(micros(now.wall));
-        if self.day.as_ref().is_some_and(|day| day.day() < today) {
-            // The day ended while no process ran.
-            self.turn(today, false, now)?;
-        }
-        self.at.mark = self.parts.first_mark;
-        self.open("start", now);
-        self.at.run_open = true;
-        if let Found::Foreign(count) = self.parts.found
-            && count > 0
-        {
-            let at = micros(now.wall);
-            self.gap(count, at, at, "other-version");
-        }
-        Ok(())
     }
 
     /// Ends the day's file and begins another one. `close`: a process ran when the day ended.
@@ -379,10 +369,8 @@ impl Journal {
         let directory = &self.parts.directory;
         let (file, _) = DayFile::open(directory.path(), day, None, directory.verifier())?;
         self.previous = self.previous_of(day)?;
-        let Progress { told, mark, run_open, .. } = self.at;
-        self.at = Progress { n: file.lines(), told, mark, run_open, ..Progress::default() };
-        // The opening of a day that this process did not see is told with its start.
-        self.at.day_open = !close;
+        let Progress { told, mark, foreign, .. } = self.at;
+        self.at = Progress { n: file.lines(), told, mark, foreign, ..Progress::default() };
         self.day = Some(file);
         self.stored = self.at;
         // If the spool does not know of this day, it is begun once more.
@@ -396,8 +384,7 @@ impl Journal {
     }
 
     /// An `open` record and the configuration.
-    fn open(&mut self, why: &str, now: Now) {
-        let at = micros(now.wall);
+    fn open(&mut self, why: &str, at: u64) {
         let (node, previous) = (self.parts.node.clone(), self.previous);
         self.begin_line(at, "open", |line| {
             line.text("node", &node);

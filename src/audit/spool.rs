@@ -94,7 +94,7 @@ pub struct Spool {
     slots: u64,
     next: u64,
     /// A configuration that is in force and has no slot yet.
-    mark: Option<u64>,
+    mark: Option<(SlotKind, u64)>,
     lost: Lost,
     /// Whether the last record was dropped.
     losing: bool,
@@ -185,29 +185,32 @@ impl Spool {
 
     /// Marks the place from which a configuration is in force. `number` names it. Without room, the next record that has room comes behind it.
     pub(crate) fn mark(&mut self, at: SystemTime, number: u64) {
-        self.mark = Some(number);
+        // A beginning that has no slot yet begins with this one.
+        let kind = self.mark.map_or(SlotKind::Mark, |(kind, _)| kind);
+        self.mark = Some((kind, number));
         self.write_mark(micros(at));
+    }
+
+    /// Marks the place from which this process writes, with its configuration.
+    pub(crate) fn begin(&mut self, at: u64, number: u64) {
+        self.mark = Some((SlotKind::Begin, number));
+        self.write_mark(at);
     }
 
     /// Writes the mark that is due. `false`: there is no room for a record behind it.
     fn write_mark(&mut self, at: u64) -> bool {
-        let Some(number) = self.mark else { return true };
+        let Some((kind, number)) = self.mark else { return true };
         if self.is_full() {
             return false;
         }
         if let Some(room) = self.slot.get_mut(HEAD..HEAD + 8) {
             room.copy_from_slice(&number.to_le_bytes());
         }
-        if self.put(at, SlotKind::Mark, 8).is_err() {
+        if self.put(at, kind, 8).is_err() {
             return false;
         }
         self.mark = None;
         !self.is_full()
-    }
-
-    /// The number of the slot that is written next.
-    pub(crate) fn next_slot(&self) -> u64 {
-        self.next
     }
 
     fn is_full(&self) -> bool {
@@ -259,6 +262,7 @@ enum SlotKind {
     Record = 0,
     Mark = 1,
     TooLong = 2,
+    Begin = 3,
 }
 
 /// What the file says that it is.
