@@ -213,7 +213,10 @@ fn midnight_ends_a_day_and_a_late_record_goes_to_the_new_one() {
         let checkpoint = site.checkpoint(day);
         assert_eq!((checkpoint.previous, checkpoint.is_final), (Some(hash(before)), true));
         let previous = &site.lines(day)[0]["previous"];
-        assert_eq!((previous["day"].as_str(), previous["sha256"].as_str()), (Some(before), Some(&*super::super::line::hex(&hash(before)))));
+        assert_eq!(
+            (previous["day"].as_str(), previous["sha256"].as_str()),
+            (Some(before), Some(&*super::super::line::hex(&hash(before))))
+        );
     }
     assert_eq!(site.lines("2026-11-25")[3]["at"], "2026-11-25T23:59:59.999999Z", "a day's last line is of that day");
 }

@@ -108,7 +108,8 @@ fn the_next_process_goes_on_where_the_killed_one_stood() {
         put(&mut spool, at, &format!("r{at}"));
     }
     assert_eq!(take(&mut reader).len(), 6);
-    let position = Position { slot: 4, day: 20_000, octets: 99, lines: 4, root: [7; 32], told: 0, mark: 3, ..Position::default() };
+    let position =
+        Position { slot: 4, day: 20_000, octets: 99, lines: 4, root: [7; 32], told: 0, mark: 3, ..Position::default() };
     reader.store(position).unwrap();
     for at in 7..=14 {
         put(&mut spool, at, &format!("r{at}"));
