@@ -6,6 +6,7 @@ use std::time::Instant;
 use bytes::{Bytes, BytesMut};
 
 use crate::config::{Config, ProjectId, RegionId, TrunkId};
+use crate::core::clock::WallClock;
 use crate::core::forwarding::local_names::LocalNames;
 use crate::core::health::Healths;
 use crate::core::io::{Note, Output, Verdict};
@@ -26,6 +27,8 @@ use crate::sip::edit::Edit;
 /// All that a step may read, and where it writes.
 pub(crate) struct Context<'a> {
     pub(crate) now: Instant,
+    /// What time it is.
+    pub(crate) clock: WallClock,
     pub(crate) config: &'a Config,
     pub(crate) resolved: &'a Resolved,
     pub(crate) tokens: &'a Tokens,
@@ -50,9 +53,10 @@ pub(crate) struct Context<'a> {
 impl Context<'_> {
     /// The read-only part of this context.
     pub(crate) fn view(&self) -> View<'_> {
-        let Self { now, config, resolved, servers, tokens, keys, name_cache, waiting, .. } = *self;
+        let Self { now, clock, config, resolved, servers, tokens, keys, name_cache, waiting, .. } = *self;
         View {
             now,
+            clock,
             config,
             resolved,
             servers,

@@ -12,7 +12,7 @@ use crate::core::rules::broken_rule::BrokenRule;
 use crate::core::rules::case::Case;
 use crate::core::rules::media::{Judgement, Part, Ruling};
 use crate::core::rules::refusal::{self, Refusal};
-use crate::core::rules::sides::{Speaker, asking_side, dialog_fence, speaker_in_dialog};
+use crate::core::rules::sides::{Speaker, dialog_fence, speaker_in_dialog};
 use crate::core::rules::trace::Test;
 use crate::core::state::Core;
 use crate::core::stop::{Pending, Stop};
@@ -121,7 +121,7 @@ impl Core {
         let Some(fence) = dialog_fence(self.view(case.now), case, &route) else {
             return Err(dropped("a source that is no side of the dialog"));
         };
-        let (trunk, asks) = (route.vouched.trunk, asking_side(self.view(case.now), case, &route));
+        let (trunk, asks) = (route.vouched.trunk, route.speaks);
         let limits = &self.config.limits;
         if self.dialog_pace.judge(case.now, Sender::of(trunk, asks, Method::Ack), limits) != Pace::Within {
             case.trace

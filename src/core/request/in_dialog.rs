@@ -18,7 +18,7 @@ use crate::core::rules::media::{Judgement, Part, Ruling};
 use crate::core::rules::number;
 use crate::core::rules::refusal::{Refusal, shown};
 use crate::core::rules::side::Side;
-use crate::core::rules::sides::{asking_side, comes_from_us, dialog_fence, speaker_in_dialog};
+use crate::core::rules::sides::{comes_from_us, dialog_fence, speaker_in_dialog};
 use crate::core::rules::trace::{Failed, Test, around, servers_around, trunk_name};
 use crate::core::state::Core;
 use crate::core::stop::{Pending, Stop};
@@ -64,7 +64,7 @@ impl Core {
             ("route token, valid for this dialog".to_owned(), what)
         });
         let fence = self.side_of(case, &route)?;
-        let asks = asking_side(view, case, &route);
+        let asks = route.speaks;
         let refusal = |row: Failed, reason, detail: String| {
             Refusal::new(row, reason, detail).of(Some(whose.0), Some(whose.1)).asked_by(asks)
         };
@@ -217,7 +217,7 @@ impl Core {
         };
         // A request from ourselves came from another party before. That pass did not judge what is behind, because the next hop
         // was our own.
-        let judged = match asking_side(view, case, route) {
+        let judged = match route.speaks {
             Side::Trunk => !own,
             Side::Servers => comes_from_us(view, route.vouched.serving, case.arrival),
         };

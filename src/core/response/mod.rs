@@ -335,9 +335,17 @@ impl Context<'_> {
         if transaction.call.token.is_some() {
             let asks = transaction.call.asks;
             let origin = (asks == Side::Servers && self.view().is_answer_from_behind_nat(message)).then_some(from);
-            sign_again(self.keys, (asks, origin), message, response, &mut self.work.edit);
+            let set_up = self.set_up(transaction, code);
+            sign_again(self.keys, (asks, origin, set_up), message, response, &mut self.work.edit);
         }
         self.work.apply(message.bytes())
+    }
+
+    /// When a call was set up, if this answer says that it is: a repeated one says the same time as the first.
+    fn set_up(&self, transaction: &Transaction, code: u16) -> Option<u32> {
+        let sets_up = transaction.is_invite() && (200..=299).contains(&code);
+        let at = transaction.server.accepted(&self.config.timers).unwrap_or(self.now);
+        self.clock.seconds(at).filter(|_| sets_up)
     }
 
     /// Sends a response back to the asker.
