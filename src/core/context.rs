@@ -9,7 +9,7 @@ use crate::config::{Config, ProjectId, RegionId, TrunkId};
 use crate::core::clock::WallClock;
 use crate::core::forwarding::local_names::LocalNames;
 use crate::core::health::Healths;
-use crate::core::io::{Note, Output, Verdict};
+use crate::core::io::{Note, Output, RequestTold, Verdict};
 use crate::core::keys::Keys;
 use crate::core::media_relay::pool::Relays;
 use crate::core::memory::known_servers::KnownServers;
@@ -70,7 +70,7 @@ impl Context<'_> {
         }
     }
 
-    /// Notes a verdict on a request. `why`: the failing field and its value.
+    /// Notes a verdict on a request. `why`: the failing field and its value. `told`: what the audit record is told beside it.
     pub(crate) fn verdict(
         &mut self,
         region: RegionId,
@@ -78,9 +78,10 @@ impl Context<'_> {
         verdict: Verdict,
         reason: Reason,
         why: Option<&Arc<str>>,
+        told: Option<Box<RequestTold>>,
     ) {
         let why = why.map(Arc::clone);
-        self.out.push(Output::Note(Note::Verdict { region, project, trunk, verdict, reason, why, unreachable: None }));
+        self.out.push(Output::Note(Note::Verdict { region, project, trunk, verdict, reason, why, unreachable: None, told }));
     }
 }
 

@@ -22,6 +22,7 @@ use timers::AttemptEnd;
 use transaction::forwarded::Transaction;
 use waiting::Held;
 
+mod audit_note;
 mod clock;
 mod context;
 mod explain;

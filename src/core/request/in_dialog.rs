@@ -4,6 +4,7 @@
 
 use super::initial::{method_served, unfit};
 use crate::config::{Endpoint, ProjectId, Transport, TrunkId};
+use crate::core::audit_note;
 use crate::core::forwarding::plan::{Decision, Plan};
 use crate::core::forwarding::rewrite;
 use crate::core::io::{DropCause, Note, Share};
@@ -131,6 +132,9 @@ impl Core {
             loop_hash: self.loop_hash(case.message, case.request),
             spread: 0,
             since: case.now,
+            began: route.began,
+            time: route.time,
+            cause: (case.request.method == Method::Bye).then(|| audit_note::cause(config, case.message)).flatten(),
         };
         let prefer = side.unwrap_or(case.arrival.listener);
         if let Some(first) = view.first_egress(case, &mut call, prefer, &mut targets, edit) {

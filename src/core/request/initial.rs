@@ -154,6 +154,9 @@ impl Core {
             loop_hash: self.loop_hash(case.message, case.request),
             spread,
             since: case.now,
+            began: true,
+            time: CallTime::Unknown,
+            cause: None,
         };
         let prefer = case.arrival.listener;
         if let Some(first) = view.first_egress(case, &mut call, prefer, &mut targets, edit) {

@@ -12,7 +12,7 @@ use crate::core::context::Context;
 use crate::core::forwarding::branch::{Branch, OWN_SLOT};
 use crate::core::forwarding::media_swap::MediaSwap;
 use crate::core::forwarding::rewrite;
-use crate::core::io::{Arrival, Note, Outcome, Output};
+use crate::core::io::{Arrival, EndTold, Note, Outcome, Output};
 use crate::core::relay_request::RelayAnswer;
 use crate::core::response::blocked::AnswerMedia;
 use crate::core::response::going_back::{going_back, sign_again, without_pause};
@@ -99,6 +99,8 @@ impl Core {
             return Outcome::Stray;
         }
         if response.code >= 200 {
+            let end = request.end.take().map(|end| EndTold { code: Some(response.code), ..*end });
+            out.extend(end.map(|end| Output::Note(Note::CallEnded(Box::new(end)))));
             self.table.own.close(nonce, now, &self.config.timers);
         } else if matches!(kind, OwnKind::Ping(_)) {
             request.provisional();
@@ -213,6 +215,7 @@ impl Context<'_> {
         // Every 2xx goes on at once, the repeated and the forked too (16.7 step 5, RFC 6026 7.1).
         let bytes = self.relay(transaction, of, &swap);
         if transaction.server.is_open() {
+            self.tell_end(transaction, Some(response.code), branch.nonce, message);
             transaction.server.finish(self.now, timers, response.code, &bytes, RequestText::default());
             if transaction.client.nonce != branch.nonce {
                 self.dismiss(transaction);
@@ -291,6 +294,7 @@ impl Context<'_> {
             Ok(swap) => {
                 let bytes = self.relay(transaction, of, &swap);
                 let asked = transaction.asked(&sent);
+                self.tell_end(transaction, Some(code), branch.nonce, message);
                 transaction.server.finish(self.now, timers, code, &bytes, asked);
                 Outcome::Relayed
             }
