@@ -63,6 +63,25 @@ impl<'o> AuditLine<'o> {
         self.text(key, &hex(octets));
     }
 
+    /// Adds an object with what `more` adds to it.
+    pub(crate) fn object(&mut self, key: &str, more: impl FnOnce(&mut Self)) {
+        self.key(key);
+        self.out.push(b'{');
+        let begin = self.out.len();
+        more(self);
+        // No comma before the first.
+        if self.out.get(begin) == Some(&b',') {
+            self.out.remove(begin);
+        }
+        self.out.push(b'}');
+    }
+
+    /// Adds keys with their values as they stand in an object of JSON.
+    pub(crate) fn fields(&mut self, fields: &str) {
+        self.out.push(b',');
+        self.out.extend_from_slice(fields.as_bytes());
+    }
+
     /// Ends the line.
     pub(crate) fn end(self) {
         self.out.extend_from_slice(b"}\n");

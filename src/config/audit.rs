@@ -10,6 +10,8 @@ pub struct Audit {
     pub path: PathBuf,
     /// The file with the key that signs checkpoints.
     pub sign: PathBuf,
+    /// The seed of that key.
+    pub key: AuditSeed,
     /// How long a day's records are kept. Zero: to the end of the day.
     pub retain: Duration,
     /// How numbers stand in it.
@@ -29,4 +31,14 @@ pub enum AuditNumbers {
     Mask,
     /// As a hash with a key that holds for a month.
     Hmac,
+}
+
+/// The seed of the key that signs checkpoints.
+#[derive(Clone, PartialEq, Eq)]
+pub struct AuditSeed(pub [u8; 32]);
+
+impl std::fmt::Debug for AuditSeed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("AuditSeed(..)")
+    }
 }

@@ -45,7 +45,7 @@ mod transport;
 mod value;
 mod warning;
 
-pub use audit::{Audit, AuditNumbers};
+pub use audit::{Audit, AuditNumbers, AuditSeed};
 pub use build::NameIndex;
 pub use caller_table::{CallerTable, There};
 pub use callers::Callers;

@@ -4,7 +4,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use tracing::{info, warn};
 
@@ -19,6 +19,7 @@ use super::metrics::Metrics;
 use super::refused::RefusedQueue;
 use super::seen::Seen;
 use super::watch::Watchers;
+use crate::audit::Spool;
 use crate::config::{Config, RegionId, Transport};
 use crate::core::io::{DropCause, Failure, Health, Note, Outcome, Output};
 
@@ -31,6 +32,8 @@ pub struct Observers {
     pub watchers: Watchers,
     /// What was refused, for operators who ask later.
     pub refused: RefusedQueue,
+    /// The audit record, if one is kept.
+    pub spool: Option<Spool>,
 }
 
 /// Counts and logs for one worker.
@@ -44,22 +47,26 @@ pub struct Recorder {
     handshakes: [Limit; 2],
     decisions: Decisions,
     copies: HepQueue,
+    spool: Option<Spool>,
 }
 
 impl Recorder {
     /// A recorder that uses the names of `config`. The others are told too.
     pub fn new(metrics: Arc<Metrics>, config: Arc<Config>, others: Observers) -> Self {
-        let Observers { copies, watchers, refused } = others;
+        let Observers { copies, watchers, refused, spool } = others;
         let handles = Handles::new(metrics, Arc::clone(&config));
         let losses = [const { Limit::new() }; Loss::ALL.len()];
         let (malformed, flood, decisions) = (Limit::new(), Limit::new(), Decisions::new(watchers, refused));
-        Self { config, handles, malformed, flood, losses, handshakes: Default::default(), decisions, copies }
+        Self { config, handles, malformed, flood, losses, handshakes: Default::default(), decisions, copies, spool }
     }
 
     /// Takes in another configuration. Its handles are exchanged for the former ones: making and dropping them takes time and
-    /// happens elsewhere.
-    pub(crate) fn configure(&mut self, config: &Arc<Config>, handles: &mut Handles) {
+    /// happens elsewhere. `mark`: its number in the audit record.
+    pub(crate) fn configure(&mut self, config: &Arc<Config>, handles: &mut Handles, mark: Option<u64>) {
         self.config = Arc::clone(config);
+        if let (Some(spool), Some(mark)) = (&mut self.spool, mark) {
+            spool.mark(SystemTime::now(), mark);
+        }
         std::mem::swap(&mut self.handles, handles);
     }
 
