@@ -6,8 +6,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use arrayvec::ArrayVec;
 
-use crate::closed_list::closed_list;
 use crate::config::Transport;
+pub use crate::core::io::EndedBy;
 use crate::core::io::{Direction, Spoken, Verdict};
 use crate::reason::Reason;
 
@@ -36,14 +36,7 @@ pub struct AuditRecord<'a> {
 /// What names a call: its Call-ID, and the tag of the party that began the dialog.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CallName<'a> {
-    /// Both apart, as the message thread has them.
-    Parts {
-        /// The Call-ID.
-        call_id: &'a [u8],
-        /// The tag of the party that began the dialog.
-        tag: &'a [u8],
-    },
-    /// Both with an octet 0 between, as they stand in a slot.
+    /// Both with an octet 0 between.
     Joined(&'a [u8]),
     /// The SHA-256 of that, because it is long.
     Digest([u8; 32]),
@@ -115,6 +108,8 @@ pub struct EndFact<'a> {
     pub cause: Option<&'a [u8]>,
     /// The time since its set-up, in seconds, if it is known.
     pub seconds: Option<u32>,
+    /// The time since its INVITE, in seconds, if only that is known.
+    pub since_invite: Option<u32>,
     /// The code of the answer to the BYE. `None`: no answer came.
     pub code: Option<u16>,
 }
@@ -132,16 +127,4 @@ pub struct WayFact<'a> {
     pub media_verdict: Option<Spoken>,
     /// The relay that the media goes through.
     pub relay: Option<SocketAddr>,
-}
-
-closed_list! {
-    /// Who has ended a call.
-    pub enum EndedBy {
-        /// The party that began the dialog.
-        Caller = "caller",
-        /// The other party.
-        Callee = "callee",
-        /// The daemon.
-        Daemon = "daemon",
-    }
 }

@@ -31,11 +31,6 @@ impl LineKeys<'_> {
     pub fn call(&self, call: CallName<'_>) -> String {
         let mut context = hmac::Context::with_key(self.calls);
         match call {
-            CallName::Parts { call_id, tag } => {
-                context.update(call_id);
-                context.update(&[0]);
-                context.update(tag);
-            }
             CallName::Joined(joined) => context.update(joined),
             CallName::Digest(digest) => context.update(&digest),
         }
@@ -81,10 +76,11 @@ impl AuditRecord<'_> {
                 line.number("retries", fact.retries.into());
                 line.hex("config", &fact.config);
             }
-            AuditFact::End(EndFact { by, cause, seconds, code }) => {
+            AuditFact::End(EndFact { by, cause, seconds, since_invite, code }) => {
                 line.text("by", by.label());
                 line.maybe("cause", cause.map(String::from_utf8_lossy).as_deref());
                 number(&mut line, "seconds", *seconds);
+                number(&mut line, "since_invite", *since_invite);
                 number(&mut line, "code", *code);
             }
         }
@@ -198,7 +194,7 @@ mod tests {
         let shown = line(call, AuditFact::Answer(fact), NumbersAs::Plain);
         assert!(shown.contains("\"code\":200,\"setup_ms\":1234,\"serving\":\"eu\",\"target\""), "{shown}");
         assert!(shown.contains("\"retries\":1,\"config\":\"00"), "{shown}");
-        let fact = EndFact { by: EndedBy::Callee, cause: Some(b"Q.850;16"), seconds: Some(61), code: None };
+        let fact = EndFact { by: EndedBy::Callee, cause: Some(b"Q.850;16"), seconds: Some(61), since_invite: None, code: None };
         let shown = line(CallName::Joined(b""), AuditFact::End(fact), NumbersAs::Plain);
         assert!(shown.ends_with("\"trunk\":\"t\",\"by\":\"callee\",\"cause\":\"Q.850;16\",\"seconds\":61}\n"), "{shown}");
     }
@@ -215,7 +211,8 @@ mod tests {
 
     #[test]
     fn a_line_is_one_whatever_the_wire_says() {
-        let fact = EndFact { by: EndedBy::Daemon, cause: Some(b"a\"\r\n\\\xff"), seconds: None, code: Some(200) };
+        let fact =
+            EndFact { by: EndedBy::Daemon, cause: Some(b"a\"\r\n\\\xff"), seconds: None, since_invite: None, code: Some(200) };
         let shown = line(CallName::Joined(b"x"), AuditFact::End(fact), NumbersAs::Plain);
         assert_eq!(shown.matches('\n').count(), 1, "{shown}");
         let read: serde_json::Value = serde_json::from_str(&shown).unwrap();

@@ -13,9 +13,9 @@ use crate::core::io::{Direction, Spoken, Verdict};
 use crate::reason::Reason;
 
 /// The octets that every record fits in.
-pub const RECORD_ROOM: usize = 1000;
+pub const RECORD_ROOM: usize = 960;
 /// Most octets of a number, or of the name that stands in its place.
-const NUMBER: usize = 80;
+const NUMBER: usize = 64;
 /// Most octets of a cause.
 const CAUSE: usize = 60;
 /// Most octets of a method.
@@ -58,6 +58,7 @@ mod field {
     pub(super) const FROM: u8 = 26;
     pub(super) const TO: u8 = 27;
     pub(super) const CUT: u8 = 28;
+    pub(super) const SINCE_INVITE: u8 = 29;
 }
 
 /// The octets before the fields: form, kind, time.
@@ -92,6 +93,8 @@ impl AuditRecord<'_> {
             AuditFact::End(fact) => {
                 pen.put(field::BY, &[fact.by as u8]);
                 pen.maybe(field::SECONDS, fact.seconds.map(u32::to_le_bytes).as_ref().map(<[u8; 4]>::as_slice));
+                let since = fact.since_invite.map(u32::to_le_bytes);
+                pen.maybe(field::SINCE_INVITE, since.as_ref().map(<[u8; 4]>::as_slice));
                 pen.code(fact.code);
                 pen.text(field::CAUSE, fact.cause, CAUSE);
             }
@@ -157,16 +160,8 @@ impl Pen<'_> {
 
     fn call(&mut self, call: CallName<'_>) {
         match call {
-            CallName::Parts { call_id, tag } if call_id.len().saturating_add(tag.len()) < CALL => {
-                let mut joined: ArrayVec<u8, CALL> = ArrayVec::new();
-                joined.extend(call_id.iter().copied().chain([0]).chain(tag.iter().copied()));
-                self.put(field::CALL, &joined);
-            }
-            CallName::Parts { call_id, tag } => {
-                let digest = Sha256::new().chain_update(call_id).chain_update([0]).chain_update(tag).finalize();
-                self.put(field::CALL_DIGEST, &digest);
-            }
-            CallName::Joined(joined) => self.put(field::CALL, joined),
+            CallName::Joined(joined) if joined.len() <= CALL => self.put(field::CALL, joined),
+            CallName::Joined(joined) => self.put(field::CALL_DIGEST, &Sha256::digest(joined)),
             CallName::Digest(digest) => self.put(field::CALL_DIGEST, &digest),
         }
     }
@@ -273,6 +268,7 @@ impl<'a> AuditRecord<'a> {
                 by: fields.one_of(field::BY, &EndedBy::ALL)?,
                 cause: fields.octets(field::CAUSE),
                 seconds: fields.long(field::SECONDS),
+                since_invite: fields.long(field::SINCE_INVITE),
                 code: fields.number(field::CODE),
             }),
             _ => return None,
@@ -287,11 +283,11 @@ impl<'a> AuditRecord<'a> {
 }
 
 /// The fields of a slot, by their names.
-struct Fields<'a>([Option<&'a [u8]>; field::CUT as usize + 1]);
+struct Fields<'a>([Option<&'a [u8]>; field::SINCE_INVITE as usize + 1]);
 
 impl Default for Fields<'_> {
     fn default() -> Self {
-        Self([None; field::CUT as usize + 1])
+        Self([None; field::SINCE_INVITE as usize + 1])
     }
 }
 

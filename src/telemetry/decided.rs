@@ -37,7 +37,7 @@ pub(super) struct Ruled {
 impl Ruled {
     /// The verdict in an output, if it is one.
     pub(super) fn of(output: &Output) -> Option<Self> {
-        let Output::Note(Note::Verdict { region, project, trunk, verdict, reason, ref why, unreachable }) = *output else {
+        let Output::Note(Note::Verdict { region, project, trunk, verdict, reason, ref why, unreachable, .. }) = *output else {
             return None;
         };
         Some(Self { region, project, trunk, verdict, reason, unreachable, why: why.clone() })

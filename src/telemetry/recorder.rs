@@ -107,7 +107,7 @@ impl Recorder {
                     info!(region, %server, transport, "target is {}", state.label());
                 }
             }
-            Note::Media { region, direction, spoken } => self.handles.media(region, direction, spoken),
+            Note::Media { region, direction, spoken, .. } => self.handles.media(region, direction, spoken),
             Note::RelayAsked { region, verb, result } => self.handles.asked(region, verb, result),
             Note::Relay { region, addr, failure } => {
                 let (region, relay) = (&self.config.region(region).name, addr);
@@ -119,6 +119,8 @@ impl Recorder {
             }
             Note::MediaRelayed { region } => self.handles.relayed(region),
             Note::ShareUsedUp { region, whose, share } => self.handles.share_used_up(region, whose, share),
+            // They are for the audit record alone.
+            Note::CallAnswered(_) | Note::CallEnded(_) => {}
             Note::Transactions { region, invite, opened } => self.handles.transaction(region, invite, opened),
         }
     }

@@ -86,6 +86,9 @@ per_source = "50/s"
 interval = "0s"
 "#;
 
+/// What time it is when a test begins, in seconds since 1970.
+pub(crate) const TIME: u64 = 1_780_000_000;
+
 /// The trunk `carrier` of `acme` (and of `globex`).
 pub(crate) const TRUNK: &str = "198.51.100.7:5060";
 /// The first server of region eu.
@@ -203,7 +206,7 @@ impl Told {
     /// What a message gives to whoever gets it.
     fn hear(&mut self, text: &str) {
         for token in tokens(text) {
-            if token.starts_with("04") {
+            if token.starts_with("06") {
                 self.given.insert(token.to_owned());
             } else if text.starts_with("SIP/2.0 ") {
                 self.signed_again.insert(Self::key(token, text), token.to_owned());
@@ -213,7 +216,7 @@ impl Told {
 
     /// A request of whoever asked, with the tokens that it was told.
     fn bears(&self, bytes: &[u8]) -> Option<Vec<u8>> {
-        let text = std::str::from_utf8(bytes).ok().filter(|text| text.contains("rf=04") && !text.starts_with("SIP/2.0 "))?;
+        let text = std::str::from_utf8(bytes).ok().filter(|text| text.contains("rf=06") && !text.starts_with("SIP/2.0 "))?;
         let mut out = text.to_owned();
         for token in tokens(text).filter(|&token| self.given.contains(token)) {
             if let Some(again) = self.signed_again.get(&Self::key(token, text)) {
@@ -275,7 +278,8 @@ impl Site {
             targets.set(id, servers(name, &["198.51.100.9"]));
         }
         let start = Instant::now();
-        let core = Core::new(Arc::clone(&config), Arc::new(targets), [7; 16], start);
+        let mut core = Core::new(Arc::clone(&config), Arc::new(targets), [7; 16], start);
+        core.tell_time(start, Duration::from_secs(TIME));
         let (notes, log, zone, mute, dns_down, kept, asked, questions, resumed, handled, told, out) = Default::default();
         Self {
             core,

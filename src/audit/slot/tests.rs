@@ -43,8 +43,14 @@ fn all() -> Vec<AuditRecord<'static>> {
         AuditFact::Verdict(verdict()),
         AuditFact::Answer(AnswerFact { code: 0, setup_ms: 70_000, way: way(), retries: 2, config: [1; 32] }),
         AuditFact::Answer(AnswerFact { code: 486, setup_ms: 1, way: WayFact::default(), retries: 0, config: [1; 32] }),
-        AuditFact::End(EndFact { by: EndedBy::Callee, cause: Some(b"Q.850;16"), seconds: Some(3600), code: Some(200) }),
-        AuditFact::End(EndFact { by: EndedBy::Daemon, cause: None, seconds: None, code: None }),
+        AuditFact::End(EndFact {
+            by: EndedBy::Callee,
+            cause: Some(b"Q.850;16"),
+            seconds: Some(3600),
+            since_invite: None,
+            code: Some(200),
+        }),
+        AuditFact::End(EndFact { by: EndedBy::Daemon, cause: None, seconds: None, since_invite: Some(7), code: None }),
     ];
     facts.into_iter().map(record).collect()
 }
@@ -60,21 +66,16 @@ fn a_record_comes_out_as_it_went_in() {
 }
 
 #[test]
-fn a_call_is_named_alike_however_it_is_told() {
-    let parts = CallName::Parts { call_id: b"id@host", tag: b"tag" };
+fn a_call_with_a_long_name_is_told_by_its_hash() {
     let mut slot = [0; RECORD_ROOM];
-    let told = AuditRecord { call: parts, ..all().remove(0) };
-    let (length, _) = told.encode(&mut slot);
-    assert_eq!(AuditRecord::decode(&slot[..length]), Some(all().remove(0)));
-    // One octet more than has room.
-    for (longest, digest) in [(CALL - 4, false), (CALL - 3, true)] {
-        let id = vec![b'x'; longest];
-        let told = AuditRecord { call: CallName::Parts { call_id: &id, tag: b"tag" }, ..all().remove(0) };
+    for (longest, digest) in [(CALL, false), (CALL + 1, true)] {
+        let name = vec![b'x'; longest];
+        let told = AuditRecord { call: CallName::Joined(&name), ..all().remove(0) };
         let (length, cut) = told.encode(&mut slot);
         let read = AuditRecord::decode(&slot[..length]).unwrap();
         assert_eq!((matches!(read.call, CallName::Digest(_)), cut), (digest, false));
         if let CallName::Digest(digest) = read.call {
-            assert_eq!(digest[..], Sha256::digest([&id[..], b"\0tag"].concat())[..]);
+            assert_eq!(digest[..], Sha256::digest(&name)[..]);
         }
     }
 }
@@ -84,7 +85,7 @@ fn the_longest_record_fits_and_says_that_it_was_cut() {
     let (name, long) = ("n".repeat(63), vec![b'9'; 2000]);
     let media: ArrayVec<IpAddr, RECORD_MEDIA> = (0..8).map(|at| IpAddr::from([at, 0, 0, 0, 0, 0, 0, at])).collect();
     let way = WayFact { serving: Some(&name), media, ..way() };
-    let id = "i".repeat(CALL - 4);
+    let id = "i".repeat(CALL);
     let fact = AuditFact::Verdict(VerdictFact {
         method: Some(&long),
         source: Some("[2001:db8::5]:5061".parse().unwrap()),
@@ -95,7 +96,7 @@ fn the_longest_record_fits_and_says_that_it_was_cut() {
         way: way.clone(),
         ..verdict()
     });
-    let call = CallName::Parts { call_id: id.as_bytes(), tag: b"tag" };
+    let call = CallName::Joined(id.as_bytes());
     let longest = AuditRecord { region: &name, project: Some(&name), trunk: Some(&name), call, fact, ..all().remove(0) };
     let mut slot = [0; RECORD_ROOM];
     let (length, cut) = longest.encode(&mut slot);

@@ -10,6 +10,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use crate::config::{ListenerId, RegionId, Transport, TrunkId};
+use crate::core::audit_note::Teller;
 use crate::core::context::{Context, Work};
 use crate::core::forwarding::branch::{Branch, NO_SLOT};
 use crate::core::forwarding::local_names::OwnRows;
@@ -42,7 +43,8 @@ impl Context<'_> {
     ) -> (Client, (usize, usize)) {
         let NextStep { egress, moves } = first;
         if moves {
-            self.verdict(call.region, (call.project, call.trunk), Verdict::Accept, Reason::Failover, None);
+            let told = Teller::tell_served(case.message, self.config, call);
+            self.verdict(call.region, (call.project, call.trunk), Verdict::Accept, Reason::Failover, None, told);
         }
         if egress.transport.reliable() || !targets.is_empty() {
             rewrite::measure(case.message, &mut self.work.edit);
@@ -123,7 +125,8 @@ impl Context<'_> {
         let Some(step) = step else { return false };
         let egress = step.egress.of(call.trunk, call.origin.as_ref());
         if step.moves {
-            self.verdict(call.region, (call.project, call.trunk), Verdict::Accept, Reason::Failover, None);
+            let told = message.as_ref().and_then(|message| Teller::tell_served(message, self.config, call));
+            self.verdict(call.region, (call.project, call.trunk), Verdict::Accept, Reason::Failover, None, told);
         }
         if before == (egress.to, Transport::Tcp) && egress.transport == Transport::Udp {
             self.no_stream.put(self.now, address_key(egress.to.addr()), ());

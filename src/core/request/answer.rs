@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use crate::config::RegionId;
+use crate::core::audit_note::Teller;
 use crate::core::context::{Context, Work};
 use crate::core::io::{Destination, Note, Output, Peer, Send, Verdict};
 use crate::core::keys::Hex;
@@ -97,6 +98,7 @@ impl Context<'_> {
                 transaction.server.provisional(&bytes);
             } else {
                 let asked = RequestText([&original, b""]);
+                self.tell_end(transaction, Some(code), transaction.client.nonce, &message);
                 transaction.server.finish(self.now, &self.config.timers, code, &bytes, asked);
             }
         }
@@ -107,6 +109,7 @@ impl Context<'_> {
         let BestAnswer { code, bytes } = best;
         if let (true, Ok(message)) = (transaction.ends_call(), Message::datagram(bytes)) {
             self.release_call(transaction, &message);
+            self.tell_end(transaction, Some(*code), transaction.client.nonce, &message);
         }
         let peer = transaction.server.peer;
         self.reply(&peer, bytes.clone());
@@ -131,6 +134,7 @@ impl Context<'_> {
         let code = refusal.profile(self.config).code(refusal.reason, transaction.is_invite());
         let rows = refusal::rows(self.config, transaction.call.region, &refusal);
         self.conclude(transaction, sent, code, refusal.phrase(), &rows);
-        self.verdict(transaction.call.region, whose, Verdict::Refuse, refusal.reason, Some(&refusal.detail));
+        let told = Teller::tell_sent(sent, self.config, &transaction.call);
+        self.verdict(transaction.call.region, whose, Verdict::Refuse, refusal.reason, Some(&refusal.detail), told);
     }
 }

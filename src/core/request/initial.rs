@@ -10,7 +10,7 @@ use crate::core::forwarding::rewrite;
 use crate::core::io::{DropCause, Share};
 use crate::core::memory::name_cache::UnknownName;
 use crate::core::memory::rate_limit::Pace;
-use crate::core::routing::route_token::{self, Vouched};
+use crate::core::routing::route_token::{self, CallTime, Vouched};
 use crate::core::routing::serving::Serving;
 use crate::core::routing::target::{self, Found, Order, TargetSet};
 use crate::core::rules::admit::{Counted, admit, unserved};
@@ -129,7 +129,8 @@ impl Core {
                 let origin = (asks == Side::Trunk).then(|| view.origin_of(case)).flatten();
                 let vouched = Vouched { trunk: admitted.trunk, serving: case.region(), relay };
                 let (call_id, asker) = (case.request.call_id, case.request.from_tag);
-                self.tokens.sign((&self.config, &self.keys), case.region(), vouched, (asks, origin), call_id, asker)
+                let told = (asks, origin, CallTime::invited(self.clock.seconds(case.now)));
+                self.tokens.sign((&self.config, &self.keys), case.region(), vouched, told, call_id, asker)
             })
             .flatten();
         edit.clear();
@@ -153,6 +154,9 @@ impl Core {
             loop_hash: self.loop_hash(case.message, case.request),
             spread,
             since: case.now,
+            began: true,
+            time: CallTime::Unknown,
+            cause: None,
         };
         let prefer = case.arrival.listener;
         if let Some(first) = view.first_egress(case, &mut call, prefer, &mut targets, edit) {

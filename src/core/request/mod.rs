@@ -5,6 +5,7 @@
 use std::net::IpAddr;
 
 use crate::config::TrunkId;
+use crate::core::audit_note::Teller;
 use crate::core::forwarding::plan::{Decision, Plan};
 use crate::core::io::{Arrival, DropCause, Note, Outcome, Output, Peer, Verdict};
 use crate::core::memory::dialog_pace::Sender;
@@ -181,7 +182,8 @@ impl Core {
         if let Some((verdict, reason, why)) = shadow.map(|broken| (Verdict::Shadow, broken.reason, Some(broken.why))).or(accepted)
         {
             let (project, trunk) = whose;
-            let note = Note::Verdict { region: call.region, project, trunk, verdict, reason, why, unreachable };
+            let told = Teller::tell_served(case.message, context.config, &call);
+            let note = Note::Verdict { region: call.region, project, trunk, verdict, reason, why, unreachable, told };
             context.out.push(Output::Note(note));
         }
         self.table.insert(Box::new(Transaction::new(call, server, client, own_rows, targets.into_vec())));
@@ -248,7 +250,9 @@ impl Core {
             return Outcome::Malformed(message.fault().unwrap_or(Fault::NotSip));
         }
         // Its sentence is made where somebody reads it: strangers may send as much as they like.
-        context.verdict(region, (None, None), Verdict::Refuse, reason, None);
+        let stranger = Teller { config: context.config, trunk: None, began: true, asks: None };
+        let told = stranger.tell(message);
+        context.verdict(region, (None, None), Verdict::Refuse, reason, None, told);
         Outcome::Refused(reason)
     }
 

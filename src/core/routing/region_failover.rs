@@ -7,7 +7,7 @@ use crate::config::{ListenerId, RegionId};
 use crate::core::health::Standing;
 use crate::core::routing::egress::Egress;
 use crate::core::routing::place::MAX_ATTEMPTS;
-use crate::core::routing::route_token::{self, Vouched};
+use crate::core::routing::route_token::{self, CallTime, Vouched};
 use crate::core::routing::serving::Serving;
 use crate::core::routing::srv_order::Dice;
 use crate::core::routing::target::{self, Found, Order, Target, TargetSet};
@@ -114,7 +114,7 @@ impl View<'_> {
                         (self.config, self.keys),
                         call.region,
                         vouched,
-                        (call.asks, origin),
+                        (call.asks, origin, CallTime::invited(self.clock.seconds(call.since))),
                         tries.call_id,
                         tries.asker,
                     )

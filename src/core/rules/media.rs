@@ -2,10 +2,11 @@
 //!
 //! Only judges. The code that handles the message decides what follows.
 
+use std::cell::RefCell;
 use std::net::IpAddr;
 
 use crate::config::{Config, Media, Mode, Trunk};
-use crate::core::io::{Direction, Note, Spoken};
+use crate::core::io::{Direction, MediaNamed, Note, Spoken};
 use crate::core::rules::broken_rule::BrokenRule;
 use crate::core::rules::refusal::{Refusal, shown_without_numbers};
 use crate::core::rules::side::Side;
@@ -70,10 +71,17 @@ impl Speaker {
             let or = trunk.map_or_else(String::new, |trunk| format!(" or of {trunk}"));
             (format!("address {ip}"), format!("networks of region {of}{or}: {}", around(ip, &sets)))
         };
+        let named = config.audit.is_some().then(|| RefCell::new(Box::<MediaNamed>::default()));
         let found = read(networks, trunk, message, |ip, inside| {
+            if let Some(mut named) = named.as_ref().and_then(|named| named.try_borrow_mut().ok())
+                && !named.contains(&ip)
+            {
+                let _beyond_what_is_told = named.try_push(ip);
+            }
             trace.note(Test::Media, Mark::by(inside, watches), || compared(ip));
         });
-        let note = |spoken| Some(Note::Media { region: self.called, direction: Direction::from(self.side), spoken });
+        let named = named.map(RefCell::into_inner);
+        let note = |spoken| Some(Note::Media { region: self.called, direction: Direction::from(self.side), spoken, named });
         match found {
             Ok(spoken) => {
                 if spoken == Spoken::None {

@@ -192,7 +192,7 @@ fn identities(case: &Case<'_, '_>, rules: &NumberRules) -> Identities {
 }
 
 /// The number that a URI names.
-fn of_uri(uri: &Uri<'_>, rules: &NumberRules) -> NumberReading {
+pub(crate) fn of_uri(uri: &Uri<'_>, rules: &NumberRules) -> NumberReading {
     // Behind the host it is read by some, and not by others (RFC 3966 5.1.5, RFC 3261 19.1.6).
     if uri.param("phone-context").is_some() {
         return NumberReading::NotANumber;

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use crate::config::{ListenerId, ProjectId, RegionId, Transport, TrunkId};
 use crate::core::io::{Peer, PeerV4};
 use crate::core::routing::egress::Egress;
-use crate::core::routing::route_token::Token;
+use crate::core::routing::route_token::{CallTime, Token};
 use crate::core::routing::serving::Serving;
 use crate::core::rules::side::Side;
 use crate::core::transaction::client::Client;
@@ -174,6 +174,10 @@ impl Finished {
             loop_hash: 0,
             spread: 0,
             since: sent,
+            // Its end was told.
+            began: true,
+            time: CallTime::Unknown,
+            cause: None,
         };
         let server = Server::of_rest(key, (peer, transport), invite, server, answer);
         let client = Client::of_rest(nonce, egress, sent, (invite, left), client, ack);

@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 use crate::config::{ProjectId, RegionId, TrunkId};
 use crate::core::io::Attempt;
-use crate::core::routing::route_token::Token;
+use crate::core::routing::route_token::{CallTime, Token};
 use crate::core::routing::serving::Serving;
 use crate::core::routing::target::Target;
 use crate::core::rules::side::Side;
@@ -62,6 +62,12 @@ pub(crate) struct CallFacts {
     pub(crate) spread: u64,
     /// When the request came.
     pub(crate) since: Instant,
+    /// Whether the side that asks began the dialog.
+    pub(crate) began: bool,
+    /// Inside a dialog: when the call began.
+    pub(crate) time: CallTime,
+    /// Why a BYE ends the call, if an audit record is kept.
+    pub(crate) cause: Option<Box<[u8]>>,
 }
 
 /// What decides where the messages of a call may go.
@@ -187,7 +193,8 @@ impl Transaction {
         let earlier = self.earlier.capacity() * size_of::<Client>() + self.earlier.iter().map(Client::octets).sum::<usize>();
         let targets = self.targets.capacity() * size_of::<Target>();
         let best = self.best.as_ref().map_or(0, |best| size_of::<BestAnswer>() + best.bytes.len());
-        Self::octets_of(self.client.octets()) + self.server.octets() + earlier + targets + best
+        let cause = self.call.cause.as_ref().map_or(0, |cause| cause.len());
+        Self::octets_of(self.client.octets()) + self.server.octets() + earlier + targets + best + cause
     }
 
     /// Whether it is a new request that goes out by a trunk.
