@@ -3,5 +3,6 @@
 //! It tells and shows; it decides nothing, and nothing that it does can hold up a message.
 
 pub mod day;
+pub(crate) mod read;
 pub mod signed_note;
 pub mod tree;
