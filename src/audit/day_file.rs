@@ -137,6 +137,12 @@ impl DayFile {
         Ok(())
     }
 
+    /// Takes away a day without lines.
+    pub(crate) fn remove(&self) -> io::Result<()> {
+        std::fs::remove_file(self.folder.join(RECORDS))?;
+        std::fs::remove_dir(&self.folder)
+    }
+
     /// Replaces its checkpoint: whole, or not at all.
     pub(crate) fn write_checkpoint(&mut self, note: &str, is_final: bool) -> Result<(), AuditTrouble> {
         write_whole(&self.folder, CHECKPOINT, note.as_bytes())?;

@@ -369,6 +369,10 @@ impl Journal {
                 self.at.closed = true;
             }
             self.checkpoint(now, true)?;
+            if let Some(empty) = self.day.as_ref().filter(|day| day.lines() == 0) {
+                // Nothing is to be said of it. It may also stay.
+                let _ = empty.remove();
+            }
         }
         let directory = &self.parts.directory;
         let (file, _) = DayFile::open(directory.path(), day, None, directory.verifier())?;
