@@ -259,7 +259,18 @@ async fn answer<B>(request: &Request<B>, peer: SocketAddr, sources: &Sources) ->
         return plain(StatusCode::MISDIRECTED_REQUEST, right);
     }
     let path = request.uri().path();
-    if !matches!(path, "/" | "/metrics" | "/healthz" | "/readyz" | "/status" | "/watch" | "/refused" | "/audit/checkpoint" | "/reload" | "/drain") {
+    if !matches!(
+        path,
+        "/" | "/metrics"
+            | "/healthz"
+            | "/readyz"
+            | "/status"
+            | "/watch"
+            | "/refused"
+            | "/audit/checkpoint"
+            | "/reload"
+            | "/drain"
+    ) {
         let all = "not found: /, /metrics, /healthz, /readyz, /status, /watch, /refused, /audit/checkpoint, /reload, /drain\n";
         return plain(StatusCode::NOT_FOUND, all.to_owned());
     }
@@ -395,7 +406,14 @@ impl Sources {
         let targets = standing.filter(|standing| Arc::ptr_eq(&standing.config, &known.config)).map(|standing| standing.targets);
         let (hour, decisions) = (self.hour(), self.refused().decisions());
         let last_reload = self.reload_door.last();
-        let own = Own { ready: &self.ready, started: self.started, hour: &hour, decisions, last_reload: last_reload.as_deref(), audit: self.audit.as_deref() };
+        let own = Own {
+            ready: &self.ready,
+            started: self.started,
+            hour: &hour,
+            decisions,
+            last_reload: last_reload.as_deref(),
+            audit: self.audit.as_deref(),
+        };
         Some(status::status(&known, targets.as_deref(), own, Now::read()))
     }
 

@@ -93,7 +93,9 @@ mod tests {
 
     #[test]
     fn a_month_ends_on_its_last_day() {
-        for (month, last) in [("2026-02", "2026-02-28"), ("2028-02", "2028-02-29"), ("2026-12", "2026-12-31"), ("2026-11", "2026-11-30")] {
+        for (month, last) in
+            [("2026-02", "2026-02-28"), ("2028-02", "2028-02-29"), ("2026-12", "2026-12-31"), ("2026-11", "2026-11-30")]
+        {
             assert_eq!(last_of_month(month).map(DayNumber::name).as_deref(), Some(last));
         }
         assert_eq!(last_of_month("2026-13"), None);

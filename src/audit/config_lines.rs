@@ -67,6 +67,8 @@ fn written(config: &Config, hop: &Hop) -> String {
             let transport = transport.map(|of: Transport| format!(";transport={}", of.token())).unwrap_or_default();
             format!("sip:{addr}{transport}")
         }
-        Hop::Name(id) => config.names.get(id.0 as usize).cloned().map(Written::Name).map(|name| name.to_string()).unwrap_or_default(),
+        Hop::Name(id) => {
+            config.names.get(id.0 as usize).cloned().map(Written::Name).map(|name| name.to_string()).unwrap_or_default()
+        }
     }
 }

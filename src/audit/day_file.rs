@@ -60,8 +60,16 @@ impl DayFile {
         let foreign = |wrong: String| Err(AuditTrouble::Foreign { path: folder.clone(), wrong });
         if let Some(checkpoint) = &checkpoint {
             match reading.covered {
-                None => return foreign(format!("{RECORDS} has {} lines, and its checkpoint says {}", reading.tree.size(), checkpoint.size)),
-                Some(root) if root != checkpoint.root => return foreign(format!("{RECORDS} has other lines than its checkpoint covers")),
+                None => {
+                    return foreign(format!(
+                        "{RECORDS} has {} lines, and its checkpoint says {}",
+                        reading.tree.size(),
+                        checkpoint.size
+                    ));
+                }
+                Some(root) if root != checkpoint.root => {
+                    return foreign(format!("{RECORDS} has other lines than its checkpoint covers"));
+                }
                 Some(_) => {}
             }
         }
@@ -182,7 +190,10 @@ impl<'p> Reading<'p> {
             let n = self.tree.size();
             if !line.starts_with(format!("{{\"n\":{n},").as_bytes()) {
                 let folder = path.parent().unwrap_or(path).to_owned();
-                return Err(AuditTrouble::Foreign { path: folder, wrong: format!("line {} of {RECORDS} is none of a record", n + 1) });
+                return Err(AuditTrouble::Foreign {
+                    path: folder,
+                    wrong: format!("line {} of {RECORDS} is none of a record", n + 1),
+                });
             }
             self.tree.push(&line);
             self.octets += read as u64;
@@ -192,7 +203,11 @@ impl<'p> Reading<'p> {
 }
 
 /// The checkpoint of a day. `None`: it has none yet.
-pub(crate) fn read_checkpoint(folder: &Path, day: DayNumber, verifier: &NoteVerifier) -> Result<Option<Checkpoint>, AuditTrouble> {
+pub(crate) fn read_checkpoint(
+    folder: &Path,
+    day: DayNumber,
+    verifier: &NoteVerifier,
+) -> Result<Option<Checkpoint>, AuditTrouble> {
     let foreign = |wrong: String| AuditTrouble::Foreign { path: folder.to_owned(), wrong };
     let Some(note) = read_note(folder)? else { return Ok(None) };
     let checkpoint: Result<Checkpoint, _> = verifier.verify(&note).and_then(str::parse);
@@ -211,7 +226,8 @@ pub(crate) fn checkpoint_hash(folder: &Path) -> Result<Option<NodeHash>, AuditTr
 fn read_note(folder: &Path) -> Result<Option<Vec<u8>>, AuditTrouble> {
     let path = folder.join(CHECKPOINT);
     let mut note = Vec::new();
-    let read = File::open(&path).and_then(|file| io::Read::read_to_end(&mut io::Read::take(file, LONGEST_NOTE as u64), &mut note));
+    let read =
+        File::open(&path).and_then(|file| io::Read::read_to_end(&mut io::Read::take(file, LONGEST_NOTE as u64), &mut note));
     match read {
         Ok(_) => Ok(Some(note)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),

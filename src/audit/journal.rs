@@ -249,7 +249,11 @@ impl Journal {
         let (file, found) = DayFile::open(directory.path(), day, position.as_ref(), directory.verifier())?;
         if let Some(left) = left.filter(|_| !found) {
             let there = DayNumber(left.day).name();
-            warn!(day = there, lines = left.lines, "the spool belongs to another record, or lines were taken out of this one: all that waits in it is written");
+            warn!(
+                day = there,
+                lines = left.lines,
+                "the spool belongs to another record, or lines were taken out of this one: all that waits in it is written"
+            );
         }
         if day > today {
             warn!(day = day.name(), today = today.name(), "the clock is before the last day of the record: that day goes on");
@@ -421,7 +425,10 @@ impl Journal {
     fn config(&mut self, at: u64) {
         let number = self.at.mark;
         let Some(lines) = self.parts.marks.lines(number) else {
-            warn!(number, "a configuration that was in force is not known any more: what was judged by it cannot be judged again by the record");
+            warn!(
+                number,
+                "a configuration that was in force is not known any more: what was judged by it cannot be judged again by the record"
+            );
             return;
         };
         for fields in lines {

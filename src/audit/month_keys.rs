@@ -39,10 +39,8 @@ impl MonthKeys {
     fn read(&self, month: &str) -> Result<[u8; 32], AuditTrouble> {
         let (name, path) = (format!("{month}.key"), self.folder.join(format!("{month}.key")));
         match std::fs::read_to_string(&path) {
-            Ok(text) => from_hex(text.trim_end().as_bytes()).ok_or_else(|| AuditTrouble::Foreign {
-                path,
-                wrong: "these are not 64 hexadecimal digits".to_owned(),
-            }),
+            Ok(text) => from_hex(text.trim_end().as_bytes())
+                .ok_or_else(|| AuditTrouble::Foreign { path, wrong: "these are not 64 hexadecimal digits".to_owned() }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let mut key = [0; 32];
                 File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut key)).map_err(AuditTrouble::of(&path))?;

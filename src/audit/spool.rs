@@ -278,7 +278,8 @@ fn found(file: &File, slots: u64) -> Result<Found, SpoolError> {
     if !whole || head.first_chunk() != Some(&MAGIC) {
         return Err(SpoolError::Strange);
     }
-    let number = |at: usize| head.get(at..at + 4).and_then(|octets| octets.first_chunk()).map_or(0, |octets| u32::from_le_bytes(*octets));
+    let number =
+        |at: usize| head.get(at..at + 4).and_then(|octets| octets.first_chunk()).map_or(0, |octets| u32::from_le_bytes(*octets));
     Ok(Found::Foreign(reader::foreign(file, u64::from(number(20)), u64::from(number(24)))?))
 }
 

@@ -76,7 +76,9 @@ pub(super) fn audit(
     key: impl FnOnce(&Placed<String>, &mut Report) -> Option<AuditSeed>,
 ) -> Option<Audit> {
     let file = file?;
-    for (key, value, example) in [("path", &file.path, "path = \"/var/lib/ringfence/audit\""), ("sign", &file.sign, "sign = \"audit.key\"")] {
+    for (key, value, example) in
+        [("path", &file.path, "path = \"/var/lib/ringfence/audit\""), ("sign", &file.sign, "sign = \"audit.key\"")]
+    {
         if matches!(value, Ok(None)) {
             report.mistake(&file.place, format!("[audit] without `{key}`"), example);
         }

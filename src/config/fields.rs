@@ -6,8 +6,8 @@ use std::time::SystemTime;
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    AllowedCallers, Audit, AuditNumbers, Config, Dns, Health, Hop, Limits, Log, Media, Mode, Numbers, Outbound, Project, Region, RegionId, Timers,
-    Tls, Trunk,
+    AllowedCallers, Audit, AuditNumbers, Config, Dns, Health, Hop, Limits, Log, Media, Mode, Numbers, Outbound, Project, Region,
+    RegionId, Timers, Tls, Trunk,
 };
 use crate::fence::{Networks, ServerSet};
 use crate::numbering::Country;

@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::{HEAD, HEADER, SlotKind, LONGEST, Level, Locked, Lost, Position, SLOT, checksum, number};
+use super::{HEAD, HEADER, LONGEST, Level, Locked, Lost, Position, SLOT, SlotKind, checksum, number};
 
 /// Slots that are read at once.
 const AT_ONCE: u64 = 64;
