@@ -22,6 +22,7 @@ pub mod tree;
 mod trouble;
 mod writer;
 
+pub(crate) use calendar::micros;
 pub use spool::Spool;
 pub(crate) use standing::AuditStanding;
 pub use writer::AuditError;

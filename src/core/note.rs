@@ -119,7 +119,7 @@ pub enum Note {
         direction: Direction,
         /// What the message says of its media.
         spoken: Spoken,
-        /// The addresses that were judged, if an audit record is kept.
+        /// The addresses that were judged, if there are any and an audit record is kept.
         named: Option<Box<MediaNamed>>,
     },
     /// An INVITE that opens a call has its final answer. Said only if an audit record is kept, and before the answer's verdict.

@@ -218,6 +218,7 @@ impl Worker {
             }
             self.recorder.decided(out, seen, now);
         }
+        self.recorder.audited(out, seen);
         // By reference: they are large, and most are only read.
         for output in &*out {
             match output {

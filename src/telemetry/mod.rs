@@ -4,6 +4,7 @@
 //! closed enums, never from the wire.
 
 pub mod audit_counts;
+mod audited;
 pub mod certificates;
 mod decided;
 mod decision;

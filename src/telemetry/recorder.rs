@@ -8,6 +8,7 @@ use std::time::{Instant, SystemTime};
 
 use tracing::{info, warn};
 
+use super::audited::{self, AuditTeller};
 use super::decision::Decisions;
 use super::handles::Handles;
 use super::handshake::Handshake;
@@ -19,7 +20,7 @@ use super::metrics::Metrics;
 use super::refused::RefusedQueue;
 use super::seen::Seen;
 use super::watch::Watchers;
-use crate::audit::Spool;
+use crate::audit::{Spool, micros};
 use crate::config::{Config, RegionId, Transport};
 use crate::core::io::{DropCause, Failure, Health, Note, Outcome, Output};
 
@@ -48,6 +49,8 @@ pub struct Recorder {
     decisions: Decisions,
     copies: HepQueue,
     spool: Option<Spool>,
+    /// The configuration's digest, for the audit record.
+    digest: [u8; 32],
 }
 
 impl Recorder {
@@ -57,13 +60,15 @@ impl Recorder {
         let handles = Handles::new(metrics, Arc::clone(&config));
         let losses = [const { Limit::new() }; Loss::ALL.len()];
         let (malformed, flood, decisions) = (Limit::new(), Limit::new(), Decisions::new(watchers, refused));
-        Self { config, handles, malformed, flood, losses, handshakes: Default::default(), decisions, copies, spool }
+        let digest = audited::digest(&config);
+        Self { config, handles, malformed, flood, losses, handshakes: Default::default(), decisions, copies, spool, digest }
     }
 
     /// Takes in another configuration. Its handles are exchanged for the former ones: making and dropping them takes time and
     /// happens elsewhere. `mark`: its number in the audit record.
     pub(crate) fn configure(&mut self, config: &Arc<Config>, handles: &mut Handles, mark: Option<u64>) {
         self.config = Arc::clone(config);
+        self.digest = audited::digest(config);
         if let (Some(spool), Some(mark)) = (&mut self.spool, mark) {
             spool.mark(SystemTime::now(), mark);
         }
@@ -128,6 +133,21 @@ impl Recorder {
     /// Logs the verdicts in the core's outputs of one input.
     pub fn decided(&mut self, out: &[Output], seen: Option<&Seen<'_>>, now: Instant) {
         self.decisions.write(&self.config, out, seen, now);
+    }
+
+    /// Keeps what the audit record tells of the core's outputs of one input, if a record is kept.
+    pub fn audited(&mut self, out: &[Output], seen: Option<&Seen<'_>>) {
+        let Some(spool) = &mut self.spool else { return };
+        let is_told =
+            |output: &Output| matches!(output, Output::Note(Note::Verdict { .. } | Note::CallAnswered(_) | Note::CallEnded(_)));
+        if !out.iter().any(is_told) {
+            return;
+        }
+        let at = micros(SystemTime::now());
+        let teller = AuditTeller { config: &self.config, digest: self.digest, at };
+        teller.tell(out, seen, |record| {
+            spool.write(at, |slot| record.encode(slot).0);
+        });
     }
 
     /// Copies a message that was received or sent to the region's collector, if there is one.

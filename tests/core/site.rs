@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use ringfence::config::{Config, ListenerId, NextHop, Transport, parse};
+use ringfence::config::{Audit, AuditNumbers, AuditSeed, Config, ListenerId, NextHop, Transport, parse};
 use ringfence::core::io::{
     Arrival, Attempt, ConnectionId, Destination, Input, Note, Outcome, Output, RelayReply, RelayRequest, RelayRequestId,
     Unanswered, Verdict,
@@ -267,12 +267,47 @@ fn says_why(note: &Note, sent: &[Sent]) {
     }
 }
 
+/// The same configuration with an audit record: so each test shows that every verdict is told, and that telling changes nothing else.
+pub(crate) fn audited(mut config: Config) -> Config {
+    config.audit = Some(Audit {
+        path: "audit".into(),
+        sign: "audit.key".into(),
+        key: AuditSeed([0; 32]),
+        retain: Duration::ZERO,
+        numbers: AuditNumbers::Plain,
+        checkpoint: Duration::from_secs(600),
+        spool: "audit.spool".into(),
+    });
+    config
+}
+
+/// Holds what the audit record is told to what it must have: each record says whose call it is.
+fn tells_whose(note: &Note, config: &Config) {
+    let call = match note {
+        Note::Verdict { told: Some(told), .. } => &told.call,
+        Note::CallAnswered(told) => &told.call,
+        Note::CallEnded(told) => &told.call,
+        Note::Verdict { told: None, .. } => return assert!(config.audit.is_none(), "{note:?}"),
+        _ => return,
+    };
+    assert!(config.audit.is_some() && call.iter().position(|&octet| octet == 0).is_some_and(|at| at > 0), "{note:?}");
+}
+
 /// A relay: what it says to a question.
 pub(crate) type Relay = Box<dyn FnMut(&RelayRequest) -> Result<RelayReply, Unanswered>>;
 
 impl Site {
     pub(crate) fn new(text: &str) -> Self {
-        let config = Arc::new(parse(Path::new("test.toml"), text).unwrap_or_else(|error| panic!("{error}")));
+        Self::of(audited(parse(Path::new("test.toml"), text).unwrap_or_else(|error| panic!("{error}"))))
+    }
+
+    /// The usual one without an audit record.
+    pub(crate) fn silent() -> Self {
+        Self::of(parse(Path::new("test.toml"), CONFIG).unwrap_or_else(|error| panic!("{error}")))
+    }
+
+    fn of(config: Config) -> Self {
+        let config = Arc::new(config);
         let mut targets = Resolved::unknown(config.names.len());
         for (id, name) in (0..).map(ringfence::config::NameId).zip(&config.names) {
             targets.set(id, servers(name, &["198.51.100.9"]));
@@ -308,7 +343,7 @@ impl Site {
 
     /// Another configuration takes effect; its names resolve as in [`Site::new`].
     pub(crate) fn reload(&mut self, text: &str) -> Vec<Sent> {
-        let config = parse(Path::new("new.toml"), text).unwrap_or_else(|error| panic!("{error}"));
+        let config = audited(parse(Path::new("new.toml"), text).unwrap_or_else(|error| panic!("{error}")));
         let mut targets = Resolved::unknown(config.names.len());
         for (id, name) in (0..).map(ringfence::config::NameId).zip(&config.names) {
             targets.set(id, servers(name, &["198.51.100.9"]));
@@ -400,6 +435,7 @@ impl Site {
                         self.handled.push((held.take(), outcome));
                     }
                     says_why(&note, &sent);
+                    tells_whose(&note, &self.config);
                     self.notes.push(note);
                 }
                 Output::Close(_) => {}

@@ -71,16 +71,20 @@ impl Speaker {
             let or = trunk.map_or_else(String::new, |trunk| format!(" or of {trunk}"));
             (format!("address {ip}"), format!("networks of region {of}{or}: {}", around(ip, &sets)))
         };
-        let named = config.audit.is_some().then(|| RefCell::new(Box::<MediaNamed>::default()));
+        let named: RefCell<Option<Box<MediaNamed>>> = RefCell::default();
         let found = read(networks, trunk, message, |ip, inside| {
-            if let Some(mut named) = named.as_ref().and_then(|named| named.try_borrow_mut().ok())
-                && !named.contains(&ip)
+            if config.audit.is_some()
+                && let Ok(mut named) = named.try_borrow_mut()
             {
-                let _beyond_what_is_told = named.try_push(ip);
+                let named = named.get_or_insert_default();
+                if !named.contains(&ip) {
+                    // What has no room is more than is told.
+                    let _ = named.try_push(ip);
+                }
             }
             trace.note(Test::Media, Mark::by(inside, watches), || compared(ip));
         });
-        let named = named.map(RefCell::into_inner);
+        let named = named.into_inner();
         let note = |spoken| Some(Note::Media { region: self.called, direction: Direction::from(self.side), spoken, named });
         match found {
             Ok(spoken) => {
