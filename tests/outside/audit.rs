@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::harness::{Ask, Daemon, Plan, Site, await_some};
+use crate::harness::{Ask, Daemon, Plan, Seen, Site, await_some};
 
 /// How often the daemon is killed.
 const KILLS: usize = 12;
@@ -89,14 +89,23 @@ impl Caller {
         let user = format!("user{}", self.next);
         self.next += 1;
         let ask = Ask::new("OPTIONS", &format!("sip:{user}@acme.us.sip.example.com"), self.addr, "udp");
-        let mut answer = [0; 4096];
         // Between two daemons nobody listens.
-        let sent = self.socket.send(&ask.bytes()).is_ok();
-        let came = sent && self.socket.recv(&mut answer).is_ok_and(|length| answer[..length].starts_with(b"SIP/2.0 603"));
-        if came {
-            self.told.insert(user);
+        if self.socket.send(&ask.bytes()).is_err() {
+            return false;
         }
-        came
+        loop {
+            let mut answer = [0; 4096];
+            let Ok(length) = self.socket.recv(&mut answer) else { return false };
+            let answer = Seen::read(&answer[..length], self.addr);
+            assert_eq!(answer.code(), 403, "{}", answer.start);
+            let of = answer.get("To").split(['<', ':', '@']).nth(2).unwrap().to_owned();
+            // One of a call before may be late.
+            let own = of == user;
+            self.told.insert(of);
+            if own {
+                return true;
+            }
+        }
     }
 }
 
