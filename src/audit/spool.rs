@@ -93,6 +93,8 @@ pub struct Spool {
     level: Arc<Level>,
     slots: u64,
     next: u64,
+    /// Whether a former process left it.
+    found_left: bool,
     /// A configuration that is in force and has no slot yet.
     mark: Option<(SlotKind, u64)>,
     lost: Lost,
@@ -155,7 +157,17 @@ impl Spool {
         level.freed.store(position.slot, Ordering::Relaxed);
         let level = Arc::new(level);
         let reader = SpoolReader::new(Arc::clone(&file), Arc::clone(&level), slots, position);
-        let spool = Self { file, level, slots, next, mark: None, lost, losing: false, slot: Box::new([0; SLOT]) };
+        let spool = Self {
+            file,
+            level,
+            slots,
+            next,
+            found_left: matches!(found, Found::Left(_)),
+            mark: None,
+            lost,
+            losing: false,
+            slot: Box::new([0; SLOT]),
+        };
         spool.tell_lost();
         Ok((spool, reader, found))
     }
@@ -193,7 +205,7 @@ impl Spool {
 
     /// Marks the place from which this process writes, with its configuration.
     pub(crate) fn begin(&mut self, at: u64, number: u64) {
-        self.mark = Some((SlotKind::Begin, number));
+        self.mark = Some((if self.found_left { SlotKind::GoOn } else { SlotKind::Begin }, number));
         self.write_mark(at);
     }
 
@@ -263,6 +275,8 @@ enum SlotKind {
     Mark = 1,
     TooLong = 2,
     Begin = 3,
+    /// The same of a process that found what another one had left.
+    GoOn = 4,
 }
 
 /// What the file says that it is.

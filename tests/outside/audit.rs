@@ -38,7 +38,10 @@ impl Audited {
     pub(crate) fn plan(&self, keys: &str) -> Plan {
         let mut plan = Plan::new(&self.site);
         let spool = self.spool.join("spool");
-        plan.more = format!("[audit]\npath = \"audit\"\nsign = \"audit.key\"\nnumbers = \"plain\"\nspool = \"{}\"\n{keys}\n", spool.display());
+        plan.more = format!(
+            "[audit]\npath = \"audit\"\nsign = \"audit.key\"\nnumbers = \"plain\"\nspool = \"{}\"\n{keys}\n",
+            spool.display()
+        );
         plan
     }
 
@@ -154,6 +157,8 @@ fn a_kill_loses_no_record_and_doubles_none() {
     assert!(lines.iter().all(|line| line["kind"] != "gap"), "nothing was dropped");
     let opened = lines.iter().filter(|line| line["kind"] == "open" && line["why"] == "start").count();
     assert_eq!(opened, KILLS + 1);
+    let kept = lines.iter().filter(|line| line["kind"] == "open" && line["spool"] == "kept").count();
+    assert_eq!(kept, KILLS, "each one found what the one before had left");
     let (code, said) = verify(&audited.site.directory().join("audit"));
     assert!([0, 2].contains(&code), "{code}: {said}");
 }

@@ -136,7 +136,13 @@ impl Drop for AuditSite {
 impl Run {
     /// The end of a call that lasted so many seconds: by these it is known again.
     fn write(&mut self, at: u64, seconds: u32) -> bool {
-        let fact = AuditFact::End(EndFact { by: EndedBy::Caller, cause: None, seconds: Some(seconds), code: Some(200) });
+        let fact = AuditFact::End(EndFact {
+            by: EndedBy::Caller,
+            cause: None,
+            seconds: Some(seconds),
+            since_invite: None,
+            code: Some(200),
+        });
         let call = CallName::Joined(b"id\0tag");
         let record = AuditRecord { at, region: "eu", project: None, trunk: None, call, cut: false, fact };
         self.spool.write(at, |slot| record.encode(slot).0)
@@ -175,6 +181,7 @@ fn a_run_is_opened_sealed_and_closed_and_the_next_goes_on_in_the_same_file() {
     run.stop(&site);
     assert_eq!(site.kinds(day)[6..], ["open start", "config 2", "seal 8", "close stop"]);
     assert_eq!(site.lines(day)[0]["at"], "2026-11-25T10:00:00.000000Z");
+    assert_eq!((&site.lines(day)[0]["spool"], &site.lines(day)[6]["spool"]), (&Value::Null, &"kept".into()));
     assert_eq!(site.files(Path::new("")), [day, "keys", "lock", "public.key"]);
 }
 

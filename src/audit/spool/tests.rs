@@ -41,7 +41,7 @@ fn take(reader: &mut SpoolReader) -> Vec<(String, u64)> {
         let text = match slot.within {
             Within::Record(octets) => String::from_utf8(octets.to_vec()).unwrap(),
             Within::Mark(number) => format!("mark {number}"),
-            Within::Begin(number) => format!("begin {number}"),
+            Within::Begin { number, goes_on } => format!("{} {number}", if goes_on { "go on" } else { "begin" }),
             Within::TooLong => "too long".to_owned(),
             Within::Damaged => "damaged".to_owned(),
         };

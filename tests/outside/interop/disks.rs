@@ -82,7 +82,8 @@ fn a_full_disk_is_waited_for_and_what_had_no_room_is_told() {
         daemon.signal("INT");
         assert!(daemon.wait().success());
         let lines = lines(&path);
-        let gaps: Vec<u64> = lines.iter().filter(|line| line["kind"] == "gap").map(|line| line["count"].as_u64().unwrap()).collect();
+        let gaps: Vec<u64> =
+            lines.iter().filter(|line| line["kind"] == "gap").map(|line| line["count"].as_u64().unwrap()).collect();
         let why = lines.iter().find(|line| line["kind"] == "gap").map(|line| line["why"].clone());
         assert_eq!((gaps.iter().sum::<u64>(), why), (dropped, Some("disk-full".into())), "{gaps:?}");
         let kept = users(&lines).len();
@@ -104,7 +105,7 @@ fn a_disk_that_hangs_holds_no_call_up() {
         run("mount", &["-o", "loop", image.to_str().unwrap(), &mount], "");
         let mut daemon = Daemon::start(&audited.site, &audited.plan("checkpoint = \"1s\""));
         let mut caller = Caller::new(audited.site.carrier(20), audited.site.door());
-        let mut longest = |caller: &mut Caller, time: Duration| {
+        let longest = |caller: &mut Caller, time: Duration| {
             let (begin, mut longest, mut silent) = (Instant::now(), Duration::ZERO, 0);
             while begin.elapsed() < time {
                 let before = Instant::now();
