@@ -42,6 +42,7 @@ pub mod rules;
 mod state;
 mod stop;
 mod teardown;
+mod telling;
 mod timers;
 mod transaction;
 mod view;

@@ -10,7 +10,7 @@ use super::decided::{Facts, Ruled};
 use super::seen::Seen;
 use crate::audit::record::{AnswerFact, AuditFact, AuditRecord, CallName, EndFact, RECORD_MEDIA, VerdictFact, WayFact};
 use crate::config::{Config, RegionId};
-use crate::core::io::{AnswerTold, EndTold, Note, Output, PartyTold, RequestTold, Spoken};
+use crate::core::io::{AnswerTold, Direction, EndTold, MediaNamed, Note, Output, PartyTold, RequestTold, Spoken};
 use crate::numbering::Country;
 
 /// Makes records by the names of one configuration.
@@ -34,7 +34,7 @@ impl AuditTeller<'_> {
             let Output::Note(note) = output else { continue };
             match note {
                 Note::Media { spoken, named, .. } => {
-                    media = Some((named.as_deref().map(|named| named.as_slice()).unwrap_or_default(), *spoken))
+                    media = Some((named.as_deref().map(MediaNamed::as_slice).unwrap_or_default(), *spoken));
                 }
                 Note::Verdict { told, .. } => {
                     if let Some(ruled) = Ruled::of(output) {
@@ -64,7 +64,7 @@ impl AuditTeller<'_> {
         let fact = VerdictFact {
             verdict: ruled.verdict,
             reason: ruled.reason,
-            direction: told.and_then(|told| told.direction),
+            direction: told.and_then(|told| told.outbound).map(|out| if out { Direction::Out } else { Direction::In }),
             method: told.map(|told| told.method.as_slice()),
             source: facts.source,
             transport: Some(facts.transport),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ringfence::core::io::{AnswerTold, Direction, EndTold, EndedBy, Input, Note, RequestTold, Verdict};
+use ringfence::core::io::{AnswerTold, EndTold, EndedBy, Input, Note, RequestTold, Verdict};
 use ringfence::reason::Reason;
 
 use crate::site::{SECOND, SERVER, Sent, Site, TRUNK, invite, request, respond, with_sdp};
@@ -96,7 +96,7 @@ fn media(site: &Site, is: impl Fn(&Note) -> bool) -> Vec<String> {
 
 #[test]
 fn each_verdict_says_who_calls_whom_and_where_it_is_served() {
-    for (way, direction) in [(IN, "in"), (OUT, "out")] {
+    for (way, outbound) in [(IN, false), (OUT, true)] {
         let mut site = Site::usual();
         way.begun(&mut site);
         let (verdict, reason, told) = verdicts(&site).remove(0);
@@ -108,7 +108,7 @@ fn each_verdict_says_who_calls_whom_and_where_it_is_served() {
         assert_eq!(party(&told.from), ("+49891".to_owned(), Some("DE".to_owned())));
         assert_eq!(party(&told.to), ("+4930123".to_owned(), Some("DE".to_owned())));
         assert_eq!((&*told.call, &*told.method), (CALL, &b"INVITE"[..]));
-        assert_eq!(told.direction.map(Direction::label), Some(direction));
+        assert_eq!(told.outbound, Some(outbound));
         assert_eq!((named(&site, told.serving), told.relay), (Some("eu"), None));
         assert_eq!(media(&site, |note| matches!(note, Note::Verdict { .. })), ["10.1.0.20"]);
     }
@@ -118,7 +118,7 @@ fn each_verdict_says_who_calls_whom_and_where_it_is_served() {
     site.from(TRUNK, &text);
     let (verdict, reason, told) = verdicts(&site).remove(0);
     assert_eq!((verdict, reason), (Verdict::Refuse, Reason::UnknownEndpoint));
-    assert_eq!((told.to.unwrap().text.as_slice(), told.serving, told.direction), (&b"alice"[..], None, Some(Direction::In)));
+    assert_eq!((told.to.unwrap().text.as_slice(), told.serving, told.outbound), (&b"alice"[..], None, Some(false)));
     // A stranger, of whom nothing else is known.
     let mut site = Site::usual();
     site.from("203.0.113.1:5060", &invite(ACME, "10.1.0.20", "one"));
@@ -338,8 +338,7 @@ fn what_is_refused_inside_a_dialog_has_the_name_of_its_call() {
         site.exactly(arrival, with_sdp(&text, "192.0.2.99").as_bytes());
         let (verdict, reason, told) = verdicts(&site).pop().unwrap();
         assert_eq!((verdict, reason, &*told.call), (Verdict::Refuse, Reason::ForeignMediaOffer, CALL));
-        let direction = if asks { "in" } else { "out" };
-        assert_eq!(told.direction.map(Direction::label), Some(direction));
+        assert_eq!(told.outbound, Some(!asks));
     }
 }
 

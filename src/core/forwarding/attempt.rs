@@ -10,7 +10,6 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use crate::config::{ListenerId, RegionId, Transport, TrunkId};
-use crate::core::audit_note::Teller;
 use crate::core::context::{Context, Work};
 use crate::core::forwarding::branch::{Branch, NO_SLOT};
 use crate::core::forwarding::local_names::OwnRows;
@@ -23,6 +22,7 @@ use crate::core::routing::route_token::Token;
 use crate::core::routing::target::TargetSet;
 use crate::core::rules::case::Case;
 use crate::core::rules::ringfence_row;
+use crate::core::telling::Teller;
 use crate::core::transaction::client::Client;
 use crate::core::transaction::forwarded::{CallFacts, Transaction, attempt, start_line};
 use crate::fence::Fenced;

@@ -1,6 +1,5 @@
 //! An ACK. For our own final response it is absorbed. For a 2xx it is forwarded without a transaction (RFC 3261 16.11).
 
-use crate::core::audit_note::Teller;
 use crate::core::forwarding::media_swap::MediaSwap;
 use crate::core::forwarding::rewrite;
 use crate::core::io::{DropCause, Note, Outcome, Output, Verdict};
@@ -19,6 +18,7 @@ use crate::core::state::Core;
 use crate::core::stop::{Pending, Stop};
 use crate::core::teardown::bye::Ending;
 use crate::core::teardown::leg::Leg;
+use crate::core::telling::Teller;
 use crate::sip::{Method, Name};
 
 /// What is decided about the ACK of a 2xx.

@@ -3,7 +3,6 @@
 use bytes::Bytes;
 
 use crate::config::RegionId;
-use crate::core::audit_note::Teller;
 use crate::core::context::{Context, Work};
 use crate::core::io::{Destination, Note, Output, Peer, Send, Verdict};
 use crate::core::keys::Hex;
@@ -11,6 +10,7 @@ use crate::core::rules::case::Case;
 use crate::core::rules::refusal::{self, Refusal};
 use crate::core::rules::side::Side;
 use crate::core::rules::trace::{Test, Trace, trunk_name};
+use crate::core::telling::Teller;
 use crate::core::transaction::forwarded::{BestAnswer, Transaction};
 use crate::core::transaction::last_answer::RequestText;
 use crate::reason::Reason;

@@ -4,7 +4,6 @@
 
 use super::initial::{method_served, unfit};
 use crate::config::{Endpoint, ProjectId, Transport, TrunkId};
-use crate::core::audit_note;
 use crate::core::forwarding::plan::{Decision, Plan};
 use crate::core::forwarding::rewrite;
 use crate::core::io::{DropCause, Note, Share};
@@ -23,7 +22,8 @@ use crate::core::rules::sides::{comes_from_us, dialog_fence, speaker_in_dialog};
 use crate::core::rules::trace::{Failed, Test, around, servers_around, trunk_name};
 use crate::core::state::Core;
 use crate::core::stop::{Pending, Stop};
-use crate::core::transaction::forwarded::CallFacts;
+use crate::core::telling;
+use crate::core::transaction::forwarded::{CallFacts, DialogFacts};
 use crate::core::transaction::shares::Asking;
 use crate::fence::Fence;
 use crate::reason::Reason;
@@ -132,9 +132,11 @@ impl Core {
             loop_hash: self.loop_hash(case.message, case.request),
             spread: 0,
             since: case.now,
-            began: route.began,
-            time: route.time,
-            cause: (case.request.method == Method::Bye).then(|| audit_note::cause(config, case.message)).flatten(),
+            dialog: DialogFacts {
+                began: route.began,
+                time: route.time,
+                cause: (case.request.method == Method::Bye).then(|| telling::cause(config, case.message)).flatten(),
+            },
         };
         let prefer = side.unwrap_or(case.arrival.listener);
         if let Some(first) = view.first_egress(case, &mut call, prefer, &mut targets, edit) {

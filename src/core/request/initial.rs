@@ -23,7 +23,7 @@ use crate::core::rules::sides::Source;
 use crate::core::rules::trace::{Test, trunk_name};
 use crate::core::state::Core;
 use crate::core::stop::{Pending, Stop};
-use crate::core::transaction::forwarded::{CallFacts, Transaction};
+use crate::core::transaction::forwarded::{CallFacts, DialogFacts, Transaction};
 use crate::core::transaction::shares::Asking;
 use crate::reason::Reason;
 use crate::sip::edit::Edit;
@@ -154,9 +154,7 @@ impl Core {
             loop_hash: self.loop_hash(case.message, case.request),
             spread,
             since: case.now,
-            began: true,
-            time: CallTime::Unknown,
-            cause: None,
+            dialog: DialogFacts::OPENED,
         };
         let prefer = case.arrival.listener;
         if let Some(first) = view.first_egress(case, &mut call, prefer, &mut targets, edit) {

@@ -5,7 +5,6 @@
 use std::net::IpAddr;
 
 use crate::config::TrunkId;
-use crate::core::audit_note::Teller;
 use crate::core::forwarding::plan::{Decision, Plan};
 use crate::core::io::{Arrival, DropCause, Note, Outcome, Output, Peer, Verdict};
 use crate::core::memory::dialog_pace::Sender;
@@ -19,6 +18,7 @@ use crate::core::rules::sides::{Source, dialog_fence};
 use crate::core::rules::trace::{Test, Trace};
 use crate::core::state::Core;
 use crate::core::stop::{Pending, Stop};
+use crate::core::telling::Teller;
 use crate::core::transaction::forwarded::Transaction;
 use crate::core::transaction::server::Server;
 use crate::fence::canonical;

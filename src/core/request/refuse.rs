@@ -1,7 +1,6 @@
 //! A request that goes no further: answered or refused, without keeping a transaction. The same request gets the same bytes again.
 
 use crate::config::TrunkId;
-use crate::core::audit_note::Teller;
 use crate::core::io::{Note, Outcome, Output, RequestTold, Share, Verdict};
 use crate::core::memory::dialog_pace::Sender;
 use crate::core::memory::refused_calls::RefusedCall;
@@ -11,6 +10,7 @@ use crate::core::rules::side::Side;
 use crate::core::rules::sides::Source;
 use crate::core::state::Core;
 use crate::core::stop::{Pending, Stop};
+use crate::core::telling::Teller;
 use crate::fence::canonical;
 use crate::reason::{Class, Reason};
 use crate::sip::Method;

@@ -6,7 +6,6 @@ use std::net::IpAddr;
 
 use bytes::Bytes;
 
-use crate::core::audit_note::Teller;
 use crate::core::context::Context;
 use crate::core::forwarding::branch::Branch;
 use crate::core::forwarding::media_swap::MediaSwap;
@@ -22,6 +21,7 @@ use crate::core::rules::trace::{Test, Trace};
 use crate::core::stop::{Pending, Stop};
 use crate::core::teardown::bye::Ending;
 use crate::core::teardown::leg::Leg;
+use crate::core::telling::Teller;
 use crate::core::transaction::forwarded::{CallFacts, Transaction};
 use crate::reason::{Class, Reason};
 use crate::sip::address::Address;
@@ -260,7 +260,7 @@ impl Context<'_> {
         let rows = refusal::bye_rows(self.config, region, &why.refusal);
         let peer = transaction.server.peer;
         let call = &transaction.call;
-        let end = self.own_end((region, (call.project, call.trunk)), message, (call.began, call.time), &rows);
+        let end = self.own_end((region, (call.project, call.trunk)), message, (call.dialog.began, call.dialog.time), &rows);
         let ending = Ending { region, peer, side: why.speaker, rows: &rows, end: end.as_deref() };
         let request = Message::datagram(sent).ok().filter(|_| !initial);
         let call_id = message.first(Name::CallId).map(|header| message.value(header)).unwrap_or_default();

@@ -11,11 +11,11 @@ use bytes::Bytes;
 use crate::config::{ListenerId, ProjectId, RegionId, Transport, TrunkId};
 use crate::core::io::{Peer, PeerV4};
 use crate::core::routing::egress::Egress;
-use crate::core::routing::route_token::{CallTime, Token};
+use crate::core::routing::route_token::Token;
 use crate::core::routing::serving::Serving;
 use crate::core::rules::side::Side;
 use crate::core::transaction::client::Client;
-use crate::core::transaction::forwarded::{CallFacts, CallRelay, SHARED, Transaction, Way};
+use crate::core::transaction::forwarded::{CallFacts, CallRelay, DialogFacts, SHARED, Transaction, Way};
 use crate::core::transaction::last_answer::LastAnswer;
 use crate::core::transaction::server::Server;
 use crate::core::transaction::timer::Rest;
@@ -175,9 +175,7 @@ impl Finished {
             spread: 0,
             since: sent,
             // Its end was told.
-            began: true,
-            time: CallTime::Unknown,
-            cause: None,
+            dialog: DialogFacts::OPENED,
         };
         let server = Server::of_rest(key, (peer, transport), invite, server, answer);
         let client = Client::of_rest(nonce, egress, sent, (invite, left), client, ack);

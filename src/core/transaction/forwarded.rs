@@ -62,12 +62,24 @@ pub(crate) struct CallFacts {
     pub(crate) spread: u64,
     /// When the request came.
     pub(crate) since: Instant,
-    /// Whether the side that asks began the dialog.
+    /// What is known of its dialog.
+    pub(crate) dialog: DialogFacts,
+}
+
+/// What a request says of its dialog.
+#[derive(Debug)]
+pub(crate) struct DialogFacts {
+    /// Whether the side that asks began it.
     pub(crate) began: bool,
-    /// Inside a dialog: when the call began.
+    /// When the call began.
     pub(crate) time: CallTime,
     /// Why a BYE ends the call, if an audit record is kept.
     pub(crate) cause: Option<Box<[u8]>>,
+}
+
+impl DialogFacts {
+    /// Of a request that may open one.
+    pub(crate) const OPENED: Self = Self { began: true, time: CallTime::Unknown, cause: None };
 }
 
 /// What decides where the messages of a call may go.
@@ -193,7 +205,7 @@ impl Transaction {
         let earlier = self.earlier.capacity() * size_of::<Client>() + self.earlier.iter().map(Client::octets).sum::<usize>();
         let targets = self.targets.capacity() * size_of::<Target>();
         let best = self.best.as_ref().map_or(0, |best| size_of::<BestAnswer>() + best.bytes.len());
-        let cause = self.call.cause.as_ref().map_or(0, |cause| cause.len());
+        let cause = self.call.dialog.cause.as_ref().map_or(0, |cause| cause.len());
         Self::octets_of(self.client.octets()) + self.server.octets() + earlier + targets + best + cause
     }
 
