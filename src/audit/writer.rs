@@ -102,6 +102,7 @@ impl AuditWriter {
         let mark = marks::highest(&audit.spool).max(now) + 1;
         marks::keep(&audit.spool, mark, &config_lines(config)).map_err(|error| of_spool(error.to_string()))?;
         spool.begin(now, mark);
+        info!(path = %audit.path.display(), key = %directory.verifier(), "an audit record is kept");
         let standing = Arc::new(AuditStanding::new(level));
         let parts = JournalParts {
             directory,

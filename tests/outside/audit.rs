@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::harness::{Ask, Daemon, Plan, Seen, Site, await_some};
+use crate::harness::{Ask, Daemon, Leg, Plan, Seen, Site, await_some, establish};
 
 /// How often the daemon is killed.
 const KILLS: usize = 12;
@@ -161,6 +161,42 @@ fn a_kill_loses_no_record_and_doubles_none() {
     assert_eq!(kept, KILLS, "each one found what the one before had left");
     let (code, said) = verify(&audited.site.directory().join("audit"));
     assert!([0, 2].contains(&code), "{code}: {said}");
+}
+
+#[test]
+fn a_hand_over_is_no_gap_and_every_verdict_is_a_record() {
+    let audited = Audited::claim();
+    let site = &audited.site;
+    let text = audited.plan("").text(site);
+    let (udp, tcp) = (UdpSocket::bind(site.door()).unwrap(), TcpListener::bind(site.door()).unwrap());
+    let mut daemon = Daemon::start_on(site, &text, "old", (&udp, &tcp));
+    let mut refused = Caller::new(site.carrier(21), site.door());
+    while refused.told.len() < 30 {
+        refused.call();
+    }
+    let (mut caller, mut server) = (Leg::udp(site.carrier(20), site.door()), Leg::udp(site.eu(10), site.door()));
+    let (mut dialog, _) = establish(site, &mut caller, &mut server);
+    caller.ask(&dialog.next("BYE"));
+    let bye = server.request("BYE");
+    server.send(&bye.answer("200 OK", "", &[], ""));
+    caller.expect(200);
+    let verdicts = daemon.metrics().sum("ringfence_verdicts_total", &[]);
+    daemon.signal("TERM");
+    assert!(daemon.wait().success());
+    let mut next = Daemon::start_on(site, &text, "next", (&udp, &tcp));
+    next.signal("INT");
+    assert!(next.wait().success());
+    let lines = audited.lines();
+    let of = |kind: &str| lines.iter().filter(|line| line["kind"] == kind).collect::<Vec<_>>();
+    assert_eq!(of("verdict").len() as u64, verdicts);
+    let why: Vec<&Value> = of("close").iter().map(|line| &line["why"]).collect();
+    assert_eq!(why, ["handover", "stop"]);
+    let (answers, ends) = (of("answer"), of("end"));
+    assert_eq!((answers.len(), &answers[0]["code"]), (1, &200.into()), "{answers:#?}");
+    assert_eq!((ends.len(), &ends[0]["by"], &ends[0]["code"]), (1, &"caller".into(), &200.into()), "{ends:#?}");
+    assert_eq!(answers[0]["call"], ends[0]["call"], "both name one call");
+    let (code, said) = verify(&site.directory().join("audit"));
+    assert_eq!(code, 0, "{said}");
 }
 
 #[test]

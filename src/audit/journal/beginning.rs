@@ -4,7 +4,7 @@ use tracing::warn;
 
 use super::{Journal, Progress};
 use crate::audit::calendar::{DayNumber, micros};
-use crate::audit::day_file::{DayFile, checkpoint_hash, read_checkpoint};
+use crate::audit::day_file::{DayFile, checkpoint_hash, checkpoint_text, read_checkpoint};
 use crate::audit::tree::NodeHash;
 use crate::audit::trouble::AuditTrouble;
 use crate::telemetry::timestamp::Now;
@@ -38,6 +38,10 @@ impl Journal {
             (self.at.told, self.at.mark) = (left.told, left.mark);
         }
         self.previous = self.previous_of(day)?;
+        let folders = [Some(day), self.previous.map(|(before, _)| before)].into_iter().flatten().map(|day| directory.folder(day));
+        if let Some((note, since)) = folders.into_iter().find_map(|folder| checkpoint_text(&folder)) {
+            self.parts.standing.tell(|told| told.checkpoint = Some((note.into(), micros(since))));
+        }
         let ended = file.covered().is_some_and(|(_, is_final)| is_final);
         if ended {
             // It goes on: its checkpoint must soon say so.

@@ -176,6 +176,13 @@ fn a_run_is_opened_sealed_and_closed_and_the_next_goes_on_in_the_same_file() {
     assert_eq!((ended.size, ended.is_final, ended.previous), (6, true, None));
 
     let mut run = site.start();
+    run.journal.begin(site.now()).unwrap();
+    let told = run.journal.parts.standing.told().checkpoint.unwrap().0;
+    assert_eq!(
+        *told,
+        *std::fs::read_to_string(site.record().join(day).join("checkpoint")).unwrap(),
+        "the latest one is known at once"
+    );
     run.settle(&site);
     assert!(!site.checkpoint(day).is_final, "it goes on");
     run.stop(&site);
