@@ -60,6 +60,8 @@ pub struct VerdictFact<'a> {
     pub verdict: Verdict,
     /// Its reason.
     pub reason: Reason,
+    /// Whether its call has had a verdict before, one that let it pass.
+    pub later: bool,
     /// The side that the request was to go to, if it is known.
     pub direction: Option<Direction>,
     /// The request's method.
@@ -87,6 +89,8 @@ pub struct VerdictFact<'a> {
 /// The end of an INVITE transaction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AnswerFact<'a> {
+    /// The side that the request went to.
+    pub direction: Option<Direction>,
     /// The final status code; 0: the caller has cancelled.
     pub code: u16,
     /// The time from the INVITE to its final answer, in milliseconds.

@@ -70,6 +70,7 @@ impl AuditRecord<'_> {
         match &self.fact {
             AuditFact::Verdict(fact) => verdict(&mut line, fact, keys),
             AuditFact::Answer(fact) => {
+                line.maybe("direction", fact.direction.map(crate::core::io::Direction::label));
                 line.number("code", fact.code.into());
                 line.number("setup_ms", fact.setup_ms.into());
                 way(&mut line, &fact.way);
@@ -95,6 +96,9 @@ fn verdict(line: &mut AuditLine<'_>, fact: &VerdictFact<'_>, keys: &LineKeys<'_>
     line.text("verdict", fact.verdict.label());
     line.number("id", fact.reason.id().into());
     line.text("reason", fact.reason.token());
+    if fact.later {
+        line.yes("later");
+    }
     line.maybe("direction", fact.direction.map(crate::core::io::Direction::label));
     line.maybe("method", fact.method.map(String::from_utf8_lossy).as_deref());
     line.maybe("source", fact.source.map(|source| source.to_string()).as_deref());
@@ -168,6 +172,7 @@ mod tests {
         let fact = VerdictFact {
             verdict: Verdict::Accept,
             reason: Reason::InRegion,
+            later: false,
             direction: Some(Direction::In),
             method: Some(b"INVITE"),
             source: Some(SocketAddr::from(([192, 0, 2, 1], 5060))),
@@ -190,9 +195,10 @@ mod tests {
             "ab".repeat(32)
         );
         assert_eq!(shown, expected);
-        let fact = AnswerFact { code: 200, setup_ms: 1234, way: way(), retries: 1, config: [0; 32] };
+        let fact =
+            AnswerFact { direction: Some(Direction::Out), code: 200, setup_ms: 1234, way: way(), retries: 1, config: [0; 32] };
         let shown = line(call, AuditFact::Answer(fact), NumbersAs::Plain);
-        assert!(shown.contains("\"code\":200,\"setup_ms\":1234,\"serving\":\"eu\",\"target\""), "{shown}");
+        assert!(shown.contains("\"direction\":\"out\",\"code\":200,\"setup_ms\":1234,\"serving\":\"eu\",\"target\""), "{shown}");
         assert!(shown.contains("\"retries\":1,\"config\":\"00"), "{shown}");
         let fact = EndFact { by: EndedBy::Callee, cause: Some(b"Q.850;16"), seconds: Some(61), since_invite: None, code: None };
         let shown = line(CallName::Joined(b""), AuditFact::End(fact), NumbersAs::Plain);

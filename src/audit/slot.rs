@@ -59,6 +59,7 @@ mod field {
     pub(super) const TO: u8 = 27;
     pub(super) const CUT: u8 = 28;
     pub(super) const SINCE_INVITE: u8 = 29;
+    pub(super) const LATER: u8 = 30;
 }
 
 /// The octets before the fields: form, kind, time.
@@ -85,6 +86,7 @@ impl AuditRecord<'_> {
             AuditFact::Verdict(fact) => pen.verdict(fact),
             AuditFact::Answer(fact) => {
                 pen.put(field::CONFIG, &fact.config);
+                pen.direction(fact.direction);
                 pen.put(field::CODE, &fact.code.to_le_bytes());
                 pen.put(field::SETUP_MS, &fact.setup_ms.to_le_bytes());
                 pen.put(field::RETRIES, &fact.retries.to_le_bytes());
@@ -118,7 +120,10 @@ impl Pen<'_> {
         self.put(field::CONFIG, &fact.config);
         self.put(field::VERDICT, &[fact.verdict as u8]);
         self.put(field::REASON, &fact.reason.id().to_le_bytes());
-        self.maybe(field::DIRECTION, fact.direction.map(|direction| [direction as u8]).as_ref().map(<[u8; 1]>::as_slice));
+        self.direction(fact.direction);
+        if fact.later {
+            self.put(field::LATER, &[]);
+        }
         self.place(field::SOURCE, fact.source);
         self.maybe(field::TRANSPORT, fact.transport.map(|transport| [transport as u8]).as_ref().map(<[u8; 1]>::as_slice));
         self.code(fact.code);
@@ -164,6 +169,10 @@ impl Pen<'_> {
             CallName::Joined(joined) => self.put(field::CALL_DIGEST, &Sha256::digest(joined)),
             CallName::Digest(digest) => self.put(field::CALL_DIGEST, &digest),
         }
+    }
+
+    fn direction(&mut self, direction: Option<Direction>) {
+        self.maybe(field::DIRECTION, direction.map(|direction| [direction as u8]).as_ref().map(<[u8; 1]>::as_slice));
     }
 
     fn code(&mut self, code: Option<u16>) {
@@ -245,6 +254,7 @@ impl<'a> AuditRecord<'a> {
             1 => AuditFact::Verdict(VerdictFact {
                 verdict: fields.one_of(field::VERDICT, &Verdict::ALL)?,
                 reason: fields.number(field::REASON).and_then(|id| Reason::ALL.into_iter().find(|of| of.id() == id))?,
+                later: fields.octets(field::LATER).is_some(),
                 direction: fields.one_of(field::DIRECTION, &Direction::ALL),
                 method: fields.octets(field::METHOD),
                 source: fields.place(field::SOURCE),
@@ -258,6 +268,7 @@ impl<'a> AuditRecord<'a> {
                 config: config(&fields)?,
             }),
             2 => AuditFact::Answer(AnswerFact {
+                direction: fields.one_of(field::DIRECTION, &Direction::ALL),
                 code: fields.number(field::CODE)?,
                 setup_ms: fields.long(field::SETUP_MS)?,
                 way: fields.way()?,
@@ -283,11 +294,11 @@ impl<'a> AuditRecord<'a> {
 }
 
 /// The fields of a slot, by their names.
-struct Fields<'a>([Option<&'a [u8]>; field::SINCE_INVITE as usize + 1]);
+struct Fields<'a>([Option<&'a [u8]>; field::LATER as usize + 1]);
 
 impl Default for Fields<'_> {
     fn default() -> Self {
-        Self([None; field::SINCE_INVITE as usize + 1])
+        Self([None; field::LATER as usize + 1])
     }
 }
 

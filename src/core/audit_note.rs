@@ -25,6 +25,8 @@ pub struct RequestTold {
     pub call: Box<[u8]>,
     /// The method's token.
     pub method: ToldText,
+    /// Whether its call has had a verdict before, one that let it pass.
+    pub later: bool,
     /// Whether it was to go out to the trunk, if that is known.
     pub outbound: Option<bool>,
     /// Who calls, by From.
@@ -55,14 +57,16 @@ pub struct AnswerTold {
     pub whose: (Option<ProjectId>, Option<TrunkId>),
     /// As in [`RequestTold`].
     pub call: Box<[u8]>,
+    /// Whether it went out to the trunk.
+    pub outbound: bool,
     /// The final status code. 0: the caller has cancelled.
     pub code: u16,
     /// The time from the INVITE to it.
     pub after: Duration,
-    /// The region that serves it.
+    /// The region that serves it. `None`: a reload has taken its server away.
     pub serving: Option<RegionId>,
-    /// Where the last attempt went, or the one that was answered.
-    pub target: (Transport, SocketAddr),
+    /// Where the last attempt went, or the one that was answered. `None`: as above.
+    pub target: Option<(Transport, SocketAddr)>,
     /// The relay that its media goes through.
     pub relay: Option<SocketAddr>,
     /// The attempts before the last one.

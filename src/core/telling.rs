@@ -7,7 +7,7 @@ use crate::config::{Config, ProjectId, RegionId, TrunkId};
 use crate::core::clock::WallClock;
 use crate::core::context::Context;
 use crate::core::io::{AnswerTold, EndTold, EndedBy, Note, Output, PartyTold, RequestTold, ToldText};
-use crate::core::routing::route_token::CallTime;
+use crate::core::routing::call_time::CallTime;
 use crate::core::rules::number;
 use crate::core::rules::side::Side;
 use crate::core::transaction::forwarded::{CallFacts, DialogFacts, Transaction};
@@ -26,12 +26,14 @@ pub(crate) struct Teller<'c> {
     /// Whether its From names the party that began the dialog.
     pub(crate) began: bool,
     pub(crate) asks: Option<Side>,
+    /// Whether its call has had a verdict before, one that let it pass.
+    pub(crate) later: bool,
 }
 
 impl<'c> Teller<'c> {
-    /// Of a message of a call.
+    /// Of a message of a call that has passed.
     pub(crate) fn of(config: &'c Config, call: &CallFacts) -> Self {
-        Self { config, trunk: call.trunk, began: call.dialog.began, asks: Some(call.asks) }
+        Self { config, trunk: call.trunk, began: call.dialog.began, asks: Some(call.asks), later: true }
     }
 
     /// What is told of a request, or of the response to one. `None`: no record is kept.
@@ -52,6 +54,7 @@ impl<'c> Teller<'c> {
         Some(Box::new(RequestTold {
             call,
             method: told(method),
+            later: self.later,
             outbound: self.asks.map(|asks| asks == Side::Servers),
             from: from.and_then(|from| party(from.uri)),
             to: called.and_then(party),
@@ -60,17 +63,22 @@ impl<'c> Teller<'c> {
         }))
     }
 
-    /// The same for a message of this call, which says where it is served.
-    pub(crate) fn tell_served(message: &Message<'_>, config: &'c Config, call: &CallFacts) -> Option<Box<RequestTold>> {
-        let told = Self::of(config, call).tell(message)?;
-        let serving = call.serving.as_ref().map(|serving| serving.region);
-        Some(Box::new(RequestTold { serving, relay: call.relay(), ..*told }))
+    /// The same for a message of this call, which says where it is served. `later`: whether the call has had a verdict before.
+    pub(crate) fn tell_served(
+        message: &Message<'_>,
+        config: &'c Config,
+        call: &CallFacts,
+        later: bool,
+    ) -> Option<Box<RequestTold>> {
+        let mut told = Self { later, ..Self::of(config, call) }.tell(message)?;
+        (told.serving, told.relay) = (call.serving.as_ref().map(|serving| serving.region), call.relay());
+        Some(told)
     }
 
-    /// The same for the bytes of a request.
+    /// The same for the bytes of a request that has passed.
     pub(crate) fn tell_sent(sent: &[u8], config: &'c Config, call: &CallFacts) -> Option<Box<RequestTold>> {
         config.audit.as_ref()?;
-        Self::tell_served(&Message::datagram(sent).ok()?, config, call)
+        Self::tell_served(&Message::datagram(sent).ok()?, config, call, true)
     }
 }
 
@@ -149,10 +157,11 @@ impl Context<'_> {
                     region,
                     whose,
                     call: call_named(message, began),
+                    outbound: call.asks == Side::Servers,
                     code: if transaction.cancelled && code >= 300 { 0 } else { code },
                     after: self.now.saturating_duration_since(since),
-                    serving: Some(serving.region),
-                    target: (client.egress.transport, client.egress.to.addr()),
+                    serving: (!transaction.outside).then_some(serving.region),
+                    target: (!transaction.outside).then(|| (client.egress.transport, client.egress.to.addr())),
                     relay: call.relay(),
                     retries: transaction.earlier.len(),
                 };

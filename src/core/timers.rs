@@ -217,10 +217,13 @@ impl Context<'_> {
         if !transaction.server.is_open() {
             return;
         }
+        transaction.outside = true;
         if transaction.cancelled {
             return self.conclude(transaction, &sent, 487, "Request Terminated", b"");
         }
-        if !self.next(slot, transaction, &sent, true) {
+        if self.next(slot, transaction, &sent, true) {
+            transaction.outside = false;
+        } else {
             self.all_down(transaction, &sent, "failed, or is outside since a reload");
         }
     }

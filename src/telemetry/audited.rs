@@ -64,7 +64,8 @@ impl AuditTeller<'_> {
         let fact = VerdictFact {
             verdict: ruled.verdict,
             reason: ruled.reason,
-            direction: told.and_then(|told| told.outbound).map(|out| if out { Direction::Out } else { Direction::In }),
+            later: told.is_some_and(|told| told.later),
+            direction: told.and_then(|told| told.outbound).map(direction),
             method: told.map(|told| told.method.as_slice()),
             source: facts.source,
             transport: Some(facts.transport),
@@ -91,9 +92,10 @@ impl AuditTeller<'_> {
     fn answer(&self, told: &AnswerTold, media: MediaFound<'_>, keep: &mut impl FnMut(&AuditRecord<'_>)) {
         let (way, cut) = self.way(told.serving, media);
         let fact = AnswerFact {
+            direction: Some(direction(told.outbound)),
             code: told.code,
             setup_ms: u32::try_from(told.after.as_millis()).unwrap_or(u32::MAX),
-            way: WayFact { target: Some(told.target), relay: told.relay, ..way },
+            way: WayFact { target: told.target, relay: told.relay, ..way },
             retries: u16::try_from(told.retries).unwrap_or(u16::MAX),
             config: self.digest,
         };
@@ -128,6 +130,10 @@ impl AuditTeller<'_> {
         let shown = named.iter().copied().take(RECORD_MEDIA).collect();
         (WayFact { serving, media: shown, media_verdict, ..WayFact::default() }, named.len() > RECORD_MEDIA)
     }
+}
+
+fn direction(outbound: bool) -> Direction {
+    if outbound { Direction::Out } else { Direction::In }
 }
 
 /// The country of a party's number, as its letters.

@@ -140,7 +140,11 @@ fn an_answer_says_how_an_invite_ended() {
             site.from(way.answerer, &text);
             let told = answers(&site).remove(0);
             assert_eq!((told.code, told.after, &*told.call), (code, Duration::from_millis(1500), CALL), "{way:?}");
-            assert_eq!((told.target.1, told.retries, named(&site, told.serving)), (way.answerer.parse().unwrap(), 0, Some("eu")));
+            assert_eq!(
+                (told.target.map(|(_, addr)| addr), told.retries, named(&site, told.serving)),
+                (way.answerer.parse().ok(), 0, Some("eu"))
+            );
+            assert_eq!(told.outbound, way.asker == SERVER);
             assert!(told.whose.1.is_some_and(|trunk| &*site.config.trunk(trunk).name == "carrier"));
             // Once, whatever comes again.
             site.from(way.answerer, &text);
@@ -182,7 +186,7 @@ fn a_call_that_fails_over_says_where_it_ended() {
     assert_eq!(second.to, SECOND.parse().unwrap());
     site.from(SECOND, &respond(&second, 200, "u", "Contact: <sip:b@10.1.0.6>\r\n"));
     let told = answers(&site).remove(0);
-    assert_eq!((told.code, told.target.1, told.retries), (200, SECOND.parse().unwrap(), 1));
+    assert_eq!((told.code, told.target.map(|(_, addr)| addr), told.retries), (200, SECOND.parse().ok(), 1));
     // And if nobody takes it, with the verdict that says so.
     let mut site = Site::usual();
     let first = IN.begun(&mut site);
@@ -190,8 +194,12 @@ fn a_call_that_fails_over_says_where_it_ended() {
     site.input(Input::Failed(second.attempt.unwrap()));
     let told = answers(&site).remove(0);
     assert_eq!((told.code, told.retries), (503, 1));
-    let all: Vec<_> = verdicts(&site).into_iter().map(|(verdict, reason, told)| (verdict, reason, told.call)).collect();
-    assert_eq!(all, [(Verdict::Accept, Reason::InRegion, CALL.into()), (Verdict::Refuse, Reason::TargetsDown, CALL.into())]);
+    let all: Vec<_> =
+        verdicts(&site).into_iter().map(|(verdict, reason, told)| (verdict, reason, told.call, told.later)).collect();
+    assert_eq!(
+        all,
+        [(Verdict::Accept, Reason::InRegion, CALL.into(), false), (Verdict::Refuse, Reason::TargetsDown, CALL.into(), true)]
+    );
 }
 
 #[test]
@@ -271,7 +279,7 @@ fn a_bye_of_ours_says_so() {
     let sent = site.from(SERVER, &ok);
     let bye = sent.iter().find(|sent| sent.line().starts_with("BYE")).unwrap();
     let told = answers(&site).remove(0);
-    assert!(told.code >= 400 && told.target.1 == SERVER.parse().unwrap(), "{told:?}");
+    assert!(told.code >= 400 && told.target.unwrap().1 == SERVER.parse().unwrap(), "{told:?}");
     let (verdict, reason, of) = verdicts(&site).remove(1);
     assert_eq!((verdict, reason, &*of.call), (Verdict::Refuse, Reason::ForeignMediaAnswer, CALL));
     assert!(ends(&site).is_empty());
@@ -337,7 +345,7 @@ fn what_is_refused_inside_a_dialog_has_the_name_of_its_call() {
         let arrival = site.arrival("192.0.2.1:5060", from);
         site.exactly(arrival, with_sdp(&text, "192.0.2.99").as_bytes());
         let (verdict, reason, told) = verdicts(&site).pop().unwrap();
-        assert_eq!((verdict, reason, &*told.call), (Verdict::Refuse, Reason::ForeignMediaOffer, CALL));
+        assert_eq!((verdict, reason, &*told.call, told.later), (Verdict::Refuse, Reason::ForeignMediaOffer, CALL, true));
         assert_eq!(told.outbound, Some(!asks));
     }
 }
@@ -373,4 +381,17 @@ fn without_a_record_nothing_is_told_and_the_same_leaves() {
     };
     assert_eq!(without.notes.iter().filter(told).count(), 0);
     assert_eq!(with.notes.iter().filter(told).count(), 6);
+}
+
+#[test]
+fn a_server_that_a_reload_takes_away_is_not_told_by_the_new_networks() {
+    let mut site = Site::usual();
+    IN.begun(&mut site);
+    site.reload(
+        &crate::site::CONFIG
+            .replace("10.1.0.0/16", "10.9.0.0/16")
+            .replace("[\"10.1.0.5:5060\", \"10.1.0.6:5060\"]", "\"10.9.0.5\""),
+    );
+    let told = answers(&site).remove(0);
+    assert_eq!((told.code, told.target, told.serving), (503, None, None));
 }

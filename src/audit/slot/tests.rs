@@ -18,6 +18,7 @@ fn verdict() -> VerdictFact<'static> {
     VerdictFact {
         verdict: Verdict::Shadow,
         reason: Reason::ForeignMediaOffer,
+        later: true,
         direction: Some(Direction::Out),
         method: Some(b"INVITE"),
         source: Some("192.0.2.1:5060".parse().unwrap()),
@@ -41,8 +42,22 @@ fn record(fact: AuditFact<'static>) -> AuditRecord<'static> {
 fn all() -> Vec<AuditRecord<'static>> {
     let facts = [
         AuditFact::Verdict(verdict()),
-        AuditFact::Answer(AnswerFact { code: 0, setup_ms: 70_000, way: way(), retries: 2, config: [1; 32] }),
-        AuditFact::Answer(AnswerFact { code: 486, setup_ms: 1, way: WayFact::default(), retries: 0, config: [1; 32] }),
+        AuditFact::Answer(AnswerFact {
+            direction: Some(Direction::In),
+            code: 0,
+            setup_ms: 70_000,
+            way: way(),
+            retries: 2,
+            config: [1; 32],
+        }),
+        AuditFact::Answer(AnswerFact {
+            direction: None,
+            code: 486,
+            setup_ms: 1,
+            way: WayFact::default(),
+            retries: 0,
+            config: [1; 32],
+        }),
         AuditFact::End(EndFact {
             by: EndedBy::Callee,
             cause: Some(b"Q.850;16"),

@@ -43,7 +43,7 @@ impl Context<'_> {
     ) -> (Client, (usize, usize)) {
         let NextStep { egress, moves } = first;
         if moves {
-            let told = Teller::tell_served(case.message, self.config, call);
+            let told = Teller::tell_served(case.message, self.config, call, false);
             self.verdict(call.region, (call.project, call.trunk), Verdict::Accept, Reason::Failover, None, told);
         }
         if egress.transport.reliable() || !targets.is_empty() {
@@ -125,7 +125,7 @@ impl Context<'_> {
         let Some(step) = step else { return false };
         let egress = step.egress.of(call.trunk, call.origin.as_ref());
         if step.moves {
-            let told = message.as_ref().and_then(|message| Teller::tell_served(message, self.config, call));
+            let told = message.as_ref().and_then(|message| Teller::tell_served(message, self.config, call, true));
             self.verdict(call.region, (call.project, call.trunk), Verdict::Accept, Reason::Failover, None, told);
         }
         if before == (egress.to, Transport::Tcp) && egress.transport == Transport::Udp {

@@ -70,8 +70,13 @@ impl Core {
                 let origin = self.view(case.now).origin_over_tls(&route, &targets);
                 let (mut context, _) = self.split(case.now, out);
                 if let Some(broken) = shadow {
-                    let told =
-                        Teller { config: context.config, trunk: speaker.trunk, began: route.began, asks: Some(speaker.side) };
+                    let told = Teller {
+                        config: context.config,
+                        trunk: speaker.trunk,
+                        began: route.began,
+                        asks: Some(speaker.side),
+                        later: true,
+                    };
                     let told = told.tell(case.message);
                     context.verdict(
                         case.region(),
@@ -192,7 +197,8 @@ impl Core {
         }
         // The same ACK again is the same refusal.
         if news {
-            let told = Teller { config: &config, trunk: speaker.trunk, began: route.began, asks: Some(speaker.side) };
+            let told =
+                Teller { config: &config, trunk: speaker.trunk, began: route.began, asks: Some(speaker.side), later: true };
             let told = told.tell(case.message);
             context.verdict(
                 case.region(),

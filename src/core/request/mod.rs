@@ -182,7 +182,7 @@ impl Core {
         if let Some((verdict, reason, why)) = shadow.map(|broken| (Verdict::Shadow, broken.reason, Some(broken.why))).or(accepted)
         {
             let (project, trunk) = whose;
-            let told = Teller::tell_served(case.message, context.config, &call);
+            let told = Teller::tell_served(case.message, context.config, &call, !initial || !here);
             let note = Note::Verdict { region: call.region, project, trunk, verdict, reason, why, unreachable, told };
             context.out.push(Output::Note(note));
         }
@@ -250,7 +250,7 @@ impl Core {
             return Outcome::Malformed(message.fault().unwrap_or(Fault::NotSip));
         }
         // Its sentence is made where somebody reads it: strangers may send as much as they like.
-        let stranger = Teller { config: context.config, trunk: None, began: true, asks: None };
+        let stranger = Teller { config: context.config, trunk: None, began: true, asks: None, later: false };
         let told = stranger.tell(message);
         context.verdict(region, (None, None), Verdict::Refuse, reason, None, told);
         Outcome::Refused(reason)

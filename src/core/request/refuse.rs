@@ -83,10 +83,10 @@ impl Core {
         config.audit.as_ref()?;
         // What no valid token leads is told by its own words.
         let route = case.request.to_tag.and_then(|_| self.route_set(case));
-        let (began, speaks) = route.map_or((true, None), |route| (route.began, Some(route.speaks)));
+        let (later, began, speaks) = route.map_or((false, true, None), |route| (true, route.began, Some(route.speaks)));
         let servers = || Source::of(self.view(case.now), case.region(), case.arrival).server;
         let asks = speaks.or_else(|| trunk.map(|_| if servers() { Side::Servers } else { Side::Trunk }));
-        Teller { config, trunk, began, asks }.tell(case.message)
+        Teller { config, trunk, began, asks, later }.tell(case.message)
     }
 
     /// Counts a refused request inside a dialog for the pace of its sender, if the sender is a side of the dialog.

@@ -119,7 +119,7 @@ impl Context<'_> {
                 // Counted only if it would have been refused: a provisional response would only have been dropped, and a
                 // repetition is not counted twice.
                 if transaction.server.is_open() && !is_provisional(message) {
-                    let told = Teller::tell_served(message, self.config, &transaction.call);
+                    let told = Teller::tell_served(message, self.config, &transaction.call, true);
                     let whose = (speaker.project, speaker.trunk);
                     self.verdict(called, whose, Verdict::Shadow, broken.reason, Some(&broken.why), told);
                 }

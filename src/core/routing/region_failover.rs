@@ -5,9 +5,10 @@
 
 use crate::config::{ListenerId, RegionId};
 use crate::core::health::Standing;
+use crate::core::routing::call_time::CallTime;
 use crate::core::routing::egress::Egress;
 use crate::core::routing::place::MAX_ATTEMPTS;
-use crate::core::routing::route_token::{self, CallTime, Vouched};
+use crate::core::routing::route_token::{self, Vouched};
 use crate::core::routing::serving::Serving;
 use crate::core::routing::srv_order::Dice;
 use crate::core::routing::target::{self, Found, Order, Target, TargetSet};

@@ -9,7 +9,8 @@ use smallvec::SmallVec;
 
 use crate::config::RegionId;
 use crate::core::keys::Keys;
-use crate::core::routing::route_token::{self, CallTime, Origin, Proof, Token, Tokens, Vouched};
+use crate::core::routing::call_time::CallTime;
+use crate::core::routing::route_token::{self, Origin, Proof, Token, Tokens, Vouched};
 use crate::core::rules::side::Side;
 use crate::sip::address::Address;
 use crate::sip::edit::Edit;

@@ -15,6 +15,7 @@ use memchr::memchr3;
 
 use crate::config::{Config, RegionId, Transport, TrunkId};
 use crate::core::keys::{Keys, read_hex, write_hex};
+use crate::core::routing::call_time::{CallTime, TIME};
 use crate::core::rules::side::Side;
 use crate::fence::canonical;
 use crate::sip::Request;
@@ -35,8 +36,6 @@ const OLD_ANSWERED: [u8; 2] = *b"05";
 /// What each token says behind its form, in characters: name, relay, side that asked. Where the trunk's messages come from stands behind
 /// that, if it is known.
 const FACTS: usize = 16 + 4 + 1;
-/// What stands between that and the signature, in characters: a letter, and seconds since 1970.
-const TIME: usize = 1 + 8;
 /// The length of that place, in characters: transport, port, and an IPv4 or IPv6 address.
 const ORIGIN_V4: usize = 1 + 4 + 8;
 const ORIGIN_V6: usize = 1 + 4 + 32;
@@ -55,48 +54,6 @@ pub(crate) struct Origin {
     /// The source of the packet or of the connection.
     pub(crate) addr: SocketAddr,
     pub(crate) transport: Transport,
-}
-
-/// When a call began, in seconds since 1970, as its token says it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum CallTime {
-    /// Nobody has said it.
-    Unknown,
-    /// When its INVITE came: the answerer's token is made then.
-    Invited(u32),
-    /// When it was set up, which is when its 2xx passed.
-    SetUp(u32),
-}
-
-impl CallTime {
-    /// The time of an INVITE, if the core was told the time.
-    pub(crate) fn invited(at: Option<u32>) -> Self {
-        at.map_or(Self::Unknown, Self::Invited)
-    }
-
-    fn text(self) -> [u8; TIME] {
-        let (letter, at) = match self {
-            Self::Unknown => (b'n', 0),
-            Self::Invited(at) => (b'i', at),
-            Self::SetUp(at) => (b's', at),
-        };
-        let mut text = [letter; TIME];
-        if let Some(digits) = text.last_chunk_mut::<8>() {
-            write_hex(at.into(), digits);
-        }
-        text
-    }
-
-    fn read(text: &[u8]) -> Option<Self> {
-        let (letter, at) = text.split_first()?;
-        let at = u32::try_from(read_hex(at)?).ok()?;
-        match letter {
-            b'n' => Some(Self::Unknown),
-            b'i' => Some(Self::Invited(at)),
-            b's' => Some(Self::SetUp(at)),
-            _ => None,
-        }
-    }
 }
 
 /// What a token proves about a call.

@@ -10,7 +10,8 @@ use bytes::Bytes;
 
 use crate::config::{ProjectId, RegionId, TrunkId};
 use crate::core::io::Attempt;
-use crate::core::routing::route_token::{CallTime, Token};
+use crate::core::routing::call_time::CallTime;
+use crate::core::routing::route_token::Token;
 use crate::core::routing::serving::Serving;
 use crate::core::routing::target::Target;
 use crate::core::rules::side::Side;
@@ -136,6 +137,8 @@ pub(crate) struct Transaction {
     pub(crate) cancelled: bool,
     /// Whether a rule has refused its answer: then every call that comes of it is ended.
     pub(crate) refused: bool,
+    /// Whether a reload has ended its present attempt, because that led to an address that is outside now.
+    pub(crate) outside: bool,
     /// When the wheel will wake it first.
     pub(crate) armed: Option<Instant>,
     /// The answers that it waits for on streams, as the table has counted them.
@@ -176,7 +179,7 @@ impl Transaction {
     pub(crate) fn new(call: CallFacts, server: Server, client: Client, own_rows: (usize, usize), targets: Vec<Target>) -> Self {
         let (serial, earlier, armed, counted, holding) = (0, Vec::new(), None, Awaited::default(), Holding::default());
         let unmeasured = call.method == Method::Invite;
-        let (cancelled, refused, best) = (false, false, None);
+        let (cancelled, refused, outside, best) = (false, false, false, None);
         Self {
             serial,
             call,
@@ -189,6 +192,7 @@ impl Transaction {
             unmeasured,
             cancelled,
             refused,
+            outside,
             armed,
             counted,
             holding,

@@ -209,7 +209,7 @@ fn a_call_from_its_verdict_to_its_end() {
                 "target": "udp:10.1.0.5:5060", "media": ["10.1.0.20"], "media_verdict": "inside"
             }),
             json!({
-                "kind": "answer", "project": "acme", "trunk": "carrier", "call": call, "code": 200, "setup_ms": 1250,
+                "kind": "answer", "project": "acme", "trunk": "carrier", "call": call, "direction": "in", "code": 200, "setup_ms": 1250,
                 "serving": "eu", "target": "udp:10.1.0.5:5060", "media": ["10.1.0.21"], "media_verdict": "inside", "retries": 0
             }),
             json!({
@@ -247,6 +247,7 @@ fn a_call_that_moves_to_another_region_says_where() {
     node.pass(Duration::from_secs(40));
     let told = node.told();
     let moved: Vec<_> = told.iter().map(|line| (&line["id"], &line["serving"], &line["target"])).collect();
+    assert!(told[0].get("later").is_none() && told[1]["later"] == json!(true));
     assert_eq!(moved[1], (&json!(101), &json!("uk"), &json!("udp:10.2.0.5:5060")), "{told:?}");
     assert!(told.iter().all(|line| line["call"] == told[0]["call"]));
 }
