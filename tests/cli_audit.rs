@@ -238,6 +238,31 @@ fn a_deleted_day_leaves_a_chain() {
 }
 
 #[test]
+fn a_day_to_which_nothing_was_written_breaks_no_chain() {
+    let path = folder("nothing");
+    let mut node = WrittenNode::new(&path, "n1", 1);
+    let nothing = |day: &str| {
+        fs::create_dir(path.join(day)).unwrap();
+        fs::write(records(&path, day), "").unwrap();
+    };
+    nothing("2026-11-23");
+    fs::create_dir(path.join("2026-11-22")).unwrap();
+    let day = node.begin("2026-11-24", "start");
+    node.end(day, "stop");
+    nothing("2026-11-25");
+    let day = node.begin("2026-11-26", "start");
+    node.end(day, "stop");
+    assert_eq!(verified(&path), (0, "whole".to_owned()));
+    // But a day that was emptied is one that is missing.
+    let day = node.begin("2026-11-27", "start");
+    node.end(day, "stop");
+    fs::remove_file(path.join("2026-11-26/checkpoint")).unwrap();
+    fs::write(records(&path, "2026-11-26"), "").unwrap();
+    let (code, said) = verified(&path);
+    assert!(code == 1 && said.contains("2026-11-27"), "{said}");
+}
+
+#[test]
 fn a_foreign_key_verifies_nothing() {
     let path = folder("foreign");
     let other = folder("foreign-other");
@@ -303,6 +328,22 @@ fn what_was_sent_outside_is_found_though_it_is_signed() {
     assert_eq!(with(&format!("{accept},\"target\":\"udp:203.0.113.9:5060\"")), outside);
     let said = format!("{accept},\"media\":[\"10.1.0.9\",\"203.0.113.9\"],\"media_verdict\":\"inside\"");
     assert_eq!(with(&said), first("says that its media is inside, and has an address outside: 203.0.113.9"));
+    let unknown = format!("{accept},\"target\":\"udp:203.0.113.9:5060\"").replace("accept", "shadow");
+    let mut node = WrittenNode::new(&path, "n1", 1);
+    let mut day = node.begin("2026-11-25", "start");
+    day.line("verdict", &format!("\"region\":\"eu\",\"project\":\"acme\",{unknown},\"config\":\"another\""));
+    node.end(day, "stop");
+    assert_eq!(verified(&path), (2, "whole, with gaps".to_owned()));
+    assert!(
+        text(&audit(&["verify", name(&path)]).stdout)
+            .contains("  1 records name a configuration that no record before them tells")
+    );
+    let report = json(&["report", "--period", "2026", "--json", name(&path)]);
+    assert!(
+        report["regions"]["eu"]["why_not"].as_str().unwrap().contains("name a configuration that no record tells"),
+        "{report}"
+    );
+    with(&said);
     let report = json(&["report", "--period", "2026", "--json", name(&path)]);
     assert_eq!((&report["rows"][0]["outside"], &report["whole"]), (&1.into(), &false.into()));
     assert!(report["regions"]["eu"]["why_not"].as_str().unwrap().contains("something was outside"), "{report}");
@@ -419,9 +460,10 @@ fn a_report_adds_up_several_nodes() {
     let sentence = report["regions"]["eu"]["sentence"].as_str().unwrap();
     assert_eq!(
         sentence,
-        "Of 5 calls accepted for region eu none was sent to an address outside the networks of the region that served it (1 were \
-         served by another region), and of 1 calls from it none to an address outside the networks of its trunk, as of these records; \
-         0 records are known to be missing. 1 calls were let through although a rule refuses them, because the rule was being tried."
+        "Of 5 calls accepted for region eu none was sent to an address outside the networks of the region that served it (1 was \
+         served by another region), and of 1 call from it none to an address outside the networks of its trunk, as of these records; \
+         0 records are known to be missing. 1 call was let through although a rule refuses it, because the rule is only tried or only \
+         warns."
     );
     let output = audit(&arguments);
     assert!(output.status.success(), "{output:?}");
@@ -568,4 +610,71 @@ fn a_number_is_found_by_its_hash_as_long_as_there_is_a_key() {
 
 fn ring_key() -> ring::hmac::Key {
     ring::hmac::Key::new(ring::hmac::HMAC_SHA256, &[0x0b; 32])
+}
+
+/// A script out of the page for auditors, in a file, and its lines.
+fn script(folder: &Path, file: &str) -> (PathBuf, usize) {
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/evidence.md")).unwrap();
+    let (_, rest) = page.split_once(&format!("<!-- {file} -->\n```python\n")).unwrap();
+    let (script, _) = rest.split_once("\n```\n").unwrap();
+    let path = folder.join(file);
+    fs::write(&path, script).unwrap();
+    (path, script.lines().filter(|line| !line.is_empty()).count())
+}
+
+fn python(script: &Path, arguments: &[&Path]) -> Output {
+    Command::new("python3").arg(script).args(arguments).output().unwrap()
+}
+
+#[test]
+fn the_scripts_of_the_page_verify_what_the_program_verifies() {
+    let path = folder("scripts");
+    let (of_record, lines) = script(&path, "verify.py");
+    assert!(lines <= 40, "{lines}");
+    let (of_proof, lines) = script(&path, "proof.py");
+    assert!(lines <= 20, "{lines}");
+    let (record, other) = (path.join("record"), path.join("other"));
+    three_days(&record, "n1", 1);
+    three_days(&other, "n1", 2);
+    let key = record.join("public.key");
+    let output = python(&of_record, &[&record, &key]);
+    let said = text(&output.stdout);
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(said, "2026-11-24 11 whole\n2026-11-25 11 whole\n2026-11-26 5 whole\n");
+    assert!(!python(&of_record, &[&record, &other.join("public.key")]).status.success());
+    let call = audit(&["prove", "--call", "00000000000000000000000000000002", name(&record)]);
+    let proof = path.join("proof.json");
+    fs::write(&proof, &call.stdout).unwrap();
+    let output = python(&of_proof, &[&proof, &key]);
+    assert!(output.status.success() && text(&output.stdout).lines().count() == 6, "{output:?}");
+    assert!(!python(&of_proof, &[&proof, &other.join("public.key")]).status.success());
+    let day = fs::read(records(&record, "2026-11-25")).unwrap();
+    for line in text(&output.stdout).lines().skip(3) {
+        assert!(text(&day).contains(line), "{line}");
+    }
+    for (from, to) in [("1234", "1235"), ("\"index\":6", "\"index\":5"), ("\"size\":11", "\"size\":10"), ("\\n11\\n", "\\n12\\n")]
+    {
+        let changed = text(&call.stdout).replace(from, to);
+        assert!(changed != text(&call.stdout), "{from}");
+        fs::write(&proof, changed).unwrap();
+        assert!(!python(&of_proof, &[&proof, &key]).status.success(), "{from}");
+    }
+    // The scripts find what the program finds.
+    let broken: [&dyn Fn(); 6] = [
+        &|| change(&record, "2026-11-25", |lines| lines[3] = lines[3].replace("1234", "1235")),
+        &|| change(&record, "2026-11-25", |lines| drop(lines.remove(3))),
+        &|| change(&record, "2026-11-25", |lines| drop(lines.pop())),
+        &|| change(&record, "2026-11-25", |lines| lines.push(lines[10].replace("\"n\":10", "\"n\":11"))),
+        &|| fs::remove_dir_all(record.join("2026-11-25")).unwrap(),
+        &|| assert!(fs::copy(other.join("2026-11-25/checkpoint"), record.join("2026-11-25/checkpoint")).is_ok()),
+    ];
+    for (at, how) in broken.iter().enumerate() {
+        three_days(&record, "n1", 1);
+        how();
+        assert!(!python(&of_record, &[&record, &key]).status.success() && verified(&record).0 == 1, "{at}");
+    }
+    three_days(&record, "n1", 1);
+    fs::remove_file(records(&record, "2026-11-24")).unwrap();
+    let output = python(&of_record, &[&record, &key]);
+    assert!(output.status.success() && text(&output.stdout).starts_with("2026-11-24 11 deleted\n"), "{output:?}");
 }

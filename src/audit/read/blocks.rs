@@ -14,7 +14,7 @@ const BLOCK: usize = 1 << 20;
 /// Blocks that wait to be hashed.
 const WAITING: usize = 4;
 /// Most octets of a line. The longest that is written says the networks of 10 000 trunks.
-const LONGEST_LINE: usize = 16 << 20;
+const LONGEST_LINE: usize = 64 << 20;
 
 /// Whole lines, and the seals among them.
 struct Block {

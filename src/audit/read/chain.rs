@@ -43,6 +43,8 @@ pub(crate) struct NodeChain {
     /// By which key its checkpoints are verified.
     pub(crate) verifier: NoteVerifier,
     at: usize,
+    /// Whether no day with a line was before.
+    is_first: bool,
     previous: Option<(Day, NodeHash)>,
     running: Option<bool>,
 }
@@ -63,7 +65,7 @@ impl NodeChain {
                 named.unwrap_or(first).clone()
             }
         };
-        Ok(Self { directory, verifier, at: 0, previous: None, running: None })
+        Ok(Self { directory, verifier, at: 0, is_first: true, previous: None, running: None })
     }
 
     /// The day that is next.
@@ -78,10 +80,19 @@ impl NodeChain {
         sink: LineSink<'_>,
     ) -> Result<Option<CheckedDay>, Unreadable> {
         let Some(day) = self.next_day() else { return Ok(None) };
-        let (is_first, is_last) = (self.at == 0, self.at + 1 == self.directory.days.len());
+        let is_last = self.at + 1 == self.directory.days.len();
+        // Before it there may be days to which nothing was written.
+        let is_first = self.is_first;
         self.at += 1;
         let mut findings = Findings::default();
         let octets = self.directory.checkpoint(day)?;
+        let mut file = self.directory.records(day)?;
+        let is_empty = file.as_ref().is_none_or(|file| file.metadata().is_ok_and(|about| about.len() == 0));
+        if octets.is_none() && is_empty {
+            let lines = file.map(|_| CheckedLines::default());
+            return Ok(Some(CheckedDay { day, lines, checkpoint: None, follows: Follows::Unknown, findings }));
+        }
+        self.is_first = false;
         let checkpoint = octets.as_deref().and_then(|note| match self.read(day, note) {
             Ok(checkpoint) => Some(checkpoint),
             Err(what) => {
@@ -107,23 +118,19 @@ impl NodeChain {
             _ => {}
         }
         let held = HeldTo { day, checkpoint: checkpoint.as_ref(), previous: self.previous, is_first };
-        let source = if range.contains(&day) { self.directory.records(day)? } else { None };
-        let lines = match source {
+        let lines = match file.as_mut().filter(|_| range.contains(&day)) {
             None => {
                 self.running = None;
                 None
             }
-            Some(mut file) => {
-                let checked = check_lines(&mut file, &held, &mut self.running, sink);
+            Some(file) => {
+                let checked = check_lines(file, &held, &mut self.running, sink);
                 let (lines, of_lines) = checked.map_err(|error| Unreadable::new(&self.directory.records_path(day), error))?;
                 findings.count += of_lines.count;
                 findings.told.extend(of_lines.told);
                 Some(lines)
             }
         };
-        if lines.is_none() && octets.is_none() {
-            findings.of_checkpoint("there is neither a checkpoint nor a record");
-        }
         self.previous = octets.map(|octets| (day, sha256(&octets)));
         Ok(Some(CheckedDay { day, lines, checkpoint, follows, findings }))
     }
@@ -154,7 +161,10 @@ pub(crate) struct Standing {
 impl Standing {
     /// That of one day. A day that is not over may have lines that no checkpoint covers yet.
     pub(crate) fn of(day: &CheckedDay) -> Self {
-        let gaps = day.lines.as_ref().is_some_and(|lines| lines.gap_count > 0 || lines.unclean_count > 0 || lines.torn);
+        let gaps = day
+            .lines
+            .as_ref()
+            .is_some_and(|lines| lines.gap_count > 0 || lines.unclean_count > 0 || lines.unjudged > 0 || lines.torn);
         Self { broken: day.findings.count > 0, gaps }
     }
 

@@ -7,7 +7,7 @@ use std::io::Read;
 use serde_json::Value;
 
 use super::blocks::{PassFound, SealSaid, pass};
-use super::in_force::InForce;
+use super::in_force::{InForce, NotInside};
 use super::line::{LineKind, ReadLine, unhex};
 use super::tokens::Wrong;
 use crate::audit::day::Day;
@@ -85,6 +85,8 @@ pub(crate) struct CheckedLines {
     pub(crate) unclean_count: u64,
     /// Targets and media addresses that are outside.
     pub(crate) outside: u64,
+    /// Records whose configuration no record before them tells: nobody can judge them again.
+    pub(crate) unjudged: u64,
     /// Lines that say they are of another day.
     pub(crate) of_other_days: u64,
     /// The digests of the configurations that were in force, and the nodes and versions that said so.
@@ -174,13 +176,15 @@ impl DayCheck<'_> {
                 let (size, root) = line.seal()?;
                 return Ok(Some(SealSaid { line: at, size, root }));
             }
-            LineKind::Verdict | LineKind::Answer | LineKind::End => {
-                if let Err(what) = self.in_force.judge(&line) {
+            LineKind::Verdict | LineKind::Answer | LineKind::End => match self.in_force.judge(&line) {
+                Ok(()) => {}
+                Err(NotInside::Unjudged) => self.found.unjudged += 1,
+                Err(NotInside::Outside(what)) => {
                     outside = true;
                     self.found.outside += 1;
                     self.findings.at(at, what);
                 }
-            }
+            },
         }
         sink(&line, outside);
         Ok(None)

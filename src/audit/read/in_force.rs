@@ -38,6 +38,21 @@ struct ToldTrunk {
     media: Networks,
 }
 
+/// Why a record does not pass.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum NotInside {
+    /// It says that something was outside, or what it says is no address.
+    Outside(Wrong),
+    /// No record before it tells its configuration, so nobody can judge it.
+    Unjudged,
+}
+
+impl From<Wrong> for NotInside {
+    fn from(wrong: Wrong) -> Self {
+        Self::Outside(wrong)
+    }
+}
+
 /// The configurations of a day so far.
 #[derive(Debug, Default)]
 pub(crate) struct InForce(Vec<ToldConfig>);
@@ -82,8 +97,8 @@ impl InForce {
         Ok(())
     }
 
-    /// What is wrong with where a record says that something was sent, or that its media was. `None`: nothing is.
-    pub(crate) fn judge(&self, line: &ReadLine<'_>) -> Result<(), Wrong> {
+    /// What is wrong with where a record says that something was sent, or that its media was.
+    pub(crate) fn judge(&self, line: &ReadLine<'_>) -> Result<(), NotInside> {
         let said = &line.said;
         let sent = match line.kind {
             LineKind::Verdict => said.passed(),
@@ -97,13 +112,14 @@ impl InForce {
         }
         let digest = said.config.as_deref().unwrap_or_default();
         let config = self.0.iter().rev().find(|config| config.digest == digest && config.missing == 0);
-        let config = config.ok_or("names a configuration that no record before it tells")?;
+        let config = config.ok_or(NotInside::Unjudged)?;
         let region = said.region.as_deref().unwrap_or_default();
         let serving = said.serving.as_deref().unwrap_or(region);
         let called = config.regions.get(region).ok_or_else(|| unknown("region", region))?;
         let serves = config.regions.get(serving).ok_or_else(|| unknown("region", serving))?;
         if serving != region && !called.nearest.iter().any(|nearest| nearest == serving) {
-            return Err(format!("is served by region {serving}, which is none of the nearest of region {region}").into());
+            let what = format!("is served by region {serving}, which is none of the nearest of region {region}");
+            return Err(NotInside::Outside(what.into()));
         }
         let trunk = config.trunk(said.project.as_deref(), said.trunk.as_deref());
         let direction = said.direction.as_deref();
@@ -116,7 +132,7 @@ impl InForce {
             };
             if !passes {
                 let whose = if direction == Some("out") { "the trunk".to_owned() } else { format!("region {serving}") };
-                return Err(format!("has a target outside the networks of {whose}: {target}").into());
+                return Err(NotInside::Outside(format!("has a target outside the networks of {whose}: {target}").into()));
             }
         }
         // An offer is made by the side that asks, an answer by the other one.
@@ -133,7 +149,8 @@ impl InForce {
         };
         // A hold names no destination.
         let outside = media.into_iter().find(|&ip| inside && !ip.is_unspecified() && !within(ip));
-        outside.map_or(Ok(()), |ip| Err(format!("says that its media is inside, and has an address outside: {ip}").into()))
+        let says = |ip| NotInside::Outside(format!("says that its media is inside, and has an address outside: {ip}").into());
+        outside.map_or(Ok(()), |ip| Err(says(ip)))
     }
 }
 
@@ -196,7 +213,11 @@ mod tests {
             "{{\"n\":2,{AT},\"kind\":\"{kind}\",\"region\":\"eu\",\"project\":\"acme\",\"trunk\":\"t\",{rest},\"config\":\"d\"}}"
         );
         let judged = site().judge(&ReadLine::of(line.as_bytes()).unwrap());
-        judged.err().unwrap_or_default().into_owned()
+        match judged {
+            Ok(()) => String::new(),
+            Err(NotInside::Outside(what)) => what.into_owned(),
+            Err(NotInside::Unjudged) => "unjudged".to_owned(),
+        }
     }
 
     #[test]
@@ -262,7 +283,7 @@ mod tests {
         let answer = ReadLine::of(line.as_bytes()).unwrap();
         let mut in_force = site();
         told(&mut in_force, &part("1", "10.1.0.0/16")).unwrap();
-        assert!(in_force.judge(&answer).is_err());
+        assert_eq!(in_force.judge(&answer), Err(NotInside::Unjudged));
         told(&mut in_force, &part("2", "10.1.0.0/16")).unwrap();
         assert_eq!(in_force.judge(&answer), Ok(()));
         assert!(told(&mut in_force, &part("2", "10.1.0.0/16")).is_err());

@@ -74,7 +74,6 @@ pub(crate) struct Said<'l> {
     pub(crate) parts: Option<u64>,
     pub(crate) verdict: Text<'l>,
     pub(crate) id: Option<u64>,
-    pub(crate) reason: Text<'l>,
     pub(crate) direction: Text<'l>,
     pub(crate) method: Text<'l>,
     pub(crate) from: Text<'l>,
@@ -87,6 +86,7 @@ pub(crate) struct Said<'l> {
     pub(crate) config: Text<'l>,
     pub(crate) code: Option<u64>,
     pub(crate) seconds: Option<u64>,
+    pub(crate) since_invite: Option<u64>,
     pub(crate) count: Option<u64>,
     pub(crate) size: Option<u64>,
     pub(crate) root: Text<'l>,
@@ -110,7 +110,7 @@ impl<'l> ReadLine<'l> {
         let kind = LineKind::of(&kind).ok_or_else(|| format!("is of a kind that is not known: {kind}"))?;
         let mut said = Said::default();
         while let Some((key, value)) = tokens.next()? {
-            said.take(kind, &key, value)?;
+            said.take(kind, key, value)?;
         }
         Ok(Self { n, at, kind, said })
     }
@@ -127,66 +127,67 @@ impl<'l> ReadLine<'l> {
     }
 }
 
+/// Where a value goes.
+enum Place<'s, 'l> {
+    Text(&'s mut Text<'l>),
+    Number(&'s mut Option<u64>),
+    Nested(&'s mut Option<&'l str>),
+    /// It stood at the beginning.
+    Taken,
+    /// Nobody asks for it.
+    Nowhere,
+}
+
 impl<'l> Said<'l> {
     fn take(&mut self, kind: LineKind, key: &str, value: Token<'l>) -> Result<(), Wrong> {
-        let other = |what: &str| Err(Wrong::Owned(format!("has a \"{key}\" that is no {what}")));
-        let twice = || Wrong::Owned(format!("has \"{key}\" twice"));
-        if let Some(place) = self.text(key) {
-            let Token::Text(text) = value else { return other("text") };
-            return if place.replace(text).is_some() { Err(twice()) } else { Ok(()) };
-        }
-        if let Some(place) = self.number(key) {
-            let Token::Number(number) = value else { return other("number") };
-            return if place.replace(number).is_some() { Err(twice()) } else { Ok(()) };
-        }
-        let place = match key {
-            "n" | "at" | "kind" => return Err(twice()),
-            // Regions of a configuration have media too, but inside their list.
-            "media" => &mut self.media,
-            "previous" if kind == LineKind::Open => &mut self.previous,
-            _ => return Ok(()),
+        let twice = match (self.place(kind, key), value) {
+            (Place::Text(place), Token::Text(text)) => place.replace(text).is_some(),
+            (Place::Number(place), Token::Number(number)) => place.replace(number).is_some(),
+            (Place::Nested(place), Token::Nested(nested)) => place.replace(nested).is_some(),
+            (Place::Nowhere, _) => false,
+            (Place::Taken, _) => true,
+            (Place::Text(_), _) => return Err(format!("has a \"{key}\" that is no text").into()),
+            (Place::Number(_), _) => return Err(format!("has a \"{key}\" that is no number").into()),
+            (Place::Nested(_), _) => return Err(format!("has a \"{key}\" that is no list or object").into()),
         };
-        let Token::Nested(nested) = value else { return other("list or object") };
-        if place.replace(nested).is_some() { Err(twice()) } else { Ok(()) }
+        if twice { Err(format!("has \"{key}\" twice").into()) } else { Ok(()) }
     }
 
-    fn text(&mut self, key: &str) -> Option<&mut Text<'l>> {
-        Some(match key {
-            "region" => &mut self.region,
-            "project" => &mut self.project,
-            "trunk" => &mut self.trunk,
-            "call" => &mut self.call,
-            "node" => &mut self.node,
-            "version" => &mut self.version,
-            "why" => &mut self.why,
-            "digest" => &mut self.digest,
-            "verdict" => &mut self.verdict,
-            "reason" => &mut self.reason,
-            "direction" => &mut self.direction,
-            "method" => &mut self.method,
-            "serving" => &mut self.serving,
-            "target" => &mut self.target,
-            "media_verdict" => &mut self.media_verdict,
-            "relay" => &mut self.relay,
-            "config" => &mut self.config,
-            "root" => &mut self.root,
-            "from" => &mut self.from,
-            "to" => &mut self.to,
-            _ => return None,
-        })
-    }
-
-    fn number(&mut self, key: &str) -> Option<&mut Option<u64>> {
-        Some(match key {
-            "part" => &mut self.part,
-            "parts" => &mut self.parts,
-            "id" => &mut self.id,
-            "code" => &mut self.code,
-            "seconds" => &mut self.seconds,
-            "count" => &mut self.count,
-            "size" => &mut self.size,
-            _ => return None,
-        })
+    /// The length stands beside each key because comparing that first is quicker.
+    fn place(&mut self, kind: LineKind, key: &str) -> Place<'_, 'l> {
+        match (key.len(), key) {
+            (6, "region") => Place::Text(&mut self.region),
+            (7, "project") => Place::Text(&mut self.project),
+            (5, "trunk") => Place::Text(&mut self.trunk),
+            (4, "call") => Place::Text(&mut self.call),
+            (4, "node") => Place::Text(&mut self.node),
+            (7, "version") => Place::Text(&mut self.version),
+            (3, "why") => Place::Text(&mut self.why),
+            (6, "digest") => Place::Text(&mut self.digest),
+            (7, "verdict") => Place::Text(&mut self.verdict),
+            (9, "direction") => Place::Text(&mut self.direction),
+            (6, "method") => Place::Text(&mut self.method),
+            (7, "serving") => Place::Text(&mut self.serving),
+            (6, "target") => Place::Text(&mut self.target),
+            (13, "media_verdict") => Place::Text(&mut self.media_verdict),
+            (5, "relay") => Place::Text(&mut self.relay),
+            (6, "config") => Place::Text(&mut self.config),
+            (4, "root") => Place::Text(&mut self.root),
+            (4, "from") => Place::Text(&mut self.from),
+            (2, "to") => Place::Text(&mut self.to),
+            (4, "part") => Place::Number(&mut self.part),
+            (5, "parts") => Place::Number(&mut self.parts),
+            (2, "id") => Place::Number(&mut self.id),
+            (4, "code") => Place::Number(&mut self.code),
+            (7, "seconds") => Place::Number(&mut self.seconds),
+            (12, "since_invite") => Place::Number(&mut self.since_invite),
+            (5, "count") => Place::Number(&mut self.count),
+            (4, "size") => Place::Number(&mut self.size),
+            (5, "media") => Place::Nested(&mut self.media),
+            (8, "previous") if kind == LineKind::Open => Place::Nested(&mut self.previous),
+            (1, "n") | (2, "at") | (4, "kind") => Place::Taken,
+            _ => Place::Nowhere,
+        }
     }
 
     /// The address of its target, which stands behind the transport.
@@ -271,7 +272,7 @@ mod tests {
             (",\"region\":\"eu\",\"region\":\"us\"", "has \"region\" twice"),
             (",\"n\":8", "has \"n\" twice"),
             (",\"id\":1,\"id\":1", "has \"id\" twice"),
-            (",\"\\u0069d\":1,\"id\":1", "has \"id\" twice"),
+            (",\"\\u0069d\":1,\"id\":1", "has a key with an escape"),
             (",\"media\":[],\"media\":[]", "has \"media\" twice"),
             (",\"region\":1", "has a \"region\" that is no text"),
             (",\"id\":\"1\"", "has a \"id\" that is no number"),

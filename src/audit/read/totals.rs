@@ -2,7 +2,7 @@
 //!
 //! Only counts what the records say. A call whose end nobody saw is counted as such; its length is not estimated.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use super::line::{LineKind, ReadLine, seconds_of};
 use crate::reason::Reason;
@@ -10,21 +10,24 @@ use crate::reason::Reason;
 /// What was refused for no reason that is known here.
 pub(crate) const OTHER: usize = Reason::ALL.len();
 
+/// Calls that have failed lately and are remembered, because they may be tried once more, or their answer refused.
+const FAILED_KEPT: usize = 4096;
+
 /// The counts of one project in one region.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct CallCounts {
-    /// INVITEs that were judged.
+    /// Calls whose INVITE was judged.
     pub(crate) offered: u64,
     /// Of these: accepted by the region itself, and by another one.
     pub(crate) here: u64,
     pub(crate) elsewhere: u64,
-    /// Refused, by reason, in the order of `Reason::ALL`; the last: for another one.
+    /// Refused, by reason, in the order of `Reason::ALL`; the last: for another one. Some were accepted before: their answer was refused.
     pub(crate) refused: [u64; Reason::ALL.len() + 1],
     /// Let through although a rule refuses them.
     pub(crate) shadow: u64,
     /// Of the accepted and those: the ones that went out to the trunk.
     pub(crate) out: u64,
-    /// Judged requests that are no INVITE.
+    /// Other verdicts: on other requests, on requests inside calls, and on calls that were judged before.
     pub(crate) others: u64,
     /// Calls that were answered.
     pub(crate) answered: u64,
@@ -91,7 +94,11 @@ impl CallCounts {
 
 /// What is known of a call that is not over in the records so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Half {
+enum CallSoFar {
+    /// It was let through.
+    Opened,
+    /// It was refused, or answered otherwise than by 2xx. Whether it had been let through, and was not refused since.
+    Failed(bool),
     /// It was answered.
     Answered(u32),
     /// It ended after that many seconds, if that is known. Its answer may be in another node's record.
@@ -106,13 +113,15 @@ pub(crate) struct Totals {
     counts: Vec<CallCounts>,
     /// The place of a project's counts, by region and project.
     places: HashMap<String, HashMap<String, usize>>,
-    calls: HashMap<[u8; 16], Half>,
+    calls: HashMap<[u8; 16], CallSoFar>,
+    /// The calls that have failed lately, the oldest first.
+    failed: VecDeque<[u8; 16]>,
 }
 
 impl Totals {
     /// For a period that begins then, in seconds since 1970.
     pub(crate) fn new(begin: i64) -> Self {
-        Self { begin, counts: Vec::new(), places: HashMap::new(), calls: HashMap::new() }
+        Self { begin, counts: Vec::new(), places: HashMap::new(), calls: HashMap::new(), failed: VecDeque::new() }
     }
 
     /// Takes in a record. `outside`: whether what it says was outside when it was judged again.
@@ -126,14 +135,58 @@ impl Totals {
         counts.outside += u64::from(outside);
         let warned = matches!(said.media_verdict.as_deref(), Some("outside" | "unreadable"));
         match line.kind {
-            LineKind::Verdict if said.method.as_deref() == Some("INVITE") => verdict(counts, line, warned),
+            LineKind::Verdict if said.method.as_deref() == Some("INVITE") => self.judged(place, line, warned),
             LineKind::Verdict => counts.others += 1,
             LineKind::Answer if matches!(said.code, Some(200..=299)) => {
                 counts.warned += u64::from(warned);
                 self.answered(place, said.call.as_deref());
             }
+            LineKind::Answer => {
+                if let Some(call) = said.call.as_deref().and_then(call_name)
+                    && self.calls.get(&call) == Some(&CallSoFar::Opened)
+                {
+                    self.fail(call, true);
+                }
+            }
             LineKind::End => self.ended(place, line),
             _ => {}
+        }
+    }
+
+    /// A verdict on an INVITE. A call counts once, however often it is tried.
+    fn judged(&mut self, place: usize, line: &ReadLine<'_>, warned: bool) {
+        let said = &line.said;
+        let Some(counts) = self.counts.get_mut(place) else { return };
+        let call = said.call.as_deref().and_then(call_name);
+        let so_far = call.and_then(|call| self.calls.get(&call).copied());
+        let passed = said.passed();
+        match so_far {
+            None | Some(CallSoFar::Ended(_)) => verdict(counts, line, warned),
+            // Its answer was refused, or no server took it.
+            Some(CallSoFar::Opened | CallSoFar::Failed(true)) if !passed => count_refused(counts, line),
+            Some(_) => {
+                counts.others += 1;
+                counts.warned += u64::from(passed && warned);
+            }
+        }
+        match (call, so_far) {
+            (Some(call), None | Some(CallSoFar::Failed(_))) if passed => {
+                self.calls.insert(call, CallSoFar::Opened);
+            }
+            (Some(call), None | Some(CallSoFar::Opened | CallSoFar::Failed(true))) if !passed => self.fail(call, false),
+            _ => {}
+        }
+    }
+
+    /// Remembers that a call has failed, and forgets the oldest one that has.
+    fn fail(&mut self, call: [u8; 16], was_let_through: bool) {
+        self.calls.insert(call, CallSoFar::Failed(was_let_through));
+        self.failed.push_back(call);
+        if self.failed.len() > FAILED_KEPT
+            && let Some(oldest) = self.failed.pop_front()
+            && matches!(self.calls.get(&oldest), Some(CallSoFar::Failed(_)))
+        {
+            self.calls.remove(&oldest);
         }
     }
 
@@ -145,40 +198,41 @@ impl Totals {
         };
         match self.calls.get(&call) {
             // A call has one answer here. Others are to INVITEs inside it.
-            Some(Half::Answered(_)) => {}
-            Some(&Half::Ended(seconds)) => {
+            Some(CallSoFar::Answered(_)) => {}
+            Some(&CallSoFar::Ended(seconds)) => {
                 self.calls.remove(&call);
                 counts.answered += 1;
                 count_end(counts, seconds);
             }
-            None => {
+            None | Some(CallSoFar::Opened | CallSoFar::Failed(_)) => {
                 counts.answered += 1;
-                self.calls.insert(call, Half::Answered(u32::try_from(place).unwrap_or(u32::MAX)));
+                self.calls.insert(call, CallSoFar::Answered(u32::try_from(place).unwrap_or(u32::MAX)));
             }
         }
     }
 
     fn ended(&mut self, place: usize, line: &ReadLine<'_>) {
         let said = &line.said;
-        let seconds = said.seconds.and_then(|seconds| u32::try_from(seconds).ok());
+        let short = |seconds: Option<u64>| seconds.and_then(|seconds| u32::try_from(seconds).ok());
+        let (seconds, since_invite) = (short(said.seconds), short(said.since_invite));
         let Some(call) = said.call.as_deref().and_then(call_name) else { return };
-        if let Some(&Half::Answered(of)) = self.calls.get(&call) {
+        if let Some(&CallSoFar::Answered(of)) = self.calls.get(&call) {
             self.calls.remove(&call);
             if let Some(counts) = self.counts.get_mut(of as usize) {
                 count_end(counts, seconds);
             }
             return;
         }
-        let set_up = seconds_of(line.at).zip(seconds).map(|(at, seconds)| at - i64::from(seconds));
-        if set_up.is_some_and(|set_up| set_up < self.begin) {
+        let began = seconds_of(line.at).zip(seconds.or(since_invite)).map(|(at, seconds)| at - i64::from(seconds));
+        if began.is_some_and(|began| began < self.begin) {
             // It was answered before the period. Its minutes are of this one, as far as anybody can say when they were.
             if let Some(counts) = self.counts.get_mut(place) {
                 counts.answered += 1;
                 count_end(counts, seconds);
             }
-        } else {
+        } else if !matches!(self.calls.get(&call), Some(CallSoFar::Ended(_))) {
             // A second BYE of the same call finds its own mark here, and counts for nothing.
-            self.calls.entry(call).or_insert(Half::Ended(seconds));
+            self.calls.insert(call, CallSoFar::Ended(seconds));
         }
     }
 
@@ -194,7 +248,7 @@ impl Totals {
 
     /// Ends for which there is no answer in the records: second BYEs, and calls whose answer is missing.
     pub(crate) fn ends_without_answer(&self) -> usize {
-        self.calls.values().filter(|half| matches!(half, Half::Ended(_))).count()
+        self.calls.values().filter(|call| matches!(call, CallSoFar::Ended(_))).count()
     }
 
     /// The counts by region and project, in the order of their names.
@@ -213,13 +267,7 @@ fn verdict(counts: &mut CallCounts, line: &ReadLine<'_>, warned: bool) {
         Some("accept") if said.id == Some(Reason::Failover.id().into()) => counts.elsewhere += 1,
         Some("accept") => counts.here += 1,
         Some("shadow") => counts.shadow += 1,
-        _ => {
-            let known = Reason::ALL.iter().position(|reason| said.id == Some(reason.id().into()));
-            if let Some(count) = counts.refused.get_mut(known.unwrap_or(OTHER)) {
-                *count += 1;
-            }
-            return;
-        }
+        _ => return count_refused(counts, line),
     }
     counts.out += u64::from(said.direction.as_deref() == Some("out"));
     let count = match said.media_verdict.as_deref() {
@@ -230,6 +278,13 @@ fn verdict(counts: &mut CallCounts, line: &ReadLine<'_>, warned: bool) {
         None => &mut counts.not_read,
     };
     *count += 1;
+}
+
+fn count_refused(counts: &mut CallCounts, line: &ReadLine<'_>) {
+    let known = Reason::ALL.iter().position(|reason| line.said.id == Some(reason.id().into()));
+    if let Some(count) = counts.refused.get_mut(known.unwrap_or(OTHER)) {
+        *count += 1;
+    }
 }
 
 fn count_end(counts: &mut CallCounts, seconds: Option<u32>) {
@@ -282,6 +337,38 @@ mod tests {
         assert_eq!((of(&[A, unsaid]).ended, of(&[A, unsaid]).without_length), (1, 1));
         assert_eq!(of(&["answer \"call\":\"000000000000000000000000000000aa\",\"code\":0"]).answered, 0);
         assert_eq!(of(&["answer \"call\":\"+00000000000000000000000000000aa\",\"code\":200"]).answered, 1);
+    }
+
+    #[test]
+    fn a_call_that_is_judged_again_is_still_one_call() {
+        let call = "\"call\":\"000000000000000000000000000000aa\"";
+        let verdict =
+            |verdict: &str, id: u16| format!("verdict {call},\"method\":\"INVITE\",\"verdict\":\"{verdict}\",\"id\":{id}");
+        let answer = |code: u16| format!("answer {call},\"code\":{code}");
+        let sums = |lines: &[String]| {
+            let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+            let counts = of(&lines);
+            (counts.offered, counts.passed(), counts.refused(), counts.answered, counts.others)
+        };
+        let (accept, refuse) = (verdict("accept", 100), verdict("refuse", 140));
+        assert_eq!(sums(&[refuse.clone(), refuse.clone()]), (1, 0, 1, 0, 1));
+        // A proxy of the caller has to say who it is, and then the call goes through.
+        assert_eq!(sums(&[accept.clone(), answer(407), accept.clone(), answer(200)]), (1, 1, 0, 1, 1));
+        // The answer names media outside, and is refused; the telephone tries again.
+        let blocked = verdict("refuse", 141);
+        assert_eq!(sums(&[accept.clone(), answer(603), blocked.clone(), blocked.clone()]), (1, 1, 1, 0, 1));
+        assert_eq!(sums(&[accept.clone(), blocked]), (1, 1, 1, 0, 0));
+        // An INVITE inside the call is refused, and one passes in shadow mode.
+        assert_eq!(sums(&[accept, answer(200), refuse, verdict("shadow", 140)]), (1, 1, 0, 1, 2));
+    }
+
+    #[test]
+    fn only_the_latest_failures_are_remembered() {
+        let lines: Vec<String> = (0..2 * FAILED_KEPT)
+            .map(|call| format!("verdict \"call\":\"{call:032x}\",\"method\":\"INVITE\",\"verdict\":\"refuse\",\"id\":111"))
+            .collect();
+        let totals = totals(&lines.iter().map(String::as_str).collect::<Vec<_>>());
+        assert_eq!(totals.calls.len(), FAILED_KEPT);
     }
 
     #[test]

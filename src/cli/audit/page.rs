@@ -14,8 +14,8 @@ body { font: 15px/1.45 system-ui, sans-serif; color: #1a1a1a; background: #fff; 
 h1 { font-size: 1.6rem; margin: 0 } h2 { font-size: 1.15rem; margin: 2.2rem 0 .6rem }
 table { border-collapse: collapse; width: 100% } caption { text-align: left; color: #555; padding-bottom: .3rem }
 th, td { border-bottom: 1px solid #ccc; padding: .3rem .5rem; text-align: left; vertical-align: bottom }
-th.number, td.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap }
-td.number { white-space: nowrap } thead th { font-weight: 600; font-size: .85rem; border-bottom: 2px solid #444 }
+th.number, td.number { text-align: right; font-variant-numeric: tabular-nums }
+td.number, tbody th { white-space: nowrap } thead th { font-weight: 600; font-size: .85rem; border-bottom: 2px solid #444 }
 tr.all td, tr.all th { font-weight: 600; border-top: 2px solid #444 }
 code { font: .8rem ui-monospace, monospace; overflow-wrap: anywhere }
 blockquote { margin: 1rem 0; padding: .8rem 1rem; border-left: 4px solid #14683c; background: #f2f8f4; font-size: 1.05rem }
@@ -40,6 +40,8 @@ pub(super) fn page(report: &AuditReport) -> String {
             body {
                 h1 { (title) }
                 p { (verdict(report)) }
+                h2 { "Nodes" }
+                @for node in &report.nodes { (of_node(node)) }
                 h2 { "Calls" }
                 (calls(report))
                 h2 { "Refused, by reason" }
@@ -52,8 +54,8 @@ pub(super) fn page(report: &AuditReport) -> String {
                     }
                 }
                 @if report.sentences.is_empty() { p { "Nothing: there is no call in these records." } }
-                h2 { "Records" }
-                @for node in &report.nodes { (of_node(node)) }
+                h2 { "Days" }
+                @for node in &report.nodes { (days(node)) }
             }
         }
     };
@@ -129,22 +131,32 @@ fn of_node(node: &ReportedNode) -> Markup {
     let list = |what: &str, all: Vec<String>| {
         html! { @for said in all { br; (what) " " code { (shown(&said)) } } }
     };
+    let last = node.days.iter().rev().find_map(|day| day.lines.as_ref().map(|lines| (day.day, lines.root)));
     html! {
         p {
-            b { (shown(&node.origin)) } " in " code { (shown(&node.directory)) } br;
+            b { (shown(&node.origin)) } " in " code { (shown(&node.directory)) } ": " (node.days.len()) " days, "
+            (grouped(node.sum(|lines| lines.records))) " records" br;
             "key " code { (shown(&node.key)) }
             @if node.own_key { span.remark { " It lies beside the record: compare it with one that you got elsewhere." } }
             (list("node", node.said(|lines| &lines.nodes)))
             (list("configuration", node.said(|lines| &lines.digests)))
+            @if let Some((day, root)) = last { br; "root of " (day) " " code { (hex(&root)) } }
         }
+    }
+}
+
+fn days(node: &ReportedNode) -> Markup {
+    html! {
         table {
+            caption { (shown(&node.origin)) " in " code { (shown(&node.directory)) } }
             thead { tr { th scope="col" { "day" } th.number scope="col" { "records" } th scope="col" { "root" } th scope="col" { "remarks" } } }
             tbody {
                 @for day in &node.days {
+                    @let root = day.lines.as_ref().map(|lines| lines.root).or(day.checkpoint.as_ref().map(|of| of.root));
                     tr {
                         th scope="row" { (day.day) }
                         td.number { @match &day.lines { Some(lines) => { (grouped(lines.records)) } None => { "deleted" } } }
-                        td { @if let Some(root) = day.lines.as_ref().map(|lines| lines.root).or(day.checkpoint.as_ref().map(|of| of.root)) { code { (hex(&root)) } } }
+                        td { @if let Some(root) = root { code { (hex(&root)) } } }
                         td {
                             @for said in day.lines.iter().flat_map(remarks) { div.remark { (said) } }
                             @for finding in &day.findings.told { div.bad { (told(finding)) } }

@@ -153,34 +153,53 @@ impl AuditReport {
             let first = day.findings.told.first().map(told).unwrap_or_default();
             return Err(format!("the record of {} in {} is broken: {first}", day.day, node.directory));
         }
-        if let Some((node, day)) = days().find(|(_, day)| day.lines.is_none()) {
+        if let Some((node, day)) = days().find(|(_, day)| day.lines.as_ref().is_some_and(|lines| lines.unjudged > 0)) {
+            return Err(format!("records of {} in {} name a configuration that no record tells", day.day, node.directory));
+        }
+        if let Some((node, day)) = days().find(|(_, day)| day.lines.is_none() && day.checkpoint.is_some()) {
             return Err(format!("the records of {} in {} are deleted", day.day, node.directory));
         }
         if days().next().is_none() {
             return Err(format!("there is no record from {} to {}", range.start(), range.end()));
         }
-        let (calls, out) = (counts.passed(), counts.out);
-        let inward = calls.saturating_sub(out);
-        let mut text = format!("Of {} calls accepted for region {region} none was sent to an address outside ", grouped(inward));
+        let out = counts.out;
+        let inward = counts.passed().saturating_sub(out);
+        let mut text = format!(
+            "Of {} accepted for region {region} none was sent to an address outside ",
+            counted_as(inward, "call", "calls")
+        );
         text.push_str(&match counts.elsewhere {
             0 => "its networks".to_owned(),
-            by => format!("the networks of the region that served it ({} were served by another region)", grouped(by)),
+            by => {
+                format!("the networks of the region that served it ({} served by another region)", counted_as(by, "was", "were"))
+            }
         });
         if out > 0 {
-            text.push_str(&format!(
-                ", and of {} calls from it none to an address outside the networks of its trunk",
-                grouped(out)
-            ));
+            let calls = counted_as(out, "call", "calls");
+            text.push_str(&format!(", and of {calls} from it none to an address outside the networks of its trunk"));
         }
-        let missing = grouped(self.missing());
-        text.push_str(&format!(", as of these records; {missing} records are known to be missing."));
-        let extra = [
-            (counts.shadow, "calls were let through although a rule refuses them, because the rule was being tried"),
-            (self.unclean(), "times a daemon did not close its record, and what it had not written yet is lost"),
-            (self.nodes.iter().map(|node| node.sum(|lines| lines.behind)).sum(), "records are not signed yet"),
-        ];
-        for (count, what) in extra.into_iter().filter(|&(count, _)| count > 0) {
-            text.push_str(&format!(" {} {what}.", grouped(count)));
+        let missing = self.missing();
+        text.push_str(&format!(
+            ", as of these records; {} known to be missing.",
+            counted_as(missing, "record is", "records are")
+        ));
+        let behind = self.nodes.iter().map(|node| node.sum(|lines| lines.behind)).fold(0, u64::saturating_add);
+        for (count, one, many) in [
+            (
+                counts.shadow,
+                "call was let through although a rule refuses it, because the rule is only tried or only warns",
+                "calls were let through although a rule refuses them, because the rule is only tried or only warns",
+            ),
+            (
+                self.unclean(),
+                "time a daemon did not close its record, and what it had not written yet may be missing",
+                "times a daemon did not close its record, and what it had not written yet may be missing",
+            ),
+            (behind, "record is not signed yet", "records are not signed yet"),
+        ] {
+            if count > 0 {
+                text.push_str(&format!(" {}.", counted_as(count, one, many)));
+            }
         }
         Ok(text)
     }
@@ -240,6 +259,11 @@ impl AuditReport {
     }
 }
 
+/// A count with what is counted.
+fn counted_as(count: u64, one: &str, many: &str) -> String {
+    format!("{} {}", grouped(count), if count == 1 { one } else { many })
+}
+
 /// The counts of a row by their names, as JSON and CSV have them.
 pub(super) fn counted(counts: &CallCounts) -> [(&'static str, u64); 19] {
     [
@@ -260,7 +284,7 @@ pub(super) fn counted(counts: &CallCounts) -> [(&'static str, u64); 19] {
         ("media_not_read", counts.not_read),
         ("media_none", counts.no_media),
         ("outside", counts.outside),
-        ("other_requests", counts.others),
+        ("other_verdicts", counts.others),
         ("minutes", counts.seconds / 60),
     ]
 }

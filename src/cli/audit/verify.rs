@@ -183,7 +183,7 @@ pub(super) fn remarks(lines: &CheckedLines) -> Vec<String> {
     }
     for line in &lines.unclean {
         out.push(format!(
-            "line {line}: the daemon starts, and had not closed the record before: what it had not written yet is lost"
+            "line {line}: the daemon starts, and had not closed the record before: what it had not written yet may be missing"
         ));
     }
     if lines.torn {
@@ -191,6 +191,10 @@ pub(super) fn remarks(lines: &CheckedLines) -> Vec<String> {
     }
     if lines.behind > 0 {
         out.push(format!("{} records stand behind the last checkpoint: they are not signed yet", grouped(lines.behind)));
+    }
+    if lines.unjudged > 0 {
+        let what = "records name a configuration that no record before them tells: nobody can judge them again";
+        out.push(format!("{} {what}", grouped(lines.unjudged)));
     }
     if lines.of_other_days > 0 {
         out.push(format!("{} records say that they are of another day", grouped(lines.of_other_days)));
@@ -247,6 +251,7 @@ pub(super) fn day_as_json(day: &CheckedDay) -> Value {
         "gaps": gaps,
         "unclean_ends": lines.map(|lines| lines.unclean_count),
         "outside": lines.map(|lines| lines.outside),
+        "unjudged": lines.map(|lines| lines.unjudged),
         "of_other_days": lines.map(|lines| lines.of_other_days),
         "broken_count": day.findings.count,
         "broken": broken,
