@@ -303,7 +303,12 @@ fn documented_metrics() -> BTreeMap<String, (String, BTreeSet<String>)> {
 fn every_metric_is_described_and_no_other() {
     let mut registered = BTreeSet::new();
     for entry in fs::read_dir(root().join("src/telemetry")).unwrap() {
-        let text = fs::read_to_string(entry.unwrap().path()).unwrap();
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            // The tests of a file.
+            continue;
+        }
+        let text = fs::read_to_string(path).unwrap();
         let quoted = text.split('"').filter(|text| names(text, "ringfence_").contains(*text));
         registered.extend(quoted.map(str::to_owned));
     }
