@@ -36,7 +36,7 @@ use crate::telemetry::last_hour::{LastHour, Summary};
 use crate::telemetry::refused::RefusedRing;
 use crate::telemetry::timestamp::Now;
 use crate::telemetry::watch::{WATCHERS, WatchDoor, WatchFilter};
-use crate::telemetry::{Metrics, certificates, memory, upstream};
+use crate::telemetry::{Metrics, audit_counts, certificates, memory, upstream};
 
 #[cfg(test)]
 mod tests;
@@ -381,7 +381,7 @@ impl Sources {
             memory::expose(octets, &mut text);
         }
         if let Some(audit) = &self.audit {
-            audit.expose(&mut text);
+            audit_counts::expose(&audit.counts(), &mut text);
         }
         text
     }

@@ -45,6 +45,7 @@ pub(super) fn status(known: &Known, targets: Option<&[TargetStatus]>, own: Own<'
     let regions = (0..).map(RegionId).zip(&config.regions).filter(named).map(|(id, of)| region(config, id, of, targets, now));
     let missing = ready.missing();
     let mut troubles = troubles::names(config, names);
+    troubles.extend(audit.and_then(|audit| audit.told().trouble).map(|trouble| format!("audit record: {trouble}")));
     troubles.extend(targets.map_or_else(Vec::new, |targets| troubles::servers(config, targets)));
     json!({
         "version": env!("CARGO_PKG_VERSION"),

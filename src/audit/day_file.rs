@@ -6,6 +6,7 @@ use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use super::calendar::DayNumber;
 use super::signed_note::{Checkpoint, LONGEST_NOTE, NoteVerifier};
@@ -137,6 +138,12 @@ impl DayFile {
         Ok(())
     }
 
+    /// Takes away a day without lines.
+    pub(crate) fn remove(&self) -> io::Result<()> {
+        std::fs::remove_file(self.folder.join(RECORDS))?;
+        std::fs::remove_dir(&self.folder)
+    }
+
     /// Replaces its checkpoint: whole, or not at all.
     pub(crate) fn write_checkpoint(&mut self, note: &str, is_final: bool) -> Result<(), AuditTrouble> {
         write_whole(&self.folder, CHECKPOINT, note.as_bytes())?;
@@ -221,6 +228,13 @@ pub(crate) fn read_checkpoint(
 /// The SHA-256 of a day's checkpoint, by which the next day names it.
 pub(crate) fn checkpoint_hash(folder: &Path) -> Result<Option<NodeHash>, AuditTrouble> {
     Ok(read_note(folder)?.map(|note| sha256(&note)))
+}
+
+/// A day's checkpoint as it stands there, and since when. `None`: it cannot be read, or there is none.
+pub(crate) fn checkpoint_text(folder: &Path) -> Option<(String, SystemTime)> {
+    let note = String::from_utf8(read_note(folder).ok()??).ok()?;
+    let since = std::fs::metadata(folder.join(CHECKPOINT)).ok()?.modified().ok()?;
+    Some((note, since))
 }
 
 fn read_note(folder: &Path) -> Result<Option<Vec<u8>>, AuditTrouble> {

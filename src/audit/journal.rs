@@ -10,21 +10,22 @@ use ring::hmac;
 use tracing::{info, warn};
 
 use super::calendar::{DayNumber, micros};
-use super::day_file::{DayFile, checkpoint_hash, read_checkpoint};
+use super::day_file::DayFile;
 use super::directory::AuditDirectory;
-use super::line::AuditLine;
 use super::marks::Marks;
 use super::month_keys::MonthKeys;
 use super::record::AuditRecord;
 use super::record_line::{LineKeys, NumbersAs};
 use super::signed_note::Checkpoint;
-use super::spool::{Found, Lost, Position, SpoolReader, Within};
+use super::spool::{Found, Position, SpoolReader, Within};
 use super::standing::AuditStanding;
 use super::tree::NodeHash;
 use super::trouble::AuditTrouble;
 use crate::config::AuditNumbers;
 use crate::telemetry::timestamp::Now;
 
+mod beginning;
+mod telling;
 #[cfg(test)]
 mod tests;
 
@@ -42,6 +43,18 @@ pub(crate) struct Keeping {
     pub(crate) retain: u64,
     pub(crate) numbers: AuditNumbers,
     pub(crate) checkpoint: Duration,
+}
+
+/// Why there is an `open`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum OpenReason {
+    /// A process has begun.
+    Start {
+        /// Whether it found the spool of the one before, so that nothing of that is lost.
+        goes_on: bool,
+    },
+    /// A day has begun.
+    Day,
 }
 
 /// Why a file ends with a `close`.
@@ -70,10 +83,6 @@ pub(crate) struct JournalParts {
     pub(crate) reader: SpoolReader,
     pub(crate) found: Found,
     pub(crate) marks: Marks,
-    /// The configuration with which this process begins.
-    pub(crate) first_mark: u64,
-    /// The slot with which this process begins.
-    pub(crate) first_slot: u64,
     /// The key by which calls are named.
     pub(crate) calls: hmac::Key,
     pub(crate) node: String,
@@ -107,8 +116,8 @@ struct Progress {
     told: u64,
     /// The configuration in force.
     mark: u64,
-    /// Whether this process has told that it has begun.
-    run_open: bool,
+    /// Whether it was told what another version left in the spool.
+    foreign: bool,
     /// Whether the day has its `open`.
     day_open: bool,
     /// Whether the day has its `close`.
@@ -206,6 +215,7 @@ impl Journal {
             let today = DayNumber::of(micros(now.wall));
             if self.day.as_ref().is_some_and(|day| day.day() < today) {
                 self.turn(today, true, now)?;
+                self.open(OpenReason::Day, micros(now.wall));
             }
         }
         self.flush()?;
@@ -236,90 +246,30 @@ impl Journal {
         self.checkpoint(now, true)
     }
 
-    /// Finds where a former process stood, and opens that day's file, or today's.
-    fn begin(&mut self, now: Now) -> Result<(), AuditTrouble> {
-        let today = DayNumber::of(micros(now.wall));
-        let directory = &self.parts.directory;
-        let left = Some(self.parts.reader.stored()).filter(|left| left.day > 0);
-        let last = directory.last_day()?;
-        // A day may have been begun and nothing written to it.
-        let begun = left.filter(|left| left.octets == 0).map(|left| DayNumber(left.day));
-        let day = last.max(begun.filter(|begun| *begun <= today)).unwrap_or(today);
-        let position = left.filter(|left| left.day == day.0);
-        let (file, found) = DayFile::open(directory.path(), day, position.as_ref(), directory.verifier())?;
-        if let Some(left) = left.filter(|_| !found) {
-            let there = DayNumber(left.day).name();
-            warn!(
-                day = there,
-                lines = left.lines,
-                "the spool belongs to another record, or lines were taken out of this one: all that waits in it is written"
-            );
-        }
-        if day > today {
-            warn!(day = day.name(), today = today.name(), "the clock is before the last day of the record: that day goes on");
-        }
-        let Progress { run_open, closed, .. } = self.stored;
-        self.at = Progress { n: file.lines(), day_open: file.lines() > 0, run_open, closed, ..Progress::default() };
-        if let Some(left) = left {
-            (self.at.told, self.at.mark) = (left.told, left.mark);
-        }
-        self.previous = self.previous_of(day)?;
-        let ended = file.covered().is_some_and(|(_, is_final)| is_final);
-        if ended {
-            // It goes on: its checkpoint must soon say so.
-            self.checkpoint_due = Some(now.steady);
-        } else {
-            self.checkpoint_due = now.steady.checked_add(self.parts.keeping.checkpoint);
-        }
-        self.day = Some(file);
-        self.stored = self.at;
-        self.store(now)?;
-        self.expire(today);
-        Ok(())
-    }
-
-    /// The last day before with a checkpoint. If the daemon was killed on it, it gets its final one now.
-    fn previous_of(&self, day: DayNumber) -> Result<Option<(DayNumber, NodeHash)>, AuditTrouble> {
-        let directory = &self.parts.directory;
-        for before in directory.days()?.into_iter().rev().filter(|&before| before < day) {
-            let folder = directory.folder(before);
-            let checkpoint = read_checkpoint(&folder, before, directory.verifier())?;
-            let is_final = checkpoint.is_some_and(|checkpoint| checkpoint.is_final);
-            if !is_final && directory.has_lines(before) {
-                let (mut file, _) = DayFile::open(directory.path(), before, None, directory.verifier())?;
-                let previous = self.previous_of(before)?;
-                self.write_checkpoint(&mut file, previous.map(|(_, hash)| hash), true)?;
-            }
-            if let Some(hash) = checkpoint_hash(&folder)? {
-                return Ok(Some((before, hash)));
-            }
-        }
-        Ok(None)
-    }
-
     /// Takes the next slot. `false`: there is none.
     fn take(&mut self, now: Now) -> Result<bool, AuditTrouble> {
-        if !self.at.run_open && self.parts.reader.next_slot() >= self.parts.first_slot {
-            self.open_run(now)?;
-        }
-        if !self.at.day_open {
-            self.open("day", now);
-        }
         let spool = AuditTrouble::of(self.parts.directory.path());
         let Some(slot) = self.parts.reader.next().map_err(spool)? else { return Ok(false) };
         let at = if slot.at == 0 { micros(now.wall) } else { slot.at };
         let day = self.day.as_ref().map_or(DayNumber::of(at), DayFile::day);
+        let begins = matches!(slot.within, Within::Begin { .. });
         if DayNumber::of(at) > day {
             self.parts.reader.unread();
-            self.turn(DayNumber::of(at), true, now)?;
+            // No process ran when the day ended if another one begins now.
+            self.turn(DayNumber::of(at), !begins, now)?;
+            return Ok(true);
+        }
+        if !begins && !self.at.day_open {
+            self.parts.reader.unread();
+            self.open(OpenReason::Day, at);
             return Ok(true);
         }
         let lost = slot.lost;
         let told = self.at.told;
         let mut gap = None;
-        let mut mark = None;
+        let (mut mark, mut begin) = (None, None);
         if lost.count > told {
-            gap_line(&mut self.lines, &mut self.at, lost, at, self.was_full);
+            telling::gap_line(&mut self.lines, &mut self.at, lost, at, self.was_full);
             self.was_full = false;
         }
         match slot.within {
@@ -337,6 +287,7 @@ impl Journal {
                 None => gap = Some("unreadable"),
             },
             Within::Mark(number) => mark = Some(number),
+            Within::Begin { number, goes_on } => begin = Some((number, goes_on)),
             Within::TooLong => gap = Some("too-long"),
             Within::Damaged => gap = Some("killed"),
         }
@@ -347,26 +298,17 @@ impl Journal {
             self.at.mark = number;
             self.config(at);
         }
+        if let Some((number, goes_on)) = begin {
+            self.at.mark = number;
+            self.open(OpenReason::Start { goes_on }, at);
+            if let Found::Foreign(count) = self.parts.found
+                && count > 0
+                && !std::mem::replace(&mut self.at.foreign, true)
+            {
+                self.gap(count, at, at, "other-version");
+            }
+        }
         Ok(true)
-    }
-
-    /// Tells that this process has begun.
-    fn open_run(&mut self, now: Now) -> Result<(), AuditTrouble> {
-        let today = DayNumber::of(micros(now.wall));
-        if self.day.as_ref().is_some_and(|day| day.day() < today) {
-            // The day ended while no process ran.
-            self.turn(today, false, now)?;
-        }
-        self.at.mark = self.parts.first_mark;
-        self.open("start", now);
-        self.at.run_open = true;
-        if let Found::Foreign(count) = self.parts.found
-            && count > 0
-        {
-            let at = micros(now.wall);
-            self.gap(count, at, at, "other-version");
-        }
-        Ok(())
     }
 
     /// Ends the day's file and begins another one. `close`: a process ran when the day ended.
@@ -379,14 +321,16 @@ impl Journal {
                 self.at.closed = true;
             }
             self.checkpoint(now, true)?;
+            if let Some(empty) = self.day.as_ref().filter(|day| day.lines() == 0) {
+                // Nothing is to be said of it. It may also stay.
+                let _ = empty.remove();
+            }
         }
         let directory = &self.parts.directory;
         let (file, _) = DayFile::open(directory.path(), day, None, directory.verifier())?;
         self.previous = self.previous_of(day)?;
-        let Progress { told, mark, run_open, .. } = self.at;
-        self.at = Progress { n: file.lines(), told, mark, run_open, ..Progress::default() };
-        // The opening of a day that this process did not see is told with its start.
-        self.at.day_open = !close;
+        let Progress { told, mark, foreign, .. } = self.at;
+        self.at = Progress { n: file.lines(), told, mark, foreign, ..Progress::default() };
         self.day = Some(file);
         self.stored = self.at;
         // If the spool does not know of this day, it is begun once more.
@@ -397,64 +341,6 @@ impl Journal {
             warn!(day = day.name(), "the clock has leapt over a day: nothing is deleted for its age today");
         }
         Ok(())
-    }
-
-    /// An `open` record and the configuration.
-    fn open(&mut self, why: &str, now: Now) {
-        let at = micros(now.wall);
-        let (node, previous) = (self.parts.node.clone(), self.previous);
-        self.begin_line(at, "open", |line| {
-            line.text("node", &node);
-            line.text("version", env!("CARGO_PKG_VERSION"));
-            line.text("why", why);
-            if let Some((day, hash)) = previous {
-                line.object("previous", |line| {
-                    line.text("day", &day.name());
-                    line.hex("sha256", &hash);
-                });
-            }
-        });
-        self.at.day_open = true;
-        self.at.closed = false;
-        if self.at.mark > 0 {
-            self.config(at);
-        }
-    }
-
-    /// The `config` records of the configuration in force.
-    fn config(&mut self, at: u64) {
-        let number = self.at.mark;
-        let Some(lines) = self.parts.marks.lines(number) else {
-            warn!(
-                number,
-                "a configuration that was in force is not known any more: what was judged by it cannot be judged again by the record"
-            );
-            return;
-        };
-        for fields in lines {
-            let mut line = AuditLine::begin(&mut self.lines, self.at.n, at, "config");
-            line.fields(fields);
-            line.end();
-            self.at.n += 1;
-        }
-    }
-
-    /// Tells what was dropped, if something was.
-    fn tell_lost(&mut self, lost: Lost, now: u64) {
-        if lost.count > self.at.told {
-            gap_line(&mut self.lines, &mut self.at, lost, now, std::mem::take(&mut self.was_full));
-        }
-    }
-
-    fn gap(&mut self, count: u64, from: u64, to: u64, why: &str) {
-        write_gap(&mut self.lines, &mut self.at, to, (count, from, to, why));
-    }
-
-    fn begin_line(&mut self, at: u64, kind: &str, more: impl FnOnce(&mut AuditLine<'_>)) {
-        let mut line = AuditLine::begin(&mut self.lines, self.at.n, at, kind);
-        more(&mut line);
-        line.end();
-        self.at.n += 1;
     }
 
     /// Appends the lines at hand to the file.
@@ -534,22 +420,4 @@ impl Journal {
             warn!(%error, "audit records that are older than `retain` could not be deleted");
         }
     }
-}
-
-/// A `gap` over what the spool has dropped and nothing tells of yet.
-fn gap_line(lines: &mut Vec<u8>, at: &mut Progress, lost: Lost, now: u64, was_full: bool) {
-    let count = lost.count.saturating_sub(at.told);
-    at.told = lost.count;
-    write_gap(lines, at, now, (count, lost.from, lost.to, if was_full { "disk-full" } else { "slow-disk" }));
-}
-
-fn write_gap(lines: &mut Vec<u8>, at: &mut Progress, now: u64, (count, from, to, why): (u64, u64, u64, &str)) {
-    let mut line = AuditLine::begin(lines, at.n, now, "gap");
-    line.number("count", count);
-    line.text("from", &super::line::moment(from));
-    line.text("to", &super::line::moment(to));
-    line.text("why", why);
-    line.end();
-    at.n += 1;
-    at.gaps += 1;
 }

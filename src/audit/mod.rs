@@ -11,6 +11,7 @@ mod journal;
 pub(crate) mod line;
 mod marks;
 mod month_keys;
+pub(crate) mod read;
 pub mod record;
 pub mod record_line;
 pub mod signed_note;

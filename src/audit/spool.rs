@@ -93,8 +93,10 @@ pub struct Spool {
     level: Arc<Level>,
     slots: u64,
     next: u64,
+    /// Whether a former process left it.
+    found_left: bool,
     /// A configuration that is in force and has no slot yet.
-    mark: Option<u64>,
+    mark: Option<(SlotKind, u64)>,
     lost: Lost,
     /// Whether the last record was dropped.
     losing: bool,
@@ -155,7 +157,17 @@ impl Spool {
         level.freed.store(position.slot, Ordering::Relaxed);
         let level = Arc::new(level);
         let reader = SpoolReader::new(Arc::clone(&file), Arc::clone(&level), slots, position);
-        let spool = Self { file, level, slots, next, mark: None, lost, losing: false, slot: Box::new([0; SLOT]) };
+        let spool = Self {
+            file,
+            level,
+            slots,
+            next,
+            found_left: matches!(found, Found::Left(_)),
+            mark: None,
+            lost,
+            losing: false,
+            slot: Box::new([0; SLOT]),
+        };
         spool.tell_lost();
         Ok((spool, reader, found))
     }
@@ -185,29 +197,32 @@ impl Spool {
 
     /// Marks the place from which a configuration is in force. `number` names it. Without room, the next record that has room comes behind it.
     pub(crate) fn mark(&mut self, at: SystemTime, number: u64) {
-        self.mark = Some(number);
+        // A beginning that has no slot yet begins with this one.
+        let kind = self.mark.map_or(SlotKind::Mark, |(kind, _)| kind);
+        self.mark = Some((kind, number));
         self.write_mark(micros(at));
+    }
+
+    /// Marks the place from which this process writes, with its configuration.
+    pub(crate) fn begin(&mut self, at: u64, number: u64) {
+        self.mark = Some((if self.found_left { SlotKind::GoOn } else { SlotKind::Begin }, number));
+        self.write_mark(at);
     }
 
     /// Writes the mark that is due. `false`: there is no room for a record behind it.
     fn write_mark(&mut self, at: u64) -> bool {
-        let Some(number) = self.mark else { return true };
+        let Some((kind, number)) = self.mark else { return true };
         if self.is_full() {
             return false;
         }
         if let Some(room) = self.slot.get_mut(HEAD..HEAD + 8) {
             room.copy_from_slice(&number.to_le_bytes());
         }
-        if self.put(at, SlotKind::Mark, 8).is_err() {
+        if self.put(at, kind, 8).is_err() {
             return false;
         }
         self.mark = None;
         !self.is_full()
-    }
-
-    /// The number of the slot that is written next.
-    pub(crate) fn next_slot(&self) -> u64 {
-        self.next
     }
 
     fn is_full(&self) -> bool {
@@ -259,6 +274,9 @@ enum SlotKind {
     Record = 0,
     Mark = 1,
     TooLong = 2,
+    Begin = 3,
+    /// The same of a process that found what another one had left.
+    GoOn = 4,
 }
 
 /// What the file says that it is.

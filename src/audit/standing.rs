@@ -1,10 +1,10 @@
 //! How the record stands, for metrics, `/status` and the page. Written by the thread that writes the record, read by others.
 
-use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::spool::Level;
+use crate::telemetry::audit_counts::AuditCounts;
 
 /// How the record stands.
 #[derive(Debug)]
@@ -74,30 +74,9 @@ impl AuditStanding {
         self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Appends the metrics to an exposition.
-    pub(crate) fn expose(&self, text: &mut String) {
-        let at = self.told().checkpoint.map(|(_, at)| at / 1_000_000);
-        // Writing to a string cannot fail.
-        let _ = writeln!(
-            text,
-            "# HELP ringfence_audit_records_total Audit records that are on the disk, and those that had no room in the spool.\n\
-             # TYPE ringfence_audit_records_total counter\n\
-             ringfence_audit_records_total{{result=\"kept\"}} {}\n\
-             ringfence_audit_records_total{{result=\"dropped\"}} {}\n\n\
-             # HELP ringfence_audit_behind_records Audit records that wait to be on the disk.\n\
-             # TYPE ringfence_audit_behind_records gauge\n\
-             ringfence_audit_behind_records {}\n",
-            self.kept(),
-            self.dropped(),
-            self.behind()
-        );
-        if let Some(at) = at {
-            let _ = writeln!(
-                text,
-                "# HELP ringfence_audit_checkpoint_timestamp_seconds When the last checkpoint was written, in seconds of the Unix epoch.\n\
-                 # TYPE ringfence_audit_checkpoint_timestamp_seconds gauge\n\
-                 ringfence_audit_checkpoint_timestamp_seconds {at}\n"
-            );
-        }
+    /// The same in numbers.
+    pub(crate) fn counts(&self) -> AuditCounts {
+        let checkpoint = self.words().checkpoint.as_ref().map(|(_, at)| at / 1_000_000);
+        AuditCounts { kept: self.kept(), dropped: self.dropped(), behind: self.behind(), checkpoint }
     }
 }

@@ -86,7 +86,7 @@ impl AuditWriter {
         let directory = AuditDirectory::open(&audit.path, &format!("{region}/audit/{node}"), &audit.key.0);
         let directory = directory.map_err(|error| of_directory(error.to_string()))?;
         make_parent(&audit.spool).map_err(|error| of_spool(error.to_string()))?;
-        let (spool, reader, found) = Spool::open(&audit.spool, SLOTS).map_err(|error| of_spool(error.to_string()))?;
+        let (mut spool, reader, found) = Spool::open(&audit.spool, SLOTS).map_err(|error| of_spool(error.to_string()))?;
         let level = spool.level();
         match found {
             Found::Nothing => {}
@@ -98,17 +98,18 @@ impl AuditWriter {
                 warn!(count, spool = %audit.spool.display(), "the audit spool is of another version: the records in it are lost, and a gap tells of them");
             }
         }
-        let mark = marks::highest(&audit.spool).max(micros(SystemTime::now())) + 1;
+        let now = micros(SystemTime::now());
+        let mark = marks::highest(&audit.spool).max(now) + 1;
         marks::keep(&audit.spool, mark, &config_lines(config)).map_err(|error| of_spool(error.to_string()))?;
+        spool.begin(now, mark);
+        info!(path = %audit.path.display(), key = %directory.verifier(), "an audit record is kept");
         let standing = Arc::new(AuditStanding::new(level));
         let parts = JournalParts {
             directory,
             keeping: keeping(&audit),
-            first_slot: spool.next_slot(),
             reader,
             found,
             marks: Marks::new(&audit.spool),
-            first_mark: mark,
             calls: call_key(config, &seed),
             node,
             standing: Arc::clone(&standing),

@@ -40,6 +40,12 @@ pub(crate) struct Slot<'a> {
 pub(crate) enum Within<'a> {
     /// A record.
     Record(&'a [u8]),
+    /// From here on a process writes that has begun with the configuration of this number.
+    Begin {
+        number: u64,
+        /// Whether it found what the one before had left, so that nothing of that is lost.
+        goes_on: bool,
+    },
     /// From here on the configuration of this number is in force.
     Mark(u64),
     /// A record had no room in a slot.
@@ -138,6 +144,8 @@ fn slot(octets: &[u8], expected: u64) -> Option<Slot<'_>> {
     let within = match kind {
         _ if kind == SlotKind::Record as u64 => Within::Record(record),
         _ if kind == SlotKind::Mark as u64 => Within::Mark(number(record, 0)),
+        _ if kind == SlotKind::Begin as u64 => Within::Begin { number: number(record, 0), goes_on: false },
+        _ if kind == SlotKind::GoOn as u64 => Within::Begin { number: number(record, 0), goes_on: true },
         _ => Within::TooLong,
     };
     let lost = Lost { count: number(head, 2), from: number(head, 3), to: number(head, 4) };
