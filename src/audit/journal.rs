@@ -251,7 +251,7 @@ impl Journal {
         let spool = AuditTrouble::of(self.parts.directory.path());
         let Some(slot) = self.parts.reader.next().map_err(spool)? else { return Ok(false) };
         let at = if slot.at == 0 { micros(now.wall) } else { slot.at };
-        let day = self.day.as_ref().map_or(DayNumber::of(at), DayFile::day);
+        let day = self.day.as_ref().map_or_else(|| DayNumber::of(at), DayFile::day);
         let begins = matches!(slot.within, Within::Begin { .. });
         if DayNumber::of(at) > day {
             self.parts.reader.unread();

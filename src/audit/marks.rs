@@ -62,7 +62,7 @@ fn place(spool: &Path, number: u64) -> PathBuf {
 }
 
 fn all(spool: &Path) -> Vec<(u64, PathBuf)> {
-    let folder = spool.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = spool.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
     let Some(name) = spool.file_name().and_then(|name| name.to_str()) else { return Vec::new() };
     let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
     let number = |path: &PathBuf| path.file_name()?.to_str()?.strip_prefix(name)?.strip_prefix(INFIX)?.parse().ok();

@@ -304,8 +304,8 @@ fn found(file: &File, slots: u64) -> Result<Found, SpoolError> {
 /// The first octets of the file: what it is, its version, size and number of slots.
 fn identity(slots: u64) -> [u8; 32] {
     let mut octets = [0; 32];
-    let slots = u32::try_from(slots).unwrap_or(u32::MAX);
-    let numbers = [VERSION, SLOT as u32, slots].map(u32::to_le_bytes);
+    let [size, slots] = [SLOT as u64, slots].map(|of| u32::try_from(of).unwrap_or(u32::MAX));
+    let numbers = [VERSION, size, slots].map(u32::to_le_bytes);
     for (place, octet) in octets.iter_mut().zip(MAGIC.iter().chain(numbers.as_flattened())) {
         *place = *octet;
     }

@@ -70,7 +70,7 @@ pub(crate) struct AuditWriter {
 #[derive(Debug)]
 enum AuditOrder {
     /// A reload has changed this.
-    Keep(Keeping, hmac::Key),
+    Keep(Keeping, Box<hmac::Key>),
     End(CloseReason),
 }
 
@@ -89,11 +89,10 @@ impl AuditWriter {
         let (mut spool, reader, found) = Spool::open(&audit.spool, SLOTS).map_err(|error| of_spool(error.to_string()))?;
         let level = spool.level();
         match found {
-            Found::Nothing => {}
             Found::Left(_) if level.behind() > 0 => {
                 info!(records = level.behind(), "the process before left audit records in the spool: they are written now");
             }
-            Found::Left(_) => {}
+            Found::Nothing | Found::Left(_) => {}
             Found::Foreign(count) => {
                 warn!(count, spool = %audit.spool.display(), "the audit spool is of another version: the records in it are lost, and a gap tells of them");
             }
@@ -147,7 +146,7 @@ impl AuditWriter {
     pub(crate) fn reload(&self, config: &Config) {
         let keeping = keeping(config.audit.as_ref().unwrap_or(&self.audit));
         // A thread that has ended has said why.
-        let _ = self.orders.send(AuditOrder::Keep(keeping, call_key(config, &self.seed)));
+        let _ = self.orders.send(AuditOrder::Keep(keeping, Box::new(call_key(config, &self.seed))));
     }
 
     /// Ends the record. Blocks until its last checkpoint is written, or the disk does not answer.
@@ -182,7 +181,7 @@ fn work(mut journal: Journal, orders: &mpsc::Receiver<AuditOrder>) {
     let mut said: Option<(String, Instant)> = None;
     loop {
         match orders.recv_timeout(pause) {
-            Ok(AuditOrder::Keep(keeping, calls)) => journal.keep(keeping, calls, Now::read()),
+            Ok(AuditOrder::Keep(keeping, calls)) => journal.keep(keeping, *calls, Now::read()),
             Ok(AuditOrder::End(why)) => {
                 if let Err(trouble) = journal.finish(Now::read(), why) {
                     error!(%trouble, "the audit record could not be ended: what is not written stays in the spool, for the next start");

@@ -97,7 +97,7 @@ impl SpoolReader {
         self.next += 1;
         let at = usize::try_from(number - self.first).unwrap_or_default() * SLOT;
         let octets = self.buffer.get(at..at + SLOT).unwrap_or_default();
-        Ok(Some(slot(octets, number).unwrap_or(Slot { at: 0, lost: Lost::default(), within: Within::Damaged })))
+        Ok(Some(slot(octets, number).unwrap_or_else(|| Slot { at: 0, lost: Lost::default(), within: Within::Damaged })))
     }
 
     /// The position that was stored last, by this process or the one before.
