@@ -301,6 +301,11 @@ fn what_is_missing_is_said() {
     node.end(day, "day");
     assert_eq!(verified(&path), (0, "whole".to_owned()));
     let mut day = node.begin("2026-11-28", "day");
+    node.open(&mut day, "start\",\"spool\":\"kept");
+    node.end(day, "stop");
+    assert_eq!(verified(&path), (0, "whole".to_owned()));
+    assert!(text(&audit(&["verify", name(&path)]).stdout).contains("  1 time a daemon was killed, and the next one found all"));
+    let mut day = node.begin("2026-11-29", "start");
     node.open(&mut day, "start");
     node.end(day, "stop");
     assert_eq!(verified(&path), (2, "whole, with gaps".to_owned()));

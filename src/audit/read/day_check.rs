@@ -83,6 +83,8 @@ pub(crate) struct CheckedLines {
     /// The lines, from 1, where the daemon starts and had not ended cleanly before; the first of them, and how many there are.
     pub(crate) unclean: Vec<u64>,
     pub(crate) unclean_count: u64,
+    /// How often the daemon starts and had not ended cleanly before, and found all that waited to be written.
+    pub(crate) recovered: u64,
     /// Targets and media addresses that are outside.
     pub(crate) outside: u64,
     /// Records whose configuration no record before them tells: nobody can judge them again.
@@ -191,8 +193,9 @@ impl DayCheck<'_> {
     }
 
     fn open(&mut self, at: u64, line: &ReadLine<'_>) -> Result<(), Wrong> {
-        // What a killed daemon had not written yet stood in its spool, and was written before this line.
-        if self.running == Some(true) && line.said.spool.as_deref() != Some("kept") {
+        if self.running == Some(true) && line.said.spool.as_deref() == Some("kept") {
+            self.found.recovered += 1;
+        } else if self.running == Some(true) {
             self.found.unclean_count += 1;
             if self.found.unclean.len() < MOST_TOLD {
                 self.found.unclean.push(at.saturating_add(1));

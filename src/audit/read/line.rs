@@ -75,6 +75,7 @@ pub(crate) struct Said<'l> {
     pub(crate) parts: Option<u64>,
     pub(crate) verdict: Text<'l>,
     pub(crate) id: Option<u64>,
+    pub(crate) later: Option<bool>,
     pub(crate) direction: Text<'l>,
     pub(crate) method: Text<'l>,
     pub(crate) from: Text<'l>,
@@ -132,6 +133,7 @@ impl<'l> ReadLine<'l> {
 enum Place<'s, 'l> {
     Text(&'s mut Text<'l>),
     Number(&'s mut Option<u64>),
+    Flag(&'s mut Option<bool>),
     Nested(&'s mut Option<&'l str>),
     /// It stood at the beginning.
     Taken,
@@ -144,11 +146,13 @@ impl<'l> Said<'l> {
         let twice = match (self.place(kind, key), value) {
             (Place::Text(place), Token::Text(text)) => place.replace(text).is_some(),
             (Place::Number(place), Token::Number(number)) => place.replace(number).is_some(),
+            (Place::Flag(place), Token::Flag(flag)) => place.replace(flag).is_some(),
             (Place::Nested(place), Token::Nested(nested)) => place.replace(nested).is_some(),
             (Place::Nowhere, _) => false,
             (Place::Taken, _) => true,
             (Place::Text(_), _) => return Err(format!("has a \"{key}\" that is no text").into()),
             (Place::Number(_), _) => return Err(format!("has a \"{key}\" that is no number").into()),
+            (Place::Flag(_), _) => return Err(format!("has a \"{key}\" that is neither true nor false").into()),
             (Place::Nested(_), _) => return Err(format!("has a \"{key}\" that is no list or object").into()),
         };
         if twice { Err(format!("has \"{key}\" twice").into()) } else { Ok(()) }
@@ -179,6 +183,7 @@ impl<'l> Said<'l> {
             (2, "to") => Place::Text(&mut self.to),
             (4, "part") => Place::Number(&mut self.part),
             (5, "parts") => Place::Number(&mut self.parts),
+            (5, "later") => Place::Flag(&mut self.later),
             (2, "id") => Place::Number(&mut self.id),
             (4, "code") => Place::Number(&mut self.code),
             (7, "seconds") => Place::Number(&mut self.seconds),
@@ -259,7 +264,7 @@ mod tests {
     #[test]
     fn a_record_is_read() {
         let rest = ",\"region\":\"eu\",\"call\":\"00\",\"verdict\":\"accept\",\"id\":100,\"target\":\"udp:10.0.0.5:5060\",\
-                    \"media\":[\"10.0.0.9\",\"2001:db8::9\"],\"later\":[{}],\"cut\":true";
+                    \"media\":[\"10.0.0.9\",\"2001:db8::9\"],\"unknown\":[{}],\"cut\":true";
         let line = format!("{BEGIN}{rest}}}");
         let read = ReadLine::of(line.as_bytes()).unwrap();
         assert_eq!((read.n, read.kind, read.is_of("2026-11-25"), read.is_of("2026-11-26")), (7, LineKind::Verdict, true, false));
@@ -278,6 +283,7 @@ mod tests {
             (",\"media\":[],\"media\":[]", "has \"media\" twice"),
             (",\"region\":1", "has a \"region\" that is no text"),
             (",\"id\":\"1\"", "has a \"id\" that is no number"),
+            (",\"later\":1", "has a \"later\" that is neither true nor false"),
             (",\"media\":\"10.0.0.1\"", "has a \"media\" that is no list or object"),
         ] {
             assert_eq!(wrong(rest), says);

@@ -160,20 +160,27 @@ impl Totals {
         let call = said.call.as_deref().and_then(call_name);
         let so_far = call.and_then(|call| self.calls.get(&call).copied());
         let passed = said.passed();
+        let later = said.later == Some(true);
         match so_far {
-            None | Some(CallSoFar::Ended(_)) => verdict(counts, line, warned),
+            None | Some(CallSoFar::Ended(_)) if !later => verdict(counts, line, warned),
+            // No server of the region took it, and another region's did.
+            Some(CallSoFar::Opened) if passed && is_elsewhere(line) && counts.here > 0 => {
+                counts.here -= 1;
+                counts.elsewhere += 1;
+            }
             // Its answer was refused, or no server took it.
             Some(CallSoFar::Opened | CallSoFar::Failed(true)) if !passed => count_refused(counts, line),
-            Some(_) => {
+            _ => {
                 counts.others += 1;
                 counts.warned += u64::from(passed && warned);
             }
         }
         match (call, so_far) {
-            (Some(call), None | Some(CallSoFar::Failed(_))) if passed => {
+            (Some(call), None | Some(CallSoFar::Failed(_))) if passed && !later => {
                 self.calls.insert(call, CallSoFar::Opened);
             }
-            (Some(call), None | Some(CallSoFar::Opened | CallSoFar::Failed(true))) if !passed => self.fail(call, false),
+            (Some(call), None) if !passed && !later => self.fail(call, false),
+            (Some(call), Some(CallSoFar::Opened | CallSoFar::Failed(true))) if !passed => self.fail(call, false),
             _ => {}
         }
     }
@@ -264,7 +271,7 @@ fn verdict(counts: &mut CallCounts, line: &ReadLine<'_>, warned: bool) {
     let said = &line.said;
     counts.offered += 1;
     match said.verdict.as_deref() {
-        Some("accept") if said.id == Some(Reason::Failover.id().into()) => counts.elsewhere += 1,
+        Some("accept") if is_elsewhere(line) => counts.elsewhere += 1,
         Some("accept") => counts.here += 1,
         Some("shadow") => counts.shadow += 1,
         _ => return count_refused(counts, line),
@@ -278,6 +285,11 @@ fn verdict(counts: &mut CallCounts, line: &ReadLine<'_>, warned: bool) {
         None => &mut counts.not_read,
     };
     *count += 1;
+}
+
+/// Whether a call was accepted by another region's servers.
+fn is_elsewhere(line: &ReadLine<'_>) -> bool {
+    line.said.id == Some(Reason::Failover.id().into())
 }
 
 fn count_refused(counts: &mut CallCounts, line: &ReadLine<'_>) {
@@ -358,6 +370,12 @@ mod tests {
         let blocked = verdict("refuse", 141);
         assert_eq!(sums(&[accept.clone(), answer(603), blocked.clone(), blocked.clone()]), (1, 1, 1, 0, 1));
         assert_eq!(sums(&[accept.clone(), blocked]), (1, 1, 1, 0, 0));
+        let later = |verdict: String| format!("{verdict},\"later\":true");
+        // Another region takes it, because no server here did.
+        let moved = of(&[&accept, &later(verdict("accept", 101)), &answer(200)]);
+        assert_eq!((moved.offered, moved.here, moved.elsewhere, moved.answered), (1, 0, 1, 1));
+        assert_eq!(sums(&[later(refuse.clone())]), (0, 0, 0, 0, 1), "of a call that began before the records");
+        assert_eq!(sums(&[accept.clone(), answer(603), later(verdict("refuse", 141))]), (1, 1, 1, 0, 0));
         // An INVITE inside the call is refused, and one passes in shadow mode.
         assert_eq!(sums(&[accept, answer(200), refuse, verdict("shadow", 140)]), (1, 1, 0, 1, 2));
     }

@@ -186,6 +186,13 @@ pub(super) fn remarks(lines: &CheckedLines) -> Vec<String> {
             "line {line}: the daemon starts, and had not closed the record before: what it had not written yet may be missing"
         ));
     }
+    if lines.recovered > 0 {
+        let times = if lines.recovered == 1 { "time" } else { "times" };
+        out.push(format!(
+            "{} {times} a daemon was killed, and the next one found all that waited to be written",
+            grouped(lines.recovered)
+        ));
+    }
     if lines.torn {
         out.push("the last line has no end: it was being written".to_owned());
     }
@@ -250,6 +257,7 @@ pub(super) fn day_as_json(day: &CheckedDay) -> Value {
         "missing": lines.map(|lines| lines.missing),
         "gaps": gaps,
         "unclean_ends": lines.map(|lines| lines.unclean_count),
+        "recovered": lines.map(|lines| lines.recovered),
         "outside": lines.map(|lines| lines.outside),
         "unjudged": lines.map(|lines| lines.unjudged),
         "of_other_days": lines.map(|lines| lines.of_other_days),
