@@ -16,7 +16,7 @@ use ringfence::config::{
     AuditNumbers, Config, ListenerId, Mistake, Numbers, ProjectId, RegionId, Transport, TrunkId, load, parse,
 };
 use ringfence::core::Core;
-use ringfence::core::io::{Arrival, Destination, Health, Input, Outcome, Output, Share, TargetStatus, Verdict};
+use ringfence::core::io::{Arrival, Destination, GatewayStatus, Health, Input, Outcome, Output, Share, TargetStatus, Verdict};
 use ringfence::dns::Resolved;
 use ringfence::reason::{Class, Profile, Reason};
 use ringfence::sip::{Fault, Method};
@@ -349,6 +349,7 @@ fn types_and_labels_are_the_exposed_ones() {
         &[false, true].map(|relay| TargetStatus { region, addr, transport, state, since, heard: None, failure: None, relay }),
         &mut exposed,
     );
+    upstream::expose_gateways(&config, &[GatewayStatus { region, trunk: TrunkId(0), at: 0, is_up: true }], &mut exposed);
     memory::expose(1 << 20, &mut exposed);
     let counts = audit_counts::AuditCounts { kept: 2, dropped: 0, behind: 1, checkpoint: Some(1_780_000_000) };
     audit_counts::expose(&counts, &mut exposed);

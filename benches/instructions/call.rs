@@ -145,26 +145,9 @@ impl Scene {
         Self::with(CONFIG)
     }
 
-    pub(crate) fn audit_cost(audit: bool) -> Self {
-        let mut config = parse(Path::new("bench.toml"), CONFIG).unwrap();
-        if audit {
-            config.audit = Some(ringfence::config::Audit {
-                path: "a".into(),
-                sign: "b".into(),
-                key: ringfence::config::AuditSeed([0; 32]),
-                retain: std::time::Duration::ZERO,
-                numbers: ringfence::config::AuditNumbers::Plain,
-                checkpoint: std::time::Duration::from_secs(600),
-                spool: "c".into(),
-            });
-        }
-        Self::of(config)
-    }
     /// A name of the configuration has three servers.
     fn with(config: &str) -> Self {
-        Self::of(parse(Path::new("bench.toml"), config).unwrap())
-    }
-    fn of(config: ringfence::config::Config) -> Self {
+        let config = parse(Path::new("bench.toml"), config).unwrap();
         let mut targets = Resolved::unknown(config.names.len());
         for id in (0..).map(NameId).take(config.names.len()) {
             let server = |(host, weight)| Server {

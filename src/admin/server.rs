@@ -373,11 +373,12 @@ impl Sources {
         self.metrics.ready(self.ready.missing().is_empty());
         self.metrics.watchers(self.watch_door.count());
         let mut text = self.metrics.render();
-        if let Some(Standing { config, targets, octets }) = standing {
+        if let Some(Standing { config, targets, gateways, octets }) = standing {
             let regions = config.regions.iter();
             let ends = regions.filter_map(|region| Some((region.name.as_str(), region.tls.as_ref()?.certificate.ends)));
             certificates::expose(ends, &mut text);
             upstream::expose(&config, &targets, &mut text);
+            upstream::expose_gateways(&config, &gateways, &mut text);
             memory::expose(octets, &mut text);
         }
         if let Some(audit) = &self.audit {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::config::Config;
-use crate::core::io::TargetStatus;
+use crate::core::io::{GatewayStatus, TargetStatus};
 use crate::dns::NameStatus;
 
 /// How long the worker's loop may take for one turn.
@@ -32,6 +32,8 @@ pub(crate) struct Standing {
     pub(crate) config: Arc<Config>,
     /// The status of each target.
     pub(crate) targets: Vec<TargetStatus>,
+    /// The status of each gateway that is asked whether it is there.
+    pub(crate) gateways: Vec<GatewayStatus>,
     /// The octets that transactions hold.
     pub(crate) octets: usize,
 }

@@ -138,7 +138,9 @@ fn summary(path: &Path, config: &Config) -> String {
             Media::Enforce => "enforce",
             Media::Relay => "relay",
         };
-        let _ = writeln!(out, "project  {}  {pin}  mode {mode}  media {media}", project.name);
+        let ways: Vec<&str> = project.out.iter().map(|&id| &*config.trunk(id).name).collect();
+        let ways = if ways.is_empty() { String::new() } else { format!("  out by {}", ways.join(", ")) };
+        let _ = writeln!(out, "project  {}  {pin}  mode {mode}  media {media}{ways}", project.name);
         for id in project.trunks() {
             let trunk = config.trunk(id);
             let outbound = trunk.outbound().map_or_else(String::new, |to| format!("  out to {}", to.hostparts.join(", ")));

@@ -20,7 +20,7 @@ use super::mistakes;
 use super::output::{complain, print, print_fitting};
 use super::printable::harmless_json;
 use super::resolve::{Outcome as Resolution, Resolved, online};
-use crate::config::{self, Config, Endpoint, Hop, NameId, Region, RegionId, Written};
+use crate::config::{self, Config, Endpoint, Hop, NameId, Region, TrunkId, Written};
 use crate::core::Core;
 use crate::core::io::{
     Arrival, Attempt, Destination, DropCause, Input, Note, Outcome, Output, RelayBody, RelayReply, RelayRequest, Verdict,
@@ -28,8 +28,9 @@ use crate::core::io::{
 use crate::core::rules::trace::{Mark, Test, TraceRow};
 use crate::dns::{self, Server};
 use crate::reason::Reason;
+use crate::sip::address::Address;
 use crate::sip::uri::{Host, Uri};
-use crate::sip::{Message, Start};
+use crate::sip::{Message, Name, Start, list};
 
 mod arrival;
 mod explained;
@@ -286,19 +287,24 @@ fn known(config: &Config, servers: &[(NameId, Vec<Server>)]) -> dns::Resolved {
     targets
 }
 
-/// The names that the targets of a new request may depend on: those of the trunk that it goes out by, or else those of the region
+/// The names that the targets of a new request may depend on: those of the trunks that it may go out by, or else those of the region
 /// and of the regions that may serve its calls. Too many do no harm, because the core chooses.
 fn needed(config: &Config, arrival: Arrival, bytes: &[u8]) -> Vec<NameId> {
     let region = config.listener(arrival.listener).region;
-    let outbound = match endpoint(config, bytes) {
-        Endpoint::Trunk(_, trunk) => config.trunk(trunk).outbound(),
-        _ => None,
-    };
-    let upstream = |id: RegionId| config.region(id).upstream.iter();
-    let hops: Vec<&Hop> = match outbound {
-        Some(outbound) => outbound.hops.iter().collect(),
-        None => upstream(region).chain(config.region(region).nearest.iter().flat_map(|&near| upstream(near))).collect(),
-    };
+    let (mut hops, mut inward): (Vec<&Hop>, bool) = (Vec::new(), false);
+    for endpoint in endpoints(config, bytes) {
+        let ways: &[TrunkId] = match &endpoint {
+            Endpoint::Trunk(_, trunk) => std::slice::from_ref(trunk),
+            Endpoint::Project(_, project) => &config.project(*project).out,
+            Endpoint::Region(_) | Endpoint::Global(_) | Endpoint::Unknown => &[],
+        };
+        inward |= !matches!(endpoint, Endpoint::Trunk(..));
+        hops.extend(ways.iter().filter_map(|&id| config.trunk(id).outbound()).flat_map(|outbound| &outbound.hops));
+    }
+    if inward || hops.is_empty() {
+        let regions = std::iter::once(region).chain(config.region(region).nearest.iter().copied());
+        hops.extend(regions.flat_map(|id| &config.region(id).upstream));
+    }
     let mut names: Vec<NameId> = Vec::new();
     for hop in hops {
         match *hop {
@@ -309,13 +315,16 @@ fn needed(config: &Config, arrival: Arrival, bytes: &[u8]) -> Vec<NameId> {
     names
 }
 
-fn endpoint(config: &Config, bytes: &[u8]) -> Endpoint {
-    let Ok(message) = Message::datagram(bytes) else { return Endpoint::Unknown };
-    let Start::Request { uri, .. } = message.start() else { return Endpoint::Unknown };
-    match Uri::parse(message.slice(uri)).ok().and_then(|uri| uri.host) {
+/// The endpoints that a request names, in its Request-URI and in its Route.
+fn endpoints(config: &Config, bytes: &[u8]) -> Vec<Endpoint> {
+    let Ok(message) = Message::datagram(bytes) else { return Vec::new() };
+    let Start::Request { uri, .. } = message.start() else { return Vec::new() };
+    let endpoint = |uri: Uri<'_>| match uri.host {
         Some(Host::Name(name)) => config.endpoint(name),
         _ => Endpoint::Unknown,
-    }
+    };
+    let routes = list::items(&message, Name::Route).filter_map(|route| Some(Address::route_uri(message.slice(&route.span))?.1));
+    Uri::parse(message.slice(uri)).ok().into_iter().chain(routes).map(endpoint).collect()
 }
 
 fn resolve_all(config: &Arc<Config>, names: &[NameId]) -> Result<Vec<Resolved>, u8> {

@@ -112,7 +112,7 @@ fn callee(options: &ProbeOptions) -> Result<Callee, String> {
     let wrong = |what: &str| format!("`{text}` {what}; right would be sip:acme.eu.sip.example.com");
     let uri = Uri::parse(text.as_bytes()).map_err(|_| wrong("is no SIP URI"))?;
     let sips = uri.scheme == Scheme::Sips;
-    if uri.scheme == Scheme::Tel {
+    if uri.host.is_none() {
         return Err(wrong("has no host"));
     }
     if !uri.headers.is_empty() {

@@ -173,6 +173,15 @@ impl Found {
         if !was.source_in_region && is.source_in_region {
             self.add(&of, format!("calls of {name} from outside the region {}", becoming(is, Reason::ForeignSource)));
         }
+        let ways = |config: &Config, of: &Project| of.out.iter().map(|&id| config.trunk(id).name.to_string()).collect::<Vec<_>>();
+        match (ways(old, was), ways(new, is)) {
+            (before, after) if before == after => {}
+            (_, after) if after.is_empty() => {
+                let text = format!("servers' calls to {name} that name no trunk become {}", named(Reason::UnknownSource));
+                self.add(&of, text);
+            }
+            (_, after) => self.add(&of, format!("servers' calls to {name} go out by {} from now on", after.join(", then "))),
+        }
         // Nearly always nothing has changed.
         let each = |config: &Config, of: &Project| of.trunks().map(|id| config.trunk(id).networks.clone()).collect::<Vec<_>>();
         if each(old, was) != each(new, is) {

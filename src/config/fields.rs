@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{
     AllowedCallers, Audit, AuditNumbers, Config, Dns, Health, Hop, Limits, Log, Media, Mode, Numbers, Outbound, Project, Region,
-    RegionId, Timers, Tls, Trunk,
+    RegionId, Timers, Tls, Trunk, TrunkId,
 };
 use crate::fence::{Networks, ServerSet};
 use crate::numbering::Country;
@@ -126,7 +126,7 @@ fn shown_to_servers(tls: &Tls) -> String {
 }
 
 pub(super) fn project(config: &Config, project: &Project) -> Fields {
-    let Project { name: _, pin, mode, media, source_in_region, reject, .. } = project;
+    let Project { name: _, pin, mode, media, source_in_region, reject, out, .. } = project;
     let mode = match mode {
         Mode::Enforce => "enforce",
         Mode::Shadow => "shadow",
@@ -142,8 +142,15 @@ pub(super) fn project(config: &Config, project: &Project) -> Fields {
         ("mode", one(mode)),
         ("media", one(media)),
         ("source", one(if *source_in_region { "in-region" } else { "any" })),
+        ("out", one(ways_out(config, out))),
         ("reject", profile(*reject)),
     ]
+}
+
+/// The trunks that calls out go by, in order.
+fn ways_out(config: &Config, out: &[TrunkId]) -> String {
+    let names: Vec<&str> = out.iter().map(|&id| &*config.trunk(id).name).collect();
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
 
 pub(super) fn trunk(config: &Config, trunk: &Trunk) -> Fields {
@@ -156,6 +163,7 @@ pub(super) fn trunk(config: &Config, trunk: &Trunk) -> Fields {
         ("next hop", one(listed(outbound, |of| of.hops.iter().map(|of| hop(config, of)).collect()))),
         ("uri", one(listed(outbound, |of| of.hostparts.iter().map(|hostpart| format!("sip:{hostpart}")).collect()))),
         ("advance", one(listed(outbound, |of| of.advance.iter().map(ToString::to_string).collect()))),
+        ("ping", one(outbound.and_then(|of| of.ping).map_or_else(|| "none".to_owned(), |ping| format!("{ping:?}")))),
         ("outbound_networks", outbound.map_or_else(|| set(trunk.reach()), |of| set(&of.networks))),
         ("countries", limits.countries.as_deref().map_or_else(|| one("any"), set_of)),
         ("callers", limits.callers.as_ref().map_or_else(|| one("any"), callers)),

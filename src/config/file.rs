@@ -159,6 +159,9 @@ pub(super) struct Project {
     pub(super) media: Read<Placed<Media>>,
     pub(super) source_in_region: Read<Placed<bool>>,
     pub(super) reject: Read<Placed<Profile>>,
+    /// Names of its trunks by which calls out to its own endpoint go, in order.
+    pub(super) out: Read<Vec<Placed<String>>>,
+    pub(super) out_place: Place,
     pub(super) trunks: Vec<Trunk>,
 }
 
@@ -173,6 +176,7 @@ pub(super) struct Trunk {
     pub(super) uri_place: Place,
     pub(super) advance: Read<Vec<Placed<u64>>>,
     pub(super) advance_place: Place,
+    pub(super) ping: Read<Placed<Duration>>,
     pub(super) outbound_networks: Read<Vec<Placed<IpNet>>>,
     pub(super) outbound_place: Place,
     pub(super) countries: Read<Vec<Placed<Country>>>,

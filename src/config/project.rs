@@ -2,13 +2,18 @@
 //! trunks have alike, stands behind one pointer.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::ids::{NameId, ProjectId, RegionId, TrunkId};
 use super::mode::{Media, Mode};
 use super::next_hop::Hop;
 use super::number_limits::NumberLimits;
-use crate::fence::Networks;
+use crate::fence::{Networks, canonical};
 use crate::reason::Profile;
+use crate::sip::uri::{Host, host_port};
+
+/// Most trunks in `out`.
+pub const MOST_WAYS_OUT: usize = 16;
 
 /// A project (`[project.*]`): a customer with its pin, its rules and its trunks.
 #[derive(Debug)]
@@ -25,6 +30,9 @@ pub struct Project {
     pub source_in_region: bool,
     /// The answer profile if no trunk is known.
     pub reject: Profile,
+    /// The trunks by which its servers' calls to its own endpoint go out, in order (`out`), at most [`MOST_WAYS_OUT`]. Empty: they go out by
+    /// a trunk's own name alone.
+    pub out: Box<[TrunkId]>,
     /// The first of its trunks, and how many there are: they stand side by side.
     pub(super) first_trunk: TrunkId,
     pub(super) trunk_count: u32,
@@ -102,16 +110,38 @@ pub struct Outbound {
     pub networks: Networks,
     /// The answers of a gateway, before it rings, after which the next one is tried (`advance`), in order. 503 always is one.
     pub advance: Box<[u16]>,
+    /// How often each gateway is asked whether it is there (`ping`). `None`: it is not asked.
+    pub ping: Option<Duration>,
 }
 
 impl Outbound {
+    /// Whether one of its gateways is called by this host, whatever its port.
+    pub fn has_host(&self, host: &Host<'_>) -> bool {
+        self.hostparts.iter().any(|hostpart| names_host(hostpart, host))
+    }
+
     /// The hostpart of one of the gateways. Without that gateway: of the first.
     pub fn hostpart(&self, gateway: u8) -> &str {
         self.hostparts.get(usize::from(gateway)).or_else(|| self.hostparts.first()).map_or("", |hostpart| hostpart)
     }
 
+    /// Its gateways, each with its place in `uri`.
+    pub fn gateways(&self) -> impl Iterator<Item = (u8, Hop)> {
+        (0..).zip(self.hops.iter().copied())
+    }
+
     /// The names of its gateways.
     pub fn names(&self) -> impl Iterator<Item = NameId> {
         self.hops.iter().filter_map(|hop| if let Hop::Name(id) = *hop { Some(id) } else { None })
+    }
+}
+
+/// Whether a gateway's hostpart names this host: names without case, addresses in any spelling.
+pub(crate) fn names_host(hostpart: &str, host: &Host<'_>) -> bool {
+    let of = hostpart.split(';').next().and_then(|hostport| host_port(hostport.as_bytes())).map(|(of, _)| of);
+    match (of, host) {
+        (Some(Host::Name(of)), Host::Name(name)) => of.eq_ignore_ascii_case(name),
+        (Some(Host::Address(of)), Host::Address(ip)) => canonical(of) == canonical(*ip),
+        _ => false,
     }
 }

@@ -164,9 +164,11 @@ fn read_tls(mut table: Table<'_>, report: &mut Report) -> Tls {
 }
 
 fn read_project(name: Placed<String>, mut table: Table<'_>, report: &mut Report) -> Project {
-    let pin = table.take("pin");
+    let (pin, out) = (table.take("pin"), table.take("out"));
     let pin_place = pin.as_ref().map_or_else(|| name.place.clone(), |pin| pin.place().clone());
     let mut project = Project {
+        out_place: out.as_ref().map_or_else(|| name.place.clone(), |out| out.key().place),
+        out: optional(out.map(|out| out.strings(report, value::label))),
         name,
         pin: optional(pin.map(|pin| pin.strings(report, value::text))),
         pin_place,
@@ -180,9 +182,7 @@ fn read_project(name: Placed<String>, mut table: Table<'_>, report: &mut Report)
         let name = checked_name(&value, report, value::label);
         project.trunks.push(read_trunk(name, trunk, report));
     }
-    for key in ["audit", "out"] {
-        table.later(key, report);
-    }
+    table.later("audit", report);
     table.close(report);
     project
 }
@@ -200,6 +200,7 @@ fn read_trunk(name: Placed<String>, mut table: Table<'_>, report: &mut Report) -
         media: list(&mut table, "media", report, value::network),
         uri_place: uri.as_ref().map_or_else(|| place_of_name.clone(), |uri| uri.key().place),
         uri: optional(uri.map(|uri| uri.one_or_more(report, hop::uri))),
+        ping: text(&mut table, "ping", report, value::duration),
         advance_place: advance.as_ref().map_or_else(|| place_of_name.clone(), |advance| advance.key().place),
         advance: optional(advance.map(|advance| advance.numbers(report, 400..=599))),
         outbound_networks: optional(outbound.map(|outbound| outbound.strings(report, value::network))),
@@ -213,7 +214,6 @@ fn read_trunk(name: Placed<String>, mut table: Table<'_>, report: &mut Report) -
         refuses_emergency: text(&mut table, "emergency", report, value::emergency),
         reject: read_reject(&mut table, report),
     };
-    table.later("ping", report);
     table.close(report);
     trunk
 }

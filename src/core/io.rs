@@ -24,7 +24,9 @@ use crate::sip::via::Via;
 use crate::tls::{PartyNames, Shown};
 
 pub use super::audit_note::{AnswerTold, EndTold, EndedBy, MediaNamed, PartyTold, RequestTold, ToldText};
-pub use super::note::{Direction, DropCause, Failure, Health, Note, Outcome, Share, Spoken, TargetStatus, Verdict};
+pub use super::note::{
+    Direction, DropCause, Failure, GatewayStatus, Health, Note, Outcome, Share, Spoken, TargetStatus, Verdict,
+};
 pub use super::relay_request::{
     CallKey, RelayBody, RelayOutcome, RelayReply, RelayRequest, RelayRequestId, RelayVerb, Unanswered,
 };

@@ -190,6 +190,11 @@ impl Core {
         self.health.status().into_iter().chain(self.relays.status()).collect()
     }
 
+    /// The health of the gateways that are asked whether they are there.
+    pub fn gateways(&self) -> Vec<io::GatewayStatus> {
+        self.health.gateways().collect()
+    }
+
     /// Handles one message. `Some`: it has to wait for this, and nothing has been said or changed yet.
     fn message(
         &mut self,

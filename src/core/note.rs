@@ -226,6 +226,19 @@ pub struct TargetStatus {
     pub relay: bool,
 }
 
+/// The health of one gateway of a trunk that is asked whether it is there, as `ringfence_gateway_up` shows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GatewayStatus {
+    /// The region that asks it.
+    pub region: RegionId,
+    /// Its trunk.
+    pub trunk: TrunkId,
+    /// Its place in the trunk's `uri`.
+    pub at: u8,
+    /// Whether one of its addresses answers.
+    pub is_up: bool,
+}
+
 closed_list! {
     /// Whether calls go to a target.
     pub enum Health {

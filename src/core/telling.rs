@@ -155,7 +155,8 @@ impl Context<'_> {
                 let client = transaction.attempts().find(|client| client.nonce == nonce).unwrap_or(&transaction.client);
                 let told = AnswerTold {
                     region,
-                    whose,
+                    // A call out may have gone on to another trunk, and be answered by the one before.
+                    whose: (project, client.egress.trunk),
                     call: call_named(message, began),
                     outbound: call.asks == Side::Servers,
                     code: if transaction.cancelled && code >= 300 { 0 } else { code },

@@ -401,7 +401,8 @@ impl Worker {
 
     /// The health of the targets.
     pub(super) fn status(&self, now: Instant) -> Standing {
-        Standing { config: Arc::clone(&self.config), targets: self.core.status(now), octets: self.core.octets() }
+        let (targets, gateways) = (self.core.status(now), self.core.gateways());
+        Standing { config: Arc::clone(&self.config), targets, gateways, octets: self.core.octets() }
     }
 
     /// Takes no more calls. A second call changes nothing.

@@ -1,4 +1,4 @@
-//! Emergency numbers: which they are, and how a URI names them. Whether such a call passes is decided elsewhere.
+//! Emergency numbers: which they are. Whether such a call passes is decided elsewhere.
 
 use std::error::Error;
 use std::fmt;
@@ -12,9 +12,6 @@ const MOST: usize = 32;
 
 /// How long one may be. The shortest telephone number behind a `+` has seven digits, so no telephone passes as one.
 const LENGTHS: std::ops::RangeInclusive<usize> = 2..=6;
-
-/// The service of RFC 5031 4.2 that stands for all emergency services, before its sub-services.
-const SERVICE: &[u8] = b"urn:service:sos";
 
 /// The numbers that are emergency numbers, each a whole user part. A clone shares them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -76,11 +73,3 @@ impl fmt::Display for NotEmergencyNumbers {
 }
 
 impl Error for NotEmergencyNumbers {}
-
-/// Whether a URI is `urn:service:sos` or one of its sub-services (RFC 5031 4.2), in any case of letters (RFC 8141 3.1).
-pub fn is_emergency_service(uri: &[u8]) -> bool {
-    uri.split_at_checked(SERVICE.len()).is_some_and(|(service, rest)| {
-        // Behind the service stand its sub-services, or the components that do not count for equality (RFC 8141 3.1).
-        service.eq_ignore_ascii_case(SERVICE) && matches!(rest.first(), None | Some(b'.' | b'?' | b'#'))
-    })
-}

@@ -12,7 +12,7 @@ mod read;
 mod table;
 
 pub use country::{Country, NotACountry};
-pub use emergency::{EmergencyNumbers, NotEmergencyNumbers, is_emergency_service};
+pub use emergency::{EmergencyNumbers, NotEmergencyNumbers};
 pub use plan::DialPlan;
 pub use read::{NotANumbering, NotATechPrefix, NumberDigits, NumberReading, NumberRules, Numbering, TechPrefix, read_number};
 pub use table::{TABLE_DATE, country_of, prefixes};

@@ -384,19 +384,6 @@ fn emergency_numbers_are_whole_user_parts() {
 }
 
 #[test]
-fn the_emergency_service_has_sub_services() {
-    for uri in
-        ["urn:service:sos", "URN:Service:SOS", "urn:service:sos.fire", "urn:service:SOS.Animal-control", "urn:service:sos?+x"]
-    {
-        assert!(is_emergency_service(uri.as_bytes()), "{uri}");
-    }
-    for uri in ["", "urn:service:so", "urn:service:sosx", "urn:service:counseling", "sip:sos@example.com", "urn:service:test.sos"]
-    {
-        assert!(!is_emergency_service(uri.as_bytes()), "{uri}");
-    }
-}
-
-#[test]
 fn a_country_is_what_a_configuration_says() {
     for text in ["IE", "DE", "XK", "VA", "SJ", "+800", "+979", "AX"] {
         assert_eq!(text.parse::<Country>().unwrap().to_string(), text);

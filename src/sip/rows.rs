@@ -11,7 +11,7 @@ use super::marks;
 use super::number::decimal;
 use super::quick;
 use super::scan::{Fault, Message};
-use super::uri::{self, Host, Scheme, Uri};
+use super::uri::{self, Host, Uri};
 use super::via::Via;
 
 /// The rows that stand once, and what is wrong with the others.
@@ -209,7 +209,7 @@ fn party(text: &[u8]) -> Option<Address<'_>> {
 }
 
 fn route(text: &[u8]) -> Option<Uri<'_>> {
-    Uri::parse(Address::route(text)?.uri).ok().filter(|uri| uri.scheme != Scheme::Tel)
+    Uri::parse(Address::route(text)?.uri).ok().filter(|uri| uri.host.is_some())
 }
 
 /// 25.1 callid, so strict that all readers cut it alike: visible ASCII without separators of values or parameters.

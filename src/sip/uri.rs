@@ -1,4 +1,4 @@
-//! A borrowed view of SIP, SIPS and tel URIs (RFC 3261 19.1, RFC 3966).
+//! A borrowed view of SIP, SIPS and tel URIs (RFC 3261 19.1, RFC 3966), and of the service that stands for emergencies (RFC 5031).
 
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -17,6 +17,8 @@ pub enum Scheme {
     Sips,
     /// `tel:`; has no host.
     Tel,
+    /// `urn:service:sos` or one of its sub-services; has no host. Any other URN is a scheme that we do not know.
+    Sos,
 }
 
 /// The host part of a URI or of a Via's sent-by.
@@ -33,11 +35,11 @@ pub enum Host<'a> {
 pub struct Uri<'a> {
     /// The scheme, compared without case.
     pub scheme: Scheme,
-    /// The text before the `@` (with any password), if there is an `@`. For `tel:` the number with its parameters.
+    /// The text before the `@` (with any password), if there is an `@`. For `tel:` the number with its parameters, for `urn:` the rest.
     pub user: Option<&'a [u8]>,
-    /// The host; `None` for `tel:` alone.
+    /// The host; `None` for `tel:` and `urn:`.
     pub host: Option<Host<'a>>,
-    /// The host and port as written, in brackets for IPv6; empty for `tel:`.
+    /// The host and port as written, in brackets for IPv6; empty for `tel:` and `urn:`.
     pub hostport: &'a [u8],
     /// The port, if written. 1 to 65535.
     pub port: Option<u16>,
@@ -71,6 +73,10 @@ impl<'a> Uri<'a> {
         let (scheme, rest) = text.split_at_checked(colon).ok_or(UriFault::Syntax)?;
         let rest = rest.get(1..).unwrap_or_default();
         let scheme = scheme_of(scheme)?;
+        if scheme == Scheme::Sos {
+            let uri = Self { scheme, user: Some(rest), host: None, hostport: b"", port: None, params: b"", headers: b"" };
+            return (is_emergency_service(text) && !holds_odd(rest)).then_some(uri).ok_or(UriFault::Scheme);
+        }
         if scheme == Scheme::Tel {
             let number =
                 rest.first().is_some_and(|&octet| octet == b'+' || octet.is_ascii_hexdigit() || matches!(octet, b'*' | b'#'));
@@ -109,7 +115,7 @@ impl<'a> Uri<'a> {
         maddr(self.params)
     }
 
-    /// The host that a request to it goes to: that of `maddr`, or else its own. `None`: a `tel:` URI has none.
+    /// The host that a request to it goes to: that of `maddr`, or else its own. `None`: a `tel:` URI and a URN have none.
     pub(crate) fn reached(&self) -> Option<Host<'a>> {
         self.maddr().or(self.host)
     }
@@ -183,6 +189,17 @@ fn params_are_plain(params: &[u8]) -> bool {
 /// Parameters that say where and how a request goes.
 const ONCE: [&str; 4] = ["maddr", "transport", "lr", "ttl"];
 
+/// The service of RFC 5031 4.2 that stands for all emergency services, before its sub-services.
+const SERVICE: &[u8] = b"urn:service:sos";
+
+/// Whether a URN is that service or one of its sub-services, in any case of letters (RFC 8141 3.1). Behind it may stand components that
+/// do not count for equality.
+fn is_emergency_service(urn: &[u8]) -> bool {
+    urn.split_at_checked(SERVICE.len()).is_some_and(|(service, rest)| {
+        service.eq_ignore_ascii_case(SERVICE) && matches!(rest.first(), None | Some(b'.' | b'?' | b'#'))
+    })
+}
+
 fn scheme_of(text: &[u8]) -> Result<Scheme, UriFault> {
     let legal = |&octet: &u8| octet.is_ascii_alphanumeric() || matches!(octet, b'+' | b'-' | b'.');
     if text.eq_ignore_ascii_case(b"sip") {
@@ -191,6 +208,8 @@ fn scheme_of(text: &[u8]) -> Result<Scheme, UriFault> {
         Ok(Scheme::Sips)
     } else if text.eq_ignore_ascii_case(b"tel") {
         Ok(Scheme::Tel)
+    } else if text.eq_ignore_ascii_case(b"urn") {
+        Ok(Scheme::Sos)
     } else if text.first().is_some_and(u8::is_ascii_alphabetic) && text.iter().all(legal) {
         Err(UriFault::Scheme)
     } else {
@@ -354,8 +373,25 @@ mod tests {
         ] {
             assert_eq!(Uri::parse(text.as_bytes()), Err(UriFault::Syntax), "{text}");
         }
-        for text in ["http://x", "urn:service:sos", "nobodyKnowsThisScheme:totallyopaque"] {
+        for text in [
+            "http://x",
+            "urn:service:so",
+            "urn:service:sosx",
+            "urn:service:counseling",
+            "urn:uuid:1",
+            "nobodyKnowsThisScheme:totallyopaque",
+        ] {
             assert_eq!(Uri::parse(text.as_bytes()), Err(UriFault::Scheme), "{text}");
         }
+    }
+
+    #[test]
+    fn the_emergency_service_has_sub_services() {
+        for urn in ["urn:service:sos", "URN:Service:SOS", "urn:service:sos.fire", "urn:service:SOS.Animal-control"] {
+            let uri = Uri::parse(urn.as_bytes()).unwrap();
+            assert_eq!((uri.scheme, uri.host, uri.reached()), (Scheme::Sos, None, None), "{urn}");
+        }
+        assert_eq!(Uri::parse(b"urn:service:test.sos"), Err(UriFault::Scheme));
+        assert_eq!(Uri::parse(b"urn:service:sos[x]"), Err(UriFault::Scheme));
     }
 }

@@ -160,10 +160,28 @@ fn an_audit_record_that_cannot_be_kept_so() {
 }
 
 #[test]
+fn ways_out_and_pings() {
+    let trunk = |keys: &str| format!("networks = [\"127.0.3.0/24\"]\n{keys}");
+    wrong(11, "pin = [\"eu\"]\nout = [\"carrier\"]", "12:8", "\"carrier\"", "no call goes out by trunk `carrier`", "`uri`");
+    wrong(
+        11,
+        "pin = [\"eu\"]\nout = [\"nobody\"]",
+        "12:8",
+        "\"nobody\"",
+        "is no trunk of project `acme`",
+        "[project.acme.trunk.NAME]",
+    );
+    wrong(11, "pin = [\"eu\"]\nout = []", "12:1", "out", "`out` has 0 trunks", "1 to 16");
+    wrong(11, "pin = [\"eu\"]\nout = \"carrier\"", "12:7", "\"carrier\"", "must be an array", "[");
+    wrong(13, &trunk("ping = \"60s\""), "14:8", "\"60s\"", "`ping` without `uri`", "leave it out");
+    wrong(13, &trunk("uri = \"sip:127.0.3.9\"\nping = \"1s\""), "15:8", "\"1s\"", "`ping` is 1s", "10s to 1h");
+    wrong(13, &trunk("uri = \"sip:127.0.3.9\"\nping = \"2h\""), "15:8", "\"2h\"", "`ping` is 2h", "10s to 1h");
+    assert_eq!(mistakes(&replaced(13, &trunk("uri = \"sip:127.0.3.9\"\nping = \"60s\""))), []);
+}
+
+#[test]
 fn keys_that_later_work_will_use() {
     wrong(11, "pin = [\"eu\"]\naudit = {}", "12:1", "audit", "not supported yet", "leave it out");
-    wrong(11, "pin = [\"eu\"]\nout = [\"carrier\"]", "12:1", "out", "not supported yet", "leave it out");
-    wrong(13, "networks = [\"127.0.3.0/24\"]\nping = \"60s\"", "14:1", "ping", "not supported yet", "leave it out");
     wrong(4, "listen = [\"ws:127.0.0.1:5061\"]", "4:11", "\"ws:127.0.0.1:5061\"", "not supported", "`udp:`, `tcp:` or `tls:`");
     wrong(6, "upstream = \"sip:127.0.1.1;transport=wss\"", "6:12", "\"sip:127.0.1.1;transport=wss\"", "not supported", "udp");
 }

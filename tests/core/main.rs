@@ -37,3 +37,4 @@ mod timers;
 mod tokens;
 mod trunk_names;
 mod waiting;
+mod ways_out;

@@ -338,3 +338,93 @@ fn a_server_that_dies_under_load_costs_a_moment_and_no_call() {
     assert!(slowest <= 4000 + 500 + 20, "try_for and T1, and the wire: {slowest} ms");
     assert!(served_by_it > 100, "it has its calls again: {served_by_it}");
 }
+
+/// Gateways of a trunk with `ping`, of which one has a name.
+fn gateways() -> Site {
+    let text = crate::site::CONFIG.replace(
+        "\"sip:acme.pstn.example.net:5080;transport=udp\"",
+        "[\"sip:198.51.100.20;user=phone\", \"sip:gw.example.net:5080\"]\nping = \"60s\"",
+    );
+    Site::new(&text)
+}
+
+fn options(sent: &[Sent]) -> Vec<(String, String)> {
+    sent.iter().filter(|sent| sent.line().starts_with("OPTIONS")).map(|sent| (sent.to.to_string(), sent.line())).collect()
+}
+
+fn up(site: &Site) -> Vec<(u8, bool)> {
+    site.core.gateways().iter().map(|gateway| (gateway.at, gateway.is_up)).collect()
+}
+
+#[test]
+fn a_trunks_gateways_are_asked_if_it_says_so() {
+    let mut site = gateways();
+    // The usual configuration pings no server.
+    let sent = site.pass(Duration::from_secs(2));
+    let mut asked = options(&sent);
+    asked.sort();
+    // Some were sent again meanwhile.
+    asked.dedup();
+    let expected = [
+        ("198.51.100.20:5060", "OPTIONS sip:198.51.100.20;user=phone SIP/2.0"),
+        ("198.51.100.9:5080", "OPTIONS sip:gw.example.net:5080 SIP/2.0"),
+    ];
+    assert_eq!(asked.iter().map(|(to, line)| (to.as_str(), line.as_str())).collect::<Vec<_>>(), expected);
+    let one = sent.iter().find(|sent| sent.to.to_string() == "198.51.100.20:5060").unwrap().clone();
+    assert_eq!(one.header("Contact").as_deref(), Some("<sip:192.0.2.1:5060>"));
+    assert_eq!((one.fenced, one.trunk.as_deref()), (true, Some("carrier")));
+    assert!(site.kept.iter().any(|name| name.host == "gw.example.net"), "its name is kept as for calls: {:?}", site.kept);
+    // Any answer will do, and only its own address gives it.
+    site.from("198.51.102.1:5060", &respond(&one, 404, "x", ""));
+    site.from("198.51.100.20:5060", &respond(&one, 404, "g", ""));
+    let sent = site.pass(Duration::from_secs(40));
+    assert_eq!(up(&site), [(0, true), (1, false)]);
+    assert!(options(&sent).iter().all(|(to, _)| to == "198.51.100.9:5080"), "{sent:#?}");
+    let sent = site.pass(Duration::from_secs(40));
+    assert!(options(&sent).iter().any(|(to, _)| to == "198.51.100.20:5060"), "about every minute: {sent:#?}");
+    assert!(
+        site.core.status(site.now).iter().all(|target| target.addr.ip().to_string() != "198.51.100.20"),
+        "no server of the region"
+    );
+}
+
+#[test]
+fn a_gateway_that_does_not_answer_is_tried_last_and_not_left_out() {
+    let mut site = gateways();
+    let sent = site.pass(Duration::from_secs(2));
+    let second = sent.iter().find(|sent| sent.to.to_string() == "198.51.100.9:5080").unwrap().clone();
+    site.from("198.51.100.9:5080", &respond(&second, 200, "g", ""));
+    site.pass(Duration::from_secs(30));
+    assert_eq!(up(&site), [(0, false), (1, true)]);
+    let host = "carrier.acme.eu.sip.example.com";
+    let text = invite(host, "10.1.0.5", "call").replace("198.51.100.7:5060", SERVER);
+    let sent = site.from(SERVER, &text);
+    let first = sent.iter().find(|sent| sent.fenced).unwrap().clone();
+    assert_eq!(first.to.to_string(), "198.51.100.9:5080");
+    let sent = site.from("198.51.100.9:5080", &respond(&first, 503, "g", ""));
+    assert!(
+        sent.iter().any(|sent| sent.fenced && sent.line().starts_with("INVITE") && sent.to.to_string() == "198.51.100.20:5060")
+    );
+    // It answers again, and a ping finds that out.
+    let asked = (0..100).find_map(|_| {
+        let sent = site.pass(Duration::from_secs(1));
+        sent.into_iter().find(|sent| sent.line().starts_with("OPTIONS") && sent.to.to_string() == "198.51.100.20:5060")
+    });
+    site.from("198.51.100.20:5060", &respond(&asked.unwrap(), 200, "g", ""));
+    assert!(up(&site).contains(&(0, true)));
+}
+
+#[test]
+fn no_gateway_outside_is_asked_and_none_after_the_drain_begins() {
+    let text = crate::site::CONFIG.replace(
+        "\"sip:acme.pstn.example.net:5080;transport=udp\"\noutbound_networks = [\"198.51.100.0/24\"]",
+        "\"sip:gw.example.net\"\noutbound_networks = [\"203.0.113.0/30\"]\nping = \"10s\"",
+    );
+    assert!(text.contains("ping"), "{text}");
+    let mut site = Site::new(&text);
+    assert!(options(&site.pass(Duration::from_secs(60))).is_empty());
+    assert_eq!(up(&site), [(0, false)]);
+    let mut site = gateways();
+    site.input(Input::Drain { successor: false });
+    assert!(options(&site.pass(Duration::from_secs(200))).is_empty());
+}

@@ -220,6 +220,16 @@ pub(crate) const ROWS: &[(&str, &[Panel])] = &[
             ),
             Panel {
                 kind: Kind::States,
+                title: "Carriers' gateways",
+                about: "Where a trunk has ping.",
+                unit: "none",
+                queries: &[(
+                    "max by (project, trunk, gateway) (ringfence_gateway_up{region=~\"$region\"})",
+                    "{{trunk}} of {{project}}: {{gateway}}",
+                )],
+            },
+            Panel {
+                kind: Kind::States,
                 title: "Media relays",
                 about: "rtpengine, where a project has media = relay.",
                 unit: "none",

@@ -1,23 +1,28 @@
 //! Projects and their trunks, checked against the regions that they may use.
 
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
 use super::Builder;
 use crate::config::file;
 use crate::config::hop::Written;
 use crate::config::ids::{ListenerId, ProjectId, RegionId, TrunkId};
 use crate::config::mode::{Media, Mode};
 use crate::config::number_limits::{AllowedCallers, NumberLimits, in_order};
-use crate::config::project::{More, Outbound, Project, Trunk};
+use crate::config::project::{MOST_WAYS_OUT, More, Outbound, Project, Trunk};
 use crate::config::references::references;
 use crate::config::region::Region;
 use crate::config::report::{Placed, Read, Report, good, values};
 use crate::config::transport::Transport;
-use crate::config::{secure, warning};
+use crate::config::{secure, value, warning};
 use crate::fence::{Fence, Networks};
 use crate::numbering::NumberRules;
 use crate::reason::Profile;
 
 /// Most gateways of a trunk.
 const MOST_GATEWAYS: usize = 16;
+/// How often a gateway may be asked whether it is there: with as many as are watched, a hundred a second are asked at most.
+const PING: RangeInclusive<Duration> = Duration::from_secs(10)..=Duration::from_secs(3600);
 /// Most entries of `countries` and of `callers`.
 const MOST_COUNTRIES: usize = 64;
 
@@ -80,6 +85,7 @@ impl Builder<'_> {
             media: good(&project.media).map_or(Media::Enforce, |media| media.value),
             source_in_region: good(&project.source_in_region).is_some_and(|source| source.value),
             reject,
+            out: ways_out(project, first_trunk, report),
             first_trunk,
             trunk_count: u32::try_from(project.trunks.len()).unwrap_or(u32::MAX),
         }
@@ -153,6 +159,9 @@ impl Builder<'_> {
             let right = "the carrier's `uri` beside it, or leave it out";
             report.mistake(&trunk.advance_place, "`advance` without `uri` does nothing", right);
         }
+        if let (Ok(None), Some(ping)) = (&trunk.uri, good(&trunk.ping)) {
+            report.mistake(&ping.place, "`ping` without `uri` asks nobody", "the carrier's `uri` beside it, or leave it out");
+        }
         if matches!(trunk.uri, Ok(None)) && matches!(countries, Ok(Some(_))) {
             let right = "the carrier's `uri` beside it; `callers` is for calls in";
             report.mistake(&trunk.countries_place, "`countries` without `uri` does nothing", right);
@@ -206,7 +215,7 @@ impl Builder<'_> {
         }
         let hops = uris.iter().map(|uri| self.names.hop(&uri.value)).collect();
         let hostparts = uris.iter().map(|uri| uri.value.hostpart.as_str().into()).collect();
-        Outbound { hops, hostparts, networks: outbound, advance: advance(trunk, report) }
+        Outbound { hops, hostparts, networks: outbound, advance: advance(trunk, report), ping: ping(trunk, report) }
     }
 
     /// Reports a gateway over a transport on which a region that its calls may come from does not listen.
@@ -221,6 +230,47 @@ impl Builder<'_> {
             }
         }
     }
+}
+
+/// The trunks of `out`: each is one of the project's, has a `uri`, and stands once.
+fn ways_out(project: &file::Project, TrunkId(first): TrunkId, report: &mut Report) -> Box<[TrunkId]> {
+    let Some(names) = good(&project.out) else { return Box::default() };
+    if names.is_empty() || names.len() > MOST_WAYS_OUT {
+        let wrong = format!("`out` has {} trunks", names.len());
+        report.mistake(&project.out_place, wrong, format!("1 to {MOST_WAYS_OUT}; leave `out` out if each call names its trunk"));
+    }
+    let mut ways = Vec::new();
+    for name in names {
+        let trunk = (0..).zip(&project.trunks).find(|(_, trunk)| trunk.name.value == name.value);
+        match trunk {
+            None => {
+                let wrong = format!("`{}` is no trunk of project `{}`", name.value, project.name.value);
+                report.mistake(&name.place, wrong, format!("a trunk as in [project.{}.trunk.NAME]", project.name.value));
+            }
+            Some((_, trunk)) if matches!(trunk.uri, Ok(None)) => {
+                let wrong = format!("no call goes out by trunk `{}`: it has no `uri`", name.value);
+                report.mistake(&name.place, wrong, "the carrier's `uri` there, or leave the trunk out here");
+            }
+            Some((at, _)) => {
+                let id = TrunkId(first.saturating_add(at));
+                if ways.contains(&id) {
+                    report.mistake(&name.place, format!("`{}` stands twice in `out`", name.value), "each trunk once");
+                }
+                ways.push(id);
+            }
+        }
+    }
+    ways.into()
+}
+
+/// How often each gateway is asked whether it is there.
+fn ping(trunk: &file::Trunk, report: &mut Report) -> Option<Duration> {
+    let ping = good(&trunk.ping)?;
+    if !PING.contains(&ping.value) {
+        let (least, most) = (value::written(*PING.start()), value::written(*PING.end()));
+        report.mistake(&ping.place, format!("`ping` is {}", value::written(ping.value)), format!("{least} to {most}"));
+    }
+    Some(ping.value)
 }
 
 /// The codes after which the next gateway is tried, in order.

@@ -139,9 +139,11 @@ impl Context<'_> {
         self.own_rows(&peer, egress.listener, branch, call.token.as_ref(), secure);
         self.ringfence_row(call);
         let (from, to) = transaction.own_rows_in(sent);
-        let other =
-            (egress.gateway != transaction.client.egress.gateway).then_some((transaction.client.egress.gateway, egress.gateway));
-        let uri = other.zip(message.as_ref()).and_then(|(gateways, message)| self.outward_again(call.trunk, gateways, message));
+        let (left, ahead) =
+            ((transaction.client.egress.trunk, transaction.client.egress.gateway), (egress.trunk, egress.gateway));
+        let keeps_uri = call.serving.as_ref().is_none_or(|serving| serving.keeps_uri);
+        let other = (left != ahead && !keeps_uri).then_some((left, ahead));
+        let uri = other.zip(message.as_ref()).and_then(|(gateways, message)| self.outward_again(gateways, message));
         let Work { edit, rows, .. } = &mut *self.work;
         edit.clear();
         if let Some((place, uri)) = uri {
@@ -160,23 +162,22 @@ impl Context<'_> {
         true
     }
 
-    /// The Request-URI for another gateway of the trunk, and the place of the present one: the user, and the parameters of the call that
+    /// The Request-URI for another gateway, of this trunk or the next, and the place of the present one: the user, and the parameters of the call that
     /// went to the gateway before.
     fn outward_again(
         &self,
-        trunk: Option<TrunkId>,
-        (before, after): (u8, u8),
+        (before, after): ((Option<TrunkId>, u8), (Option<TrunkId>, u8)),
         message: &Message<'_>,
     ) -> Option<(Range<usize>, Vec<u8>)> {
-        let outbound = self.config.trunk(trunk?).outbound()?;
+        let hostpart_of = |(trunk, gateway): (Option<TrunkId>, u8)| Some(self.config.trunk(trunk?).outbound()?.hostpart(gateway));
         let Start::Request { uri: place, .. } = message.start() else { return None };
         let text = message.slice(place);
         let behind = text.iter().position(|&octet| octet == b':')?.saturating_add(1);
         let host = memchr::memrchr(b'@', text).map_or(behind, |at| at.saturating_add(1));
         let (user, rest) = text.split_at_checked(host)?;
         // If a reload has changed what the gateway before was called, the call's own parameters cannot be told from its.
-        let own = rest.strip_prefix(outbound.hostpart(before).as_bytes()).unwrap_or_default();
-        let hostpart = outbound.hostpart(after);
+        let own = hostpart_of(before).and_then(|before| rest.strip_prefix(before.as_bytes())).unwrap_or_default();
+        let hostpart = hostpart_of(after)?;
         let mut out = [user, hostpart.as_bytes()].concat();
         let has = |name: &[u8]| {
             hostpart.split(';').skip(1).any(|of| of.split('=').next().is_some_and(|of| of.as_bytes().eq_ignore_ascii_case(name)))

@@ -11,9 +11,11 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::config::{self, Config, RegionId};
-use crate::core::io::{Failure, Health, Note, Output, TargetStatus};
-use crate::core::routing::place::Place;
+use smallvec::SmallVec;
+
+use crate::config::{self, Config, RegionId, TrunkId};
+use crate::core::io::{Failure, GatewayStatus, Health, Note, Output, TargetStatus};
+use crate::core::routing::place::{Gateway, Place};
 use crate::core::routing::srv_order::Dice;
 
 /// The time between a target going down and its first trial.
@@ -43,6 +45,10 @@ pub(crate) struct Healths {
     pub(crate) dice: Dice,
     /// Probes sent so far.
     pub(crate) probes: u64,
+    /// The gateways that are asked whether they are there, each with the region that asks.
+    pub(crate) asked: Vec<(Gateway, RegionId)>,
+    /// When the shell is told next that their names are in use.
+    pub(crate) names_due: Option<Instant>,
 }
 
 /// One target.
@@ -53,8 +59,14 @@ pub(crate) struct Entry {
     pub(crate) tls_name: Option<Arc<str>>,
     /// The region whose server it is. For a trunk: a region whose calls go there.
     pub(crate) region: RegionId,
-    /// The served region that pings leave from. `None`: it is a trunk's target, which is never pinged.
+    /// The served region that pings leave from. `None`: it is a trunk's target without `ping`.
     pub(crate) from: Option<RegionId>,
+    /// Of a trunk's target: the trunk, whose fence judges it.
+    pub(crate) trunk: Option<TrunkId>,
+    /// The gateways that are asked whether they are there, and whose address it is. The first one is asked.
+    pub(crate) gateways: SmallVec<[Gateway; 1]>,
+    /// How often it is pinged, if its trunk says so.
+    pub(crate) every: Option<Duration>,
     pub(crate) state: Health,
     pub(crate) since: Instant,
     pub(crate) heard: Option<Instant>,
@@ -100,6 +112,9 @@ impl Entry {
             tls_name: None,
             region,
             from,
+            trunk: None,
+            gateways: SmallVec::new(),
+            every: None,
             state: Health::Up,
             since: now,
             heard: None,
@@ -143,12 +158,25 @@ impl Healths {
             resting: false,
             dice: Dice::new(seed),
             probes: 0,
+            asked: Vec::new(),
+            names_due: None,
         }
     }
 
     /// When the first entry wants something.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        self.due.first().map(|&(at, _)| at)
+        self.due.first().map(|&(at, _)| at).into_iter().chain(self.names_due).min()
+    }
+
+    /// The health of the gateways that are asked. One without any address does not answer.
+    pub(crate) fn gateways(&self) -> impl Iterator<Item = GatewayStatus> {
+        let up = |gateway| self.entries.iter().any(|entry| entry.state != Health::Down && entry.gateways.contains(&gateway));
+        self.asked.iter().map(move |&(gateway, region)| GatewayStatus {
+            region,
+            trunk: gateway.trunk,
+            at: gateway.at,
+            is_up: up(gateway),
+        })
     }
 
     /// The health of the regions' servers.
@@ -157,7 +185,7 @@ impl Healths {
             let &Entry { place: (addr, transport), region, state, since, heard, failure, .. } = entry;
             TargetStatus { region, addr, transport, state, since, heard, failure, relay: false }
         };
-        self.entries.iter().filter(|entry| entry.from.is_some()).map(status).collect()
+        self.entries.iter().filter(|entry| entry.trunk.is_none()).map(status).collect()
     }
 
     /// How a target stands in the order. If it is rising, chance decides.
@@ -361,7 +389,7 @@ impl Healths {
 
     /// Whether pings, not calls, find out if a down target is back.
     pub(crate) fn is_probed(&self, entry: &Entry) -> bool {
-        entry.from.is_some() && self.rules.interval.is_some() && !self.resting
+        entry.from.is_some() && entry.every.or(self.rules.interval).is_some() && !self.resting
     }
 
     fn find(&self, place: Place) -> Option<&Entry> {
@@ -390,8 +418,8 @@ impl Healths {
 
     /// Ends a ping: nothing more will come of it. The next ping comes in its time.
     pub(crate) fn ping_ended(&mut self, now: Instant, place: Place, sent: Instant) {
-        let interval = self.interval();
         let Some(&at) = self.places.get(&place) else { return };
+        let interval = self.interval(self.entries.get(at).and_then(|entry| entry.every));
         if let Some(entry) = self.entries.get_mut(at).filter(|entry| entry.waits && entry.pinged == Some(sent)) {
             entry.waits = false;
             let next = if entry.state == Health::Down { entry.trial } else { sent + interval };
@@ -409,8 +437,9 @@ impl Healths {
     }
 
     /// The time to the next ping: up to a fifth more or less than configured, so that not all nodes ask a server at once.
-    pub(crate) fn interval(&self) -> Duration {
-        let interval = self.rules.interval.unwrap_or(Duration::from_secs(3600));
+    /// `every`: what its trunk says.
+    pub(crate) fn interval(&self, every: Option<Duration>) -> Duration {
+        let interval = every.or(self.rules.interval).unwrap_or(Duration::from_secs(3600));
         interval * (800 + self.dice.below(401)) / 1000
     }
 

@@ -83,14 +83,15 @@ impl View<'_> {
     fn leave_outside(&self, transaction: &mut Transaction) -> Lost {
         let Transaction { call, client, earlier, targets, .. } = transaction;
         let way = call.way();
-        targets.retain(|target| self.passes(way, target.fenced.addr()));
+        let by = |trunk: Option<TrunkId>| Way { trunk: trunk.or(way.trunk), ..way };
+        targets.retain(|target| self.passes(by(target.gateway.map(|gateway| gateway.trunk)), target.fenced.addr()));
         let aside = call.serving.as_ref().and_then(|serving| serving.aside.as_ref()).map(|target| target.fenced.addr());
         if aside.is_some_and(|to| !self.passes(way, to))
             && let Some(serving) = &mut call.serving
         {
             serving.aside = None;
         }
-        let outside = |client: &Client| !self.passes(way, client.egress.to.addr());
+        let outside = |client: &Client| !self.passes(by(client.egress.trunk), client.egress.to.addr());
         let mut any = false;
         for client in earlier.iter_mut().filter(|client| outside(client)) {
             client.give_up();

@@ -92,9 +92,15 @@ impl Moved {
         server.peer = server.peer.at(listener);
         *project = project.and_then(|ProjectId(at)| self.projects.get(at as usize).copied().flatten());
         *trunk = trunk.and_then(|id| self.trunk(id));
+        transaction.holder = transaction.holder.and_then(|id| self.trunk(id));
         for client in std::iter::once(&mut transaction.client).chain(&mut transaction.earlier) {
-            client.egress.trunk = transaction.call.trunk;
+            client.egress.trunk = client.egress.trunk.and_then(|id| self.trunk(id));
         }
+        // A gateway of a trunk that is gone is none any more.
+        transaction.targets.retain_mut(|target| match &mut target.gateway {
+            None => true,
+            Some(gateway) => self.trunk(gateway.trunk).map(|trunk| gateway.trunk = trunk).is_some(),
+        });
         Some(())
     }
 

@@ -4,7 +4,7 @@
 
 use std::net::SocketAddr;
 
-use crate::config::{Endpoint, Outbound, ProjectId, Region, Transport, TrunkId};
+use crate::config::{Config, Endpoint, ProjectId, Region, Transport, TrunkId};
 use crate::core::forwarding::plan::{Decision, HEAD, Plan};
 use crate::core::forwarding::rewrite;
 use crate::core::io::{DropCause, Share};
@@ -13,12 +13,12 @@ use crate::core::memory::rate_limit::Pace;
 use crate::core::routing::call_time::CallTime;
 use crate::core::routing::route_token::{self, Vouched};
 use crate::core::routing::serving::Serving;
-use crate::core::routing::target::{self, Found, Order, TargetSet};
+use crate::core::routing::target::{self, Found, Nowhere, Order, TargetSet, WaysOut};
 use crate::core::rules::admit::{Counted, admit, unserved};
 use crate::core::rules::case::{Case, Gate};
 use crate::core::rules::host::{self, Admitted};
 use crate::core::rules::number;
-use crate::core::rules::refusal::{Answer, Refusal};
+use crate::core::rules::refusal::{Answer, Refusal, shown};
 use crate::core::rules::side::Side;
 use crate::core::rules::sides::Source;
 use crate::core::rules::trace::{Test, trunk_name};
@@ -84,43 +84,18 @@ impl Core {
         };
         self.closed(case, gate, &admitted)?;
         let outbound = config.trunk(admitted.trunk).outbound().filter(|_| admitted.outbound);
+        let ways = admitted.ways(config);
         // A request that asks for TLS on every hop goes on over TLS or not at all (RFC 5630 5.3). We never add that wish
         // ourselves.
         let secure = case.request.uri.scheme == Scheme::Sips;
         let spread = self.keys.spread(case.request.call_id, case.request.from_tag);
-        let by = outbound.map(|outbound| (outbound, admitted.trunk));
-        let mut nowhere = None;
-        let mut targets = match self.first_targets(case, by, secure, spread)? {
-            Found::Inside(targets) => targets,
-            Found::Plain => return Err(no_tls(case).into()),
-            // No dialog, nothing behind.
-            Found::Barred(detail) => {
-                let row = case.trace.fail(Test::Targets, || (detail.clone(), "inside".to_owned()));
-                return Err(admitted.refuse(row, Reason::ForeignTarget, detail).into());
-            }
-            Found::Outside(addr) => {
-                let row = case.trace.fail(Test::Targets, || (addr.to_string(), "inside".to_owned()));
-                return Err(admitted.refuse(row, Reason::ForeignTarget, outside(&admitted, addr)).into());
-            }
-            Found::NoRoom => {
-                let row = case.trace.fail(Test::Targets, || {
-                    (
-                        "the trunk's name is not known".to_owned(),
-                        format!("room in the share of {}", trunk_name(config, admitted.trunk)),
-                    )
-                });
-                let detail = "the trunk's name was not looked up: too many names are";
-                return Err(admitted.refuse(row, Reason::NoTarget, detail).beyond(Share::Names).into());
-            }
-            // The nearest regions may have a server.
-            Found::Nothing(why) => {
-                nowhere = Some(why);
-                TargetSet::new()
-            }
-        };
+        let host = case.request.uri.host.filter(|_| admitted.by_route);
+        let by = admitted.outbound.then_some(WaysOut { trunks: &ways, host });
+        let (mut targets, nowhere) = usable(config, case, &admitted, self.first_targets(case, by, secure, spread)?)?;
         let (call_relay, swap) = view.relay_offer(case, (admitted.project, admitted.trunk), None)?;
         let shadow = admitted.shadow.take().or_else(|| swap.shadow());
-        let serving = Serving::by(config, &self.resolved, case.region(), admitted.outbound, secure, shadow.clone());
+        let mut serving = Serving::by(config, &self.resolved, case.region(), admitted.outbound, secure, shadow.clone());
+        serving.keeps_uri = admitted.by_route;
         serving.spare(config, admitted.project, &mut targets);
         let asks = if admitted.outbound { Side::Servers } else { Side::Trunk };
         let token = records_route(case.request.method)
@@ -137,9 +112,13 @@ impl Core {
         edit.clear();
         rewrite::swap_media(case.message, &swap, edit);
         // Nearly always its first target can be reached.
-        let first_gateway = targets.first().map_or(0, |target| target.gateway);
-        if let Some(outbound) = outbound {
-            edit.splice(case.uri_range(), &[&outward(outbound.hostpart(first_gateway), case)]);
+        let first_gateway = targets.first().and_then(|target| target.gateway).map_or((None, 0), |of| (Some(of.trunk), of.at));
+        if admitted.by_route {
+            for route in case.message.all(Name::Route) {
+                edit.remove(route.row());
+            }
+        } else if admitted.outbound {
+            edit.splice(case.uri_range(), &[&outward(hostpart(config, first_gateway), case)]);
         }
         rewrite::common(case.message, case.request, case.peer.addr(), edit);
         let mut call = CallFacts {
@@ -159,8 +138,9 @@ impl Core {
         };
         let prefer = case.arrival.listener;
         if let Some(first) = view.first_egress(case, &mut call, prefer, &mut targets, edit) {
-            if let Some(outbound) = outbound.filter(|_| first.egress.gateway != first_gateway) {
-                edit.replace(&case.uri_range(), &outward(outbound.hostpart(first.egress.gateway), case));
+            let gateway = (first.egress.trunk, first.egress.gateway);
+            if admitted.outbound && !admitted.by_route && gateway != first_gateway {
+                edit.replace(&case.uri_range(), &outward(hostpart(config, gateway), case));
             }
             let calls_in = case.request.method == Method::Invite && !admitted.outbound;
             let unreachable = calls_in.then(|| view.unreachable_caller(case, admitted.trunk)).flatten();
@@ -201,10 +181,16 @@ impl Core {
             return Err(self.options(case).into());
         }
         method_served(self.config.region(case.region()), case)?;
-        if case.message.first(Name::Route).is_some() {
+        if case.message.first(Name::Route).is_some() && !admitted.by_route {
             let detail = "Route in a request outside a dialog";
             let row = case.trace.fail(Test::Dialog, || (detail.to_owned(), "no Route".to_owned()));
             return Err(admitted.refuse(row, Reason::ForgedRoute, detail).into());
+        }
+        if admitted.by_route && !host::fits(&self.config, admitted.trunk, case.request) {
+            let what = format!("Request-URI {}", shown(case.request.uri_text));
+            let of = format!("no gateway of {}", trunk_name(&self.config, admitted.trunk));
+            let row = case.trace.fail(Test::Targets, || (what.clone(), of.clone()));
+            return Err(admitted.refuse(row, Reason::ForeignTarget, format!("{what} is {of}")).into());
         }
         // What asks for TLS on every hop did not have it on the last one (RFC 5630).
         if case.request.uri.scheme == Scheme::Sips && case.listener.transport != Transport::Tls {
@@ -232,19 +218,21 @@ impl Core {
     fn first_targets(
         &self,
         case: &Case<'_, '_>,
-        outbound: Option<(&Outbound, TrunkId)>,
+        outbound: Option<WaysOut<'_>>,
         secure: bool,
         spread: u64,
     ) -> Result<Found, Stop> {
         let region = self.config.region(case.region());
         let order = Order::new(&self.health, case.now, spread).traced(case.trace);
-        let Some((outbound, trunk)) = outbound else {
+        let Some(ways) = outbound else {
             return Ok(target::find(&self.config, &self.resolved, &region.upstream, secure, region.fence(), order));
         };
-        match target::find_gateways(self.view(case.now), (outbound, trunk), case.waited, secure, order) {
+        match target::find_gateways(self.view(case.now), ways, case.waited, secure, order) {
             Ok(found) => Ok(found),
             // Nobody has called this trunk for a while, or names are only coming to be known.
-            Err(UnknownName(next_hop)) if self.waiting.has_room_for_name(&next_hop, trunk, false, case.message.bytes().len()) => {
+            Err((UnknownName(next_hop), trunk))
+                if self.waiting.has_room_for_name(&next_hop, trunk, false, case.message.bytes().len()) =>
+            {
                 Err(Stop::Waits(Pending::Name(next_hop, trunk)))
             }
             Err(_) => Ok(Found::NoRoom),
@@ -276,8 +264,11 @@ impl Core {
             return Ok(());
         }
         // A server that goes on to another trunk or number keeps them, too: it is judged again. The very same request is not.
-        let calls_out =
-            || matches!(host::endpoint(&self.config, &case.listener, case.arrival, case.request), Endpoint::Trunk(..));
+        let calls_out = || match host::named(&self.config, case, true).endpoint {
+            Endpoint::Trunk(..) => true,
+            Endpoint::Project(_, project) => !self.config.project(project).out.is_empty(),
+            Endpoint::Region(_) | Endpoint::Global(_) | Endpoint::Unknown => false,
+        };
         if before.request != self.instance(case) && source.server && calls_out() {
             return Ok(());
         }
@@ -314,6 +305,36 @@ impl Core {
             return refusal(row, "too much memory in open transactions", Share::Memory);
         }
         Ok(())
+    }
+}
+
+/// The targets of a new request among what was found. If there is none at all, why: the nearest regions may have a server. `Err`: what there is
+/// may not be used.
+fn usable(config: &Config, case: &Case<'_, '_>, admitted: &Admitted, found: Found) -> Result<(TargetSet, Option<Nowhere>), Stop> {
+    match found {
+        Found::Inside(targets) => Ok((targets, None)),
+        Found::Plain => Err(no_tls(case).into()),
+        // No dialog, nothing behind.
+        Found::Barred(detail) => {
+            let row = case.trace.fail(Test::Targets, || (detail.clone(), "inside".to_owned()));
+            Err(admitted.refuse(row, Reason::ForeignTarget, detail).into())
+        }
+        Found::Outside(addr) => {
+            let row = case.trace.fail(Test::Targets, || (addr.to_string(), "inside".to_owned()));
+            Err(admitted.refuse(row, Reason::ForeignTarget, outside(admitted, addr)).into())
+        }
+        Found::NoRoom => {
+            let row = case.trace.fail(Test::Targets, || {
+                (
+                    "the trunk's name is not known".to_owned(),
+                    format!("room in the share of {}", trunk_name(config, admitted.trunk)),
+                )
+            });
+            let detail = "the trunk's name was not looked up: too many names are";
+            Err(admitted.refuse(row, Reason::NoTarget, detail).beyond(Share::Names).into())
+        }
+        // The nearest regions may have a server.
+        Found::Nothing(why) => Ok((TargetSet::new(), Some(why))),
     }
 }
 
@@ -364,6 +385,11 @@ fn outside(admitted: &Admitted, addr: SocketAddr) -> String {
     } else {
         format!("next hop {addr} is outside")
     }
+}
+
+/// What a gateway is called behind the user part.
+fn hostpart(config: &Config, (trunk, gateway): (Option<TrunkId>, u8)) -> &str {
+    trunk.and_then(|trunk| config.trunk(trunk).outbound()).map_or("", |outbound| outbound.hostpart(gateway))
 }
 
 /// The parameters that say how or where a request goes to the host that we replace, and those that may not stand in a Request-URI (19.1.1).

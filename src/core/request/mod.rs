@@ -25,6 +25,7 @@ use crate::fence::canonical;
 use crate::reason::Reason;
 use crate::sip::via::Via;
 use crate::sip::{Fault, Message, Method, Name, Request, reply};
+use std::sync::Arc;
 use std::time::Instant;
 
 mod ack;
@@ -154,6 +155,12 @@ impl Core {
         let whose = (call.project, call.trunk);
         if let (Some(trunk), Side::Servers, Some(_)) = (call.trunk, call.asks, &call.serving) {
             self.goes_out(case.now, trunk, out);
+            // It may go on to the next ones, which must be known by then.
+            let config = Arc::clone(&self.config);
+            let ways = call.project.map_or(&[][..], |project| &config.project(project).out);
+            for &other in ways.iter().filter(|&&other| other != trunk) {
+                self.goes_out(case.now, other, out);
+            }
         }
         let (mut context, _) = self.split(case.now, out);
         let at = context.out.len();

@@ -2,8 +2,6 @@
 //!
 //! The message goes no further. The call is ended on both sides, as a telephone would end it, by what the messages at hand say.
 
-use std::net::IpAddr;
-
 use bytes::Bytes;
 
 use crate::core::context::Context;
@@ -69,9 +67,10 @@ impl Context<'_> {
         {
             return Ok(AnswerMedia::default());
         }
-        let from = transaction.by_nonce(branch.nonce).map(|client| client.egress.to.addr().ip());
-        let Some(from) = from else { return Ok(AnswerMedia::default()) };
-        let speaker = self.answerer(transaction, from);
+        let Some(egress) = transaction.by_nonce(branch.nonce).map(|client| client.egress.clone()) else {
+            return Ok(AnswerMedia::default());
+        };
+        let speaker = self.answerer(transaction, &egress);
         let method = transaction.call.method;
         let mut judged = speaker.judge(self.config, message, method, Part::Answer, &Trace::closed());
         if matches!(judged.ruling, Ruling::Foreign(_)) {
@@ -102,7 +101,7 @@ impl Context<'_> {
         media: AnswerMedia,
     ) -> Result<MediaSwap, Box<Blocked>> {
         let called = transaction.call.region;
-        let speaker = self.answerer(transaction, egress.to.addr().ip());
+        let speaker = self.answerer(transaction, &egress);
         let AnswerMedia { judged, swap } = media;
         let Judgement { ruling, note } = judged
             .unwrap_or_else(|| speaker.judge(self.config, message, transaction.call.method, Part::Answer, &Trace::closed()));
@@ -131,14 +130,15 @@ impl Context<'_> {
 
     /// An answer that goes no further for something else than its media.
     pub(crate) fn blocked(&self, transaction: &Transaction, egress: Egress, refusal: Refusal) -> Blocked {
-        let speaker = self.answerer(transaction, egress.to.addr().ip());
+        let speaker = self.answerer(transaction, &egress);
         Blocked { refusal, egress, speaker }
     }
 
-    /// Who speaks by a response that came from this address.
-    fn answerer(&self, transaction: &Transaction, from: IpAddr) -> Speaker {
+    /// Who speaks by a response to an attempt. One that was left may be another trunk's than the present one.
+    fn answerer(&self, transaction: &Transaction, egress: &Egress) -> Speaker {
         let &CallFacts { region: called, project, trunk, asks, .. } = &transaction.call;
-        Speaker { side: asks.other(), called, serving: region_of(self.config, called, from), project, trunk }
+        let serving = region_of(self.config, called, egress.to.addr().ip());
+        Speaker { side: asks.other(), called, serving, project, trunk: egress.trunk.or(trunk) }
     }
 
     /// Drops a provisional response. A reliable one (RFC 3262) cannot just be dropped: its sender waits for a PRACK that only the
@@ -201,7 +201,7 @@ impl Context<'_> {
     /// Blocks a 2xx of an attempt whose caller has been refused already, as if the 2xx itself were outside.
     pub(crate) fn too_late(&self, transaction: &Transaction, egress: Egress) -> Blocked {
         let (project, trunk) = (transaction.call.project, transaction.call.trunk);
-        let speaker = self.answerer(transaction, egress.to.addr().ip());
+        let speaker = self.answerer(transaction, &egress);
         let detail = "the call was refused for its media";
         let row = Trace::closed().fail(Test::Media, || (detail.to_owned(), "a call that is still wanted".to_owned()));
         let refusal = Refusal::new(row, Reason::ForeignMediaAnswer, detail).of(project, trunk);

@@ -85,11 +85,12 @@ impl Core {
         response: &Response<'_>,
         out: &mut Vec<Output>,
     ) -> Outcome {
-        let Some(asked) = self.table.own.get_mut(nonce).map(|request| request.egress.to.addr().ip()) else {
+        let asked = self.table.own.get_mut(nonce).map(|request| (request.egress.to.addr().ip(), request.egress.trunk));
+        let Some((asked, trunk)) = asked else {
             return Outcome::Stray;
         };
         // A BYE may go to a trunk that is not known here any more: then its own address alone answers for it.
-        if !is_side(self.view(now), None, asked, from) {
+        if !is_side(self.view(now), trunk, asked, from) {
             return Outcome::Stray;
         }
         let Some(request) = self.table.own.get_mut(nonce) else { return Outcome::Stray };
@@ -204,6 +205,7 @@ impl Context<'_> {
         if client.success(self.now, timers) == Heard::Late {
             return Outcome::Stray;
         }
+        let egress_trunk = egress.trunk;
         let judged = match self.judged(transaction, egress.clone(), message, media) {
             Ok(_) if transaction.refused => Err(Box::new(self.too_late(transaction, egress))),
             judged => judged,
@@ -212,6 +214,8 @@ impl Context<'_> {
             Ok(swap) => swap,
             Err(why) => return self.block_2xx(branch, transaction, message, &sent, &why),
         };
+        // The call is that trunk's whose gateway took it.
+        transaction.call.trunk = egress_trunk.or(transaction.call.trunk);
         // Every 2xx goes on at once, the repeated and the forked too (16.7 step 5, RFC 6026 7.1).
         let bytes = self.relay(transaction, of, &swap);
         if transaction.server.is_open() {

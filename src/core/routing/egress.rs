@@ -38,7 +38,8 @@ pub(crate) struct Egress {
 impl Egress {
     fn to(target: Target, transport: Transport, listener: ListenerId) -> Self {
         let Target { fenced, tls_name, party, gateway, in_dialog, .. } = target;
-        Self { to: fenced, transport, listener, tls_name, party, gateway, in_dialog, origin: None, trunk: None }
+        let (trunk, gateway) = (gateway.map(|gateway| gateway.trunk), gateway.map_or(0, |gateway| gateway.at));
+        Self { to: fenced, transport, listener, tls_name, party, gateway, in_dialog, origin: None, trunk }
     }
 
     /// The same, for a call of this trunk. `origin`: from where the trunk's connection came, if the call began over TLS.

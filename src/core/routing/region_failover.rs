@@ -1,14 +1,16 @@
 //! Which region's servers take a new call: the called region's first, then those of its nearest regions, one after the other.
 //!
+//! A call out stays in its region and may go on to the next trunk of its project.
+//!
 //! Only an incoming call of an unpinned project moves. Each region's servers must pass that region's own fence. This module
 //! chooses regions and their targets; it sends nothing.
 
-use crate::config::{ListenerId, RegionId};
+use crate::config::{ListenerId, RegionId, TrunkId};
 use crate::core::health::Standing;
 use crate::core::routing::call_time::CallTime;
 use crate::core::routing::egress::Egress;
 use crate::core::routing::place::MAX_ATTEMPTS;
-use crate::core::routing::route_token::{self, Vouched};
+use crate::core::routing::route_token::{self, Token, Vouched};
 use crate::core::routing::serving::Serving;
 use crate::core::routing::srv_order::Dice;
 use crate::core::routing::target::{self, Found, Order, Target, TargetSet};
@@ -44,10 +46,30 @@ impl View<'_> {
         targets: &mut TargetSet,
     ) -> Option<NextStep> {
         self.put_aside(call, targets);
-        match self.choose(call.region, prefer, length, targets) {
-            Some(egress) => Some(NextStep { egress, moves: false }),
-            None => self.move_on(call, tries, prefer, length, targets),
+        while let Some(egress) = self.choose(call.region, prefer, length, targets) {
+            if self.goes_by(call, tries, egress.trunk).is_some() {
+                return Some(NextStep { egress, moves: false });
+            }
         }
+        self.move_on(call, tries, prefer, length, targets)
+    }
+
+    /// A call out may go on to another trunk of its project: from then on its rows, its token and its rules are those of that trunk. `None`: no
+    /// token can be made, so it does not go there.
+    fn goes_by(&self, call: &mut CallFacts, tries: Tries<'_>, trunk: Option<TrunkId>) -> Option<()> {
+        let Some(trunk) = trunk.filter(|&trunk| call.trunk != Some(trunk)) else { return Some(()) };
+        if let Some(token) = &call.token {
+            let vouched = Vouched { trunk, serving: call.region, relay: call.relay() };
+            call.token = Some(self.sign_again(call, tries, vouched, token)?);
+        }
+        call.trunk = Some(trunk);
+        Some(())
+    }
+
+    fn sign_again(&self, call: &CallFacts, tries: Tries<'_>, vouched: Vouched, token: &Token) -> Option<Token> {
+        let names = (self.config, self.keys);
+        let told = (call.asks, route_token::origin(token), CallTime::invited(self.clock.seconds(call.since)));
+        self.tokens.sign(names, call.region, vouched, told, tries.call_id, tries.asker)
     }
 
     /// The next of the nearest regions that has a server inside which does not look down, with its servers. Also returns how many
@@ -108,18 +130,8 @@ impl View<'_> {
             *targets = found;
             let Some(egress) = self.choose(call.region, prefer, length, targets) else { continue };
             if let Some(token) = &call.token {
-                let origin = route_token::origin(token);
                 let vouched = call.trunk.map(|trunk| Vouched { trunk, serving: region, relay: call.relay() });
-                let token = vouched.and_then(|vouched| {
-                    self.tokens.sign(
-                        (self.config, self.keys),
-                        call.region,
-                        vouched,
-                        (call.asks, origin, CallTime::invited(self.clock.seconds(call.since))),
-                        tries.call_id,
-                        tries.asker,
-                    )
-                });
+                let token = vouched.and_then(|vouched| self.sign_again(call, tries, vouched, token));
                 if token.is_none() {
                     break None;
                 }

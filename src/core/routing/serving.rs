@@ -23,6 +23,8 @@ pub(crate) struct Serving {
     pub(crate) shadow: Option<Box<BrokenRule>>,
     /// Whether only TLS may be used.
     pub(crate) secure: bool,
+    /// Whether the Request-URI stays as it came, whichever gateway gets it: a server named us in a Route.
+    pub(crate) keeps_uri: bool,
 }
 
 impl Serving {
@@ -40,12 +42,12 @@ impl Serving {
             Hop::Address { .. } => true,
             Hop::Name(name) => resolved.is_known(*name),
         });
-        Self { region: called, passed: (known && !outbound).then_some(0), aside: None, shadow, secure }
+        Self { region: called, passed: (known && !outbound).then_some(0), aside: None, shadow, secure, keeps_uri: false }
     }
 
     /// A request that is served, and goes nowhere else any more.
     pub(crate) fn of(region: RegionId) -> Self {
-        Self { region, passed: None, aside: None, shadow: None, secure: false }
+        Self { region, passed: None, aside: None, shadow: None, secure: false, keeps_uri: false }
     }
 
     /// The regions that the call may still go to. They are looked up anew each time, because a reload may have pinned or removed

@@ -7,15 +7,15 @@ use std::time::Instant;
 
 use smallvec::SmallVec;
 
-use crate::config::{Config, Hop, NextHop, Outbound, Transport, TrunkId};
+use crate::config::{Config, Hop, NextHop, Transport, TrunkId, names_host};
 use crate::core::health::{Healths, Standing};
 use crate::core::memory::name_cache::{Known, UnknownName};
-use crate::core::routing::place::{MAX_ATTEMPTS, Place};
+use crate::core::routing::place::{Gateway, MAX_ATTEMPTS, Place};
 use crate::core::routing::srv_order::{self, Dice};
 use crate::core::rules::trace::{Mark, Test, Trace, fenced_by, trunk_name};
 use crate::core::view::View;
 use crate::dns::{Resolved, Server};
-use crate::fence::{Fence, Fenced};
+use crate::fence::{Fence, Fenced, Networks};
 use crate::sip::uri::{Host, Scheme, Uri};
 use crate::tls::PartyNames;
 
@@ -30,8 +30,8 @@ pub(crate) struct Target {
     pub(crate) tls_name: Option<Arc<str>>,
     /// Over TLS, without a name: names of the party that the address belongs to, of which one will do.
     pub(crate) party: Option<PartyNames>,
-    /// Of a call out: which of the trunk's gateways it belongs to.
-    pub(crate) gateway: u8,
+    /// Of a call out: the gateway that it belongs to.
+    pub(crate) gateway: Option<Gateway>,
     /// Whether it is a next hop inside a dialog.
     pub(crate) in_dialog: bool,
     /// Whether it is the same once more in a datagram, for a large request: only if no connection could be made (RFC 3261 18.1.1).
@@ -42,7 +42,7 @@ impl Target {
     /// The place that the trunk's messages of a dialog come from, by this transport.
     pub(crate) fn of_origin(config: &Config, trunk: TrunkId, transport: Transport, to: Fenced) -> Self {
         let party = party(config, Some(trunk), to.addr(), Some(transport));
-        Self { fenced: to, transport: Some(transport), tls_name: None, party, gateway: 0, in_dialog: true, by_datagram: false }
+        Self { fenced: to, transport: Some(transport), tls_name: None, party, gateway: None, in_dialog: true, by_datagram: false }
     }
 
     /// The key under which its health is kept. It is the same for large requests, though these go by a stream.
@@ -174,47 +174,74 @@ pub(crate) fn find(
     finding.found()
 }
 
-/// The same for the gateways of a trunk, of which names may not be known because nobody has called the trunk for a while. `Err`: one has
-/// to be looked up first. A later one of which nothing is known is left out if there is another to try: it will be known for the next
-/// call. `waited`: whether the request has waited before.
+/// The trunks that a call may go out by, in order, and which of their gateways.
+#[derive(Clone, Copy)]
+pub(crate) struct WaysOut<'a> {
+    pub(crate) trunks: &'a [TrunkId],
+    /// The host that a gateway must have, if the call says one that stays.
+    pub(crate) host: Option<Host<'a>>,
+}
+
+/// The same for the gateways of trunks, of which names may not be known because nobody has called the trunk for a while. `Err`: one of that
+/// trunk has to be looked up first. A later one of which nothing is known is left out if there is another to try: it will be known for the
+/// next call. Each later trunk keeps an attempt, whatever the ones before have. `waited`: whether the request has waited before.
 pub(crate) fn find_gateways(
     view: View<'_>,
-    (outbound, trunk): (&Outbound, TrunkId),
+    ways: WaysOut<'_>,
     waited: bool,
     secure: bool,
     order: Order<'_>,
-) -> Result<Found, UnknownName> {
-    let mut finding = Finding::new(Fence::of_outbound(&outbound.networks), order, secure);
-    for (hop, gateway) in outbound.hops.iter().zip(0..) {
-        finding.gateway = gateway;
-        let more = match *hop {
-            Hop::Address { addr, transport } => {
-                finding.party = party(view.config, Some(trunk), addr, transport);
-                let more = add(&mut finding, addr, transport, None);
-                finding.party = None;
-                more
+) -> Result<Found, (UnknownName, TrunkId)> {
+    let mut finding = Finding::new(Fence::of_outbound(&Networks::NONE), order, secure);
+    for (&trunk, left) in ways.trunks.iter().zip((0..ways.trunks.len()).rev()) {
+        let Some(outbound) = view.config.trunk(trunk).outbound() else { continue };
+        finding.fence = Fence::of_outbound(&outbound.networks);
+        finding.most = MAX_ATTEMPTS.saturating_sub(left).max(finding.inside.len() + 1).min(MAX_ATTEMPTS);
+        for ((hop, hostpart), at) in outbound.hops.iter().zip(&outbound.hostparts).zip(0..) {
+            if ways.host.is_some_and(|host| !names_host(hostpart, &host)) {
+                continue;
             }
-            Hop::Name(name) if view.resolved.is_known(name) => {
-                add_servers(&mut finding, view.resolved.servers(name), view.config.name(name))
+            finding.gateway = Some(Gateway { trunk, at });
+            if add_gateway(&mut finding, view, (hop, trunk), waited)?.is_break() {
+                break;
             }
-            Hop::Name(name) => {
-                let Some(next_hop) = view.config.names.get(name.0 as usize) else { continue };
-                match view.name_cache.get(view.now, view.keys, next_hop, waited) {
-                    Known::Servers(servers) => add_servers(&mut finding, servers, &next_hop.host),
-                    Known::Unanswered => {
-                        finding.nowhere = Nowhere::Unanswered;
-                        ControlFlow::Continue(())
-                    }
-                    Known::Nothing if finding.inside.is_empty() => return Err(UnknownName(next_hop.clone())),
-                    Known::Nothing => ControlFlow::Continue(()),
-                }
-            }
-        };
-        if more.is_break() {
+        }
+        if finding.inside.len() >= MAX_ATTEMPTS {
             break;
         }
     }
     Ok(finding.found())
+}
+
+fn add_gateway(
+    finding: &mut Finding<'_>,
+    view: View<'_>,
+    (hop, trunk): (&Hop, TrunkId),
+    waited: bool,
+) -> Result<ControlFlow<()>, (UnknownName, TrunkId)> {
+    Ok(match *hop {
+        Hop::Address { addr, transport } => {
+            finding.party = party(view.config, Some(trunk), addr, transport);
+            let more = add(finding, addr, transport, None);
+            finding.party = None;
+            more
+        }
+        Hop::Name(name) if view.resolved.is_known(name) => {
+            add_servers(finding, view.resolved.servers(name), view.config.name(name))
+        }
+        Hop::Name(name) => {
+            let Some(next_hop) = view.config.names.get(name.0 as usize) else { return Ok(ControlFlow::Continue(())) };
+            match view.name_cache.get(view.now, view.keys, next_hop, waited) {
+                Known::Servers(servers) => add_servers(finding, servers, &next_hop.host),
+                Known::Unanswered => {
+                    finding.nowhere = Nowhere::Unanswered;
+                    ControlFlow::Continue(())
+                }
+                Known::Nothing if finding.inside.is_empty() => return Err((UnknownName(next_hop.clone()), trunk)),
+                Known::Nothing => ControlFlow::Continue(()),
+            }
+        }
+    })
 }
 
 /// Resolves the URI of a next hop inside a dialog: an address, a name of the configuration, or a name in the name cache. A `sips:` URI
@@ -294,19 +321,23 @@ struct Finding<'a> {
     behind: TargetSet,
     /// Of the targets that are down: the one whose trial is due first.
     down: Option<(Instant, Target)>,
+    /// Gateways that are down: they are tried last, and never left out.
+    last: TargetSet,
     outside: Option<SocketAddr>,
     /// The names of the party at the address at hand.
     party: Option<PartyNames>,
     in_dialog: bool,
     /// The gateway at hand.
-    gateway: u8,
+    gateway: Option<Gateway>,
+    /// Most targets that may be found by now.
+    most: usize,
     /// What is wrong if there is no address at all.
     nowhere: Nowhere,
 }
 
 impl<'a> Finding<'a> {
     fn new(fence: Fence<'a>, order: Order<'a>, secure: bool) -> Self {
-        let (inside, behind) = (TargetSet::new(), TargetSet::new());
+        let (inside, behind, last) = (TargetSet::new(), TargetSet::new(), TargetSet::new());
         Self {
             fence,
             order,
@@ -315,18 +346,20 @@ impl<'a> Finding<'a> {
             inside,
             behind,
             down: None,
+            last,
             outside: None,
             party: None,
             in_dialog: false,
-            gateway: 0,
+            gateway: None,
+            most: MAX_ATTEMPTS,
             nowhere: Nowhere::Empty,
         }
     }
 
     fn found(self) -> Found {
-        let Self { mut inside, behind, down, outside, plain, nowhere, .. } = self;
+        let Self { mut inside, behind, down, last, outside, plain, nowhere, .. } = self;
         let room = MAX_ATTEMPTS.saturating_sub(inside.len());
-        inside.extend(behind.into_iter().take(room));
+        inside.extend(behind.into_iter().chain(last).take(room));
         if inside.is_empty() {
             // All look down: one is tried all the same.
             inside.extend(down.map(|(_, target)| target));
@@ -370,7 +403,7 @@ fn add(
     let (party, in_dialog, gateway) = (finding.party.clone(), finding.in_dialog, finding.gateway);
     let target = Target { fenced, transport, tls_name: tls_name.cloned(), party, gateway, in_dialog, by_datagram: false };
     // What two names or records say is tried once.
-    if finding.inside.contains(&target) || finding.behind.contains(&target) {
+    if [&finding.inside, &finding.behind, &finding.last].iter().any(|set| set.contains(&target)) {
         return ControlFlow::Continue(());
     }
     let (health, now) = (finding.order.health, finding.order.now);
@@ -382,7 +415,7 @@ fn add(
         Standing::Trial => add_down(finding, now, target),
         Standing::Down(trial) => add_down(finding, trial, target),
     }
-    if finding.inside.len() >= MAX_ATTEMPTS { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    if finding.inside.len() >= finding.most { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
 }
 
 fn put(set: &mut TargetSet, target: Target) {
@@ -392,6 +425,9 @@ fn put(set: &mut TargetSet, target: Target) {
 }
 
 fn add_down(finding: &mut Finding<'_>, trial: Instant, target: Target) {
+    if target.gateway.is_some() {
+        return put(&mut finding.last, target);
+    }
     if finding.down.as_ref().is_none_or(|&(first, _)| trial < first) {
         finding.down = Some((trial, target));
     }

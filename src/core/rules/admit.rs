@@ -2,12 +2,12 @@
 //!
 //! A pure function of the request, its source and the configuration. The order of the tests is part of the contract: the source,
 //! the host, the project and its trunk, the pin, the number, the media. Targets are found later, if there is something to forward. Only the
-//! Request-URI, the packet's source and the body decide; no other header is believed.
+//! Request-URI, the packet's source and the body decide; no other header is believed, but for the one Route by which a server calls out.
 
 use crate::config::{Config, Mode, Region};
 use crate::core::io::Note;
 use crate::core::rules::case::Case;
-use crate::core::rules::host::{Admitted, HostJudge, endpoint};
+use crate::core::rules::host::{self, Admitted, HostJudge};
 use crate::core::rules::media::{Judgement, Part, Ruling};
 use crate::core::rules::number;
 use crate::core::rules::refusal::Refusal;
@@ -38,7 +38,8 @@ pub(crate) fn admit(
     counted: &mut Counted,
 ) -> Result<Admitted, Refusal> {
     let &Case { ref listener, arrival, message, request, trace, .. } = case;
-    let mut admitted = HostJudge { config, case, source }.place(endpoint(config, listener, arrival, request))?;
+    let named = host::named(config, case, source.server);
+    let mut admitted = HostJudge { config, case, source, named }.place()?;
     let rules = config.project(admitted.project);
     let watches = rules.mode == Mode::Shadow;
     let region = config.region(listener.region);

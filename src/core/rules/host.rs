@@ -1,11 +1,14 @@
 //! Whether the host that a new request names is ours to serve: which endpoint it is, whose project and trunk, and whether the name that
-//! TLS was asked for (SNI) is one of this region. Only reads.
+//! TLS was asked for (SNI) is one of this region. A server that calls out may name the endpoint in a Route. Only reads.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use crate::config::{Config, Endpoint, Listener, Mode, ProjectId, RegionId, TrunkId};
 use crate::core::io::Arrival;
+use crate::core::routing::route_token;
 use crate::core::rules::broken_rule::BrokenRule;
 use crate::core::rules::case::Case;
 use crate::core::rules::refusal::{Refusal, shown};
@@ -14,9 +17,10 @@ use crate::core::rules::sides::Source;
 use crate::core::rules::trace::{Failed, Test, around, servers_around, trunk_name};
 use crate::fence::canonical;
 use crate::reason::Reason;
-use crate::sip::uri::{Host, Scheme, Uri};
-use crate::sip::{Method, Request};
-use crate::tls::Name;
+use crate::sip::address::Address;
+use crate::sip::uri::{Host, Scheme};
+use crate::sip::{Method, Name, Request, list};
+use crate::tls;
 
 /// A request that has passed all tests so far.
 #[derive(Debug, PartialEq, Eq)]
@@ -27,6 +31,10 @@ pub(crate) struct Admitted {
     pub(crate) trunk: TrunkId,
     /// Whether it goes out by the trunk.
     pub(crate) outbound: bool,
+    /// If it goes out by its project's `out`: which of those trunks may take it, a bit for each, the first one lowest.
+    pub(crate) among: Option<u16>,
+    /// Whether a Route named the endpoint: Request-URI and To go on as they came, because they are the carrier's already.
+    pub(crate) by_route: bool,
     /// Whether it calls an emergency number: neither rate nor overload stands in its way.
     pub(crate) emergency: bool,
     /// The first rule that it breaks, if its project is in shadow mode or only warns about media.
@@ -34,6 +42,25 @@ pub(crate) struct Admitted {
 }
 
 impl Admitted {
+    /// The trunks that it may go out by, in the order to be tried: the one that was named, or those of `out`.
+    pub(crate) fn ways(&self, config: &Config) -> SmallVec<[TrunkId; 2]> {
+        let among = self.among.unwrap_or_default();
+        let of_out = config.project(self.project).out.iter().zip(0_u32..).filter(|&(_, at)| among >> at & 1 == 1);
+        let mut ways: SmallVec<[TrunkId; 2]> = of_out.map(|(&trunk, _)| trunk).collect();
+        if ways.is_empty() {
+            ways.push(self.trunk);
+        }
+        ways
+    }
+
+    /// The same, by those of its trunks alone that are named here. There is at least one.
+    pub(crate) fn by(self, config: &Config, ways: &[TrunkId]) -> Self {
+        let Some(&trunk) = ways.first() else { return self };
+        let all = config.project(self.project).out.iter().zip(0_u32..);
+        let among = self.among.map(|_| all.fold(0, |among, (id, at)| among | u16::from(ways.contains(id)) << at));
+        Self { trunk, among, ..self }
+    }
+
     /// A refusal of this request.
     pub(crate) fn refuse(&self, row: Failed, reason: Reason, detail: impl Into<Arc<str>>) -> Refusal {
         let asks = if self.outbound { Side::Servers } else { Side::Trunk };
@@ -50,6 +77,51 @@ impl Admitted {
     }
 }
 
+/// The endpoint that a new request names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct CalledEndpoint {
+    pub(crate) endpoint: Endpoint,
+    /// Whether a Route of a server names it, not the Request-URI.
+    pub(crate) by_route: bool,
+}
+
+/// The endpoint that a request outside a dialog names: by its Route, if one of our servers calls out by that, else by its Request-URI.
+pub(crate) fn named(config: &Config, case: &Case<'_, '_>, by_server: bool) -> CalledEndpoint {
+    match by_server.then(|| routed_out(config, case)).flatten() {
+        Some(endpoint) => CalledEndpoint { endpoint, by_route: true },
+        None => CalledEndpoint { endpoint: endpoint(config, &case.listener, case.arrival, case.request), by_route: false },
+    }
+}
+
+/// The endpoint that the one Route of a new request names, if calls go out by it: a trunk with a `uri`, or a project with `out`. Our own rule:
+/// no other preloaded Route is followed (RFC 3261 8.1.2), because it would say where a call goes.
+fn routed_out(config: &Config, case: &Case<'_, '_>) -> Option<Endpoint> {
+    case.message.first(Name::Route)?;
+    let mut routes = list::items(case.message, Name::Route);
+    let (route, None) = (routes.next()?, routes.next()) else { return None };
+    let (_, uri) = Address::route_uri(case.message.slice(&route.span))?;
+    let says_more = uri.param("maddr").is_some() || uri.param(route_token::PARAM).is_some() || uri.escapes_a_name();
+    let Some(Host::Name(name)) = uri.host.filter(|_| uri.param("lr").is_some() && !says_more && uri.headers.is_empty()) else {
+        return None;
+    };
+    let endpoint = config.endpoint(name);
+    let leads_out = match endpoint {
+        Endpoint::Trunk(_, trunk) => config.trunk(trunk).outbound().is_some(),
+        Endpoint::Project(_, project) => !config.project(project).out.is_empty(),
+        Endpoint::Region(_) | Endpoint::Global(_) | Endpoint::Unknown => false,
+    };
+    leads_out.then_some(endpoint)
+}
+
+/// Whether the Request-URI of a call that a Route leads to a trunk is one of the trunk's gateways, or says no host. It leaves as it is, so
+/// it may say nothing that leads the carrier elsewhere.
+pub(crate) fn fits(config: &Config, trunk: TrunkId, request: &Request<'_>) -> bool {
+    let uri = &request.uri;
+    let outbound = config.trunk(trunk).outbound();
+    let plain = uri.param("maddr").is_none() && !uri.escapes_a_name() && uri.headers.is_empty();
+    plain && uri.host.is_none_or(|host| outbound.is_some_and(|outbound| outbound.has_host(&host)))
+}
+
 /// The endpoint that the Request-URI names. A tel URI has no host, so it stands for the region without a project. An address is
 /// no endpoint, because the hostname is the pin. Only an OPTIONS may name the address that it was sent to.
 pub(crate) fn endpoint(config: &Config, listener: &Listener, arrival: &Arrival, request: &Request<'_>) -> Endpoint {
@@ -63,7 +135,7 @@ pub(crate) fn endpoint(config: &Config, listener: &Listener, arrival: &Arrival, 
         return Endpoint::Unknown;
     }
     match (&request.uri, request.uri.host) {
-        (Uri { scheme: Scheme::Tel, .. }, _) => Endpoint::Region(listener.region),
+        (_, None) => Endpoint::Region(listener.region),
         (_, Some(Host::Name(name))) => config.endpoint(name),
         (_, Some(Host::Address(ip))) if request.method == Method::Options && ip == arrival.local.ip() => {
             Endpoint::Region(listener.region)
@@ -94,6 +166,7 @@ pub(crate) struct HostJudge<'a, 'c, 'm> {
     pub(crate) config: &'a Config,
     pub(crate) case: &'a Case<'c, 'm>,
     pub(crate) source: Source<'a>,
+    pub(crate) named: CalledEndpoint,
 }
 
 /// The host names an endpoint elsewhere: the reason for a refusal, and the failing value.
@@ -106,8 +179,8 @@ struct Elsewhere {
 
 impl HostJudge<'_, '_, '_> {
     /// Judges the host, the project and the trunk.
-    pub(crate) fn place(&self, endpoint: Endpoint) -> Result<Admitted, Refusal> {
-        let here = self.case.region();
+    pub(crate) fn place(&self) -> Result<Admitted, Refusal> {
+        let CalledEndpoint { endpoint, by_route } = self.named;
         match endpoint {
             Endpoint::Unknown => {
                 let row = self.case.trace.fail(Test::Host, || self.host("no endpoint of ours"));
@@ -124,6 +197,9 @@ impl HostJudge<'_, '_, '_> {
             }
             Endpoint::Project(region, project) => {
                 let known = || format!("project {} at region {}", self.config.project(project).name, self.region(region));
+                if by_route || self.goes_out(project) {
+                    return self.by_out(region, project, by_route, known);
+                }
                 self.inbound(project, self.elsewhere(region), known)
             }
             Endpoint::Global(project) => {
@@ -132,32 +208,70 @@ impl HostJudge<'_, '_, '_> {
             }
             Endpoint::Trunk(region, trunk) => {
                 let project = self.config.trunk(trunk).project;
-                let of = self.config.trunk(trunk);
                 let known = || format!("{} at region {}", trunk_name(self.config, trunk), self.region(region));
-                if let Some(elsewhere) = self.elsewhere(region) {
-                    let row = self.case.trace.fail(Test::Host, || self.compared(&elsewhere, &known()));
-                    return Err(Refusal::new(row, elsewhere.reason, elsewhere.detail).of(Some(project), Some(trunk)));
-                }
-                if self.source.server && of.outbound().is_none() {
-                    let row = self.case.trace.fail(Test::Host, || self.host("a trunk without uri: nothing goes out by it"));
-                    return Err(self.unknown(row, "names a trunk without uri"));
-                }
-                self.case.trace.pass(Test::Host, || self.host(&known()));
-                if !self.source.server {
-                    return Err(self.stranger(project));
-                }
-                let ip = self.case.arrival.from.ip();
-                self.case.trace.pass(Test::Project, || {
-                    let name = trunk_name(self.config, trunk);
-                    let servers = servers_around(ip, self.source.servers);
-                    (
-                        format!("source {ip}"),
-                        format!("a server of region {} that calls out by {name}: {servers}", self.region(here)),
-                    )
-                });
-                Ok(Admitted { project, trunk, outbound: true, emergency: false, shadow: None })
+                self.outward(region, (project, Some(trunk)), known)?;
+                Ok(self.let_out(project, (trunk, None), by_route))
             }
         }
+    }
+
+    /// Whether a request to a project's own endpoint is a call out: a server sends it that is none of the project's trunks, and the project
+    /// says by which trunks such calls go. An OPTIONS asks about us.
+    fn goes_out(&self, project: ProjectId) -> bool {
+        let of = self.config.project(project);
+        self.source.server
+            && !of.out.is_empty()
+            && self.case.request.method != Method::Options
+            && !of.trunks().any(|trunk| self.source.trunks.include(trunk))
+    }
+
+    /// Judges a call out by the trunks of its project. If a Route leads here, only those that have the gateway may take it.
+    fn by_out(
+        &self,
+        region: RegionId,
+        project: ProjectId,
+        by_route: bool,
+        known: impl Fn() -> String,
+    ) -> Result<Admitted, Refusal> {
+        let out = &self.config.project(project).out;
+        let Some(&first) = out.first() else { return Err(self.stranger(project)) };
+        self.outward(region, (project, None), known)?;
+        let fits = |trunk: &TrunkId| !by_route || fits(self.config, *trunk, self.case.request);
+        let ways: SmallVec<[TrunkId; 2]> = out.iter().copied().filter(fits).collect();
+        Ok(self.let_out(project, (first, Some(0)), by_route).by(self.config, &ways))
+    }
+
+    /// Judges who calls out, and from where.
+    fn outward(
+        &self,
+        region: RegionId,
+        (project, trunk): (ProjectId, Option<TrunkId>),
+        known: impl Fn() -> String,
+    ) -> Result<(), Refusal> {
+        if let Some(elsewhere) = self.elsewhere(region) {
+            let row = self.case.trace.fail(Test::Host, || self.compared(&elsewhere, &known()));
+            return Err(Refusal::new(row, elsewhere.reason, elsewhere.detail).of(Some(project), trunk));
+        }
+        if self.source.server && trunk.is_some_and(|trunk| self.config.trunk(trunk).outbound().is_none()) {
+            let row = self.case.trace.fail(Test::Host, || self.host("a trunk without uri: nothing goes out by it"));
+            return Err(self.unknown(row, "names a trunk without uri"));
+        }
+        self.case.trace.pass(Test::Host, || self.host(&known()));
+        if self.source.server { Ok(()) } else { Err(self.stranger(project)) }
+    }
+
+    /// A call that goes out.
+    fn let_out(&self, project: ProjectId, (trunk, among): (TrunkId, Option<u16>), by_route: bool) -> Admitted {
+        let ip = self.case.arrival.from.ip();
+        self.case.trace.pass(Test::Project, || {
+            let name = match among {
+                Some(_) => format!("the trunks of project {}", self.config.project(project).name),
+                None => trunk_name(self.config, trunk),
+            };
+            let (region, servers) = (self.region(self.case.region()), servers_around(ip, self.source.servers));
+            (format!("source {ip}"), format!("a server of region {region} that calls out by {name}: {servers}"))
+        });
+        Admitted { project, trunk, outbound: true, among, by_route, emergency: false, shadow: None }
     }
 
     /// Judges a call to a project's endpoint: its source must be one of the project's trunks.
@@ -178,7 +292,7 @@ impl HostJudge<'_, '_, '_> {
             };
             (format!("source {ip}"), format!("{}: {known}", trunk_name(self.config, trunk)))
         });
-        Ok(Admitted { project, trunk, outbound: false, emergency: false, shadow })
+        Ok(Admitted { project, trunk, outbound: false, among: None, by_route: false, emergency: false, shadow })
     }
 
     /// Judges whether the host names an endpoint of this region. `Ok`: in shadow mode, the rule that it breaks.
@@ -215,8 +329,7 @@ impl HostJudge<'_, '_, '_> {
         }
         let (there, here) = (self.config.region(region), self.config.region(self.case.region()));
         let reason = if there.served { Reason::WrongListener } else { Reason::ForeignEndpoint };
-        let host = shown(self.case.request.uri.hostport);
-        let detail = ["Request-URI host ", &host, " is an endpoint of region ", &there.name, ", not ", &here.name].concat();
+        let detail = [&self.host_value(), " is an endpoint of region ", &there.name, ", not ", &here.name].concat();
         Some(Elsewhere { reason, detail, by_sni: false })
     }
 
@@ -225,10 +338,10 @@ impl HostJudge<'_, '_, '_> {
     fn misnamed(&self) -> Option<Elsewhere> {
         let asked = self.case.arrival.shown.and_then(|shown| shown.asked)?;
         let here = self.config.region(self.case.region());
-        if Name::of(here.hostname.as_bytes()) == asked {
+        if tls::Name::of(here.hostname.as_bytes()) == asked {
             return None;
         }
-        let named = self.config.regions.iter().find(|region| Name::of(region.hostname.as_bytes()) == asked);
+        let named = self.config.regions.iter().find(|region| tls::Name::of(region.hostname.as_bytes()) == asked);
         let region = named.map_or("another region", |region| &region.hostname);
         let detail = format!("{} is not in the region that TLS was asked for: SNI names {region}", self.host_value());
         Some(Elsewhere { reason: Reason::WrongListener, detail, by_sni: true })
@@ -251,8 +364,13 @@ impl HostJudge<'_, '_, '_> {
     }
 
     fn host_value(&self) -> String {
+        let route = list::items(self.case.message, Name::Route).next().filter(|_| self.named.by_route);
+        if let Some(route) = route {
+            return format!("Route {}", shown(self.case.message.slice(&route.span)));
+        }
         match self.case.request.uri.scheme {
             Scheme::Tel => "tel URI".to_owned(),
+            Scheme::Sos => "emergency service".to_owned(),
             _ => format!("Request-URI host {}", shown(self.case.request.uri.hostport)),
         }
     }

@@ -3,11 +3,13 @@
 //! Of a call out the called number is judged: the user part of the Request-URI. Of a call in it is the calling one: P-Asserted-Identity
 //! (RFC 3325), which a trunk is trusted with, else From. A number is told with its first three digits alone.
 
+use smallvec::SmallVec;
+
 use crate::config::{AllowedCallers, Config, Endpoint, Mode, NumberLimits, TrunkId};
 use crate::core::io::Note;
 use crate::core::rules::broken_rule::BrokenRule;
 use crate::core::rules::case::Case;
-use crate::core::rules::host::{Admitted, endpoint};
+use crate::core::rules::host::{self, Admitted};
 use crate::core::rules::refusal::Refusal;
 use crate::core::rules::side::Side;
 use crate::core::rules::trace::{Test, trunk_name};
@@ -31,37 +33,48 @@ pub(crate) fn judge(
     if case.request.method == Method::Options {
         return Ok(admitted);
     }
-    let limits = config.numbers(admitted.trunk);
-    if admitted.outbound { called(config, case, limits, admitted, note) } else { calling(config, case, limits, admitted, note) }
+    if admitted.outbound {
+        return called(config, case, admitted, note);
+    }
+    calling(config, case, config.numbers(admitted.trunk), admitted, note)
 }
 
-/// Whether a request is an emergency call out: neither rate nor overload stands in its way.
+/// Whether a request of a server is an emergency call out: neither rate nor overload stands in its way.
 pub(crate) fn is_emergency_call(config: &Config, case: &Case<'_, '_>) -> bool {
-    let Endpoint::Trunk(_, trunk) = endpoint(config, &case.listener, case.arrival, case.request) else { return false };
-    let limits = config.numbers(trunk);
+    let helps = |trunk: TrunkId| {
+        let limits = config.numbers(trunk);
+        !limits.refuses_emergency && of_uri(&case.request.uri, &limits.rules) == NumberReading::Emergency
+    };
     case.request.method == Method::Invite
-        && !limits.refuses_emergency
-        && of_uri(&case.request.uri, &limits.rules) == NumberReading::Emergency
+        && match host::named(config, case, true).endpoint {
+            Endpoint::Trunk(_, trunk) => helps(trunk),
+            Endpoint::Project(_, project) => config.project(project).out.iter().any(|&trunk| helps(trunk)),
+            Endpoint::Region(_) | Endpoint::Global(_) | Endpoint::Unknown => false,
+        }
 }
 
-fn called(
-    config: &Config,
-    case: &Case<'_, '_>,
-    limits: &NumberLimits,
-    admitted: Admitted,
-    note: &mut Option<Note>,
-) -> Result<Admitted, Refusal> {
-    let reading = of_uri(&case.request.uri, &limits.rules);
+/// Judges the called number by each trunk that the call may go out by. Those that may not call it are left out.
+fn called(config: &Config, case: &Case<'_, '_>, admitted: Admitted, note: &mut Option<Note>) -> Result<Admitted, Refusal> {
+    let ways = admitted.ways(config);
+    let read = |trunk| of_uri(&case.request.uri, &config.numbers(trunk).rules);
+    let first = read(admitted.trunk);
+    let reading = |trunk| if trunk == admitted.trunk { first } else { read(trunk) };
+    let may = |trunk: &TrunkId| may_be_called(config, case, *trunk, &reading(*trunk));
+    let may: SmallVec<[TrunkId; 2]> = ways.iter().copied().filter(may).collect();
+    let shown = if may.is_empty() { &ways } else { &may };
+    let reading = shown.first().map_or(first, |&trunk| reading(trunk));
+    let admitted = admitted.by(config, shown);
+    let limits = config.numbers(admitted.trunk);
     let (region, project, trunk) = (case.region(), admitted.project, admitted.trunk);
     if reading == NumberReading::Emergency {
         *note = Some(Note::Emergency { region, project, trunk });
         let says = |what: String| ("called an emergency number".to_owned(), what);
-        if !limits.refuses_emergency {
+        if !may.is_empty() {
             case.trace.pass(Test::Number, || says("no list of countries stands in its way".to_owned()));
             return Ok(Admitted { emergency: true, ..admitted });
         }
         let watches = config.project(project).mode == Mode::Shadow;
-        let takes_none = format!("{} takes none", trunk_name(config, trunk));
+        let takes_none = format!("{} takes none", trunks(config, &ways));
         let objection = case.trace.object(watches, Test::Number, || says(takes_none.clone()));
         let detail = format!("called an emergency number; {takes_none}");
         let admitted = admitted.object(objection, Reason::ForeignNumber, detail).map_err(|refusal| refusal.with_code(403))?;
@@ -72,10 +85,35 @@ fn called(
         None => admitted,
     };
     *note = Some(Note::Number { region, outbound: true, country: country(&reading) });
-    let Some(countries) = &limits.countries else { return Ok(admitted) };
-    let allowed = country(&reading).is_some_and(|country| countries.contains(&country));
-    let says = || (format!("called {}", said(&reading)), allows(config, trunk, countries));
-    decide(config, case, admitted, allowed, says)
+    if limits.countries.is_none() {
+        return Ok(admitted);
+    }
+    let against = || {
+        /// As many trunks as a person reads.
+        const MOST: usize = 3;
+        let lists =
+            shown.iter().take(MOST).filter_map(|&trunk| Some(allows(config, trunk, config.numbers(trunk).countries.as_deref()?)));
+        lists.collect::<Vec<_>>().join("; ")
+    };
+    decide(config, case, admitted, !may.is_empty(), || (format!("called {}", said(&reading)), against()))
+}
+
+/// Whether a trunk takes a call to the number that a request names.
+fn may_be_called(config: &Config, case: &Case<'_, '_>, trunk: TrunkId, reading: &NumberReading) -> bool {
+    let limits = config.numbers(trunk);
+    if *reading == NumberReading::Emergency {
+        return !limits.refuses_emergency;
+    }
+    let allowed = |list: &[Country]| country(reading).is_some_and(|country| list.contains(&country));
+    limits.countries.as_deref().is_none_or(allowed) && referred(config, case, trunk).is_none()
+}
+
+/// Trunks in words.
+fn trunks(config: &Config, ways: &[TrunkId]) -> String {
+    match *ways {
+        [trunk] => trunk_name(config, trunk),
+        _ => format!("each of {} trunks", ways.len()),
+    }
 }
 
 /// If a REFER of a server's sends the carrier to a number that the trunk may not call (RFC 3515): what it says, and what is allowed. What is no
@@ -88,7 +126,7 @@ fn referred(config: &Config, case: &Case<'_, '_>, trunk: TrunkId) -> Option<(Str
     let reading = of_uri(&uri, &limits.rules);
     let allowed = match reading {
         NumberReading::Number { country, .. } => country.is_some_and(|country| countries.contains(&country)),
-        NumberReading::NotANumber => uri.scheme != Scheme::Tel,
+        NumberReading::NotANumber => uri.host.is_some(),
         NumberReading::Emergency => true,
     };
     (!allowed).then(|| (format!("refers to {}", said(&reading)), allows(config, trunk, countries)))
@@ -193,6 +231,9 @@ fn identities(case: &Case<'_, '_>, rules: &NumberRules) -> Identities {
 
 /// The number that a URI names.
 pub(crate) fn of_uri(uri: &Uri<'_>, rules: &NumberRules) -> NumberReading {
+    if uri.scheme == Scheme::Sos {
+        return NumberReading::Emergency;
+    }
     // Behind the host it is read by some, and not by others (RFC 3966 5.1.5, RFC 3261 19.1.6).
     if uri.param("phone-context").is_some() {
         return NumberReading::NotANumber;

@@ -144,8 +144,10 @@ pub(crate) struct Transaction {
     pub(crate) armed: Option<Instant>,
     /// The answers that it waits for on streams, as the table has counted them.
     pub(crate) counted: Awaited,
-    /// What it holds of its trunk's share, as the table has counted it.
+    /// What it holds of a trunk's share, as the table has counted it.
     pub(crate) holding: Holding,
+    /// The trunk whose share that is: the first one, if a call out has gone on to another.
+    pub(crate) holder: Option<TrunkId>,
 }
 
 /// Where a message's start line ends.
@@ -180,7 +182,7 @@ impl Transaction {
     pub(crate) fn new(call: CallFacts, server: Server, client: Client, own_rows: (usize, usize), targets: Vec<Target>) -> Self {
         let (serial, earlier, armed, counted, holding) = (0, Vec::new(), None, Awaited::default(), Holding::default());
         let unmeasured = call.method == Method::Invite;
-        let (cancelled, refused, outside, best) = (false, false, false, None);
+        let (cancelled, refused, outside, best, holder) = (false, false, false, None, call.trunk);
         Self {
             serial,
             call,
@@ -197,6 +199,7 @@ impl Transaction {
             armed,
             counted,
             holding,
+            holder,
         }
     }
 

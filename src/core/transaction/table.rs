@@ -89,7 +89,7 @@ pub(crate) enum Due {
 impl Occupant {
     fn trunk(&self) -> Option<TrunkId> {
         match self {
-            Self::Open(transaction) => transaction.call.trunk,
+            Self::Open(transaction) => transaction.holder,
             Self::Finished(finished) => finished.way().trunk,
         }
     }
@@ -179,11 +179,13 @@ impl Forwarded {
     /// The trunk of the attempt with this branch, and the address that it asked, if there is one.
     pub(crate) fn asked(&self, slot: u32, nonce: u64) -> Option<(Option<TrunkId>, IpAddr)> {
         let slot = self.slots.get(slot as usize)?;
-        let asked = match slot {
-            Occupant::Open(transaction) => transaction.attempts().find(|client| client.nonce == nonce)?.egress.to.addr().ip(),
-            Occupant::Finished(finished) => finished.asked(nonce)?,
-        };
-        Some((slot.trunk(), asked))
+        Some(match slot {
+            Occupant::Open(transaction) => {
+                let egress = &transaction.attempts().find(|client| client.nonce == nonce)?.egress;
+                (egress.trunk, egress.to.addr().ip())
+            }
+            Occupant::Finished(finished) => (finished.way().trunk, finished.asked(nonce)?),
+        })
     }
 
     /// The answers that are due on streams.
@@ -261,7 +263,7 @@ impl Table {
         self.forwarded.serial += 1;
         self.forwarded.by_key.insert(transaction.server.key, slot);
         transaction.holding = Holding { transactions: 1, octets: transaction.octets() };
-        self.forwarded.shares.take(transaction.call.trunk, transaction.holding);
+        self.forwarded.shares.take(transaction.holder, transaction.holding);
         self.forwarded.slots.insert(Occupant::Open(transaction));
         self.arm(slot);
         Some(slot)
@@ -282,7 +284,7 @@ impl Table {
         }
         #[cfg(debug_assertions)]
         transaction.check();
-        let (trunk, mut holding) = (transaction.call.trunk, transaction.holding);
+        let (trunk, mut holding) = (transaction.holder, transaction.holding);
         shares.change(trunk, &mut holding, Holding { transactions: 1, octets: transaction.octets() });
         if shares.all().octets > *memory {
             // A transaction that was let in cannot be refused any more, but a long answer of it need not be kept.
@@ -293,7 +295,9 @@ impl Table {
         if awaited == Awaited::default()
             && let Some(finished) = Finished::of(transaction, *start)
         {
-            shares.change(trunk, &mut holding, Holding { transactions: 0, octets: finished.octets() });
+            // It counts for the trunk that took the call.
+            shares.give_back(trunk, holding);
+            shares.take(finished.way().trunk, Holding { transactions: 0, octets: finished.octets() });
             *place = Occupant::Finished(Box::new(finished));
         }
         None

@@ -20,8 +20,16 @@ pub(super) struct Phone {
 
 impl Phone {
     /// Starts it in a room, with a name by which it can be called, and asks this name server. With ICE it offers every address that
-    /// the room has.
-    pub(super) fn start(site: &Site, room: &Room, name: &str, addr: Ipv4Addr, dns: SocketAddr, ice: bool) -> Self {
+    /// the room has. `outbound`: the Route of its calls, or nothing.
+    pub(super) fn start(
+        site: &Site,
+        room: &Room,
+        name: &str,
+        addr: Ipv4Addr,
+        dns: SocketAddr,
+        ice: bool,
+        outbound: &str,
+    ) -> Self {
         let home = site.directory().join(name);
         std::fs::create_dir_all(&home).unwrap();
         let shown = home.display();
@@ -32,7 +40,8 @@ impl Phone {
              module_app ctrl_tcp.so\nctrl_tcp_listen {addr}:4444\nsnd_path {shown}\n"
         );
         let nat = if ice { ";medianat=ice" } else { "" };
-        let account = format!("<sip:{name}@{addr}>;regint=0;answermode=auto;audio_codecs=PCMA{nat}\n");
+        let route = if outbound.is_empty() { String::new() } else { format!(";outbound=\"{outbound}\"") };
+        let account = format!("<sip:{name}@{addr}>;regint=0;answermode=auto;audio_codecs=PCMA{nat}{route}\n");
         for (file, text) in [("config", config.as_str()), ("accounts", &account), ("contacts", "")] {
             std::fs::write(home.join(file), text).unwrap();
         }

@@ -59,16 +59,22 @@ impl Kamailio {
     }
 
     /// The same as the first, but it wants credentials of whoever calls: this user's, with this password.
-    pub(super) fn demanding(
+    pub(super) fn demanding(site: &Site, name: &str, addr: SocketAddr, next: (SocketAddr, &str), user: (&str, &str)) -> Self {
+        Self::judging(site, name, addr, next, user, "")
+    }
+
+    /// The same, and these lines of its script look at calls with credentials.
+    pub(super) fn judging(
         site: &Site,
         name: &str,
         addr: SocketAddr,
         next: (SocketAddr, &str),
         (user, password): (&str, &str),
+        judge: &str,
     ) -> Self {
         let demand = format!(
             "if (is_method(\"INVITE\")) {{ if (!pv_auth_check(\"carrier.example\", \"{password}\", \"0\", \"0\") || $au != \"{user}\") \
-             {{ proxy_challenge(\"carrier.example\", \"0\"); exit; }} consume_credentials(); }}"
+             {{ proxy_challenge(\"carrier.example\", \"0\"); exit; }} {judge} consume_credentials(); }}"
         );
         Self::run(site, name, addr, next, Manner { new: &demand, more: "loadmodule \"auth.so\"\n", ..USUAL })
     }

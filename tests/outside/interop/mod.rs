@@ -27,6 +27,7 @@ mod names;
 mod nearest;
 mod nsd;
 mod operations;
+mod outward;
 mod page;
 mod passes;
 mod pjsip;

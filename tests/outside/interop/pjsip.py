@@ -1,7 +1,7 @@
 """A telephone made of PJSIP, led by lines.
 
 Its one argument is JSON: `user`, `ip` and `port` where it listens, `transport`, `route` (whom every call goes by), and if wanted
-`shown` (the address that it writes into Via and Contact), `papers` (its certificate, its key and whom it believes), `reliable`
+`through` (a Route that its calls show), `shown` (the address that it writes into Via and Contact), `papers` (its certificate, its key and whom it believes), `reliable`
 (provisional answers are acknowledged) and `credentials` (a name and a password).
 
 Reads commands from standard input. Calls have numbers, from 0, in the order in which they began:
@@ -135,6 +135,8 @@ def started(settings):
     account.idUri = f"sip:{settings['user']}@{settings['ip']}"
     account.sipConfig.transportId = number
     account.sipConfig.proxies.append(settings["route"])
+    if "through" in settings:
+        account.sipConfig.proxies.append(settings["through"])
     for user, password in filter(None, [settings.get("credentials")]):
         account.sipConfig.authCreds.append(pj.AuthCredInfo("digest", "*", user, 0, password))
     # What it writes is what it was told, whatever others see of it.

@@ -25,7 +25,7 @@ fn reached(mut plan: Plan, site: &Site, gateway: &str) -> Plan {
 }
 
 /// A call is answered: `caller` calls, `callee` rings for a moment. To both it is the call of this number.
-fn is_answered(caller: &mut Pjsip, callee: &mut Pjsip, number: usize, uri: &str) {
+pub(super) fn is_answered(caller: &mut Pjsip, callee: &mut Pjsip, number: usize, uri: &str) {
     caller.does(&format!("call {uri}"));
     callee.tells(&format!("incoming {number}"));
     callee.does(&format!("ring {number}"));
@@ -38,7 +38,7 @@ fn is_answered(caller: &mut Pjsip, callee: &mut Pjsip, number: usize, uri: &str)
 }
 
 /// A call is put on hold by one side, and goes on: two re-INVITEs.
-fn is_held(by: &mut Pjsip, other: &mut Pjsip, number: usize) {
+pub(super) fn is_held(by: &mut Pjsip, other: &mut Pjsip, number: usize) {
     by.does(&format!("hold {number}"));
     by.tells(&format!("media {number} held-here"));
     other.tells(&format!("media {number} held-there"));
@@ -49,7 +49,7 @@ fn is_held(by: &mut Pjsip, other: &mut Pjsip, number: usize) {
 }
 
 /// A call is hung up by one side.
-fn is_ended(by: &mut Pjsip, other: &mut Pjsip, number: usize) {
+pub(super) fn is_ended(by: &mut Pjsip, other: &mut Pjsip, number: usize) {
     by.does(&format!("hang_up {number}"));
     for phone in [by, other] {
         phone.tells(&format!("state {number} DISCONNECTED"));

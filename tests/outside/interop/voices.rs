@@ -33,14 +33,19 @@ struct Scene {
 impl Scene {
     /// The daemon, a telephone for the region's server and one for the trunk.
     fn new(site: &Site, media: &str, ice: bool, wires: [&[Wire]; 2]) -> Self {
+        Self::by(site, media, ice, wires, "")
+    }
+
+    /// The same, and the server's calls have this Route.
+    fn by(site: &Site, media: &str, ice: bool, wires: [&[Wire]; 2], outbound: &str) -> Self {
         forwards();
         let rooms = [Room::wired(site, "server-room", wires[0]), Room::wired(site, "trunk-room", wires[1])];
         let dns = SocketAddr::from((DOOR, 5353));
         let nsd = Nsd::serve_at(site, dns, 60, &format!("acme.eu IN A {DOOR}\ncarrier.acme.eu IN A {DOOR}\n"));
         let daemon = Daemon::start_with(site, &configuration(site, media));
         let capture = Capture::start(site);
-        let server = Phone::start(site, &rooms[0], "server", SERVER, dns, ice);
-        let trunk = Phone::start(site, &rooms[1], "trunk", TRUNK, dns, ice);
+        let server = Phone::start(site, &rooms[0], "server", SERVER, dns, ice, outbound);
+        let trunk = Phone::start(site, &rooms[1], "trunk", TRUNK, dns, ice, "");
         Self { daemon, server, trunk, capture, _rooms: rooms, _nsd: nsd }
     }
 
@@ -114,6 +119,26 @@ fn leaks(packets: &[Packet]) -> (usize, usize) {
 
 fn audio(packets: &[Packet], from: Ipv4Addr, to: Ipv4Addr) -> usize {
     packets.iter().filter(|packet| packet.is_audio() && (packet.from, packet.to) == (from, to)).count()
+}
+
+/// The server's telephone calls the carrier by the carrier's own name, and the daemon by a Route.
+#[test]
+fn a_telephone_calls_out_by_its_outbound_route() {
+    let site = Site::claim();
+    apart(|| {
+        // It adds `;lr` itself.
+        let route = "sip:carrier.acme.eu.internal.example:5060";
+        let mut scene = Scene::by(&site, "enforce", false, [&[HOME], &[AWAY]], route);
+        scene.server.dials(&format!("sip:trunk@{TRUNK}"));
+        scene.is_heard();
+        let metrics = scene.daemon.metrics();
+        assert_eq!(metrics.verdicts("accept", "in-region"), 1, "{}", metrics.text());
+        // A Request-URI that is no gateway of that trunk.
+        scene.server.dials("sip:trunk@192.0.2.66");
+        scene.server.tells("CALL_CLOSED");
+        assert_eq!(scene.daemon.metrics().verdicts("refuse", "foreign-target"), 1);
+        assert_eq!(leaks(&scene.capture.packets()), (0, 0));
+    });
 }
 
 #[test]

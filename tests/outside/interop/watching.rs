@@ -74,6 +74,7 @@ fn prometheus_scrapes_fires_and_answers_the_dashboard() {
         "Shadow mode would refuse",
         "Malformed",
         "Look-ups",
+        "Carriers' gateways",
         "Media relays",
         "Questions to relays",
         "Calls through relays",
