@@ -13,6 +13,7 @@ use crate::config;
 
 mod admin_client;
 mod arguments;
+mod audit;
 mod check;
 pub(crate) mod color;
 mod diff;
@@ -63,6 +64,7 @@ pub fn main() -> ExitCode {
         Command::Watch(options) => watch::watch(&options),
         Command::Reload { admin, json } => reload::reload(&admin, json),
         Command::Drain { admin, no_wait } => drain::drain(&admin, !no_wait),
+        Command::Audit { command } => audit::audit(&command),
         Command::Completions { shell } => manual::completions(shell),
         Command::Man { dir } => manual::manual(dir.as_deref()),
         Command::Demo { once } => demo(once),

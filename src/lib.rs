@@ -10,6 +10,7 @@
 //! nothing. `fence` makes the only addresses that `net` takes.
 
 pub mod admin;
+pub mod audit;
 pub mod cli;
 mod closed_list;
 pub mod config;

@@ -211,6 +211,26 @@ fn check_here_says_what_this_machine_lacks() {
 }
 
 #[test]
+fn check_here_says_what_an_audit_record_lacks() {
+    let audit = "[audit]\npath = \"none/audit\"\nsign = \"audit.key\"\nspool = \"audit.spool\"\n";
+    let file = format!("{SMALL}{audit}");
+    let key = ("audit.key", "as long as a key of an audit record must be, or longer\n");
+    // Where the tests are built is a disk; what is in no directory cannot be written by root either.
+    let output = in_folder("here-audit", &[("ringfence.toml", &file), KEY, key], &["check", "--here"]);
+    let out = text(&output.stdout);
+    assert!(out.contains("\naudit    none/audit\n"), "{out}");
+    assert!(out.contains("here     audit path none/audit  the user of this command cannot write in none: "), "{out}");
+    assert!(out.contains("here     key audit.key  every user of this machine may read it"), "{out}");
+    let file = file.replace("audit.spool", "/dev/shm/audit.spool").replace("none/audit", "audit");
+    let output = in_folder("here-audit-right", &[("ringfence.toml", &file), KEY, key], &["check", "--here", "--json"]);
+    assert_eq!(json(&output)["audit"], serde_json::json!([]), "{output:?}");
+    let file = file.replace("/dev/shm/audit.spool", "/proc/audit.spool");
+    let output = in_folder("here-audit-disk", &[("ringfence.toml", &file), KEY, key], &["check", "--here", "--json"]);
+    let found = &json(&output)["audit"][0];
+    assert_eq!((&found["what"], &found["wrong"]), (&"audit spool /proc/audit.spool".into(), &"/proc is on no tmpfs".into()));
+}
+
+#[test]
 fn a_number_is_told_as_a_trunk_reads_it() {
     let told = |arguments: &[&str]| {
         let output = Command::new(env!("CARGO_BIN_EXE_ringfence")).arg("number").args(arguments).output().unwrap();

@@ -29,15 +29,17 @@ fn commands() -> Vec<String> {
 fn every_command_has_examples_exit_codes_and_words_for_its_options() {
     let commands = commands();
     assert!(commands.len() >= 9, "{commands:?}");
-    for command in &commands {
-        let help = ringfence(&[command, "--help"]);
+    let inner = ["verify", "report", "prove", "find"].map(|of| format!("audit {of}"));
+    for command in commands.iter().chain(&inner) {
+        let words: Vec<&str> = command.split(' ').collect();
+        let help = ringfence(&[&words[..], &["--help"]].concat());
         assert!(help.contains("\nExamples:\n") && help.contains("\nExit codes:\n"), "{help}");
         assert!(help.contains(&format!("ringfence {command}")), "{help}");
         let lines: Vec<&str> = help.lines().collect();
         for (at, line) in lines.iter().enumerate().filter(|(_, line)| line.starts_with("  -") || line.starts_with("      --")) {
             assert!(lines[at + 1].starts_with("          "), "{command}: {line} says nothing");
         }
-        let short = ringfence(&[command, "-h"]);
+        let short = ringfence(&[&words[..], &["-h"]].concat());
         assert!(short.contains("Exit codes:") && !short.contains("Examples:"), "{short}");
     }
 }
@@ -50,6 +52,7 @@ fn every_command_has_a_page() {
         std::fs::read_dir(&folder).unwrap().map(|of| of.unwrap().file_name().into_string().unwrap()).collect();
     pages.sort();
     let mut expected: Vec<String> = commands().iter().map(|command| format!("ringfence-{command}.1")).collect();
+    expected.extend(["verify", "report", "prove", "find"].map(|of| format!("ringfence-audit-{of}.1")));
     expected.push("ringfence.1".to_owned());
     expected.sort();
     assert_eq!(pages, expected);

@@ -12,13 +12,15 @@ use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use page::{block, read};
-use ringfence::config::{Config, ListenerId, Mistake, Numbers, ProjectId, RegionId, Transport, TrunkId, load, parse};
+use ringfence::config::{
+    AuditNumbers, Config, ListenerId, Mistake, Numbers, ProjectId, RegionId, Transport, TrunkId, load, parse,
+};
 use ringfence::core::Core;
 use ringfence::core::io::{Arrival, Destination, GatewayStatus, Health, Input, Outcome, Output, Share, TargetStatus, Verdict};
 use ringfence::dns::Resolved;
 use ringfence::reason::{Class, Profile, Reason};
 use ringfence::sip::{Fault, Method};
-use ringfence::telemetry::{Direction, Handles, Metrics, certificates, memory, upstream};
+use ringfence::telemetry::{Direction, Handles, Metrics, audit_counts, certificates, memory, upstream};
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -45,6 +47,7 @@ static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("docs-{}", std::process::id()));
     fs::create_dir_all(&folder).unwrap();
     fs::write(folder.join("ringfence.key"), "a key for the documentation alone").unwrap();
+    fs::write(folder.join("audit.key"), "another key, for the documentation alone").unwrap();
     folder
 });
 
@@ -181,6 +184,7 @@ fn every_key_is_described_and_no_other() {
         ("`[project.NAME]`", "[project.acme]\n"),
         ("`[project.NAME.trunk.NAME]`", "[project.acme.trunk.carrier]\n"),
         ("`[admin]`", "[admin]\n"),
+        ("`[audit]`", "[audit]\n"),
         ("`[dns]`", "[dns]\n"),
         ("`[limits]`", "[limits]\n"),
         ("`[timers]`", "[timers]\n"),
@@ -247,6 +251,20 @@ fn described_defaults_are_the_real_ones() {
     assert_eq!(section("`[metrics]`")[0][1], metrics.projects.to_string());
     assert_eq!((section("`[log]`")[0][1].as_str(), log.numbers), ("`\"mask\"`", Numbers::Mask));
     assert_eq!(section("`[log]`")[1][1], log.refused.to_string());
+    let audited = format!("{}\n{}", block(&smallest, "<!-- smallest -->"), "[audit]\npath = \"audit\"\nsign = \"audit.key\"");
+    let audit = loaded(&audited).audit.unwrap();
+    let days = |of: Duration| format!("{}d", of.as_secs() / 86_400);
+    let real = [
+        ("path", "must be given".to_owned()),
+        ("sign", "must be given".to_owned()),
+        ("retain", days(audit.retain)),
+        ("numbers", "`\"hmac\"`".to_owned()),
+        ("checkpoint", format!("{}m", audit.checkpoint.as_secs() / 60)),
+        ("spool", format!("`\"{}\"`", audit.spool.display())),
+    ];
+    let described: Vec<_> = section("`[audit]`").into_iter().map(|row| (row[0].clone(), row[1].clone())).collect();
+    assert_eq!(described, real.map(|(key, value)| (format!("`{key}`"), value)));
+    assert_eq!(audit.numbers, AuditNumbers::Hmac);
     assert_eq!((section("`[dns]`")[1][1].as_str(), dns.stale), ("1h", Duration::from_secs(3600)));
     assert_eq!((section("`[dns]`")[2][1].as_str(), dns.vanish), ("30s", Duration::from_secs(30)));
 }
@@ -285,7 +303,12 @@ fn documented_metrics() -> BTreeMap<String, (String, BTreeSet<String>)> {
 fn every_metric_is_described_and_no_other() {
     let mut registered = BTreeSet::new();
     for entry in fs::read_dir(root().join("src/telemetry")).unwrap() {
-        let text = fs::read_to_string(entry.unwrap().path()).unwrap();
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            // The tests of a file.
+            continue;
+        }
+        let text = fs::read_to_string(path).unwrap();
         let quoted = text.split('"').filter(|text| names(text, "ringfence_").contains(*text));
         registered.extend(quoted.map(str::to_owned));
     }
@@ -328,6 +351,8 @@ fn types_and_labels_are_the_exposed_ones() {
     );
     upstream::expose_gateways(&config, &[GatewayStatus { region, trunk: TrunkId(0), at: 0, is_up: true }], &mut exposed);
     memory::expose(1 << 20, &mut exposed);
+    let counts = audit_counts::AuditCounts { kept: 2, dropped: 0, behind: 1, checkpoint: Some(1_780_000_000) };
+    audit_counts::expose(&counts, &mut exposed);
     certificates::expose([("eu", std::time::SystemTime::now())], &mut exposed);
     let mut found: BTreeMap<String, (String, BTreeSet<String>)> = BTreeMap::new();
     for line in exposed.lines().filter(|line| line.starts_with("# TYPE ringfence_")) {

@@ -9,6 +9,7 @@
 //! | `/status` | JSON: the last hour's verdicts, regions, targets and why they are down, names and what they resolve to |
 //! | `/watch` | a stream of JSON lines: each decision as it is made |
 //! | `/refused` | JSON: messages that were refused lately, and why |
+//! | `/audit/checkpoint` | the latest checkpoint of the audit record; 404 if there is none |
 //! | `/reload` | by POST: what became of the reload, as JSON; 503 if nobody reloads here |
 //! | `/drain` | by POST: 202; no more calls are taken, and the daemon ends once the open ones have their answer |
 //!

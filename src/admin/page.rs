@@ -64,6 +64,7 @@ pub(super) fn page(status: &Value, refresh: bool) -> String {
                     (hour(&status["hour"]))
                     (decisions(&status["decisions"]))
                     @for region in &served { (of_region(region)) }
+                    (audit_record(&status["audit"]))
                     (known(status))
                     (names_table(&status["names"]))
                     (configuration(&status["configuration"]))
@@ -295,6 +296,35 @@ fn certificate(tls: &Value) -> Markup {
                 (state(tone, &word)) br;
                 (text(&tls["ends"])) br;
                 (list(&tls["names"], SHOWN))
+            }
+        }
+    }
+}
+
+/// How the audit record stands, if one is kept.
+fn audit_record(audit: &Value) -> Markup {
+    if audit.is_null() {
+        return html! {};
+    }
+    let number = |key: &str| audit[key].as_u64().unwrap_or_default();
+    let (tone, word) = match (audit["trouble"].is_null(), number("dropped")) {
+        (false, _) => (Tone::Bad, "not written"),
+        (true, 0) => (Tone::Good, "kept"),
+        (true, _) => (Tone::Warn, "kept, with gaps"),
+    };
+    html! {
+        section aria-labelledby="audit" {
+            h2 id="audit" { "Audit record" }
+            dl {
+                div { dt { "State" } dd { (state(tone, word)) } }
+                @if !audit["trouble"].is_null() { div { dt { "Why" } dd.bad { (text(&audit["trouble"])) } } }
+                div { dt { "Records kept" } dd { (count(number("kept"))) } }
+                div { dt { "Waiting for the disk" } dd { (count(number("behind"))) } }
+                div { dt { "Dropped" } dd { (count(number("dropped"))) } }
+                div { dt { "Day" } dd { (text(&audit["day"])) ", " (count(number("lines"))) " lines" } }
+                div { dt { "Last checkpoint" } dd {
+                    @if audit["checkpoint"].is_null() { "none yet" } @else { (text(&audit["checkpoint"])) ", " a href="/audit/checkpoint" { code { "/audit/checkpoint" } } }
+                } }
             }
         }
     }

@@ -29,13 +29,14 @@ use super::status::Own;
 use super::watching::{Pulse, WatchBody};
 use super::worker_handle::{ControlHandle, Standing, WorkerHandle};
 use super::{page, query, status, troubles};
+use crate::audit::AuditStanding;
 use crate::config::Config;
 use crate::fence::canonical;
 use crate::telemetry::last_hour::{LastHour, Summary};
 use crate::telemetry::refused::RefusedRing;
 use crate::telemetry::timestamp::Now;
 use crate::telemetry::watch::{WATCHERS, WatchDoor, WatchFilter};
-use crate::telemetry::{Metrics, certificates, memory, upstream};
+use crate::telemetry::{Metrics, audit_counts, certificates, memory, upstream};
 
 #[cfg(test)]
 mod tests;
@@ -77,6 +78,8 @@ pub(crate) struct Sources {
     pub(crate) refused: Mutex<RefusedRing>,
     /// Changed by a reload; locked for moments only.
     pub(crate) own_hosts: Mutex<Arc<OwnHosts>>,
+    /// How the audit record stands, if one is kept.
+    pub(crate) audit: Option<Arc<AuditStanding>>,
 }
 
 /// The connections that are open now.
@@ -256,8 +259,19 @@ async fn answer<B>(request: &Request<B>, peer: SocketAddr, sources: &Sources) ->
         return plain(StatusCode::MISDIRECTED_REQUEST, right);
     }
     let path = request.uri().path();
-    if !matches!(path, "/" | "/metrics" | "/healthz" | "/readyz" | "/status" | "/watch" | "/refused" | "/reload" | "/drain") {
-        let all = "not found: /, /metrics, /healthz, /readyz, /status, /watch, /refused, /reload, /drain\n";
+    if !matches!(
+        path,
+        "/" | "/metrics"
+            | "/healthz"
+            | "/readyz"
+            | "/status"
+            | "/watch"
+            | "/refused"
+            | "/audit/checkpoint"
+            | "/reload"
+            | "/drain"
+    ) {
+        let all = "not found: /, /metrics, /healthz, /readyz, /status, /watch, /refused, /audit/checkpoint, /reload, /drain\n";
         return plain(StatusCode::NOT_FOUND, all.to_owned());
     }
     let (allowed, allow) = match path {
@@ -290,6 +304,10 @@ async fn answer<B>(request: &Request<B>, peer: SocketAddr, sources: &Sources) ->
         "/refused" => match query::refused(request.uri().query()) {
             Ok(call_id) => private(typed("application/json", format!("{:#}\n", sources.refused().messages(call_id.as_deref())))),
             Err(wrong) => plain(StatusCode::BAD_REQUEST, wrong),
+        },
+        "/audit/checkpoint" => match sources.checkpoint() {
+            Some(note) => private(typed("text/plain; charset=utf-8", note.to_string())),
+            None => plain(StatusCode::NOT_FOUND, "no checkpoint: none is written yet, or no audit record is kept\n".to_owned()),
         },
         "/metrics" => typed("text/plain; version=0.0.4; charset=utf-8", sources.metrics().await),
         "/" => match sources.status().await {
@@ -363,7 +381,15 @@ impl Sources {
             upstream::expose_gateways(&config, &gateways, &mut text);
             memory::expose(octets, &mut text);
         }
+        if let Some(audit) = &self.audit {
+            audit_counts::expose(&audit.counts(), &mut text);
+        }
         text
+    }
+
+    /// The latest checkpoint of the audit record.
+    fn checkpoint(&self) -> Option<Arc<str>> {
+        self.audit.as_ref()?.told().checkpoint.map(|(note, _)| note)
     }
 
     /// What keeps calls from the servers.
@@ -381,7 +407,14 @@ impl Sources {
         let targets = standing.filter(|standing| Arc::ptr_eq(&standing.config, &known.config)).map(|standing| standing.targets);
         let (hour, decisions) = (self.hour(), self.refused().decisions());
         let last_reload = self.reload_door.last();
-        let own = Own { ready: &self.ready, started: self.started, hour: &hour, decisions, last_reload: last_reload.as_deref() };
+        let own = Own {
+            ready: &self.ready,
+            started: self.started,
+            hour: &hour,
+            decisions,
+            last_reload: last_reload.as_deref(),
+            audit: self.audit.as_deref(),
+        };
         Some(status::status(&known, targets.as_deref(), own, Now::read()))
     }
 

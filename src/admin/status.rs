@@ -1,6 +1,6 @@
 //! `/status`: what the daemon knows of itself, as one JSON object. Only renders; the caller has asked the other threads.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::{Value, json};
 
@@ -8,6 +8,7 @@ use super::ready::Ready;
 use super::reload_door::ReloadOutcome;
 use super::troubles::{self, ServersUp};
 use super::worker_handle::Known;
+use crate::audit::AuditStanding;
 use crate::config::{Config, Endpoint, Region, RegionId, Transport, Written};
 use crate::core::io::{Failure, TargetStatus};
 use crate::dns::{NameStatus, Server};
@@ -29,12 +30,14 @@ pub(super) struct Own<'a> {
     pub(super) decisions: Vec<Value>,
     /// What became of the last reload, if there was one.
     pub(super) last_reload: Option<&'a ReloadOutcome>,
+    /// How the audit record stands, if one is kept.
+    pub(super) audit: Option<&'a AuditStanding>,
 }
 
 /// The whole object. `targets`: `None` if the worker did not give their health.
 pub(super) fn status(known: &Known, targets: Option<&[TargetStatus]>, own: Own<'_>, now: Now) -> Value {
     let Known { config, names, loaded } = known;
-    let Own { ready, started, hour: last, decisions, last_reload } = own;
+    let Own { ready, started, hour: last, decisions, last_reload, audit } = own;
     // What a reload took away may still end its calls, but is not there any more.
     let named = |&(id, region): &(RegionId, &Region)| {
         !region.leaving || config.endpoint(region.hostname.as_bytes()) == Endpoint::Region(id)
@@ -42,6 +45,7 @@ pub(super) fn status(known: &Known, targets: Option<&[TargetStatus]>, own: Own<'
     let regions = (0..).map(RegionId).zip(&config.regions).filter(named).map(|(id, of)| region(config, id, of, targets, now));
     let missing = ready.missing();
     let mut troubles = troubles::names(config, names);
+    troubles.extend(audit.and_then(|audit| audit.told().trouble).map(|trouble| format!("audit record: {trouble}")));
     troubles.extend(targets.map_or_else(Vec::new, |targets| troubles::servers(config, targets)));
     json!({
         "version": env!("CARGO_PKG_VERSION"),
@@ -56,6 +60,7 @@ pub(super) fn status(known: &Known, targets: Option<&[TargetStatus]>, own: Own<'
         "last_reload": last_reload.map(ReloadOutcome::shown),
         "started": now.at(started),
         "uptime_seconds": now.since(started).as_secs(),
+        "audit": audit.map(|audit| of_audit(audit, now)),
         "ready": missing.is_empty(),
         "draining": ready.is_draining(),
         "missing": missing,
@@ -64,6 +69,22 @@ pub(super) fn status(known: &Known, targets: Option<&[TargetStatus]>, own: Own<'
         "decisions": decisions,
         "regions": regions.collect::<Vec<_>>(),
         "names": names.iter().map(|of| name(config, of)).collect::<Vec<_>>(),
+    })
+}
+
+fn of_audit(audit: &AuditStanding, now: Now) -> Value {
+    let told = audit.told();
+    let written = told.checkpoint.map(|(_, at)| SystemTime::UNIX_EPOCH + Duration::from_micros(at));
+    json!({
+        "day": told.day,
+        "lines": told.lines,
+        "kept": audit.kept(),
+        "dropped": audit.dropped(),
+        "gaps": audit.gaps(),
+        "behind": audit.behind(),
+        "checkpoint": written.map(timestamp::on),
+        "checkpoint_seconds": written.map(|at| now.wall.duration_since(at).unwrap_or_default().as_secs()),
+        "trouble": told.trouble,
     })
 }
 
@@ -183,7 +204,6 @@ fn networks(networks: &Networks) -> Vec<String> {
 mod tests {
     use std::path::Path;
     use std::sync::Arc;
-    use std::time::SystemTime;
 
     use super::*;
     use crate::admin::Latch;
@@ -243,7 +263,7 @@ mod tests {
         let mut status = status(
             &known,
             Some(&[target]),
-            Own { ready: &ready, started: ago(100), hour: &last, decisions: Vec::new(), last_reload: None },
+            Own { ready: &ready, started: ago(100), hour: &last, decisions: Vec::new(), last_reload: None, audit: None },
             now,
         );
         let refused = std::mem::take(status["hour"]["refused"].as_array_mut().unwrap());
@@ -263,6 +283,7 @@ mod tests {
             "last_reload": null,
             "started": "1970-01-01T00:15:00Z",
             "uptime_seconds": 100,
+            "audit": null,
             "ready": false,
             "draining": false,
             "missing": ["listeners are not bound yet", "not every upstream name has been resolved yet"],
@@ -377,7 +398,7 @@ mod tests {
         let shown = status(
             &known,
             Some(&[target]),
-            Own { ready: &ready, started: ago(86_400), hour: &last, decisions: Vec::new(), last_reload: None },
+            Own { ready: &ready, started: ago(86_400), hour: &last, decisions: Vec::new(), last_reload: None, audit: None },
             now,
         );
         let page = include_str!("../../docs/observing.md");

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use clap::{Args, Parser, Subcommand};
 
+use super::audit::AuditCommand;
 use super::help;
 use crate::config::{Transport, Written};
 use crate::numbering::{Numbering, TechPrefix};
@@ -129,6 +130,12 @@ pub(super) enum Command {
     /// Say whose a telephone number is, as `countries` and `callers` of a trunk read it
     #[command(after_help = help::NUMBER.codes(), after_long_help = help::NUMBER.long())]
     Number(NumberOptions),
+    /// Read the record of decisions: verify it, report from it, prove a record, find a number
+    #[command(after_help = help::AUDIT.codes(), after_long_help = help::AUDIT.long(), arg_required_else_help = true)]
+    Audit {
+        #[command(subcommand)]
+        command: AuditCommand,
+    },
     /// Show the daemon at work on loopback: two regions, a trunk, and four calls with their messages and verdicts
     #[command(after_help = help::DEMO.codes(), after_long_help = help::DEMO.long())]
     Demo {

@@ -46,7 +46,8 @@ pub(super) fn check(path: &Path, online: bool, here: bool, json: bool) -> u8 {
                 FAILED
             };
             let keys = if here { here::open_keys(config) } else { Vec::new() };
-            (summary(path, config) + &names + &here::text(&sockets, &keys, colors), code)
+            let audit = if here { here::audit(config) } else { Vec::new() };
+            (summary(path, config) + &names + &here::text(&sockets, &keys, &audit, colors), code)
         }
         (Err(error), _) => {
             let code = mistakes::refuse(error, json);
@@ -66,6 +67,7 @@ pub(super) fn check(path: &Path, online: bool, here: bool, json: bool) -> u8 {
             if here {
                 valid["here"] = here::json(&sockets);
                 valid["open_keys"] = here::keys_json(&here::open_keys(config));
+                valid["audit"] = here::audit_json(&here::audit(config));
             }
             let free = sockets.iter().all(|socket| socket.wrong.is_none());
             (
@@ -159,6 +161,9 @@ fn summary(path: &Path, config: &Config) -> String {
     }
     if let Some(more) = config.projects.len().checked_sub(LISTED).filter(|&more| more > 0) {
         let _ = writeln!(out, "project  … and {more} more, with {} trunks in all", config.trunks.len());
+    }
+    if let Some(audit) = &config.audit {
+        let _ = writeln!(out, "audit    {}", shown(&audit.path));
     }
     if let Some(admin) = config.admin {
         let _ = writeln!(out, "admin    http://{admin}/metrics");

@@ -258,8 +258,80 @@ pub(super) const DRAIN: Help = Help {
     ],
 };
 
+const NO_RECORD: (u8, &str) = (66, "a record cannot be read");
+
+pub(super) const AUDIT: Help = Help {
+    command: "audit",
+    examples: &[
+        ("Is the record whole", "ringfence audit verify /var/lib/ringfence/audit"),
+        ("What did it come to in November", "ringfence audit report --period 2026-11 /var/lib/ringfence/audit"),
+    ],
+    codes: &[
+        (0, "the record is whole, or what was asked for is there"),
+        (1, "the record is broken, or what was asked for is not there or not proven"),
+        (2, "the record is whole, with gaps; or wrong arguments"),
+        NO_RECORD,
+    ],
+};
+
+pub(super) const AUDIT_VERIFY: Help = Help {
+    command: "audit verify",
+    examples: &[
+        ("Is the record whole, by a key that you got elsewhere", "ringfence audit verify --key public.key audit"),
+        ("Two nodes, one week", "ringfence audit verify --since 2026-11-23 --until 2026-11-29 node1/audit node2/audit"),
+        ("A packed day, without its checkpoint", "zstdcat records.jsonl.zst | ringfence audit verify -"),
+        ("Does a proof prove its record", "ringfence audit verify --key public.key --proof call.json"),
+    ],
+    codes: &[
+        (0, "the record is whole"),
+        (
+            1,
+            "it is broken, or a target or media address was outside: the first bad line is named. With --proof: it proves nothing",
+        ),
+        (2, "it is whole, with gaps: lines are missing and said to be, or a daemon did not close its record; or wrong arguments"),
+        NO_RECORD,
+    ],
+};
+
+pub(super) const AUDIT_REPORT: Help = Help {
+    command: "audit report",
+    examples: &[
+        ("A month on a terminal", "ringfence audit report --period 2026-11 audit"),
+        (
+            "A page to print, over two nodes",
+            "ringfence audit report --period 2026-11 --html node1/audit node2/audit > 2026-11.html",
+        ),
+    ],
+    codes: &[
+        (0, "the record of the period is whole"),
+        (1, "it is broken, or something was outside"),
+        (2, "it is whole, with gaps; or wrong arguments"),
+        NO_RECORD,
+    ],
+};
+
+pub(super) const AUDIT_PROVE: Help = Help {
+    command: "audit prove",
+    examples: &[
+        ("A call", "ringfence audit prove --call 439428815ed29523d6516b9a6e2dbd30 audit > call.json"),
+        ("One record", "ringfence audit prove --n 2026-11-25:7 audit > record.json"),
+    ],
+    codes: &[(0, "the proofs were printed"), (1, "no such record is here, or no checkpoint covers it yet"), WRONG, NO_RECORD],
+};
+
+pub(super) const AUDIT_FIND: Help = Help {
+    command: "audit find",
+    examples: &[("Which calls did a number make or get", "ringfence audit find --number +4930123456 audit")],
+    codes: &[
+        (0, "records were printed"),
+        (1, "no record of that number is here, as far as its months still have their keys"),
+        WRONG,
+        NO_RECORD,
+    ],
+};
+
 /// The help for every command.
-pub(super) const ALL: [&Help; 16] = [
+pub(super) const ALL: [&Help; 21] = [
     &INIT,
     &RUN,
     &CHECK,
@@ -273,6 +345,11 @@ pub(super) const ALL: [&Help; 16] = [
     &WATCH,
     &RELOAD,
     &DRAIN,
+    &AUDIT,
+    &AUDIT_VERIFY,
+    &AUDIT_REPORT,
+    &AUDIT_PROVE,
+    &AUDIT_FIND,
     &DEMO,
     &COMPLETIONS,
     &MAN,

@@ -1,5 +1,5 @@
-//! `ringfence check --here`: whether this machine has the addresses and ports of a configuration, and keeps its keys secret. Opens each
-//! socket and closes it at once; sends nothing.
+//! `ringfence check --here`: whether this machine has the addresses and ports of a configuration, keeps its keys secret, and can keep its audit
+//! record. Opens each socket and closes it at once; sends nothing, writes nothing.
 
 use std::fmt::Write as _;
 use std::io;
@@ -7,6 +7,8 @@ use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use nix::sys::statfs::{TMPFS_MAGIC, statfs};
+use nix::unistd::{AccessFlags, access};
 use serde_json::{Value, json};
 
 use super::color::{Colors, Tint};
@@ -36,14 +38,52 @@ fn tried(what: String, addr: SocketAddr, stream: bool) -> Socket {
     Socket { what, wrong: tried.err().map(|error| (error.to_string(), remedy(&error, addr, stream))) }
 }
 
+/// Something of the audit record that this machine does not have as it should.
+pub(super) struct AuditWarning {
+    what: String,
+    wrong: String,
+    right: &'static str,
+}
+
+/// What is wrong with the places of the audit record.
+pub(super) fn audit(config: &Config) -> Vec<AuditWarning> {
+    let Some(audit) = &config.audit else { return Vec::new() };
+    let mut found = Vec::new();
+    let spool = existing(audit.spool.parent().unwrap_or(&audit.spool));
+    let mut add = |what: &str, path: &Path, wrong: String, right| {
+        found.push(AuditWarning { what: format!("audit {what} {}", shown(path)), wrong, right });
+    };
+    if statfs(spool).is_ok_and(|found| found.filesystem_type() != TMPFS_MAGIC) {
+        let right = "a directory in memory, for example /run/ringfence: a slow disk must hold no message up";
+        add("spool", &audit.spool, format!("{} is on no tmpfs", shown(spool)), right);
+    }
+    for (what, path, folder) in [("spool", &audit.spool, spool), ("path", &audit.path, existing(&audit.path))] {
+        if let Err(error) = access(folder, AccessFlags::W_OK | AccessFlags::X_OK) {
+            let wrong = format!("the user of this command cannot write in {}: {}", shown(folder), error.desc());
+            add(what, path, wrong, "a directory that the daemon's user may write");
+        }
+    }
+    found
+}
+
+/// The directory itself, or the one that it would be made in.
+fn existing(path: &Path) -> &Path {
+    let parent = path.parent().map(|parent| if parent.as_os_str().is_empty() { Path::new(".") } else { parent });
+    if path.exists() { path } else { parent.unwrap_or(path) }
+}
+
 /// The key files that every user of this machine may read.
 pub(super) fn open_keys(config: &Config) -> Vec<&Path> {
     let everyones = |path: &&Path| std::fs::metadata(path).is_ok_and(|data| data.permissions().mode() & 0o006 != 0);
     config.key_files.iter().map(PathBuf::as_path).filter(everyones).collect()
 }
 
-pub(super) fn text(sockets: &[Socket], keys: &[&Path], colors: Colors) -> String {
+pub(super) fn text(sockets: &[Socket], keys: &[&Path], audit: &[AuditWarning], colors: Colors) -> String {
     let mut out = String::new();
+    for AuditWarning { what, wrong, right } in audit {
+        // Writing to a string cannot fail.
+        let _ = writeln!(out, "here     {what}  {}\n         = {right}", colors.text(Tint::Yellow, wrong));
+    }
     for key in keys {
         let (key, wrong) = (shown(key), colors.text(Tint::Yellow, "every user of this machine may read it"));
         // Writing to a string cannot fail.
@@ -63,6 +103,11 @@ pub(super) fn text(sockets: &[Socket], keys: &[&Path], colors: Colors) -> String
 /// The keys as JSON: those that are not secret.
 pub(super) fn keys_json(keys: &[&Path]) -> Value {
     keys.iter().map(|key| shown(key)).collect()
+}
+
+/// What is wrong with the audit record, as JSON.
+pub(super) fn audit_json(audit: &[AuditWarning]) -> Value {
+    audit.iter().map(|AuditWarning { what, wrong, right }| json!({ "what": what, "wrong": wrong, "right": right })).collect()
 }
 
 pub(super) fn json(sockets: &[Socket]) -> Value {

@@ -45,13 +45,25 @@ fn pages() -> io::Result<Vec<(String, Vec<u8>)>> {
     program.build();
     let mut pages = vec![("ringfence.1".to_owned(), page(program.clone(), None)?)];
     for command in program.get_subcommands() {
-        let name = format!("ringfence-{}", command.get_name());
-        let help = help::ALL.into_iter().find(|help| help.command == command.get_name());
-        // The display name is what heads the page and stands in its NAME section, where `apropos` looks.
-        let command = command.clone().display_name(name.clone()).version(env!("CARGO_PKG_VERSION"));
-        pages.push((format!("{name}.1"), page(command, help)?));
+        pages.push(of_command(command, command.get_name())?);
+        for inner in command.get_subcommands().filter(|inner| inner.get_name() != "help") {
+            pages.push(of_command(inner, &format!("{} {}", command.get_name(), inner.get_name()))?);
+        }
     }
     Ok(pages)
+}
+
+/// The file name and the text of a command's page.
+fn of_command(command: &clap::Command, called: &str) -> io::Result<(String, Vec<u8>)> {
+    let name = page_name(called);
+    let help = help::ALL.into_iter().find(|help| help.command == called);
+    // The display name is what heads the page and stands in its NAME section, where `apropos` looks.
+    let command = command.clone().display_name(name.clone()).version(env!("CARGO_PKG_VERSION"));
+    Ok((format!("{name}.1"), page(command, help)?))
+}
+
+fn page_name(called: &str) -> String {
+    format!("ringfence-{}", called.replace(' ', "-"))
 }
 
 fn page(command: clap::Command, help: Option<&Help>) -> io::Result<Vec<u8>> {
@@ -87,7 +99,7 @@ fn after(help: &Help) -> Roff {
 fn see_also(help: Option<&Help>) -> Roff {
     let here = help.map_or("", |help| help.command);
     let program = (!here.is_empty()).then(|| "ringfence".to_owned());
-    let others = help::ALL.into_iter().filter(|other| other.command != here).map(|other| format!("ringfence-{}", other.command));
+    let others = help::ALL.into_iter().filter(|other| other.command != here).map(|other| page_name(other.command));
     let mut names: Vec<Inline> = Vec::new();
     for name in program.into_iter().chain(others) {
         if !names.is_empty() {

@@ -1,8 +1,10 @@
 //! Limits and timers: their defaults, and the values that each may have.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::time::Duration;
 
+use super::audit::{Audit, AuditNumbers, AuditSeed};
 use super::file;
 use super::limits::{Health, Limits, Log, Metrics, Numbers, Timers};
 use super::report::{Placed, Read, Report, good};
@@ -18,6 +20,9 @@ const PER_SOURCE: u32 = 200;
 
 /// Refused messages that are kept: some hundred kilobytes.
 const REFUSED: usize = 200;
+
+/// Where audit records wait for the disk: a directory in memory that the package's unit makes.
+const SPOOL: &str = "/run/ringfence/audit.spool";
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 /// The longest time that an expired DNS answer may serve.
@@ -61,6 +66,35 @@ pub(super) fn log(file: Option<&file::Log>) -> Log {
         numbers: file.and_then(|file| good(&file.numbers)).map_or(Numbers::Mask, |given| given.value),
         refused: file.map_or(REFUSED, |file| count(&file.refused, REFUSED)),
     }
+}
+
+/// The audit record. `key`: makes the seed of the key in a file.
+pub(super) fn audit(
+    file: Option<&file::Audit>,
+    folder: &Path,
+    report: &mut Report,
+    key: impl FnOnce(&Placed<String>, &mut Report) -> Option<AuditSeed>,
+) -> Option<Audit> {
+    let file = file?;
+    for (key, value, example) in
+        [("path", &file.path, "path = \"/var/lib/ringfence/audit\""), ("sign", &file.sign, "sign = \"audit.key\"")]
+    {
+        if matches!(value, Ok(None)) {
+            report.mistake(&file.place, format!("[audit] without `{key}`"), example);
+        }
+    }
+    let retain = within(&file.retain, DAY.saturating_mul(730), Duration::ZERO, DAY.saturating_mul(36_500), report);
+    let checkpoint = within(&file.checkpoint, Duration::from_secs(600), Duration::from_secs(1), DAY, report);
+    let (path, sign) = (good(&file.path)?, good(&file.sign)?);
+    Some(Audit {
+        path: folder.join(&path.value),
+        sign: folder.join(&sign.value),
+        key: key(sign, report)?,
+        retain,
+        numbers: good(&file.numbers).map_or(AuditNumbers::Hmac, |given| given.value),
+        checkpoint,
+        spool: good(&file.spool).map_or_else(|| SPOOL.into(), |spool| folder.join(&spool.value)),
+    })
 }
 
 /// How the health of targets is kept.

@@ -6,8 +6,8 @@ use std::time::SystemTime;
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    AllowedCallers, Config, Dns, Health, Hop, Limits, Log, Media, Mode, Numbers, Outbound, Project, Region, RegionId, Timers,
-    Tls, Trunk, TrunkId,
+    AllowedCallers, Audit, AuditNumbers, Config, Dns, Health, Hop, Limits, Log, Media, Mode, Numbers, Outbound, Project, Region,
+    RegionId, Timers, Tls, Trunk, TrunkId,
 };
 use crate::fence::{Networks, ServerSet};
 use crate::numbering::Country;
@@ -196,6 +196,7 @@ pub(super) fn settings(config: &Config) -> Vec<(&'static str, String)> {
         key_files: _,
         signalling: _,
         warnings: _,
+        audit,
         regions: _,
         projects: _,
         trunks: _,
@@ -282,6 +283,7 @@ pub(super) fn settings(config: &Config) -> Vec<(&'static str, String)> {
         Numbers::Plain => "plain",
     };
     all.extend([("log.numbers", numbers.to_owned()), ("log.refused", refused.to_string())]);
+    all.extend(audit_settings(audit.as_ref()));
     let Dns { servers, stale, vanish } = dns;
     let servers: Vec<_> = servers.iter().map(ToString::to_string).collect();
     all.extend([
@@ -292,8 +294,28 @@ pub(super) fn settings(config: &Config) -> Vec<(&'static str, String)> {
     all
 }
 
+fn audit_settings(audit: Option<&Audit>) -> Vec<(&'static str, String)> {
+    let Some(Audit { path, sign: _, key, retain, numbers, checkpoint, spool }) = audit else {
+        return vec![("audit", "none".to_owned())];
+    };
+    let numbers = match numbers {
+        AuditNumbers::Plain => "plain",
+        AuditNumbers::Mask => "mask",
+        AuditNumbers::Hmac => "hmac",
+    };
+    vec![
+        ("audit", "kept".to_owned()),
+        ("audit.path", path.display().to_string()),
+        ("audit.sign", key_name(&key.0)),
+        ("audit.retain", format!("{retain:?}")),
+        ("audit.numbers", numbers.to_owned()),
+        ("audit.checkpoint", format!("{checkpoint:?}")),
+        ("audit.spool", spool.display().to_string()),
+    ]
+}
+
 /// A text that tells one key from another but reveals nothing of the key.
-fn key_name(key: &[u8; 16]) -> String {
+fn key_name(key: &[u8]) -> String {
     let digest = Sha256::new().chain_update(b"ringfence key name").chain_update(key).finalize();
     let name = digest.iter().take(4).fold(0_u32, |name, &octet| name << 8 | u32::from(octet));
     format!("a file's key, known as {name:08x}")

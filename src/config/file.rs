@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::audit::AuditNumbers;
 use super::hop::Written;
 use super::limits::Numbers;
 use super::mode::{Media, Mode};
@@ -36,6 +37,7 @@ pub(super) struct Main {
     pub(super) hep: Option<Hep>,
     pub(super) metrics: Option<Metrics>,
     pub(super) log: Option<Log>,
+    pub(super) audit: Option<Audit>,
     pub(super) secret: Read<Placed<String>>,
 }
 
@@ -57,6 +59,18 @@ pub(super) struct Metrics {
 pub(super) struct Log {
     pub(super) numbers: Read<Placed<Numbers>>,
     pub(super) refused: Read<Placed<u64>>,
+}
+
+/// `[audit]`.
+#[derive(Debug)]
+pub(super) struct Audit {
+    pub(super) place: Place,
+    pub(super) path: Read<Placed<String>>,
+    pub(super) sign: Read<Placed<String>>,
+    pub(super) retain: Read<Placed<Duration>>,
+    pub(super) numbers: Read<Placed<AuditNumbers>>,
+    pub(super) checkpoint: Read<Placed<Duration>>,
+    pub(super) spool: Read<Placed<String>>,
 }
 
 /// `[limits]`.

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest as _, Sha256};
 use toml::de::DeTable;
 
+use super::audit::AuditSeed;
 use super::build::{Builder, Built};
 use super::cut::{self, Cut};
 use super::error::ConfigError;
@@ -26,6 +27,8 @@ use crate::reason::Profile;
 const LONGEST_FILE: u64 = 1 << 30;
 /// Fewest octets that a route key's file may have.
 const SHORTEST_SECRET: usize = 16;
+/// Fewest octets that the file of the key of the audit record may have.
+const SHORTEST_AUDIT_KEY: usize = 32;
 /// Most octets of a route key's file.
 const LONGEST_SECRET: u64 = 64 << 10;
 
@@ -267,6 +270,7 @@ impl Loading {
             endpoints: built.endpoints,
             reject: good(&main.reject).map_or(Profile::GENERIC, |reject| reject.value),
             plain_numbers: built.plain_numbers,
+            audit: bounds::audit(main.audit.as_ref(), folder, report, |file, report| audit_key(folder, file, report)),
             admin: main.admin.as_ref().map(|admin| good(&admin.listen).map_or(bounds::ADMIN, |listen| listen.value)),
             admin_hosts: (main.admin.iter().filter_map(|admin| good(&admin.hosts)).flatten())
                 .map(|host| host.value.clone())
@@ -288,11 +292,12 @@ impl Loading {
     }
 }
 
-/// The files of the route key and of the TLS keys.
+/// The files of the route key, of the key of the audit record and of the TLS keys.
 fn key_files(main: &Main, regions: &[Region], folder: &Path) -> Vec<PathBuf> {
     let tls = regions.iter().filter_map(|region| region.tls.as_ref());
     let of_tls = tls.flat_map(|tls| [good(&tls.key), good(&tls.client_key)]);
-    std::iter::once(good(&main.secret)).chain(of_tls).flatten().map(|file| folder.join(&file.value)).collect()
+    let of_audit = main.audit.as_ref().and_then(|audit| good(&audit.sign));
+    [good(&main.secret), of_audit].into_iter().chain(of_tls).flatten().map(|file| folder.join(&file.value)).collect()
 }
 
 /// Where `[admin]` listens. `None`: it cannot be told.
@@ -351,22 +356,35 @@ fn hex(mut hash: Sha256, certificates: &[Vec<u8>]) -> String {
 
 /// The route key: the first 16 octets of the SHA-256 of the file's content.
 fn secret(folder: &Path, file: &Placed<String>, report: &mut Report) -> Option<Secret> {
+    let digest = of_key_file(folder, file, SHORTEST_SECRET, "the same on all nodes of a region", report)?;
+    digest.first_chunk().copied().map(Secret)
+}
+
+/// The seed of the key that signs the audit record: the SHA-256 of the file's content.
+fn audit_key(folder: &Path, file: &Placed<String>, report: &mut Report) -> Option<AuditSeed> {
+    of_key_file(folder, file, SHORTEST_AUDIT_KEY, "another on each node", report).map(AuditSeed)
+}
+
+/// The SHA-256 of the content of a key's file. `whose`: which nodes have it.
+fn of_key_file(folder: &Path, file: &Placed<String>, shortest: usize, whose: &str, report: &mut Report) -> Option<[u8; 32]> {
     let path: PathBuf = folder.join(&file.value);
     let content = match disk::octets(&path, LONGEST_SECRET) {
         Ok(content) => content,
         Err(wrong) => {
-            let right = "a file of at least 16 random octets that the daemon's user may read and nobody else, the same on all nodes of a region: \
-                         `head -c 32 /dev/urandom` makes one";
+            let right = format!(
+                "a file of at least {shortest} random octets that the daemon's user may read and nobody else, {whose}: \
+                 `head -c 32 /dev/urandom` makes one"
+            );
             report.mistake(&file.place, format!("{}: {wrong}", path.display()), right);
             return None;
         }
     };
-    if content.len() < SHORTEST_SECRET {
+    if content.len() < shortest {
         let wrong = format!("{} holds {} octets", path.display(), content.len());
-        report.mistake(&file.place, wrong, format!("at least {SHORTEST_SECRET} random octets"));
+        report.mistake(&file.place, wrong, format!("at least {shortest} random octets"));
         return None;
     }
-    Sha256::digest(&content).first_chunk().copied().map(Secret)
+    Some(Sha256::digest(&content).into())
 }
 
 /// The only project whose `out` says how calls go out, if there is just one.

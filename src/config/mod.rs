@@ -4,6 +4,7 @@
 //! [`load`] makes it from the operator's files, or reports all their mistakes. This module reads files and nothing else; it never
 //! resolves a name and never changes after loading.
 
+mod audit;
 mod bounds;
 mod build;
 mod caller_table;
@@ -44,6 +45,7 @@ mod transport;
 mod value;
 mod warning;
 
+pub use audit::{Audit, AuditNumbers, AuditSeed};
 pub use build::NameIndex;
 pub use caller_table::{CallerTable, There};
 pub use callers::Callers;

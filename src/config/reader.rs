@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use toml::de::DeTable;
 
-use super::file::{Admin, Health, Limits, Log, Main, Metrics, Parts, Project, Region, Timers, Tls, Trunk};
+use super::file::{Admin, Audit, Health, Limits, Log, Main, Metrics, Parts, Project, Region, Timers, Tls, Trunk};
 use super::report::{Placed, Read, Report, Wrong};
 use super::table::{Table, Value, optional};
 use super::text::Origin;
@@ -14,13 +14,14 @@ use super::{hep, hop, plain, value};
 use crate::reason::Profile;
 
 /// Keys of the main file that an included file may not have.
-const MAIN_ONLY: [&str; 14] = [
+const MAIN_ONLY: [&str; 15] = [
     "serve",
     "global",
     "include",
     "reject",
     "emergency",
     "admin",
+    "audit",
     "dns",
     "limits",
     "timers",
@@ -72,6 +73,7 @@ pub(super) fn read_main(origin: Origin<'_>, table: &DeTable<'_>, parts: &mut Par
             log.close(report);
             Log { numbers, refused: optional(refused) }
         }),
+        audit: section(&mut top, "audit", report).map(|audit| read_audit(audit, report)),
         secret: secret.as_mut().map_or(Ok(None), |secret| text(secret, "file", report, value::text)),
     };
     if let Some(secret) = &secret
@@ -83,7 +85,6 @@ pub(super) fn read_main(origin: Origin<'_>, table: &DeTable<'_>, parts: &mut Par
         section.close(report);
     }
     read_parts(&mut top, parts, report);
-    top.later("audit", report);
     top.close(report);
     main
 }
@@ -98,7 +99,6 @@ pub(super) fn read_included(origin: Origin<'_>, table: &DeTable<'_>, parts: &mut
             report.mistake(&value.key().place, wrong, "[region.*] and [project.*] alone in an included file");
         }
     }
-    top.later("audit", report);
     top.close(report);
 }
 
@@ -241,6 +241,20 @@ fn read_reject(table: &mut Table<'_>, report: &mut Report) -> Read<Placed<Profil
     // Both are below 700.
     let code = |number: &Placed<u64>| u16::try_from(number.value).unwrap_or(u16::MAX);
     Ok(Some(Placed { value: Profile { policy: code(&policy), capacity: code(&capacity) }, place: policy.place.clone() }))
+}
+
+fn read_audit(mut table: Table<'_>, report: &mut Report) -> Audit {
+    let audit = Audit {
+        place: table.place.clone(),
+        path: text(&mut table, "path", report, value::text),
+        sign: text(&mut table, "sign", report, value::text),
+        retain: text(&mut table, "retain", report, value::duration),
+        numbers: text(&mut table, "numbers", report, value::audit_numbers),
+        checkpoint: text(&mut table, "checkpoint", report, value::duration),
+        spool: text(&mut table, "spool", report, value::text),
+    };
+    table.close(report);
+    audit
 }
 
 fn read_limits(section: Option<Table<'_>>, report: &mut Report) -> Limits {

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use super::audit::Audit;
 use super::build::NameIndex;
 use super::caller_table::CallerTable;
 use super::endpoint::Endpoints;
@@ -66,6 +67,8 @@ pub struct Config {
     pub metrics: Metrics,
     /// What is written and kept of decisions.
     pub log: Log,
+    /// The audit record. `None`: none is kept.
+    pub audit: Option<Audit>,
     /// The key that signs route tokens. `None`: one is made at start, so dialogs do not survive a restart and nodes cannot share
     /// them.
     pub secret: Option<Secret>,

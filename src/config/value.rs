@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::audit::AuditNumbers;
 use super::limits::Numbers;
 use super::mode::{Media, Mode};
 use super::number_limits::AllowedCaller;
@@ -326,6 +327,11 @@ pub(super) fn mode(text: &str) -> Result<Mode, Wrong> {
 /// `mask` or `plain`.
 pub(super) fn numbers(text: &str) -> Result<Numbers, Wrong> {
     one_of(text, &[("mask", Numbers::Mask), ("plain", Numbers::Plain)])
+}
+
+/// `plain`, `mask` or `hmac`.
+pub(super) fn audit_numbers(text: &str) -> Result<AuditNumbers, Wrong> {
+    one_of(text, &[("hmac", AuditNumbers::Hmac), ("mask", AuditNumbers::Mask), ("plain", AuditNumbers::Plain)])
 }
 
 /// `off`, `warn`, `enforce` or `relay`.

@@ -6,9 +6,10 @@ use std::time::Instant;
 use bytes::{Bytes, BytesMut};
 
 use crate::config::{Config, ProjectId, RegionId, TrunkId};
+use crate::core::clock::WallClock;
 use crate::core::forwarding::local_names::LocalNames;
 use crate::core::health::Healths;
-use crate::core::io::{Note, Output, Verdict};
+use crate::core::io::{Note, Output, RequestTold, Verdict};
 use crate::core::keys::Keys;
 use crate::core::media_relay::pool::Relays;
 use crate::core::memory::known_servers::KnownServers;
@@ -27,6 +28,8 @@ use crate::sip::edit::Edit;
 /// All that a step may read, and where it writes.
 pub(crate) struct Context<'a> {
     pub(crate) now: Instant,
+    /// What time it is.
+    pub(crate) clock: WallClock,
     pub(crate) config: &'a Config,
     pub(crate) resolved: &'a Resolved,
     pub(crate) tokens: &'a Tokens,
@@ -53,9 +56,10 @@ pub(crate) struct Context<'a> {
 impl Context<'_> {
     /// The read-only part of this context.
     pub(crate) fn view(&self) -> View<'_> {
-        let Self { now, config, resolved, servers, tokens, keys, name_cache, waiting, .. } = *self;
+        let Self { now, clock, config, resolved, servers, tokens, keys, name_cache, waiting, .. } = *self;
         View {
             now,
+            clock,
             config,
             resolved,
             servers,
@@ -69,7 +73,7 @@ impl Context<'_> {
         }
     }
 
-    /// Notes a verdict on a request. `why`: the failing field and its value.
+    /// Notes a verdict on a request. `why`: the failing field and its value. `told`: what the audit record is told beside it.
     pub(crate) fn verdict(
         &mut self,
         region: RegionId,
@@ -77,9 +81,10 @@ impl Context<'_> {
         verdict: Verdict,
         reason: Reason,
         why: Option<&Arc<str>>,
+        told: Option<Box<RequestTold>>,
     ) {
         let why = why.map(Arc::clone);
-        self.out.push(Output::Note(Note::Verdict { region, project, trunk, verdict, reason, why, unreachable: None }));
+        self.out.push(Output::Note(Note::Verdict { region, project, trunk, verdict, reason, why, unreachable: None, told }));
     }
 }
 

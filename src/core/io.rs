@@ -23,6 +23,7 @@ use crate::sip::Fault;
 use crate::sip::via::Via;
 use crate::tls::{PartyNames, Shown};
 
+pub use super::audit_note::{AnswerTold, EndTold, EndedBy, MediaNamed, PartyTold, RequestTold, ToldText};
 pub use super::note::{
     Direction, DropCause, Failure, GatewayStatus, Health, Note, Outcome, Share, Spoken, TargetStatus, Verdict,
 };

@@ -22,6 +22,8 @@ use timers::AttemptEnd;
 use transaction::forwarded::Transaction;
 use waiting::Held;
 
+mod audit_note;
+mod clock;
 mod context;
 mod explain;
 mod forwarding;
@@ -40,6 +42,7 @@ pub mod rules;
 mod state;
 mod stop;
 mod teardown;
+mod telling;
 mod timers;
 mod transaction;
 mod view;
@@ -137,6 +140,11 @@ impl Core {
         }
         self.hurry(now, out);
         self.arm_others();
+    }
+
+    /// Takes in what time it is, as the time since 1970. It is told again from time to time: that clock may be set.
+    pub fn tell_time(&mut self, now: Instant, since_1970: Duration) {
+        self.clock.tell(now, since_1970);
     }
 
     /// When [`Input::Timeout`] is due next.

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::closed_list::closed_list;
 use crate::config::{ProjectId, RegionId, Transport, TrunkId};
+use crate::core::audit_note::{AnswerTold, EndTold, MediaNamed, RequestTold};
 use crate::core::relay_request::{RelayOutcome, RelayVerb};
 use crate::numbering::Country;
 use crate::reason::Reason;
@@ -44,6 +45,8 @@ pub enum Note {
         why: Option<Arc<str>>,
         /// Of a call that passes: the address to which its servers would send their requests inside it, if that is outside.
         unreachable: Option<SocketAddr>,
+        /// What the audit record is told beside it, if one is kept.
+        told: Option<Box<RequestTold>>,
     },
     /// A number was read: the called one of a call out, the calling one of a call in.
     Number {
@@ -116,7 +119,13 @@ pub enum Note {
         direction: Direction,
         /// What the message says of its media.
         spoken: Spoken,
+        /// The addresses that were judged, if there are any and an audit record is kept.
+        named: Option<Box<MediaNamed>>,
     },
+    /// An INVITE that opens a call has its final answer. Said only if an audit record is kept, and before the answer's verdict.
+    CallAnswered(Box<AnswerTold>),
+    /// A call has ended. Said only if an audit record is kept.
+    CallEnded(Box<EndTold>),
     /// A relay was asked something.
     RelayAsked {
         /// The region whose relay it is.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::config::Config;
+use crate::core::clock::WallClock;
 use crate::core::context::{Context, Work};
 use crate::core::forwarding::local_names::LocalNames;
 use crate::core::health::Healths;
@@ -37,6 +38,8 @@ pub struct Core {
     pub(crate) resolved: Arc<Resolved>,
     /// Who is a server of which region, and what we listen on.
     pub(crate) servers: KnownServers,
+    /// What time it is.
+    pub(crate) clock: WallClock,
     pub(crate) keys: Keys,
     pub(crate) tokens: Tokens,
     pub(crate) local_names: LocalNames,
@@ -89,6 +92,7 @@ impl Core {
             table: Table::new(now, config.trunks.len(), config.limits.memory),
             config,
             resolved,
+            clock: WallClock::default(),
             keys,
             draining: false,
             leaving_to: None,
@@ -102,11 +106,12 @@ impl Core {
 
     /// The parts that a step needs, and the table of forwarded requests apart from them.
     pub(crate) fn split<'a>(&'a mut self, now: Instant, out: &'a mut Vec<Output>) -> (Context<'a>, &'a mut Forwarded) {
-        let Self { config, resolved, tokens, keys, local_names, no_stream, health, work, table, .. } = self;
+        let Self { clock, config, resolved, tokens, keys, local_names, no_stream, health, work, table, .. } = self;
         let Self { servers, name_cache, refused_calls, challenged, relays, waiting, .. } = self;
         let Table { forwarded, own, .. } = table;
         let context = Context {
             now,
+            clock: *clock,
             config,
             resolved,
             tokens,
@@ -131,6 +136,7 @@ impl Core {
     pub(crate) fn view(&self, now: Instant) -> View<'_> {
         View {
             now,
+            clock: self.clock,
             config: &self.config,
             resolved: &self.resolved,
             servers: &self.servers,

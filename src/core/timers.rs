@@ -37,6 +37,7 @@ impl Core {
                 Due::Health => self.tend(now, out),
                 Due::Relays => self.ping_relays(now, out),
                 Due::Own(OwnDue::Resend(egress, bytes, name)) => self.split(now, out).0.send(&egress, bytes, name),
+                Due::Own(OwnDue::Unanswered(end)) => out.push(Output::Note(Note::CallEnded(end))),
                 Due::Own(OwnDue::Silent(place, sent)) => {
                     self.health.ping_failed(now, place, sent, Failure::Silent, out);
                 }
@@ -201,6 +202,7 @@ impl Context<'_> {
                 && let Ok(message) = Message::datagram(&sent)
             {
                 self.release_call(transaction, &message);
+                self.tell_end(transaction, None, transaction.client.nonce, &message);
             }
             transaction.server.forget(self.now, &self.config.timers);
             return;
@@ -215,10 +217,13 @@ impl Context<'_> {
         if !transaction.server.is_open() {
             return;
         }
+        transaction.outside = true;
         if transaction.cancelled {
             return self.conclude(transaction, &sent, 487, "Request Terminated", b"");
         }
-        if transaction.stays() || !self.next(slot, transaction, &sent, true) {
+        if !transaction.stays() && self.next(slot, transaction, &sent, true) {
+            transaction.outside = false;
+        } else {
             self.all_down(transaction, &sent, "failed, or is outside since a reload");
         }
     }

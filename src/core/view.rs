@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use crate::config::Config;
+use crate::core::clock::WallClock;
 use crate::core::health::Healths;
 use crate::core::keys::Keys;
 use crate::core::media_relay::pool::Relays;
@@ -17,6 +18,8 @@ use crate::dns::Resolved;
 #[derive(Clone, Copy)]
 pub(crate) struct View<'a> {
     pub(crate) now: Instant,
+    /// What time it is.
+    pub(crate) clock: WallClock,
     pub(crate) config: &'a Config,
     /// What the configuration's names resolve to.
     pub(crate) resolved: &'a Resolved,

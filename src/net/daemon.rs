@@ -21,6 +21,7 @@ use super::worker::Drain;
 use crate::admin::{
     Connections, ControlHandle, LastReload, OwnHosts, Ready, ReloadAnswer, ReloadDoor, ReloadOutcome, Sources, WorkerHandle,
 };
+use crate::audit::{self, AuditError, AuditWriter};
 use crate::config::{Config, Differences, Listener, ListenerId};
 use crate::core::Change;
 use crate::dns::{Resolver, ResolverError};
@@ -51,6 +52,9 @@ pub enum RunError {
     /// Names cannot be resolved at all.
     #[error(transparent)]
     Resolver(#[from] ResolverError),
+    /// The audit record cannot be kept.
+    #[error("cannot keep the audit record: {0}")]
+    Audit(#[from] AuditError),
     /// The system denied a thread, a runtime, randomness or a signal.
     #[error("cannot start: {0}")]
     System(#[from] io::Error),
@@ -93,6 +97,8 @@ pub struct Daemon {
     /// Reloads that the admin endpoint asks for, until somebody takes them on.
     reloads: Option<mpsc::Receiver<ReloadAnswer>>,
     last_reload: LastReload,
+    /// The audit record, if one is kept.
+    audit: Option<AuditWriter>,
     /// `None`: the worker runs on its caller's thread.
     worker: Option<JoinHandle<io::Result<()>>>,
     control: Option<JoinHandle<io::Result<()>>>,
@@ -136,6 +142,7 @@ impl Daemon {
         let (refused, kept_refused) = refused_queue(&metrics);
         let (reload_door, reloads, last_reload) = ReloadDoor::new();
         let reloads = Some(reloads);
+        let (spool, audit) = AuditWriter::start(&config, seed)?.unzip();
         let start = WorkerStart {
             config: Arc::clone(&config),
             targets: Arc::new(resolver.targets()),
@@ -147,7 +154,7 @@ impl Daemon {
             questions,
             lookups,
             kept,
-            observers: Observers { copies, watchers, refused },
+            observers: Observers { copies, watchers, refused, spool },
         };
         let sources = Sources {
             metrics: Arc::clone(&metrics),
@@ -162,6 +169,7 @@ impl Daemon {
             names_in_trouble: Mutex::default(),
             refused: Mutex::new(RefusedRing::new(&config)),
             own_hosts: Mutex::new(Arc::new(OwnHosts::of(&config))),
+            audit: audit.as_ref().map(AuditWriter::standing),
         };
         let control = Control {
             config: Arc::clone(&config),
@@ -195,6 +203,7 @@ impl Daemon {
             orders,
             reloads,
             last_reload,
+            audit,
             worker,
             control,
         };
@@ -254,7 +263,8 @@ impl Daemon {
         let result = match crate::config::load(path) {
             Ok(config) => {
                 let found = Differences::between(&self.config, &config, LISTED);
-                let warnings: Vec<String> = config.warnings.iter().map(ToString::to_string).collect();
+                let mut warnings: Vec<String> = config.warnings.iter().map(ToString::to_string).collect();
+                warnings.extend(self.needs_restart(&config).map(str::to_owned));
                 self.reload(config).map(|paused| (paused, found, warnings)).map_err(|why| vec![why])
             }
             Err(error) => {
@@ -326,7 +336,8 @@ impl Daemon {
         let (admin, admin_addr) = self.admin_of(&config).map_err(|error| error.to_string())?;
         let change = Change::between(&self.config, Arc::clone(&config), self.seed);
         let handles = Handles::new(Arc::clone(&self.metrics), Arc::clone(&config));
-        let reload = Box::new(Reload { change, handles, bound, took: Duration::ZERO });
+        let mark = self.audit.as_mut().map(|audit| audit.prepare(&config)).transpose()?;
+        let reload = Box::new(Reload { change, handles, bound, mark, took: Duration::ZERO });
         let (done, result) = oneshot::channel();
         let sent = self.orders.blocking_send(ControlOrder::Reload(reload, admin, done)).map_err(|_| gone());
         let former = match sent.and_then(|()| result.blocking_recv().map_err(|_| gone())) {
@@ -338,8 +349,21 @@ impl Daemon {
         };
         self.metrics.keep(&config, &self.config);
         self.activation.compare(&config);
+        if let Some(audit) = &self.audit {
+            audit.reload(&config);
+        }
         (self.config, self.listeners, self.admin) = (config, listeners, admin_addr);
         Ok(former.took)
+    }
+
+    /// What of a configuration takes effect only at the next start.
+    fn needs_restart(&self, config: &Config) -> Option<&'static str> {
+        let same = match (&self.audit, &config.audit) {
+            (None, None) => true,
+            (Some(running), Some(wanted)) => running.is_kept_as(wanted),
+            _ => false,
+        };
+        (!same).then_some(audit::RESTART)
     }
 
     fn admin_of(&self, config: &Config) -> Result<(Admin, Option<SocketAddr>), RunError> {
@@ -369,7 +393,12 @@ impl Daemon {
         // The only error is a worker that has ended already.
         let _ = self.commands.blocking_send(WorkerCommand::Drain(drain));
         self.ready.wait_for_end();
-        self.finish()
+        let result = self.finish();
+        // Last: everything that was decided is in the spool.
+        if let Some(audit) = self.audit.take() {
+            audit.end(drain == Drain::HandOver);
+        }
+        result
     }
 
     fn finish(&mut self) -> Result<(), RunError> {

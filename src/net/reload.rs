@@ -22,6 +22,8 @@ pub(super) struct Reload {
     pub(super) handles: Handles,
     /// The new sockets that its listeners need.
     pub(super) bound: Vec<(ListenerId, Bound)>,
+    /// Its number in the audit record, if one is kept.
+    pub(super) mark: Option<u64>,
     /// How long the exchange kept the worker from its messages.
     pub(super) took: Duration,
 }
@@ -81,7 +83,7 @@ impl Worker {
             .map_err(|id| format!("{} has just closed: reload once more", config.listener(id).addr))?;
         self.streams.renumber(&config, change);
         self.rtpengine.reconfigure(change);
-        self.recorder.configure(&config, &mut reload.handles);
+        self.recorder.configure(&config, &mut reload.handles, reload.mark);
         self.config = config;
         let renumber = |send: &mut Send| reload.change.renumber(send).is_some();
         self.streams.renumber_queued(renumber);

@@ -9,7 +9,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use tokio::runtime::Handle;
@@ -30,6 +30,9 @@ use crate::core::Core;
 use crate::core::io::{Arrival, Attempt, Destination, Input, Note, Output, RelayRequest, Send};
 use crate::dns::Resolved;
 use crate::telemetry::{Loss, Recorder, Seen};
+
+/// How often the core is told what time it is, at most.
+const TIME_GRAIN: Duration = Duration::from_secs(1);
 
 /// The core with its sockets.
 #[derive(Debug)]
@@ -52,6 +55,8 @@ pub(super) struct Worker {
     /// Attempts that were not delivered, and what the core is told about them.
     failed: VecDeque<(Attempt, Undelivered)>,
     pub(super) clock: Rc<Clock>,
+    /// When the core was last told what time it is.
+    timed: Option<Instant>,
     pub(super) drain: Option<Drain>,
     pub(super) drained: Rc<Notify>,
     ready: Arc<Ready>,
@@ -96,7 +101,7 @@ impl Worker {
         (handshake_threads, (lookups, kept)): (Handle, (mpsc::Sender<NextHop>, mpsc::Sender<NextHop>)),
     ) -> Self {
         let (streams, sockets, sent, rtpengine, failed, clock, drained) = Default::default();
-        let (me, out, drain) = (Weak::clone(me), Vec::with_capacity(32), None);
+        let (me, out, timed, drain) = (Weak::clone(me), Vec::with_capacity(32), None, None);
         Self {
             config,
             recorder,
@@ -112,6 +117,7 @@ impl Worker {
             out,
             failed,
             clock,
+            timed,
             drain,
             drained,
             ready,
@@ -144,6 +150,11 @@ impl Worker {
     }
 
     pub(super) fn feed(&mut self, now: Instant, input: Input<'_>, seen: Option<&Seen<'_>>) {
+        if self.timed.is_none_or(|then| now.saturating_duration_since(then) >= TIME_GRAIN) {
+            self.timed = Some(now);
+            // A clock that stands before 1970 says nothing.
+            self.core.tell_time(now, SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default());
+        }
         self.core.handle(now, input, &mut self.out);
         self.follow(now, seen);
     }
@@ -207,6 +218,7 @@ impl Worker {
             }
             self.recorder.decided(out, seen, now);
         }
+        self.recorder.audited(out, seen);
         // By reference: they are large, and most are only read.
         for output in &*out {
             match output {

@@ -37,7 +37,7 @@ pub(super) struct Ruled {
 impl Ruled {
     /// The verdict in an output, if it is one.
     pub(super) fn of(output: &Output) -> Option<Self> {
-        let Output::Note(Note::Verdict { region, project, trunk, verdict, reason, ref why, unreachable }) = *output else {
+        let Output::Note(Note::Verdict { region, project, trunk, verdict, reason, ref why, unreachable, .. }) = *output else {
             return None;
         };
         Some(Self { region, project, trunk, verdict, reason, unreachable, why: why.clone() })
@@ -57,13 +57,13 @@ impl Ruled {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Facts {
     /// The address that the message came from, or that asked.
-    source: Option<SocketAddr>,
+    pub(super) source: Option<SocketAddr>,
     /// The transport of its listener.
-    transport: Transport,
+    pub(super) transport: Transport,
     /// The next hop that it was sent to.
-    sent_to: Option<(Transport, SocketAddr)>,
+    pub(super) sent_to: Option<(Transport, SocketAddr)>,
     /// The status code of the answer.
-    code: Option<u16>,
+    pub(super) code: Option<u16>,
 }
 
 impl Facts {

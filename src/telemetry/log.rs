@@ -96,7 +96,7 @@ impl fmt::Display for Redacted<'_> {
 }
 
 /// The plus and the first three digits of an international number (E.164: at least six digits). Empty for anything shorter or different.
-pub(super) fn country(user: &[u8]) -> &[u8] {
+pub(crate) fn country(user: &[u8]) -> &[u8] {
     match user {
         [b'+', digits @ ..] if digits.iter().take_while(|digit| digit.is_ascii_digit() || **digit == b'x').count() > 5 => {
             user.get(..4).unwrap_or_default()

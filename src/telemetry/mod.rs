@@ -3,6 +3,8 @@
 //! Counts and writes what it is told; decides nothing, and never waits. Label values come only from the configuration and from
 //! closed enums, never from the wire.
 
+pub mod audit_counts;
+mod audited;
 pub mod certificates;
 mod decided;
 mod decision;

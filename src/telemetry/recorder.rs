@@ -4,10 +4,11 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use tracing::{info, warn};
 
+use super::audited::{self, AuditTeller};
 use super::decision::Decisions;
 use super::handles::Handles;
 use super::handshake::Handshake;
@@ -19,6 +20,7 @@ use super::metrics::Metrics;
 use super::refused::RefusedQueue;
 use super::seen::Seen;
 use super::watch::Watchers;
+use crate::audit::{Spool, micros};
 use crate::config::{Config, RegionId, Transport};
 use crate::core::io::{DropCause, Failure, Health, Note, Outcome, Output};
 
@@ -31,6 +33,8 @@ pub struct Observers {
     pub watchers: Watchers,
     /// What was refused, for operators who ask later.
     pub refused: RefusedQueue,
+    /// The audit record, if one is kept.
+    pub spool: Option<Spool>,
 }
 
 /// Counts and logs for one worker.
@@ -44,22 +48,30 @@ pub struct Recorder {
     handshakes: [Limit; 2],
     decisions: Decisions,
     copies: HepQueue,
+    spool: Option<Spool>,
+    /// The configuration's digest, for the audit record.
+    digest: [u8; 32],
 }
 
 impl Recorder {
     /// A recorder that uses the names of `config`. The others are told too.
     pub fn new(metrics: Arc<Metrics>, config: Arc<Config>, others: Observers) -> Self {
-        let Observers { copies, watchers, refused } = others;
+        let Observers { copies, watchers, refused, spool } = others;
         let handles = Handles::new(metrics, Arc::clone(&config));
         let losses = [const { Limit::new() }; Loss::ALL.len()];
         let (malformed, flood, decisions) = (Limit::new(), Limit::new(), Decisions::new(watchers, refused));
-        Self { config, handles, malformed, flood, losses, handshakes: Default::default(), decisions, copies }
+        let digest = audited::digest(&config);
+        Self { config, handles, malformed, flood, losses, handshakes: Default::default(), decisions, copies, spool, digest }
     }
 
     /// Takes in another configuration. Its handles are exchanged for the former ones: making and dropping them takes time and
-    /// happens elsewhere.
-    pub(crate) fn configure(&mut self, config: &Arc<Config>, handles: &mut Handles) {
+    /// happens elsewhere. `mark`: its number in the audit record.
+    pub(crate) fn configure(&mut self, config: &Arc<Config>, handles: &mut Handles, mark: Option<u64>) {
         self.config = Arc::clone(config);
+        self.digest = audited::digest(config);
+        if let (Some(spool), Some(mark)) = (&mut self.spool, mark) {
+            spool.mark(SystemTime::now(), mark);
+        }
         std::mem::swap(&mut self.handles, handles);
     }
 
@@ -100,7 +112,7 @@ impl Recorder {
                     info!(region, %server, transport, "target is {}", state.label());
                 }
             }
-            Note::Media { region, direction, spoken } => self.handles.media(region, direction, spoken),
+            Note::Media { region, direction, spoken, .. } => self.handles.media(region, direction, spoken),
             Note::RelayAsked { region, verb, result } => self.handles.asked(region, verb, result),
             Note::Relay { region, addr, failure } => {
                 let (region, relay) = (&self.config.region(region).name, addr);
@@ -112,6 +124,8 @@ impl Recorder {
             }
             Note::MediaRelayed { region } => self.handles.relayed(region),
             Note::ShareUsedUp { region, whose, share } => self.handles.share_used_up(region, whose, share),
+            // They are for the audit record alone.
+            Note::CallAnswered(_) | Note::CallEnded(_) => {}
             Note::Transactions { region, invite, opened } => self.handles.transaction(region, invite, opened),
         }
     }
@@ -119,6 +133,21 @@ impl Recorder {
     /// Logs the verdicts in the core's outputs of one input.
     pub fn decided(&mut self, out: &[Output], seen: Option<&Seen<'_>>, now: Instant) {
         self.decisions.write(&self.config, out, seen, now);
+    }
+
+    /// Keeps what the audit record tells of the core's outputs of one input, if a record is kept.
+    pub fn audited(&mut self, out: &[Output], seen: Option<&Seen<'_>>) {
+        let Some(spool) = &mut self.spool else { return };
+        let is_told =
+            |output: &Output| matches!(output, Output::Note(Note::Verdict { .. } | Note::CallAnswered(_) | Note::CallEnded(_)));
+        if !out.iter().any(is_told) {
+            return;
+        }
+        let at = micros(SystemTime::now());
+        let teller = AuditTeller { config: &self.config, digest: self.digest, at };
+        teller.tell(out, seen, |record| {
+            spool.write(at, |slot| record.encode(slot).0);
+        });
     }
 
     /// Copies a message that was received or sent to the region's collector, if there is one.

@@ -134,6 +134,32 @@ fn gateways_that_are_none_or_too_many() {
 }
 
 #[test]
+fn an_audit_record_that_cannot_be_kept_so() {
+    // Any file of 32 octets is a key; the manifest is one that every place has.
+    let with = |more: &str| format!("audit = {{ path = \"a\", sign = \"{}/Cargo.toml\"{more} }}", env!("CARGO_MANIFEST_DIR"));
+    wrong(0, "audit = { path = \"a\" }", "1:1", "audit", "[audit] without `sign`", "sign = ");
+    wrong(0, &with("").replace("path = \"a\", ", ""), "1:1", "audit", "[audit] without `path`", "path = ");
+    wrong(
+        0,
+        "audit = { path = \"a\", sign = \"none.key\" }",
+        "1:30",
+        "\"none.key\"",
+        "none.key: cannot be read",
+        "at least 32 random octets",
+    );
+    let short = format!("{}/short-audit-{}.key", env!("CARGO_TARGET_TMPDIR"), std::process::id());
+    std::fs::write(&short, [7; 31]).unwrap();
+    let named = format!("\"{short}\"");
+    wrong(0, &format!("audit = {{ path = \"a\", sign = {named} }}"), "1:30", &named, "holds 31 octets", "32 random");
+    let at = with("").len();
+    wrong(0, &with(", numbers = \"all\""), &format!("1:{}", at + 11), "\"all\"", "`all`", "`hmac`");
+    wrong(0, &with(", retain = \"forever\""), &format!("1:{}", at + 10), "\"forever\"", "is not a duration", "`500ms`");
+    wrong(0, &with(", checkpoint = \"0s\""), &format!("1:{}", at + 14), "\"0s\"", "out of bounds", "from `1s` to `1d`");
+    wrong(0, &with(", spol = \"x\""), &format!("1:{}", at + 1), "spol", "in [audit]", "did you mean `spool`?");
+    assert_eq!(mistakes(&replaced(0, &with(", retain = \"0d\", numbers = \"mask\", spool = \"/run/x\""))), []);
+}
+
+#[test]
 fn ways_out_and_pings() {
     let trunk = |keys: &str| format!("networks = [\"127.0.3.0/24\"]\n{keys}");
     wrong(11, "pin = [\"eu\"]\nout = [\"carrier\"]", "12:8", "\"carrier\"", "no call goes out by trunk `carrier`", "`uri`");
@@ -155,7 +181,7 @@ fn ways_out_and_pings() {
 
 #[test]
 fn keys_that_later_work_will_use() {
-    wrong(0, "audit = {}", "1:1", "audit", "not supported yet", "leave it out");
+    wrong(11, "pin = [\"eu\"]\naudit = {}", "12:1", "audit", "not supported yet", "leave it out");
     wrong(4, "listen = [\"ws:127.0.0.1:5061\"]", "4:11", "\"ws:127.0.0.1:5061\"", "not supported", "`udp:`, `tcp:` or `tls:`");
     wrong(6, "upstream = \"sip:127.0.1.1;transport=wss\"", "6:12", "\"sip:127.0.1.1;transport=wss\"", "not supported", "udp");
 }

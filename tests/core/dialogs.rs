@@ -65,7 +65,7 @@ fn the_forwarded_request_is_what_the_contract_says() {
     assert_eq!(seen.headers("Max-Breadth"), ["60"]);
     let record = seen.headers("Record-Route");
     assert_eq!(record.len(), 1);
-    assert!(record[0].starts_with("<sip:192.0.2.1:5060;lr;rf=04"), "{record:?}");
+    assert!(record[0].starts_with("<sip:192.0.2.1:5060;lr;rf=06"), "{record:?}");
     assert!(seen.text().ends_with(&sdp("10.1.0.20")), "the body is untouched");
 }
 
@@ -112,9 +112,9 @@ fn a_token_is_bound_and_every_bit_counts() {
     refused(&mut site, &bye("Route: <sip:10.1.0.5;lr>\r\n", 11));
     refused(&mut site, &bye(&routes(&route), 12).replace("one@trunk", "two@trunk"));
     let told = site.log.iter().rev().find_map(|sent| sent.header("Record-Route")).unwrap();
-    assert!(told.contains("rf=05"));
+    assert!(told.contains("rf=07"));
     let start = route.find("rf=").unwrap() + 3;
-    for (route, octet) in [&route, &told].into_iter().flat_map(|route| (start..start + 39).map(move |octet| (route, octet))) {
+    for (route, octet) in [&route, &told].into_iter().flat_map(|route| (start..start + 48).map(move |octet| (route, octet))) {
         for bit in 0..8 {
             let mut forged = route.clone().into_bytes();
             forged[octet] ^= 1 << bit;

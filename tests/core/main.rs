@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on should say where")]
 
 mod answers;
+mod audit;
 mod dialogs;
 mod dice;
 mod failover;

@@ -91,7 +91,7 @@ fn nothing_else_stands_for_it() {
     // A `sips:` Contact asks for TLS, and the INVITE came by UDP.
     assert!(goes(&mut site, &within("BYE", "sips:trunk@192.168.1.20", &route, 20)).is_none(), "{:?}", site.outcome());
     // The trunk leads nobody to a private address.
-    let told = site.log.iter().rev().find_map(|sent| sent.header("Record-Route").filter(|row| row.contains("rf=05"))).unwrap();
+    let told = site.log.iter().rev().find_map(|sent| sent.header("Record-Route").filter(|row| row.contains("rf=07"))).unwrap();
     let text = within("INFO", "sip:lk@192.168.1.20", &told, 30).replace(";tag=u", ";tag=x");
     let text = text.replace(";tag=fone", ";tag=u").replace(";tag=x", ";tag=fone");
     let sent = site.from(OUTER, &text);
@@ -132,8 +132,8 @@ fn a_gateway_that_answers_from_behind_nat_can_be_hung_up_on() {
 #[test]
 fn what_can_be_reached_costs_no_call_anything() {
     let mut site = Site::usual();
-    let (name, relay, side, signature) = (16, 4, 1, 16);
-    let plain = 2 + name + relay + side + signature;
+    let (name, relay, side, time, signature) = (16, 4, 1, 9, 16);
+    let plain = 2 + name + relay + side + time + signature;
     for (id, contact, rows, more) in [
         ("a", "sip:trunk@198.51.100.7:5060", "", 0),
         ("b", "sip:trunk@203.0.113.9", "", 0),

@@ -296,7 +296,7 @@ fn a_server_of_a_nearest_region_is_a_stranger_without_such_a_dialog() {
     forbidden(&mut site, &request("OPTIONS", "sip:eu.sip.example.com", "ping"));
     let bye = inside("BYE", "sip:trunk@198.51.107.7", &route, 2, UK);
     forbidden(&mut site, &bye.replace("one@trunk", "two@trunk"));
-    forbidden(&mut site, &bye.replace("rf=04", "rf=05"));
+    forbidden(&mut site, &bye.replace("rf=06", "rf=07"));
     forbidden(&mut site, &bye.replace(";tag=fone", ""));
     // Not even told what is wrong with it.
     forbidden(&mut site, &bye.replace("Max-Forwards: 70", "Max-Forwards: x"));

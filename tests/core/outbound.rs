@@ -38,7 +38,7 @@ fn the_request_uri_keeps_user_and_parameters() {
         ("1@", ";transport=tcp;user=phone", ";user=phone"),
         ("1@", ";user=phone;TRANSPORT=tls;lr;maddr=192.0.2.1;ttl=3", ";user=phone"),
         ("1@", ";%74ransport=tcp;comp=sigcomp;alias=192.0.2.9~5060~1;method=BYE;x=%20", ";x=%20"),
-        ("1@", ";rf=04abc;a;b=2", ";a;b=2"),
+        ("1@", ";rf=06abc;a;b=2", ";a;b=2"),
         ("1@", ";x=\"VGhd=\"", ";x=\"VGhd=\""),
     ] {
         assert_eq!(outward(HOP, &format!("sip:{user}{OUT}{params}")), format!("sip:{user}{gateway}{left}"), "{user} {params}");

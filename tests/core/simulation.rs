@@ -5,6 +5,7 @@
 //! After every step the invariants are held against a shadow model that knows only what was put into the world.
 
 mod foreign;
+mod told;
 mod waits;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -248,6 +249,7 @@ impl World {
             assert!(self.now < 600_000, "{} stay open, of them calls that wait: {:?}", self.site.core.transactions(), self.waits);
         }
         assert_eq!(self.site.core.transactions(), 0, "all state is released");
+        self.each_end_is_told();
         for id in 0..CALLS {
             self.ended(id);
         }

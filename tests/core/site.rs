@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use ringfence::config::{Config, ListenerId, NextHop, Transport, parse};
+use ringfence::config::{Audit, AuditNumbers, AuditSeed, Config, ListenerId, NextHop, Transport, parse};
 use ringfence::core::io::{
     Arrival, Attempt, ConnectionId, Destination, Input, Note, Outcome, Output, RelayReply, RelayRequest, RelayRequestId,
     Unanswered, Verdict,
@@ -85,6 +85,9 @@ per_source = "50/s"
 [health]
 interval = "0s"
 "#;
+
+/// What time it is when a test begins, in seconds since 1970.
+pub(crate) const TIME: u64 = 1_780_000_000;
 
 /// The trunk `carrier` of `acme` (and of `globex`).
 pub(crate) const TRUNK: &str = "198.51.100.7:5060";
@@ -203,7 +206,7 @@ impl Told {
     /// What a message gives to whoever gets it.
     fn hear(&mut self, text: &str) {
         for token in tokens(text) {
-            if token.starts_with("04") {
+            if token.starts_with("06") {
                 self.given.insert(token.to_owned());
             } else if text.starts_with("SIP/2.0 ") {
                 self.signed_again.insert(Self::key(token, text), token.to_owned());
@@ -213,7 +216,7 @@ impl Told {
 
     /// A request of whoever asked, with the tokens that it was told.
     fn bears(&self, bytes: &[u8]) -> Option<Vec<u8>> {
-        let text = std::str::from_utf8(bytes).ok().filter(|text| text.contains("rf=04") && !text.starts_with("SIP/2.0 "))?;
+        let text = std::str::from_utf8(bytes).ok().filter(|text| text.contains("rf=06") && !text.starts_with("SIP/2.0 "))?;
         let mut out = text.to_owned();
         for token in tokens(text).filter(|&token| self.given.contains(token)) {
             if let Some(again) = self.signed_again.get(&Self::key(token, text)) {
@@ -264,18 +267,54 @@ fn says_why(note: &Note, sent: &[Sent]) {
     }
 }
 
+/// The same configuration with an audit record: so each test shows that every verdict is told, and that telling changes nothing else.
+pub(crate) fn audited(mut config: Config) -> Config {
+    config.audit = Some(Audit {
+        path: "audit".into(),
+        sign: "audit.key".into(),
+        key: AuditSeed([0; 32]),
+        retain: Duration::ZERO,
+        numbers: AuditNumbers::Plain,
+        checkpoint: Duration::from_secs(600),
+        spool: "audit.spool".into(),
+    });
+    config
+}
+
+/// Holds what the audit record is told to what it must have: each record says whose call it is.
+fn tells_whose(note: &Note, config: &Config) {
+    let call = match note {
+        Note::Verdict { told: Some(told), .. } => &told.call,
+        Note::CallAnswered(told) => &told.call,
+        Note::CallEnded(told) => &told.call,
+        Note::Verdict { told: None, .. } => return assert!(config.audit.is_none(), "{note:?}"),
+        _ => return,
+    };
+    assert!(config.audit.is_some() && call.iter().position(|&octet| octet == 0).is_some_and(|at| at > 0), "{note:?}");
+}
+
 /// A relay: what it says to a question.
 pub(crate) type Relay = Box<dyn FnMut(&RelayRequest) -> Result<RelayReply, Unanswered>>;
 
 impl Site {
     pub(crate) fn new(text: &str) -> Self {
-        let config = Arc::new(parse(Path::new("test.toml"), text).unwrap_or_else(|error| panic!("{error}")));
+        Self::of(audited(parse(Path::new("test.toml"), text).unwrap_or_else(|error| panic!("{error}"))))
+    }
+
+    /// The usual one without an audit record.
+    pub(crate) fn silent() -> Self {
+        Self::of(parse(Path::new("test.toml"), CONFIG).unwrap_or_else(|error| panic!("{error}")))
+    }
+
+    fn of(config: Config) -> Self {
+        let config = Arc::new(config);
         let mut targets = Resolved::unknown(config.names.len());
         for (id, name) in (0..).map(ringfence::config::NameId).zip(&config.names) {
             targets.set(id, servers(name, &["198.51.100.9"]));
         }
         let start = Instant::now();
-        let core = Core::new(Arc::clone(&config), Arc::new(targets), [7; 16], start);
+        let mut core = Core::new(Arc::clone(&config), Arc::new(targets), [7; 16], start);
+        core.tell_time(start, Duration::from_secs(TIME));
         let (notes, log, zone, mute, dns_down, kept, asked, questions, resumed, handled, told, out) = Default::default();
         Self {
             core,
@@ -304,7 +343,7 @@ impl Site {
 
     /// Another configuration takes effect; its names resolve as in [`Site::new`].
     pub(crate) fn reload(&mut self, text: &str) -> Vec<Sent> {
-        let config = parse(Path::new("new.toml"), text).unwrap_or_else(|error| panic!("{error}"));
+        let config = audited(parse(Path::new("new.toml"), text).unwrap_or_else(|error| panic!("{error}")));
         let mut targets = Resolved::unknown(config.names.len());
         for (id, name) in (0..).map(ringfence::config::NameId).zip(&config.names) {
             targets.set(id, servers(name, &["198.51.100.9"]));
@@ -396,6 +435,7 @@ impl Site {
                         self.handled.push((held.take(), outcome));
                     }
                     says_why(&note, &sent);
+                    tells_whose(&note, &self.config);
                     self.notes.push(note);
                 }
                 Output::Close(_) => {}

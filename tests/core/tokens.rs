@@ -1,13 +1,16 @@
 //! A route token is good for one dialog, in the hands of the side that it was given to.
 
 use std::hash::Hasher;
+use std::sync::Arc;
 use std::time::Duration;
 
+use ringfence::core::Core;
 use ringfence::core::io::{DropCause, Outcome};
+use ringfence::dns::Resolved;
 use ringfence::reason::Reason;
 use siphasher::sip::SipHasher24;
 
-use crate::site::{SERVER, Sent, Site, TRUNK, invite, request, respond, tokens};
+use crate::site::{SERVER, Sent, Site, TIME, TRUNK, invite, request, respond, tokens};
 
 const ACME: &str = "acme.eu.sip.example.com";
 const ALMOST_A_DAY: Duration = Duration::from_secs(24 * 60 * 60 - 1);
@@ -173,8 +176,8 @@ fn only_what_we_put_into_this_request_is_signed_again_and_nothing_else_changes()
     for (rows, expected) in [
         // Among others', joined, in rows of their own, without brackets, our parameter first or in capitals.
         (
-            format!("Record-Route: <sip:10.1.0.7;lr>, {ours} ,<sip:10.1.0.8;rf=04;lr>\r\n"),
-            format!("Record-Route: <sip:10.1.0.7;lr>, {told} ,<sip:10.1.0.8;rf=04;lr>\r\n"),
+            format!("Record-Route: <sip:10.1.0.7;lr>, {ours} ,<sip:10.1.0.8;rf=06;lr>\r\n"),
+            format!("Record-Route: <sip:10.1.0.7;lr>, {told} ,<sip:10.1.0.8;rf=06;lr>\r\n"),
         ),
         (
             format!("Record-Route: <sip:10.1.0.7;lr>\r\nrecord-route:{ours}\r\nRecord-Route: {ours}\r\n"),
@@ -211,24 +214,57 @@ fn both_rows_of_different_sides_are_signed_again() {
     let seen = site.stream(TRUNK, 1, &text).remove(1);
     let ok = site.from(SERVER, &respond(&seen, 200, "u", "Contact: <sip:lk@10.1.0.5>\r\n")).remove(0);
     let told: Vec<String> = tokens(&ok.text()).map(str::to_owned).collect();
-    assert!(told.len() == 2 && told[0] == told[1] && told[0].starts_with("05"), "{told:?}");
+    assert!(told.len() == 2 && told[0] == told[1] && told[0].starts_with("07"), "{told:?}");
+}
+
+#[test]
+fn a_token_says_when_the_call_began() {
+    let mut site = Site::usual();
+    let says = |message: &Sent| {
+        let text = message.text();
+        let token = tokens(&text).next().unwrap();
+        let (letter, at) = token[..token.len() - 16][token.len() - 25..].split_at(1);
+        (letter.to_owned(), u64::from_str_radix(at, 16).unwrap() - TIME)
+    };
+    site.pass(Duration::from_millis(2500));
+    let seen = site.from(TRUNK, &invite(ACME, "10.1.0.20", "one")).remove(1);
+    assert_eq!(says(&seen), ("i".to_owned(), 2), "the INVITE's, to whoever answers");
+    site.pass(Duration::from_secs(3));
+    let rings = site.from(SERVER, &respond(&seen, 180, "u", "")).remove(0);
+    assert_eq!(says(&rings), ("i".to_owned(), 2), "an early dialog is not set up");
+    site.pass(Duration::from_secs(4));
+    let answer = respond(&seen, 200, "u", "Contact: <sip:lk@10.1.0.5>\r\n");
+    let first = site.from(SERVER, &answer).remove(0);
+    assert_eq!(says(&first), ("s".to_owned(), 9));
+    site.pass(Duration::from_secs(4));
+    assert_eq!(site.from(SERVER, &answer)[0].bytes, first.bytes, "a repeated 2xx says the same");
+    // Nobody has told the time.
+    site.core = Core::new(Arc::clone(&site.config), Arc::new(Resolved::unknown(site.config.names.len())), [7; 16], site.now);
+    let seen = site.from(TRUNK, &invite(ACME, "10.1.0.20", "two")).remove(1);
+    let token = tokens(&seen.text()).next().unwrap().to_owned();
+    assert_eq!(&token[23..32], "n00000000");
 }
 
 #[test]
 fn a_token_of_the_form_before_is_read_for_a_day() {
     let mut site = Site::usual();
-    let (answerers, _) = call(&mut site);
-    let token = tokens(&answerers).next().unwrap();
-    // Version, name, relay, and what signed them: the Call-ID alone.
-    let mut hasher = SipHasher24::new_with_key(&[7; 16]);
-    hasher.write_u8(5);
-    for part in ["03", &token[2..22], "one@trunk"] {
-        hasher.write_usize(part.len());
-        hasher.write(part.as_bytes());
-    }
-    let old = answerers.replace(token, &format!("03{}{:016x}", &token[2..22], hasher.finish()));
+    let (answerers, askers) = call(&mut site);
+    // Form, name, relay and side, and what signed them; not when.
+    let old = |route: &str, form: &str, behind: &[&str]| {
+        let token = tokens(route).next().unwrap();
+        let facts = &token[2..token.len() - 25];
+        let mut hasher = SipHasher24::new_with_key(&[7; 16]);
+        hasher.write_u8(5);
+        for part in [&[facts, "one@trunk", "fone", form], behind].concat() {
+            hasher.write_usize(part.len());
+            hasher.write(part.as_bytes());
+        }
+        route.replace(token, &format!("{form}{facts}{:016x}", hasher.finish()))
+    };
+    let (answerers, askers) = (old(&answerers, "04", &[]), old(&askers, "05", &["u"]));
     let passes = |site: &mut Site, from, dialog, cseq| {
-        says(site, from, &within("INFO", from, dialog, &old, cseq)).iter().any(|sent| sent.line().starts_with("INFO"))
+        let route = if from == TRUNK { &askers } else { &answerers };
+        says(site, from, &within("INFO", from, dialog, route, cseq)).iter().any(|sent| sent.line().starts_with("INFO"))
     };
     for (time, cseq, reads) in [(Duration::ZERO, 2, true), (ALMOST_A_DAY, 3, true), (Duration::from_secs(1), 4, false)] {
         site.pass(time);

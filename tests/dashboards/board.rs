@@ -378,6 +378,29 @@ pub(crate) const ROWS: &[(&str, &[Panel])] = &[
         ],
     ),
     (
+        "Is the record kept?",
+        &[
+            lines(
+                "Audit records",
+                "dropped: missing for ever; a gap says so.",
+                "reqps",
+                &[("sum by (instance, result) (rate(ringfence_audit_records_total[5m]))", "{{instance}} {{result}}")],
+            ),
+            lines(
+                "Audit records that wait for the disk",
+                "The spool holds 65536.",
+                "none",
+                &[("max by (instance) (ringfence_audit_behind_records)", "{{instance}}")],
+            ),
+            lines(
+                "Since the last checkpoint",
+                "None is written while there are no new records.",
+                "s",
+                &[("time() - max by (instance) (ringfence_audit_checkpoint_timestamp_seconds)", "{{instance}}")],
+            ),
+        ],
+    ),
+    (
         "What is running?",
         &[
             lines(

@@ -203,7 +203,7 @@ fn responses_come_back_whole_and_in_order() {
         // Our own is signed again for the caller, in the same length; all else of it stays.
         let (told, asked) = (back.get("Record-Route"), seen.get("Record-Route"));
         assert_eq!((told.len(), told.split(";rf=").next()), (asked.len(), asked.split(";rf=").next()));
-        assert!(asked.contains(";rf=04") && told.contains(";rf=05"), "{told}");
+        assert!(asked.contains(";rf=06") && told.contains(";rf=07"), "{told}");
         assert_eq!(back.get("Contact"), &contact["Contact: ".len()..]);
     }
 }

@@ -11,6 +11,7 @@
 
 mod accounting;
 mod answers;
+mod audit;
 mod calls;
 mod decisions;
 mod dialogs;

@@ -54,6 +54,25 @@ fn everything_of_the_object_that_an_operator_looks_for_is_there() {
 }
 
 #[test]
+fn an_audit_record_that_is_not_written_is_seen_at_once() {
+    let mut status = status();
+    assert!(!page(&status, false).contains("Audit record"), "none is kept");
+    status["audit"] = json!({
+        "day": "2026-11-25", "lines": 1200, "kept": 1000, "dropped": 0, "gaps": 0, "behind": 3, "checkpoint": "2026-11-25T10:00:00Z",
+        "checkpoint_seconds": 7, "trouble": null,
+    });
+    let shown = page(&status, false);
+    for part in ["<h2 id=\"audit\">Audit record</h2>", "kept", "<dd>2026-11-25, 1", "href=\"/audit/checkpoint\""] {
+        assert!(shown.contains(part), "{part} in {shown}");
+    }
+    status["audit"]["dropped"] = 7.into();
+    assert!(page(&status, false).contains("kept, with gaps"));
+    status["audit"]["trouble"] = "No <space>".into();
+    let shown = page(&status, false);
+    assert!(shown.contains("not written") && shown.contains("No &lt;space&gt;"), "{shown}");
+}
+
+#[test]
 fn what_only_shadow_mode_let_pass_is_nowhere_shown_as_refused() {
     let mut status = status();
     status["hour"]["minutes"] = json!([{ "ago": 0, "accepted": 0, "refused": 0, "shadow": 7 }]);

@@ -55,6 +55,7 @@ async fn admin() -> Admin {
         names_in_trouble: Mutex::default(),
         refused,
         own_hosts,
+        audit: None,
     });
     let serving = tokio::spawn(serve(listener, Arc::clone(&sources)));
     Admin { _watchers: watchers, addr, ready, config, questions, sources, serving }

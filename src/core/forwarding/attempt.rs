@@ -22,6 +22,7 @@ use crate::core::routing::route_token::Token;
 use crate::core::routing::target::TargetSet;
 use crate::core::rules::case::Case;
 use crate::core::rules::ringfence_row;
+use crate::core::telling::Teller;
 use crate::core::transaction::client::Client;
 use crate::core::transaction::forwarded::{CallFacts, Transaction, attempt, start_line};
 use crate::fence::Fenced;
@@ -42,7 +43,8 @@ impl Context<'_> {
     ) -> (Client, (usize, usize)) {
         let NextStep { egress, moves } = first;
         if moves {
-            self.verdict(call.region, (call.project, call.trunk), Verdict::Accept, Reason::Failover, None);
+            let told = Teller::tell_served(case.message, self.config, call, false);
+            self.verdict(call.region, (call.project, call.trunk), Verdict::Accept, Reason::Failover, None, told);
         }
         if egress.transport.reliable() || !targets.is_empty() {
             rewrite::measure(case.message, &mut self.work.edit);
@@ -123,7 +125,8 @@ impl Context<'_> {
         let Some(step) = step else { return false };
         let egress = step.egress.of(call.trunk, call.origin.as_ref());
         if step.moves {
-            self.verdict(call.region, (call.project, call.trunk), Verdict::Accept, Reason::Failover, None);
+            let told = message.as_ref().and_then(|message| Teller::tell_served(message, self.config, call, true));
+            self.verdict(call.region, (call.project, call.trunk), Verdict::Accept, Reason::Failover, None, told);
         }
         if before == (egress.to, Transport::Tcp) && egress.transport == Transport::Udp {
             self.no_stream.put(self.now, address_key(egress.to.addr()), ());

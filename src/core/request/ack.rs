@@ -12,12 +12,13 @@ use crate::core::rules::broken_rule::BrokenRule;
 use crate::core::rules::case::Case;
 use crate::core::rules::media::{Judgement, Part, Ruling};
 use crate::core::rules::refusal::{self, Refusal};
-use crate::core::rules::sides::{Speaker, asking_side, dialog_fence, speaker_in_dialog};
+use crate::core::rules::sides::{Speaker, dialog_fence, speaker_in_dialog};
 use crate::core::rules::trace::Test;
 use crate::core::state::Core;
 use crate::core::stop::{Pending, Stop};
 use crate::core::teardown::bye::Ending;
 use crate::core::teardown::leg::Leg;
+use crate::core::telling::Teller;
 use crate::sip::{Method, Name};
 
 /// What is decided about the ACK of a 2xx.
@@ -69,12 +70,21 @@ impl Core {
                 let origin = self.view(case.now).origin_over_tls(&route, &targets);
                 let (mut context, _) = self.split(case.now, out);
                 if let Some(broken) = shadow {
+                    let told = Teller {
+                        config: context.config,
+                        trunk: speaker.trunk,
+                        began: route.began,
+                        asks: Some(speaker.side),
+                        later: true,
+                    };
+                    let told = told.tell(case.message);
                     context.verdict(
                         case.region(),
                         (speaker.project, speaker.trunk),
                         Verdict::Shadow,
                         broken.reason,
                         Some(&broken.why),
+                        told,
                     );
                 }
                 context.work.edit.clear();
@@ -121,7 +131,7 @@ impl Core {
         let Some(fence) = dialog_fence(self.view(case.now), case, &route) else {
             return Err(dropped("a source that is no side of the dialog"));
         };
-        let (trunk, asks) = (route.vouched.trunk, asking_side(self.view(case.now), case, &route));
+        let (trunk, asks) = (route.vouched.trunk, route.speaks);
         let limits = &self.config.limits;
         if self.dialog_pace.judge(case.now, Sender::of(trunk, asks, Method::Ack), limits) != Pace::Within {
             case.trace
@@ -167,7 +177,9 @@ impl Core {
         let mut news = false;
         let rows = refusal::bye_rows(&config, case.region(), refusal);
         let callee = Speaker { side: speaker.side.other(), ..speaker };
-        let ending = Ending { region: case.region(), peer: case.peer, side: callee, rows: &rows };
+        let whose = (speaker.project, speaker.trunk);
+        let end = context.own_end((case.region(), whose), case.message, (route.began, route.time), &rows);
+        let ending = Ending { region: case.region(), peer: case.peer, side: callee, rows: &rows, end: end.as_deref() };
         let origin = context.view().origin_over_tls(route, &targets);
         let egress = context.view().choose(case.region(), case.arrival.listener, 0, &mut targets);
         let egress = egress.map(|egress| egress.of(speaker.trunk, origin.as_ref()));
@@ -185,12 +197,16 @@ impl Core {
         }
         // The same ACK again is the same refusal.
         if news {
+            let told =
+                Teller { config: &config, trunk: speaker.trunk, began: route.began, asks: Some(speaker.side), later: true };
+            let told = told.tell(case.message);
             context.verdict(
                 case.region(),
                 (refusal.project, refusal.trunk),
                 Verdict::Refuse,
                 refusal.reason,
                 Some(&refusal.detail),
+                told,
             );
         }
         Outcome::Refused(refusal.reason)

@@ -10,6 +10,7 @@ use crate::core::rules::case::Case;
 use crate::core::rules::refusal::{self, Refusal};
 use crate::core::rules::side::Side;
 use crate::core::rules::trace::{Test, Trace, trunk_name};
+use crate::core::telling::Teller;
 use crate::core::transaction::forwarded::{BestAnswer, Transaction};
 use crate::core::transaction::last_answer::RequestText;
 use crate::reason::Reason;
@@ -97,6 +98,7 @@ impl Context<'_> {
                 transaction.server.provisional(&bytes);
             } else {
                 let asked = RequestText([&original, b""]);
+                self.tell_end(transaction, Some(code), transaction.client.nonce, &message);
                 transaction.server.finish(self.now, &self.config.timers, code, &bytes, asked);
             }
         }
@@ -108,6 +110,7 @@ impl Context<'_> {
         self.challenged_by(transaction, sent, *code, *gateway);
         if let (true, Ok(message)) = (transaction.ends_call(), Message::datagram(bytes)) {
             self.release_call(transaction, &message);
+            self.tell_end(transaction, Some(*code), transaction.client.nonce, &message);
         }
         let peer = transaction.server.peer;
         self.reply(&peer, bytes.clone());
@@ -136,6 +139,7 @@ impl Context<'_> {
         let code = refusal.profile(self.config).code(refusal.reason, transaction.is_invite());
         let rows = refusal::rows(self.config, transaction.call.region, &refusal);
         self.conclude(transaction, sent, code, refusal.phrase(), &rows);
-        self.verdict(transaction.call.region, whose, Verdict::Refuse, refusal.reason, Some(&refusal.detail));
+        let told = Teller::tell_sent(sent, self.config, &transaction.call);
+        self.verdict(transaction.call.region, whose, Verdict::Refuse, refusal.reason, Some(&refusal.detail), told);
     }
 }

@@ -18,11 +18,12 @@ use crate::core::rules::media::{Judgement, Part, Ruling};
 use crate::core::rules::number;
 use crate::core::rules::refusal::{Refusal, shown};
 use crate::core::rules::side::Side;
-use crate::core::rules::sides::{asking_side, comes_from_us, dialog_fence, speaker_in_dialog};
+use crate::core::rules::sides::{comes_from_us, dialog_fence, speaker_in_dialog};
 use crate::core::rules::trace::{Failed, Test, around, servers_around, trunk_name};
 use crate::core::state::Core;
 use crate::core::stop::{Pending, Stop};
-use crate::core::transaction::forwarded::CallFacts;
+use crate::core::telling;
+use crate::core::transaction::forwarded::{CallFacts, DialogFacts};
 use crate::core::transaction::shares::Asking;
 use crate::fence::Fence;
 use crate::reason::Reason;
@@ -64,7 +65,7 @@ impl Core {
             ("route token, valid for this dialog".to_owned(), what)
         });
         let fence = self.side_of(case, &route)?;
-        let asks = asking_side(view, case, &route);
+        let asks = route.speaks;
         let refusal = |row: Failed, reason, detail: String| {
             Refusal::new(row, reason, detail).of(Some(whose.0), Some(whose.1)).asked_by(asks)
         };
@@ -131,6 +132,11 @@ impl Core {
             loop_hash: self.loop_hash(case.message, case.request),
             spread: 0,
             since: case.now,
+            dialog: DialogFacts {
+                began: route.began,
+                time: route.time,
+                cause: (case.request.method == Method::Bye).then(|| telling::cause(config, case.message)).flatten(),
+            },
         };
         let prefer = side.unwrap_or(case.arrival.listener);
         if let Some(first) = view.first_egress(case, &mut call, prefer, &mut targets, edit) {
@@ -217,7 +223,7 @@ impl Core {
         };
         // A request from ourselves came from another party before. That pass did not judge what is behind, because the next hop
         // was our own.
-        let judged = match asking_side(view, case, route) {
+        let judged = match route.speaks {
             Side::Trunk => !own,
             Side::Servers => comes_from_us(view, route.vouched.serving, case.arrival),
         };

@@ -10,6 +10,7 @@ use crate::core::forwarding::rewrite;
 use crate::core::io::{DropCause, Share};
 use crate::core::memory::name_cache::UnknownName;
 use crate::core::memory::rate_limit::Pace;
+use crate::core::routing::call_time::CallTime;
 use crate::core::routing::route_token::{self, Vouched};
 use crate::core::routing::serving::Serving;
 use crate::core::routing::target::{self, Found, Nowhere, Order, TargetSet, WaysOut};
@@ -23,7 +24,7 @@ use crate::core::rules::sides::Source;
 use crate::core::rules::trace::{Test, trunk_name};
 use crate::core::state::Core;
 use crate::core::stop::{Pending, Stop};
-use crate::core::transaction::forwarded::{CallFacts, Transaction};
+use crate::core::transaction::forwarded::{CallFacts, DialogFacts, Transaction};
 use crate::core::transaction::shares::Asking;
 use crate::reason::Reason;
 use crate::sip::edit::Edit;
@@ -107,7 +108,8 @@ impl Core {
                 let origin = (asks == Side::Trunk).then(|| view.origin_of(case)).flatten();
                 let vouched = Vouched { trunk: admitted.trunk, serving: case.region(), relay };
                 let (call_id, asker) = (case.request.call_id, case.request.from_tag);
-                self.tokens.sign((&self.config, &self.keys), case.region(), vouched, (asks, origin), call_id, asker)
+                let told = (asks, origin, CallTime::invited(self.clock.seconds(case.now)));
+                self.tokens.sign((&self.config, &self.keys), case.region(), vouched, told, call_id, asker)
             })
             .flatten();
         edit.clear();
@@ -135,6 +137,7 @@ impl Core {
             loop_hash: self.loop_hash(case.message, case.request),
             spread,
             since: case.now,
+            dialog: DialogFacts::OPENED,
         };
         let prefer = case.arrival.listener;
         if let Some(first) = view.first_egress(case, &mut call, prefer, &mut targets, edit) {

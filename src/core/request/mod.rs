@@ -18,6 +18,7 @@ use crate::core::rules::sides::{Source, dialog_fence};
 use crate::core::rules::trace::{Test, Trace};
 use crate::core::state::Core;
 use crate::core::stop::{Pending, Stop};
+use crate::core::telling::Teller;
 use crate::core::transaction::forwarded::Transaction;
 use crate::core::transaction::server::Server;
 use crate::fence::canonical;
@@ -186,7 +187,8 @@ impl Core {
         if let Some((verdict, reason, why)) = shadow.map(|broken| (Verdict::Shadow, broken.reason, Some(broken.why))).or(accepted)
         {
             let (project, trunk) = whose;
-            let note = Note::Verdict { region: call.region, project, trunk, verdict, reason, why, unreachable };
+            let told = Teller::tell_served(case.message, context.config, &call, !initial || !here);
+            let note = Note::Verdict { region: call.region, project, trunk, verdict, reason, why, unreachable, told };
             context.out.push(Output::Note(note));
         }
         self.table.insert(Box::new(Transaction::new(call, server, client, own_rows, targets.into_vec())));
@@ -258,7 +260,9 @@ impl Core {
             return Outcome::Malformed(message.fault().unwrap_or(Fault::NotSip));
         }
         // Its sentence is made where somebody reads it: strangers may send as much as they like.
-        context.verdict(region, (None, None), Verdict::Refuse, reason, None);
+        let stranger = Teller { config: context.config, trunk: None, began: true, asks: None, later: false };
+        let told = stranger.tell(message);
+        context.verdict(region, (None, None), Verdict::Refuse, reason, None, told);
         Outcome::Refused(reason)
     }
 

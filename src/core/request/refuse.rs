@@ -1,13 +1,16 @@
 //! A request that goes no further: answered or refused, without keeping a transaction. The same request gets the same bytes again.
 
-use crate::core::io::{Note, Outcome, Output, Share, Verdict};
+use crate::config::TrunkId;
+use crate::core::io::{Note, Outcome, Output, RequestTold, Share, Verdict};
 use crate::core::memory::dialog_pace::Sender;
 use crate::core::memory::refused_calls::RefusedCall;
 use crate::core::rules::case::Case;
 use crate::core::rules::refusal::{self, Answer, Refusal};
 use crate::core::rules::side::Side;
+use crate::core::rules::sides::Source;
 use crate::core::state::Core;
 use crate::core::stop::{Pending, Stop};
+use crate::core::telling::Teller;
 use crate::fence::canonical;
 use crate::reason::{Class, Reason};
 use crate::sip::Method;
@@ -47,12 +50,20 @@ impl Core {
             self.count_refused(case, refusal);
         }
         let rows = refusal::rows(&self.config, case.region(), refusal);
+        let told = self.tell_refused(case, refusal.trunk);
         let (mut context, _) = self.split(case.now, out);
         if let Some(relay) = case.relay_answer.filter(|answer| answer.sdp.is_some() && !in_dialog).map(|answer| answer.relay) {
             context.release(case.region(), (refusal.project, refusal.trunk), relay, case.request.call_id);
         }
         context.answer_request(case, code, refusal.phrase(), &rows);
-        context.verdict(case.region(), (refusal.project, refusal.trunk), Verdict::Refuse, refusal.reason, Some(&refusal.detail));
+        context.verdict(
+            case.region(),
+            (refusal.project, refusal.trunk),
+            Verdict::Refuse,
+            refusal.reason,
+            Some(&refusal.detail),
+            told,
+        );
         if let Some(share) = refusal.share {
             let whose = (refusal.project, refusal.trunk);
             context.out.push(Output::Note(Note::ShareUsedUp { region: case.region(), whose, share }));
@@ -64,6 +75,18 @@ impl Core {
             self.refused_calls.put(case.now, key, refused);
         }
         Outcome::Refused(refusal.reason)
+    }
+
+    /// What the audit record is told of a request that is refused, if one is kept.
+    fn tell_refused(&self, case: &Case<'_, '_>, trunk: Option<TrunkId>) -> Option<Box<RequestTold>> {
+        let config = &*self.config;
+        config.audit.as_ref()?;
+        // What no valid token leads is told by its own words.
+        let route = case.request.to_tag.and_then(|_| self.route_set(case));
+        let (later, began, speaks) = route.map_or((false, true, None), |route| (true, route.began, Some(route.speaks)));
+        let servers = || Source::of(self.view(case.now), case.region(), case.arrival).server;
+        let asks = speaks.or_else(|| trunk.map(|_| if servers() { Side::Servers } else { Side::Trunk }));
+        Teller { config, trunk, began, asks, later }.tell(case.message)
     }
 
     /// Counts a refused request inside a dialog for the pace of its sender, if the sender is a side of the dialog.
@@ -83,13 +106,14 @@ impl Core {
     /// Refuses an INVITE of a call that was refused for good in the last minute: with the same answer, and without judging again.
     fn refuse_again(&mut self, case: &Case<'_, '_>, before: &RefusedCall, out: &mut Vec<Output>) -> Outcome {
         let repeats = before.request != self.instance(case);
+        let told = self.tell_refused(case, before.trunk);
         let (mut context, _) = self.split(case.now, out);
         context.answer_request(case, before.code, before.phrase, &before.rows);
         if repeats {
             let (region, project, trunk) = (case.region(), before.project, before.trunk);
             context.out.push(Output::Note(Note::Repeat { region, project, trunk }));
         }
-        context.verdict(case.region(), (before.project, before.trunk), Verdict::Refuse, before.reason, Some(&before.why));
+        context.verdict(case.region(), (before.project, before.trunk), Verdict::Refuse, before.reason, Some(&before.why), told);
         Outcome::Refused(before.reason)
     }
 

@@ -19,6 +19,7 @@ use crate::core::rules::trace::{Test, Trace};
 use crate::core::stop::{Pending, Stop};
 use crate::core::teardown::bye::Ending;
 use crate::core::teardown::leg::Leg;
+use crate::core::telling::Teller;
 use crate::core::transaction::forwarded::{CallFacts, Transaction};
 use crate::reason::{Class, Reason};
 use crate::sip::address::Address;
@@ -117,7 +118,9 @@ impl Context<'_> {
                 // Counted only if it would have been refused: a provisional response would only have been dropped, and a
                 // repetition is not counted twice.
                 if transaction.server.is_open() && !is_provisional(message) {
-                    self.verdict(called, (speaker.project, speaker.trunk), Verdict::Shadow, broken.reason, Some(&broken.why));
+                    let told = Teller::tell_served(message, self.config, &transaction.call, true);
+                    let whose = (speaker.project, speaker.trunk);
+                    self.verdict(called, whose, Verdict::Shadow, broken.reason, Some(&broken.why), told);
                 }
             }
             Ruling::Foreign(refusal) => return Err(Box::new(Blocked { refusal, egress, speaker })),
@@ -218,12 +221,14 @@ impl Context<'_> {
         let sent = if present.is_empty() { sent } else { &present };
         self.conclude(transaction, sent, code, refusal.phrase(), &rows);
         transaction.refused = true;
+        let told = Teller::tell_sent(sent, self.config, &transaction.call);
         self.verdict(
             transaction.call.region,
             (refusal.project, refusal.trunk),
             Verdict::Refuse,
             refusal.reason,
             Some(&refusal.detail),
+            told,
         );
         if invite && transaction.call.serving.is_some() && refusal.reason.class() == Class::Policy {
             self.remember(transaction, sent, refusal, code, rows);
@@ -254,7 +259,9 @@ impl Context<'_> {
         }
         let rows = refusal::bye_rows(self.config, region, &why.refusal);
         let peer = transaction.server.peer;
-        let ending = Ending { region, peer, side: why.speaker, rows: &rows };
+        let call = &transaction.call;
+        let end = self.own_end((region, (call.project, call.trunk)), message, (call.dialog.began, call.dialog.time), &rows);
+        let ending = Ending { region, peer, side: why.speaker, rows: &rows, end: end.as_deref() };
         let request = Message::datagram(sent).ok().filter(|_| !initial);
         let call_id = message.first(Name::CallId).map(|header| message.value(header)).unwrap_or_default();
         let from = message.first(Name::From).and_then(|header| Address::parse(message.value(header)));

@@ -39,10 +39,10 @@ pub(crate) fn without_pause(message: &Message<'_>, edit: &mut Edit) {
 
 /// Signs our Record-Route again, for the side that asked (16.7 step 8): now the other tag of the dialog is known, each fork's its own.
 /// All values of it that are there: two if the sides differ, wherever the next hop put them. Only a token that we signed for this very
-/// request is signed again. `origin`: where the answer came from, if a trunk answers.
+/// request is signed again. `told`: the side that asked; where the answer came from, if a trunk answers; when the call was set up, if it is.
 pub(crate) fn sign_again(
     keys: &Keys,
-    (asks, origin): (Side, Option<Origin>),
+    told: (Side, Option<Origin>, Option<u32>),
     message: &Message<'_>,
     response: &Response<'_>,
     edit: &mut Edit,
@@ -53,7 +53,7 @@ pub(crate) fn sign_again(
         let value = message.value(header);
         for at in memchr_iter(b';', value) {
             let Some(found) = value.get(at.saturating_add(1)..).and_then(parameter) else { continue };
-            if let Some(token) = route_token::answered(keys, found, (asks, origin), call_id, asker, answerer) {
+            if let Some(token) = route_token::answered(keys, found, told, call_id, asker, answerer) {
                 let start = header.value().start.saturating_add(at).saturating_add(1 + PARAM.len() + 1);
                 edit.splice(start..start.saturating_add(found.len()), &[&token]);
             }

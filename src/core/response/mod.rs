@@ -12,7 +12,7 @@ use crate::core::context::Context;
 use crate::core::forwarding::branch::{Branch, OWN_SLOT};
 use crate::core::forwarding::media_swap::MediaSwap;
 use crate::core::forwarding::rewrite;
-use crate::core::io::{Arrival, Note, Outcome, Output};
+use crate::core::io::{Arrival, EndTold, Note, Outcome, Output};
 use crate::core::relay_request::RelayAnswer;
 use crate::core::response::blocked::AnswerMedia;
 use crate::core::response::going_back::{going_back, sign_again, without_pause};
@@ -101,6 +101,8 @@ impl Core {
             return Outcome::Stray;
         }
         if response.code >= 200 {
+            let end = request.end.take().map(|end| EndTold { code: Some(response.code), ..*end });
+            out.extend(end.map(|end| Output::Note(Note::CallEnded(Box::new(end)))));
             self.table.own.close(nonce, now, &self.config.timers);
         } else if matches!(kind, OwnKind::Ping(_)) {
             request.provisional();
@@ -221,6 +223,7 @@ impl Context<'_> {
         // Every 2xx goes on at once, the repeated and the forked too (16.7 step 5, RFC 6026 7.1).
         let bytes = self.relay(transaction, of, &swap);
         if transaction.server.is_open() {
+            self.tell_end(transaction, Some(response.code), branch.nonce, message);
             transaction.server.finish(self.now, timers, response.code, &bytes, RequestText::default());
             if transaction.client.nonce != branch.nonce {
                 self.dismiss(transaction);
@@ -300,6 +303,7 @@ impl Context<'_> {
             Ok(swap) => {
                 let bytes = self.relay(transaction, of, &swap);
                 let asked = transaction.asked(&sent);
+                self.tell_end(transaction, Some(code), branch.nonce, message);
                 transaction.server.finish(self.now, timers, code, &bytes, asked);
                 Outcome::Relayed
             }
@@ -353,9 +357,17 @@ impl Context<'_> {
         if transaction.call.token.is_some() {
             let asks = transaction.call.asks;
             let origin = (asks == Side::Servers && self.view().is_answer_from_behind_nat(message)).then_some(from);
-            sign_again(self.keys, (asks, origin), message, response, &mut self.work.edit);
+            let set_up = self.set_up(transaction, code);
+            sign_again(self.keys, (asks, origin, set_up), message, response, &mut self.work.edit);
         }
         self.work.apply(message.bytes())
+    }
+
+    /// When a call was set up, if this answer says that it is: a repeated one says the same time as the first.
+    fn set_up(&self, transaction: &Transaction, code: u16) -> Option<u32> {
+        let sets_up = transaction.is_invite() && (200..=299).contains(&code);
+        let at = transaction.server.accepted(&self.config.timers).unwrap_or(self.now);
+        self.clock.seconds(at).filter(|_| sets_up)
     }
 
     /// Sends a response back to the asker.

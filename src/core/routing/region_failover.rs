@@ -7,6 +7,7 @@
 
 use crate::config::{ListenerId, RegionId, TrunkId};
 use crate::core::health::Standing;
+use crate::core::routing::call_time::CallTime;
 use crate::core::routing::egress::Egress;
 use crate::core::routing::place::MAX_ATTEMPTS;
 use crate::core::routing::route_token::{self, Token, Vouched};
@@ -67,7 +68,8 @@ impl View<'_> {
 
     fn sign_again(&self, call: &CallFacts, tries: Tries<'_>, vouched: Vouched, token: &Token) -> Option<Token> {
         let names = (self.config, self.keys);
-        self.tokens.sign(names, call.region, vouched, (call.asks, route_token::origin(token)), tries.call_id, tries.asker)
+        let told = (call.asks, route_token::origin(token), CallTime::invited(self.clock.seconds(call.since)));
+        self.tokens.sign(names, call.region, vouched, told, tries.call_id, tries.asker)
     }
 
     /// The next of the nearest regions that has a server inside which does not look down, with its servers. Also returns how many

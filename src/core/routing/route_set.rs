@@ -9,6 +9,7 @@ use smallvec::SmallVec;
 
 use crate::config::RegionId;
 use crate::core::keys::Keys;
+use crate::core::routing::call_time::CallTime;
 use crate::core::routing::route_token::{self, Origin, Proof, Token, Tokens, Vouched};
 use crate::core::rules::side::Side;
 use crate::sip::address::Address;
@@ -27,8 +28,12 @@ const USUAL_ROUTES: usize = 4;
 pub(crate) struct RouteSet<'a> {
     /// What the token vouches for: the trunk, and the region whose servers have the call.
     pub(crate) vouched: Vouched,
-    /// The side of the dialog that the token was given to, which is the one that sends the request. `None`: it is of the old form.
-    pub(crate) speaks: Option<Side>,
+    /// The side of the dialog that the token was given to, which is the one that sends the request.
+    pub(crate) speaks: Side,
+    /// Whether that side began the dialog.
+    pub(crate) began: bool,
+    /// When the call began.
+    pub(crate) time: CallTime,
     /// Where the trunk's messages come from, if the token says it.
     pub(crate) origin: Option<Origin>,
     /// The token that was brought.
@@ -88,7 +93,7 @@ pub(crate) fn read<'a>(
         }
         removed.push(item);
     }
-    let (token, Proof { vouched, speaks, origin }) = proof?;
+    let (token, Proof { vouched, speaks, began, time, origin }) = proof?;
     let (mut last_route, mut loose) = (None, false);
     let next = if routes.is_empty() {
         request_uri.map_or_else(|| Some(request.uri.clone()), |text| Uri::parse(text).ok())?
@@ -103,7 +108,7 @@ pub(crate) fn read<'a>(
         }
         uri
     };
-    Some(RouteSet { vouched, speaks, origin, token, next, leave_by, loose, removed, request_uri, last_route })
+    Some(RouteSet { vouched, speaks, began, time, origin, token, next, leave_by, loose, removed, request_uri, last_route })
 }
 
 impl<'a> RouteSet<'a> {
@@ -118,9 +123,9 @@ impl<'a> RouteSet<'a> {
     /// begin a dialog of its own (a fork of a SUBSCRIBE or REFER), with the path of the NOTIFY (RFC 6665 4.3, 4.4.1). Its
     /// receiver is the side that asked, and both tags are known. No other request changes a route set.
     pub(crate) fn records(&self, keys: &Keys, request: &Request<'_>, from: Origin) -> Option<Token> {
-        let asks = self.speaks.filter(|_| request.method == Method::Notify)?.other();
+        let asks = (request.method == Method::Notify).then(|| self.speaks.other())?;
         let origin = (asks == Side::Servers).then_some(from);
-        route_token::answered(keys, self.token, (asks, origin), request.call_id, request.to_tag?, request.from_tag)
+        route_token::answered(keys, self.token, (asks, origin, None), request.call_id, request.to_tag?, request.from_tag)
     }
 
     /// What stands behind the next hop, in the order in which it would be reached. `None`: a URI that cannot be read.

@@ -1,9 +1,9 @@
 //! The route token: a signed parameter of our Record-Route that every later request in the dialog must bring back.
 //!
 //! No dialog is remembered. The token names the trunk (and with it the project), the region whose servers have the call, the side
-//! that began the dialog, the relay of its media, and where the trunk's messages come from. It is good for one dialog: it is bound to the called region, the Call-ID
-//! and the asker's tag. The token that the asker holds is bound to the answerer's tag too. Only nodes that share the secret can
-//! read or make one.
+//! that began the dialog, the relay of its media, where the trunk's messages come from, and when the call began. It is good for one dialog:
+//! it is bound to the called region, the Call-ID and the asker's tag. The token that the asker holds is bound to the answerer's tag too. Only
+//! nodes that share the secret can read or make one.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -15,6 +15,7 @@ use memchr::memchr3;
 
 use crate::config::{Config, RegionId, Transport, TrunkId};
 use crate::core::keys::{Keys, read_hex, write_hex};
+use crate::core::routing::call_time::{CallTime, TIME};
 use crate::core::rules::side::Side;
 use crate::fence::canonical;
 use crate::sip::Request;
@@ -26,19 +27,20 @@ const UPGRADE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Stands in the request that makes the dialog, so the answerer holds it. Bound to Call-ID and asker's tag, since there is no
 /// other tag yet.
-const ASKED: [u8; 2] = *b"04";
+const ASKED: [u8; 2] = *b"06";
 /// Stands in the answers, so the asker holds it. Bound to the answerer's tag as well.
-const ANSWERED: [u8; 2] = *b"05";
-/// The form before these: name, relay, signature, bound to the Call-ID alone, in the hands of both sides.
-const OLD: [u8; 2] = *b"03";
-/// What each token says between its form and its signature, in characters: name, relay, side that asked. Where the trunk's messages
-/// come from stands behind that, if it is known.
+const ANSWERED: [u8; 2] = *b"07";
+/// The forms before these, which do not say when.
+const OLD_ASKED: [u8; 2] = *b"04";
+const OLD_ANSWERED: [u8; 2] = *b"05";
+/// What each token says behind its form, in characters: name, relay, side that asked. Where the trunk's messages come from stands behind
+/// that, if it is known.
 const FACTS: usize = 16 + 4 + 1;
 /// The length of that place, in characters: transport, port, and an IPv4 or IPv6 address.
 const ORIGIN_V4: usize = 1 + 4 + 8;
 const ORIGIN_V6: usize = 1 + 4 + 32;
-/// The most characters of a token: form, facts, signature.
-const LONGEST: usize = 2 + FACTS + ORIGIN_V6 + 16;
+/// The most characters of a token: form, facts, time, signature.
+const LONGEST: usize = 2 + FACTS + ORIGIN_V6 + TIME + 16;
 
 type Facts = ArrayVec<u8, { FACTS + ORIGIN_V6 }>;
 
@@ -70,8 +72,12 @@ pub(crate) struct Vouched {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Proof {
     pub(crate) vouched: Vouched,
-    /// The side of the dialog that the token was given to. `None`: the old form, which both had alike.
-    pub(crate) speaks: Option<Side>,
+    /// The side of the dialog that the token was given to.
+    pub(crate) speaks: Side,
+    /// Whether that side began the dialog.
+    pub(crate) began: bool,
+    /// When the call began.
+    pub(crate) time: CallTime,
     /// Where the trunk's messages come from. `None`: the token does not say it.
     pub(crate) origin: Option<Origin>,
 }
@@ -140,13 +146,13 @@ impl Tokens {
         Self { reads_old_until: Some(now + UPGRADE), ..self }
     }
 
-    /// The token of a call to a region, for the request that makes the dialog.
+    /// The token of a call to a region, for the request that makes the dialog and came at this time.
     pub(crate) fn sign(
         &self,
         (config, keys): (&Config, &Keys),
         called: RegionId,
         what: Vouched,
-        (asks, origin): (Side, Option<Origin>),
+        (asks, origin, time): (Side, Option<Origin>, CallTime),
         call_id: &[u8],
         asker: &[u8],
     ) -> Option<Token> {
@@ -162,7 +168,8 @@ impl Tokens {
         if let Some(origin) = origin {
             push_origin(&mut facts, origin);
         }
-        Some(write(ASKED, &facts, sign_asked(keys, &facts, call_id, asker)))
+        let time = time.text();
+        Some(write(ASKED, &facts, time, sign_asked(keys, &facts, &time, call_id, asker)))
     }
 
     /// What a token proves, if we gave it for this region to the side of this dialog that brings it, in this request.
@@ -176,14 +183,25 @@ impl Tokens {
     ) -> Option<Proof> {
         let &Request { call_id, from_tag, to_tag, .. } = request;
         let to_tag = to_tag.unwrap_or_default();
-        let (&form, rest) = token.split_first_chunk()?;
-        if form == OLD && self.reads_old_until.is_some_and(|until| now < until) {
-            return self.verify_old(keys, called, rest, call_id);
-        }
-        let (facts, signature) = parts(rest)?;
-        let (expected, asked) = match form {
-            ASKED => (sign_asked(keys, facts, call_id, to_tag), false),
-            ANSWERED => (sign_answered(keys, facts, call_id, from_tag, to_tag), true),
+        let (form, rest) = token.split_first_chunk()?;
+        let old = || self.reads_old_until.is_some_and(|until| now < until);
+        let (facts, time, began, signature, expected) = match *form {
+            ASKED => {
+                let (facts, time, signature) = parts(rest)?;
+                (facts, CallTime::read(time)?, false, signature, sign_asked(keys, facts, time, call_id, to_tag))
+            }
+            ANSWERED => {
+                let (facts, time, signature) = parts(rest)?;
+                (facts, CallTime::read(time)?, true, signature, sign_answered(keys, facts, time, call_id, from_tag, to_tag))
+            }
+            OLD_ASKED if old() => {
+                let (facts, signature) = signed(rest)?;
+                (facts, CallTime::Unknown, false, signature, keys.route(&[facts, call_id, to_tag, form]))
+            }
+            OLD_ANSWERED if old() => {
+                let (facts, signature) = signed(rest)?;
+                (facts, CallTime::Unknown, true, signature, keys.route(&[facts, call_id, from_tag, form, to_tag]))
+            }
             _ => return None,
         };
         if signature != expected {
@@ -194,16 +212,7 @@ impl Tokens {
         let (side, origin) = rest.split_first()?;
         let asks = [Side::Trunk, Side::Servers].into_iter().find(|&asks| *side == letter(asks))?;
         let vouched = self.vouch(called, name, relay)?;
-        Some(Proof { vouched, speaks: Some(if asked { asks } else { asks.other() }), origin: read_origin(origin) })
-    }
-
-    fn verify_old(&self, keys: &Keys, called: RegionId, rest: &[u8], call_id: &[u8]) -> Option<Proof> {
-        let (facts, signature) = rest.split_at_checked(20).filter(|(_, signature)| signature.len() == 16)?;
-        if read_hex(signature)? != keys.route(&[&OLD, facts, call_id]) {
-            return None;
-        }
-        let (name, relay) = facts.split_at_checked(16)?;
-        Some(Proof { vouched: self.vouch(called, name, relay)?, speaks: None, origin: None })
+        Some(Proof { vouched, speaks: if began { asks } else { asks.other() }, began, time, origin: read_origin(origin) })
     }
 
     /// What the signed facts of a token mean to this configuration.
@@ -230,33 +239,35 @@ fn name(config: &Config, keys: &Keys, (called, serving): (RegionId, RegionId), t
 
 /// The asker's token, made of the token in an answer (RFC 3261 16.7 step 8). `None`: we did not put that one into a request of
 /// this call from this asker. `answerer`: the tag of the answer; empty if it has none, so that the asker never gets a token that
-/// is good for more than one dialog. `origin`: where the answer came from, if a trunk answers.
+/// is good for more than one dialog. `origin`: where the answer came from, if a trunk answers. `set_up`: when the call was set up, in seconds
+/// since 1970, if this answer says that it is.
 pub(crate) fn answered(
     keys: &Keys,
     token: &[u8],
-    (asks, origin): (Side, Option<Origin>),
+    (asks, origin, set_up): (Side, Option<Origin>, Option<u32>),
     call_id: &[u8],
     asker: &[u8],
     answerer: &[u8],
 ) -> Option<Token> {
-    let (facts, signature) = parts(token.strip_prefix(&ASKED)?)?;
+    let (facts, before, signature) = parts(token.strip_prefix(&ASKED)?)?;
     let known = facts.get(..FACTS).filter(|known| known.last() == Some(&letter(asks)))?;
+    let time = set_up.map_or(*before, |at| CallTime::SetUp(at).text());
     if let Some(origin) = origin {
         let mut told = Facts::new();
         push(&mut told, known);
         push_origin(&mut told, origin);
-        let ours = sign_asked(keys, facts, call_id, asker) == signature;
-        return ours.then(|| write(ANSWERED, &told, sign_answered(keys, &told, call_id, asker, answerer)));
+        let ours = sign_asked(keys, facts, before, call_id, asker) == signature;
+        return ours.then(|| write(ANSWERED, &told, time, sign_answered(keys, &told, &time, call_id, asker, answerer)));
     }
-    let ends: [&[&[u8]]; 2] = [&[&ASKED], &[&ANSWERED, answerer]];
-    let [before, again] = keys.route_pair(&[facts, call_id, asker], ends);
-    (before == signature).then(|| write(ANSWERED, facts, again))
+    let ends: [&[&[u8]]; 2] = [&[&ASKED, before], &[&ANSWERED, &time, answerer]];
+    let [once, again] = keys.route_pair(&[facts, call_id, asker], ends);
+    (once == signature).then(|| write(ANSWERED, facts, time, again))
 }
 
 /// Whether a token is ours, of a request of this call from this asker.
 pub(crate) fn is_of_request(keys: &Keys, token: &[u8], call_id: &[u8], asker: &[u8]) -> bool {
     let told = token.strip_prefix(&ASKED).and_then(parts);
-    told.is_some_and(|(facts, signature)| signature == sign_asked(keys, facts, call_id, asker))
+    told.is_some_and(|(facts, time, signature)| signature == sign_asked(keys, facts, time, call_id, asker))
 }
 
 /// Where the trunk's messages come from, as a token of ours says.
@@ -276,18 +287,31 @@ pub(crate) fn first_in(text: &[u8]) -> &[u8] {
     text.get(..end).unwrap_or_default()
 }
 
-/// The facts and the signature of a token, after its form. A difference in time does not help to guess a signature: it is a
+/// The facts, the time and the signature of a token, after its form. A difference in time does not help to guess a signature: it is a
 /// 64-bit value, and another one for each dialog.
-fn parts(rest: &[u8]) -> Option<(&[u8], u64)> {
+fn parts(rest: &[u8]) -> Option<(&[u8], &[u8; TIME], u64)> {
+    let (rest, signature) = rest.split_at_checked(rest.len().checked_sub(16)?)?;
+    let (facts, time) = rest.split_last_chunk()?;
+    are_facts(facts).then_some(())?;
+    Some((facts, time, read_hex(signature)?))
+}
+
+/// The same for the forms that do not say when.
+fn signed(rest: &[u8]) -> Option<(&[u8], u64)> {
     let (facts, signature) = rest.split_at_checked(rest.len().checked_sub(16)?)?;
-    matches!(facts.len().checked_sub(FACTS)?, 0 | ORIGIN_V4 | ORIGIN_V6).then_some(())?;
+    are_facts(facts).then_some(())?;
     Some((facts, read_hex(signature)?))
 }
 
-fn write(form: [u8; 2], facts: &[u8], signature: u64) -> Token {
+fn are_facts(facts: &[u8]) -> bool {
+    matches!(facts.len().checked_sub(FACTS), Some(0 | ORIGIN_V4 | ORIGIN_V6))
+}
+
+fn write(form: [u8; 2], facts: &[u8], time: [u8; TIME], signature: u64) -> Token {
     let mut token = Token::new();
     push(&mut token, &form);
     push(&mut token, facts);
+    push(&mut token, &time);
     push_hex::<16, _>(&mut token, signature);
     token
 }
@@ -345,12 +369,12 @@ fn read_origin(text: &[u8]) -> Option<Origin> {
 
 // The form stands behind what both signatures share, so that an answer's two are hashed in one go.
 
-fn sign_asked(keys: &Keys, facts: &[u8], call_id: &[u8], asker: &[u8]) -> u64 {
-    keys.route(&[facts, call_id, asker, &ASKED])
+fn sign_asked(keys: &Keys, facts: &[u8], time: &[u8], call_id: &[u8], asker: &[u8]) -> u64 {
+    keys.route(&[facts, call_id, asker, &ASKED, time])
 }
 
-fn sign_answered(keys: &Keys, facts: &[u8], call_id: &[u8], asker: &[u8], answerer: &[u8]) -> u64 {
-    keys.route(&[facts, call_id, asker, &ANSWERED, answerer])
+fn sign_answered(keys: &Keys, facts: &[u8], time: &[u8], call_id: &[u8], asker: &[u8], answerer: &[u8]) -> u64 {
+    keys.route(&[facts, call_id, asker, &ANSWERED, time, answerer])
 }
 
 const fn letter(side: Side) -> u8 {

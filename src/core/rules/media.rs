@@ -2,10 +2,11 @@
 //!
 //! Only judges. The code that handles the message decides what follows.
 
+use std::cell::RefCell;
 use std::net::IpAddr;
 
 use crate::config::{Config, Media, Mode, Trunk};
-use crate::core::io::{Direction, Note, Spoken};
+use crate::core::io::{Direction, MediaNamed, Note, Spoken};
 use crate::core::rules::broken_rule::BrokenRule;
 use crate::core::rules::refusal::{Refusal, shown_without_numbers};
 use crate::core::rules::side::Side;
@@ -70,10 +71,21 @@ impl Speaker {
             let or = trunk.map_or_else(String::new, |trunk| format!(" or of {trunk}"));
             (format!("address {ip}"), format!("networks of region {of}{or}: {}", around(ip, &sets)))
         };
+        let named: RefCell<Option<Box<MediaNamed>>> = RefCell::default();
         let found = read(networks, trunk, message, |ip, inside| {
+            if config.audit.is_some()
+                && let Ok(mut named) = named.try_borrow_mut()
+            {
+                let named = named.get_or_insert_default();
+                if !named.contains(&ip) {
+                    // What has no room is more than is told.
+                    let _ = named.try_push(ip);
+                }
+            }
             trace.note(Test::Media, Mark::by(inside, watches), || compared(ip));
         });
-        let note = |spoken| Some(Note::Media { region: self.called, direction: Direction::from(self.side), spoken });
+        let named = named.into_inner();
+        let note = |spoken| Some(Note::Media { region: self.called, direction: Direction::from(self.side), spoken, named });
         match found {
             Ok(spoken) => {
                 if spoken == Spoken::None {

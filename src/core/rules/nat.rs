@@ -50,7 +50,7 @@ impl View<'_> {
 
     /// Where the trunk's messages of a dialog come from, for a request of the servers: as the token says, while that is the trunk's.
     pub(crate) fn origin_inside(&self, way: &RouteSet<'_>) -> Option<(Transport, Fenced)> {
-        let origin = way.origin.filter(|_| way.speaks == Some(Side::Servers))?;
+        let origin = way.origin.filter(|_| way.speaks == Side::Servers)?;
         let trunk = self.config.trunk(way.vouched.trunk);
         let to = Fence::of_trunk(&trunk.networks, trunk.reach()).admit(origin.addr).ok()?;
         Some((origin.transport, to))

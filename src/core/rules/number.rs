@@ -230,7 +230,7 @@ fn identities(case: &Case<'_, '_>, rules: &NumberRules) -> Identities {
 }
 
 /// The number that a URI names.
-fn of_uri(uri: &Uri<'_>, rules: &NumberRules) -> NumberReading {
+pub(crate) fn of_uri(uri: &Uri<'_>, rules: &NumberRules) -> NumberReading {
     if uri.scheme == Scheme::Sos {
         return NumberReading::Emergency;
     }

@@ -75,19 +75,12 @@ pub(crate) fn comes_from_us(view: View<'_>, region: RegionId, arrival: &Arrival)
     own.contains(&from) || own.iter().any(|own| own.ip() == from.ip()) && !speaks_for_servers(view, region, arrival)
 }
 
-/// The side that a request inside a dialog comes from. The token says it, and `dialog_fence` checks the source. A token of the
-/// old form does not say it.
-pub(crate) fn asking_side(view: View<'_>, case: &Case<'_, '_>, way: &RouteSet<'_>) -> Side {
-    let servers = || speaks_for_servers(view, way.vouched.serving, case.arrival);
-    way.speaks.unwrap_or_else(|| if servers() { Side::Servers } else { Side::Trunk })
-}
-
-/// The speaker of a request inside a dialog. What the trunk says is judged as in the first INVITE. What the servers say is judged
+/// The speaker of a request inside a dialog: the token says the side, and `dialog_fence` checks the source. What the trunk says is judged as in the first INVITE. What the servers say is judged
 /// by the networks of the region that has the call.
 pub(crate) fn speaker_in_dialog(view: View<'_>, case: &Case<'_, '_>, way: &RouteSet<'_>) -> Speaker {
     let vouched = way.vouched;
     Speaker {
-        side: asking_side(view, case, way),
+        side: way.speaks,
         called: case.region(),
         serving: vouched.serving,
         project: Some(view.config.trunk(vouched.trunk).project),
@@ -103,7 +96,7 @@ pub(crate) fn dialog_fence<'a>(view: View<'a>, case: &Case<'_, '_>, way: &RouteS
     let trunk = config.trunk(way.vouched.trunk);
     let from = case.arrival.from.ip();
     let fence = servers_fence(config, view.servers, way.vouched.serving);
-    if asking_side(view, case, way) == Side::Servers {
+    if way.speaks == Side::Servers {
         let serving = way.vouched.serving;
         let servers = speaks_for_servers(view, serving, case.arrival) || comes_from_us(view, serving, case.arrival);
         servers.then(|| fence.or_trunk(&trunk.networks, trunk.reach()))

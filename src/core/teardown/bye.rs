@@ -11,7 +11,7 @@ use crate::config::{ListenerId, RegionId, Transport, TrunkId};
 use crate::core::context::Context;
 use crate::core::forwarding::branch::{Branch, NO_SLOT, OWN_SLOT};
 use crate::core::forwarding::local_names::OwnRows;
-use crate::core::io::Peer;
+use crate::core::io::{EndTold, Note, Output, Peer};
 use crate::core::routing::egress::Egress;
 use crate::core::routing::route_token;
 use crate::core::routing::target::{self, Found, Order};
@@ -33,6 +33,8 @@ pub(crate) struct Ending<'a> {
     pub(crate) side: Speaker,
     /// The rows that explain it.
     pub(crate) rows: &'a [u8],
+    /// What is told of it, if an audit record is kept.
+    pub(crate) end: Option<&'a EndTold>,
 }
 
 impl Context<'_> {
@@ -59,7 +61,10 @@ impl Context<'_> {
         let (now, timers) = (self.now, &self.config.timers);
         let Speaker { side, called, serving, trunk, .. } = ending.side;
         let leg = LegOf { side, region: called, serving, trunk };
-        self.own.begin(nonce, OwnRequest::new(OwnKind::Bye, egress, bytes, now, now + timers.t1 * 64, timers).of(leg));
+        let end = ending.end.cloned().map(Box::new);
+        let request = OwnRequest::new(OwnKind::Bye, egress, bytes, now, now + timers.t1 * 64, timers).of(leg, end);
+        let told = self.own.begin(nonce, request);
+        self.out.extend(told.map(|end| Output::Note(Note::CallEnded(end))));
         true
     }
 

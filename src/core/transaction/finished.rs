@@ -15,7 +15,7 @@ use crate::core::routing::route_token::Token;
 use crate::core::routing::serving::Serving;
 use crate::core::rules::side::Side;
 use crate::core::transaction::client::Client;
-use crate::core::transaction::forwarded::{CallFacts, CallRelay, Progress, SHARED, Transaction, Way};
+use crate::core::transaction::forwarded::{CallFacts, CallRelay, DialogFacts, Progress, SHARED, Transaction, Way};
 use crate::core::transaction::last_answer::LastAnswer;
 use crate::core::transaction::server::Server;
 use crate::core::transaction::timer::Rest;
@@ -174,6 +174,8 @@ impl Finished {
             loop_hash: 0,
             spread: 0,
             since: sent,
+            // Its end was told.
+            dialog: DialogFacts::OPENED,
         };
         let server = Server::of_rest(key, (peer, transport), invite, server, answer);
         let client = Client::of_rest(nonce, egress, sent, (invite, left), client, ack);

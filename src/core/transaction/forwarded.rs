@@ -10,6 +10,7 @@ use bytes::Bytes;
 
 use crate::config::{ProjectId, RegionId, TrunkId};
 use crate::core::io::Attempt;
+use crate::core::routing::call_time::CallTime;
 use crate::core::routing::place::Gateway;
 use crate::core::routing::route_token::Token;
 use crate::core::routing::serving::Serving;
@@ -63,6 +64,24 @@ pub(crate) struct CallFacts {
     pub(crate) spread: u64,
     /// When the request came.
     pub(crate) since: Instant,
+    /// What is known of its dialog.
+    pub(crate) dialog: DialogFacts,
+}
+
+/// What a request says of its dialog.
+#[derive(Debug)]
+pub(crate) struct DialogFacts {
+    /// Whether the side that asks began it.
+    pub(crate) began: bool,
+    /// When the call began.
+    pub(crate) time: CallTime,
+    /// Why a BYE ends the call, if an audit record is kept.
+    pub(crate) cause: Option<Box<[u8]>>,
+}
+
+impl DialogFacts {
+    /// Of a request that may open one.
+    pub(crate) const OPENED: Self = Self { began: true, time: CallTime::Unknown, cause: None };
 }
 
 /// What decides where the messages of a call may go.
@@ -96,6 +115,7 @@ const AROUND: usize = SHARED + 128;
 
 /// One request that was forwarded. It is kept until no message about it can come any more.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "they are facts of their own")]
 pub(crate) struct Transaction {
     /// Tells it from the one that had the same slot before. The table gives the number.
     pub(crate) serial: u64,
@@ -119,6 +139,8 @@ pub(crate) struct Transaction {
     pub(crate) cancelled: bool,
     /// Whether a rule has refused its answer: then every call that comes of it is ended.
     pub(crate) refused: bool,
+    /// Whether a reload has ended its present attempt, because that led to an address that is outside now.
+    pub(crate) outside: bool,
     /// When the wheel will wake it first.
     pub(crate) armed: Option<Instant>,
     /// The answers that it waits for on streams, as the table has counted them.
@@ -181,7 +203,7 @@ impl Transaction {
     pub(crate) fn new(call: CallFacts, server: Server, client: Client, own_rows: (usize, usize), targets: Vec<Target>) -> Self {
         let (serial, earlier, armed, counted, holding) = (0, Vec::new(), None, Awaited::default(), Holding::default());
         let (progress, best, holder) = (Progress::None, None, call.trunk);
-        let (cancelled, refused) = (false, false);
+        let (cancelled, refused, outside) = (false, false, false);
         Self {
             serial,
             call,
@@ -194,6 +216,7 @@ impl Transaction {
             progress,
             cancelled,
             refused,
+            outside,
             armed,
             counted,
             holding,
@@ -211,7 +234,8 @@ impl Transaction {
         let earlier = self.earlier.capacity() * size_of::<Client>() + self.earlier.iter().map(Client::octets).sum::<usize>();
         let targets = self.targets.capacity() * size_of::<Target>();
         let best = self.best.as_ref().map_or(0, |best| size_of::<BestAnswer>() + best.bytes.len());
-        Self::octets_of(self.client.octets()) + self.server.octets() + earlier + targets + best
+        let cause = self.call.dialog.cause.as_ref().map_or(0, |cause| cause.len());
+        Self::octets_of(self.client.octets()) + self.server.octets() + earlier + targets + best + cause
     }
 
     /// Whether it is a call out that may go to no other gateway any more, because it rings.

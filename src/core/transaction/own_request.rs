@@ -12,7 +12,7 @@ use bytes::Bytes;
 
 use crate::config::{ListenerId, RegionId, Timers, TrunkId};
 use crate::core::forwarding::branch::OWN_SLOT;
-use crate::core::io::Attempt;
+use crate::core::io::{Attempt, EndTold};
 use crate::core::keys::Keyed;
 use crate::core::routing::egress::Egress;
 use crate::core::routing::place::Place;
@@ -54,6 +54,8 @@ pub(crate) struct OwnRequest {
     pub(crate) egress: Egress,
     /// The request as sent.
     pub(crate) bytes: Bytes,
+    /// What is told when a BYE has its answer, if an audit record is kept.
+    pub(crate) end: Option<Box<EndTold>>,
     /// When it was sent first.
     pub(crate) sent: Instant,
     /// Timer E. `None`: the request went over a stream, or a response has come.
@@ -68,12 +70,12 @@ impl OwnRequest {
     /// A request that is being sent now. A final response must have come by `until`.
     pub(crate) fn new(kind: OwnKind, egress: Egress, bytes: Bytes, now: Instant, until: Instant, timers: &Timers) -> Self {
         let resend = (!egress.transport.reliable()).then(|| Resend::after(now, timers));
-        Self { kind, leg: None, egress, bytes, sent: now, resend, until, open: true, armed: None }
+        Self { kind, leg: None, egress, bytes, end: None, sent: now, resend, until, open: true, armed: None }
     }
 
-    /// The same, for this leg.
-    pub(crate) fn of(self, leg: LegOf) -> Self {
-        Self { leg: Some(leg), ..self }
+    /// The same, for this leg. `end`: what is told when it has its answer.
+    pub(crate) fn of(self, leg: LegOf, end: Option<Box<EndTold>>) -> Self {
+        Self { leg: Some(leg), end, ..self }
     }
 
     /// Whether a final response may still come.
@@ -120,6 +122,8 @@ pub(crate) enum OwnDue {
     Resend(Egress, Bytes, Option<Attempt>),
     /// A ping was not answered in time: its place, and when it was sent.
     Silent(Place, Instant),
+    /// A BYE was not answered in time: what is told of it.
+    Unanswered(Box<EndTold>),
 }
 
 /// All own requests of one core, by the nonce in their branch.
@@ -141,16 +145,17 @@ impl OwnRequests {
         self.all.contains_key(&nonce)
     }
 
-    /// Takes in a request that is being sent. If there is no room for a BYE, it is sent only once.
-    pub(crate) fn begin(&mut self, nonce: u64, request: OwnRequest) {
+    /// Takes in a request that is being sent. If there is no room for a BYE, it is sent only once, and its end is told now: it is returned.
+    pub(crate) fn begin(&mut self, nonce: u64, request: OwnRequest) -> Option<Box<EndTold>> {
         if self.knows(nonce) || request.kind == OwnKind::Bye && self.byes >= BYES {
-            return;
+            return request.end;
         }
         self.byes += usize::from(request.kind == OwnKind::Bye);
         self.open_byes += usize::from(request.kind == OwnKind::Bye);
         self.octets += request.octets();
         self.all.insert(nonce, request);
         self.fresh.push(nonce);
+        None
     }
 
     /// The open ping that an attempt names: its nonce, its place, and when it was sent.
@@ -210,10 +215,7 @@ impl OwnRequests {
                 request.close(now, timers);
                 Some(OwnDue::Silent(place, sent))
             }
-            _ => {
-                self.forget(nonce);
-                None
-            }
+            _ => self.forget(nonce)?.end.map(OwnDue::Unanswered),
         }
     }
 

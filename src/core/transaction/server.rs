@@ -81,6 +81,14 @@ impl Server {
         matches!(self.state, ServerState::Proceeding { .. })
     }
 
+    /// When its INVITE was answered 2xx, if it was.
+    pub(crate) fn accepted(&self, timers: &Timers) -> Option<Instant> {
+        match self.state {
+            ServerState::Accepted { until } => until.checked_sub(timers.t1 * 64),
+            _ => None,
+        }
+    }
+
     /// Whether a final response to an INVITE, other than 2xx, has not been acknowledged yet.
     pub(crate) fn awaits_ack(&self) -> bool {
         self.invite && matches!(self.state, ServerState::Completed { .. })

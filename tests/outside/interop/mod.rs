@@ -13,6 +13,7 @@ mod capture;
 mod chromium;
 mod commands;
 mod contacts;
+mod disks;
 mod dying;
 mod finding;
 mod guide;

@@ -86,6 +86,9 @@ fn prometheus_scrapes_fires_and_answers_the_dashboard() {
         "Copies for collectors",
         "Decisions that nobody was told of",
         "Thrown away without a word",
+        "Audit records",
+        "Audit records that wait for the disk",
+        "Since the last checkpoint",
         "Until the certificate ends",
     ];
     await_some("what the other panels show", || {

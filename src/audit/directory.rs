@@ -1,0 +1,159 @@
+//! The directory of the record: one daemon at a time, one key for ever, days by their names, and what is too old.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use nix::fcntl::{Flock, FlockArg};
+use tracing::{info, warn};
+
+use super::calendar::{DayNumber, last_of_month};
+use super::day_file::{CHECKPOINT, RECORDS, make_folder, sync_folder, write_whole};
+use super::signed_note::{NoteSigner, NoteVerifier};
+use super::trouble::AuditTrouble;
+
+/// The directory of the keys for numbers.
+const KEYS: &str = "keys";
+/// The key by which checkpoints are verified.
+const PUBLIC: &str = "public.key";
+
+/// Why a directory cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DirectoryError {
+    #[error("another daemon writes there: each daemon needs a directory of its own")]
+    Taken,
+    #[error("public.key in it is of another key than `sign`: take that key again, or another directory; one record has one key")]
+    OtherKey,
+    #[error("public.key in it cannot be read: {0}")]
+    Unreadable(String),
+    #[error(transparent)]
+    Trouble(#[from] AuditTrouble),
+    #[error("{0}")]
+    Signer(super::signed_note::NoteError),
+}
+
+/// The directory, as long as this daemon has it.
+#[derive(Debug)]
+pub(crate) struct AuditDirectory {
+    path: PathBuf,
+    signer: NoteSigner,
+    _lock: Flock<File>,
+}
+
+impl AuditDirectory {
+    /// Takes a directory, or makes it. `name`: by which checkpoints are signed from the first one on.
+    pub(crate) fn open(path: &Path, name: &str, seed: &[u8; 32]) -> Result<Self, DirectoryError> {
+        if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            make_folder(parent, path)?;
+        } else {
+            make_folder(Path::new("."), path)?;
+        }
+        let at = path.join("lock");
+        let lock = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&at);
+        let lock = Flock::lock(lock.map_err(AuditTrouble::of(&at))?, FlockArg::LockExclusiveNonblock);
+        let lock = lock.map_err(|(_, error)| match error {
+            nix::errno::Errno::EWOULDBLOCK => DirectoryError::Taken,
+            error => AuditTrouble::of(&at)(error.into()).into(),
+        })?;
+        let signer = signer(path, name, seed)?;
+        make_folder(path, &path.join(KEYS))?;
+        Ok(Self { path: path.to_owned(), signer, _lock: lock })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn signer(&self) -> &NoteSigner {
+        &self.signer
+    }
+
+    pub(crate) fn verifier(&self) -> &NoteVerifier {
+        self.signer.verifier()
+    }
+
+    pub(crate) fn keys(&self) -> PathBuf {
+        self.path.join(KEYS)
+    }
+
+    pub(crate) fn folder(&self, day: DayNumber) -> PathBuf {
+        self.path.join(day.name())
+    }
+
+    /// The days that have a directory, in order.
+    pub(crate) fn days(&self) -> Result<Vec<DayNumber>, AuditTrouble> {
+        let mut days: Vec<_> = names(&self.path)?.iter().filter_map(|name| DayNumber::named(name)).collect();
+        days.sort_unstable();
+        Ok(days)
+    }
+
+    /// The last day with a line or a checkpoint.
+    pub(crate) fn last_day(&self) -> Result<Option<DayNumber>, AuditTrouble> {
+        Ok(self.days()?.into_iter().rev().find(|&day| self.has_lines(day) || self.has_checkpoint(day)))
+    }
+
+    pub(crate) fn has_lines(&self, day: DayNumber) -> bool {
+        std::fs::metadata(self.folder(day).join(RECORDS)).is_ok_and(|data| data.len() > 0)
+    }
+
+    pub(crate) fn has_checkpoint(&self, day: DayNumber) -> bool {
+        self.folder(day).join(CHECKPOINT).exists()
+    }
+
+    /// Deletes the records and the keys of months that are older than `retain` days. Checkpoints stay, and what nobody has signed.
+    pub(crate) fn expire(&self, today: DayNumber, retain: u64) -> Result<(), AuditTrouble> {
+        let old = |day: DayNumber| day.0.saturating_add(retain) < today.0;
+        for day in self.days()?.into_iter().filter(|&day| old(day)) {
+            let (folder, path) = (self.folder(day), self.folder(day).join(RECORDS));
+            if !path.exists() {
+                continue;
+            }
+            if !self.has_checkpoint(day) {
+                warn!(day = day.name(), "records are older than `retain` and have no checkpoint: they are kept");
+                continue;
+            }
+            std::fs::remove_file(&path).map_err(AuditTrouble::of(&path))?;
+            sync_folder(&folder)?;
+            info!(day = day.name(), "records are older than `retain` and were deleted; their checkpoint stays");
+        }
+        let keys = self.keys();
+        for name in names(&keys)? {
+            let Some(last) = name.strip_suffix(".key").and_then(last_of_month).filter(|&last| old(last)) else { continue };
+            let path = keys.join(&name);
+            std::fs::remove_file(&path).map_err(AuditTrouble::of(&path))?;
+            sync_folder(&keys)?;
+            info!(month = last.month(), "the key for the numbers of that month was deleted");
+        }
+        Ok(())
+    }
+}
+
+/// The signer. A directory keeps the name that its key had at first: another name of the host or the region makes no other record.
+fn signer(path: &Path, name: &str, seed: &[u8; 32]) -> Result<NoteSigner, DirectoryError> {
+    let own = NoteSigner::new(name, seed).map_err(DirectoryError::Signer)?;
+    let at = path.join(PUBLIC);
+    let known = match std::fs::read_to_string(&at) {
+        Ok(known) => known,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            write_whole(path, PUBLIC, format!("{}\n", own.verifier()).as_bytes())?;
+            return Ok(own);
+        }
+        Err(error) => return Err(DirectoryError::Unreadable(error.to_string())),
+    };
+    let known: NoteVerifier = known.trim_end().parse().map_err(|error| DirectoryError::Unreadable(format!("{error}")))?;
+    if known.key() != own.verifier().key() {
+        return Err(DirectoryError::OtherKey);
+    }
+    NoteSigner::new(known.name(), seed).map_err(DirectoryError::Signer)
+}
+
+fn names(folder: &Path) -> Result<Vec<String>, AuditTrouble> {
+    let entries = std::fs::read_dir(folder).map_err(AuditTrouble::of(folder))?;
+    let mut names = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(AuditTrouble::of(folder))?;
+        names.extend(entry.file_name().into_string().ok());
+    }
+    Ok(names)
+}

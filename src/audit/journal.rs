@@ -1,0 +1,423 @@
+//! The record as it is written: slots to lines, lines to the day's file, and what begins and ends a day. No thread and no clock of its own.
+//!
+//! Every step goes forward to a place that is stored in the spool, or back to the last one: what failed in between is done once more, so that
+//! no record is lost and none is there twice.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ring::hmac;
+use tracing::{info, warn};
+
+use super::calendar::{DayNumber, micros};
+use super::day_file::DayFile;
+use super::directory::AuditDirectory;
+use super::marks::Marks;
+use super::month_keys::MonthKeys;
+use super::record::AuditRecord;
+use super::record_line::{LineKeys, NumbersAs};
+use super::signed_note::Checkpoint;
+use super::spool::{Found, Position, SpoolReader, Within};
+use super::standing::AuditStanding;
+use super::tree::NodeHash;
+use super::trouble::AuditTrouble;
+use crate::config::AuditNumbers;
+use crate::telemetry::timestamp::Now;
+
+mod beginning;
+mod telling;
+#[cfg(test)]
+mod tests;
+
+/// How often records are made to be on the disk.
+const SYNC: Duration = Duration::from_secs(1);
+/// Slots that one step takes.
+const MOST: usize = 4096;
+/// Octets of lines that are written at once.
+const AT_ONCE: usize = 64 << 10;
+
+/// What a reload may change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Keeping {
+    /// How many days records are kept.
+    pub(crate) retain: u64,
+    pub(crate) numbers: AuditNumbers,
+    pub(crate) checkpoint: Duration,
+}
+
+/// Why there is an `open`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum OpenReason {
+    /// A process has begun.
+    Start {
+        /// Whether it found the spool of the one before, so that nothing of that is lost.
+        goes_on: bool,
+    },
+    /// A day has begun.
+    Day,
+}
+
+/// Why a file ends with a `close`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CloseReason {
+    Stop,
+    HandOver,
+    Day,
+}
+
+impl CloseReason {
+    const fn label(self) -> &'static str {
+        match self {
+            Self::Stop => "stop",
+            Self::HandOver => "handover",
+            Self::Day => "day",
+        }
+    }
+}
+
+/// What the record is made from.
+#[derive(Debug)]
+pub(crate) struct JournalParts {
+    pub(crate) directory: AuditDirectory,
+    pub(crate) keeping: Keeping,
+    pub(crate) reader: SpoolReader,
+    pub(crate) found: Found,
+    pub(crate) marks: Marks,
+    /// The key by which calls are named.
+    pub(crate) calls: hmac::Key,
+    pub(crate) node: String,
+    pub(crate) standing: Arc<AuditStanding>,
+}
+
+/// The record.
+#[derive(Debug)]
+pub(crate) struct Journal {
+    parts: JournalParts,
+    keys: MonthKeys,
+    day: Option<DayFile>,
+    previous: Option<(DayNumber, NodeHash)>,
+    /// How far it is, and how far it was when a position was stored last.
+    at: Progress,
+    stored: Progress,
+    /// Lines that are not in the file yet.
+    lines: Vec<u8>,
+    synced: Option<Instant>,
+    checkpoint_due: Option<Instant>,
+    /// Whether records were dropped because the disk had no room, and not because it was slow.
+    was_full: bool,
+}
+
+/// How far it is.
+#[derive(Clone, Copy, Debug, Default)]
+struct Progress {
+    /// The number of the next line.
+    n: u64,
+    /// How many dropped records were told of.
+    told: u64,
+    /// The configuration in force.
+    mark: u64,
+    /// Whether it was told what another version left in the spool.
+    foreign: bool,
+    /// Whether the day has its `open`.
+    day_open: bool,
+    /// Whether the day has its `close`.
+    closed: bool,
+    /// The number of the line behind the last `seal`: a checkpoint over nothing but that would tell nothing.
+    sealed: u64,
+    /// Records and gaps since the last position.
+    kept: u64,
+    gaps: u64,
+}
+
+impl Journal {
+    pub(crate) fn new(parts: JournalParts) -> Self {
+        let keys = MonthKeys::new(parts.directory.keys());
+        Self {
+            parts,
+            keys,
+            day: None,
+            previous: None,
+            at: Progress::default(),
+            stored: Progress::default(),
+            lines: Vec::new(),
+            synced: None,
+            checkpoint_due: None,
+            was_full: false,
+        }
+    }
+
+    /// Takes in what a reload has changed.
+    pub(crate) fn keep(&mut self, keeping: Keeping, calls: hmac::Key, now: Now) {
+        self.parts.calls = calls;
+        let before = std::mem::replace(&mut self.parts.keeping, keeping);
+        if before.checkpoint != keeping.checkpoint {
+            self.checkpoint_due = now.steady.checked_add(keeping.checkpoint);
+        }
+        if before.retain != keeping.retain
+            && let Some(day) = self.day.as_ref().map(DayFile::day)
+        {
+            self.expire(day);
+        }
+    }
+
+    /// The number of the slot that is taken next.
+    pub(crate) fn next_slot(&self) -> u64 {
+        self.parts.reader.next_slot()
+    }
+
+    /// Writes what is there. Returns whether there may be more at once.
+    pub(crate) fn step(&mut self, now: Now) -> Result<bool, AuditTrouble> {
+        let result = self.try_step(now);
+        self.settle(result)
+    }
+
+    /// Writes what is there, and ends the file.
+    pub(crate) fn finish(&mut self, now: Now, why: CloseReason) -> Result<(), AuditTrouble> {
+        let result = self.try_finish(now, why);
+        self.settle(result)
+    }
+
+    /// If something failed: goes back to where it was stored last.
+    fn settle<T>(&mut self, result: Result<T, AuditTrouble>) -> Result<T, AuditTrouble> {
+        if let Err(trouble) = &result {
+            self.was_full |= trouble.is_full();
+            self.lines.clear();
+            self.parts.reader.back();
+            self.at = self.stored;
+            // If it cannot be cut now, it is read again and cut then.
+            if self.day.as_mut().is_some_and(|day| day.back().is_err()) {
+                self.day = None;
+            }
+        }
+        self.parts.standing.tell(|told| {
+            told.trouble = result.as_ref().err().map(ToString::to_string);
+            told.day = self.day.as_ref().map(|day| day.day().name());
+            told.lines = self.at.n;
+        });
+        result
+    }
+
+    fn try_step(&mut self, now: Now) -> Result<bool, AuditTrouble> {
+        if self.day.is_none() {
+            self.begin(now)?;
+        }
+        let mut more = true;
+        for _ in 0..MOST {
+            if !self.take(now)? {
+                more = false;
+                break;
+            }
+            if self.lines.len() >= AT_ONCE {
+                self.flush()?;
+            }
+        }
+        if !more {
+            let today = DayNumber::of(micros(now.wall));
+            if self.day.as_ref().is_some_and(|day| day.day() < today) {
+                self.turn(today, true, now)?;
+                self.open(OpenReason::Day, micros(now.wall));
+            }
+        }
+        self.flush()?;
+        let due = self.synced.is_none_or(|at| now.since(at) >= SYNC);
+        if due && (self.parts.reader.unstored() > 0 || self.at.n != self.stored.n) || self.parts.reader.is_filling() {
+            self.store(now)?;
+        }
+        let lost = self.parts.reader.level().lost();
+        // Only if nothing waits. A record behind what was dropped says so itself, at the right place.
+        if self.parts.reader.is_empty() && self.parts.reader.unstored() == 0 {
+            self.tell_lost(lost, micros(now.wall));
+        }
+        if self.checkpoint_due.is_none_or(|due| now.steady >= due) {
+            self.checkpoint_due = now.steady.checked_add(self.parts.keeping.checkpoint);
+            if self.at.n > self.at.sealed {
+                self.checkpoint(now, false)?;
+            }
+        }
+        Ok(more)
+    }
+
+    fn try_finish(&mut self, now: Now, why: CloseReason) -> Result<(), AuditTrouble> {
+        while self.try_step(now)? {}
+        if !self.at.closed {
+            self.begin_line(micros(now.wall), "close", |line| line.text("why", why.label()));
+            self.at.closed = true;
+        }
+        self.checkpoint(now, true)
+    }
+
+    /// Takes the next slot. `false`: there is none.
+    fn take(&mut self, now: Now) -> Result<bool, AuditTrouble> {
+        let spool = AuditTrouble::of(self.parts.directory.path());
+        let Some(slot) = self.parts.reader.next().map_err(spool)? else { return Ok(false) };
+        let at = if slot.at == 0 { micros(now.wall) } else { slot.at };
+        let day = self.day.as_ref().map_or_else(|| DayNumber::of(at), DayFile::day);
+        let begins = matches!(slot.within, Within::Begin { .. });
+        if DayNumber::of(at) > day {
+            self.parts.reader.unread();
+            // No process ran when the day ended if another one begins now.
+            self.turn(DayNumber::of(at), !begins, now)?;
+            return Ok(true);
+        }
+        if !begins && !self.at.day_open {
+            self.parts.reader.unread();
+            self.open(OpenReason::Day, at);
+            return Ok(true);
+        }
+        let lost = slot.lost;
+        let told = self.at.told;
+        let mut gap = None;
+        let (mut mark, mut begin) = (None, None);
+        if lost.count > told {
+            telling::gap_line(&mut self.lines, &mut self.at, lost, at, self.was_full);
+            self.was_full = false;
+        }
+        match slot.within {
+            Within::Record(octets) => match AuditRecord::decode(octets) {
+                Some(record) => {
+                    let numbers = match self.parts.keeping.numbers {
+                        AuditNumbers::Plain => NumbersAs::Plain,
+                        AuditNumbers::Mask => NumbersAs::Mask,
+                        AuditNumbers::Hmac => NumbersAs::Hmac(self.keys.of(day)?),
+                    };
+                    record.write_line(self.at.n, &LineKeys { calls: &self.parts.calls, numbers }, &mut self.lines);
+                    self.at.n += 1;
+                    self.at.kept += 1;
+                }
+                None => gap = Some("unreadable"),
+            },
+            Within::Mark(number) => mark = Some(number),
+            Within::Begin { number, goes_on } => begin = Some((number, goes_on)),
+            Within::TooLong => gap = Some("too-long"),
+            Within::Damaged => gap = Some("killed"),
+        }
+        if let Some(why) = gap {
+            self.gap(1, at, at, why);
+        }
+        if let Some(number) = mark {
+            self.at.mark = number;
+            self.config(at);
+        }
+        if let Some((number, goes_on)) = begin {
+            self.at.mark = number;
+            self.open(OpenReason::Start { goes_on }, at);
+            if let Found::Foreign(count) = self.parts.found
+                && count > 0
+                && !std::mem::replace(&mut self.at.foreign, true)
+            {
+                self.gap(count, at, at, "other-version");
+            }
+        }
+        Ok(true)
+    }
+
+    /// Ends the day's file and begins another one. `close`: a process ran when the day ended.
+    fn turn(&mut self, day: DayNumber, close: bool, now: Now) -> Result<(), AuditTrouble> {
+        let mut follows = true;
+        if let Some(current) = self.day.as_ref().map(DayFile::day) {
+            follows = !close || day.0 == current.0 + 1;
+            if close && self.at.n > 0 && !self.at.closed {
+                self.begin_line(micros(now.wall).min(current.end()), "close", |line| line.text("why", CloseReason::Day.label()));
+                self.at.closed = true;
+            }
+            self.checkpoint(now, true)?;
+            if let Some(empty) = self.day.as_ref().filter(|day| day.lines() == 0) {
+                // Nothing is to be said of it. It may also stay.
+                let _ = empty.remove();
+            }
+        }
+        let directory = &self.parts.directory;
+        let (file, _) = DayFile::open(directory.path(), day, None, directory.verifier())?;
+        self.previous = self.previous_of(day)?;
+        let Progress { told, mark, foreign, .. } = self.at;
+        self.at = Progress { n: file.lines(), told, mark, foreign, ..Progress::default() };
+        self.day = Some(file);
+        self.stored = self.at;
+        // If the spool does not know of this day, it is begun once more.
+        self.store(now).inspect_err(|_| self.day = None)?;
+        if follows {
+            self.expire(day);
+        } else {
+            warn!(day = day.name(), "the clock has leapt over a day: nothing is deleted for its age today");
+        }
+        Ok(())
+    }
+
+    /// Appends the lines at hand to the file.
+    fn flush(&mut self) -> Result<(), AuditTrouble> {
+        if let Some(day) = self.day.as_mut().filter(|_| !self.lines.is_empty()) {
+            day.append(&self.lines)?;
+            self.lines.clear();
+        }
+        Ok(())
+    }
+
+    /// Makes all of it be on the disk, and stores where it is.
+    fn store(&mut self, now: Now) -> Result<(), AuditTrouble> {
+        self.flush()?;
+        let Some(day) = self.day.as_mut() else { return Ok(()) };
+        day.sync()?;
+        let JournalParts { reader, standing, marks, .. } = &mut self.parts;
+        let (slot, Progress { told, mark, kept, gaps, .. }) = (reader.next_slot(), self.at);
+        let (octets, lines, root) = (day.octets(), day.lines(), day.root());
+        let position = Position { slot, day: day.day().0, octets, lines, root, told, mark, ..Position::default() };
+        reader.store(position).map_err(AuditTrouble::of(day.folder()))?;
+        standing.count(kept, gaps);
+        marks.forget_before(mark);
+        (self.at.kept, self.at.gaps) = (0, 0);
+        self.stored = self.at;
+        self.synced = Some(now.steady);
+        Ok(())
+    }
+
+    /// Signs what is on the disk.
+    fn checkpoint(&mut self, now: Now, is_final: bool) -> Result<(), AuditTrouble> {
+        self.store(now)?;
+        let Some(mut day) = self.day.take() else { return Ok(()) };
+        let previous = self.previous.map(|(_, hash)| hash);
+        let written = self.write_checkpoint(&mut day, previous, is_final);
+        let (size, root) = (day.lines(), day.root());
+        self.day = Some(day);
+        let Some(note) = written? else { return Ok(()) };
+        self.parts.standing.tell(|told| told.checkpoint = Some((note.into(), micros(now.wall))));
+        if !is_final {
+            self.begin_line(micros(now.wall), "seal", |line| {
+                line.number("size", size);
+                line.hex("root", &root);
+            });
+            self.at.sealed = self.at.n;
+            self.store(now)?;
+        }
+        Ok(())
+    }
+
+    /// Writes the checkpoint of a file as it is on the disk. `None`: it has no line.
+    fn write_checkpoint(
+        &self,
+        file: &mut DayFile,
+        previous: Option<NodeHash>,
+        is_final: bool,
+    ) -> Result<Option<String>, AuditTrouble> {
+        let size = file.lines();
+        if size == 0 {
+            return Ok(None);
+        }
+        let day = file.day().day().map_err(|error| AuditTrouble::of(file.folder())(std::io::Error::other(error)))?;
+        let (signer, root) = (self.parts.directory.signer(), file.root());
+        let origin = signer.verifier().name().to_owned();
+        let note = signer.sign(&Checkpoint { origin, size, root, day, previous, is_final }.text());
+        file.write_checkpoint(&note, is_final)?;
+        if is_final {
+            let root = super::line::hex(&root);
+            info!(origin = signer.verifier().name(), day = %day, size, root, "the audit record of a day has its final checkpoint");
+        }
+        Ok(Some(note))
+    }
+
+    /// Deletes what is too old. If that fails, the next day tries again.
+    fn expire(&self, today: DayNumber) {
+        if let Err(error) = self.parts.directory.expire(today, self.parts.keeping.retain) {
+            warn!(%error, "audit records that are older than `retain` could not be deleted");
+        }
+    }
+}

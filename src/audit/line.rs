@@ -1,0 +1,113 @@
+//! One line of the audit record as it is written: a compact object of JSON and a line end. Keys stand in the order in which they are told.
+
+use std::time::{Duration, SystemTime};
+
+use crate::telemetry::timestamp;
+
+/// A line that is being written.
+#[derive(Debug)]
+pub(crate) struct AuditLine<'o> {
+    out: &'o mut Vec<u8>,
+}
+
+impl<'o> AuditLine<'o> {
+    /// Begins a line: its number in the day, when, and of what kind. `at`: microseconds since 1970.
+    pub(crate) fn begin(out: &'o mut Vec<u8>, n: u64, at: u64, kind: &str) -> Self {
+        out.extend_from_slice(format!("{{\"n\":{n}").as_bytes());
+        let mut line = Self { out };
+        line.text("at", &moment(at));
+        line.text("kind", kind);
+        line
+    }
+
+    /// Adds a text.
+    pub(crate) fn text(&mut self, key: &str, value: &str) {
+        self.key(key);
+        self.quoted(value);
+    }
+
+    /// Adds a text, if there is one.
+    pub(crate) fn maybe(&mut self, key: &str, value: Option<&str>) {
+        if let Some(value) = value {
+            self.text(key, value);
+        }
+    }
+
+    /// Adds a number.
+    pub(crate) fn number(&mut self, key: &str, value: u64) {
+        self.key(key);
+        self.out.extend_from_slice(value.to_string().as_bytes());
+    }
+
+    /// Adds `true`.
+    pub(crate) fn yes(&mut self, key: &str) {
+        self.key(key);
+        self.out.extend_from_slice(b"true");
+    }
+
+    /// Adds a list of texts.
+    pub(crate) fn list(&mut self, key: &str, values: impl Iterator<Item = String>) {
+        self.key(key);
+        self.out.push(b'[');
+        for (at, value) in values.enumerate() {
+            if at > 0 {
+                self.out.push(b',');
+            }
+            self.quoted(&value);
+        }
+        self.out.push(b']');
+    }
+
+    /// Adds octets as hexadecimal digits.
+    pub(crate) fn hex(&mut self, key: &str, octets: &[u8]) {
+        self.text(key, &hex(octets));
+    }
+
+    /// Adds an object with what `more` adds to it.
+    pub(crate) fn object(&mut self, key: &str, more: impl FnOnce(&mut Self)) {
+        self.key(key);
+        self.out.push(b'{');
+        let begin = self.out.len();
+        more(self);
+        // No comma before the first.
+        if self.out.get(begin) == Some(&b',') {
+            self.out.remove(begin);
+        }
+        self.out.push(b'}');
+    }
+
+    /// Adds keys with their values as they stand in an object of JSON.
+    pub(crate) fn fields(&mut self, fields: &str) {
+        self.out.push(b',');
+        self.out.extend_from_slice(fields.as_bytes());
+    }
+
+    /// Ends the line.
+    pub(crate) fn end(self) {
+        self.out.extend_from_slice(b"}\n");
+    }
+
+    fn key(&mut self, key: &str) {
+        self.out.push(b',');
+        self.quoted(key);
+        self.out.push(b':');
+    }
+
+    /// A vector takes everything, and a text is always one of JSON.
+    fn quoted(&mut self, text: &str) {
+        let written = serde_json::to_writer(&mut *self.out, text);
+        debug_assert!(written.is_ok(), "a vector takes every text");
+    }
+}
+
+/// A moment as a line has it, to the microsecond.
+pub(crate) fn moment(at: u64) -> String {
+    timestamp::exactly(SystemTime::UNIX_EPOCH + Duration::from_micros(at))
+}
+
+/// Octets as hexadecimal digits.
+pub(crate) fn hex(octets: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |half: u8| DIGITS.get(usize::from(half)).copied().map_or('0', char::from);
+    octets.iter().flat_map(|octet| [digit(octet >> 4), digit(octet & 15)]).collect()
+}

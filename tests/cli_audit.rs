@@ -1,0 +1,685 @@
+//! `ringfence audit` from outside: records that are whole, and records to which something was done.
+
+#![expect(clippy::unwrap_used, reason = "a test may stop where the program cannot be started")]
+
+#[path = "cli_audit/written.rs"]
+mod written;
+
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use ringfence::audit::tree::MerkleTree;
+use serde_json::Value;
+use written::{WrittenNode, three_days};
+
+fn folder(test: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("audit-{}/{test}", std::process::id()));
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
+fn audit(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_ringfence")).arg("audit").args(arguments).output().unwrap()
+}
+
+fn text(octets: &[u8]) -> &str {
+    std::str::from_utf8(octets).unwrap()
+}
+
+fn name(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// The exit code and the last line: what verify comes to.
+fn verified(path: &Path) -> (i32, String) {
+    let output = audit(&["verify", name(path)]);
+    let last = text(&output.stdout).lines().last().unwrap_or_else(|| text(&output.stderr)).to_owned();
+    (output.status.code().unwrap(), last.replace(name(path), "DIR"))
+}
+
+fn json(arguments: &[&str]) -> Value {
+    let output = audit(arguments);
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"))
+}
+
+fn records(path: &Path, day: &str) -> PathBuf {
+    path.join(day).join("records.jsonl")
+}
+
+/// Does something to a day's lines.
+fn change(path: &Path, day: &str, how: impl Fn(&mut Vec<String>)) {
+    let file = records(path, day);
+    let mut lines: Vec<String> = fs::read_to_string(&file).unwrap().lines().map(|line| format!("{line}\n")).collect();
+    how(&mut lines);
+    fs::write(file, lines.concat()).unwrap();
+}
+
+#[test]
+fn a_whole_record_is_told_day_by_day() {
+    let path = folder("whole");
+    three_days(&path, "n1", 1);
+    let output = audit(&["verify", name(&path)]);
+    let said = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    for line in [
+        "  eu.sip.example.com/audit/n1\n",
+        "by the key that lies beside it",
+        "2026-11-24  11 records  signed, final, the first day\n  root ",
+        "2026-11-25  11 records  signed, final, follows 2026-11-24\n  root ",
+        "2026-11-26  8 records  signed, not final yet, follows 2026-11-25\n  root ",
+        "  3 records stand behind the last checkpoint: they are not signed yet\n",
+        "\nwhole\n",
+    ] {
+        assert!(said.contains(line), "{line}: {said}");
+    }
+    let key = path.join("public.key");
+    let by_key = audit(&["verify", "--key", name(&key), name(&path)]);
+    assert!(by_key.status.success() && !text(&by_key.stdout).contains("beside it"), "{by_key:?}");
+    let found = json(&["verify", "--json", "--key", text(&fs::read(&key).unwrap()).trim(), name(&path)]);
+    assert_eq!((&found["whole"], &found["gaps"]), (&Value::Bool(true), &Value::Bool(false)));
+    let day = &found["directories"][0]["days"][1];
+    assert_eq!((&day["records"], &day["follows"], &day["checkpoint"]["final"]), (&11.into(), &"2026-11-24".into(), &true.into()));
+    let lines = fs::read(records(&path, "2026-11-25")).unwrap();
+    let mut tree = MerkleTree::default();
+    lines.split_inclusive(|&octet| octet == b'\n').for_each(|line| tree.push(line));
+    let root: String = tree.root().iter().map(|octet| format!("{octet:02x}")).collect();
+    assert_eq!(day["root"], root.as_str());
+}
+
+#[test]
+fn only_the_wanted_days_are_read_and_the_chain_is_held_for_all() {
+    let path = folder("range");
+    three_days(&path, "n1", 1);
+    change(&path, "2026-11-24", |lines| lines[3] = lines[3].replace("1234", "1235"));
+    let days = |arguments: &[&str]| {
+        let found = json(&[&["verify", "--json", name(&path)], arguments].concat());
+        let days =
+            found["directories"][0]["days"].as_array().unwrap().iter().map(|day| day["day"].as_str().unwrap()[8..].to_owned());
+        (days.collect::<Vec<_>>().join(" "), found["whole"].as_bool().unwrap())
+    };
+    assert_eq!(days(&[]), ("24 25 26".to_owned(), false));
+    assert_eq!(days(&["--since", "2026-11-25"]), ("25 26".to_owned(), true));
+    assert_eq!(days(&["--since", "2026-11-25", "--until", "2026-11-25"]), ("25".to_owned(), true));
+    fs::remove_file(path.join("2026-11-24/checkpoint")).unwrap();
+    assert_eq!(days(&["--since", "2026-11-25"]), ("24 25 26".to_owned(), false));
+    assert_eq!(audit(&["verify", "--since", "2026-11-31", name(&path)]).status.code(), Some(2));
+}
+
+#[test]
+fn each_octet_that_is_another_is_found_and_its_line_named() {
+    let path = folder("flipped");
+    three_days(&path, "n1", 1);
+    let file = records(&path, "2026-11-25");
+    let whole = fs::read(&file).unwrap();
+    // The lines up to the seal, and those behind it, are told apart.
+    let seal = 1 + whole.split(|&octet| octet == b'\n').position(|line| text(line).contains("\"seal\"")).unwrap();
+    let count = whole.iter().filter(|&&octet| octet == b'\n').count();
+    for at in 0..whole.len() {
+        // Each third octet, in turn one of its bits: so each key and each value of each kind is met.
+        if at % 3 != 0 {
+            continue;
+        }
+        let mut other = whole.clone();
+        other[at] ^= 1 << (at / 3 % 8);
+        fs::write(&file, &other).unwrap();
+        let line = 1 + whole[..at].iter().filter(|&&octet| octet == b'\n').count();
+        let (code, said) = verified(&path);
+        assert_eq!(code, 1, "octet {at}, line {line}: {said}");
+        let said = said.strip_prefix("broken, first in DIR 2026-11-25: ").unwrap_or_else(|| panic!("{said}"));
+        let mut words = said.split(' ');
+        let named = match words.next().unwrap() {
+            "line" => {
+                let line: usize = words.next().unwrap().parse().unwrap();
+                line..=line
+            }
+            _ => {
+                let first = words.next().unwrap().parse().unwrap();
+                first..=words.nth(1).unwrap().parse().unwrap()
+            }
+        };
+        // A line end that is none makes two lines one.
+        assert!(named.contains(&line) || named.contains(&(line + 1)), "octet {at}, line {line}: {said}");
+        let part = if line <= seal { 1..=seal } else { seal..=count };
+        assert!(part.contains(named.start()) && part.contains(named.end()), "octet {at}, line {line}: {said}");
+    }
+    fs::write(&file, &whole).unwrap();
+    assert_eq!(verified(&path), (0, "whole".to_owned()));
+}
+
+#[test]
+fn each_octet_of_a_checkpoint_that_is_another_is_found() {
+    let path = folder("checkpoint");
+    three_days(&path, "n1", 1);
+    for day in ["2026-11-24", "2026-11-26"] {
+        let file = path.join(day).join("checkpoint");
+        let whole = fs::read(&file).unwrap();
+        for at in 0..whole.len() {
+            let mut other = whole.clone();
+            other[at] ^= 1 << (at % 8);
+            fs::write(&file, &other).unwrap();
+            let (code, said) = verified(&path);
+            assert!(code == 1 && said.contains(day) && said.contains("checkpoint"), "{day}, octet {at}: {code} {said}");
+        }
+        fs::write(&file, &whole).unwrap();
+    }
+    assert_eq!(verified(&path).0, 0);
+}
+
+#[test]
+fn what_is_done_to_a_day_is_named() {
+    let path = folder("done");
+    let broken = |how: &dyn Fn(&Path)| {
+        three_days(&path, "n1", 1);
+        how(&path);
+        verified(&path)
+    };
+    let first = |what: &str| (1, format!("broken, first in DIR 2026-11-25: {what}"));
+    let day = "2026-11-25";
+    let lines = |how: &dyn Fn(&mut Vec<String>)| broken(&|path| change(path, day, how));
+    assert_eq!(lines(&|lines| drop(lines.remove(3))), first("line 4 says that it is number 4; 3 would be right"));
+    assert_eq!(lines(&|lines| lines.insert(3, lines[3].clone())), first("line 5 says that it is number 3; 4 would be right"));
+    assert_eq!(lines(&|lines| lines.swap(3, 4)), first("line 4 says that it is number 4; 3 would be right"));
+    assert_eq!(lines(&|lines| drop(lines.pop())), first("line 11 is missing: the checkpoint covers 11 lines, and there are 10"));
+    let torn = lines(&|lines| lines[10].truncate(30));
+    assert_eq!(torn, first("line 11 is missing: the checkpoint covers 11 lines, and there are 10"));
+    let behind = lines(&|lines| lines.push(lines[10].replace("\"n\":10", "\"n\":11")));
+    assert_eq!(behind, first("line 12 stands behind the day's final checkpoint"));
+    assert_eq!(
+        lines(&|lines| lines.push("{\"n\"".to_owned())),
+        first("line 12 has no end, and stands behind the day's final checkpoint")
+    );
+    // Numbers put right again: then only the hashes know.
+    let renumbered = lines(&|lines| {
+        lines.remove(3);
+        for (n, line) in lines.iter_mut().enumerate() {
+            *line = format!("{{\"n\":{n}{}", line.split_once(',').map(|(_, rest)| format!(",{rest}")).unwrap());
+        }
+    });
+    assert_eq!(renumbered, first("lines 1 to 5 are not what was sealed: line 5 says another root"));
+    // A whole day, with what was signed of it.
+    let gone = broken(&|path| fs::remove_dir_all(path.join(day)).unwrap());
+    assert_eq!(gone.0, 1);
+    assert!(gone.1.contains("2026-11-26: line 1 names 2026-11-25 as the day before; 2026-11-24 is"), "{gone:?}");
+    // The last lines that nothing covers yet.
+    let open = broken(&|path| change(path, "2026-11-26", |lines| lines[7].truncate(30)));
+    assert_eq!(open, (2, "whole, with gaps".to_owned()));
+    // What no reader may take in.
+    for (octets, says) in [
+        (&b"\xff\xfe\n"[..], "line 1 is no UTF-8"),
+        (b"\n\n\n", "line 1 is no object of JSON"),
+        (b"{\"n\":99999999999999999999999}\n", "line 1 has a number beyond 64 bits"),
+        (b"", "lines 1 to 11 are missing: the checkpoint covers 11 lines, and there are 0"),
+    ] {
+        assert_eq!(broken(&|path| fs::write(records(path, day), octets).unwrap()), first(says));
+    }
+    let long = broken(&|path| fs::File::create(records(path, day)).unwrap().set_len(1 << 30).unwrap());
+    assert_eq!(long, first("line 1 is longer than any line that is written: it is not read, nor is what follows it"));
+}
+
+#[test]
+fn a_deleted_day_leaves_a_chain() {
+    let path = folder("deleted");
+    three_days(&path, "n1", 1);
+    fs::remove_file(records(&path, "2026-11-24")).unwrap();
+    fs::remove_file(records(&path, "2026-11-25")).unwrap();
+    let output = audit(&["verify", name(&path)]);
+    assert!(output.status.success(), "{output:?}");
+    assert!(
+        text(&output.stdout).contains("2026-11-25  11 records, not read or deleted  signed, final, follows 2026-11-24\n"),
+        "{output:?}"
+    );
+    // A part of a record is one too, if its first days are left out.
+    fs::remove_dir_all(path.join("2026-11-24")).unwrap();
+    let output = audit(&["verify", name(&path)]);
+    assert!(output.status.success() && text(&output.stdout).contains("follows a day that is not here"), "{output:?}");
+}
+
+#[test]
+fn a_day_to_which_nothing_was_written_breaks_no_chain() {
+    let path = folder("nothing");
+    let mut node = WrittenNode::new(&path, "n1", 1);
+    let nothing = |day: &str| {
+        fs::create_dir(path.join(day)).unwrap();
+        fs::write(records(&path, day), "").unwrap();
+    };
+    nothing("2026-11-23");
+    fs::create_dir(path.join("2026-11-22")).unwrap();
+    let day = node.begin("2026-11-24", "start");
+    node.end(day, "stop");
+    nothing("2026-11-25");
+    let day = node.begin("2026-11-26", "start");
+    node.end(day, "stop");
+    assert_eq!(verified(&path), (0, "whole".to_owned()));
+    // But a day that was emptied is one that is missing.
+    let day = node.begin("2026-11-27", "start");
+    node.end(day, "stop");
+    fs::remove_file(path.join("2026-11-26/checkpoint")).unwrap();
+    fs::write(records(&path, "2026-11-26"), "").unwrap();
+    let (code, said) = verified(&path);
+    assert!(code == 1 && said.contains("2026-11-27"), "{said}");
+}
+
+#[test]
+fn a_foreign_key_verifies_nothing() {
+    let path = folder("foreign");
+    let other = folder("foreign-other");
+    three_days(&path, "n1", 1);
+    three_days(&other, "n1", 2);
+    let key = other.join("public.key");
+    let output = audit(&["verify", "--key", name(&key), name(&path)]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(text(&output.stdout).contains("broken: the checkpoint: no signature is by the key"), "{output:?}");
+    // The days of another node do not fit in, though the key that lies there now is theirs.
+    fs::copy(&key, path.join("public.key")).unwrap();
+    fs::copy(other.join("2026-11-25/checkpoint"), path.join("2026-11-25/checkpoint")).unwrap();
+    assert_eq!(verified(&path).0, 1);
+}
+
+#[test]
+fn what_is_missing_is_said() {
+    let path = folder("gaps");
+    let mut node = WrittenNode::new(&path, "n1", 1);
+    let mut day = node.begin("2026-11-25", "start");
+    day.line("gap", "\"count\":12,\"from\":\"2026-11-25T10:00:01.000000Z\",\"to\":\"2026-11-25T10:00:02.000000Z\",\"why\":\"disk-full\\u001b[2J\"");
+    node.end(day, "day");
+    assert_eq!(verified(&path), (2, "whole, with gaps".to_owned()));
+    let output = audit(&["verify", name(&path)]);
+    let gap = "gap: 12 records are missing from 2026-11-25T10:00:01.000000Z to 2026-11-25T10:00:02.000000Z (disk-full\u{fffd}[2J), says line 3\n";
+    assert!(text(&output.stdout).contains(gap), "{output:?}");
+    // A daemon that was killed, and one that had closed.
+    let mut node = WrittenNode::new(&path, "n1", 1);
+    let mut day = node.begin("2026-11-25", "start");
+    day.line("close", "\"why\":\"handover\"");
+    node.open(&mut day, "start");
+    node.end(day, "day");
+    let day = node.begin("2026-11-26", "day");
+    node.end(day, "stop");
+    let day = node.begin("2026-11-27", "start");
+    node.end(day, "day");
+    assert_eq!(verified(&path), (0, "whole".to_owned()));
+    let mut day = node.begin("2026-11-28", "day");
+    node.open(&mut day, "start\",\"spool\":\"kept");
+    node.end(day, "stop");
+    assert_eq!(verified(&path), (0, "whole".to_owned()));
+    assert!(text(&audit(&["verify", name(&path)]).stdout).contains("  1 time a daemon was killed, and the next one found all"));
+    let mut day = node.begin("2026-11-29", "start");
+    node.open(&mut day, "start");
+    node.end(day, "stop");
+    assert_eq!(verified(&path), (2, "whole, with gaps".to_owned()));
+    assert!(
+        text(&audit(&["verify", name(&path)]).stdout)
+            .contains("  line 3: the daemon starts, and had not closed the record before")
+    );
+}
+
+#[test]
+fn what_was_sent_outside_is_found_though_it_is_signed() {
+    let path = folder("outside");
+    let with = |verdict: &str| {
+        let mut node = WrittenNode::new(&path, "n1", 1);
+        let mut day = node.begin("2026-11-25", "start");
+        day.call(1);
+        day.verdict(2, verdict);
+        node.end(day, "stop");
+        verified(&path)
+    };
+    let accept = "\"verdict\":\"accept\",\"id\":100,\"reason\":\"in-region\",\"direction\":\"in\",\"serving\":\"eu\"";
+    let first = |what: &str| (1, format!("broken, first in DIR 2026-11-25: line 6 {what}"));
+    assert_eq!(with(&format!("{accept},\"target\":\"udp:10.1.255.255:5060\"")).0, 0);
+    let outside = first("has a target outside the networks of region eu: 203.0.113.9:5060");
+    assert_eq!(with(&format!("{accept},\"target\":\"udp:203.0.113.9:5060\"")), outside);
+    let said = format!("{accept},\"media\":[\"10.1.0.9\",\"203.0.113.9\"],\"media_verdict\":\"inside\"");
+    assert_eq!(with(&said), first("says that its media is inside, and has an address outside: 203.0.113.9"));
+    let unknown = format!("{accept},\"target\":\"udp:203.0.113.9:5060\"").replace("accept", "shadow");
+    let mut node = WrittenNode::new(&path, "n1", 1);
+    let mut day = node.begin("2026-11-25", "start");
+    day.line("verdict", &format!("\"region\":\"eu\",\"project\":\"acme\",{unknown},\"config\":\"another\""));
+    node.end(day, "stop");
+    assert_eq!(verified(&path), (2, "whole, with gaps".to_owned()));
+    assert!(
+        text(&audit(&["verify", name(&path)]).stdout)
+            .contains("  1 records name a configuration that no record before them tells")
+    );
+    let report = json(&["report", "--period", "2026", "--json", name(&path)]);
+    assert!(
+        report["regions"]["eu"]["why_not"].as_str().unwrap().contains("name a configuration that no record tells"),
+        "{report}"
+    );
+    with(&said);
+    let report = json(&["report", "--period", "2026", "--json", name(&path)]);
+    assert_eq!((&report["rows"][0]["outside"], &report["whole"]), (&1.into(), &false.into()));
+    assert!(report["regions"]["eu"]["why_not"].as_str().unwrap().contains("something was outside"), "{report}");
+}
+
+#[test]
+fn what_cannot_be_read_is_no_record() {
+    let path = folder("unreadable");
+    assert_eq!(audit(&["verify", "/nowhere/at/all"]).status.code(), Some(66));
+    assert_eq!(audit(&["verify", name(&path)]).status.code(), Some(66));
+    let fresh = || {
+        three_days(&path, "n1", 1);
+        audit(&["verify", name(&path)]).status.code()
+    };
+    assert_eq!(fresh(), Some(0));
+    fs::remove_file(path.join("public.key")).unwrap();
+    assert_eq!(audit(&["verify", name(&path)]).status.code(), Some(66));
+    for key in ["a+b+c", "nobody+00000000+AQ=="] {
+        assert_eq!(audit(&["verify", "--key", key, name(&path)]).status.code(), Some(2), "{key}");
+    }
+    // Links and pipes, which could lead anywhere or block for ever.
+    assert_eq!(fresh(), Some(0));
+    let file = records(&path, "2026-11-25");
+    fs::remove_file(&file).unwrap();
+    std::os::unix::fs::symlink("/dev/zero", &file).unwrap();
+    let output = audit(&["verify", name(&path)]);
+    assert!(output.status.code() == Some(66) && text(&output.stderr).contains("is no plain file"), "{output:?}");
+    fs::remove_file(&file).unwrap();
+    nix_fifo(&file);
+    assert_eq!(audit(&["verify", name(&path)]).status.code(), Some(66));
+    assert_eq!(fresh(), Some(0));
+    fs::write(path.join("2026-11-27"), "").unwrap();
+    assert_eq!(audit(&["verify", name(&path)]).status.code(), Some(66));
+    fs::remove_file(path.join("2026-11-27")).unwrap();
+}
+
+fn nix_fifo(path: &Path) {
+    assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
+}
+
+#[test]
+fn a_packed_day_is_read_from_standard_input() {
+    let path = folder("stdin");
+    three_days(&path, "n1", 1);
+    let run = |octets: &[u8]| {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_ringfence"))
+            .args(["audit", "verify", "-"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(octets).unwrap();
+        child.wait_with_output().unwrap()
+    };
+    let whole = fs::read(records(&path, "2026-11-25")).unwrap();
+    let output = run(&whole);
+    assert!(
+        output.status.success() && text(&output.stdout).contains("2026-11-25  11 records  not signed\n  root "),
+        "{output:?}"
+    );
+    let output = run(&whole[..whole.len() / 2]);
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    let output = run(text(&whole).replace("1234", "1235").as_bytes());
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+}
+
+#[test]
+fn a_report_adds_up_several_nodes() {
+    let (one, two) = (folder("report-1"), folder("report-2"));
+    let (mut first, mut second) = (WrittenNode::new(&one, "n1", 1), WrittenNode::new(&two, "n2", 2));
+    let mut day = first.begin("2026-11-25", "start");
+    (1..=3).for_each(|call| day.call(call));
+    day.verdict(4, "\"verdict\":\"refuse\",\"id\":140,\"reason\":\"foreign-media-offer\",\"code\":603");
+    day.verdict(5, "\"verdict\":\"shadow\",\"id\":131,\"reason\":\"foreign-number\",\"direction\":\"in\",\"serving\":\"eu\",\"media_verdict\":\"outside\"");
+    day.verdict(6, "\"verdict\":\"accept\",\"id\":101,\"reason\":\"failover\",\"direction\":\"in\",\"serving\":\"uk\",\"target\":\"udp:10.2.0.1:5060\"");
+    let head = |call: u32| format!("\"region\":\"eu\",\"project\":\"acme\",\"trunk\":\"t\",\"call\":\"{call:032x}\"");
+    day.line("answer", &format!("{},\"code\":200", head(6)));
+    day.line("answer", &format!("{},\"code\":486", head(5)));
+    first.end(day, "stop");
+    // The end of a call whose answer the other node has, and one that both sides ended.
+    let mut day = second.begin("2026-11-25", "start");
+    day.verdict(7, "\"verdict\":\"accept\",\"id\":100,\"reason\":\"in-region\",\"direction\":\"out\",\"serving\":\"eu\",\"target\":\"udp:192.0.2.9:5060\"");
+    day.line("end", &format!("{},\"by\":\"caller\",\"seconds\":120", head(6)));
+    day.line("end", &format!("{},\"by\":\"caller\",\"seconds\":61", head(1)));
+    second.end(day, "stop");
+    // Another month is not counted.
+    let mut day = second.begin("2026-12-01", "start");
+    day.call(8);
+    second.end(day, "stop");
+    let arguments = ["report", "--period", "2026-11", name(&one), name(&two)];
+    let report = json(&[&arguments[..], &["--json"]].concat());
+    let row = &report["rows"][0];
+    for (key, count) in [
+        ("offered", 7),
+        ("accepted_here", 4),
+        ("accepted_elsewhere", 1),
+        ("refused", 1),
+        ("shadow", 1),
+        ("to_trunk", 1),
+        ("answered", 4),
+        ("ended", 4),
+        ("seconds", 303),
+        ("minutes", 5),
+        ("end_unknown", 0),
+        ("media_inside", 3),
+        ("media_warned", 1),
+        ("media_not_read", 2),
+        ("outside", 0),
+    ] {
+        assert_eq!(row[key], count, "{key}: {row}");
+    }
+    assert_eq!(row["refused_by"].to_string(), "{\"140 foreign-media-offer\":1}");
+    assert_eq!((&report["ends_without_answer"], report["rows"].as_array().unwrap().len()), (&1.into(), 1));
+    let sentence = report["regions"]["eu"]["sentence"].as_str().unwrap();
+    assert_eq!(
+        sentence,
+        "Of 5 calls accepted for region eu none was sent to an address outside the networks of the region that served it (1 was \
+         served by another region), and of 1 call from it none to an address outside the networks of its trunk, as of these records; \
+         0 records are known to be missing. 1 call was let through although a rule refuses it, because the rule is only tried or only \
+         warns."
+    );
+    let output = audit(&arguments);
+    assert!(output.status.success(), "{output:?}");
+    let said = text(&output.stdout);
+    for line in [
+        "period 2026-11\n",
+        "\neu / acme\n  offered                               7\n",
+        "    140 foreign-media-offer              1\n",
+        sentence,
+    ] {
+        assert!(said.contains(line), "{line}: {said}");
+    }
+    let csv = audit(&[&arguments[..], &["--csv"]].concat());
+    let table: Vec<Vec<&str>> = text(&csv.stdout).lines().map(|line| line.split(',').collect()).collect();
+    assert_eq!((table.len(), table[0].len()), (2, table[1].len()));
+    let value = |key: &str| table[1][table[0].iter().position(|head| *head == key).unwrap()];
+    assert_eq!((value("region"), value("minutes"), value("refused 140 foreign-media-offer")), ("eu", "5", "1"));
+    assert!(audit(&["report", "--period", "2026-11", "--json", "--csv", name(&one)]).status.code() == Some(2));
+}
+
+#[test]
+fn nothing_is_said_that_is_not_known() {
+    let path = folder("unsaid");
+    three_days(&path, "n1", 1);
+    let why = |period: &str| {
+        let report = json(&["report", "--json", "--period", period, name(&path)]);
+        report["regions"]["eu"]["why_not"].as_str().map(|why| why.replace(name(&path), "DIR"))
+    };
+    assert_eq!(why("2026-11"), None);
+    change(&path, "2026-11-24", |lines| lines[3] = lines[3].replace("1234", "1235"));
+    assert_eq!(why("2026-11-25"), None);
+    let what = "the record of 2026-11-24 in DIR is broken: lines 1 to 6 are not what was sealed: line 6 says another root";
+    assert_eq!(why("2026-11").as_deref(), Some(what));
+    fs::remove_file(records(&path, "2026-11-24")).unwrap();
+    assert_eq!(why("2026-11").as_deref(), Some("the records of 2026-11-24 in DIR are deleted"));
+}
+
+#[test]
+fn no_text_of_a_record_does_anything() {
+    let path = folder("hostile");
+    let mut node = WrittenNode::new(&path, "n1", 1);
+    let mut day = node.begin("2026-11-25", "start");
+    day.line("verdict", "\"region\":\"<script>alert(1)</script>\",\"project\":\"=1+1\\u001b[2J\\u202e\",\"method\":\"INVITE\",\"verdict\":\"refuse\",\"id\":111");
+    node.end(day, "stop");
+    for arguments in [&["--html"][..], &["--csv"], &["--json"], &[]] {
+        let output = audit(&[&["report", "--period", "2026", name(&path)], arguments].concat());
+        let said = text(&output.stdout);
+        assert!(output.status.success(), "{output:?}");
+        assert!(!said.contains('\u{1b}') && !said.contains('\u{202e}'), "{said}");
+        if arguments == ["--html"] {
+            assert!(said.contains("&lt;script&gt;") && !said.contains("<script"), "{said}");
+        }
+    }
+    let csv = audit(&["report", "--period", "2026", "--csv", name(&path)]);
+    assert!(text(&csv.stdout).contains("\"'=1+1"), "{csv:?}");
+}
+
+#[test]
+fn a_record_is_proven_without_the_others() {
+    let path = folder("proof");
+    three_days(&path, "n1", 1);
+    let key = path.join("public.key");
+    let file = path.join("proof.json");
+    let call = "00000000000000000000000000000002";
+    let output = audit(&["prove", "--call", call, name(&path)]);
+    let proofs = text(&output.stdout).to_owned();
+    assert_eq!((output.status.code(), proofs.lines().count()), (Some(0), 6), "three records on each of two days: {output:?}");
+    assert!(!proofs.contains("00000000000000000000000000000001"));
+    fs::write(&file, &proofs).unwrap();
+    let check = |text_of: &str| {
+        fs::write(&file, text_of).unwrap();
+        let output = audit(&["verify", "--key", name(&key), "--proof", name(&file)]);
+        (output.status.code().unwrap(), text(&output.stdout).to_owned())
+    };
+    let (code, said) = check(&proofs);
+    assert_eq!((code, said.matches("proven: record ").count()), (0, 6), "{said}");
+    assert!(said.contains("of the 11 of 2026-11-24 at eu.sip.example.com/audit/n1\n{\"n\":"), "{said}");
+    let one = audit(&["prove", "--n", "2026-11-25:0", name(&path)]);
+    assert_eq!(check(text(&one.stdout)).0, 0);
+    let proof: Value = serde_json::from_slice(&one.stdout).unwrap();
+    for (key, value) in [
+        ("index", Value::from(1)),
+        ("day", "2026-11-24".into()),
+        ("record", proof["record"].as_str().unwrap().replace("0.1.0", "0.1.1").into()),
+        ("path", Value::Array(proof["path"].as_array().unwrap()[1..].into())),
+        ("path", "x".into()),
+        ("path", vec!["AAAA"; 3].into()),
+        ("checkpoint", proof["checkpoint"].as_str().unwrap().replace("\n11\n", "\n10\n").into()),
+        ("checkpoint", "".into()),
+    ] {
+        let mut other = proof.clone();
+        other[key] = value;
+        let (code, said) = check(&other.to_string());
+        assert!(code == 1 && said.starts_with("not proven: "), "{key}: {said}");
+    }
+    assert_eq!(check("{}").0, 1);
+    assert_eq!(check("").0, 66);
+    // What is not covered, not there or not itself.
+    for (arguments, code) in [
+        (["--n", "2026-11-26:7"], 1),
+        (["--n", "2026-11-25:11"], 1),
+        (["--n", "2026-11-01:0"], 1),
+        (["--n", "2026-11-25:x"], 2),
+        (["--call", "ff"], 1),
+    ] {
+        let output = audit(&[&["prove", name(&path)], &arguments[..]].concat());
+        assert_eq!(output.status.code(), Some(code), "{output:?}");
+    }
+    change(&path, "2026-11-25", |lines| lines[3] = lines[3].replace("1234", "1235"));
+    assert_eq!(audit(&["prove", "--n", "2026-11-25:0", name(&path)]).status.code(), Some(1));
+}
+
+#[test]
+fn a_number_is_found_by_its_hash_as_long_as_there_is_a_key() {
+    let path = folder("find");
+    let mut node = WrittenNode::new(&path, "n1", 1);
+    let key = ring_key();
+    fs::create_dir_all(path.join("keys")).unwrap();
+    fs::write(path.join("keys/2026-11.key"), format!("{}\n", "0b".repeat(32))).unwrap();
+    let hashed = |number: &str| {
+        let tag = ring::hmac::sign(&key, number.as_bytes());
+        tag.as_ref()[..16].iter().map(|octet| format!("{octet:02x}")).collect::<String>()
+    };
+    let mut day = node.begin("2026-11-25", "start");
+    for (from, to) in [("+15551234567", "+4930123456"), ("+4930123456", "+442071234567"), ("+15551234567", "+33123456789")] {
+        let head = "\"region\":\"eu\",\"method\":\"INVITE\",\"verdict\":\"refuse\",\"id\":111";
+        day.line("verdict", &format!("{head},\"from\":\"{}\",\"to\":\"{}\"", hashed(from), hashed(to)));
+    }
+    day.line("verdict", "\"region\":\"eu\",\"method\":\"INVITE\",\"verdict\":\"refuse\",\"id\":111,\"from\":\"+4930123456\"");
+    node.end(day, "stop");
+    let found = |number: &str| {
+        let output = audit(&["find", "--number", number, name(&path)]);
+        (output.status.code().unwrap(), text(&output.stdout).lines().count(), text(&output.stderr).to_owned())
+    };
+    assert_eq!(found("+49 30 123456"), (0, 3, String::new()));
+    assert_eq!(found("+33123456789"), (0, 1, String::new()));
+    assert_eq!((found("+9999").0, found("+9999").1), (1, 0));
+    fs::remove_file(path.join("keys/2026-11.key")).unwrap();
+    let (code, count, said) = found("+4930123456");
+    assert!((code, count) == (0, 1) && said.contains("2026-11 has no key"), "{said}");
+    fs::write(path.join("keys/2026-11.key"), "x\n").unwrap();
+    assert_eq!(found("+4930123456").0, 66);
+}
+
+fn ring_key() -> ring::hmac::Key {
+    ring::hmac::Key::new(ring::hmac::HMAC_SHA256, &[0x0b; 32])
+}
+
+/// A script out of the page for auditors, in a file, and its lines.
+fn script(folder: &Path, file: &str) -> (PathBuf, usize) {
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/evidence.md")).unwrap();
+    let (_, rest) = page.split_once(&format!("<!-- {file} -->\n```python\n")).unwrap();
+    let (script, _) = rest.split_once("\n```\n").unwrap();
+    let path = folder.join(file);
+    fs::write(&path, script).unwrap();
+    (path, script.lines().filter(|line| !line.is_empty()).count())
+}
+
+fn python(script: &Path, arguments: &[&Path]) -> Output {
+    Command::new("python3").arg(script).args(arguments).output().unwrap()
+}
+
+#[test]
+fn the_scripts_of_the_page_verify_what_the_program_verifies() {
+    let path = folder("scripts");
+    let (of_record, lines) = script(&path, "verify.py");
+    assert!(lines <= 40, "{lines}");
+    let (of_proof, lines) = script(&path, "proof.py");
+    assert!(lines <= 20, "{lines}");
+    let (record, other) = (path.join("record"), path.join("other"));
+    three_days(&record, "n1", 1);
+    three_days(&other, "n1", 2);
+    let key = record.join("public.key");
+    let output = python(&of_record, &[&record, &key]);
+    let said = text(&output.stdout);
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(said, "2026-11-24 11 whole\n2026-11-25 11 whole\n2026-11-26 5 whole\n");
+    assert!(!python(&of_record, &[&record, &other.join("public.key")]).status.success());
+    let call = audit(&["prove", "--call", "00000000000000000000000000000002", name(&record)]);
+    let proof = path.join("proof.json");
+    fs::write(&proof, &call.stdout).unwrap();
+    let output = python(&of_proof, &[&proof, &key]);
+    assert!(output.status.success() && text(&output.stdout).lines().count() == 6, "{output:?}");
+    assert!(!python(&of_proof, &[&proof, &other.join("public.key")]).status.success());
+    let day = fs::read(records(&record, "2026-11-25")).unwrap();
+    for line in text(&output.stdout).lines().skip(3) {
+        assert!(text(&day).contains(line), "{line}");
+    }
+    for (from, to) in [("1234", "1235"), ("\"index\":6", "\"index\":5"), ("\"size\":11", "\"size\":10"), ("\\n11\\n", "\\n12\\n")]
+    {
+        let changed = text(&call.stdout).replace(from, to);
+        assert!(changed != text(&call.stdout), "{from}");
+        fs::write(&proof, changed).unwrap();
+        assert!(!python(&of_proof, &[&proof, &key]).status.success(), "{from}");
+    }
+    // The scripts find what the program finds.
+    let broken: [&dyn Fn(); 6] = [
+        &|| change(&record, "2026-11-25", |lines| lines[3] = lines[3].replace("1234", "1235")),
+        &|| change(&record, "2026-11-25", |lines| drop(lines.remove(3))),
+        &|| change(&record, "2026-11-25", |lines| drop(lines.pop())),
+        &|| change(&record, "2026-11-25", |lines| lines.push(lines[10].replace("\"n\":10", "\"n\":11"))),
+        &|| fs::remove_dir_all(record.join("2026-11-25")).unwrap(),
+        &|| assert!(fs::copy(other.join("2026-11-25/checkpoint"), record.join("2026-11-25/checkpoint")).is_ok()),
+    ];
+    for (at, how) in broken.iter().enumerate() {
+        three_days(&record, "n1", 1);
+        how();
+        assert!(!python(&of_record, &[&record, &key]).status.success() && verified(&record).0 == 1, "{at}");
+    }
+    three_days(&record, "n1", 1);
+    fs::remove_file(records(&record, "2026-11-24")).unwrap();
+    let output = python(&of_record, &[&record, &key]);
+    assert!(output.status.success() && text(&output.stdout).starts_with("2026-11-24 11 deleted\n"), "{output:?}");
+}
