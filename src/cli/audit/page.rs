@@ -152,7 +152,7 @@ fn days(node: &ReportedNode) -> Markup {
             thead { tr { th scope="col" { "day" } th.number scope="col" { "records" } th scope="col" { "root" } th scope="col" { "remarks" } } }
             tbody {
                 @for day in &node.days {
-                    @let root = day.lines.as_ref().map(|lines| lines.root).or(day.checkpoint.as_ref().map(|of| of.root));
+                    @let root = day.lines.as_ref().map(|lines| lines.root).or_else(|| day.checkpoint.as_ref().map(|of| of.root));
                     tr {
                         th scope="row" { (day.day) }
                         td.number { @match &day.lines { Some(lines) => { (grouped(lines.records)) } None => { "deleted" } } }
