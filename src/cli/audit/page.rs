@@ -134,7 +134,7 @@ fn of_node(node: &ReportedNode) -> Markup {
     let last = node.days.iter().rev().find_map(|day| day.lines.as_ref().map(|lines| (day.day, lines.root)));
     html! {
         p {
-            b { (shown(&node.origin)) } " in " code { (shown(&node.directory)) } ": " (node.days.len()) " days, "
+            b { (shown(&node.origin)) } " in " code { (shown(&node.directory)) } ": " (node.days.len()) @if node.days.len() == 1 { " day, " } @else { " days, " }
             (grouped(node.sum(|lines| lines.records))) " records" br;
             "key " code { (shown(&node.key)) }
             @if node.own_key { span.remark { " It lies beside the record: compare it with one that you got elsewhere." } }
