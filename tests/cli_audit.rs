@@ -12,7 +12,7 @@ use std::process::{Command, Output, Stdio};
 
 use ringfence::audit::tree::MerkleTree;
 use serde_json::Value;
-use written::{WrittenNode, three_days};
+use written::{WrittenNode, hex, three_days};
 
 fn folder(test: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("audit-{}/{test}", std::process::id()));
@@ -85,8 +85,7 @@ fn a_whole_record_is_told_day_by_day() {
     let lines = fs::read(records(&path, "2026-11-25")).unwrap();
     let mut tree = MerkleTree::default();
     lines.split_inclusive(|&octet| octet == b'\n').for_each(|line| tree.push(line));
-    let root: String = tree.root().iter().map(|octet| format!("{octet:02x}")).collect();
-    assert_eq!(day["root"], root.as_str());
+    assert_eq!(day["root"], hex(&tree.root()).as_str());
 }
 
 #[test]
@@ -116,7 +115,8 @@ fn each_octet_that_is_another_is_found_and_its_line_named() {
     let whole = fs::read(&file).unwrap();
     // The lines up to the seal, and those behind it, are told apart.
     let seal = 1 + whole.split(|&octet| octet == b'\n').position(|line| text(line).contains("\"seal\"")).unwrap();
-    let count = whole.iter().filter(|&&octet| octet == b'\n').count();
+    let lines_of = |octets: &[u8]| octets.split(|&octet| octet == b'\n').count() - 1;
+    let count = lines_of(&whole);
     for at in 0..whole.len() {
         // Each third octet, in turn one of its bits: so each key and each value of each kind is met.
         if at % 3 != 0 {
@@ -125,21 +125,14 @@ fn each_octet_that_is_another_is_found_and_its_line_named() {
         let mut other = whole.clone();
         other[at] ^= 1 << (at / 3 % 8);
         fs::write(&file, &other).unwrap();
-        let line = 1 + whole[..at].iter().filter(|&&octet| octet == b'\n').count();
+        let line = 1 + lines_of(&whole[..at]);
         let (code, said) = verified(&path);
         assert_eq!(code, 1, "octet {at}, line {line}: {said}");
         let said = said.strip_prefix("broken, first in DIR 2026-11-25: ").unwrap_or_else(|| panic!("{said}"));
         let mut words = said.split(' ');
-        let named = match words.next().unwrap() {
-            "line" => {
-                let line: usize = words.next().unwrap().parse().unwrap();
-                line..=line
-            }
-            _ => {
-                let first = words.next().unwrap().parse().unwrap();
-                first..=words.nth(1).unwrap().parse().unwrap()
-            }
-        };
+        let one = words.next() == Some("line");
+        let first: usize = words.next().unwrap().parse().unwrap();
+        let named = first..=if one { first } else { words.nth(1).unwrap().parse().unwrap() };
         // A line end that is none makes two lines one.
         assert!(named.contains(&line) || named.contains(&(line + 1)), "octet {at}, line {line}: {said}");
         let part = if line <= seal { 1..=seal } else { seal..=count };
@@ -590,7 +583,7 @@ fn a_number_is_found_by_its_hash_as_long_as_there_is_a_key() {
     fs::write(path.join("keys/2026-11.key"), format!("{}\n", "0b".repeat(32))).unwrap();
     let hashed = |number: &str| {
         let tag = ring::hmac::sign(&key, number.as_bytes());
-        tag.as_ref()[..16].iter().map(|octet| format!("{octet:02x}")).collect::<String>()
+        hex(&tag.as_ref()[..16])
     };
     let mut day = node.begin("2026-11-25", "start");
     for (from, to) in [("+15551234567", "+4930123456"), ("+4930123456", "+442071234567"), ("+15551234567", "+33123456789")] {

@@ -5,7 +5,6 @@
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a bench prints what it has measured, and may stop")]
 
 #[path = "../../tests/cli_audit/written.rs"]
-#[expect(dead_code, reason = "the tests need more of it")]
 mod written;
 
 use std::fs::{self, File};
@@ -18,6 +17,9 @@ use written::WrittenNode;
 
 /// Lines that are held before they are written.
 const BATCH: usize = 4 << 20;
+
+/// Ticks of a second, by which the kernel counts times (`getconf CLK_TCK`).
+const TICKS: f64 = 100.0;
 
 /// Writes a day with that many records and a seal after each 100 000 calls. Returns its octets.
 fn write(path: &Path, records: u64) -> u64 {
@@ -51,8 +53,12 @@ fn run(records: u64, what: &str, arguments: &[&str]) {
     let start = Instant::now();
     let mut child =
         Command::new(env!("CARGO_BIN_EXE_ringfence")).arg("audit").args(arguments).stdout(Stdio::null()).spawn().unwrap();
-    let mut peak = 0;
+    let (mut peak, mut ticks) = (0, 0);
     let status = loop {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap_or_default();
+        // proc_pid_stat(5): utime and stime, counted behind the name in brackets.
+        let times = stat.rsplit(')').next().unwrap_or_default().split(' ').skip(12).take(2);
+        ticks = ticks.max(times.filter_map(|time| time.parse::<u64>().ok()).sum());
         let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
         let most = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
         peak = peak.max(most.unwrap_or_default());
@@ -64,7 +70,10 @@ fn run(records: u64, what: &str, arguments: &[&str]) {
     let took = start.elapsed().as_secs_f64();
     #[expect(clippy::cast_precision_loss, reason = "it is told to two digits")]
     let rate = records as f64 / took / 1e6;
-    println!("{what:<8} {took:>6.1} s  {rate:>5.2} million records/s  {:>5} MB  {status}", peak / 1024);
+    #[expect(clippy::cast_precision_loss, reason = "it is told to two digits")]
+    let cpu = ticks as f64 / TICKS;
+    let memory = peak / 1024;
+    println!("{what:<8} {took:>6.1} s  {rate:>5.2} million records/s  {cpu:>6.1} s of CPU  {memory:>5} MB  {status}");
 }
 
 fn main() {

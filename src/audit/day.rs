@@ -10,7 +10,7 @@ use std::str::FromStr;
 pub struct Day {
     year: u16,
     month: u8,
-    day: u8,
+    of_month: u8,
 }
 
 /// A text that names no day.
@@ -55,13 +55,13 @@ impl FromStr for Day {
             return Err(NotADay);
         }
         let small = |value: u16| u8::try_from(value).map_err(|_| NotADay);
-        Ok(Self { year, month: small(month)?, day: small(day)? })
+        Ok(Self { year, month: small(month)?, of_month: small(day)? })
     }
 }
 
 impl fmt::Display for Day {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:04}-{:02}-{:02}", self.year, self.month, self.day)
+        write!(f, "{:04}-{:02}-{:02}", self.year, self.month, self.of_month)
     }
 }
 

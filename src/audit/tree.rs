@@ -188,7 +188,7 @@ mod tests {
     ];
 
     fn hex(hash: &NodeHash) -> String {
-        hash.iter().map(|octet| format!("{octet:02x}")).collect()
+        hash.iter().map(|octet| [octet >> 4, octet & 15]).flat_map(|pair| pair.map(|digit| format!("{digit:x}"))).collect()
     }
 
     /// RFC 6962 2.1 as it is written: a hash over all leaves, from the top.
@@ -238,7 +238,9 @@ mod tests {
             assert_eq!((tree.root(), tree.size()), (root, size as u64));
             for index in 0..size {
                 let mut maker = PathMaker::new(index as u64, size as u64).expect("such a leaf");
-                leaves.iter().for_each(|leaf| maker.push(leaf));
+                for leaf in &leaves {
+                    maker.push(leaf);
+                }
                 let path = maker.finish().expect("all leaves");
                 assert_eq!(path, written_path(index, &leaves[..size]), "{index} of {size}");
                 let over =

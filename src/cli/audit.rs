@@ -2,6 +2,7 @@
 //!
 //! Opens what the arguments name and prints what was found. Writes no file, and decides nothing about messages.
 
+use std::fmt::Write as _;
 use std::path::Path;
 
 use super::exit::{FAILED, NO_INPUT, OK};
@@ -73,14 +74,18 @@ fn told(finding: &Finding) -> String {
         Some((first, last)) if first < last => format!("lines {first} to {last} {what}"),
         Some((line, _)) => {
             let one = |many: &str, one: &str| what.strip_prefix(many).map(|rest| format!("{one} {rest}"));
-            let what = one("are ", "is").or_else(|| one("stand ", "stands")).unwrap_or(what.clone());
+            let what = one("are ", "is").or_else(|| one("stand ", "stands")).unwrap_or_else(|| what.clone());
             format!("line {line} {what}")
         }
     }
 }
 
 fn hex(octets: &[u8]) -> String {
-    octets.iter().map(|octet| format!("{octet:02x}")).collect()
+    octets.iter().fold(String::with_capacity(octets.len() * 2), |mut out, octet| {
+        // Writing to a string cannot fail.
+        let _ = write!(out, "{octet:02x}");
+        out
+    })
 }
 
 /// A number with its digits in groups of three, for people.

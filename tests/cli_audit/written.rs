@@ -31,17 +31,19 @@ pub(crate) struct WrittenDay {
     pub(crate) tree: MerkleTree,
 }
 
-fn hex(octets: &[u8]) -> String {
-    octets.iter().map(|octet| format!("{octet:02x}")).collect()
+/// Octets as hexadecimal digits.
+pub(crate) fn hex(octets: &[u8]) -> String {
+    let digit = |half: u8| char::from_digit(half.into(), 16).unwrap();
+    octets.iter().flat_map(|octet| [octet >> 4, octet & 15]).map(digit).collect()
 }
 
 impl WrittenNode {
     /// A node without a day. `name` and `seed` make its key.
     pub(crate) fn new(path: &Path, name: &str, seed: u8) -> Self {
         let _ = fs::remove_dir_all(path);
-        fs::create_dir_all(path).expect("a folder");
-        let signer = NoteSigner::new(&format!("eu.sip.example.com/audit/{name}"), &[seed; 32]).expect("a signer");
-        fs::write(path.join("public.key"), format!("{}\n", signer.verifier())).expect("a key");
+        fs::create_dir_all(path).unwrap();
+        let signer = NoteSigner::new(&format!("eu.sip.example.com/audit/{name}"), &[seed; 32]).unwrap();
+        fs::write(path.join("public.key"), format!("{}\n", signer.verifier())).unwrap();
         Self { path: path.to_owned(), signer, previous: None }
     }
 
@@ -66,7 +68,7 @@ impl WrittenNode {
             origin: self.signer.verifier().name().to_owned(),
             size: written.tree.size(),
             root: written.tree.root(),
-            day: written.day.parse().expect("a day"),
+            day: written.day.parse().unwrap(),
             previous: self.previous.as_ref().map(|(_, hash)| *hash),
             is_final,
         };
@@ -76,9 +78,9 @@ impl WrittenNode {
     /// Writes a day that goes on.
     pub(crate) fn write(&self, written: &WrittenDay, checkpoint: &str) {
         let folder = self.path.join(&written.day);
-        fs::create_dir_all(&folder).expect("a folder");
-        fs::write(folder.join("records.jsonl"), &written.text).expect("lines");
-        fs::write(folder.join("checkpoint"), checkpoint).expect("a checkpoint");
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("records.jsonl"), &written.text).unwrap();
+        fs::write(folder.join("checkpoint"), checkpoint).unwrap();
     }
 
     /// Closes a day and writes it.

@@ -200,7 +200,8 @@ mod tests {
     #[test]
     fn a_seal_is_compared_with_the_lines_before_it() {
         let mut tree = MerkleTree::default();
-        [b"a\n", b"b\n"].into_iter().for_each(|line| tree.push(line));
+        tree.push(b"a\n");
+        tree.push(b"b\n");
         let seal = SealSaid { line: 2, size: 2, root: tree.root() };
         let (found, _) = run(b"a\nb\nseal\nc\n", None, Some(seal));
         assert_eq!((found.sealed, found.wrong_seal), (2, None));

@@ -19,7 +19,7 @@ pub(crate) struct Unreadable {
 }
 
 impl Unreadable {
-    pub(crate) fn new(path: &Path, why: impl ToString) -> Self {
+    pub(crate) fn new(path: &Path, why: impl std::fmt::Display) -> Self {
         Self { path: path.to_owned(), why: why.to_string() }
     }
 }

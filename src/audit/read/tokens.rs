@@ -35,7 +35,7 @@ impl<'l> Tokens<'l> {
     pub(crate) fn of(line: &'l [u8]) -> Result<Self, Wrong> {
         let text = std::str::from_utf8(line).map_err(|_| Wrong::Borrowed("is no UTF-8"))?;
         // All of them are looked at, because sixteen at once are as quick as one.
-        if text.bytes().fold(false, |found, octet| found | (octet < 0x20)) {
+        if text.bytes().fold(0, |found, octet| found | u8::from(octet < 0x20)) != 0 {
             return Err("has a control character".into());
         }
         let rest = text.strip_prefix('{').and_then(|text| text.strip_suffix('}'));

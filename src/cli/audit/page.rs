@@ -134,7 +134,7 @@ fn of_node(node: &ReportedNode) -> Markup {
     let last = node.days.iter().rev().find_map(|day| day.lines.as_ref().map(|lines| (day.day, lines.root)));
     html! {
         p {
-            b { (shown(&node.origin)) } " in " code { (shown(&node.directory)) } ": " (node.days.len()) " days, "
+            b { (shown(&node.origin)) } " in " code { (shown(&node.directory)) } ": " (node.days.len()) @if node.days.len() == 1 { " day, " } @else { " days, " }
             (grouped(node.sum(|lines| lines.records))) " records" br;
             "key " code { (shown(&node.key)) }
             @if node.own_key { span.remark { " It lies beside the record: compare it with one that you got elsewhere." } }
@@ -152,7 +152,7 @@ fn days(node: &ReportedNode) -> Markup {
             thead { tr { th scope="col" { "day" } th.number scope="col" { "records" } th scope="col" { "root" } th scope="col" { "remarks" } } }
             tbody {
                 @for day in &node.days {
-                    @let root = day.lines.as_ref().map(|lines| lines.root).or(day.checkpoint.as_ref().map(|of| of.root));
+                    @let root = day.lines.as_ref().map(|lines| lines.root).or_else(|| day.checkpoint.as_ref().map(|of| of.root));
                     tr {
                         th scope="row" { (day.day) }
                         td.number { @match &day.lines { Some(lines) => { (grouped(lines.records)) } None => { "deleted" } } }

@@ -82,7 +82,7 @@ pub(super) fn check(path: &Path, keys: &[NoteVerifier], as_json: bool) -> u8 {
         let checked = RecordProof::of_json(line).and_then(|proof| {
             // The first line of a checkpoint says whose it is.
             let origin = proof.checkpoint.lines().next().unwrap_or_default();
-            let key = keys.iter().find(|key| key.name() == origin).or(keys.first());
+            let key = keys.iter().find(|key| key.name() == origin).or_else(|| keys.first());
             let key = key.ok_or_else(|| NoProof::Why("there is no key".to_owned()))?;
             proof.check(key).map(|checkpoint| (proof, checkpoint))
         });

@@ -3,6 +3,7 @@
 //! Verifies all that it counts. The sentence at its end is printed only if it is true.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::ops::RangeInclusive;
 
 use serde_json::{Map, Value, json};
@@ -168,21 +169,20 @@ impl AuditReport {
             "Of {} accepted for region {region} none was sent to an address outside ",
             counted_as(inward, "call", "calls")
         );
-        text.push_str(&match counts.elsewhere {
-            0 => "its networks".to_owned(),
+        // Writing to a string cannot fail.
+        let _ = match counts.elsewhere {
+            0 => write!(text, "its networks"),
             by => {
-                format!("the networks of the region that served it ({} served by another region)", counted_as(by, "was", "were"))
+                let served = counted_as(by, "was", "were");
+                write!(text, "the networks of the region that served it ({served} served by another region)")
             }
-        });
+        };
         if out > 0 {
             let calls = counted_as(out, "call", "calls");
-            text.push_str(&format!(", and of {calls} from it none to an address outside the networks of its trunk"));
+            let _ = write!(text, ", and of {calls} from it none to an address outside the networks of its trunk");
         }
         let missing = self.missing();
-        text.push_str(&format!(
-            ", as of these records; {} known to be missing.",
-            counted_as(missing, "record is", "records are")
-        ));
+        let _ = write!(text, ", as of these records; {} known to be missing.", counted_as(missing, "record is", "records are"));
         let behind = self.nodes.iter().map(|node| node.sum(|lines| lines.behind)).fold(0, u64::saturating_add);
         for (count, one, many) in [
             (
@@ -198,7 +198,7 @@ impl AuditReport {
             (behind, "record is not signed yet", "records are not signed yet"),
         ] {
             if count > 0 {
-                text.push_str(&format!(" {}.", counted_as(count, one, many)));
+                let _ = write!(text, " {}.", counted_as(count, one, many));
             }
         }
         Ok(text)
@@ -224,9 +224,9 @@ impl AuditReport {
             let mut row = Map::new();
             row.insert("region".to_owned(), json!(region));
             row.insert("project".to_owned(), json!(project));
-            counted(counts).into_iter().for_each(|(key, value)| {
+            for (key, value) in counted(counts) {
                 row.insert(key.to_owned(), json!(value));
-            });
+            }
             let refused = counts.refused.iter().zip(reasons()).filter(|&(&count, _)| count > 0);
             row.insert(
                 "refused_by".to_owned(),
