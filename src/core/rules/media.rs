@@ -72,8 +72,9 @@ impl Speaker {
             (format!("address {ip}"), format!("networks of region {of}{or}: {}", around(ip, &sets)))
         };
         let named: RefCell<Option<Box<MediaNamed>>> = RefCell::default();
-        let found = read(networks, trunk, message, |ip, inside| {
-            if config.audit.is_some()
+        let found = read(networks, trunk, message, |ip, inside, is_media| {
+            if is_media
+                && config.audit.is_some()
                 && let Ok(mut named) = named.try_borrow_mut()
             {
                 let named = named.get_or_insert_default();
@@ -116,17 +117,17 @@ impl Speaker {
     }
 }
 
-/// Where media may go, and who is told what was compared.
+/// Where media may go, and who is told what was compared: the address, whether it is inside, and whether media goes there.
 struct Allowed<'c, F> {
     region: &'c Networks,
     trunk: Option<&'c Trunk>,
     compared: F,
 }
 
-impl<F: Fn(IpAddr, bool)> Inside for Allowed<'_, F> {
+impl<F: Fn(IpAddr, bool, bool)> Inside for Allowed<'_, F> {
     fn holds(&self, ip: IpAddr) -> bool {
         let inside = self.region.contains(ip) || self.trunk.is_some_and(|trunk| trunk.media().contains(ip));
-        (self.compared)(ip, inside);
+        (self.compared)(ip, inside, true);
         inside
     }
 
@@ -134,7 +135,8 @@ impl<F: Fn(IpAddr, bool)> Inside for Allowed<'_, F> {
     fn holds_unused(&self, ip: IpAddr) -> bool {
         let signals = |trunk: &Trunk| trunk.networks.contains(ip) || trunk.reach().contains(ip);
         if self.trunk.is_some_and(signals) {
-            (self.compared)(ip, true);
+            // No media goes there.
+            (self.compared)(ip, true, false);
             return true;
         }
         self.holds(ip)
@@ -146,7 +148,7 @@ fn read(
     region: &Networks,
     trunk: Option<&Trunk>,
     message: &Message<'_>,
-    compared: impl Fn(IpAddr, bool),
+    compared: impl Fn(IpAddr, bool, bool),
 ) -> Result<Spoken, (Reason, String)> {
     let inside = Allowed { region, trunk, compared };
     let unreadable = |what: &str, field: &str, text: &[u8]| {
