@@ -158,6 +158,19 @@ fn an_answer_says_how_an_invite_ended() {
     assert_eq!(media(&site, |note| matches!(note, Note::CallAnswered(_))), ["10.1.0.21"]);
 }
 
+/// A gateway writes its signalling address into the session's c=, and the media's into each stream's: only that is told.
+#[test]
+fn an_address_that_no_media_goes_to_is_told_of_nobody() {
+    let mut site = Site::usual();
+    let text = invite(ACME, "198.51.100.7", "one").replace("RTP/AVP 0\r\n", "RTP/AVP 0\r\nc=IN IP4 203.0.113.9\r\n");
+    let body = text.split_once("\r\n\r\n").unwrap().1.len();
+    let before = text.split_once("Content-Length: ").unwrap().1.split_once("\r\n").unwrap().0.to_owned();
+    let text = text.replace(&format!("Content-Length: {before}"), &format!("Content-Length: {body}"));
+    let sent = site.from(TRUNK, &text);
+    assert!(sent.iter().any(|sent| sent.fenced), "{sent:#?}");
+    assert_eq!(media(&site, |note| matches!(note, Note::Media { .. })), ["203.0.113.9"]);
+}
+
 #[test]
 fn a_call_that_is_cancelled_says_so() {
     for way in [IN, OUT] {
