@@ -140,7 +140,10 @@ impl Pen<'_> {
         if let Some((transport, addr)) = way.target {
             let mut octets: ArrayVec<u8, 19> = ArrayVec::new();
             octets.push(transport as u8);
-            place_octets(addr, |part| octets.extend(part.iter().copied()));
+            // There is room for both.
+            place_octets(addr, |part| {
+                let _ = octets.try_extend_from_slice(part);
+            });
             self.put(field::TARGET, &octets);
         }
         if !way.media.is_empty() {
@@ -149,11 +152,11 @@ impl Pen<'_> {
                 match ip {
                     IpAddr::V4(ip) => {
                         octets.push(4);
-                        octets.extend(ip.octets());
+                        let _ = octets.try_extend_from_slice(&ip.octets());
                     }
                     IpAddr::V6(ip) => {
                         octets.push(6);
-                        octets.extend(ip.octets());
+                        let _ = octets.try_extend_from_slice(&ip.octets());
                     }
                 }
             }
@@ -182,7 +185,10 @@ impl Pen<'_> {
     fn place(&mut self, name: u8, place: Option<SocketAddr>) {
         if let Some(place) = place {
             let mut octets: ArrayVec<u8, 18> = ArrayVec::new();
-            place_octets(place, |part| octets.extend(part.iter().copied()));
+            // There is room for both.
+            place_octets(place, |part| {
+                let _ = octets.try_extend_from_slice(part);
+            });
             self.put(name, &octets);
         }
     }

@@ -40,8 +40,10 @@ impl<'c> Teller<'c> {
     pub(crate) fn tell(self, message: &Message<'_>) -> Option<Box<RequestTold>> {
         self.config.audit.as_ref()?;
         let rules = self.trunk.map_or(&self.config.plain_numbers, |trunk| self.config.numbers(trunk));
-        let [from, to] = [Name::From, Name::To].map(|name| message.first(name).map(|header| message.value(header)));
-        let [from, to] = [from, to].map(|value| value.and_then(Address::parse));
+        let address = |name| message.first(name).and_then(|header| Address::parse(message.value(header)));
+        let is_response = matches!(message.start(), Start::Response { .. });
+        // Nothing is read that is not told: of a call that From began, To says nothing that the Request-URI does not.
+        let (from, to) = (address(Name::From), (is_response || !self.began).then(|| address(Name::To)).flatten());
         let call = named(message, if self.began { from.as_ref() } else { to.as_ref() });
         let party = |uri: &[u8]| party_of(&Uri::parse(uri).ok()?, &rules.rules);
         let (method, called) = match message.start() {
@@ -86,7 +88,8 @@ fn party_of(uri: &Uri<'_>, rules: &NumberRules) -> Option<PartyTold> {
     let user = uri.user.filter(|user| !user.is_empty())?;
     if let NumberReading::Number { digits, country } = number::of_uri(uri, rules) {
         let mut text = told(b"+");
-        text.extend(digits.as_bytes().iter().copied());
+        // A number has few digits.
+        let _ = text.try_extend_from_slice(digits.as_bytes());
         return Some(PartyTold { text, country });
     }
     let name = user.split(|&octet| octet == b':').next().unwrap_or_default();
@@ -94,18 +97,28 @@ fn party_of(uri: &Uri<'_>, rules: &NumberRules) -> Option<PartyTold> {
 }
 
 fn told(text: &[u8]) -> ToldText {
-    text.iter().copied().take(ToldText::new().capacity()).collect()
+    let mut out = ToldText::new();
+    let shown = text.get(..out.capacity()).unwrap_or(text);
+    // It is as long as there is room.
+    let _ = out.try_extend_from_slice(shown);
+    out
 }
 
 /// What names the call of a message: its Call-ID, and this party's tag.
 fn named(message: &Message<'_>, party: Option<&Address<'_>>) -> Box<[u8]> {
+    joined(message, party.and_then(Address::tag).unwrap_or_default())
+}
+
+fn joined(message: &Message<'_>, tag: &[u8]) -> Box<[u8]> {
     let call_id = message.first(Name::CallId).map(|header| message.value(header)).unwrap_or_default();
-    let tag = party.and_then(Address::tag).unwrap_or_default();
     [call_id, b"\0", tag].concat().into()
 }
 
 /// The same, of a call in which From names the party that began the dialog, or To does.
-fn call_named(message: &Message<'_>, began: bool) -> Box<[u8]> {
+fn call_named(message: &Message<'_>, began: bool, tags: Option<[&[u8]; 2]>) -> Box<[u8]> {
+    if let Some([from, to]) = tags {
+        return joined(message, if began { from } else { to });
+    }
     let header = message.first(if began { Name::From } else { Name::To });
     named(message, header.and_then(|header| Address::parse(message.value(header))).as_ref())
 }
@@ -141,8 +154,15 @@ fn lasted(clock: &WallClock, time: CallTime, end: Instant) -> (Option<u32>, Opti
 
 impl Context<'_> {
     /// Tells the end of an INVITE that opens a call, or of a BYE. `code`: the final answer, if there is one. `nonce`: the attempt that it is
-    /// of. `message`: one that names the call.
-    pub(crate) fn tell_end(&mut self, transaction: &Transaction, code: Option<u16>, nonce: u64, message: &Message<'_>) {
+    /// of. `message`: one that names the call, with the tags of its From and its To, if they have been read.
+    pub(crate) fn tell_end(
+        &mut self,
+        transaction: &Transaction,
+        code: Option<u16>,
+        nonce: u64,
+        message: &Message<'_>,
+        tags: Option<[&[u8]; 2]>,
+    ) {
         let call = &transaction.call;
         if self.config.audit.is_none() || !transaction.server.is_open() {
             return;
@@ -157,7 +177,7 @@ impl Context<'_> {
                     region,
                     // A call out may have gone on to another trunk, and be answered by the one before.
                     whose: (project, client.egress.trunk),
-                    call: call_named(message, began),
+                    call: call_named(message, began, tags),
                     outbound: call.asks == Side::Servers,
                     code: if transaction.cancelled && code >= 300 { 0 } else { code },
                     after: self.now.saturating_duration_since(since),
@@ -171,7 +191,7 @@ impl Context<'_> {
             (Method::Bye, None, _) => {
                 let (seconds, since_invite) = lasted(&self.clock, time, since);
                 let by = if began { EndedBy::Caller } else { EndedBy::Callee };
-                let (call, cause) = (call_named(message, began), cause.clone());
+                let (call, cause) = (call_named(message, began, tags), cause.clone());
                 let told = EndTold { region, whose, call, by, cause, seconds, since_invite, code };
                 self.out.push(Output::Note(Note::CallEnded(Box::new(told))));
             }
@@ -191,7 +211,7 @@ impl Context<'_> {
         self.config.audit.as_ref()?;
         let (seconds, since_invite) = lasted(&self.clock, time, self.now);
         let reason = rows.strip_prefix(b"Reason: ").and_then(|rows| rows.split(|&octet| octet == b'\r').next());
-        let (call, cause) = (call_named(message, began), reason.and_then(cause_of));
+        let (call, cause) = (call_named(message, began, None), reason.and_then(cause_of));
         Some(Box::new(EndTold { region, whose, call, by: EndedBy::Daemon, cause, seconds, since_invite, code: None }))
     }
 }

@@ -202,7 +202,7 @@ impl Context<'_> {
                 && let Ok(message) = Message::datagram(&sent)
             {
                 self.release_call(transaction, &message);
-                self.tell_end(transaction, None, transaction.client.nonce, &message);
+                self.tell_end(transaction, None, transaction.client.nonce, &message, None);
             }
             transaction.server.forget(self.now, &self.config.timers);
             return;

@@ -98,7 +98,7 @@ impl Context<'_> {
                 transaction.server.provisional(&bytes);
             } else {
                 let asked = RequestText([&original, b""]);
-                self.tell_end(transaction, Some(code), transaction.client.nonce, &message);
+                self.tell_end(transaction, Some(code), transaction.client.nonce, &message, None);
                 transaction.server.finish(self.now, &self.config.timers, code, &bytes, asked);
             }
         }
@@ -109,7 +109,7 @@ impl Context<'_> {
         let BestAnswer { code, bytes } = best;
         if let (true, Ok(message)) = (transaction.ends_call(), Message::datagram(bytes)) {
             self.release_call(transaction, &message);
-            self.tell_end(transaction, Some(*code), transaction.client.nonce, &message);
+            self.tell_end(transaction, Some(*code), transaction.client.nonce, &message, None);
         }
         let peer = transaction.server.peer;
         self.reply(&peer, bytes.clone());

@@ -219,7 +219,7 @@ impl Context<'_> {
         // Every 2xx goes on at once, the repeated and the forked too (16.7 step 5, RFC 6026 7.1).
         let bytes = self.relay(transaction, of, &swap);
         if transaction.server.is_open() {
-            self.tell_end(transaction, Some(response.code), branch.nonce, message);
+            self.tell_end(transaction, Some(response.code), branch.nonce, message, Some(tags(response)));
             transaction.server.finish(self.now, timers, response.code, &bytes, RequestText::default());
             if transaction.client.nonce != branch.nonce {
                 self.dismiss(transaction);
@@ -298,7 +298,7 @@ impl Context<'_> {
             Ok(swap) => {
                 let bytes = self.relay(transaction, of, &swap);
                 let asked = transaction.asked(&sent);
-                self.tell_end(transaction, Some(code), branch.nonce, message);
+                self.tell_end(transaction, Some(code), branch.nonce, message, Some(tags(response)));
                 transaction.server.finish(self.now, timers, code, &bytes, asked);
                 Outcome::Relayed
             }
@@ -377,4 +377,9 @@ impl Context<'_> {
             self.cancel(&mut transaction.client, &reason);
         }
     }
+}
+
+/// The tags of its From and its To.
+fn tags<'a>(response: &Response<'a>) -> [&'a [u8]; 2] {
+    [response.from_tag, response.to_tag.unwrap_or_default()]
 }
