@@ -239,6 +239,9 @@ impl Journal {
 
     fn try_finish(&mut self, now: Now, why: CloseReason) -> Result<(), AuditTrouble> {
         while self.try_step(now)? {}
+        // Nothing more comes, so that what was dropped last has no record behind it.
+        self.store(now)?;
+        self.tell_lost(self.parts.reader.level().lost(), micros(now.wall));
         if !self.at.closed {
             self.begin_line(micros(now.wall), "close", |line| line.text("why", why.label()));
             self.at.closed = true;

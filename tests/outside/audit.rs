@@ -204,7 +204,7 @@ fn a_record_has_one_daemon_and_one_key() {
     let audited = Audited::claim();
     let plan = audited.plan("");
     let text = plan.text(&audited.site);
-    let _daemon = Daemon::start_with(&audited.site, &text);
+    let daemon = Daemon::start_with(&audited.site, &text);
     let refused = |text: &str| {
         let path = audited.site.write("other.toml", text);
         let output = Command::new(env!("CARGO_BIN_EXE_ringfence")).args(["run", "-c"]).arg(path).output().unwrap();
@@ -218,7 +218,7 @@ fn a_record_has_one_daemon_and_one_key() {
     let (code, said) = refused(&other.replace("path = \"audit\"", "path = \"another\""));
     assert!(code == Some(69) && said.contains("spool: another daemon has it"), "{code:?} {said}");
     audited.site.write("other.key", "another key of an audit record, as long as it must be\n");
-    drop(_daemon);
+    drop(daemon);
     let (code, said) = refused(&other.replace("audit.key", "other.key"));
     assert!(code == Some(69) && said.contains("public.key in it is of another key"), "{code:?} {said}");
 }

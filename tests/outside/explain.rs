@@ -66,11 +66,12 @@ fn a_call_and_what_follows_it_go_where_the_daemon_sends_them() {
     assert_eq!(addresses, [site.eu(10).to_string(), site.eu(11).to_string()], "{told:#}");
     caller.ask(&invite);
     let seen = server.request("INVITE");
-    // Branches are of one process each; all else of the request is the same.
+    // Branches are of one process each, and a token says when its call began, which only a daemon knows; all else of the request is the same.
     let without_branch = |text: &str| {
         let rows = text
             .split("\r\n")
-            .map(|row| row.split_once(";branch=").filter(|_| row.contains("z9hG4bK-")).map_or(row, |(row, _)| row));
+            .map(|row| row.split_once(";branch=").filter(|_| row.contains("z9hG4bK-")).map_or(row, |(row, _)| row))
+            .map(|row| row.split_once(";rf=").filter(|_| row.starts_with("Record-Route: ")).map_or(row, |(row, _)| row));
         rows.collect::<Vec<_>>().join("\r\n")
     };
     let ours = seen.get("via").split_once(";branch=").unwrap().0.to_owned();

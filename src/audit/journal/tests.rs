@@ -354,6 +354,21 @@ fn what_was_dropped_is_told_at_its_place() {
 }
 
 #[test]
+fn what_was_dropped_last_is_told_before_the_end() {
+    let mut site = AuditSite::new("last-gap");
+    let mut run = site.start();
+    for at in 0..70 {
+        run.write(site.wall, at);
+    }
+    drop(run);
+    let run = site.start();
+    run.stop(&site);
+    let kinds = site.kinds("2026-11-25");
+    assert_eq!(kinds[kinds.len() - 2..], ["gap slow-disk", "close stop"]);
+    assert_eq!(site.lines("2026-11-25")[kinds.len() - 2]["count"], 7);
+}
+
+#[test]
 fn a_torn_line_is_cut_off() {
     let mut site = AuditSite::new("torn");
     let mut run = site.start();
