@@ -277,12 +277,7 @@ pub(super) fn settings(config: &Config) -> Vec<(&'static str, String)> {
         ("health.rise", format!("{rise:?}")),
     ]);
     all.push(("metrics.projects", metrics.projects.to_string()));
-    let Log { numbers, refused } = log;
-    let numbers = match numbers {
-        Numbers::Mask => "mask",
-        Numbers::Plain => "plain",
-    };
-    all.extend([("log.numbers", numbers.to_owned()), ("log.refused", refused.to_string())]);
+    all.extend(log_fields(log));
     all.extend(audit_settings(audit.as_ref()));
     let Dns { servers, stale, vanish } = dns;
     let servers: Vec<_> = servers.iter().map(ToString::to_string).collect();
@@ -312,6 +307,15 @@ fn audit_settings(audit: Option<&Audit>) -> Vec<(&'static str, String)> {
         ("audit.checkpoint", format!("{checkpoint:?}")),
         ("audit.spool", spool.display().to_string()),
     ]
+}
+
+fn log_fields(log: &Log) -> [(&'static str, String); 2] {
+    let Log { numbers, refused } = log;
+    let numbers = match numbers {
+        Numbers::Mask => "mask",
+        Numbers::Plain => "plain",
+    };
+    [("log.numbers", numbers.to_owned()), ("log.refused", refused.to_string())]
 }
 
 /// A text that tells one key from another but reveals nothing of the key.

@@ -168,7 +168,7 @@ fn an_address_that_no_media_goes_to_is_told_of_nobody() {
     let text = text.replace(&format!("Content-Length: {before}"), &format!("Content-Length: {body}"));
     let sent = site.from(TRUNK, &text);
     assert!(sent.iter().any(|sent| sent.fenced), "{sent:#?}");
-    assert_eq!(media(&site, |note| matches!(note, Note::Media { .. })), ["203.0.113.9"]);
+    assert_eq!(media(&site, |note| matches!(note, Note::Verdict { .. })), ["203.0.113.9"]);
 }
 
 #[test]

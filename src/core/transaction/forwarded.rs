@@ -115,7 +115,6 @@ const AROUND: usize = SHARED + 128;
 
 /// One request that was forwarded. It is kept until no message about it can come any more.
 #[derive(Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "they are facts of their own")]
 pub(crate) struct Transaction {
     /// Tells it from the one that had the same slot before. The table gives the number.
     pub(crate) serial: u64,
