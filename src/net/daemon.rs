@@ -314,7 +314,14 @@ impl Daemon {
         let (answer, in_use) = oneshot::channel();
         self.commands.blocking_send(WorkerCommand::InUse(answer)).map_err(|_| gone())?;
         let in_use = in_use.blocking_recv().map_err(|_| gone())?;
-        let config = config.succeeding(&self.config, &in_use.needed).ok_or("more is leaving than can be counted: try later")?;
+        let mut config =
+            config.succeeding(&self.config, &in_use.needed).ok_or("more is leaving than can be counted: try later")?;
+        // Whether there is a record changes at a start alone: one that is kept goes on to be told everything.
+        match (&self.audit, &config.audit) {
+            (Some(_), None) => config.audit.clone_from(&self.config.audit),
+            (None, Some(_)) => config.audit = None,
+            _ => {}
+        }
         let config = Arc::new(config);
         let (mut bound, mut listeners) = (Vec::new(), Vec::new());
         for (id, listener) in (0..).map(ListenerId).zip(&config.listeners).filter(|(_, listener)| !listener.leaving) {

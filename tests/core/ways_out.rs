@@ -319,6 +319,8 @@ fn a_route_that_is_not_of_this_form_is_refused() {
     let (_, words) = told(SERVER, "tel:+33155501", "<sip:acme.eu.sip.example.com;lr>");
     assert!(words.starts_with("131;"), "{words}");
     // Only a server may.
+    let (line, _) = told(TRUNK, "urn:service:sos", "<sip:carrier.acme.eu.sip.example.com;lr>");
+    assert_eq!(line, "SIP/2.0 416 Unsupported URI Scheme");
     let (_, words) = told(TRUNK, gateway, "<sip:carrier.acme.eu.sip.example.com;lr>");
     assert!(words.starts_with("111;"), "{words}");
     let (line, _) = told("192.0.2.200:5060", gateway, "<sip:carrier.acme.eu.sip.example.com;lr>");

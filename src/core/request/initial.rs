@@ -73,6 +73,11 @@ impl Core {
     fn plan_initial(&self, case: &Case<'_, '_>, gate: Gate, counted: &mut Counted, edit: &mut Edit) -> Result<Plan, Stop> {
         let (config, view) = (&*self.config, self.view(case.now));
         let source = Source::of(view, case.region(), case.arrival);
+        // Only a server calls for help through us: to anybody else it is a scheme that we do not know (RFC 3261 8.2.2.1).
+        if case.request.uri.scheme == Scheme::Sos && !source.server {
+            let row = case.trace.fail(Test::Request, || ("urn:service:sos".to_owned(), "a SIP or tel URI".to_owned()));
+            return Err(Answer::failed(row, 416, "Unsupported URI Scheme").into());
+        }
         self.refused_before(case, source)?;
         let mut admitted = match admit(config, case, source, counted) {
             Ok(admitted) => admitted,
