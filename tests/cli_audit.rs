@@ -212,6 +212,42 @@ fn what_is_done_to_a_day_is_named() {
     assert_eq!(long, first("line 1 is longer than any line that is written: it is not read, nor is what follows it"));
 }
 
+/// Whoever takes the last checkpoint away can write what he likes into that day; and retention makes no hole.
+#[test]
+fn lines_that_nobody_has_signed_are_not_whole_and_nor_is_a_hole() {
+    let path = folder("unsigned");
+    three_days(&path, "n1", 1);
+    fs::remove_file(path.join("2026-11-26/checkpoint")).unwrap();
+    let output = audit(&["verify", name(&path)]);
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    assert!(text(&output.stdout).contains("8 records are signed by nobody: the day has no checkpoint\n"), "{output:?}");
+    let report = json(&["report", "--period", "2026", "--json", name(&path)]);
+    let why = report["regions"]["eu"]["why_not"].as_str().unwrap();
+    assert!(why.starts_with("8 records of 2026-11-26 in ") && why.ends_with(" are signed by nobody"), "{report}");
+    three_days(&path, "n1", 1);
+    fs::remove_file(records(&path, "2026-11-25")).unwrap();
+    let output = audit(&["verify", name(&path)]);
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    assert!(text(&output.stdout).contains("retention deletes the oldest first"), "{output:?}");
+}
+
+/// Two nodes of one host name have keys of one name.
+#[test]
+fn the_key_is_the_one_that_has_signed() {
+    let paths = [folder("one-name"), folder("other-name")];
+    let mut keys = Vec::new();
+    for (path, seed) in paths.iter().zip(1..) {
+        three_days(path, "n1", seed);
+        keys.push(fs::read_to_string(path.join("public.key")).unwrap().trim().to_owned());
+    }
+    assert_ne!(keys[0], keys[1]);
+    for (first, second) in [(0, 1), (1, 0)] {
+        let keys = ["--key", &keys[first], "--key", &keys[second]];
+        let output = audit(&[&["verify"], &keys[..], &[name(&paths[0]), name(&paths[1])]].concat());
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+    }
+}
+
 #[test]
 fn a_deleted_day_leaves_a_chain() {
     let path = folder("deleted");
