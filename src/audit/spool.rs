@@ -301,11 +301,18 @@ fn found(file: &File, slots: u64) -> Result<Found, SpoolError> {
     Ok(Found::Foreign(reader::foreign(file, u64::from(number(20)), u64::from(number(24)))?))
 }
 
-/// The first octets of the file: what it is, its version, size and number of slots.
+/// Which start of the machine this is. What a spool of an earlier one says of the disk need not be true: it may have been written before what
+/// it speaks of was lost. 0: the system does not say.
+fn boot() -> u32 {
+    let id = std::fs::read("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    if id.is_empty() { 0 } else { u32::try_from(checksum(&[&id]) >> 32).unwrap_or_default() }
+}
+
+/// The first octets of the file: what it is, its version, size, number of slots, and the start of the machine.
 fn identity(slots: u64) -> [u8; 32] {
     let mut octets = [0; 32];
     let [size, slots] = [SLOT as u64, slots].map(|of| u32::try_from(of).unwrap_or(u32::MAX));
-    let numbers = [VERSION, size, slots].map(u32::to_le_bytes);
+    let numbers = [VERSION, size, slots, boot()].map(u32::to_le_bytes);
     for (place, octet) in octets.iter_mut().zip(MAGIC.iter().chain(numbers.as_flattened())) {
         *place = *octet;
     }

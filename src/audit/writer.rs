@@ -94,7 +94,7 @@ impl AuditWriter {
             }
             Found::Nothing | Found::Left(_) => {}
             Found::Foreign(count) => {
-                warn!(count, spool = %audit.spool.display(), "the audit spool is of another version: the records in it are lost, and a gap tells of them");
+                warn!(count, spool = %audit.spool.display(), "the audit spool is of another version, or of before the machine started: the records in it are lost, and a gap tells of them");
             }
         }
         let now = micros(SystemTime::now());

@@ -158,6 +158,19 @@ fn what_another_version_left_is_counted() {
 }
 
 #[test]
+fn what_stands_from_before_the_machine_started_is_counted_and_not_believed() {
+    let place = Place::new("boot");
+    let (mut spool, reader, _) = place.open(8);
+    for at in 1..=3 {
+        put(&mut spool, at, "x");
+    }
+    spool.file.write_all_at(&(boot() ^ 1).to_le_bytes(), 28).unwrap();
+    drop((spool, reader));
+    let (_, mut reader, found) = place.open(8);
+    assert_eq!((found, take(&mut reader).len()), (Found::Foreign(3), 0));
+}
+
+#[test]
 fn a_slot_that_was_not_written_whole_is_damaged_and_those_behind_it_are_read() {
     let place = Place::new("torn");
     let (mut spool, reader, _) = place.open(8);
