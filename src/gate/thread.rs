@@ -95,6 +95,9 @@ impl Drop for Gate {
 async fn run(mut listener: tokio::net::TcpListener, parts: GateParts, mut reloads: mpsc::Receiver<Reload>) {
     let GateParts { config, worker, ready, metrics } = parts;
     metrics.gate_connections(0);
+    for cause in ["outside", "full"] {
+        metrics.gate_turned_away(cause).increment(0);
+    }
     let (connections, outside) = (RefCell::default(), RefCell::new(Limit::new()));
     let (ending, _) = watch::channel(false);
     let config = RefCell::new(config);

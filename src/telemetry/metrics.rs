@@ -154,13 +154,13 @@ impl Metrics {
     }
 
     /// Sets `ringfence_gate_connections`.
-    pub(crate) fn gate_connections(&self, count: usize) {
+    pub fn gate_connections(&self, count: usize) {
         let count = u32::try_from(count).unwrap_or(u32::MAX);
         self.gauge("ringfence_gate_connections", Vec::new()).set(f64::from(count));
     }
 
     /// The counter `ringfence_gate_turned_away_total{cause}`.
-    pub(crate) fn gate_turned_away(&self, cause: &'static str) -> Counter {
+    pub fn gate_turned_away(&self, cause: &'static str) -> Counter {
         self.counter("ringfence_gate_turned_away_total", vec![("cause", cause.into())])
     }
 

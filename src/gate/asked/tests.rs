@@ -1,3 +1,5 @@
+//! Questions of reverse proxies, and every way in which two readers could read one differently.
+
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 

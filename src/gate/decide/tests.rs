@@ -1,3 +1,5 @@
+//! What the gate decides, and who is answered.
+
 use std::path::Path;
 
 use super::*;
