@@ -102,7 +102,6 @@ impl GateQuestion {
     }
 
     /// Reads a URL with a token in its query, or a bare token, as a person writes it.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the command comes with the next change"))]
     pub(crate) fn of_text(text: &str) -> Result<Self, GateFault> {
         let none = HeaderMap::new();
         let rest = ["wss://", "ws://", "https://", "http://"].into_iter().find_map(|scheme| text.strip_prefix(scheme));
