@@ -260,7 +260,9 @@ fn a_reload_changes_what_is_decided_and_where() {
 #[test]
 fn while_the_daemon_drains_clients_are_told_to_come_again() {
     let site = Site::claim();
-    let mut daemon = Daemon::start(&site, &plan(&site));
+    let mut with = plan(&site);
+    with.more.push_str("[timers]\nt1 = \"20ms\"\nt2 = \"100ms\"\nt4 = \"100ms\"\ndrain = \"20s\"\n");
+    let mut daemon = Daemon::start(&site, &with);
     let mut proxy = Proxy::of(site.eu(20).ip(), gate(&site));
     assert_eq!(proxy.decide(&rtc("APIacme")).code, 200);
     // A call that rings keeps the daemon from its end.

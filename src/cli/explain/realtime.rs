@@ -118,12 +118,12 @@ impl Answered {
         }
         text.push('\n');
         if let Some(row) = decision.row(config) {
-            let _ = write!(text, "  X-Ringfence: {row}\n");
+            let _ = writeln!(text, "  X-Ringfence: {row}");
         }
         if decision.project.is_some() {
             let listed: Vec<String> = self.listed.iter().map(|(name, url)| format!("{name} {url}")).collect();
             let listed = if listed.is_empty() { "nowhere: no such region has `realtime`".to_owned() } else { listed.join(", ") };
-            let _ = write!(text, "  /settings/regions sends it to  {listed}\n");
+            let _ = writeln!(text, "  /settings/regions sends it to  {listed}");
         }
         text
     }
@@ -140,7 +140,7 @@ fn issuer(question: &Result<GateQuestion, GateFault>) -> Option<&str> {
 fn as_text(config: &Config, question: &Result<GateQuestion, GateFault>, all: &[Answered]) -> String {
     let mut text = String::new();
     if let Some(key) = issuer(question) {
-        let _ = write!(text, "the token names the key {}\n", plain(key.as_bytes()));
+        let _ = writeln!(text, "the token names the key {}", plain(key.as_bytes()));
     }
     if config.gate.is_none() {
         text.push_str("there is no [gate]: no reverse proxy can ask this daemon\n");
