@@ -18,7 +18,7 @@ pub mod core;
 pub mod demo;
 pub mod dns;
 pub mod fence;
-mod gate;
+pub mod gate;
 pub mod net;
 pub mod numbering;
 pub mod reason;

@@ -14,7 +14,7 @@ const ORIGINAL: [HeaderName; 2] = [HeaderName::from_static("x-original-uri"), He
 
 /// What a reverse proxy asks about.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum GateQuestion {
+pub enum GateQuestion {
     /// Health, or a browser's question whether a page may ask: it is passed on without a token.
     Exempt,
     /// A token decides.
@@ -28,16 +28,16 @@ pub(crate) enum GateQuestion {
 
 /// A token that every reader finds and reads alike.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct ClientToken {
+pub struct ClientToken {
     /// Three parts of base64url with dots between, at most 64 KiB.
-    pub(crate) text: String,
+    pub text: String,
     /// The key that it names, 1 to 256 octets. Nobody has checked that it was signed with it.
-    pub(crate) issuer: String,
+    pub issuer: String,
 }
 
 /// Why there is no token, or more than one reading. The client is answered 401.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum GateFault {
+pub enum GateFault {
     /// The reverse proxy does not say what it was asked, or says it twice.
     #[error("the reverse proxy must say once which URI and which method it was asked for")]
     NoUri,
@@ -90,7 +90,7 @@ pub(crate) enum GateFault {
 
 impl GateQuestion {
     /// Reads what a reverse proxy asks. `nginx`: by the rows of that snippet.
-    pub(crate) fn read(headers: &HeaderMap, nginx: bool) -> Result<Self, GateFault> {
+    pub fn read(headers: &HeaderMap, nginx: bool) -> Result<Self, GateFault> {
         let (own, other) = if nginx { (ORIGINAL, FORWARDED) } else { (FORWARDED, ORIGINAL) };
         if other.iter().any(|name| headers.contains_key(name)) {
             return Err(GateFault::TwoUris);
@@ -102,7 +102,7 @@ impl GateQuestion {
     }
 
     /// Reads a URL with a token in its query, or a bare token, as a person writes it.
-    pub(crate) fn of_text(text: &str) -> Result<Self, GateFault> {
+    pub fn of_text(text: &str) -> Result<Self, GateFault> {
         let none = HeaderMap::new();
         let rest = ["wss://", "ws://", "https://", "http://"].into_iter().find_map(|scheme| text.strip_prefix(scheme));
         match rest {
@@ -140,7 +140,7 @@ impl GateQuestion {
 
 impl ClientToken {
     /// The token of a client's own request for this path and query.
-    pub(crate) fn of_client(headers: &HeaderMap, path_and_query: &str) -> Result<Self, GateFault> {
+    pub fn of_client(headers: &HeaderMap, path_and_query: &str) -> Result<Self, GateFault> {
         let (_, query) = path_and_query.split_once('?').unwrap_or((path_and_query, ""));
         Self::found(headers, query)
     }
