@@ -30,7 +30,8 @@ pub(super) fn sockets(config: &Config) -> Vec<Socket> {
         let what = format!("{}:{} of region {}", of.transport.token(), of.addr, config.region(of.region).name);
         tried(what, of.addr, of.transport.reliable())
     });
-    listeners.chain(config.admin.map(|addr| tried(format!("admin {addr}"), addr, true))).collect()
+    let gate = config.gate.as_ref().map(|gate| tried(format!("gate {}", gate.listen), gate.listen, true));
+    listeners.chain(gate).chain(config.admin.map(|addr| tried(format!("admin {addr}"), addr, true))).collect()
 }
 
 fn tried(what: String, addr: SocketAddr, stream: bool) -> Socket {

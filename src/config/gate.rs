@@ -62,9 +62,9 @@ impl ApiKeys {
         self.list.iter().skip(from).take_while(move |(of, _)| *of == project).map(|(_, key)| &**key)
     }
 
-    /// Whether no project has a key.
-    pub fn is_empty(&self) -> bool {
-        self.list.is_empty()
+    /// All keys, each with its project.
+    pub(super) fn all(&self) -> impl Iterator<Item = (ProjectId, &str)> {
+        self.list.iter().map(|(project, key)| (*project, &**key))
     }
 }
 
