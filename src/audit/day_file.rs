@@ -37,14 +37,14 @@ pub(crate) struct DayFile {
 
 impl DayFile {
     /// Opens the file of a day in the directory of the record, or begins it. A torn last line is cut off. `position`: what a former process
-    /// knows to be on the disk; what it wrote behind that is cut off too, because it is written once more. Returns also whether the position
-    /// was that of this file.
+    /// knows to be on the disk. What it wrote behind that is cut off if it is written once more. That is so if there are at most as many
+    /// records as wait in the spool (`most`; `None`: nobody can say).
     pub(crate) fn open(
         record: &Path,
         day: DayNumber,
-        position: Option<&Position>,
+        (position, most): (Option<&Position>, Option<u64>),
         verifier: &NoteVerifier,
-    ) -> Result<(Self, bool), AuditTrouble> {
+    ) -> Result<(Self, Fit), AuditTrouble> {
         let folder = record.join(day.name());
         make_folder(record, &folder)?;
         let path = folder.join(RECORDS);
@@ -76,14 +76,19 @@ impl DayFile {
         }
         let covered = checkpoint.map(|checkpoint| (checkpoint.size, checkpoint.is_final));
         // A checkpoint covers only what a position was stored of; if it covers more, the position is of another time.
-        let cut = reading.position.take().filter(|(_, tree)| covered.is_none_or(|(size, _)| size <= tree.size()));
-        let (found, (octets, tree)) = (cut.is_some(), cut.unwrap_or((reading.octets, reading.tree)));
+        let found = reading.position.take().filter(|(_, tree)| covered.is_none_or(|(size, _)| size <= tree.size()));
+        let whole = (reading.octets, reading.tree);
+        let (fit, (octets, tree)) = match found {
+            None => (Fit::Other, whole),
+            Some(place) if place.0 == whole.0 || most.is_some_and(|most| reading.behind <= most) => (Fit::There, place),
+            Some(_) => (Fit::Before, whole),
+        };
         if octets < end {
             file.set_len(octets).map_err(AuditTrouble::of(&path))?;
         }
         file.sync_all().map_err(AuditTrouble::of(&path))?;
         let synced = (octets, tree.clone());
-        Ok((Self { day, folder, file, octets, tree, synced, covered }, found))
+        Ok((Self { day, folder, file, octets, tree, synced, covered }, fit))
     }
 
     pub(crate) fn day(&self) -> DayNumber {
@@ -152,6 +157,17 @@ impl DayFile {
     }
 }
 
+/// How a position fits to a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fit {
+    /// The file ends there now.
+    There,
+    /// Lines stand behind it of which nobody can say that they are written once more. They were not cut.
+    Before,
+    /// It is of another file, or there is no position.
+    Other,
+}
+
 /// What one pass over a file finds.
 struct Reading<'p> {
     at: Option<&'p Position>,
@@ -160,13 +176,15 @@ struct Reading<'p> {
     tree: MerkleTree,
     /// The file up to the position, if it is that of this file.
     position: Option<(u64, MerkleTree)>,
+    /// How many records stand behind the position.
+    behind: u64,
     /// The root over the lines that the checkpoint covers.
     covered: Option<NodeHash>,
 }
 
 impl<'p> Reading<'p> {
     fn new(at: Option<&'p Position>, size: u64) -> Self {
-        let mut reading = Self { at, size, octets: 0, tree: MerkleTree::default(), position: None, covered: None };
+        let mut reading = Self { at, size, octets: 0, tree: MerkleTree::default(), position: None, behind: 0, covered: None };
         reading.look();
         reading
     }
@@ -182,6 +200,7 @@ impl<'p> Reading<'p> {
             && (lines == 0 || at.root == self.tree.root())
         {
             self.position = Some((self.octets, self.tree.clone()));
+            self.behind = 0;
         }
     }
 
@@ -204,9 +223,18 @@ impl<'p> Reading<'p> {
             }
             self.tree.push(&line);
             self.octets += read as u64;
+            self.behind += u64::from(is_of_call(&line));
             self.look();
         }
     }
+}
+
+/// Whether a line is a record of a call, for which there was a slot. What the record writes of itself has none.
+fn is_of_call(line: &[u8]) -> bool {
+    // The kind stands behind `n` and `at`, which are short.
+    let head = line.get(..line.len().min(96)).unwrap_or_default();
+    let has = |kind: &[u8]| head.windows(kind.len()).any(|part| part == kind);
+    [&b"\"kind\":\"verdict\""[..], b"\"kind\":\"answer\"", b"\"kind\":\"end\""].into_iter().any(has)
 }
 
 /// The checkpoint of a day. `None`: it has none yet.

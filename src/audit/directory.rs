@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::{Flock, FlockArg};
@@ -11,6 +11,7 @@ use tracing::{info, warn};
 use super::calendar::{DayNumber, last_of_month};
 use super::day_file::{CHECKPOINT, RECORDS, make_folder, sync_folder, write_whole};
 use super::signed_note::{NoteSigner, NoteVerifier};
+use super::spool::SpoolToken;
 use super::trouble::AuditTrouble;
 
 /// The directory of the keys for numbers.
@@ -38,7 +39,7 @@ pub(crate) enum DirectoryError {
 pub(crate) struct AuditDirectory {
     path: PathBuf,
     signer: NoteSigner,
-    _lock: Flock<File>,
+    lock: Flock<File>,
 }
 
 impl AuditDirectory {
@@ -50,7 +51,7 @@ impl AuditDirectory {
             make_folder(Path::new("."), path)?;
         }
         let at = path.join("lock");
-        let lock = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&at);
+        let lock = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&at);
         let lock = Flock::lock(lock.map_err(AuditTrouble::of(&at))?, FlockArg::LockExclusiveNonblock);
         let lock = lock.map_err(|(_, error)| match error {
             nix::errno::Errno::EWOULDBLOCK => DirectoryError::Taken,
@@ -58,7 +59,7 @@ impl AuditDirectory {
         })?;
         let signer = signer(path, name, seed)?;
         make_folder(path, &path.join(KEYS))?;
-        Ok(Self { path: path.to_owned(), signer, _lock: lock })
+        Ok(Self { path: path.to_owned(), signer, lock })
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -71,6 +72,17 @@ impl AuditDirectory {
 
     pub(crate) fn verifier(&self) -> &NoteVerifier {
         self.signer.verifier()
+    }
+
+    /// The token of the spool that was used last with this record. Zeros: there was none.
+    pub(crate) fn spool_token(&self) -> SpoolToken {
+        let mut token = [0; 16];
+        self.lock.read_exact_at(&mut token, 0).map_or([0; 16], |()| token)
+    }
+
+    /// From now on the spool with this token belongs to the record. After a power loss no spool is believed, so this need not reach the disk.
+    pub(crate) fn set_spool_token(&self, token: &SpoolToken) -> Result<(), AuditTrouble> {
+        self.lock.write_all_at(token, 0).map_err(AuditTrouble::of(&self.path.join("lock")))
     }
 
     pub(crate) fn keys(&self) -> PathBuf {

@@ -105,6 +105,10 @@ pub(crate) struct Journal {
     checkpoint_due: Option<Instant>,
     /// Whether records were dropped because the disk had no room, and not because it was slow.
     was_full: bool,
+    /// Whether the spool was made this record's.
+    owned: bool,
+    /// Whether something of the process before may be missing: then no `open` says `kept`.
+    doubt: bool,
 }
 
 /// How far it is.
@@ -124,6 +128,8 @@ struct Progress {
     closed: bool,
     /// The number of the line behind the last `seal`: a checkpoint over nothing but that would tell nothing.
     sealed: u64,
+    /// Whether the beginning of this process has its `open`.
+    begun: bool,
     /// Records and gaps since the last position.
     kept: u64,
     gaps: u64,
@@ -143,6 +149,8 @@ impl Journal {
             synced: None,
             checkpoint_due: None,
             was_full: false,
+            owned: false,
+            doubt: false,
         }
     }
 
@@ -303,7 +311,8 @@ impl Journal {
         }
         if let Some((number, goes_on)) = begin {
             self.at.mark = number;
-            self.open(OpenReason::Start { goes_on }, at);
+            self.open(OpenReason::Start { goes_on: goes_on && !self.doubt }, at);
+            self.at.begun |= self.parts.reader.next_slot() > self.parts.reader.left();
             if let Found::Foreign(count) = self.parts.found
                 && count > 0
                 && !std::mem::replace(&mut self.at.foreign, true)
@@ -330,10 +339,10 @@ impl Journal {
             }
         }
         let directory = &self.parts.directory;
-        let (file, _) = DayFile::open(directory.path(), day, None, directory.verifier())?;
+        let (file, _) = DayFile::open(directory.path(), day, (None, None), directory.verifier())?;
         self.previous = self.previous_of(day)?;
-        let Progress { told, mark, foreign, .. } = self.at;
-        self.at = Progress { n: file.lines(), told, mark, foreign, ..Progress::default() };
+        let Progress { told, mark, foreign, begun, .. } = self.at;
+        self.at = Progress { n: file.lines(), told, mark, foreign, begun, ..Progress::default() };
         self.day = Some(file);
         self.stored = self.at;
         // If the spool does not know of this day, it is begun once more.
@@ -365,6 +374,10 @@ impl Journal {
         let (octets, lines, root) = (day.octets(), day.lines(), day.root());
         let position = Position { slot, day: day.day().0, octets, lines, root, told, mark, ..Position::default() };
         reader.store(position).map_err(AuditTrouble::of(day.folder()))?;
+        if self.at.begun && std::mem::take(&mut self.doubt) {
+            // It is told now, and the next process may say `kept` again.
+            reader.doubt(false).map_err(AuditTrouble::of(day.folder()))?;
+        }
         standing.count(kept, gaps);
         marks.forget_before(mark);
         (self.at.kept, self.at.gaps) = (0, 0);

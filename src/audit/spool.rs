@@ -3,7 +3,8 @@
 //! The message thread writes a slot by one `pwrite` and never waits: a full spool drops the newest record and counts it. What is in the file
 //! outlives the process, so that the next one goes on where the killed one stood. It knows no record's form, and no disk.
 //!
-//! A header of 4 KiB: what the file is, the reader's position twice (one of them is whole whatever happens), and how many records were dropped.
+//! A header of 4 KiB: what the file is, the reader's position twice (one of them is whole whatever happens), whose it is, and how many records were
+//! dropped.
 //! Then slots of 1 KiB. Each bears its number, so that the file alone says which are valid.
 
 use std::fs::{File, OpenOptions};
@@ -20,9 +21,11 @@ use siphasher::sip::SipHasher13;
 
 use super::calendar::micros;
 
+pub(crate) use self::owner::SpoolToken;
 pub(crate) use self::position::Position;
 pub(crate) use self::reader::{SpoolReader, Within};
 
+mod owner;
 mod position;
 mod reader;
 #[cfg(test)]
@@ -32,7 +35,7 @@ mod tests;
 const MAGIC: [u8; 16] = *b"ringfence spool\n";
 /// The version of everything behind them. The number of slots, their size and the places of all numbers stay the same in each version, so
 /// that each can count what another left.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// Octets of the header.
 const HEADER: u64 = 4096;
 /// Slots: at 500 calls a second with three records each, 40 s of a disk that hangs.
@@ -140,15 +143,17 @@ impl Spool {
         let file = Arc::new(file);
         let found = found(&file, slots)?;
         let mut lost = Lost::default();
-        let (mut next, mut position) = (0, Position::default());
+        let (mut next, mut position, mut owner) = (0, Position::default(), owner::Owner::new([[0; 16]; 2], false));
         if let Found::Left(left) = found {
             position = left;
             lost = read_lost(&file)?;
+            owner = owner::Owner::read(&file)?;
             next = reader::end(&file, slots, &left)?;
         } else {
             file.set_len(0)?;
             file.set_len(HEADER + slots * SLOT as u64)?;
             position.store(&file)?;
+            owner.store(&file)?;
             // Last: it makes the rest valid.
             file.write_all_at(&identity(slots), 0)?;
         }
@@ -156,7 +161,7 @@ impl Spool {
         level.written.store(next, Ordering::Relaxed);
         level.freed.store(position.slot, Ordering::Relaxed);
         let level = Arc::new(level);
-        let reader = SpoolReader::new(Arc::clone(&file), Arc::clone(&level), slots, position);
+        let reader = SpoolReader::new((Arc::clone(&file), owner), Arc::clone(&level), slots, position);
         let spool = Self {
             file,
             level,

@@ -1,10 +1,12 @@
 //! Where a former process stood, and the day that it left: found at the start, and after a file could not be cut.
 
+use ring::rand::{SecureRandom as _, SystemRandom};
 use tracing::warn;
 
-use super::{Journal, Progress};
+use super::{Journal, JournalParts, Progress};
 use crate::audit::calendar::{DayNumber, micros};
-use crate::audit::day_file::{DayFile, checkpoint_hash, checkpoint_text, read_checkpoint};
+use crate::audit::day_file::{DayFile, Fit, checkpoint_hash, checkpoint_text, read_checkpoint};
+use crate::audit::spool::{SpoolToken, Within};
 use crate::audit::tree::NodeHash;
 use crate::audit::trouble::AuditTrouble;
 use crate::telemetry::timestamp::Now;
@@ -20,20 +22,34 @@ impl Journal {
         let begun = left.filter(|left| left.octets == 0).map(|left| DayNumber(left.day));
         let day = last.max(begun.filter(|begun| *begun <= today)).unwrap_or(today);
         let position = left.filter(|left| left.day == day.0);
-        let (file, found) = DayFile::open(directory.path(), day, position.as_ref(), directory.verifier())?;
-        if let Some(left) = left.filter(|_| !found) {
+        let token = directory.spool_token();
+        let own = self.owned || self.parts.reader.owner().is_of(&token);
+        // As often as this process begins, all behind the position is its own.
+        let most = if self.owned { u64::MAX } else { self.parts.reader.left().saturating_sub(left.map_or(0, |left| left.slot)) };
+        let most = own.then_some(most);
+        let (file, fit) = DayFile::open(directory.path(), day, (position.as_ref(), most), directory.verifier())?;
+        // What waits is written if it cannot be in the file yet.
+        let waits = match (left, fit) {
+            (None, _) | (_, Fit::There) => true,
+            (Some(left), Fit::Other) => file.lines() == 0 || position.is_some() && file.lines() < left.lines,
+            (Some(_), Fit::Before) => false,
+        };
+        if let Some(left) = left.filter(|_| fit != Fit::There) {
             let there = DayNumber(left.day).name();
             warn!(
                 day = there,
                 lines = left.lines,
-                "the spool belongs to another record, or lines were taken out of this one: all that waits in it is written"
+                written = waits,
+                "the spool belongs to another record or is an old one, or lines were taken out of this one: no line is cut; what waits in \
+                 it is written, or counted as a gap if it may be there already"
             );
         }
+        self.doubt |= !self.owned && (!own || left.is_some() && fit != Fit::There || self.parts.reader.owner().doubt);
         if day > today {
             warn!(day = day.name(), today = today.name(), "the clock is before the last day of the record: that day goes on");
         }
-        let Progress { foreign, closed, .. } = self.stored;
-        self.at = Progress { n: file.lines(), day_open: file.lines() > 0, foreign, closed, ..Progress::default() };
+        let Progress { foreign, closed, begun, .. } = self.stored;
+        self.at = Progress { n: file.lines(), day_open: file.lines() > 0, foreign, closed, begun, ..Progress::default() };
         if let Some(left) = left {
             (self.at.told, self.at.mark) = (left.told, left.mark);
         }
@@ -51,8 +67,49 @@ impl Journal {
         }
         self.day = Some(file);
         self.stored = self.at;
+        if !waits {
+            self.pass_over(now)?;
+        }
         self.store(now)?;
+        self.own(token)?;
         self.expire(today);
+        Ok(())
+    }
+
+    /// Counts what a former process left, instead of writing it.
+    fn pass_over(&mut self, now: Now) -> Result<(), AuditTrouble> {
+        let (mut count, mut from, mut to) = (0, None, 0);
+        while self.parts.reader.next_slot() < self.parts.reader.left() {
+            let Some(slot) = self.parts.reader.next().map_err(AuditTrouble::of(self.parts.directory.path()))? else { break };
+            match slot.within {
+                Within::Mark(number) | Within::Begin { number, .. } => self.at.mark = number,
+                Within::Record(_) | Within::TooLong | Within::Damaged => {
+                    let at = if slot.at == 0 { micros(now.wall) } else { slot.at };
+                    (count, to) = (count + 1, at.max(to));
+                    from = Some(from.map_or(at, |from: u64| from.min(at)));
+                }
+            }
+        }
+        if let Some(from) = from {
+            self.gap(count, from, to, "killed");
+        }
+        Ok(())
+    }
+
+    /// Makes the spool this record's. Not before a position of this record is stored: until then the next start must not believe it.
+    fn own(&mut self, former: SpoolToken) -> Result<(), AuditTrouble> {
+        if self.owned {
+            return Ok(());
+        }
+        let JournalParts { directory, reader, .. } = &mut self.parts;
+        let trouble = |error| AuditTrouble::of(directory.path())(error);
+        let mut token = SpoolToken::default();
+        let random = SystemRandom::new().fill(&mut token);
+        random.map_err(|_| trouble(std::io::Error::other("the system gives no random octets")))?;
+        reader.own([former, token], self.doubt).map_err(trouble)?;
+        directory.set_spool_token(&token)?;
+        reader.own([token; 2], self.doubt).map_err(trouble)?;
+        self.owned = true;
         Ok(())
     }
 
@@ -64,7 +121,7 @@ impl Journal {
             let checkpoint = read_checkpoint(&folder, before, directory.verifier())?;
             let is_final = checkpoint.is_some_and(|checkpoint| checkpoint.is_final);
             if !is_final && directory.has_lines(before) {
-                let (mut file, _) = DayFile::open(directory.path(), before, None, directory.verifier())?;
+                let (mut file, _) = DayFile::open(directory.path(), before, (None, None), directory.verifier())?;
                 let previous = self.previous_of(before)?;
                 self.write_checkpoint(&mut file, previous.map(|(_, hash)| hash), true)?;
             }

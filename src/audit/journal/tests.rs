@@ -551,3 +551,82 @@ proptest! {
         prop_assert_eq!(told, dropped);
     }
 }
+
+/// Keeps what the record holds now, and says that no later start may change it.
+fn only_appended(site: &AuditSite, before: &[Value]) -> Vec<Value> {
+    let lines = site.lines("2026-11-25");
+    assert_eq!(lines[..before.len()], *before);
+    lines[before.len()..].to_vec()
+}
+
+#[test]
+fn an_old_spool_cuts_no_line_and_what_waits_in_it_is_counted() {
+    let mut site = AuditSite::new("old-spool");
+    let mut run = site.start();
+    run.write(site.wall, 1);
+    run.settle(&site);
+    site.pass(2_000_000);
+    run.settle(&site);
+    // These may be in the file already.
+    run.write(site.wall, 2);
+    run.write(site.wall, 3);
+    drop(run);
+    let (first, place) = (site.folder.join("first"), site.folder.join("spool"));
+    std::fs::rename(&place, &first).unwrap();
+    // Fewer records than wait in the first spool: their number does not tell that they are others.
+    let mut run = site.start();
+    run.write(site.wall, 10);
+    run.settle(&site);
+    drop(run);
+    std::fs::rename(&first, &place).unwrap();
+    let before = site.lines("2026-11-25");
+    let mut run = site.start();
+    run.write(site.wall, 20);
+    run.settle(&site);
+    let after = only_appended(&site, &before);
+    assert_eq!((&after[0]["why"], &after[0]["count"]), (&"killed".into(), &2.into()));
+    assert_eq!((&after[1]["kind"], &after[1]["spool"]), (&"open".into(), &Value::Null));
+    assert_eq!(after.last().unwrap()["seconds"], 20);
+    // From now on it is the record's own again.
+    site.pass(2_000_000);
+    run.settle(&site);
+    drop(run);
+    let before = site.lines("2026-11-25");
+    site.start().stop(&site);
+    assert_eq!(only_appended(&site, &before)[0]["spool"], "kept");
+}
+
+#[test]
+fn a_copy_of_the_spool_from_before_cuts_no_line() {
+    let mut site = AuditSite::new("copied-spool");
+    let mut run = site.start();
+    run.settle(&site);
+    let (copy, place) = (site.folder.join("copy"), site.folder.join("spool"));
+    std::fs::copy(&place, &copy).unwrap();
+    for at in 0..5 {
+        run.write(site.wall, at);
+    }
+    run.settle(&site);
+    drop(run);
+    let before = site.lines("2026-11-25");
+    std::fs::rename(&copy, &place).unwrap();
+    site.start().stop(&site);
+    assert_eq!(only_appended(&site, &before)[0]["spool"], Value::Null);
+}
+
+#[test]
+fn a_spool_of_another_start_of_the_machine_cuts_no_line() {
+    let mut site = AuditSite::new("other-boot");
+    let mut run = site.start();
+    run.settle(&site);
+    run.write(site.wall, 1);
+    run.settle(&site);
+    drop(run);
+    let spool = std::fs::OpenOptions::new().write(true).open(site.folder.join("spool")).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&spool, &[9; 16], 1536).unwrap();
+    let before = site.lines("2026-11-25");
+    site.start().stop(&site);
+    let after = only_appended(&site, &before);
+    assert_eq!((&after[0]["why"], &after[0]["count"]), (&"killed".into(), &1.into()));
+    assert_eq!((&after[1]["kind"], &after[1]["spool"]), (&"open".into(), &Value::Null));
+}

@@ -6,6 +6,7 @@ use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use super::owner::{Owner, SpoolToken};
 use super::{HEAD, HEADER, LONGEST, Level, Locked, Lost, Position, SLOT, SlotKind, checksum, number};
 
 /// Slots that are read at once.
@@ -20,6 +21,9 @@ pub(crate) struct SpoolReader {
     /// The slot that is handed out next.
     next: u64,
     stored: Position,
+    /// The number behind the last slot that a former process left.
+    left: u64,
+    owner: Owner,
     /// Slots that were read, and the number of the first.
     buffer: Vec<u8>,
     first: u64,
@@ -55,8 +59,9 @@ pub(crate) enum Within<'a> {
 }
 
 impl SpoolReader {
-    pub(super) fn new(file: Arc<Locked>, level: Arc<Level>, slots: u64, stored: Position) -> Self {
-        Self { file, level, slots, next: stored.slot, stored, buffer: Vec::new(), first: 0 }
+    pub(super) fn new((file, owner): (Arc<Locked>, Owner), level: Arc<Level>, slots: u64, stored: Position) -> Self {
+        let left = level.written.load(Ordering::Acquire);
+        Self { file, level, slots, next: stored.slot, stored, left, owner, buffer: Vec::new(), first: 0 }
     }
 
     /// How the other end stands.
@@ -103,6 +108,35 @@ impl SpoolReader {
     /// The position that was stored last, by this process or the one before.
     pub(crate) fn stored(&self) -> Position {
         self.stored
+    }
+
+    /// The number behind the last slot that a former process left.
+    pub(crate) fn left(&self) -> u64 {
+        self.left
+    }
+
+    /// Whose the spool was when it was last used.
+    pub(crate) fn owner(&self) -> &Owner {
+        &self.owner
+    }
+
+    /// Says whose it is from now on.
+    pub(crate) fn own(&mut self, tokens: [SpoolToken; 2], doubt: bool) -> io::Result<()> {
+        let owner = Owner::new(tokens, doubt);
+        owner.store(&self.file)?;
+        self.owner = owner;
+        Ok(())
+    }
+
+    /// Says whether something of the process before may be missing.
+    pub(crate) fn doubt(&mut self, doubt: bool) -> io::Result<()> {
+        if self.owner.doubt != doubt {
+            let mut owner = self.owner;
+            owner.doubt = doubt;
+            owner.store(&self.file)?;
+            self.owner = owner;
+        }
+        Ok(())
     }
 
     /// Whether so many slots are not free yet that the spool could become full for that.
