@@ -2,6 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may stop where the program cannot be started")]
 
+#[path = "cli_audit/proof.rs"]
+mod proof;
+#[path = "cli_audit/report.rs"]
+mod report;
 #[path = "cli_audit/written.rs"]
 mod written;
 
@@ -212,6 +216,42 @@ fn what_is_done_to_a_day_is_named() {
     assert_eq!(long, first("line 1 is longer than any line that is written: it is not read, nor is what follows it"));
 }
 
+/// Whoever takes the last checkpoint away can write what he likes into that day; and retention makes no hole.
+#[test]
+fn lines_that_nobody_has_signed_are_not_whole_and_nor_is_a_hole() {
+    let path = folder("unsigned");
+    three_days(&path, "n1", 1);
+    fs::remove_file(path.join("2026-11-26/checkpoint")).unwrap();
+    let output = audit(&["verify", name(&path)]);
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    assert!(text(&output.stdout).contains("8 records are signed by nobody: the day has no checkpoint\n"), "{output:?}");
+    let report = json(&["report", "--period", "2026", "--json", name(&path)]);
+    let why = report["regions"]["eu"]["why_not"].as_str().unwrap();
+    assert!(why.starts_with("8 records of 2026-11-26 in ") && why.ends_with(" are signed by nobody"), "{report}");
+    three_days(&path, "n1", 1);
+    fs::remove_file(records(&path, "2026-11-25")).unwrap();
+    let output = audit(&["verify", name(&path)]);
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    assert!(text(&output.stdout).contains("retention deletes the oldest first"), "{output:?}");
+}
+
+/// Two nodes of one host name have keys of one name.
+#[test]
+fn the_key_is_the_one_that_has_signed() {
+    let paths = [folder("one-name"), folder("other-name")];
+    let mut keys = Vec::new();
+    for (path, seed) in paths.iter().zip(1..) {
+        three_days(path, "n1", seed);
+        keys.push(fs::read_to_string(path.join("public.key")).unwrap().trim().to_owned());
+    }
+    assert_ne!(keys[0], keys[1]);
+    for (first, second) in [(0, 1), (1, 0)] {
+        let keys = ["--key", &keys[first], "--key", &keys[second]];
+        let output = audit(&[&["verify"], &keys[..], &[name(&paths[0]), name(&paths[1])]].concat());
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+    }
+}
+
 #[test]
 fn a_deleted_day_leaves_a_chain() {
     let path = folder("deleted");
@@ -406,273 +446,4 @@ fn a_packed_day_is_read_from_standard_input() {
     assert_eq!(output.status.code(), Some(2), "{output:?}");
     let output = run(text(&whole).replace("1234", "1235").as_bytes());
     assert_eq!(output.status.code(), Some(1), "{output:?}");
-}
-
-#[test]
-fn a_report_adds_up_several_nodes() {
-    let (one, two) = (folder("report-1"), folder("report-2"));
-    let (mut first, mut second) = (WrittenNode::new(&one, "n1", 1), WrittenNode::new(&two, "n2", 2));
-    let mut day = first.begin("2026-11-25", "start");
-    (1..=3).for_each(|call| day.call(call));
-    day.verdict(4, "\"verdict\":\"refuse\",\"id\":140,\"reason\":\"foreign-media-offer\",\"code\":603");
-    day.verdict(5, "\"verdict\":\"shadow\",\"id\":131,\"reason\":\"foreign-number\",\"direction\":\"in\",\"serving\":\"eu\",\"media_verdict\":\"outside\"");
-    day.verdict(6, "\"verdict\":\"accept\",\"id\":101,\"reason\":\"failover\",\"direction\":\"in\",\"serving\":\"uk\",\"target\":\"udp:10.2.0.1:5060\"");
-    let head = |call: u32| format!("\"region\":\"eu\",\"project\":\"acme\",\"trunk\":\"t\",\"call\":\"{call:032x}\"");
-    day.line("answer", &format!("{},\"code\":200", head(6)));
-    day.line("answer", &format!("{},\"code\":486", head(5)));
-    first.end(day, "stop");
-    // The end of a call whose answer the other node has, and one that both sides ended.
-    let mut day = second.begin("2026-11-25", "start");
-    day.verdict(7, "\"verdict\":\"accept\",\"id\":100,\"reason\":\"in-region\",\"direction\":\"out\",\"serving\":\"eu\",\"target\":\"udp:192.0.2.9:5060\"");
-    day.line("end", &format!("{},\"by\":\"caller\",\"seconds\":120", head(6)));
-    day.line("end", &format!("{},\"by\":\"caller\",\"seconds\":61", head(1)));
-    second.end(day, "stop");
-    // Another month is not counted.
-    let mut day = second.begin("2026-12-01", "start");
-    day.call(8);
-    second.end(day, "stop");
-    let arguments = ["report", "--period", "2026-11", name(&one), name(&two)];
-    let report = json(&[&arguments[..], &["--json"]].concat());
-    let row = &report["rows"][0];
-    for (key, count) in [
-        ("offered", 7),
-        ("accepted_here", 4),
-        ("accepted_elsewhere", 1),
-        ("refused", 1),
-        ("shadow", 1),
-        ("to_trunk", 1),
-        ("answered", 4),
-        ("ended", 4),
-        ("seconds", 303),
-        ("minutes", 5),
-        ("end_unknown", 0),
-        ("media_inside", 3),
-        ("media_warned", 1),
-        ("media_not_read", 2),
-        ("outside", 0),
-    ] {
-        assert_eq!(row[key], count, "{key}: {row}");
-    }
-    assert_eq!(row["refused_by"].to_string(), "{\"140 foreign-media-offer\":1}");
-    assert_eq!((&report["ends_without_answer"], report["rows"].as_array().unwrap().len()), (&1.into(), 1));
-    let sentence = report["regions"]["eu"]["sentence"].as_str().unwrap();
-    assert_eq!(
-        sentence,
-        "Of 5 calls accepted for region eu none was sent to an address outside the networks of the region that served it (1 was \
-         served by another region), and of 1 call from it none to an address outside the networks of its trunk, as of these records; \
-         0 records are known to be missing. 1 call was let through although a rule refuses it, because the rule is only tried or only \
-         warns."
-    );
-    let output = audit(&arguments);
-    assert!(output.status.success(), "{output:?}");
-    let said = text(&output.stdout);
-    for line in [
-        "period 2026-11\n",
-        "\neu / acme\n  offered                               7\n",
-        "    140 foreign-media-offer              1\n",
-        sentence,
-    ] {
-        assert!(said.contains(line), "{line}: {said}");
-    }
-    let csv = audit(&[&arguments[..], &["--csv"]].concat());
-    let table: Vec<Vec<&str>> = text(&csv.stdout).lines().map(|line| line.split(',').collect()).collect();
-    assert_eq!((table.len(), table[0].len()), (2, table[1].len()));
-    let value = |key: &str| table[1][table[0].iter().position(|head| *head == key).unwrap()];
-    assert_eq!((value("region"), value("minutes"), value("refused 140 foreign-media-offer")), ("eu", "5", "1"));
-    assert!(audit(&["report", "--period", "2026-11", "--json", "--csv", name(&one)]).status.code() == Some(2));
-}
-
-#[test]
-fn nothing_is_said_that_is_not_known() {
-    let path = folder("unsaid");
-    three_days(&path, "n1", 1);
-    let why = |period: &str| {
-        let report = json(&["report", "--json", "--period", period, name(&path)]);
-        report["regions"]["eu"]["why_not"].as_str().map(|why| why.replace(name(&path), "DIR"))
-    };
-    assert_eq!(why("2026-11"), None);
-    change(&path, "2026-11-24", |lines| lines[3] = lines[3].replace("1234", "1235"));
-    assert_eq!(why("2026-11-25"), None);
-    let what = "the record of 2026-11-24 in DIR is broken: lines 1 to 6 are not what was sealed: line 6 says another root";
-    assert_eq!(why("2026-11").as_deref(), Some(what));
-    fs::remove_file(records(&path, "2026-11-24")).unwrap();
-    assert_eq!(why("2026-11").as_deref(), Some("the records of 2026-11-24 in DIR are deleted"));
-}
-
-#[test]
-fn no_text_of_a_record_does_anything() {
-    let path = folder("hostile");
-    let mut node = WrittenNode::new(&path, "n1", 1);
-    let mut day = node.begin("2026-11-25", "start");
-    day.line("verdict", "\"region\":\"<script>alert(1)</script>\",\"project\":\"=1+1\\u001b[2J\\u202e\",\"method\":\"INVITE\",\"verdict\":\"refuse\",\"id\":111");
-    node.end(day, "stop");
-    for arguments in [&["--html"][..], &["--csv"], &["--json"], &[]] {
-        let output = audit(&[&["report", "--period", "2026", name(&path)], arguments].concat());
-        let said = text(&output.stdout);
-        assert!(output.status.success(), "{output:?}");
-        assert!(!said.contains('\u{1b}') && !said.contains('\u{202e}'), "{said}");
-        if arguments == ["--html"] {
-            assert!(said.contains("&lt;script&gt;") && !said.contains("<script"), "{said}");
-        }
-    }
-    let csv = audit(&["report", "--period", "2026", "--csv", name(&path)]);
-    assert!(text(&csv.stdout).contains("\"'=1+1"), "{csv:?}");
-}
-
-#[test]
-fn a_record_is_proven_without_the_others() {
-    let path = folder("proof");
-    three_days(&path, "n1", 1);
-    let key = path.join("public.key");
-    let file = path.join("proof.json");
-    let call = "00000000000000000000000000000002";
-    let output = audit(&["prove", "--call", call, name(&path)]);
-    let proofs = text(&output.stdout).to_owned();
-    assert_eq!((output.status.code(), proofs.lines().count()), (Some(0), 6), "three records on each of two days: {output:?}");
-    assert!(!proofs.contains("00000000000000000000000000000001"));
-    fs::write(&file, &proofs).unwrap();
-    let check = |text_of: &str| {
-        fs::write(&file, text_of).unwrap();
-        let output = audit(&["verify", "--key", name(&key), "--proof", name(&file)]);
-        (output.status.code().unwrap(), text(&output.stdout).to_owned())
-    };
-    let (code, said) = check(&proofs);
-    assert_eq!((code, said.matches("proven: record ").count()), (0, 6), "{said}");
-    assert!(said.contains("of the 11 of 2026-11-24 at eu.sip.example.com/audit/n1\n{\"n\":"), "{said}");
-    let one = audit(&["prove", "--n", "2026-11-25:0", name(&path)]);
-    assert_eq!(check(text(&one.stdout)).0, 0);
-    let proof: Value = serde_json::from_slice(&one.stdout).unwrap();
-    for (key, value) in [
-        ("index", Value::from(1)),
-        ("day", "2026-11-24".into()),
-        ("record", proof["record"].as_str().unwrap().replace("0.1.0", "0.1.1").into()),
-        ("path", Value::Array(proof["path"].as_array().unwrap()[1..].into())),
-        ("path", "x".into()),
-        ("path", vec!["AAAA"; 3].into()),
-        ("checkpoint", proof["checkpoint"].as_str().unwrap().replace("\n11\n", "\n10\n").into()),
-        ("checkpoint", "".into()),
-    ] {
-        let mut other = proof.clone();
-        other[key] = value;
-        let (code, said) = check(&other.to_string());
-        assert!(code == 1 && said.starts_with("not proven: "), "{key}: {said}");
-    }
-    assert_eq!(check("{}").0, 1);
-    assert_eq!(check("").0, 66);
-    // What is not covered, not there or not itself.
-    for (arguments, code) in [
-        (["--n", "2026-11-26:7"], 1),
-        (["--n", "2026-11-25:11"], 1),
-        (["--n", "2026-11-01:0"], 1),
-        (["--n", "2026-11-25:x"], 2),
-        (["--call", "ff"], 1),
-    ] {
-        let output = audit(&[&["prove", name(&path)], &arguments[..]].concat());
-        assert_eq!(output.status.code(), Some(code), "{output:?}");
-    }
-    change(&path, "2026-11-25", |lines| lines[3] = lines[3].replace("1234", "1235"));
-    assert_eq!(audit(&["prove", "--n", "2026-11-25:0", name(&path)]).status.code(), Some(1));
-}
-
-#[test]
-fn a_number_is_found_by_its_hash_as_long_as_there_is_a_key() {
-    let path = folder("find");
-    let mut node = WrittenNode::new(&path, "n1", 1);
-    let key = ring_key();
-    fs::create_dir_all(path.join("keys")).unwrap();
-    fs::write(path.join("keys/2026-11.key"), format!("{}\n", "0b".repeat(32))).unwrap();
-    let hashed = |number: &str| {
-        let tag = ring::hmac::sign(&key, number.as_bytes());
-        hex(&tag.as_ref()[..16])
-    };
-    let mut day = node.begin("2026-11-25", "start");
-    for (from, to) in [("+15551234567", "+4930123456"), ("+4930123456", "+442071234567"), ("+15551234567", "+33123456789")] {
-        let head = "\"region\":\"eu\",\"method\":\"INVITE\",\"verdict\":\"refuse\",\"id\":111";
-        day.line("verdict", &format!("{head},\"from\":\"{}\",\"to\":\"{}\"", hashed(from), hashed(to)));
-    }
-    day.line("verdict", "\"region\":\"eu\",\"method\":\"INVITE\",\"verdict\":\"refuse\",\"id\":111,\"from\":\"+4930123456\"");
-    node.end(day, "stop");
-    let found = |number: &str| {
-        let output = audit(&["find", "--number", number, name(&path)]);
-        (output.status.code().unwrap(), text(&output.stdout).lines().count(), text(&output.stderr).to_owned())
-    };
-    assert_eq!(found("+49 30 123456"), (0, 3, String::new()));
-    assert_eq!(found("+33123456789"), (0, 1, String::new()));
-    assert_eq!((found("+9999").0, found("+9999").1), (1, 0));
-    fs::remove_file(path.join("keys/2026-11.key")).unwrap();
-    let (code, count, said) = found("+4930123456");
-    assert!((code, count) == (0, 1) && said.contains("2026-11 has no key"), "{said}");
-    fs::write(path.join("keys/2026-11.key"), "x\n").unwrap();
-    assert_eq!(found("+4930123456").0, 66);
-}
-
-fn ring_key() -> ring::hmac::Key {
-    ring::hmac::Key::new(ring::hmac::HMAC_SHA256, &[0x0b; 32])
-}
-
-/// A script out of the page for auditors, in a file, and its lines.
-fn script(folder: &Path, file: &str) -> (PathBuf, usize) {
-    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/evidence.md")).unwrap();
-    let (_, rest) = page.split_once(&format!("<!-- {file} -->\n```python\n")).unwrap();
-    let (script, _) = rest.split_once("\n```\n").unwrap();
-    let path = folder.join(file);
-    fs::write(&path, script).unwrap();
-    (path, script.lines().filter(|line| !line.is_empty()).count())
-}
-
-fn python(script: &Path, arguments: &[&Path]) -> Output {
-    Command::new("python3").arg(script).args(arguments).output().unwrap()
-}
-
-#[test]
-fn the_scripts_of_the_page_verify_what_the_program_verifies() {
-    let path = folder("scripts");
-    let (of_record, lines) = script(&path, "verify.py");
-    assert!(lines <= 40, "{lines}");
-    let (of_proof, lines) = script(&path, "proof.py");
-    assert!(lines <= 20, "{lines}");
-    let (record, other) = (path.join("record"), path.join("other"));
-    three_days(&record, "n1", 1);
-    three_days(&other, "n1", 2);
-    let key = record.join("public.key");
-    let output = python(&of_record, &[&record, &key]);
-    let said = text(&output.stdout);
-    assert!(output.status.success(), "{output:?}");
-    assert_eq!(said, "2026-11-24 11 whole\n2026-11-25 11 whole\n2026-11-26 5 whole\n");
-    assert!(!python(&of_record, &[&record, &other.join("public.key")]).status.success());
-    let call = audit(&["prove", "--call", "00000000000000000000000000000002", name(&record)]);
-    let proof = path.join("proof.json");
-    fs::write(&proof, &call.stdout).unwrap();
-    let output = python(&of_proof, &[&proof, &key]);
-    assert!(output.status.success() && text(&output.stdout).lines().count() == 6, "{output:?}");
-    assert!(!python(&of_proof, &[&proof, &other.join("public.key")]).status.success());
-    let day = fs::read(records(&record, "2026-11-25")).unwrap();
-    for line in text(&output.stdout).lines().skip(3) {
-        assert!(text(&day).contains(line), "{line}");
-    }
-    for (from, to) in [("1234", "1235"), ("\"index\":6", "\"index\":5"), ("\"size\":11", "\"size\":10"), ("\\n11\\n", "\\n12\\n")]
-    {
-        let changed = text(&call.stdout).replace(from, to);
-        assert!(changed != text(&call.stdout), "{from}");
-        fs::write(&proof, changed).unwrap();
-        assert!(!python(&of_proof, &[&proof, &key]).status.success(), "{from}");
-    }
-    // The scripts find what the program finds.
-    let broken: [&dyn Fn(); 6] = [
-        &|| change(&record, "2026-11-25", |lines| lines[3] = lines[3].replace("1234", "1235")),
-        &|| change(&record, "2026-11-25", |lines| drop(lines.remove(3))),
-        &|| change(&record, "2026-11-25", |lines| drop(lines.pop())),
-        &|| change(&record, "2026-11-25", |lines| lines.push(lines[10].replace("\"n\":10", "\"n\":11"))),
-        &|| fs::remove_dir_all(record.join("2026-11-25")).unwrap(),
-        &|| assert!(fs::copy(other.join("2026-11-25/checkpoint"), record.join("2026-11-25/checkpoint")).is_ok()),
-    ];
-    for (at, how) in broken.iter().enumerate() {
-        three_days(&record, "n1", 1);
-        how();
-        assert!(!python(&of_record, &[&record, &key]).status.success() && verified(&record).0 == 1, "{at}");
-    }
-    three_days(&record, "n1", 1);
-    fs::remove_file(records(&record, "2026-11-24")).unwrap();
-    let output = python(&of_record, &[&record, &key]);
-    assert!(output.status.success() && text(&output.stdout).starts_with("2026-11-24 11 deleted\n"), "{output:?}");
 }

@@ -327,7 +327,7 @@ impl Journal {
     fn turn(&mut self, day: DayNumber, close: bool, now: Now) -> Result<(), AuditTrouble> {
         let mut follows = true;
         if let Some(current) = self.day.as_ref().map(DayFile::day) {
-            follows = !close || day.0 == current.0 + 1;
+            follows = day.0 <= current.0 + 1;
             if close && self.at.n > 0 && !self.at.closed {
                 self.begin_line(micros(now.wall).min(current.end()), "close", |line| line.text("why", CloseReason::Day.label()));
                 self.at.closed = true;

@@ -93,11 +93,29 @@ impl<'o> AuditLine<'o> {
         self.out.push(b':');
     }
 
-    /// A vector takes everything, and a text is always one of JSON.
+    /// What would change a terminal, or end a line for some readers, is escaped too.
     fn quoted(&mut self, text: &str) {
+        let begin = self.out.len();
+        // A vector takes everything, and a text is always one of JSON.
         let written = serde_json::to_writer(&mut *self.out, text);
         debug_assert!(written.is_ok(), "a vector takes every text");
+        if text.chars().any(is_unseen) {
+            let quoted = String::from_utf8_lossy(&self.out.split_off(begin)).into_owned();
+            for letter in quoted.chars() {
+                if is_unseen(letter) {
+                    self.out.extend_from_slice(format!("\\u{:04x}", u32::from(letter)).as_bytes());
+                } else {
+                    self.out.extend_from_slice(letter.encode_utf8(&mut [0; 4]).as_bytes());
+                }
+            }
+        }
     }
+}
+
+/// Control characters, and those that end lines or turn the direction of text: all below U+10000.
+fn is_unseen(letter: char) -> bool {
+    letter.is_control()
+        || matches!(letter, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}' | '\u{feff}')
 }
 
 /// A moment as a line has it, to the microsecond.
@@ -110,4 +128,23 @@ pub(crate) fn hex(octets: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let digit = |half: u8| DIGITS.get(usize::from(half)).copied().map_or('0', char::from);
     octets.iter().flat_map(|octet| [digit(octet >> 4), digit(octet & 15)]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_in_a_text_ends_a_line_or_changes_a_terminal() {
+        let odd = "a\n\u{7f}\u{85}\u{9b}\u{2028}\u{202e}\u{feff}\"ü€😀";
+        let mut out = Vec::new();
+        let mut line = AuditLine::begin(&mut out, 0, 0, "x");
+        line.text("key", odd);
+        line.end();
+        let text = String::from_utf8(out).unwrap();
+        assert_eq!(text.trim_end_matches('\n').chars().filter(|&letter| is_unseen(letter)).count(), 0, "{text}");
+        assert!(text.contains(r"\u007f\u0085\u009b\u2028\u202e\ufeff"), "{text}");
+        let read: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(read["key"], odd);
+    }
 }

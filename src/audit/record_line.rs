@@ -4,6 +4,7 @@ use ring::hmac;
 
 use super::line::{AuditLine, hex};
 use super::record::{AuditFact, AuditRecord, CallName, EndFact, VerdictFact, WayFact};
+use crate::sip::Method;
 use crate::telemetry::log;
 
 /// How numbers are written.
@@ -100,7 +101,9 @@ fn verdict(line: &mut AuditLine<'_>, fact: &VerdictFact<'_>, keys: &LineKeys<'_>
         line.yes("later");
     }
     line.maybe("direction", fact.direction.map(crate::core::io::Direction::label));
-    line.maybe("method", fact.method.map(String::from_utf8_lossy).as_deref());
+    // One that is not known could hold anything, a telephone number too: it is `other`.
+    let method = fact.method.map(Method::of);
+    line.maybe("method", method.map(Method::token));
     line.maybe("source", fact.source.map(|source| source.to_string()).as_deref());
     line.maybe("transport", fact.transport.map(crate::config::Transport::token));
     line.maybe("from", fact.from.map(|from| keys.number(from)).as_deref());

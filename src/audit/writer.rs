@@ -129,12 +129,16 @@ impl AuditWriter {
     }
 
     /// Keeps what another configuration says, before it is in force. Returns its number, for the message thread to mark.
-    pub(crate) fn prepare(&mut self, config: &Config) -> Result<u64, String> {
+    pub(crate) fn prepare(&mut self, config: &Config) -> Option<u64> {
         let mark = (self.mark + 1).max(micros(SystemTime::now()));
         let kept = marks::keep(&self.audit.spool, mark, &config_lines(config));
-        kept.map_err(|error| format!("the audit record cannot take it in: {}: {error}", self.audit.spool.display()))?;
+        if let Err(error) = kept {
+            let spool = self.audit.spool.display();
+            error!(%error, %spool, "the audit record does not say what this configuration is: no program can judge its calls again");
+            return None;
+        }
         self.mark = mark;
-        Ok(mark)
+        Some(mark)
     }
 
     /// Whether a configuration wants the record that runs.

@@ -343,7 +343,7 @@ impl Daemon {
         let (admin, admin_addr) = self.admin_of(&config).map_err(|error| error.to_string())?;
         let change = Change::between(&self.config, Arc::clone(&config), self.seed);
         let handles = Handles::new(Arc::clone(&self.metrics), Arc::clone(&config));
-        let mark = self.audit.as_mut().map(|audit| audit.prepare(&config)).transpose()?;
+        let mark = self.audit.as_mut().and_then(|audit| audit.prepare(&config));
         let reload = Box::new(Reload { change, handles, bound, mark, took: Duration::ZERO });
         let (done, result) = oneshot::channel();
         let sent = self.orders.blocking_send(ControlOrder::Reload(reload, admin, done)).map_err(|_| gone());

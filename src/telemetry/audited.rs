@@ -9,7 +9,7 @@ use arrayvec::ArrayString;
 use super::decided::{Facts, Ruled};
 use super::seen::Seen;
 use crate::audit::record::{AnswerFact, AuditFact, AuditRecord, CallName, EndFact, RECORD_MEDIA, VerdictFact, WayFact};
-use crate::config::{Config, RegionId};
+use crate::config::{Config, ProjectId, RegionId, TrunkId};
 use crate::core::io::{AnswerTold, Direction, EndTold, MediaNamed, Note, Output, PartyTold, RequestTold, Spoken};
 use crate::numbering::Country;
 
@@ -89,6 +89,25 @@ impl AuditTeller<'_> {
         });
     }
 
+    /// A record of a call that is known by its name alone.
+    fn of_call<'r>(
+        &'r self,
+        region: RegionId,
+        (project, trunk): (Option<ProjectId>, Option<TrunkId>),
+        (call, cut): (&'r [u8], bool),
+        fact: AuditFact<'r>,
+    ) -> AuditRecord<'r> {
+        AuditRecord {
+            at: self.at,
+            region: &self.config.region(region).name,
+            project: project.map(|id| &*self.config.project(id).name),
+            trunk: trunk.map(|id| &*self.config.trunk(id).name),
+            call: CallName::Joined(call),
+            cut,
+            fact,
+        }
+    }
+
     fn answer(&self, told: &AnswerTold, media: MediaFound<'_>, keep: &mut impl FnMut(&AuditRecord<'_>)) {
         let (way, cut) = self.way(told.serving, media);
         let fact = AnswerFact {
@@ -99,28 +118,17 @@ impl AuditTeller<'_> {
             retries: u16::try_from(told.retries).unwrap_or(u16::MAX),
             config: self.digest,
         };
-        keep(&AuditRecord {
-            at: self.at,
-            region: &self.config.region(told.region).name,
-            project: told.whose.0.map(|id| &*self.config.project(id).name),
-            trunk: told.whose.1.map(|id| &*self.config.trunk(id).name),
-            call: CallName::Joined(&told.call),
-            cut,
-            fact: AuditFact::Answer(fact),
-        });
+        keep(&self.of_call(told.region, told.whose, (&told.call, cut), AuditFact::Answer(fact)));
     }
 
     fn end(&self, told: &EndTold, keep: &mut impl FnMut(&AuditRecord<'_>)) {
         let &EndTold { by, seconds, since_invite, code, .. } = told;
-        keep(&AuditRecord {
-            at: self.at,
-            region: &self.config.region(told.region).name,
-            project: told.whose.0.map(|id| &*self.config.project(id).name),
-            trunk: told.whose.1.map(|id| &*self.config.trunk(id).name),
-            call: CallName::Joined(&told.call),
-            cut: false,
-            fact: AuditFact::End(EndFact { by, cause: told.cause.as_deref(), seconds, since_invite, code }),
-        });
+        keep(&self.of_call(
+            told.region,
+            told.whose,
+            (&told.call, false),
+            AuditFact::End(EndFact { by, cause: told.cause.as_deref(), seconds, since_invite, code }),
+        ));
     }
 
     /// The region that serves a request and the media of the message at hand, and whether there are more addresses than a record tells.

@@ -72,7 +72,18 @@ impl Journal {
         }
         self.store(now)?;
         self.own(token)?;
-        self.expire(today);
+        match last {
+            // A clock that is wrong at the start must not delete everything.
+            Some(last) if today.0 > last.0 + 1 => {
+                warn!(
+                    last = last.name(),
+                    today = today.name(),
+                    "the record's last day is older than yesterday: until the next day begins, nothing is deleted for its age since then"
+                );
+                self.expire(last);
+            }
+            _ => self.expire(today),
+        }
         Ok(())
     }
 

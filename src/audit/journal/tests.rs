@@ -287,6 +287,25 @@ fn retention_deletes_records_and_keys_and_leaves_checkpoints() {
     run.stop(&site);
 }
 
+/// A machine whose clock is three years ahead when it starts.
+#[test]
+fn a_clock_that_is_wrong_at_the_start_deletes_nothing() {
+    let mut site = AuditSite::new("wrong-clock");
+    site.keeping.retain = 30;
+    let mut run = site.start();
+    run.write(site.wall, 1);
+    run.settle(&site);
+    run.stop(&site);
+    let right = site.wall;
+    site.wall += 3 * 365 * 24 * HOUR;
+    let mut run = site.start();
+    run.settle(&site);
+    run.stop(&site);
+    site.wall = right;
+    assert!(site.record().join("2026-11-25/records.jsonl").exists());
+    assert_eq!(site.files(Path::new("keys")).len(), 1);
+}
+
 #[test]
 fn a_clock_that_goes_back_reopens_no_day_and_one_that_leaps_deletes_nothing() {
     let mut site = AuditSite::new("clock");

@@ -21,6 +21,10 @@ pub(crate) struct CheckedDay {
     /// The day whose checkpoint it names, as far as it is here.
     pub(crate) follows: Follows,
     pub(crate) findings: Findings,
+    /// How many lines it has if it has no checkpoint that is signed.
+    pub(crate) unsigned: u64,
+    /// Whether its records are deleted though those of a day before are there: retention takes the oldest first.
+    pub(crate) hole: bool,
 }
 
 /// What a day follows.
@@ -47,6 +51,8 @@ pub(crate) struct NodeChain {
     is_first: bool,
     previous: Option<(Day, NodeHash)>,
     running: Option<bool>,
+    /// Whether a day before has its records.
+    has_records: bool,
 }
 
 impl NodeChain {
@@ -59,13 +65,15 @@ impl NodeChain {
             }
             [only] => only.clone(),
             [first, ..] => {
-                let mut names = directory.days.iter().filter_map(|&day| directory.checkpoint(day).ok().flatten());
-                let name = names.next().unwrap_or_default();
-                let named = keys.iter().find(|key| name.split(|&octet| octet == b'\n').next() == Some(key.name().as_bytes()));
-                named.unwrap_or(first).clone()
+                // Two nodes may have one name: the key is the one that has signed.
+                let mut notes = directory.days.iter().filter_map(|&day| directory.checkpoint(day).ok().flatten());
+                let note = notes.next().unwrap_or_default();
+                let named = |key: &&NoteVerifier| note.split(|&octet| octet == b'\n').next() == Some(key.name().as_bytes());
+                let signed = keys.iter().find(|key| key.verify(&note).is_ok());
+                signed.or_else(|| keys.iter().find(named)).unwrap_or(first).clone()
             }
         };
-        Ok(Self { directory, verifier, at: 0, is_first: true, previous: None, running: None })
+        Ok(Self { directory, verifier, at: 0, is_first: true, previous: None, running: None, has_records: false })
     }
 
     /// The day that is next.
@@ -90,7 +98,15 @@ impl NodeChain {
         let is_empty = file.as_ref().is_none_or(|file| file.metadata().is_ok_and(|about| about.len() == 0));
         if octets.is_none() && is_empty {
             let lines = file.map(|_| CheckedLines::default());
-            return Ok(Some(CheckedDay { day, lines, checkpoint: None, follows: Follows::Unknown, findings }));
+            return Ok(Some(CheckedDay {
+                day,
+                lines,
+                checkpoint: None,
+                follows: Follows::Unknown,
+                findings,
+                unsigned: 0,
+                hole: false,
+            }));
         }
         self.is_first = false;
         let checkpoint = octets.as_deref().and_then(|note| match self.read(day, note) {
@@ -132,7 +148,10 @@ impl NodeChain {
             }
         };
         self.previous = octets.map(|octets| (day, sha256(&octets)));
-        Ok(Some(CheckedDay { day, lines, checkpoint, follows, findings }))
+        let hole = file.is_none() && self.has_records;
+        self.has_records |= file.is_some();
+        let unsigned = lines.as_ref().map_or(0, |lines| if checkpoint.is_none() { lines.records } else { 0 });
+        Ok(Some(CheckedDay { day, lines, checkpoint, follows, findings, unsigned, hole }))
     }
 
     /// The checkpoint of a day out of its note. `Err`: what is wrong with it.
@@ -154,7 +173,7 @@ impl NodeChain {
 pub(crate) struct Standing {
     /// Something is not as it was written, or was outside.
     pub(crate) broken: bool,
-    /// Something is missing, or may be.
+    /// Something is missing, or may be, or nobody has signed it.
     pub(crate) gaps: bool,
 }
 
@@ -165,7 +184,7 @@ impl Standing {
             .lines
             .as_ref()
             .is_some_and(|lines| lines.gap_count > 0 || lines.unclean_count > 0 || lines.unjudged > 0 || lines.torn);
-        Self { broken: day.findings.count > 0, gaps }
+        Self { broken: day.findings.count > 0, gaps: gaps || day.unsigned > 0 || day.hole }
     }
 
     /// Of both.

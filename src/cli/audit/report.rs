@@ -157,6 +157,9 @@ impl AuditReport {
         if let Some((node, day)) = days().find(|(_, day)| day.lines.as_ref().is_some_and(|lines| lines.unjudged > 0)) {
             return Err(format!("records of {} in {} name a configuration that no record tells", day.day, node.directory));
         }
+        if let Some((node, day)) = days().find(|(_, day)| day.unsigned > 0) {
+            return Err(format!("{} records of {} in {} are signed by nobody", grouped(day.unsigned), day.day, node.directory));
+        }
         if let Some((node, day)) = days().find(|(_, day)| day.lines.is_none() && day.checkpoint.is_some()) {
             return Err(format!("the records of {} in {} are deleted", day.day, node.directory));
         }

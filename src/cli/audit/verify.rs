@@ -85,8 +85,15 @@ fn lines_only() -> Result<VerifiedNode, u8> {
     let checked = check_lines(&mut stdin().lock(), &held, &mut None, &mut see);
     let (mut lines, findings) = checked.map_err(|error| complain(&format!("standard input: {error}"), NO_INPUT))?;
     lines.of_other_days = 0;
-    let day =
-        CheckedDay { day: day.unwrap_or(nothing), lines: Some(lines), checkpoint: None, follows: Follows::Unknown, findings };
+    let day = CheckedDay {
+        day: day.unwrap_or(nothing),
+        lines: Some(lines),
+        checkpoint: None,
+        follows: Follows::Unknown,
+        findings,
+        unsigned: 0,
+        hole: false,
+    };
     let (directory, origin) = ("standard input".to_owned(), "nothing is signed".to_owned());
     Ok(VerifiedNode { directory, origin, key: String::new(), own_key: false, days: vec![day] })
 }
@@ -153,6 +160,14 @@ fn day_as_text(day: &CheckedDay, colors: Colors, out: &mut String) {
         for said in remarks(lines) {
             let _ = writeln!(out, "  {}", colors.text(Tint::Yellow, said));
         }
+    }
+    if day.unsigned > 0 {
+        let what = format!("{} records are signed by nobody: the day has no checkpoint", grouped(day.unsigned));
+        let _ = writeln!(out, "  {}", colors.text(Tint::Yellow, what));
+    }
+    if day.hole {
+        let what = "its records are deleted, and those of a day before are there: retention deletes the oldest first";
+        let _ = writeln!(out, "  {}", colors.text(Tint::Yellow, what.to_owned()));
     }
     for finding in &day.findings.told {
         let _ = writeln!(out, "  {}", colors.text(Tint::Red, format!("broken: {}", told(finding))));

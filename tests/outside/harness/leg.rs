@@ -210,6 +210,8 @@ impl Leg {
                         Err(error) if timed_out(error.kind()) => return None,
                         // The peer's port was closed when something was sent to it.
                         Err(error) if error.kind() == ErrorKind::ConnectionRefused => {}
+                        // The machine was paused.
+                        Err(error) if error.kind() == ErrorKind::Interrupted => {}
                         Err(error) => panic!("{error}"),
                     }
                 }
@@ -288,6 +290,7 @@ fn fill(stream: &mut Stream, buffer: &mut Vec<u8>, end: Instant) -> Filled {
             Filled::More
         }
         Err(error) if timed_out(error.kind()) => Filled::Late,
+        Err(error) if error.kind() == ErrorKind::Interrupted => Filled::More,
         Err(_) => Filled::Closed,
     }
 }
