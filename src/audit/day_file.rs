@@ -33,6 +33,8 @@ pub(crate) struct DayFile {
     synced: (u64, MerkleTree),
     /// How many lines its checkpoint covers, and whether that is the final one.
     covered: Option<(u64, bool)>,
+    /// What its last record of a call says, when the file was opened.
+    last: LastRecord,
 }
 
 impl DayFile {
@@ -77,7 +79,7 @@ impl DayFile {
         let covered = checkpoint.map(|checkpoint| (checkpoint.size, checkpoint.is_final));
         // A checkpoint covers only what a position was stored of; if it covers more, the position is of another time.
         let found = reading.position.take().filter(|(_, tree)| covered.is_none_or(|(size, _)| size <= tree.size()));
-        let whole = (reading.octets, reading.tree);
+        let (whole, last) = ((reading.octets, reading.tree), reading.last);
         let (fit, (octets, tree)) = match found {
             None => (Fit::Other, whole),
             Some(place) if place.0 == whole.0 || most.is_some_and(|most| reading.behind <= most) => (Fit::There, place),
@@ -88,7 +90,7 @@ impl DayFile {
         }
         file.sync_all().map_err(AuditTrouble::of(&path))?;
         let synced = (octets, tree.clone());
-        Ok((Self { day, folder, file, octets, tree, synced, covered }, fit))
+        Ok((Self { day, folder, file, octets, tree, synced, covered, last }, fit))
     }
 
     pub(crate) fn day(&self) -> DayNumber {
@@ -115,6 +117,11 @@ impl DayFile {
     /// How many lines its checkpoint covers, and whether that is the final one.
     pub(crate) fn covered(&self) -> Option<(u64, bool)> {
         self.covered
+    }
+
+    /// The last record of a call that stood there when the file was opened.
+    pub(crate) fn last(&self) -> &LastRecord {
+        &self.last
     }
 
     /// Appends whole lines.
@@ -168,6 +175,26 @@ pub(crate) enum Fit {
     Other,
 }
 
+/// The last record of a call in a file.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct LastRecord {
+    /// Its moment. Empty: there is none.
+    pub(crate) moment: String,
+    /// How many records in a row, with it, say that moment.
+    pub(crate) count: u64,
+}
+
+impl LastRecord {
+    fn take(&mut self, moment: &str) {
+        if self.moment != moment {
+            self.count = 0;
+            self.moment.clear();
+            self.moment.push_str(moment);
+        }
+        self.count += 1;
+    }
+}
+
 /// What one pass over a file finds.
 struct Reading<'p> {
     at: Option<&'p Position>,
@@ -178,13 +205,16 @@ struct Reading<'p> {
     position: Option<(u64, MerkleTree)>,
     /// How many records stand behind the position.
     behind: u64,
+    last: LastRecord,
     /// The root over the lines that the checkpoint covers.
     covered: Option<NodeHash>,
 }
 
 impl<'p> Reading<'p> {
     fn new(at: Option<&'p Position>, size: u64) -> Self {
-        let mut reading = Self { at, size, octets: 0, tree: MerkleTree::default(), position: None, behind: 0, covered: None };
+        let tree = MerkleTree::default();
+        let mut reading =
+            Self { at, size, octets: 0, tree, position: None, behind: 0, last: LastRecord::default(), covered: None };
         reading.look();
         reading
     }
@@ -223,7 +253,10 @@ impl<'p> Reading<'p> {
             }
             self.tree.push(&line);
             self.octets += read as u64;
-            self.behind += u64::from(is_of_call(&line));
+            if is_of_call(&line) {
+                self.behind += 1;
+                self.last.take(moment_of(&line));
+            }
             self.look();
         }
     }
@@ -235,6 +268,12 @@ fn is_of_call(line: &[u8]) -> bool {
     let head = line.get(..line.len().min(96)).unwrap_or_default();
     let has = |kind: &[u8]| head.windows(kind.len()).any(|part| part == kind);
     [&b"\"kind\":\"verdict\""[..], b"\"kind\":\"answer\"", b"\"kind\":\"end\""].into_iter().any(has)
+}
+
+/// The moment that a line says, which stands behind its number.
+fn moment_of(line: &[u8]) -> &str {
+    let behind = line.split(|&octet| octet == b'"').nth(5).unwrap_or_default();
+    std::str::from_utf8(behind).unwrap_or_default()
 }
 
 /// The checkpoint of a day. `None`: it has none yet.

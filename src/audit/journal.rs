@@ -259,8 +259,8 @@ impl Journal {
 
     /// Takes the next slot. `false`: there is none.
     fn take(&mut self, now: Now) -> Result<bool, AuditTrouble> {
-        let spool = AuditTrouble::of(self.parts.directory.path());
-        let Some(slot) = self.parts.reader.next().map_err(spool)? else { return Ok(false) };
+        let path = self.parts.directory.path();
+        let Some(slot) = self.parts.reader.next().map_err(AuditTrouble::of(path))? else { return Ok(false) };
         let at = if slot.at == 0 { micros(now.wall) } else { slot.at };
         let day = self.day.as_ref().map_or_else(|| DayNumber::of(at), DayFile::day);
         let begins = matches!(slot.within, Within::Begin { .. });
@@ -277,7 +277,7 @@ impl Journal {
         }
         let lost = slot.lost;
         let told = self.at.told;
-        let mut gap = None;
+        let (mut gap, mut count) = (None, 1);
         let (mut mark, mut begin) = (None, None);
         if lost.count > told {
             telling::gap_line(&mut self.lines, &mut self.at, lost, at, self.was_full);
@@ -300,10 +300,12 @@ impl Journal {
             Within::Mark(number) => mark = Some(number),
             Within::Begin { number, goes_on } => begin = Some((number, goes_on)),
             Within::TooLong => gap = Some("too-long"),
-            Within::Damaged => gap = Some("killed"),
+            Within::Damaged => {
+                (gap, count) = (Some("killed"), 1 + self.parts.reader.pass_damaged().map_err(AuditTrouble::of(path))?)
+            }
         }
         if let Some(why) = gap {
-            self.gap(1, at, at, why);
+            self.gap(count, at, at, why);
         }
         if let Some(number) = mark {
             self.at.mark = number;

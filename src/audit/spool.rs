@@ -116,6 +116,8 @@ pub(crate) enum Found {
     Nothing,
     /// What a former process left, with the position that its writer had stored.
     Left(Position),
+    /// What a former process left, and no position is whole: nobody can say by the spool alone what of it is on the disk.
+    Unplaced,
     /// As many records of another version of the program, which this one cannot read. They are gone.
     Foreign(u64),
 }
@@ -144,11 +146,18 @@ impl Spool {
         let found = found(&file, slots)?;
         let mut lost = Lost::default();
         let (mut next, mut position, mut owner) = (0, Position::default(), owner::Owner::new([[0; 16]; 2], false));
-        if let Found::Left(left) = found {
+        let mut damaged = 0;
+        let left = match found {
+            Found::Left(left) => Some(left),
+            Found::Unplaced => Some(reader::oldest(&file, slots)?),
+            Found::Nothing | Found::Foreign(_) => None,
+        };
+        if let Some(left) = left {
             position = left;
             lost = read_lost(&file)?;
             owner = owner::Owner::read(&file)?;
             next = reader::end(&file, slots, &left)?;
+            damaged = reader::mend(&file, slots, left.slot..next)?;
         } else {
             file.set_len(0)?;
             file.set_len(HEADER + slots * SLOT as u64)?;
@@ -161,13 +170,13 @@ impl Spool {
         level.written.store(next, Ordering::Relaxed);
         level.freed.store(position.slot, Ordering::Relaxed);
         let level = Arc::new(level);
-        let reader = SpoolReader::new((Arc::clone(&file), owner), Arc::clone(&level), slots, position);
+        let reader = SpoolReader::new((Arc::clone(&file), owner), Arc::clone(&level), slots, (position, damaged));
         let spool = Self {
             file,
             level,
             slots,
             next,
-            found_left: matches!(found, Found::Left(_)),
+            found_left: left.is_some(),
             mark: None,
             lost,
             losing: false,
@@ -239,11 +248,7 @@ impl Spool {
         let numbers = [self.next, at, self.lost.count, self.lost.from, self.lost.to, (length as u64) << 8 | kind as u64];
         let end = HEAD + length;
         let (head, record) = self.slot.split_at_mut(HEAD);
-        for (place, number) in head.chunks_exact_mut(8).zip(numbers) {
-            place.copy_from_slice(&number.to_le_bytes());
-        }
-        let (numbers, sum) = head.split_at_mut(HEAD - 8);
-        sum.copy_from_slice(&checksum(&[numbers, record.get(..length).unwrap_or_default()]).to_le_bytes());
+        head.copy_from_slice(&slot_head(numbers, record.get(..length).unwrap_or_default()));
         let place = HEADER + self.next % self.slots * SLOT as u64;
         self.file.write_all_at(self.slot.get(..end).unwrap_or_default(), place)?;
         self.losing = false;
@@ -282,6 +287,17 @@ enum SlotKind {
     Begin = 3,
     /// The same of a process that found what another one had left.
     GoOn = 4,
+    /// Put by the next process in the place of a slot that cannot be read.
+    Damaged = 5,
+}
+
+/// What stands in a slot before its record: its numbers and their checksum.
+fn slot_head(numbers: [u64; 6], record: &[u8]) -> [u8; HEAD] {
+    let mut octets = [0; HEAD];
+    let (head, sum) = octets.split_at_mut(HEAD - 8);
+    head.copy_from_slice(numbers.map(u64::to_le_bytes).as_flattened());
+    sum.copy_from_slice(&checksum(&[head, record]).to_le_bytes());
+    octets
 }
 
 /// What the file says that it is.
@@ -292,7 +308,7 @@ fn found(file: &File, slots: u64) -> Result<Found, SpoolError> {
     let mut head = [0; 32];
     let whole = file.read_exact_at(&mut head, 0).is_ok();
     if whole && head == identity(slots) && file.metadata()?.len() == HEADER + slots * SLOT as u64 {
-        return Ok(Position::read(file)?.map_or(Found::Nothing, Found::Left));
+        return Ok(Position::read(file)?.map_or(Found::Unplaced, Found::Left));
     }
     if head == [0; 32] {
         // Killed while it was made, before any record.

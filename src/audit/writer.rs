@@ -92,7 +92,7 @@ impl AuditWriter {
             Found::Left(_) if level.behind() > 0 => {
                 info!(records = level.behind(), "the process before left audit records in the spool: they are written now");
             }
-            Found::Nothing | Found::Left(_) => {}
+            Found::Nothing | Found::Left(_) | Found::Unplaced => {}
             Found::Foreign(count) => {
                 warn!(count, spool = %audit.spool.display(), "the audit spool is of another version: the records in it are lost, and a gap tells of them");
             }

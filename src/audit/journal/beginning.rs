@@ -6,7 +6,8 @@ use tracing::warn;
 use super::{Journal, JournalParts, Progress};
 use crate::audit::calendar::{DayNumber, micros};
 use crate::audit::day_file::{DayFile, Fit, checkpoint_hash, checkpoint_text, read_checkpoint};
-use crate::audit::spool::{SpoolToken, Within};
+use crate::audit::line::moment;
+use crate::audit::spool::{Found, SpoolToken, Within};
 use crate::audit::tree::NodeHash;
 use crate::audit::trouble::AuditTrouble;
 use crate::telemetry::timestamp::Now;
@@ -29,8 +30,9 @@ impl Journal {
         let most = own.then_some(most);
         let (file, fit) = DayFile::open(directory.path(), day, (position.as_ref(), most), directory.verifier())?;
         // What waits is written if it cannot be in the file yet.
+        let unplaced = !self.owned && self.parts.found == Found::Unplaced;
         let waits = match (left, fit) {
-            (None, _) | (_, Fit::There) => true,
+            (None, _) | (_, Fit::There) => !unplaced,
             (Some(left), Fit::Other) => file.lines() == 0 || position.is_some() && file.lines() < left.lines,
             (Some(_), Fit::Before) => false,
         };
@@ -44,7 +46,11 @@ impl Journal {
                  it is written, or counted as a gap if it may be there already"
             );
         }
-        self.doubt |= !self.owned && (!own || left.is_some() && fit != Fit::There || self.parts.reader.owner().doubt);
+        if unplaced {
+            warn!("the spool does not say any more what of it is on the disk: a gap counts what is not");
+        }
+        let missing = unplaced || self.parts.reader.damaged() > 0 || self.parts.reader.owner().doubt;
+        self.doubt |= !self.owned && (!own || left.is_some() && fit != Fit::There || missing);
         if day > today {
             warn!(day = day.name(), today = today.name(), "the clock is before the last day of the record: that day goes on");
         }
@@ -68,7 +74,11 @@ impl Journal {
         self.day = Some(file);
         self.stored = self.at;
         if !waits {
-            self.pass_over(now)?;
+            self.pass_over(unplaced, now)?;
+        }
+        if self.doubt {
+            // Before the position: what is passed over must not be forgotten by a kill.
+            self.parts.reader.doubt(true).map_err(AuditTrouble::of(self.parts.directory.path()))?;
         }
         self.store(now)?;
         self.own(token)?;
@@ -87,11 +97,22 @@ impl Journal {
         Ok(())
     }
 
-    /// Counts what a former process left, instead of writing it.
-    fn pass_over(&mut self, now: Now) -> Result<(), AuditTrouble> {
+    /// Counts what a former process left, instead of writing it. `unplaced`: that, and what is on the disk. The file's last record tells them apart.
+    fn pass_over(&mut self, unplaced: bool, now: Now) -> Result<(), AuditTrouble> {
         let (mut count, mut from, mut to) = (0, None, 0);
+        let mut last = self.day.as_ref().filter(|_| unplaced).map(|day| day.last().clone());
         while self.parts.reader.next_slot() < self.parts.reader.left() {
             let Some(slot) = self.parts.reader.next().map_err(AuditTrouble::of(self.parts.directory.path()))? else { break };
+            if let Some(last) = last.as_mut().filter(|_| slot.at > 0) {
+                let of_call = matches!(slot.within, Within::Record(_));
+                let order = moment(slot.at).cmp(&last.moment);
+                if order.is_lt() || order.is_eq() && (!of_call || last.count > 0) {
+                    last.count = last.count.saturating_sub(u64::from(of_call && order.is_eq()));
+                    // What was dropped before it is told too.
+                    self.at.told = self.at.told.max(slot.lost.count);
+                    continue;
+                }
+            }
             match slot.within {
                 Within::Mark(number) | Within::Begin { number, .. } => self.at.mark = number,
                 Within::Record(_) | Within::TooLong | Within::Damaged => {

@@ -649,3 +649,59 @@ fn a_spool_of_another_start_of_the_machine_cuts_no_line() {
     assert_eq!((&after[0]["why"], &after[0]["count"]), (&"killed".into(), &1.into()));
     assert_eq!((&after[1]["kind"], &after[1]["spool"]), (&"open".into(), &Value::Null));
 }
+
+/// What another program does to a spool that no daemon has.
+fn write_over(site: &AuditSite, at: u64, octets: &[u8]) {
+    let spool = std::fs::OpenOptions::new().write(true).open(site.folder.join("spool")).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&spool, octets, at).unwrap();
+}
+
+#[test]
+fn what_was_damaged_at_the_end_of_the_spool_is_counted() {
+    let mut site = AuditSite::new("damaged");
+    let mut run = site.start();
+    run.settle(&site);
+    site.pass(2_000_000);
+    run.settle(&site);
+    for at in 0..3 {
+        run.write(site.wall, at);
+    }
+    drop(run);
+    // All that waits, and free places behind it.
+    write_over(&site, 4096 + 1024, &[9; 5 * 1024]);
+    let before = site.lines("2026-11-25");
+    site.start().stop(&site);
+    let after = only_appended(&site, &before);
+    assert_eq!((&after[0]["why"], &after[0]["count"]), (&"killed".into(), &5.into()));
+    assert_eq!((&after[1]["kind"], &after[1]["spool"]), (&"open".into(), &Value::Null));
+    site.start().stop(&site);
+    assert_eq!(site.lines("2026-11-25").iter().rev().find(|line| line["kind"] == "open").unwrap()["spool"], "kept");
+}
+
+#[test]
+fn a_spool_without_a_position_counts_what_is_not_in_the_file() {
+    let mut site = AuditSite::new("unplaced");
+    let mut run = site.start();
+    run.write(site.wall, 1);
+    run.write(site.wall, 2);
+    run.settle(&site);
+    site.pass(2_000_000);
+    run.settle(&site);
+    // Of the last moment in the file, and later.
+    let last = site.wall - 2_000_000;
+    for at in [last, site.wall, site.wall + 1] {
+        run.write(at, 9);
+    }
+    drop(run);
+    write_over(&site, 512, &[9; 700]);
+    let before = site.lines("2026-11-25");
+    site.start().stop(&site);
+    let after = only_appended(&site, &before);
+    assert_eq!((&after[0]["why"], &after[0]["count"]), (&"killed".into(), &3.into()));
+    assert_eq!((&after[1]["kind"], &after[1]["spool"]), (&"open".into(), &Value::Null));
+    assert_eq!(after[0]["from"], moment_text(last));
+}
+
+fn moment_text(at: u64) -> String {
+    super::super::line::moment(at)
+}

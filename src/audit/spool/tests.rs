@@ -171,6 +171,51 @@ fn a_slot_that_was_not_written_whole_is_damaged_and_those_behind_it_are_read() {
     assert_eq!(texts, ["abcdef", "damaged", "abcdef", "abcdef"]);
 }
 
+#[test]
+fn damaged_slots_at_the_end_are_counted_and_no_later_round_takes_them_for_others() {
+    let place = Place::new("end");
+    let damage = |spool: &Spool, number: u64| spool.file.write_all_at(b"octets", HEADER + number % 4 * SLOT as u64).unwrap();
+    let (mut spool, mut reader, _) = place.open(4);
+    for round in 0..3 {
+        put(&mut spool, 1, "a");
+        put(&mut spool, 2, "b");
+        let first = reader.next_slot();
+        damage(&spool, first);
+        damage(&spool, first + 1);
+        drop((spool, reader));
+        (spool, reader, _) = place.open(4);
+        assert_eq!((reader.damaged(), reader.left() - first), (2, 2), "round {round}");
+        // Killed before anything was stored: they are still known.
+        drop((spool, reader));
+        (spool, reader, _) = place.open(4);
+        assert_eq!((reader.damaged(), reader.pass_damaged().unwrap()), (2, 2), "round {round}");
+        put(&mut spool, 3, "c");
+        assert_eq!(take(&mut reader), [("c".to_owned(), 0)]);
+        store(&mut reader, 0);
+        // The places of these come again two rounds later, without damage.
+        drop((spool, reader));
+        (spool, reader, _) = place.open(4);
+        assert_eq!((reader.damaged(), spool.level().behind()), (0, 0), "round {round}");
+    }
+}
+
+#[test]
+fn without_a_position_all_slots_are_handed_out_and_it_says_so() {
+    let place = Place::new("unplaced");
+    let (mut spool, mut reader, _) = place.open(4);
+    for at in 1..=6 {
+        put(&mut spool, at, &format!("r{at}"));
+        take(&mut reader);
+        store(&mut reader, 0);
+    }
+    spool.file.write_all_at(&[7; 700], 512).unwrap();
+    drop((spool, reader));
+    let (_spool, mut reader, found) = place.open(4);
+    assert_eq!((found, reader.next_slot(), reader.left()), (Found::Unplaced, 2, 6));
+    let texts: Vec<String> = take(&mut reader).into_iter().map(|(text, _)| text).collect();
+    assert_eq!(texts, ["r3", "r4", "r5", "r6"]);
+}
+
 proptest! {
     /// Whatever stands in the file, opening and reading it ends, and never panics.
     #[test]
