@@ -118,6 +118,8 @@ struct Progress {
     n: u64,
     /// How many dropped records were told of.
     told: u64,
+    /// When the last of them was dropped: the next gap does not begin before.
+    told_to: u64,
     /// The configuration in force.
     mark: u64,
     /// Whether it was told what another version left in the spool.
@@ -343,8 +345,8 @@ impl Journal {
         let directory = &self.parts.directory;
         let (file, _) = DayFile::open(directory.path(), day, (None, None), directory.verifier())?;
         self.previous = self.previous_of(day)?;
-        let Progress { told, mark, foreign, begun, .. } = self.at;
-        self.at = Progress { n: file.lines(), told, mark, foreign, begun, ..Progress::default() };
+        let Progress { told, told_to, mark, foreign, begun, .. } = self.at;
+        self.at = Progress { n: file.lines(), told, told_to, mark, foreign, begun, ..Progress::default() };
         self.day = Some(file);
         self.stored = self.at;
         // If the spool does not know of this day, it is begun once more.
@@ -372,9 +374,9 @@ impl Journal {
         let Some(day) = self.day.as_mut() else { return Ok(()) };
         day.sync()?;
         let JournalParts { reader, standing, marks, .. } = &mut self.parts;
-        let (slot, Progress { told, mark, kept, gaps, .. }) = (reader.next_slot(), self.at);
+        let (slot, Progress { told, told_to, mark, kept, gaps, .. }) = (reader.next_slot(), self.at);
         let (octets, lines, root) = (day.octets(), day.lines(), day.root());
-        let position = Position { slot, day: day.day().0, octets, lines, root, told, mark, ..Position::default() };
+        let position = Position { slot, day: day.day().0, octets, lines, root, told, told_to, mark, ..Position::default() };
         reader.store(position).map_err(AuditTrouble::of(day.folder()))?;
         if self.at.begun && std::mem::take(&mut self.doubt) {
             // It is told now, and the next process may say `kept` again.

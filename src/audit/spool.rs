@@ -16,7 +16,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
-use nix::fcntl::{Flock, FlockArg};
+use nix::errno::Errno;
+use nix::fcntl::{FallocateFlags, Flock, FlockArg, fallocate};
 use siphasher::sip::SipHasher13;
 
 use super::calendar::micros;
@@ -101,7 +102,7 @@ pub struct Spool {
     /// A configuration that is in force and has no slot yet.
     mark: Option<(SlotKind, u64)>,
     lost: Lost,
-    /// Whether the last record was dropped.
+    /// Whether the last record was dropped, and its gap begins with an earlier one.
     losing: bool,
     slot: Box<[u8; SLOT]>,
 }
@@ -129,6 +130,8 @@ pub(crate) enum SpoolError {
     Taken,
     #[error("it is another kind of file")]
     Strange,
+    #[error("its file system has no room for its {} MiB: give it more, or `spool` another place", of.div_ceil(1 << 20))]
+    Full { of: u64 },
     #[error(transparent)]
     Io(#[from] io::Error),
 }
@@ -139,7 +142,7 @@ impl Spool {
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
         let file = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
             Ok(file) => file,
-            Err((_, nix::errno::Errno::EWOULDBLOCK)) => return Err(SpoolError::Taken),
+            Err((_, Errno::EWOULDBLOCK)) => return Err(SpoolError::Taken),
             Err((_, error)) => return Err(SpoolError::Io(error.into())),
         };
         let file = Arc::new(file);
@@ -159,8 +162,10 @@ impl Spool {
             next = reader::end(&file, slots, &left)?;
             damaged = reader::mend(&file, slots, left.slot..next)?;
         } else {
+            // Before anything of it is cleared.
+            take_room(&file, size(slots))?;
             file.set_len(0)?;
-            file.set_len(HEADER + slots * SLOT as u64)?;
+            take_room(&file, size(slots))?;
             position.store(&file)?;
             owner.store(&file)?;
             // Last: it makes the rest valid.
@@ -179,7 +184,8 @@ impl Spool {
             found_left: left.is_some(),
             mark: None,
             lost,
-            losing: false,
+            // What the process before has dropped and no slot tells of is one gap with what this one may drop.
+            losing: lost.count > position.told,
             slot: Box::new([0; SLOT]),
         };
         spool.tell_lost();
@@ -307,7 +313,7 @@ fn found(file: &File, slots: u64) -> Result<Found, SpoolError> {
     }
     let mut head = [0; 32];
     let whole = file.read_exact_at(&mut head, 0).is_ok();
-    if whole && head == identity(slots) && file.metadata()?.len() == HEADER + slots * SLOT as u64 {
+    if whole && head == identity(slots) && file.metadata()?.len() == size(slots) {
         return Ok(Position::read(file)?.map_or(Found::Unplaced, Found::Left));
     }
     if head == [0; 32] {
@@ -320,6 +326,23 @@ fn found(file: &File, slots: u64) -> Result<Found, SpoolError> {
     let number =
         |at: usize| head.get(at..at + 4).and_then(|octets| octets.first_chunk()).map_or(0, |octets| u32::from_le_bytes(*octets));
     Ok(Found::Foreign(reader::foreign(file, u64::from(number(20)), u64::from(number(24)))?))
+}
+
+/// Octets of a spool.
+pub(crate) const fn size(slots: u64) -> u64 {
+    HEADER + slots * SLOT as u64
+}
+
+/// Takes the room of the whole file now: what others write to its file system later is not to stop the record.
+fn take_room(file: &File, size: u64) -> Result<(), SpoolError> {
+    let length = i64::try_from(size).unwrap_or(i64::MAX);
+    match fallocate(file, FallocateFlags::empty(), 0, length) {
+        Ok(()) => Ok(()),
+        Err(Errno::ENOSPC | Errno::EDQUOT) => Err(SpoolError::Full { of: size }),
+        // It cannot do so.
+        Err(Errno::EOPNOTSUPP | Errno::ENOSYS) => Ok(file.set_len(size)?),
+        Err(error) => Err(SpoolError::Io(error.into())),
+    }
 }
 
 /// The first octets of the file: what it is, its version, size and number of slots.

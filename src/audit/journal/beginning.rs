@@ -57,7 +57,7 @@ impl Journal {
         let Progress { foreign, closed, begun, .. } = self.stored;
         self.at = Progress { n: file.lines(), day_open: file.lines() > 0, foreign, closed, begun, ..Progress::default() };
         if let Some(left) = left {
-            (self.at.told, self.at.mark) = (left.told, left.mark);
+            (self.at.told, self.at.told_to, self.at.mark) = (left.told, left.told_to, left.mark);
         }
         self.previous = self.previous_of(day)?;
         let folders = [Some(day), self.previous.map(|(before, _)| before)].into_iter().flatten().map(|day| directory.folder(day));
@@ -109,7 +109,9 @@ impl Journal {
                 if order.is_lt() || order.is_eq() && (!of_call || last.count > 0) {
                     last.count = last.count.saturating_sub(u64::from(of_call && order.is_eq()));
                     // What was dropped before it is told too.
-                    self.at.told = self.at.told.max(slot.lost.count);
+                    if slot.lost.count > self.at.told {
+                        (self.at.told, self.at.told_to) = (slot.lost.count, slot.lost.to);
+                    }
                     continue;
                 }
             }

@@ -71,8 +71,10 @@ impl Journal {
 /// A `gap` over what the spool has dropped and nothing tells of yet.
 pub(super) fn gap_line(lines: &mut Vec<u8>, at: &mut Progress, lost: Lost, now: u64, was_full: bool) {
     let count = lost.count.saturating_sub(at.told);
-    at.told = lost.count;
-    write_gap(lines, at, now, (count, lost.from, lost.to, if was_full { "disk-full" } else { "slow-disk" }));
+    // The spool knows only when the last ones in a row began: a part of these may be told already.
+    let from = if at.told_to <= lost.to { lost.from.max(at.told_to) } else { lost.from };
+    (at.told, at.told_to) = (lost.count, lost.to);
+    write_gap(lines, at, now, (count, from, lost.to, if was_full { "disk-full" } else { "slow-disk" }));
 }
 
 fn write_gap(lines: &mut Vec<u8>, at: &mut Progress, now: u64, (count, from, to, why): (u64, u64, u64, &str)) {

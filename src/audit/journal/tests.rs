@@ -388,6 +388,27 @@ fn what_was_dropped_last_is_told_before_the_end() {
 }
 
 #[test]
+fn a_gap_over_a_kill_begins_with_what_the_killed_daemon_dropped_first() {
+    let mut site = AuditSite::new("gap-kill");
+    let mut run = site.start();
+    for at in 0..63 {
+        run.write(site.wall, at);
+    }
+    let first = site.wall + 1;
+    run.write(first, 64);
+    drop(run);
+    site.pass(HOUR);
+    let mut run = site.start();
+    run.write(site.wall, 65);
+    run.settle(&site);
+    run.stop(&site);
+    let lines = site.lines("2026-11-25");
+    let gaps: Vec<&Value> = lines.iter().filter(|line| line["kind"] == "gap").collect();
+    assert_eq!((gaps.len(), &gaps[0]["count"]), (1, &2.into()));
+    assert_eq!((gaps[0]["from"].as_str(), gaps[0]["to"].as_str()), (Some(&*moment_text(first)), Some(&*moment_text(site.wall))));
+}
+
+#[test]
 fn a_torn_line_is_cut_off() {
     let mut site = AuditSite::new("torn");
     let mut run = site.start();
@@ -512,7 +533,7 @@ proptest! {
     fn nothing_is_lost_and_nothing_is_there_twice(events in proptest::collection::vec(event(), 1..40)) {
         let mut site = AuditSite::new("any");
         let mut run = Some(site.start());
-        let (mut next, mut kept, mut dropped) = (0_u32, Vec::new(), 0);
+        let (mut next, mut kept, mut dropped) = (0_u32, Vec::new(), Vec::new());
         for event in events {
             let mut daemon = match run.take() {
                 Some(run) => run,
@@ -520,7 +541,7 @@ proptest! {
             };
             match event {
                 Event::Records(count) => for _ in 0..count {
-                    if daemon.write(site.wall, next) { kept.push(u64::from(next)) } else { dropped += 1 }
+                    if daemon.write(site.wall, next) { kept.push(u64::from(next)) } else { dropped.push(moment_text(site.wall)) }
                     next += 1;
                 },
                 Event::Step => daemon.settle(&site),
@@ -550,7 +571,7 @@ proptest! {
         drop(run);
         let run = site.start();
         run.stop(&site);
-        let (mut found, mut told) = (Vec::new(), 0);
+        let (mut found, mut told, mut to) = (Vec::new(), 0, String::new());
         for day in site.files(Path::new("")).iter().filter(|name| name.starts_with("2026")) {
             if !site.record().join(day).join("checkpoint").exists() {
                 prop_assert!(site.lines(day).is_empty());
@@ -561,13 +582,20 @@ proptest! {
             for line in site.lines(day) {
                 match line["kind"].as_str().unwrap() {
                     "end" => found.push(line["seconds"].as_u64().unwrap()),
-                    "gap" => told += line["count"].as_u64().unwrap(),
+                    "gap" => {
+                        let text = |key: &str| line[key].as_str().unwrap().to_owned();
+                        let count = usize::try_from(line["count"].as_u64().unwrap()).unwrap();
+                        // It is about these, and begins where the one before ended at the earliest.
+                        let of = &dropped[told..told + count];
+                        prop_assert!(to <= text("from") && text("from") <= of[0] && of[count - 1] == text("to"), "{line} {of:?} {to}");
+                        (told, to) = (told + count, text("to"));
+                    }
                     _ => {}
                 }
             }
         }
         prop_assert_eq!(found, kept);
-        prop_assert_eq!(told, dropped);
+        prop_assert_eq!(told, dropped.len());
     }
 }
 

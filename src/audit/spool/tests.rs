@@ -200,6 +200,16 @@ fn damaged_slots_at_the_end_are_counted_and_no_later_round_takes_them_for_others
 }
 
 #[test]
+fn its_room_is_taken_when_it_is_made() {
+    use std::os::unix::fs::MetadataExt as _;
+    let place = Place::new("room");
+    let (_spool, ..) = place.open(64);
+    let about = std::fs::metadata(&place.0).unwrap();
+    assert_eq!(about.len(), size(64));
+    assert!(about.blocks() * 512 >= size(64), "{about:?}");
+}
+
+#[test]
 fn without_a_position_all_slots_are_handed_out_and_it_says_so() {
     let place = Place::new("unplaced");
     let (mut spool, mut reader, _) = place.open(4);
