@@ -41,6 +41,8 @@ const VERSION: u32 = 2;
 const HEADER: u64 = 4096;
 /// Slots: at 500 calls a second with three records each, 40 s of a disk that hangs.
 pub(crate) const SLOTS: u64 = 65_536;
+/// Octets of a spool.
+pub(crate) const SPOOL_OCTETS: u64 = size(SLOTS);
 /// Octets of a slot.
 const SLOT: usize = 1024;
 /// Octets of a slot before its record.
@@ -328,8 +330,8 @@ fn found(file: &File, slots: u64) -> Result<Found, SpoolError> {
     Ok(Found::Foreign(reader::foreign(file, u64::from(number(20)), u64::from(number(24)))?))
 }
 
-/// Octets of a spool.
-pub(crate) const fn size(slots: u64) -> u64 {
+/// Octets of one with that many.
+const fn size(slots: u64) -> u64 {
     HEADER + slots * SLOT as u64
 }
 
