@@ -4,7 +4,7 @@
 
 use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, BufRead as _, BufReader, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -19,7 +19,7 @@ pub(crate) const RECORDS: &str = "records.jsonl";
 /// Its checkpoint.
 pub(crate) const CHECKPOINT: &str = "checkpoint";
 /// Most octets of a line: one that tells the networks of ten thousand trunks has a few million.
-const LONGEST_LINE: u64 = 64 << 20;
+pub(crate) const LONGEST_LINE: u64 = 64 << 20;
 
 /// A day's file, open for more lines.
 #[derive(Debug)]
@@ -134,8 +134,16 @@ impl DayFile {
         Ok(())
     }
 
+    /// Whether it is still at its place. What is written to a file that somebody has taken away is not kept.
+    pub(crate) fn is_there(&self) -> bool {
+        is_same_file(&self.file, &self.folder.join(RECORDS))
+    }
+
     /// Waits until all of it is on the disk.
     pub(crate) fn sync(&mut self) -> Result<(), AuditTrouble> {
+        if !self.is_there() {
+            return Err(AuditTrouble::Gone { path: self.folder.join(RECORDS) });
+        }
         if self.synced.0 != self.octets {
             self.file.sync_data().map_err(AuditTrouble::of(&self.folder.join(RECORDS)))?;
             self.synced = (self.octets, self.tree.clone());
@@ -304,7 +312,8 @@ pub(crate) fn checkpoint_text(folder: &Path) -> Option<(String, SystemTime)> {
     Some((note, since))
 }
 
-fn read_note(folder: &Path) -> Result<Option<Vec<u8>>, AuditTrouble> {
+/// A day's checkpoint as it is there. `None`: there is none.
+pub(crate) fn read_note(folder: &Path) -> Result<Option<Vec<u8>>, AuditTrouble> {
     let path = folder.join(CHECKPOINT);
     let mut note = Vec::new();
     let read =
@@ -314,6 +323,13 @@ fn read_note(folder: &Path) -> Result<Option<Vec<u8>>, AuditTrouble> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(AuditTrouble::of(&path)(error)),
     }
+}
+
+/// Whether a file that is open is still the one at its place.
+pub(crate) fn is_same_file(file: &File, path: &Path) -> bool {
+    let place = |about: std::fs::Metadata| (about.dev(), about.ino());
+    let there = std::fs::metadata(path).map(place).ok();
+    there.is_some() && file.metadata().map(place).ok() == there
 }
 
 /// Makes a directory that its owner alone may enter.

@@ -14,10 +14,8 @@ use super::day_file::DayFile;
 use super::directory::AuditDirectory;
 use super::marks::Marks;
 use super::month_keys::MonthKeys;
-use super::record::AuditRecord;
-use super::record_line::{LineKeys, NumbersAs};
 use super::signed_note::Checkpoint;
-use super::spool::{Found, Position, SpoolReader, Within};
+use super::spool::{Found, Position, SpoolReader};
 use super::standing::AuditStanding;
 use super::tree::NodeHash;
 use super::trouble::AuditTrouble;
@@ -25,6 +23,7 @@ use crate::config::AuditNumbers;
 use crate::telemetry::timestamp::Now;
 
 mod beginning;
+mod taking;
 mod telling;
 #[cfg(test)]
 mod tests;
@@ -109,6 +108,19 @@ pub(crate) struct Journal {
     owned: bool,
     /// Whether something of the process before may be missing: then no `open` says `kept`.
     doubt: bool,
+    /// The day that somebody has taken away under the daemon, with how many lines, until a gap says so.
+    gone: Option<(DayNumber, u64)>,
+}
+
+/// How a day's file stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum DayStand {
+    /// It has no `open` yet.
+    #[default]
+    New,
+    Open,
+    /// Its last line is a `close`.
+    Closed,
 }
 
 /// How far it is.
@@ -124,10 +136,7 @@ struct Progress {
     mark: u64,
     /// Whether it was told what another version left in the spool.
     foreign: bool,
-    /// Whether the day has its `open`.
-    day_open: bool,
-    /// Whether the day has its `close`.
-    closed: bool,
+    day: DayStand,
     /// The number of the line behind the last `seal`: a checkpoint over nothing but that would tell nothing.
     sealed: u64,
     /// Whether the beginning of this process has its `open`.
@@ -153,6 +162,7 @@ impl Journal {
             was_full: false,
             owned: false,
             doubt: false,
+            gone: None,
         }
     }
 
@@ -195,7 +205,12 @@ impl Journal {
             self.parts.reader.back();
             self.at = self.stored;
             // If it cannot be cut now, it is read again and cut then.
-            if self.day.as_mut().is_some_and(|day| day.back().is_err()) {
+            let is_cut = self.day.as_mut().is_none_or(|day| day.back().is_ok());
+            if let (AuditTrouble::Gone { .. }, Some(day)) = (trouble, &self.day) {
+                self.gone = Some((day.day(), day.lines()));
+                self.day = None;
+            }
+            if !is_cut {
                 self.day = None;
             }
         }
@@ -252,79 +267,11 @@ impl Journal {
         // Nothing more comes, so that what was dropped last has no record behind it.
         self.store(now)?;
         self.tell_lost(self.parts.reader.level().lost(), micros(now.wall));
-        if !self.at.closed {
+        if self.at.day != DayStand::Closed {
             self.begin_line(micros(now.wall), "close", |line| line.text("why", why.label()));
-            self.at.closed = true;
+            self.at.day = DayStand::Closed;
         }
         self.checkpoint(now, true)
-    }
-
-    /// Takes the next slot. `false`: there is none.
-    fn take(&mut self, now: Now) -> Result<bool, AuditTrouble> {
-        let path = self.parts.directory.path();
-        let Some(slot) = self.parts.reader.next().map_err(AuditTrouble::of(path))? else { return Ok(false) };
-        let at = if slot.at == 0 { micros(now.wall) } else { slot.at };
-        let day = self.day.as_ref().map_or_else(|| DayNumber::of(at), DayFile::day);
-        let begins = matches!(slot.within, Within::Begin { .. });
-        if DayNumber::of(at) > day {
-            self.parts.reader.unread();
-            // No process ran when the day ended if another one begins now.
-            self.turn(DayNumber::of(at), !begins, now)?;
-            return Ok(true);
-        }
-        if !begins && !self.at.day_open {
-            self.parts.reader.unread();
-            self.open(OpenReason::Day, at);
-            return Ok(true);
-        }
-        let lost = slot.lost;
-        let told = self.at.told;
-        let (mut gap, mut count) = (None, 1);
-        let (mut mark, mut begin) = (None, None);
-        if lost.count > told {
-            telling::gap_line(&mut self.lines, &mut self.at, lost, at, self.was_full);
-            self.was_full = false;
-        }
-        match slot.within {
-            Within::Record(octets) => match AuditRecord::decode(octets) {
-                Some(record) => {
-                    let numbers = match self.parts.keeping.numbers {
-                        AuditNumbers::Plain => NumbersAs::Plain,
-                        AuditNumbers::Mask => NumbersAs::Mask,
-                        AuditNumbers::Hmac => NumbersAs::Hmac(self.keys.of(day)?),
-                    };
-                    record.write_line(self.at.n, &LineKeys { calls: &self.parts.calls, numbers }, &mut self.lines);
-                    self.at.n += 1;
-                    self.at.kept += 1;
-                }
-                None => gap = Some("unreadable"),
-            },
-            Within::Mark(number) => mark = Some(number),
-            Within::Begin { number, goes_on } => begin = Some((number, goes_on)),
-            Within::TooLong => gap = Some("too-long"),
-            Within::Damaged => {
-                (gap, count) = (Some("killed"), 1 + self.parts.reader.pass_damaged().map_err(AuditTrouble::of(path))?)
-            }
-        }
-        if let Some(why) = gap {
-            self.gap(count, at, at, why);
-        }
-        if let Some(number) = mark {
-            self.at.mark = number;
-            self.config(at);
-        }
-        if let Some((number, goes_on)) = begin {
-            self.at.mark = number;
-            self.open(OpenReason::Start { goes_on: goes_on && !self.doubt }, at);
-            self.at.begun |= self.parts.reader.next_slot() > self.parts.reader.left();
-            if let Found::Foreign(count) = self.parts.found
-                && count > 0
-                && !std::mem::replace(&mut self.at.foreign, true)
-            {
-                self.gap(count, at, at, "other-version");
-            }
-        }
-        Ok(true)
     }
 
     /// Ends the day's file and begins another one. `close`: a process ran when the day ended.
@@ -332,9 +279,9 @@ impl Journal {
         let mut follows = true;
         if let Some(current) = self.day.as_ref().map(DayFile::day) {
             follows = day.0 <= current.0 + 1;
-            if close && self.at.n > 0 && !self.at.closed {
+            if close && self.at.n > 0 && self.at.day != DayStand::Closed {
                 self.begin_line(micros(now.wall).min(current.end()), "close", |line| line.text("why", CloseReason::Day.label()));
-                self.at.closed = true;
+                self.at.day = DayStand::Closed;
             }
             self.checkpoint(now, true)?;
             if let Some(empty) = self.day.as_ref().filter(|day| day.lines() == 0) {

@@ -3,7 +3,7 @@
 use ring::rand::{SecureRandom as _, SystemRandom};
 use tracing::warn;
 
-use super::{Journal, JournalParts, Progress};
+use super::{DayStand, Journal, JournalParts, Progress};
 use crate::audit::calendar::{DayNumber, micros};
 use crate::audit::day_file::{DayFile, Fit, checkpoint_hash, checkpoint_text, read_checkpoint};
 use crate::audit::line::moment;
@@ -16,12 +16,14 @@ impl Journal {
     /// Finds where a former process stood, and opens that day's file, or today's.
     pub(super) fn begin(&mut self, now: Now) -> Result<(), AuditTrouble> {
         let today = DayNumber::of(micros(now.wall));
+        self.parts.directory.make_again()?;
         let directory = &self.parts.directory;
         let left = Some(self.parts.reader.stored()).filter(|left| left.day > 0);
         let last = directory.last_day()?;
         // A day may have been begun and nothing written to it.
         let begun = left.filter(|left| left.octets == 0).map(|left| DayNumber(left.day));
-        let day = last.max(begun.filter(|begun| *begun <= today)).unwrap_or(today);
+        let gone = self.gone.map(|(day, _)| day);
+        let day = last.max(begun.filter(|begun| *begun <= today)).max(gone).unwrap_or(today);
         let position = left.filter(|left| left.day == day.0);
         let token = directory.spool_token();
         let own = self.owned || self.parts.reader.owner().is_of(&token);
@@ -36,7 +38,7 @@ impl Journal {
             (Some(left), Fit::Other) => file.lines() == 0 || position.is_some() && file.lines() < left.lines,
             (Some(_), Fit::Before) => false,
         };
-        if let Some(left) = left.filter(|_| fit != Fit::There) {
+        if let Some(left) = left.filter(|_| fit != Fit::There && gone.is_none()) {
             let there = DayNumber(left.day).name();
             warn!(
                 day = there,
@@ -54,8 +56,13 @@ impl Journal {
         if day > today {
             warn!(day = day.name(), today = today.name(), "the clock is before the last day of the record: that day goes on");
         }
-        let Progress { foreign, closed, begun, .. } = self.stored;
-        self.at = Progress { n: file.lines(), day_open: file.lines() > 0, foreign, closed, begun, ..Progress::default() };
+        let Progress { day: before, foreign, begun, .. } = self.stored;
+        let stand = match before {
+            _ if file.lines() == 0 => DayStand::New,
+            DayStand::Closed => DayStand::Closed,
+            DayStand::New | DayStand::Open => DayStand::Open,
+        };
+        self.at = Progress { n: file.lines(), day: stand, foreign, begun, ..Progress::default() };
         if let Some(left) = left {
             (self.at.told, self.at.told_to, self.at.mark) = (left.told, left.told_to, left.mark);
         }
@@ -73,15 +80,9 @@ impl Journal {
         }
         self.day = Some(file);
         self.stored = self.at;
-        if !waits {
-            self.pass_over(unplaced, now)?;
-        }
-        if self.doubt {
-            // Before the position: what is passed over must not be forgotten by a kill.
-            self.parts.reader.doubt(true).map_err(AuditTrouble::of(self.parts.directory.path()))?;
-        }
-        self.store(now)?;
-        self.own(token)?;
+        // If the spool does not know of it, it is begun once more.
+        self.pass_and_store(!waits, unplaced, now).and_then(|()| self.own(token)).inspect_err(|_| self.day = None)?;
+        self.gone = None;
         match last {
             // A clock that is wrong at the start must not delete everything.
             Some(last) if today.0 > last.0 + 1 => {
@@ -95,6 +96,22 @@ impl Journal {
             _ => self.expire(today),
         }
         Ok(())
+    }
+
+    /// Says what is missing, and stores where it is.
+    fn pass_and_store(&mut self, pass: bool, unplaced: bool, now: Now) -> Result<(), AuditTrouble> {
+        if let Some((day, lines)) = self.gone.filter(|&(_, lines)| lines > 0 && self.at.n == 0) {
+            // These are no records that were dropped, and whoever has them knows more.
+            self.gap(lines, day.begin(), micros(now.wall), "removed");
+        }
+        if pass {
+            self.pass_over(unplaced, now)?;
+        }
+        if self.doubt {
+            // Before the position: what is passed over must not be forgotten by a kill.
+            self.parts.reader.doubt(true).map_err(AuditTrouble::of(self.parts.directory.path()))?;
+        }
+        self.store(now)
     }
 
     /// Counts what a former process left, instead of writing it. `unplaced`: that, and what is on the disk. The file's last record tells them apart.

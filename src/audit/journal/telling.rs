@@ -2,9 +2,13 @@
 
 use tracing::warn;
 
-use super::{Journal, OpenReason, Progress};
+use super::{DayStand, Journal, OpenReason, Progress};
+use crate::audit::day_file::LONGEST_LINE;
 use crate::audit::line::{AuditLine, moment};
 use crate::audit::spool::Lost;
+
+/// Most octets of what every line begins and ends with.
+const LONGEST_HEAD: u64 = 128;
 
 impl Journal {
     /// An `open` record and the configuration.
@@ -24,8 +28,7 @@ impl Journal {
                 line.text("spool", "kept");
             }
         });
-        self.at.day_open = true;
-        self.at.closed = false;
+        self.at.day = DayStand::Open;
         if self.at.mark > 0 {
             self.config(at);
         }
@@ -42,6 +45,14 @@ impl Journal {
             return;
         };
         for fields in lines {
+            if fields.len() as u64 + LONGEST_HEAD > LONGEST_LINE {
+                warn!(
+                    number,
+                    octets = fields.len(),
+                    "a configuration is longer than a line may be: what is judged by it cannot be judged again"
+                );
+                continue;
+            }
             let mut line = AuditLine::begin(&mut self.lines, self.at.n, at, "config");
             line.fields(fields);
             line.end();

@@ -10,7 +10,7 @@ use super::*;
 use crate::audit::calendar::moment;
 use crate::audit::directory::DirectoryError;
 use crate::audit::marks;
-use crate::audit::record::{AuditFact, CallName, EndFact, EndedBy};
+use crate::audit::record::{AuditFact, AuditRecord, CallName, EndFact, EndedBy};
 use crate::audit::spool::Spool;
 use crate::audit::tree::{MerkleTree, sha256};
 
@@ -489,7 +489,7 @@ fn a_directory_has_one_daemon_and_one_key() {
     assert!(matches!(error, DirectoryError::Taken), "{error}");
     drop(run);
     let error = AuditDirectory::open(&site.record(), "eu.example.com/audit/a", &[8; 32]).unwrap_err();
-    assert!(matches!(error, DirectoryError::OtherKey), "{error}");
+    assert!(matches!(error, DirectoryError::OtherKey(_)), "{error}");
     let renamed = AuditDirectory::open(&site.record(), "us.example.com/audit/b", &[7; 32]).unwrap();
     assert_eq!(renamed.verifier().name(), "eu.example.com/audit/a", "a record keeps its name");
     let mode = |path: &str| {
@@ -676,6 +676,55 @@ fn a_spool_of_another_start_of_the_machine_cuts_no_line() {
     let after = only_appended(&site, &before);
     assert_eq!((&after[0]["why"], &after[0]["count"]), (&"killed".into(), &1.into()));
     assert_eq!((&after[1]["kind"], &after[1]["spool"]), (&"open".into(), &Value::Null));
+}
+
+#[test]
+fn a_record_that_is_taken_away_is_begun_again_and_a_gap_counts_what_was_in_it() {
+    for what in ["audit", "audit/2026-11-25", "audit/2026-11-25/records.jsonl"] {
+        let mut site = AuditSite::new("gone");
+        let mut run = site.start();
+        run.write(site.wall, 1);
+        run.write(site.wall, 2);
+        run.settle(&site);
+        site.pass(601_000_000);
+        run.settle(&site);
+        std::fs::rename(site.folder.join(what), site.folder.join("moved")).unwrap();
+        run.write(site.wall, 3);
+        site.pass(2_000_000);
+        let trouble = run.journal.step(site.now()).unwrap_err();
+        assert!(matches!(trouble, AuditTrouble::Gone { .. }), "{what}: {trouble}");
+        assert!(run.journal.parts.standing.told().trouble.unwrap().contains("taken it away"));
+        if what.ends_with("jsonl") {
+            // Its checkpoint is still there and says that others were taken out.
+            assert!(matches!(run.journal.step(site.now()).unwrap_err(), AuditTrouble::Foreign { .. }));
+            continue;
+        }
+        run.settle(&site);
+        assert_eq!(run.journal.parts.standing.told().trouble, None);
+        run.stop(&site);
+        let gap = &site.lines("2026-11-25")[0];
+        assert_eq!((&gap["kind"], &gap["why"], &gap["count"]), (&"gap".into(), &"removed".into(), &5.into()), "{what}");
+        assert_eq!(site.kinds("2026-11-25")[1..], ["open day", "config 1", "end 3", "close stop"], "{what}");
+        let key = std::fs::read_to_string(site.record().join("public.key")).unwrap();
+        assert!(key.starts_with("eu.example.com/audit/a+"));
+        site.start().stop(&site);
+        let opened = site.lines("2026-11-25").into_iter().rfind(|line| line["kind"] == "open").unwrap();
+        assert_eq!(opened["spool"], "kept", "{what}");
+    }
+}
+
+#[test]
+fn a_key_that_is_gone_is_found_again_and_another_one_refused() {
+    let mut site = AuditSite::new("public");
+    let mut run = site.start();
+    run.settle(&site);
+    run.stop(&site);
+    std::fs::remove_file(site.record().join("public.key")).unwrap();
+    let error = AuditDirectory::open(&site.record(), "eu.example.com/audit/a", &[8; 32]).unwrap_err();
+    assert!(matches!(error, DirectoryError::OtherKey(_)), "{error}");
+    assert!(!site.record().join("public.key").exists());
+    let renamed = AuditDirectory::open(&site.record(), "us.example.com/audit/b", &[7; 32]).unwrap();
+    assert_eq!(renamed.verifier().name(), "eu.example.com/audit/a");
 }
 
 /// What another program does to a spool that no daemon has.

@@ -262,15 +262,11 @@ pub(super) fn oldest(file: &File, slots: u64) -> io::Result<Position> {
 pub(super) fn mend(file: &File, slots: u64, which: Range<u64>) -> io::Result<u64> {
     let mut damaged = 0;
     for at in which {
-        match slot(&place(file, slots, at)?, at) {
-            Some(slot) => damaged += u64::from(slot.within == Within::Damaged),
-            None => {
-                damaged += 1;
-                file.write_all_at(
-                    &slot_head([at, 0, 0, 0, 0, SlotKind::Damaged as u64], &[]),
-                    HEADER + at % slots * SLOT as u64,
-                )?;
-            }
+        let octets = place(file, slots, at)?;
+        let found = slot(&octets, at);
+        damaged += u64::from(found.as_ref().is_none_or(|slot| slot.within == Within::Damaged));
+        if found.is_none() {
+            file.write_all_at(&slot_head([at, 0, 0, 0, 0, SlotKind::Damaged as u64], &[]), HEADER + at % slots * SLOT as u64)?;
         }
     }
     Ok(damaged)
