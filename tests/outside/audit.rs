@@ -264,6 +264,30 @@ fn a_start_takes_calls_though_the_records_disk_hangs_or_fails() {
     await_some("the record to be written", || trouble(&daemon).is_none().then_some(()));
     stop(daemon);
     assert!(caller.told.is_subset(&users(&audited.lines()).into_iter().collect()));
+    assert_eq!(verify(&record).0, 0);
+}
+
+#[test]
+fn a_record_that_is_taken_away_under_the_daemon_is_begun_again_and_says_what_is_missing() {
+    let audited = Audited::claim();
+    let record = audited.site.directory().join("audit");
+    let mut caller = Caller::new(audited.site.carrier(20), audited.site.door());
+    let mut daemon = Daemon::start(&audited.site, &audited.plan("checkpoint = \"1s\""));
+    let kept = |daemon: &Daemon| {
+        daemon.metrics_when("records on the disk", |metrics| metrics.sum("ringfence_audit_behind_records", &[]) == 0);
+    };
+    assert!(caller.call());
+    kept(&daemon);
+    fs::rename(&record, record.with_file_name("taken")).unwrap();
+    assert!(caller.call());
+    await_some("a record", || fs::read_dir(&record).is_ok().then_some(()));
+    kept(&daemon);
+    daemon.signal("INT");
+    assert!(daemon.wait().success());
+    assert!(daemon.log().contains("somebody has taken it away"));
+    assert_eq!(users(&audited.lines()), ["user1"]);
+    let (code, said) = verify(&record);
+    assert!(code == 2 && said.contains("(removed)"), "{said}");
 }
 
 #[test]

@@ -101,7 +101,7 @@ impl Journal {
     /// Says what is missing, and stores where it is.
     fn pass_and_store(&mut self, pass: bool, unplaced: bool, now: Now) -> Result<(), AuditTrouble> {
         if let Some((day, lines)) = self.gone.filter(|&(_, lines)| lines > 0 && self.at.n == 0) {
-            // These are no records that were dropped, and whoever has them knows more.
+            self.open_day(micros(now.wall));
             self.gap(lines, day.begin(), micros(now.wall), "removed");
         }
         if pass {
@@ -142,6 +142,7 @@ impl Journal {
             }
         }
         if let Some(from) = from {
+            self.open_day(micros(now.wall));
             self.gap(count, from, to, "killed");
         }
         Ok(())

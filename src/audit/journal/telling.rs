@@ -34,6 +34,13 @@ impl Journal {
         }
     }
 
+    /// An `open` record if the day has none: nothing stands before it.
+    pub(super) fn open_day(&mut self, at: u64) {
+        if self.at.day == DayStand::New {
+            self.open(OpenReason::Day, at);
+        }
+    }
+
     /// The `config` records of the configuration in force.
     pub(super) fn config(&mut self, at: u64) {
         let number = self.at.mark;

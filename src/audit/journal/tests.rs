@@ -702,9 +702,9 @@ fn a_record_that_is_taken_away_is_begun_again_and_a_gap_counts_what_was_in_it() 
         run.settle(&site);
         assert_eq!(run.journal.parts.standing.told().trouble, None);
         run.stop(&site);
-        let gap = &site.lines("2026-11-25")[0];
+        let gap = &site.lines("2026-11-25")[2];
         assert_eq!((&gap["kind"], &gap["why"], &gap["count"]), (&"gap".into(), &"removed".into(), &5.into()), "{what}");
-        assert_eq!(site.kinds("2026-11-25")[1..], ["open day", "config 1", "end 3", "close stop"], "{what}");
+        assert_eq!(site.kinds("2026-11-25"), ["open day", "config 1", "gap removed", "end 3", "close stop"], "{what}");
         let key = std::fs::read_to_string(site.record().join("public.key")).unwrap();
         assert!(key.starts_with("eu.example.com/audit/a+"));
         site.start().stop(&site);
