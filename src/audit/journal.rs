@@ -208,6 +208,8 @@ impl Journal {
             let is_cut = self.day.as_mut().is_none_or(|day| day.back().is_ok());
             if let (AuditTrouble::Gone { .. }, Some(day)) = (trouble, &self.day) {
                 self.gone = Some((day.day(), day.lines()));
+                // The months' keys may be away too.
+                self.keys = MonthKeys::new(self.parts.directory.keys());
                 self.day = None;
             }
             if !is_cut {

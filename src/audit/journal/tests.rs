@@ -707,6 +707,7 @@ fn a_record_that_is_taken_away_is_begun_again_and_a_gap_counts_what_was_in_it() 
         assert_eq!(site.kinds("2026-11-25"), ["open day", "config 1", "gap removed", "end 3", "close stop"], "{what}");
         let key = std::fs::read_to_string(site.record().join("public.key")).unwrap();
         assert!(key.starts_with("eu.example.com/audit/a+"));
+        assert_eq!(site.files(Path::new("keys")), ["2026-11.key"], "{what}");
         site.start().stop(&site);
         let opened = site.lines("2026-11-25").into_iter().rfind(|line| line["kind"] == "open").unwrap();
         assert_eq!(opened["spool"], "kept", "{what}");

@@ -200,6 +200,34 @@ fn damaged_slots_at_the_end_are_counted_and_no_later_round_takes_them_for_others
 }
 
 #[test]
+fn a_spool_is_of_a_record_by_either_token_and_of_nobody_once_it_is_damaged() {
+    let place = Place::new("owner");
+    let (spool, mut reader, _) = place.open(4);
+    let [former, token, other] = [[1; 16], [2; 16], [3; 16]];
+    assert!(!reader.owner().is_of(&former));
+    // Killed here, the record has the one or the other.
+    reader.own([former, token], true).unwrap();
+    let read = || owner::Owner::read(&spool.file).unwrap();
+    assert_eq!([former, token, other].map(|of| read().is_of(&of)), [true, true, false]);
+    assert!(read().doubt);
+    reader.own([token; 2], true).unwrap();
+    reader.doubt(false).unwrap();
+    assert_eq!([former, token].map(|of| read().is_of(&of)), [false, true]);
+    assert!(!read().doubt);
+    // Another start of the machine, whole; then one octet of it damaged.
+    let place = 1536;
+    let mut octets = [0; 64];
+    spool.file.read_exact_at(&mut octets, place).unwrap();
+    octets[0] ^= 1;
+    let sum = checksum(&[&octets[..56]]).to_le_bytes();
+    octets[56..].copy_from_slice(&sum);
+    spool.file.write_all_at(&octets, place).unwrap();
+    assert!(read() != owner::Owner::default() && !read().is_of(&token));
+    spool.file.write_all_at(&[octets[20] ^ 1], place + 20).unwrap();
+    assert_eq!(read(), owner::Owner::default());
+}
+
+#[test]
 fn its_room_is_taken_when_it_is_made() {
     use std::os::unix::fs::MetadataExt as _;
     let place = Place::new("room");
