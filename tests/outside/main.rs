@@ -19,6 +19,7 @@ mod drain;
 mod explain;
 mod failover;
 mod forwarding;
+mod gate;
 mod handover;
 mod harness;
 mod hostile;
