@@ -66,7 +66,12 @@ fn plan(site: &Site) -> Plan {
 
 /// Sixty calls of a server's, each of which is asked for credentials once.
 fn sixty(site: &Site, target: &str, row: &str, more: &[&str]) {
-    let ends = (site.eu(10), site.door());
+    sixty_by(site, site.door(), target, row, more);
+}
+
+/// The same, by this next hop.
+fn sixty_by(site: &Site, next: SocketAddr, target: &str, row: &str, more: &[&str]) {
+    let ends = (site.eu(10), next);
     let keys = [&["-key", "target", target, "-key", "row", row], more].concat();
     Sipp::caller_with(site, "caller_with_credentials", "udp", ends, LOAD, &keys).succeeds();
 }
@@ -94,6 +99,26 @@ fn by_a_route_the_three_places_agree_that_a_strict_gateway_compares() {
     let target = "carrier.internal.example";
     let digest = ["-auth_uri", "+353155501@carrier.internal.example"];
     sixty(&site, target, "Route: <sip:carrier.acme.eu.sip.example.com;lr>", &digest);
+    carriers.share();
+    let metrics = daemon.metrics();
+    assert_eq!(metrics.verdicts("accept", "in-region"), 120, "{}", metrics.text());
+    assert_eq!(metrics.sum("ringfence_verdicts_total", &[("verdict", "refuse")]), 0, "{}", metrics.text());
+}
+
+/// The same through a Kamailio of the region, which writes the Route: what it adds (Via, Record-Route) changes none of the three places.
+#[test]
+fn a_kamailio_of_the_region_calls_out_by_a_route() {
+    let site = Site::claim();
+    let strict = "if ($adu != $ru || $tu != $ru) { sl_send_reply(\"403\", \"One of $adu $ru $tu Differs\"); exit; }";
+    let carriers = Carriers::start(&site, |_| strict.to_owned());
+    let kamailio = site.eu(11);
+    let mut plan = plan(&site);
+    plan.eu = format!("servers = [\"{}\", \"{}\"]", site.eu(10).ip(), kamailio.ip());
+    let daemon = Daemon::start(&site, &plan);
+    let route = "insert_hf(\"Route: <sip:carrier.acme.eu.sip.example.com;lr>\\r\\n\");";
+    let _server = Kamailio::leading(&site, "server", kamailio, (site.door(), "udp"), route);
+    let digest = ["-auth_uri", "+353155501@carrier.internal.example"];
+    sixty_by(&site, kamailio, "carrier.internal.example", "Subject: by a proxy", &digest);
     carriers.share();
     let metrics = daemon.metrics();
     assert_eq!(metrics.verdicts("accept", "in-region"), 120, "{}", metrics.text());
