@@ -107,7 +107,7 @@ fn added_up(mut chains: Vec<NodeChain>, options: &ReportOptions) -> Result<Audit
         rows,
         standing,
         sentences: BTreeMap::new(),
-        ends_without_answer: totals.ends_without_answer() as u64,
+        ends_without_answer: totals.ends_without_answer(),
     };
     for (region, counts) in report.regions() {
         let sentence = report.sentence(&region, &counts, range);
@@ -268,7 +268,7 @@ fn counted_as(count: u64, one: &str, many: &str) -> String {
 }
 
 /// The counts of a row by their names, as JSON and CSV have them.
-pub(super) fn counted(counts: &CallCounts) -> [(&'static str, u64); 19] {
+pub(super) fn counted(counts: &CallCounts) -> [(&'static str, u64); 23] {
     [
         ("offered", counts.offered),
         ("accepted_here", counts.here),
@@ -289,6 +289,10 @@ pub(super) fn counted(counts: &CallCounts) -> [(&'static str, u64); 19] {
         ("outside", counts.outside),
         ("other_verdicts", counts.others),
         ("minutes", counts.seconds / 60),
+        ("realtime_accepted", counts.realtime.accepted),
+        ("realtime_refused", counts.realtime.refused),
+        ("realtime_shadow", counts.realtime.shadow),
+        ("verdicts", counts.verdicts),
     ]
 }
 
