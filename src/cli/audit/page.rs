@@ -167,7 +167,7 @@ fn days(node: &ReportedNode) -> Markup {
                         td.number { @match &day.lines { Some(lines) => { (grouped(lines.records)) } None => { "deleted" } } }
                         td { @if let Some(root) = root { code { (hex(&root)) } } }
                         td {
-                            @for said in day.lines.iter().flat_map(remarks) { div.remark { (said) } }
+                            @for said in remarks(day) { div.remark { (said) } }
                             @for finding in &day.findings.told { div.bad { (told(finding)) } }
                         }
                     }

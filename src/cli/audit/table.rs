@@ -60,7 +60,7 @@ pub(super) fn text(report: &AuditReport) -> String {
                 Some(lines) => writeln!(out, "  {}  {} records  root {}", day.day, grouped(lines.records), hex(&lines.root)),
                 None => writeln!(out, "  {}  deleted", day.day),
             };
-            for said in day.lines.iter().flat_map(remarks) {
+            for said in remarks(day) {
                 let _ = writeln!(out, "    {said}");
             }
             for finding in &day.findings.told {
