@@ -12,6 +12,7 @@
 mod accounting;
 mod answers;
 mod audit;
+mod audit_names;
 mod calls;
 mod decisions;
 mod dialogs;
