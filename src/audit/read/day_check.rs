@@ -157,7 +157,8 @@ impl DayCheck<'_> {
         let octets = octets.strip_suffix(b"\n").unwrap_or(octets);
         let expected = self.next;
         self.next = self.next.saturating_add(1);
-        let line = ReadLine::of(octets)?;
+        let mut line = ReadLine::unread();
+        line.read(octets)?;
         self.next = line.n.saturating_add(1);
         if line.n != expected {
             self.findings.at(at, format!("says that it is number {}; {expected} would be right", line.n));

@@ -5,6 +5,8 @@
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet, VecDeque};
 
+use foldhash::fast::RandomState;
+
 /// How much the clocks of two nodes may differ, in seconds.
 const CLOCKS: i32 = 60;
 /// Most calls that are remembered. What is told of a call after it has failed comes within a minute.
@@ -15,8 +17,16 @@ pub(crate) type CallKey = [u8; 16];
 
 /// The name of a call as a record has it: 32 hexadecimal digits.
 pub(crate) fn call_key(text: &str) -> Option<CallKey> {
-    let value = u128::from_str_radix(text, 16).ok().filter(|_| text.len() == 32 && !text.starts_with('+'))?;
-    Some(value.to_be_bytes())
+    let mut key = CallKey::default();
+    let (pairs, rest) = text.as_bytes().as_chunks();
+    if pairs.len() != key.len() || !rest.is_empty() {
+        return None;
+    }
+    for (octet, &[high, low]) in key.iter_mut().zip(pairs) {
+        let digit = |digit: u8| char::from(digit).to_digit(16);
+        *octet = u8::try_from(digit(high)? << 4 | digit(low)?).ok()?;
+    }
+    Some(key)
 }
 
 /// An answer of 2xx.
@@ -67,14 +77,14 @@ impl Ended {
 /// What waits for something of the same name.
 #[derive(Debug)]
 pub(crate) struct Waiting<T> {
-    by_name: HashMap<CallKey, T>,
+    by_name: HashMap<CallKey, T, RandomState>,
     /// Several calls may have one name at the same time: those that came when another one waited.
-    more: HashMap<CallKey, Vec<T>>,
+    more: HashMap<CallKey, Vec<T>, RandomState>,
 }
 
 impl<T> Default for Waiting<T> {
     fn default() -> Self {
-        Self { by_name: HashMap::new(), more: HashMap::new() }
+        Self { by_name: HashMap::default(), more: HashMap::default() }
     }
 }
 
@@ -110,7 +120,7 @@ impl<T> Waiting<T> {
 /// The latest calls of which something was told.
 #[derive(Debug, Default)]
 pub(crate) struct RecentCalls {
-    names: HashSet<CallKey>,
+    names: HashSet<CallKey, RandomState>,
     in_order: VecDeque<CallKey>,
 }
 

@@ -47,7 +47,9 @@ fn an_end_that_does_not_say_the_length_still_has_one() {
     let end = |at, said: &str| (at, format!("end {call},\"by\":\"callee\"{said}"));
     let length = |lines: &[(&str, String)]| {
         let mut totals = Totals::new(seconds_of("2026-11-01T00:00:00.000000Z").unwrap());
-        lines.iter().for_each(|(at, line)| take(&mut totals, at, line));
+        for (at, line) in lines {
+            take(&mut totals, at, line);
+        }
         let counts = totals.rows().into_values().next().unwrap();
         assert_eq!(totals.ends_without_answer(), u64::from(counts.ended == 0));
         (counts.answered, counts.ended, counts.seconds, counts.without_length)
