@@ -13,6 +13,7 @@ mod accounting;
 mod answers;
 mod audit;
 mod audit_names;
+mod audit_report;
 mod calls;
 mod decisions;
 mod dialogs;
