@@ -18,6 +18,7 @@ pub mod core;
 pub mod demo;
 pub mod dns;
 pub mod fence;
+pub mod gate;
 pub mod net;
 pub mod numbering;
 pub mod reason;

@@ -228,6 +228,9 @@ fn check_here_says_what_an_audit_record_lacks() {
     let output = in_folder("here-audit-disk", &[("ringfence.toml", &file), KEY, key], &["check", "--here", "--json"]);
     let found = &json(&output)["audit"][0];
     assert_eq!((&found["what"], &found["wrong"]), (&"audit spool /proc/audit.spool".into(), &"/proc is on no tmpfs".into()));
+    // No room either.
+    let wrong = json(&output)["audit"][1]["wrong"].as_str().map(str::to_owned);
+    assert!(wrong.unwrap().starts_with("/proc has room for 0 MiB, and it takes "), "{output:?}");
 }
 
 #[test]

@@ -148,6 +148,18 @@ fn what_a_change_means_for_calls() {
     );
     let source = OLD.replace("[project.gone]", "[project.gone]\nsource = \"in-region\"");
     assert_eq!(said("source", OLD, &source), ["project gone: calls of gone from outside the region become 121 foreign-source"]);
+    let keys = |text: &str, of: &str, keys: &str| {
+        text.replace(&format!("[project.{of}]"), &format!("[project.{of}]\napi_keys = [{keys}]"))
+    };
+    let (one, other) = (keys(OLD, "acme", "\"APIa\", \"APIb\""), keys(OLD, "gone", "\"APIb\", \"APIc\""));
+    assert_eq!(
+        said("keys", &one, &other),
+        [
+            "project acme: realtime clients with a token of APIa are refused from now on (401)",
+            "project acme: tokens of APIb are gone's from now on",
+            "project gone: tokens of APIc are gone's from now on",
+        ]
+    );
     let narrow = OLD.replace("\"10.20.0.0/16\"", "\"10.20.0.0/17\"");
     assert_eq!(
         said("narrow", OLD, &narrow),

@@ -323,3 +323,57 @@ fn the_last_row_is_of_the_test_that_refused() {
         assert_eq!(marks(&found).last().map(String::as_str), Some(last), "{found:#}");
     }
 }
+
+/// A token with this issuer, which nobody has signed.
+fn token(issuer: &str) -> String {
+    use base64::Engine as _;
+    let part = |text: &str| base64::prelude::BASE64_URL_SAFE_NO_PAD.encode(text);
+    format!("{}.{}.c2ln", part(r#"{"alg":"HS256"}"#), part(&format!(r#"{{"iss":"{issuer}"}}"#)))
+}
+
+#[test]
+fn a_realtime_client_is_explained_by_the_gates_own_code() {
+    let text = CONFIG
+        .replace("[region.us]", "realtime = \"wss://uk.rtc.example.com\"\n[region.us]\nrealtime = \"wss://us.rtc.example.com\"")
+        .replace(
+            "[project.watcher]",
+            "[project.other]\npin = [\"us\"]\napi_keys = [\"APIother\"]\n[project.watcher]\napi_keys = [\"APIwatcher\"]",
+        );
+    let config = write("realtime.toml", &format!("{text}\n[gate]\nlisten = \"127.0.0.1:9100\"\n"));
+    let config = config.to_str().unwrap();
+    let run = |arguments: &[&str], input: &str| {
+        let arguments = [&["explain", "-c", config], arguments].concat();
+        let mut child = Command::new(env!("CARGO_BIN_EXE_ringfence"))
+            .args(&arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        (output.status.code().unwrap(), String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap())
+    };
+    let other = token("APIother");
+    let (code, told, _) = run(&["--realtime", "-", "--listener", "eu"], &format!("{other}\n"));
+    let page = read("docs/commands.md");
+    assert_eq!((code, &*told), (1, block(&page, "<!-- realtime -->")));
+    assert!(!told.contains(&other));
+
+    let url = format!("https://uk.rtc.example.com/twirp/livekit.RoomService/ListRooms?access_token={other}");
+    let (code, told, _) = run(&["--realtime", &url, "--json"], "");
+    let told: Value = serde_json::from_str(&told).unwrap();
+    assert_eq!((code, &told["key"], told["regions"].as_array().unwrap().len()), (1, &json!("APIother"), 2));
+    assert_eq!((&told["regions"][1]["region"], &told["regions"][1]["code"]), (&json!("uk"), &json!(451)));
+    assert_eq!(told["regions"][0]["settings_regions"], json!([{ "region": "us", "url": "wss://us.rtc.example.com" }]));
+
+    let (code, told, _) = run(&["--realtime", &token("APIwatcher")], "");
+    assert_eq!(code, 0, "{told}");
+    assert!(told.contains("accepted, since its project is in shadow mode: 130 pinned-elsewhere"), "{told}");
+    let (code, told, _) = run(&["--realtime", "wss://x/rtc?access_token=a;b", "-l", "eu"], "");
+    assert_eq!(code, 1);
+    assert!(told.contains("refused: 120 unknown-source, the query may hold no `;`"), "{told}");
+    let (code, _, complaint) = run(&["--realtime", &other, "-l", "us"], "");
+    assert_eq!(code, 2);
+    assert!(complaint.contains("`us` is no served region: eu, uk"), "{complaint}");
+}

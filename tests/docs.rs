@@ -340,6 +340,8 @@ fn types_and_labels_are_the_exposed_ones() {
     metrics.config("digest", true);
     metrics.unseen("watch").increment(1);
     metrics.watchers(1);
+    metrics.gate_connections(1);
+    metrics.gate_turned_away("full").increment(0);
     metrics.ready(true);
     let mut exposed = metrics.render();
     let (addr, since) = ("10.20.0.5:5060".parse().unwrap(), Instant::now());

@@ -1,4 +1,4 @@
-//! The admin endpoint's questions to other threads. They are bounded in number and in time, and never delay a message.
+//! The questions of the admin endpoint and of the gate to other threads. They are bounded in number and in time, and never delay a message.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,6 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::config::Config;
 use crate::core::io::{GatewayStatus, TargetStatus};
 use crate::dns::NameStatus;
+use crate::telemetry::realtime::RealtimeVerdict;
 
 /// How long the worker's loop may take for one turn.
 const TURN: Duration = Duration::from_secs(1);
@@ -21,6 +22,8 @@ pub(crate) enum Question {
     Turns(oneshot::Sender<()>),
     /// How healthy are the targets?
     Targets(oneshot::Sender<Standing>),
+    /// Count, log and keep this verdict of the gate. `Err`: it was decided by another configuration than this one, which is in force.
+    Realtime(RealtimeVerdict, oneshot::Sender<Result<(), Arc<Config>>>),
     /// Take no more calls from now on, and end once the open ones have their answer.
     Drain(oneshot::Sender<()>),
 }
@@ -60,6 +63,12 @@ impl WorkerHandle {
     /// The health of the targets. `None`: the worker does not answer in time.
     pub(crate) async fn targets(&self) -> Option<Standing> {
         self.ask(Question::Targets).await
+    }
+
+    /// Has a verdict of the gate told. `Some(Err)`: it was decided by another configuration than this one, which is in force. `None`: the
+    /// worker does not answer in time.
+    pub(crate) async fn realtime(&self, told: RealtimeVerdict) -> Option<Result<(), Arc<Config>>> {
+        self.ask(|answer| Question::Realtime(told, answer)).await
     }
 
     /// Tells the worker to drain. If it does not hear that, it has ended or will end anyway.

@@ -4,7 +4,7 @@
 
 use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, BufRead as _, BufReader, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -19,7 +19,7 @@ pub(crate) const RECORDS: &str = "records.jsonl";
 /// Its checkpoint.
 pub(crate) const CHECKPOINT: &str = "checkpoint";
 /// Most octets of a line: one that tells the networks of ten thousand trunks has a few million.
-const LONGEST_LINE: u64 = 64 << 20;
+pub(crate) const LONGEST_LINE: u64 = 64 << 20;
 
 /// A day's file, open for more lines.
 #[derive(Debug)]
@@ -33,18 +33,20 @@ pub(crate) struct DayFile {
     synced: (u64, MerkleTree),
     /// How many lines its checkpoint covers, and whether that is the final one.
     covered: Option<(u64, bool)>,
+    /// What its last record of a call says, when the file was opened.
+    last: LastRecord,
 }
 
 impl DayFile {
     /// Opens the file of a day in the directory of the record, or begins it. A torn last line is cut off. `position`: what a former process
-    /// knows to be on the disk; what it wrote behind that is cut off too, because it is written once more. Returns also whether the position
-    /// was that of this file.
+    /// knows to be on the disk. What it wrote behind that is cut off if it is written once more. That is so if there are at most as many
+    /// records as wait in the spool (`most`; `None`: nobody can say).
     pub(crate) fn open(
         record: &Path,
         day: DayNumber,
-        position: Option<&Position>,
+        (position, most): (Option<&Position>, Option<u64>),
         verifier: &NoteVerifier,
-    ) -> Result<(Self, bool), AuditTrouble> {
+    ) -> Result<(Self, Fit), AuditTrouble> {
         let folder = record.join(day.name());
         make_folder(record, &folder)?;
         let path = folder.join(RECORDS);
@@ -76,14 +78,19 @@ impl DayFile {
         }
         let covered = checkpoint.map(|checkpoint| (checkpoint.size, checkpoint.is_final));
         // A checkpoint covers only what a position was stored of; if it covers more, the position is of another time.
-        let cut = reading.position.take().filter(|(_, tree)| covered.is_none_or(|(size, _)| size <= tree.size()));
-        let (found, (octets, tree)) = (cut.is_some(), cut.unwrap_or((reading.octets, reading.tree)));
+        let found = reading.position.take().filter(|(_, tree)| covered.is_none_or(|(size, _)| size <= tree.size()));
+        let (whole, last) = ((reading.octets, reading.tree), reading.last);
+        let (fit, (octets, tree)) = match found {
+            None => (Fit::Other, whole),
+            Some(place) if place.0 == whole.0 || most.is_some_and(|most| reading.behind <= most) => (Fit::There, place),
+            Some(_) => (Fit::Before, whole),
+        };
         if octets < end {
             file.set_len(octets).map_err(AuditTrouble::of(&path))?;
         }
         file.sync_all().map_err(AuditTrouble::of(&path))?;
         let synced = (octets, tree.clone());
-        Ok((Self { day, folder, file, octets, tree, synced, covered }, found))
+        Ok((Self { day, folder, file, octets, tree, synced, covered, last }, fit))
     }
 
     pub(crate) fn day(&self) -> DayNumber {
@@ -112,6 +119,11 @@ impl DayFile {
         self.covered
     }
 
+    /// The last record of a call that stood there when the file was opened.
+    pub(crate) fn last(&self) -> &LastRecord {
+        &self.last
+    }
+
     /// Appends whole lines.
     pub(crate) fn append(&mut self, lines: &[u8]) -> Result<(), AuditTrouble> {
         (&self.file).write_all(lines).map_err(AuditTrouble::of(&self.folder.join(RECORDS)))?;
@@ -122,8 +134,16 @@ impl DayFile {
         Ok(())
     }
 
+    /// Whether it is still at its place. What is written to a file that somebody has taken away is not kept.
+    pub(crate) fn is_there(&self) -> bool {
+        is_same_file(&self.file, &self.folder.join(RECORDS))
+    }
+
     /// Waits until all of it is on the disk.
     pub(crate) fn sync(&mut self) -> Result<(), AuditTrouble> {
+        if !self.is_there() {
+            return Err(AuditTrouble::Gone { path: self.folder.join(RECORDS) });
+        }
         if self.synced.0 != self.octets {
             self.file.sync_data().map_err(AuditTrouble::of(&self.folder.join(RECORDS)))?;
             self.synced = (self.octets, self.tree.clone());
@@ -152,6 +172,37 @@ impl DayFile {
     }
 }
 
+/// How a position fits to a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fit {
+    /// The file ends there now.
+    There,
+    /// Lines stand behind it of which nobody can say that they are written once more. They were not cut.
+    Before,
+    /// It is of another file, or there is no position.
+    Other,
+}
+
+/// The last record of a call in a file.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct LastRecord {
+    /// Its moment. Empty: there is none.
+    pub(crate) moment: String,
+    /// How many records in a row, with it, say that moment.
+    pub(crate) count: u64,
+}
+
+impl LastRecord {
+    fn take(&mut self, moment: &str) {
+        if self.moment != moment {
+            self.count = 0;
+            self.moment.clear();
+            self.moment.push_str(moment);
+        }
+        self.count += 1;
+    }
+}
+
 /// What one pass over a file finds.
 struct Reading<'p> {
     at: Option<&'p Position>,
@@ -160,13 +211,18 @@ struct Reading<'p> {
     tree: MerkleTree,
     /// The file up to the position, if it is that of this file.
     position: Option<(u64, MerkleTree)>,
+    /// How many records stand behind the position.
+    behind: u64,
+    last: LastRecord,
     /// The root over the lines that the checkpoint covers.
     covered: Option<NodeHash>,
 }
 
 impl<'p> Reading<'p> {
     fn new(at: Option<&'p Position>, size: u64) -> Self {
-        let mut reading = Self { at, size, octets: 0, tree: MerkleTree::default(), position: None, covered: None };
+        let tree = MerkleTree::default();
+        let mut reading =
+            Self { at, size, octets: 0, tree, position: None, behind: 0, last: LastRecord::default(), covered: None };
         reading.look();
         reading
     }
@@ -182,6 +238,7 @@ impl<'p> Reading<'p> {
             && (lines == 0 || at.root == self.tree.root())
         {
             self.position = Some((self.octets, self.tree.clone()));
+            self.behind = 0;
         }
     }
 
@@ -204,9 +261,27 @@ impl<'p> Reading<'p> {
             }
             self.tree.push(&line);
             self.octets += read as u64;
+            if is_of_call(&line) {
+                self.behind += 1;
+                self.last.take(moment_of(&line));
+            }
             self.look();
         }
     }
+}
+
+/// Whether a line is a record of a call, for which there was a slot. What the record writes of itself has none.
+fn is_of_call(line: &[u8]) -> bool {
+    // The kind stands behind `n` and `at`, which are short.
+    let head = line.get(..line.len().min(96)).unwrap_or_default();
+    let has = |kind: &[u8]| head.windows(kind.len()).any(|part| part == kind);
+    [&b"\"kind\":\"verdict\""[..], b"\"kind\":\"answer\"", b"\"kind\":\"end\""].into_iter().any(has)
+}
+
+/// The moment that a line says, which stands behind its number.
+fn moment_of(line: &[u8]) -> &str {
+    let behind = line.split(|&octet| octet == b'"').nth(5).unwrap_or_default();
+    std::str::from_utf8(behind).unwrap_or_default()
 }
 
 /// The checkpoint of a day. `None`: it has none yet.
@@ -237,7 +312,8 @@ pub(crate) fn checkpoint_text(folder: &Path) -> Option<(String, SystemTime)> {
     Some((note, since))
 }
 
-fn read_note(folder: &Path) -> Result<Option<Vec<u8>>, AuditTrouble> {
+/// A day's checkpoint as it is there. `None`: there is none.
+pub(crate) fn read_note(folder: &Path) -> Result<Option<Vec<u8>>, AuditTrouble> {
     let path = folder.join(CHECKPOINT);
     let mut note = Vec::new();
     let read =
@@ -247,6 +323,13 @@ fn read_note(folder: &Path) -> Result<Option<Vec<u8>>, AuditTrouble> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(AuditTrouble::of(&path)(error)),
     }
+}
+
+/// Whether a file that is open is still the one at its place.
+pub(crate) fn is_same_file(file: &File, path: &Path) -> bool {
+    let place = |about: std::fs::Metadata| (about.dev(), about.ino());
+    let there = std::fs::metadata(path).map(place).ok();
+    there.is_some() && file.metadata().map(place).ok() == there
 }
 
 /// Makes a directory that its owner alone may enter.

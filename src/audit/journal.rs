@@ -14,10 +14,8 @@ use super::day_file::DayFile;
 use super::directory::AuditDirectory;
 use super::marks::Marks;
 use super::month_keys::MonthKeys;
-use super::record::AuditRecord;
-use super::record_line::{LineKeys, NumbersAs};
 use super::signed_note::Checkpoint;
-use super::spool::{Found, Position, SpoolReader, Within};
+use super::spool::{Found, Position, SpoolReader};
 use super::standing::AuditStanding;
 use super::tree::NodeHash;
 use super::trouble::AuditTrouble;
@@ -25,6 +23,7 @@ use crate::config::AuditNumbers;
 use crate::telemetry::timestamp::Now;
 
 mod beginning;
+mod taking;
 mod telling;
 #[cfg(test)]
 mod tests;
@@ -105,6 +104,23 @@ pub(crate) struct Journal {
     checkpoint_due: Option<Instant>,
     /// Whether records were dropped because the disk had no room, and not because it was slow.
     was_full: bool,
+    /// Whether the spool was made this record's.
+    owned: bool,
+    /// Whether something of the process before may be missing: then no `open` says `kept`.
+    doubt: bool,
+    /// The day that somebody has taken away under the daemon, with how many lines, until a gap says so.
+    gone: Option<(DayNumber, u64)>,
+}
+
+/// How a day's file stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum DayStand {
+    /// It has no `open` yet.
+    #[default]
+    New,
+    Open,
+    /// Its last line is a `close`.
+    Closed,
 }
 
 /// How far it is.
@@ -114,16 +130,17 @@ struct Progress {
     n: u64,
     /// How many dropped records were told of.
     told: u64,
+    /// When the last of them was dropped: the next gap does not begin before.
+    told_to: u64,
     /// The configuration in force.
     mark: u64,
     /// Whether it was told what another version left in the spool.
     foreign: bool,
-    /// Whether the day has its `open`.
-    day_open: bool,
-    /// Whether the day has its `close`.
-    closed: bool,
+    day: DayStand,
     /// The number of the line behind the last `seal`: a checkpoint over nothing but that would tell nothing.
     sealed: u64,
+    /// Whether the beginning of this process has its `open`.
+    begun: bool,
     /// Records and gaps since the last position.
     kept: u64,
     gaps: u64,
@@ -143,6 +160,9 @@ impl Journal {
             synced: None,
             checkpoint_due: None,
             was_full: false,
+            owned: false,
+            doubt: false,
+            gone: None,
         }
     }
 
@@ -185,7 +205,14 @@ impl Journal {
             self.parts.reader.back();
             self.at = self.stored;
             // If it cannot be cut now, it is read again and cut then.
-            if self.day.as_mut().is_some_and(|day| day.back().is_err()) {
+            let is_cut = self.day.as_mut().is_none_or(|day| day.back().is_ok());
+            if let (AuditTrouble::Gone { .. }, Some(day)) = (trouble, &self.day) {
+                self.gone = Some((day.day(), day.lines()));
+                // The months' keys may be away too.
+                self.keys = MonthKeys::new(self.parts.directory.keys());
+                self.day = None;
+            }
+            if !is_cut {
                 self.day = None;
             }
         }
@@ -242,76 +269,11 @@ impl Journal {
         // Nothing more comes, so that what was dropped last has no record behind it.
         self.store(now)?;
         self.tell_lost(self.parts.reader.level().lost(), micros(now.wall));
-        if !self.at.closed {
+        if self.at.day != DayStand::Closed {
             self.begin_line(micros(now.wall), "close", |line| line.text("why", why.label()));
-            self.at.closed = true;
+            self.at.day = DayStand::Closed;
         }
         self.checkpoint(now, true)
-    }
-
-    /// Takes the next slot. `false`: there is none.
-    fn take(&mut self, now: Now) -> Result<bool, AuditTrouble> {
-        let spool = AuditTrouble::of(self.parts.directory.path());
-        let Some(slot) = self.parts.reader.next().map_err(spool)? else { return Ok(false) };
-        let at = if slot.at == 0 { micros(now.wall) } else { slot.at };
-        let day = self.day.as_ref().map_or_else(|| DayNumber::of(at), DayFile::day);
-        let begins = matches!(slot.within, Within::Begin { .. });
-        if DayNumber::of(at) > day {
-            self.parts.reader.unread();
-            // No process ran when the day ended if another one begins now.
-            self.turn(DayNumber::of(at), !begins, now)?;
-            return Ok(true);
-        }
-        if !begins && !self.at.day_open {
-            self.parts.reader.unread();
-            self.open(OpenReason::Day, at);
-            return Ok(true);
-        }
-        let lost = slot.lost;
-        let told = self.at.told;
-        let mut gap = None;
-        let (mut mark, mut begin) = (None, None);
-        if lost.count > told {
-            telling::gap_line(&mut self.lines, &mut self.at, lost, at, self.was_full);
-            self.was_full = false;
-        }
-        match slot.within {
-            Within::Record(octets) => match AuditRecord::decode(octets) {
-                Some(record) => {
-                    let numbers = match self.parts.keeping.numbers {
-                        AuditNumbers::Plain => NumbersAs::Plain,
-                        AuditNumbers::Mask => NumbersAs::Mask,
-                        AuditNumbers::Hmac => NumbersAs::Hmac(self.keys.of(day)?),
-                    };
-                    record.write_line(self.at.n, &LineKeys { calls: &self.parts.calls, numbers }, &mut self.lines);
-                    self.at.n += 1;
-                    self.at.kept += 1;
-                }
-                None => gap = Some("unreadable"),
-            },
-            Within::Mark(number) => mark = Some(number),
-            Within::Begin { number, goes_on } => begin = Some((number, goes_on)),
-            Within::TooLong => gap = Some("too-long"),
-            Within::Damaged => gap = Some("killed"),
-        }
-        if let Some(why) = gap {
-            self.gap(1, at, at, why);
-        }
-        if let Some(number) = mark {
-            self.at.mark = number;
-            self.config(at);
-        }
-        if let Some((number, goes_on)) = begin {
-            self.at.mark = number;
-            self.open(OpenReason::Start { goes_on }, at);
-            if let Found::Foreign(count) = self.parts.found
-                && count > 0
-                && !std::mem::replace(&mut self.at.foreign, true)
-            {
-                self.gap(count, at, at, "other-version");
-            }
-        }
-        Ok(true)
     }
 
     /// Ends the day's file and begins another one. `close`: a process ran when the day ended.
@@ -319,9 +281,9 @@ impl Journal {
         let mut follows = true;
         if let Some(current) = self.day.as_ref().map(DayFile::day) {
             follows = day.0 <= current.0 + 1;
-            if close && self.at.n > 0 && !self.at.closed {
+            if close && self.at.n > 0 && self.at.day != DayStand::Closed {
                 self.begin_line(micros(now.wall).min(current.end()), "close", |line| line.text("why", CloseReason::Day.label()));
-                self.at.closed = true;
+                self.at.day = DayStand::Closed;
             }
             self.checkpoint(now, true)?;
             if let Some(empty) = self.day.as_ref().filter(|day| day.lines() == 0) {
@@ -330,10 +292,10 @@ impl Journal {
             }
         }
         let directory = &self.parts.directory;
-        let (file, _) = DayFile::open(directory.path(), day, None, directory.verifier())?;
+        let (file, _) = DayFile::open(directory.path(), day, (None, None), directory.verifier())?;
         self.previous = self.previous_of(day)?;
-        let Progress { told, mark, foreign, .. } = self.at;
-        self.at = Progress { n: file.lines(), told, mark, foreign, ..Progress::default() };
+        let Progress { told, told_to, mark, foreign, begun, .. } = self.at;
+        self.at = Progress { n: file.lines(), told, told_to, mark, foreign, begun, ..Progress::default() };
         self.day = Some(file);
         self.stored = self.at;
         // If the spool does not know of this day, it is begun once more.
@@ -361,10 +323,14 @@ impl Journal {
         let Some(day) = self.day.as_mut() else { return Ok(()) };
         day.sync()?;
         let JournalParts { reader, standing, marks, .. } = &mut self.parts;
-        let (slot, Progress { told, mark, kept, gaps, .. }) = (reader.next_slot(), self.at);
+        let (slot, Progress { told, told_to, mark, kept, gaps, .. }) = (reader.next_slot(), self.at);
         let (octets, lines, root) = (day.octets(), day.lines(), day.root());
-        let position = Position { slot, day: day.day().0, octets, lines, root, told, mark, ..Position::default() };
+        let position = Position { slot, day: day.day().0, octets, lines, root, told, told_to, mark, ..Position::default() };
         reader.store(position).map_err(AuditTrouble::of(day.folder()))?;
+        if self.at.begun && std::mem::take(&mut self.doubt) {
+            // It is told now, and the next process may say `kept` again.
+            reader.doubt(false).map_err(AuditTrouble::of(day.folder()))?;
+        }
         standing.count(kept, gaps);
         marks.forget_before(mark);
         (self.at.kept, self.at.gaps) = (0, 0);

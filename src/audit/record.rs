@@ -11,6 +11,8 @@ pub use crate::core::io::EndedBy;
 use crate::core::io::{Direction, Spoken, Verdict};
 use crate::reason::Reason;
 
+/// The method of a verdict of the gate, which has no transport. A request of SIP may call itself so too, but it came by one.
+pub const REALTIME: &str = "REALTIME";
 /// Most media addresses that a record tells.
 pub const RECORD_MEDIA: usize = 8;
 

@@ -3,7 +3,7 @@
 use ring::hmac;
 
 use super::line::{AuditLine, hex};
-use super::record::{AuditFact, AuditRecord, CallName, EndFact, VerdictFact, WayFact};
+use super::record::{AuditFact, AuditRecord, CallName, EndFact, REALTIME, VerdictFact, WayFact};
 use crate::sip::Method;
 use crate::telemetry::log;
 
@@ -102,8 +102,11 @@ fn verdict(line: &mut AuditLine<'_>, fact: &VerdictFact<'_>, keys: &LineKeys<'_>
     }
     line.maybe("direction", fact.direction.map(crate::core::io::Direction::label));
     // One that is not known could hold anything, a telephone number too: it is `other`.
-    let method = fact.method.map(Method::of);
-    line.maybe("method", method.map(Method::token));
+    let method = |method: &[u8]| match fact.transport {
+        None if method == REALTIME.as_bytes() => REALTIME,
+        _ => Method::of(method).token(),
+    };
+    line.maybe("method", fact.method.map(method));
     line.maybe("source", fact.source.map(|source| source.to_string()).as_deref());
     line.maybe("transport", fact.transport.map(crate::config::Transport::token));
     line.maybe("from", fact.from.map(|from| keys.number(from)).as_deref());

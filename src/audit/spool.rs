@@ -3,7 +3,8 @@
 //! The message thread writes a slot by one `pwrite` and never waits: a full spool drops the newest record and counts it. What is in the file
 //! outlives the process, so that the next one goes on where the killed one stood. It knows no record's form, and no disk.
 //!
-//! A header of 4 KiB: what the file is, the reader's position twice (one of them is whole whatever happens), and how many records were dropped.
+//! A header of 4 KiB: what the file is, the reader's position twice (one of them is whole whatever happens), whose it is, and how many records were
+//! dropped.
 //! Then slots of 1 KiB. Each bears its number, so that the file alone says which are valid.
 
 use std::fs::{File, OpenOptions};
@@ -15,14 +16,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
-use nix::fcntl::{Flock, FlockArg};
+use nix::errno::Errno;
+use nix::fcntl::{FallocateFlags, Flock, FlockArg, fallocate};
 use siphasher::sip::SipHasher13;
 
 use super::calendar::micros;
 
+pub(crate) use self::owner::SpoolToken;
 pub(crate) use self::position::Position;
 pub(crate) use self::reader::{SpoolReader, Within};
 
+mod owner;
 mod position;
 mod reader;
 #[cfg(test)]
@@ -32,11 +36,13 @@ mod tests;
 const MAGIC: [u8; 16] = *b"ringfence spool\n";
 /// The version of everything behind them. The number of slots, their size and the places of all numbers stay the same in each version, so
 /// that each can count what another left.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// Octets of the header.
 const HEADER: u64 = 4096;
 /// Slots: at 500 calls a second with three records each, 40 s of a disk that hangs.
 pub(crate) const SLOTS: u64 = 65_536;
+/// Octets of a spool.
+pub(crate) const SPOOL_OCTETS: u64 = size(SLOTS);
 /// Octets of a slot.
 const SLOT: usize = 1024;
 /// Octets of a slot before its record.
@@ -98,7 +104,7 @@ pub struct Spool {
     /// A configuration that is in force and has no slot yet.
     mark: Option<(SlotKind, u64)>,
     lost: Lost,
-    /// Whether the last record was dropped.
+    /// Whether the last record was dropped, and its gap begins with an earlier one.
     losing: bool,
     slot: Box<[u8; SLOT]>,
 }
@@ -113,6 +119,8 @@ pub(crate) enum Found {
     Nothing,
     /// What a former process left, with the position that its writer had stored.
     Left(Position),
+    /// What a former process left, and no position is whole: nobody can say by the spool alone what of it is on the disk.
+    Unplaced,
     /// As many records of another version of the program, which this one cannot read. They are gone.
     Foreign(u64),
 }
@@ -124,6 +132,8 @@ pub(crate) enum SpoolError {
     Taken,
     #[error("it is another kind of file")]
     Strange,
+    #[error("its file system has no room for its {} MiB: give it more, or `spool` another place", of.div_ceil(1 << 20))]
+    Full { of: u64 },
     #[error(transparent)]
     Io(#[from] io::Error),
 }
@@ -134,21 +144,32 @@ impl Spool {
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
         let file = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
             Ok(file) => file,
-            Err((_, nix::errno::Errno::EWOULDBLOCK)) => return Err(SpoolError::Taken),
+            Err((_, Errno::EWOULDBLOCK)) => return Err(SpoolError::Taken),
             Err((_, error)) => return Err(SpoolError::Io(error.into())),
         };
         let file = Arc::new(file);
         let found = found(&file, slots)?;
         let mut lost = Lost::default();
-        let (mut next, mut position) = (0, Position::default());
-        if let Found::Left(left) = found {
+        let (mut next, mut position, mut owner) = (0, Position::default(), owner::Owner::new([[0; 16]; 2], false));
+        let mut damaged = 0;
+        let left = match found {
+            Found::Left(left) => Some(left),
+            Found::Unplaced => Some(reader::oldest(&file, slots)?),
+            Found::Nothing | Found::Foreign(_) => None,
+        };
+        if let Some(left) = left {
             position = left;
             lost = read_lost(&file)?;
+            owner = owner::Owner::read(&file)?;
             next = reader::end(&file, slots, &left)?;
+            damaged = reader::mend(&file, slots, left.slot..next)?;
         } else {
+            // Before anything of it is cleared.
+            take_room(&file, size(slots))?;
             file.set_len(0)?;
-            file.set_len(HEADER + slots * SLOT as u64)?;
+            take_room(&file, size(slots))?;
             position.store(&file)?;
+            owner.store(&file)?;
             // Last: it makes the rest valid.
             file.write_all_at(&identity(slots), 0)?;
         }
@@ -156,16 +177,17 @@ impl Spool {
         level.written.store(next, Ordering::Relaxed);
         level.freed.store(position.slot, Ordering::Relaxed);
         let level = Arc::new(level);
-        let reader = SpoolReader::new(Arc::clone(&file), Arc::clone(&level), slots, position);
+        let reader = SpoolReader::new((Arc::clone(&file), owner), Arc::clone(&level), slots, (position, damaged));
         let spool = Self {
             file,
             level,
             slots,
             next,
-            found_left: matches!(found, Found::Left(_)),
+            found_left: left.is_some(),
             mark: None,
             lost,
-            losing: false,
+            // What the process before has dropped and no slot tells of is one gap with what this one may drop.
+            losing: lost.count > position.told,
             slot: Box::new([0; SLOT]),
         };
         spool.tell_lost();
@@ -234,11 +256,7 @@ impl Spool {
         let numbers = [self.next, at, self.lost.count, self.lost.from, self.lost.to, (length as u64) << 8 | kind as u64];
         let end = HEAD + length;
         let (head, record) = self.slot.split_at_mut(HEAD);
-        for (place, number) in head.chunks_exact_mut(8).zip(numbers) {
-            place.copy_from_slice(&number.to_le_bytes());
-        }
-        let (numbers, sum) = head.split_at_mut(HEAD - 8);
-        sum.copy_from_slice(&checksum(&[numbers, record.get(..length).unwrap_or_default()]).to_le_bytes());
+        head.copy_from_slice(&slot_head(numbers, record.get(..length).unwrap_or_default()));
         let place = HEADER + self.next % self.slots * SLOT as u64;
         self.file.write_all_at(self.slot.get(..end).unwrap_or_default(), place)?;
         self.losing = false;
@@ -277,6 +295,17 @@ enum SlotKind {
     Begin = 3,
     /// The same of a process that found what another one had left.
     GoOn = 4,
+    /// Put by the next process in the place of a slot that cannot be read.
+    Damaged = 5,
+}
+
+/// What stands in a slot before its record: its numbers and their checksum.
+fn slot_head(numbers: [u64; 6], record: &[u8]) -> [u8; HEAD] {
+    let mut octets = [0; HEAD];
+    let (head, sum) = octets.split_at_mut(HEAD - 8);
+    head.copy_from_slice(numbers.map(u64::to_le_bytes).as_flattened());
+    sum.copy_from_slice(&checksum(&[head, record]).to_le_bytes());
+    octets
 }
 
 /// What the file says that it is.
@@ -286,8 +315,8 @@ fn found(file: &File, slots: u64) -> Result<Found, SpoolError> {
     }
     let mut head = [0; 32];
     let whole = file.read_exact_at(&mut head, 0).is_ok();
-    if whole && head == identity(slots) && file.metadata()?.len() == HEADER + slots * SLOT as u64 {
-        return Ok(Position::read(file)?.map_or(Found::Nothing, Found::Left));
+    if whole && head == identity(slots) && file.metadata()?.len() == size(slots) {
+        return Ok(Position::read(file)?.map_or(Found::Unplaced, Found::Left));
     }
     if head == [0; 32] {
         // Killed while it was made, before any record.
@@ -301,18 +330,28 @@ fn found(file: &File, slots: u64) -> Result<Found, SpoolError> {
     Ok(Found::Foreign(reader::foreign(file, u64::from(number(20)), u64::from(number(24)))?))
 }
 
-/// Which start of the machine this is. What a spool of an earlier one says of the disk need not be true: it may have been written before what
-/// it speaks of was lost. 0: the system does not say.
-fn boot() -> u32 {
-    let id = std::fs::read("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-    if id.is_empty() { 0 } else { u32::try_from(checksum(&[&id]) >> 32).unwrap_or_default() }
+/// Octets of one with that many.
+const fn size(slots: u64) -> u64 {
+    HEADER + slots * SLOT as u64
 }
 
-/// The first octets of the file: what it is, its version, size, number of slots, and the start of the machine.
+/// Takes the room of the whole file now: what others write to its file system later is not to stop the record.
+fn take_room(file: &File, size: u64) -> Result<(), SpoolError> {
+    let length = i64::try_from(size).unwrap_or(i64::MAX);
+    match fallocate(file, FallocateFlags::empty(), 0, length) {
+        Ok(()) => Ok(()),
+        Err(Errno::ENOSPC | Errno::EDQUOT) => Err(SpoolError::Full { of: size }),
+        // It cannot do so.
+        Err(Errno::EOPNOTSUPP | Errno::ENOSYS) => Ok(file.set_len(size)?),
+        Err(error) => Err(SpoolError::Io(error.into())),
+    }
+}
+
+/// The first octets of the file: what it is, its version, size and number of slots.
 fn identity(slots: u64) -> [u8; 32] {
     let mut octets = [0; 32];
     let [size, slots] = [SLOT as u64, slots].map(|of| u32::try_from(of).unwrap_or(u32::MAX));
-    let numbers = [VERSION, size, slots, boot()].map(u32::to_le_bytes);
+    let numbers = [VERSION, size, slots].map(u32::to_le_bytes);
     for (place, octet) in octets.iter_mut().zip(MAGIC.iter().chain(numbers.as_flattened())) {
         *place = *octet;
     }

@@ -22,6 +22,12 @@ pub(crate) enum AuditTrouble {
         /// What is wrong with it.
         wrong: String,
     },
+    /// Somebody has taken it away under the daemon.
+    #[error("{}: somebody has taken it away; it is begun again, and a gap counts what was in it", path.display())]
+    Gone {
+        /// The file.
+        path: PathBuf,
+    },
 }
 
 impl AuditTrouble {

@@ -1,32 +1,29 @@
-//! The thread that writes the record, and the handle to it. Whatever its disk does, nobody but this thread waits for it.
+//! The handle to the thread that writes the record. Whatever its disk does, nobody but that thread waits for it; a start looks for two seconds.
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use ring::hmac;
 use tracing::{error, info, warn};
 
 use super::calendar::micros;
 use super::config_lines::config_lines;
-use super::directory::AuditDirectory;
-use super::journal::{CloseReason, Journal, JournalParts, Keeping};
+use super::journal::{CloseReason, Keeping};
 use super::marks::{self, Marks};
 use super::spool::{Found, SLOTS, Spool};
 use super::standing::AuditStanding;
 use crate::config::{Audit, Config, Secret};
-use crate::telemetry::timestamp::Now;
 
-/// The pause between two looks into the spool while records come, and while none come.
-const BUSY: Duration = Duration::from_millis(20);
-const IDLE: Duration = Duration::from_millis(100);
-/// The pause before what has failed is tried again.
-const AGAIN: Duration = Duration::from_secs(1);
-/// How often the log says that something fails.
-const REMIND: Duration = Duration::from_secs(60);
+use self::working::{AuditPlace, AuditStart, AuditTaking};
+
+mod working;
+
+/// How long a start waits for the disk, to say what is wrong with the directory before calls come. A disk that hangs is no reason to take none.
+const LOOK: Duration = Duration::from_secs(2);
 /// How long the end waits for a disk. What it does not take by then stays in the spool.
 const END: Duration = Duration::from_secs(10);
 
@@ -67,6 +64,7 @@ pub(crate) struct AuditWriter {
     mark: u64,
 }
 
+/// What the thread is told.
 #[derive(Debug)]
 enum AuditOrder {
     /// A reload has changed this.
@@ -83,8 +81,26 @@ impl AuditWriter {
         let region = config.regions.iter().find(|region| region.served).map_or("", |region| region.hostname.as_str());
         let of_directory = |wrong: String| AuditError::Directory { path: audit.path.clone(), wrong };
         let of_spool = |wrong: String| AuditError::Spool { path: audit.spool.clone(), wrong };
-        let directory = AuditDirectory::open(&audit.path, &format!("{region}/audit/{node}"), &audit.key.0);
-        let directory = directory.map_err(|error| of_directory(error.to_string()))?;
+        let place = AuditPlace { path: audit.path.clone(), name: format!("{region}/audit/{node}"), key: audit.key.clone() };
+        let (orders, ordered) = mpsc::channel();
+        let (end, ended) = mpsc::channel();
+        let (tell, told) = mpsc::channel();
+        let (begin, begun) = mpsc::channel();
+        let thread = std::thread::Builder::new().name("ringfence-audit".to_owned());
+        let thread = thread.spawn(move || {
+            working::work(&place, &tell, &begun, &ordered);
+            drop::<mpsc::Sender<()>>(end);
+        })?;
+        let trouble = match told.recv_timeout(LOOK) {
+            Ok(AuditTaking::Taken) => None,
+            Ok(AuditTaking::Mistake(wrong)) => return Err(of_directory(wrong)),
+            Ok(AuditTaking::Trouble(trouble)) => Some(trouble),
+            Err(_) => {
+                let trouble = format!("{}: its disk does not answer", audit.path.display());
+                error!("the audit record is not begun yet; calls are taken, and records wait in the spool: {trouble}");
+                Some(trouble)
+            }
+        };
         make_parent(&audit.spool).map_err(|error| of_spool(error.to_string()))?;
         let (mut spool, reader, found) = Spool::open(&audit.spool, SLOTS).map_err(|error| of_spool(error.to_string()))?;
         let level = spool.level();
@@ -92,19 +108,18 @@ impl AuditWriter {
             Found::Left(_) if level.behind() > 0 => {
                 info!(records = level.behind(), "the process before left audit records in the spool: they are written now");
             }
-            Found::Nothing | Found::Left(_) => {}
+            Found::Nothing | Found::Left(_) | Found::Unplaced => {}
             Found::Foreign(count) => {
-                warn!(count, spool = %audit.spool.display(), "the audit spool is of another version, or of before the machine started: the records in it are lost, and a gap tells of them");
+                warn!(count, spool = %audit.spool.display(), "the audit spool is of another version: the records in it are lost, and a gap tells of them");
             }
         }
         let now = micros(SystemTime::now());
         let mark = marks::highest(&audit.spool).max(now) + 1;
         marks::keep(&audit.spool, mark, &config_lines(config)).map_err(|error| of_spool(error.to_string()))?;
         spool.begin(now, mark);
-        info!(path = %audit.path.display(), key = %directory.verifier(), "an audit record is kept");
         let standing = Arc::new(AuditStanding::new(level));
-        let parts = JournalParts {
-            directory,
+        standing.tell(|told| told.trouble = trouble);
+        let start = AuditStart {
             keeping: keeping(&audit),
             reader,
             found,
@@ -113,13 +128,8 @@ impl AuditWriter {
             node,
             standing: Arc::clone(&standing),
         };
-        let (orders, ordered) = mpsc::channel();
-        let (end, ended) = mpsc::channel();
-        let thread = std::thread::Builder::new().name("ringfence-audit".to_owned());
-        let thread = thread.spawn(move || {
-            work(Journal::new(parts), &ordered);
-            drop::<mpsc::Sender<()>>(end);
-        })?;
+        // A thread that has ended has said why.
+        let _ = begin.send(start);
         Ok(Some((spool, Self { orders, ended, thread: Some(thread), standing, audit, seed, mark })))
     }
 
@@ -179,46 +189,6 @@ impl Drop for AuditWriter {
 /// What to say of a reload that wants another record than the one that runs.
 pub(crate) const RESTART: &str =
     "[audit] takes effect at the next start if it is new or gone, or has another `path`, `sign` or `spool`";
-
-fn work(mut journal: Journal, orders: &mpsc::Receiver<AuditOrder>) {
-    let mut pause = Duration::ZERO;
-    let mut said: Option<(String, Instant)> = None;
-    loop {
-        match orders.recv_timeout(pause) {
-            Ok(AuditOrder::Keep(keeping, calls)) => journal.keep(keeping, *calls, Now::read()),
-            Ok(AuditOrder::End(why)) => {
-                if let Err(trouble) = journal.finish(Now::read(), why) {
-                    error!(%trouble, "the audit record could not be ended: what is not written stays in the spool, for the next start");
-                }
-                return;
-            }
-            Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => return,
-        }
-        let before = journal.next_slot();
-        pause = match journal.step(Now::read()) {
-            Ok(more) => {
-                if said.take().is_some() {
-                    info!("the audit record is written again");
-                }
-                match (more, journal.next_slot() == before) {
-                    (true, _) => Duration::ZERO,
-                    (false, false) => BUSY,
-                    (false, true) => IDLE,
-                }
-            }
-            Err(trouble) => {
-                let (text, now) = (trouble.to_string(), Instant::now());
-                let known = said.as_ref().is_some_and(|(before, at)| *before == text && now.duration_since(*at) < REMIND);
-                if !known {
-                    error!("the audit record cannot be written; calls go on, and records wait in the spool: {text}");
-                    said = Some((text, now));
-                }
-                AGAIN
-            }
-        };
-    }
-}
 
 fn keeping(audit: &Audit) -> Keeping {
     const DAY: u64 = 24 * 60 * 60;

@@ -88,7 +88,7 @@ pub(super) enum Command {
     #[command(
         after_help = help::EXPLAIN.codes(),
         after_long_help = help::EXPLAIN.long(),
-        override_usage = "ringfence explain [OPTIONS] --source <IP[:PORT]> <MESSAGE>\n       ringfence explain [OPTIONS] --call-id <ID>"
+        override_usage = "ringfence explain [OPTIONS] --source <IP[:PORT]> <MESSAGE>\n       ringfence explain [OPTIONS] --call-id <ID>\n       ringfence explain [OPTIONS] --realtime <URL|TOKEN>"
     )]
     Explain(ExplainOptions),
     /// Call an endpoint and report its answer, how long it took, and why it refused. Sends OPTIONS, or an INVITE
@@ -275,7 +275,7 @@ pub(super) struct ExplainOptions {
     #[arg(short, long, value_name = "FILE", default_value_os_t = default_config(), hide_default_value = true)]
     pub(super) config: PathBuf,
     /// The address that the packet would come from. Without a port: 5060, over TLS 5061. Headers of the message do not change it
-    #[arg(short, long, value_name = "IP[:PORT]", required_unless_present = "call_id", value_parser = source)]
+    #[arg(short, long, value_name = "IP[:PORT]", required_unless_present_any = ["call_id", "realtime"], value_parser = source)]
     pub(super) source: Option<Whence>,
     /// The transport that the message would come over. Without it --listener decides, or udp
     #[arg(short, long, value_parser = transports())]
@@ -302,8 +302,11 @@ pub(super) struct ExplainOptions {
     /// With --call-id: where the daemon's admin endpoint is, if it is not where FILE says
     #[arg(long, value_name = "ADDRESS:PORT", requires = "call_id", value_parser = endpoint)]
     pub(super) admin: Option<SocketAddr>,
+    /// What the realtime gate would answer a client with this URL or token, or `-` for standard input; --listener may name a region
+    #[arg(long, value_name = "URL|TOKEN", conflicts_with_all = ["source", "transport", "sni", "certificate", "offline", "call_id", "message"])]
+    pub(super) realtime: Option<String>,
     /// The message, or `-` for standard input. It can be pasted from a log or from the text of a capture
-    #[arg(required_unless_present = "call_id")]
+    #[arg(required_unless_present_any = ["call_id", "realtime"])]
     pub(super) message: Option<PathBuf>,
 }
 

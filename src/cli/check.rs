@@ -13,7 +13,7 @@ use super::here;
 use super::mistakes::{self, mistake_json};
 use super::online;
 use super::output::{print, print_fitting, shown};
-use crate::config::{self, Config, Hop, Media, Mode, Region, Written};
+use crate::config::{self, Config, Hop, Media, Mode, ProjectId, Region, Written};
 
 /// Most projects that are listed one by one.
 const LISTED: usize = 50;
@@ -111,6 +111,9 @@ fn summary(path: &Path, config: &Config) -> String {
     for region in config.regions.iter().filter(|region| region.served) {
         let hops: Vec<String> = region.upstream.iter().map(|hop| hop_text(config, hop)).collect();
         let _ = writeln!(out, "upstream {}  {}", region.name, if hops.is_empty() { "none".to_owned() } else { hops.join(", ") });
+        if let Some(realtime) = &region.realtime {
+            let _ = writeln!(out, "realtime {}  {realtime}", region.name);
+        }
         if let Some(tls) = &region.tls {
             let _ = writeln!(out, "tls      {}  certificate for {}", region.name, tls.certificate.shown());
         }
@@ -120,7 +123,7 @@ fn summary(path: &Path, config: &Config) -> String {
         let why = "its own is for serverAuth alone, and there is no client_certificate";
         let _ = writeln!(out, "tls      {}  shows no certificate to servers: {why}", region.name);
     }
-    for project in config.projects.iter().take(LISTED) {
+    for (project, id) in config.projects.iter().zip((0..).map(ProjectId)).take(LISTED) {
         let pin = match &project.pin {
             Some(pin) => {
                 let names: Vec<_> = pin.iter().map(|&id| config.region(id).name.as_str()).collect();
@@ -141,6 +144,10 @@ fn summary(path: &Path, config: &Config) -> String {
         let ways: Vec<&str> = project.out.iter().map(|&id| &*config.trunk(id).name).collect();
         let ways = if ways.is_empty() { String::new() } else { format!("  out by {}", ways.join(", ")) };
         let _ = writeln!(out, "project  {}  {pin}  mode {mode}  media {media}{ways}", project.name);
+        let keys: Vec<&str> = config.api_keys.of(id).collect();
+        if !keys.is_empty() {
+            let _ = writeln!(out, "         tokens of {}", keys.join(", "));
+        }
         for id in project.trunks() {
             let trunk = config.trunk(id);
             let outbound = trunk.outbound().map_or_else(String::new, |to| format!("  out to {}", to.hostparts.join(", ")));
@@ -161,6 +168,9 @@ fn summary(path: &Path, config: &Config) -> String {
     }
     if let Some(more) = config.projects.len().checked_sub(LISTED).filter(|&more| more > 0) {
         let _ = writeln!(out, "project  … and {more} more, with {} trunks in all", config.trunks.len());
+    }
+    if let Some(gate) = &config.gate {
+        let _ = writeln!(out, "gate     http://{}/decide", gate.listen);
     }
     if let Some(audit) = &config.audit {
         let _ = writeln!(out, "audit    {}", shown(&audit.path));

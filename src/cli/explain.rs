@@ -36,6 +36,7 @@ mod arrival;
 mod explained;
 mod paste;
 mod print;
+mod realtime;
 mod recorded;
 
 /// Most octets of a message that are read.
@@ -46,6 +47,9 @@ const TARGETS: usize = 32;
 
 /// Explains a message and prints it.
 pub(super) fn explain(options: &ExplainOptions) -> u8 {
+    if let Some(given) = options.realtime.as_deref() {
+        return realtime::explain(options, given);
+    }
     let recorded = match options.call_id.as_deref().map(|id| recorded::ask(options, id)).transpose() {
         Ok(recorded) => recorded,
         Err(code) => return code,

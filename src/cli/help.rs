@@ -96,6 +96,7 @@ pub(super) const EXPLAIN: Help = Help {
             "Why did the running daemon refuse this call",
             "ringfence explain -c ringfence.toml --call-id a84b4c76e66710@54.171.127.193",
         ),
+        ("Would the gate let this realtime client in", "ringfence explain -c ringfence.toml --realtime - <token.txt"),
         (
             "Over TCP, to region uk, without DNS",
             "ringfence explain -c ringfence.toml -s 192.0.2.7:5060 -t tcp -l uk --offline invite.txt",

@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use nix::sys::statfs::{TMPFS_MAGIC, statfs};
@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use super::color::{Colors, Tint};
 use super::output::shown;
+use crate::audit::SPOOL_OCTETS;
 use crate::config::Config;
 use crate::net::remedy;
 
@@ -30,7 +31,8 @@ pub(super) fn sockets(config: &Config) -> Vec<Socket> {
         let what = format!("{}:{} of region {}", of.transport.token(), of.addr, config.region(of.region).name);
         tried(what, of.addr, of.transport.reliable())
     });
-    listeners.chain(config.admin.map(|addr| tried(format!("admin {addr}"), addr, true))).collect()
+    let gate = config.gate.as_ref().map(|gate| tried(format!("gate {}", gate.listen), gate.listen, true));
+    listeners.chain(gate).chain(config.admin.map(|addr| tried(format!("admin {addr}"), addr, true))).collect()
 }
 
 fn tried(what: String, addr: SocketAddr, stream: bool) -> Socket {
@@ -56,6 +58,18 @@ pub(super) fn audit(config: &Config) -> Vec<AuditWarning> {
     if statfs(spool).is_ok_and(|found| found.filesystem_type() != TMPFS_MAGIC) {
         let right = "a directory in memory, for example /run/ringfence: a slow disk must hold no message up";
         add("spool", &audit.spool, format!("{} is on no tmpfs", shown(spool)), right);
+    }
+    let has = std::fs::metadata(&audit.spool).map_or(0, |about| about.blocks() * 512);
+    let free =
+        statfs(spool).map_or(u64::MAX, |found| found.blocks_available().saturating_mul(found.block_size().cast_unsigned()));
+    if has.saturating_add(free) < SPOOL_OCTETS {
+        let wrong = format!(
+            "{} has room for {} MiB, and it takes {}",
+            shown(spool),
+            has.saturating_add(free) >> 20,
+            SPOOL_OCTETS.div_ceil(1 << 20)
+        );
+        add("spool", &audit.spool, wrong, "80 MiB, of which it takes most at once");
     }
     for (what, path, folder) in [("spool", &audit.spool, spool), ("path", &audit.path, existing(&audit.path))] {
         if let Err(error) = access(folder, AccessFlags::W_OK | AccessFlags::X_OK) {

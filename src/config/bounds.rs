@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::audit::{Audit, AuditNumbers, AuditSeed};
 use super::file;
+use super::gate::{GATE_CONNECTIONS, Gate};
 use super::limits::{Health, Limits, Log, Metrics, Numbers, Timers};
 use super::report::{Placed, Read, Report, good};
 use super::value::written;
@@ -58,6 +59,12 @@ pub(super) fn timers(file: &file::Timers, report: &mut Report) -> Timers {
 /// How much the metrics tell apart. 10 000 projects make some megabytes of `/metrics` if all of them have calls.
 pub(super) fn metrics(file: Option<&file::Metrics>) -> Metrics {
     Metrics { projects: file.map_or(10_000, |file| count(&file.projects, 10_000)) }
+}
+
+/// The gate. `None`: it cannot be told where it listens, which is reported.
+pub(super) fn gate(file: &file::Gate) -> Option<Gate> {
+    let connections = count(&file.connections, usize::try_from(GATE_CONNECTIONS).unwrap_or_default());
+    Some(Gate { listen: good(&file.listen)?.value, connections })
 }
 
 /// What is written and kept of decisions.

@@ -11,6 +11,7 @@ use self::shared::Shared;
 use super::caller_table::CallerTable;
 use super::endpoint::Endpoints;
 use super::file::{self, Main};
+use super::gate::ApiKeys;
 use super::ids::{RegionId, TrunkId};
 use super::next_hop::NextHop;
 use super::number_limits::NumberLimits;
@@ -18,7 +19,7 @@ use super::overlap::{self, Suffixes};
 use super::project::{Project, Trunk};
 use super::references::{self, ReadRegion, RegionIds};
 use super::region::{Listener, Region};
-use super::report::{Report, good};
+use super::report::{Place, Report, good};
 use super::{hep, secure, warning};
 use crate::fence::Networks;
 use crate::numbering::EmergencyNumbers;
@@ -44,6 +45,7 @@ pub(super) struct Built {
     pub(super) names: Vec<NextHop>,
     pub(super) name_index: NameIndex,
     pub(super) endpoints: Endpoints,
+    pub(super) api_keys: ApiKeys,
     pub(super) caller_table: CallerTable,
     /// The contents of the certificate files, in the order of the regions.
     pub(super) certificates: Vec<Vec<u8>>,
@@ -67,6 +69,11 @@ pub(super) struct Builder<'p> {
     projects: Vec<Project>,
     trunks: Vec<Trunk>,
     endpoints: Endpoints,
+    api_keys: ApiKeys,
+    /// Where the gate is spoken of.
+    gate: Option<Place>,
+    /// Where each of them stands.
+    api_key_places: Vec<Place>,
     shared: Shared,
 }
 
@@ -118,6 +125,9 @@ impl<'p> Builder<'p> {
             projects,
             trunks,
             endpoints,
+            api_keys: ApiKeys::default(),
+            gate: main.gate.as_ref().map(|gate| gate.place.clone()),
+            api_key_places: Vec::new(),
             shared,
         })
     }
@@ -125,7 +135,19 @@ impl<'p> Builder<'p> {
     /// The parts of the snapshot, when every project is taken in.
     pub(super) fn finish(self, report: &mut Report) -> Built {
         let Self {
-            read, certificates, mut regions, listeners, names, mut projects, mut trunks, endpoints, plain_numbers, ..
+            read,
+            certificates,
+            mut regions,
+            listeners,
+            names,
+            mut projects,
+            mut trunks,
+            endpoints,
+            api_keys,
+            api_key_places,
+            gate,
+            plain_numbers,
+            ..
         } = self;
         projects.shrink_to_fit();
         trunks.shrink_to_fit();
@@ -135,6 +157,7 @@ impl<'p> Builder<'p> {
         let certified = (0..).map(TrunkId).zip(trunks.iter().map(Trunk::certificates));
         let caller_table = caller_table.certified(certified);
         warning::old_table(&trunks, SystemTime::now(), report);
+        warning::keys_and_gate(gate.as_ref(), api_key_places.first(), report);
         servers::servers(&read, &mut regions, &signalling, report);
         secure::endpoints(&read, &regions, &projects, report);
         let Names { list: mut names, index: name_index } = names;
@@ -148,6 +171,7 @@ impl<'p> Builder<'p> {
             names,
             name_index,
             endpoints,
+            api_keys,
             caller_table,
             certificates,
             plain_numbers,

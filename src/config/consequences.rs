@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use ipnet::IpNet;
 
-use super::{Config, Media, Mode, Project, Region, RegionId, Trunk, TrunkId};
+use super::{Config, Media, Mode, Project, ProjectId, Region, RegionId, Trunk, TrunkId};
 use crate::fence::Networks;
 use crate::reason::Reason;
 
@@ -32,6 +32,7 @@ pub(super) fn between(old: &Config, new: &Config, most: usize) -> Vec<Consequenc
     found.regions(old, new);
     found.new_regions(old, new);
     found.projects(old, new);
+    found.keys(old, new);
     found.all
 }
 
@@ -134,6 +135,26 @@ impl Found {
             let from = signalling(new, is).nets().map(|net| net.to_string()).collect::<Vec<_>>().join(", ");
             let whence = if from.is_empty() { String::new() } else { format!(" from {from}") };
             self.add(format!("project {name}"), format!("calls{whence} to {name} are accepted from now on"));
+        }
+    }
+
+    /// Whose tokens are somebody else's from now on.
+    fn keys(&mut self, old: &Config, new: &Config) {
+        let name = |config: &'_ Config, id: ProjectId| config.project(id).name.to_string();
+        for (id, key) in old.api_keys.all() {
+            let was = name(old, id);
+            match new.project_of_key(key).map(|id| name(new, id)) {
+                None => self.add(
+                    format!("project {was}"),
+                    format!("realtime clients with a token of {key} are refused from now on (401)"),
+                ),
+                Some(is) if is != was => self.add(format!("project {was}"), format!("tokens of {key} are {is}'s from now on")),
+                Some(_) => {}
+            }
+        }
+        for (id, key) in new.api_keys.all().filter(|(_, key)| old.project_of_key(key).is_none()) {
+            let is = name(new, id);
+            self.add(format!("project {is}"), format!("tokens of {key} are {is}'s from now on"));
         }
     }
 

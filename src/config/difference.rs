@@ -135,12 +135,12 @@ impl Differences {
     fn projects(&mut self, old: &Config, new: &Config) {
         let ids = (0..).map(ProjectId);
         let mut before: HashMap<&str, ProjectId> = old.projects.iter().map(|of| &*of.name).zip(ids).collect();
-        for project in &new.projects {
-            let was = before.remove(&*project.name).map(|id| fields::project(old, old.project(id)));
-            self.thing(Kind::Project, || project.name.to_string(), was, Some(fields::project(new, project)));
+        for (project, id) in new.projects.iter().zip((0..).map(ProjectId)) {
+            let was = before.remove(&*project.name).map(|id| fields::project(old, id));
+            self.thing(Kind::Project, || project.name.to_string(), was, Some(fields::project(new, id)));
         }
         for (name, id) in before {
-            self.thing(Kind::Project, || name.to_owned(), Some(fields::project(old, old.project(id))), None);
+            self.thing(Kind::Project, || name.to_owned(), Some(fields::project(old, id)), None);
         }
     }
 

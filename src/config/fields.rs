@@ -6,8 +6,8 @@ use std::time::SystemTime;
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    AllowedCallers, Audit, AuditNumbers, Config, Dns, Health, Hop, Limits, Log, Media, Mode, Numbers, Outbound, Project, Region,
-    RegionId, Timers, Tls, Trunk, TrunkId,
+    AllowedCallers, Audit, AuditNumbers, Config, Dns, Health, Hop, Limits, Log, Media, Mode, Numbers, Outbound, Project,
+    ProjectId, Region, RegionId, Timers, Tls, Trunk, TrunkId,
 };
 use crate::fence::{Networks, ServerSet};
 use crate::numbering::Country;
@@ -86,6 +86,7 @@ pub(super) fn region(config: &Config, region: &Region) -> Fields {
         advertise,
         register,
         publish,
+        realtime,
         listeners,
         tls,
         collector,
@@ -108,6 +109,7 @@ pub(super) fn region(config: &Config, region: &Region) -> Fields {
         ("relay", Said::Set(relays.iter().map(|addr| format!("udp:{addr}")).collect())),
         ("REGISTER forwarded", one(register)),
         ("PUBLISH forwarded", one(publish)),
+        ("realtime", one(realtime.as_deref().unwrap_or("none"))),
         (
             "copies go to",
             one(collector.map_or_else(|| "nobody".to_owned(), |of| format!("{} as node {}", of.to.addr(), of.node))),
@@ -125,7 +127,8 @@ fn shown_to_servers(tls: &Tls) -> String {
     tls.shows.as_ref().map_or_else(none, certificate)
 }
 
-pub(super) fn project(config: &Config, project: &Project) -> Fields {
+pub(super) fn project(config: &Config, id: ProjectId) -> Fields {
+    let project = config.project(id);
     let Project { name: _, pin, mode, media, source_in_region, reject, out, .. } = project;
     let mode = match mode {
         Mode::Enforce => "enforce",
@@ -143,6 +146,7 @@ pub(super) fn project(config: &Config, project: &Project) -> Fields {
         ("media", one(media)),
         ("source", one(if *source_in_region { "in-region" } else { "any" })),
         ("out", one(ways_out(config, out))),
+        ("api_keys", Said::Set(config.api_keys.of(id).map(str::to_owned).collect())),
         ("reject", profile(*reject)),
     ]
 }
@@ -207,6 +211,8 @@ pub(super) fn settings(config: &Config) -> Vec<(&'static str, String)> {
         tls_parties: _,
         endpoints: _,
         sole_out: _,
+        api_keys: _,
+        gate,
         reject,
         plain_numbers,
         admin,
@@ -223,6 +229,8 @@ pub(super) fn settings(config: &Config) -> Vec<(&'static str, String)> {
         ("global", config.global().unwrap_or("none").to_owned()),
         ("admin.listen", admin.map_or_else(|| "none".to_owned(), |addr| addr.to_string())),
         ("admin.hosts", if admin_hosts.is_empty() { "none".to_owned() } else { admin_hosts.join(", ") }),
+        ("gate.listen", gate.as_ref().map_or_else(|| "none".to_owned(), |gate| gate.listen.to_string())),
+        ("gate.connections", gate.as_ref().map_or_else(|| "none".to_owned(), |gate| gate.connections.to_string())),
         // Shows that a key has changed, but never the key.
         ("secret", secret.as_ref().map_or_else(|| "made at start".to_owned(), |secret| key_name(&secret.0))),
         ("reject", format!("policy {}, capacity {}", reject.policy, reject.capacity)),

@@ -28,6 +28,7 @@ pub(super) struct Main {
     pub(super) emergency: Read<Vec<Placed<String>>>,
     pub(super) emergency_place: Place,
     pub(super) admin: Option<Admin>,
+    pub(super) gate: Option<Gate>,
     pub(super) dns_servers: Read<Vec<Placed<SocketAddr>>>,
     pub(super) dns_stale: Read<Placed<Duration>>,
     pub(super) dns_vanish: Read<Placed<Duration>>,
@@ -59,6 +60,14 @@ pub(super) struct Metrics {
 pub(super) struct Log {
     pub(super) numbers: Read<Placed<Numbers>>,
     pub(super) refused: Read<Placed<u64>>,
+}
+
+/// `[gate]`.
+#[derive(Debug)]
+pub(super) struct Gate {
+    pub(super) place: Place,
+    pub(super) listen: Read<Placed<SocketAddr>>,
+    pub(super) connections: Read<Placed<u64>>,
 }
 
 /// `[audit]`.
@@ -133,6 +142,7 @@ pub(super) struct Region {
     pub(super) nearest: Read<Vec<Placed<String>>>,
     pub(super) relays: Read<Vec<Placed<SocketAddr>>>,
     pub(super) methods: Read<Vec<Placed<Method>>>,
+    pub(super) realtime: Read<Placed<String>>,
     pub(super) tls: Option<Tls>,
 }
 
@@ -162,6 +172,9 @@ pub(super) struct Project {
     /// Names of its trunks by which calls out to its own endpoint go, in order.
     pub(super) out: Read<Vec<Placed<String>>>,
     pub(super) out_place: Place,
+    /// The keys of realtime servers whose tokens are its.
+    pub(super) api_keys: Read<Vec<Placed<String>>>,
+    pub(super) api_keys_place: Place,
     pub(super) trunks: Vec<Trunk>,
 }
 

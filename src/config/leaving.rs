@@ -64,6 +64,8 @@ impl Config {
             advertise: region.advertise.clone(),
             register: false,
             publish: false,
+            // It is in no file any more: nobody is sent there.
+            realtime: None,
             listeners: Vec::new(),
             collector: region.collector,
             tls: region.tls.clone(),

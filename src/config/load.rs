@@ -268,6 +268,8 @@ impl Loading {
             names: built.names,
             name_index: built.name_index,
             endpoints: built.endpoints,
+            api_keys: built.api_keys,
+            gate: main.gate.as_ref().and_then(bounds::gate),
             reject: good(&main.reject).map_or(Profile::GENERIC, |reject| reject.value),
             plain_numbers: built.plain_numbers,
             audit: bounds::audit(main.audit.as_ref(), folder, report, |file, report| audit_key(folder, file, report)),

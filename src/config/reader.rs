@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use toml::de::DeTable;
 
-use super::file::{Admin, Audit, Health, Limits, Log, Main, Metrics, Parts, Project, Region, Timers, Tls, Trunk};
+use super::file::{Admin, Audit, Gate, Health, Limits, Log, Main, Metrics, Parts, Project, Region, Timers, Tls, Trunk};
+use super::gate::GATE_CONNECTIONS_BOUNDS;
 use super::report::{Placed, Read, Report, Wrong};
 use super::table::{Table, Value, optional};
 use super::text::Origin;
@@ -14,7 +15,7 @@ use super::{hep, hop, plain, value};
 use crate::reason::Profile;
 
 /// Keys of the main file that an included file may not have.
-const MAIN_ONLY: [&str; 15] = [
+const MAIN_ONLY: [&str; 16] = [
     "serve",
     "global",
     "include",
@@ -23,6 +24,7 @@ const MAIN_ONLY: [&str; 15] = [
     "admin",
     "audit",
     "dns",
+    "gate",
     "limits",
     "timers",
     "health",
@@ -54,6 +56,12 @@ pub(super) fn read_main(origin: Origin<'_>, table: &DeTable<'_>, parts: &mut Par
             let hosts = list(&mut admin, "hosts", report, value::admin_host);
             admin.close(report);
             Admin { listen, hosts }
+        }),
+        gate: section(&mut top, "gate", report).map(|mut gate| {
+            let (place, listen) = (gate.place.clone(), text(&mut gate, "listen", report, value::socket));
+            let connections = gate.take("connections").map(|value| value.number(report, GATE_CONNECTIONS_BOUNDS));
+            gate.close(report);
+            Gate { place, listen, connections: optional(connections) }
         }),
         dns_servers: dns.as_mut().map_or(Ok(None), |dns| list(dns, "servers", report, value::dns_server)),
         dns_stale: dns.as_mut().map_or(Ok(None), |dns| text(dns, "stale", report, value::duration)),
@@ -142,6 +150,7 @@ fn read_region(name: Placed<String>, mut table: Table<'_>, report: &mut Report) 
         nearest: list(&mut table, "nearest", report, value::text),
         relays: list(&mut table, "relay", report, value::relay),
         methods: list(&mut table, "methods", report, value::method),
+        realtime: text(&mut table, "realtime", report, value::realtime),
         tls,
     };
     table.close(report);
@@ -164,11 +173,13 @@ fn read_tls(mut table: Table<'_>, report: &mut Report) -> Tls {
 }
 
 fn read_project(name: Placed<String>, mut table: Table<'_>, report: &mut Report) -> Project {
-    let (pin, out) = (table.take("pin"), table.take("out"));
+    let (pin, out, api_keys) = (table.take("pin"), table.take("out"), table.take("api_keys"));
     let pin_place = pin.as_ref().map_or_else(|| name.place.clone(), |pin| pin.place().clone());
     let mut project = Project {
         out_place: out.as_ref().map_or_else(|| name.place.clone(), |out| out.key().place),
         out: optional(out.map(|out| out.strings(report, value::label))),
+        api_keys_place: api_keys.as_ref().map_or_else(|| name.place.clone(), |keys| keys.key().place),
+        api_keys: optional(api_keys.map(|keys| keys.strings(report, value::api_key))),
         name,
         pin: optional(pin.map(|pin| pin.strings(report, value::text))),
         pin_place,

@@ -41,6 +41,8 @@ pub struct Region {
     pub register: bool,
     /// Whether PUBLISH is forwarded instead of refused with 405 (`methods`).
     pub publish: bool,
+    /// Where realtime clients connect to, as SDKs take it: `wss://eu.rtc.example.com`.
+    pub realtime: Option<Box<str>>,
     /// Its listeners, in the order of the file; empty if it is not served here.
     pub listeners: Vec<ListenerId>,
     /// Its certificate, and the roots that it trusts.

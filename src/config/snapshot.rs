@@ -8,6 +8,7 @@ use super::build::NameIndex;
 use super::caller_table::CallerTable;
 use super::endpoint::Endpoints;
 use super::error::Mistake;
+use super::gate::{ApiKeys, Gate};
 use super::ids::{ListenerId, NameId, ProjectId, RegionId, TrunkId};
 use super::limits::{Dns, Health, Limits, Log, Metrics, Secret, Timers};
 use super::next_hop::NextHop;
@@ -43,6 +44,10 @@ pub struct Config {
     pub endpoints: Endpoints,
     /// The only project with `out`, if there is just one: a server's call without a host goes out by it.
     pub sole_out: Option<ProjectId>,
+    /// The keys of realtime servers, and whose each is.
+    pub api_keys: ApiKeys,
+    /// Where reverse proxies ask whether a realtime client may pass. `None`: nowhere.
+    pub gate: Option<Gate>,
     /// Source addresses to trunks.
     pub caller_table: CallerTable,
     /// Whose an address is, for connections over TLS.
@@ -82,6 +87,11 @@ impl Config {
     /// What a trunk's calls may be by their numbers, and how they are read.
     pub fn numbers(&self, trunk: TrunkId) -> &NumberLimits {
         self.trunk(trunk).numbers().unwrap_or(&self.plain_numbers)
+    }
+
+    /// The project whose tokens name this key.
+    pub fn project_of_key(&self, key: &str) -> Option<ProjectId> {
+        self.api_keys.find(key)
     }
 
     /// The region of an id.

@@ -2,7 +2,7 @@
 //!
 //! Knows nothing of keys, places or other values.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -229,6 +229,45 @@ pub(super) fn admin_host(text: &str) -> Result<String, Wrong> {
         Ok(ip) => Ok(canonical(ip).to_string()),
         Err(_) => hostname(text).map_err(|wrong| Wrong::new(wrong.wrong, right)),
     }
+}
+
+/// Where realtime clients of a region connect to: `wss://eu.rtc.example.com`, as SDKs take it.
+pub(super) fn realtime(text: &str) -> Result<String, Wrong> {
+    let right = "`wss://HOST`, perhaps with a port and a path, for example `wss://eu.rtc.example.com`";
+    let wrong = |what: &str| Wrong::new(format!("`{text}` {what}"), right);
+    let rest = text.strip_prefix("wss://").or_else(|| text.strip_prefix("ws://")).ok_or_else(|| wrong("is no `wss://` URL"))?;
+    if !rest.bytes().all(|octet| octet.is_ascii_graphic()) || rest.contains(['"', '<', '>', '\\', '^', '`', '{', '|', '}']) {
+        return Err(wrong("holds characters that a URL may not hold"));
+    }
+    if rest.contains(['@', '?', '#']) {
+        return Err(wrong("has a user, a query or a fragment"));
+    }
+    let host = rest.split('/').next().unwrap_or_default();
+    let (named, port) = if let Some((ip, behind)) = host.strip_prefix('[').and_then(|inner| inner.split_once(']')) {
+        (ip.parse::<Ipv6Addr>().is_ok(), behind)
+    } else {
+        let (name, port) = host.split_at(host.find(':').unwrap_or(host.len()));
+        (hostname(name).is_ok() || name.parse::<Ipv4Addr>().is_ok(), port)
+    };
+    if !named {
+        return Err(wrong("names no host"));
+    }
+    if !port.is_empty() && port.strip_prefix(':').and_then(|port| port.parse().ok()).is_none_or(|port: u16| port == 0) {
+        return Err(wrong("has a port that is none"));
+    }
+    Ok(text.to_owned())
+}
+
+/// A key of a realtime server, as tokens name it in `iss`.
+pub(super) fn api_key(text: &str) -> Result<String, Wrong> {
+    let plain = |octet: u8| octet.is_ascii_graphic() && !matches!(octet, b'"' | b'\\' | b'\'' | b',');
+    if (1..=128).contains(&text.len()) && text.bytes().all(plain) {
+        return Ok(text.to_owned());
+    }
+    Err(Wrong::new(
+        format!("`{text}` is no key"),
+        "1 to 128 visible ASCII characters without quotes, as in `keys:` of livekit-server",
+    ))
 }
 
 /// The host for Via: an address, IPv6 without brackets, or a host name.

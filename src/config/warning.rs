@@ -28,6 +28,7 @@ pub(super) fn check(main: &file::Main, regions: &[file::Region], report: &mut Re
             "[admin] listens at every address of this machine: everyone who reaches one can read calls and drain the daemon";
         report.warning(&listen.place, wrong, "an address that the operators' network alone reaches, for example 127.0.0.1:9090");
     }
+    gate(main, regions, report);
     retried(&main.reject, report);
     for region in regions {
         wide(region, report);
@@ -37,7 +38,8 @@ pub(super) fn check(main: &file::Main, regions: &[file::Region], report: &mut Re
 /// The same for a project.
 pub(super) fn project(project: &file::Project, regions: &[file::Region], report: &mut Report) {
     retried(&project.reject, report);
-    if project.trunks.is_empty() {
+    realtime(project, regions, report);
+    if project.trunks.is_empty() && matches!(project.api_keys, Ok(None)) {
         let name = &project.name.value;
         let right =
             format!("[project.{name}.trunk.NAME] with the carrier's `networks`. If it is there, its project is spelt otherwise");
@@ -67,6 +69,69 @@ pub(super) fn project(project: &file::Project, regions: &[file::Region], report:
                     silent(project, trunk, net, regions, report);
                 }
             }
+        }
+    }
+}
+
+/// Reports a gate that cannot be, and warns of one that answers nobody.
+fn gate(main: &file::Main, regions: &[file::Region], report: &mut Report) {
+    let Some(gate) = &main.gate else { return };
+    let right = "listen = \"127.0.0.1:9100\", which the region's reverse proxies reach";
+    if matches!(gate.listen, Ok(None)) {
+        report.mistake(&gate.place, "[gate] without `listen`", right);
+    }
+    let Some(listen) = good(&gate.listen) else { return };
+    let admin = main.admin.as_ref().map(|admin| good(&admin.listen).map_or(super::bounds::ADMIN, |listen| listen.value));
+    let tcp = regions.iter().filter_map(|region| good(&region.listen)).flatten();
+    let mut tcp = tcp.filter(|listener| listener.value.0.reliable()).map(|listener| listener.value.1);
+    if admin == Some(listen.value) || tcp.any(|addr| addr == listen.value) {
+        report.mistake(&listen.place, format!("{} is taken by another listener of this file", listen.value), "another port");
+    }
+    if listen.value.ip().is_unspecified() {
+        let wrong = "[gate] listens at every address of this machine; it answers the reverse proxies of its regions alone";
+        report.warning(&listen.place, wrong, "an address that they alone reach, for example 127.0.0.1:9100");
+    }
+    let served = good(&main.serve).map_or(0, Vec::len);
+    if served > 1 && listen.value.ip().is_loopback() {
+        let wrong = "several regions are served, and over the loopback the gate cannot tell whose reverse proxy asks";
+        report.warning(
+            &listen.place,
+            wrong,
+            "`/decide?region=NAME` in each reverse proxy, or an address that they reach from their networks",
+        );
+    }
+}
+
+/// Warns of keys without a gate, and of a gate without keys. `key`: the place of the first key.
+pub(super) fn keys_and_gate(gate: Option<&Place>, key: Option<&Place>, report: &mut Report) {
+    match (gate, key) {
+        (None, Some(key)) => {
+            report.warning(key, "`api_keys` without [gate]: nobody asks whose a token is", "[gate] with `listen`");
+        }
+        (Some(gate), None) => {
+            report.warning(
+                gate,
+                "no project has `api_keys`: the gate refuses every client",
+                "api_keys = [\"…\"] in the projects",
+            );
+        }
+        _ => {}
+    }
+}
+
+/// Warns of a pinned project whose refused clients are not told where to go.
+fn realtime(project: &file::Project, regions: &[file::Region], report: &mut Report) {
+    if matches!(project.api_keys, Ok(None)) {
+        return;
+    }
+    for name in good(&project.pin).into_iter().flatten() {
+        let of = regions.iter().find(|region| region.name.value == name.value);
+        if of.is_some_and(|region| matches!(region.realtime, Ok(None))) {
+            let wrong = format!(
+                "region `{}` has no `realtime`: clients of project `{}` that are refused elsewhere are not told to go there",
+                name.value, project.name.value
+            );
+            report.warning(&name.place, wrong, "realtime = \"wss://…\" in that region, as its clients connect to it");
         }
     }
 }

@@ -25,6 +25,7 @@ use crate::audit::{self, AuditError, AuditWriter};
 use crate::config::{Config, Differences, Listener, ListenerId};
 use crate::core::Change;
 use crate::dns::{Resolver, ResolverError};
+use crate::gate::{Gate, GateParts};
 use crate::telemetry::refused::{RefusedRing, refused_queue};
 use crate::telemetry::watch::watchers;
 use crate::telemetry::{Handles, Metrics, Observers, hep_queue};
@@ -91,6 +92,8 @@ pub struct Daemon {
     ready: Arc<Ready>,
     listeners: Vec<SocketAddr>,
     admin: Option<SocketAddr>,
+    /// The realtime gate, if there is one.
+    gate: Option<Gate>,
     asker: WorkerHandle,
     commands: mpsc::Sender<WorkerCommand>,
     orders: mpsc::Sender<ControlOrder>,
@@ -126,6 +129,7 @@ impl Daemon {
         activation.compare(&config);
         let admin = config.admin.map(open_admin).transpose()?;
         let admin_addr = admin.as_ref().map(TcpListener::local_addr).transpose()?;
+        let gate = config.gate.as_ref().map(|gate| open_gate(gate.listen)).transpose()?;
         let (metrics, ready) = (Arc::new(Metrics::new()), Arc::new(Ready::default()));
         let resolver = Resolver::new(Arc::clone(&config), Arc::clone(&metrics))?;
         metrics.config(&config.digest, true);
@@ -189,6 +193,7 @@ impl Daemon {
         let bound = bound.collect::<Vec<_>>().join(" ");
         info!(listeners = bound, admin = admin_addr.map(display), digest = config.digest, "started");
         let (worker, control) = (None, Some(control));
+        let gate = gate.map(|listener| start_gate(listener, (&config, &asker, &ready, &metrics))).transpose()?;
         let admin = admin_addr;
         let daemon = Self {
             config,
@@ -198,6 +203,7 @@ impl Daemon {
             ready,
             listeners,
             admin,
+            gate,
             asker,
             commands,
             orders,
@@ -229,6 +235,11 @@ impl Daemon {
     /// The admin endpoint's address.
     pub fn admin(&self) -> Option<SocketAddr> {
         self.admin
+    }
+
+    /// The address that the gate listens on.
+    pub fn gate(&self) -> Option<SocketAddr> {
+        self.gate.as_ref().map(Gate::addr)
     }
 
     /// The metrics, as `/metrics` shows them, but without `ringfence_upstream_up`: only the worker knows that, and is asked at
@@ -341,6 +352,7 @@ impl Daemon {
             listeners.push(at.and_then(|at| self.listeners.get(at)).copied().unwrap_or(listener.addr));
         }
         let (admin, admin_addr) = self.admin_of(&config).map_err(|error| error.to_string())?;
+        let gate = self.gate_of(&config).map_err(|error| error.to_string())?;
         let change = Change::between(&self.config, Arc::clone(&config), self.seed);
         let handles = Handles::new(Arc::clone(&self.metrics), Arc::clone(&config));
         let mark = self.audit.as_mut().and_then(|audit| audit.prepare(&config));
@@ -359,6 +371,7 @@ impl Daemon {
         if let Some(audit) = &self.audit {
             audit.reload(&config);
         }
+        self.move_gate(&config, gate);
         (self.config, self.listeners, self.admin) = (config, listeners, admin_addr);
         Ok(former.took)
     }
@@ -380,6 +393,27 @@ impl Daemon {
         let admin = config.admin.map(open_admin).transpose()?;
         let addr = admin.as_ref().map(TcpListener::local_addr).transpose()?;
         Ok((Admin::At(admin), addr))
+    }
+
+    /// The new listener that the gate needs, if it needs one.
+    fn gate_of(&self, config: &Config) -> Result<Option<TcpListener>, RunError> {
+        let listen = |config: &Config| config.gate.as_ref().map(|gate| gate.listen);
+        let wanted = listen(config).filter(|_| self.gate.is_none() || listen(config) != listen(&self.config));
+        wanted.map(open_gate).transpose()
+    }
+
+    /// Starts, moves or ends the gate, as another configuration says that is in force by now.
+    fn move_gate(&mut self, config: &Arc<Config>, listener: Option<TcpListener>) {
+        match (&mut self.gate, listener) {
+            (Some(_), _) if config.gate.is_none() => self.gate = None,
+            (Some(gate), listener) => gate.reload(config, listener),
+            (None, Some(listener)) => match start_gate(listener, (config, &self.asker, &self.ready, &self.metrics)) {
+                Ok(gate) => self.gate = Some(gate),
+                // Everything else is in force. Reverse proxies refuse while there is no gate.
+                Err(error) => error!(%error, "the gate has not started: reload once more"),
+            },
+            (None, None) => {}
+        }
     }
 
     /// Takes no more calls, lets open transactions finish (`timers.drain` at most), and ends. Blocks until then, so tasks must
@@ -410,6 +444,7 @@ impl Daemon {
 
     fn finish(&mut self) -> Result<(), RunError> {
         let worker = joined(self.worker.take(), "message");
+        self.gate = None;
         // Never full: orders are given one at a time. And never blocking: a daemon may be dropped inside a runtime.
         let _ = self.orders.try_send(ControlOrder::Stop);
         let control = joined(self.control.take(), "admin");
@@ -444,6 +479,18 @@ fn open(config: &Config, listener: &Listener, activation: &Activation) -> Result
 
 fn open_admin(addr: SocketAddr) -> Result<TcpListener, RunError> {
     stream::bind(addr).map_err(|error| RunError::Bind { what: format!("admin {addr}"), addr, stream: true, error })
+}
+
+fn open_gate(addr: SocketAddr) -> Result<TcpListener, RunError> {
+    stream::bind(addr).map_err(|error| RunError::Bind { what: format!("gate {addr}"), addr, stream: true, error })
+}
+
+fn start_gate(
+    listener: TcpListener,
+    (config, worker, ready, metrics): (&Arc<Config>, &WorkerHandle, &Arc<Ready>, &Arc<Metrics>),
+) -> io::Result<Gate> {
+    let (config, worker) = (Arc::clone(config), worker.clone());
+    Gate::start(listener, GateParts { config, worker, ready: Arc::clone(ready), metrics: Arc::clone(metrics) })
 }
 
 fn seed() -> io::Result<[u8; 16]> {

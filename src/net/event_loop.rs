@@ -256,6 +256,10 @@ async fn obey(worker: Rc<RefCell<Worker>>, mut commands: mpsc::Receiver<WorkerCo
                     let _ = answer.send(worker.borrow().status(Instant::now()));
                     continue;
                 }
+                Question::Realtime(told, answer) => {
+                    let _ = answer.send(worker.borrow_mut().realtime(told, Instant::now()));
+                    continue;
+                }
                 Question::Drain(answer) => {
                     let _ = answer.send(());
                     Some(WorkerCommand::Drain(Drain::Last))

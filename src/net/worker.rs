@@ -29,6 +29,7 @@ use crate::config::{Config, ListenerId, NextHop, Transport};
 use crate::core::Core;
 use crate::core::io::{Arrival, Attempt, Destination, Input, Note, Output, RelayRequest, Send};
 use crate::dns::Resolved;
+use crate::telemetry::realtime::RealtimeVerdict;
 use crate::telemetry::{Loss, Recorder, Seen};
 
 /// How often the core is told what time it is, at most.
@@ -403,6 +404,15 @@ impl Worker {
     pub(super) fn status(&self, now: Instant) -> Standing {
         let (targets, gateways) = (self.core.status(now), self.core.gateways());
         Standing { config: Arc::clone(&self.config), targets, gateways, octets: self.core.octets() }
+    }
+
+    /// Has a verdict of the gate told. `Err`: it was decided by another configuration than this one, which is in force.
+    pub(super) fn realtime(&mut self, told: RealtimeVerdict, now: Instant) -> Result<(), Arc<Config>> {
+        if !Arc::ptr_eq(&told.config, &self.config) {
+            return Err(Arc::clone(&self.config));
+        }
+        self.recorder.realtime(told, now);
+        Ok(())
     }
 
     /// Takes no more calls. A second call changes nothing.

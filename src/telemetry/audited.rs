@@ -8,7 +8,7 @@ use arrayvec::ArrayString;
 
 use super::decided::{Facts, Ruled};
 use super::seen::Seen;
-use crate::audit::record::{AnswerFact, AuditFact, AuditRecord, CallName, EndFact, RECORD_MEDIA, VerdictFact, WayFact};
+use crate::audit::record::{AnswerFact, AuditFact, AuditRecord, CallName, EndFact, REALTIME, RECORD_MEDIA, VerdictFact, WayFact};
 use crate::config::{Config, ProjectId, RegionId, TrunkId};
 use crate::core::io::{AnswerTold, Direction, EndTold, MediaNamed, Note, Output, PartyTold, RequestTold, Spoken};
 use crate::numbering::Country;
@@ -68,7 +68,7 @@ impl AuditTeller<'_> {
             direction: told.and_then(|told| told.outbound).map(direction),
             method: told.map(|told| told.method.as_slice()),
             source: facts.source,
-            transport: Some(facts.transport),
+            transport: facts.transport,
             from: from.map(|from| from.text.as_slice()),
             to: to.map(|to| to.text.as_slice()),
             from_country: from_country.as_deref(),
@@ -87,6 +87,28 @@ impl AuditTeller<'_> {
             cut,
             fact: AuditFact::Verdict(fact),
         });
+    }
+
+    /// Hands the record of a verdict of the gate to `keep`.
+    pub(super) fn realtime(&self, ruled: &Ruled, facts: Facts, keep: impl FnOnce(&AuditRecord<'_>)) {
+        let fact = VerdictFact {
+            verdict: ruled.verdict,
+            reason: ruled.reason,
+            later: false,
+            direction: None,
+            method: Some(REALTIME.as_bytes()),
+            source: facts.source,
+            transport: None,
+            from: None,
+            to: None,
+            from_country: None,
+            to_country: None,
+            way: WayFact::default(),
+            code: facts.code,
+            config: self.digest,
+        };
+        let whose = (ruled.project, ruled.trunk);
+        keep(&self.of_call(ruled.region, whose, (b"", false), AuditFact::Verdict(fact)));
     }
 
     /// A record of a call that is known by its name alone.

@@ -13,12 +13,15 @@ use serde_json::{Map, Value};
 use super::log::{Escaped, Redacted};
 use super::seen::Seen;
 use super::timestamp;
+use crate::audit::record::REALTIME;
 use crate::config::{Config, Numbers, ProjectId, RegionId, Transport, TrunkId};
 use crate::core::io::{Destination, Note, Output, Send, Verdict};
 use crate::reason::Reason;
 use crate::sip::address::Address;
 use crate::sip::{Message, Name, Start};
 
+/// What reverse proxies ask the gate by, in the place of a transport of SIP.
+pub(super) const GATE_TRANSPORT: &str = "http";
 /// Most octets of the words that say why.
 const WORDS: usize = 400;
 
@@ -31,7 +34,7 @@ pub(super) struct Ruled {
     pub(super) verdict: Verdict,
     pub(super) reason: Reason,
     pub(super) unreachable: Option<SocketAddr>,
-    why: Option<Arc<str>>,
+    pub(super) why: Option<Arc<str>>,
 }
 
 impl Ruled {
@@ -45,12 +48,24 @@ impl Ruled {
 }
 
 impl Ruled {
-    /// The trunk that has a share of what is told. `None`: it is a stranger's, whose reason is nobody else's.
-    pub(super) fn sharer(&self) -> Option<TrunkId> {
-        /// All of which no trunk is known have one share.
-        const NO_TRUNK: TrunkId = TrunkId(u32::MAX);
-        (self.reason != Reason::UnknownSource).then_some(self.trunk.unwrap_or(NO_TRUNK))
+    /// Who has a share of what is told. `None`: it is a stranger's, whose reason is nobody else's.
+    pub(super) fn sharer(&self) -> Option<Sharer> {
+        (self.reason != Reason::UnknownSource).then_some(match (self.trunk, self.project) {
+            (Some(trunk), _) => Sharer::Trunk(trunk),
+            (None, Some(project)) => Sharer::Project(project),
+            (None, None) => Sharer::Nobody,
+        })
     }
+}
+
+/// Who has a share of what is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Sharer {
+    Trunk(TrunkId),
+    /// Of which no trunk is known.
+    Project(ProjectId),
+    /// All of which not even that is known.
+    Nobody,
 }
 
 /// What is known of a decision without reading its message: little work, and little to hand to another thread.
@@ -58,8 +73,8 @@ impl Ruled {
 pub(super) struct Facts {
     /// The address that the message came from, or that asked.
     pub(super) source: Option<SocketAddr>,
-    /// The transport of its listener.
-    pub(super) transport: Transport,
+    /// The transport of its listener. `None`: a reverse proxy asked the gate.
+    pub(super) transport: Option<Transport>,
     /// The next hop that it was sent to.
     pub(super) sent_to: Option<(Transport, SocketAddr)>,
     /// The status code of the answer.
@@ -82,7 +97,7 @@ impl Facts {
         let listener = arrival.map(|arrival| arrival.listener).or_else(|| sent.any().map(|send| send.listener));
         let facts = Self {
             source: arrival.map(|arrival| arrival.from).or_else(|| sent.asker()),
-            transport: listener.map_or(Transport::Udp, |id| config.listener(id).transport),
+            transport: Some(listener.map_or(Transport::Udp, |id| config.listener(id).transport)),
             sent_to: sent.target(),
             code: sent.code(),
         };
@@ -125,8 +140,11 @@ impl<'a> Decided<'a> {
             project: ruled.project.map(|id| &*config.project(id).name),
             trunk: ruled.trunk.map(|id| &*config.trunk(id).name),
             source,
-            transport: transport.token(),
-            said: Message::datagram(bytes).ok().map(|message| Said::by(&message)).unwrap_or_default(),
+            transport: transport.map_or(GATE_TRANSPORT, Transport::token),
+            said: match transport {
+                Some(_) => Message::datagram(bytes).ok().map(|message| Said::by(&message)).unwrap_or_default(),
+                None => Said { method: Some(REALTIME.as_bytes()), ..Said::default() },
+            },
             sent_to: sent_to.map(|(transport, addr)| format!("{}:{addr}", transport.token())),
             code,
             why: why(ruled, source, &config.region(ruled.region).name),

@@ -9,12 +9,12 @@ use std::time::Instant;
 
 use tracing::{Level, enabled};
 
-use super::decided::{Decided, Facts, Ruled};
+use super::decided::{Decided, Facts, Ruled, Sharer};
 use super::log::{Escaped, Limit, SharedLimit};
 use super::refused::RefusedQueue;
 use super::seen::Seen;
 use super::watch::Watchers;
-use crate::config::{Config, TrunkId};
+use crate::config::Config;
 use crate::core::io::{Output, Verdict};
 use crate::reason::Reason;
 
@@ -27,7 +27,7 @@ const LINES: u32 = 200;
 /// The limits of the log, and the others who are told.
 #[derive(Debug)]
 pub(super) struct Decisions {
-    limits: [SharedLimit<TrunkId>; Reason::ALL.len()],
+    limits: [SharedLimit<Sharer>; Reason::ALL.len()],
     watchers: Watchers,
     refused: RefusedQueue,
 }
@@ -42,39 +42,52 @@ impl Decisions {
     /// Tells the verdicts in the core's outputs of one input: to the log, to those who watch, and to whoever keeps what was refused.
     pub(super) fn write(&mut self, config: &Arc<Config>, out: &[Output], seen: Option<&Seen<'_>>, now: Instant) {
         for (at, output) in out.iter().enumerate() {
-            let Some(ruled) = Ruled::of(output) else { continue };
-            let accepted = ruled.verdict == Verdict::Accept;
-            let logged = match (ruled.unreachable, accepted) {
-                (Some(_), _) => enabled!(target: TARGET, Level::WARN),
-                (None, true) => enabled!(target: TARGET, Level::DEBUG),
-                (None, false) => enabled!(target: TARGET, Level::INFO),
-            };
-            let project = || ruled.project.map(|id| &*config.project(id).name);
-            let watched = self.watchers.any() && self.watchers.want(&ruled, project());
-            if !logged && accepted && !watched {
-                continue;
+            if let Some(ruled) = Ruled::of(output) {
+                self.tell(config, ruled, |ruled| Facts::of(config, out, at, ruled, seen), seen, now);
             }
-            let limit = Reason::ALL.iter().position(|&of| of == ruled.reason).and_then(|at| self.limits.get_mut(at));
-            let allowed = limit.filter(|_| logged || !accepted).and_then(|limit| limit.allow(now, ruled.sharer()));
-            if allowed.is_none() && !accepted {
-                self.refused.leave_out();
+        }
+    }
+
+    /// Tells one verdict. `facts` is asked only if somebody reads it.
+    pub(super) fn tell<'a>(
+        &mut self,
+        config: &'a Arc<Config>,
+        ruled: Ruled,
+        facts: impl FnOnce(&Ruled) -> (Facts, &'a [u8]),
+        seen: Option<&Seen<'_>>,
+        now: Instant,
+    ) {
+        let accepted = ruled.verdict == Verdict::Accept;
+        let logged = match (ruled.unreachable, accepted) {
+            (Some(_), _) => enabled!(target: TARGET, Level::WARN),
+            (None, true) => enabled!(target: TARGET, Level::DEBUG),
+            (None, false) => enabled!(target: TARGET, Level::INFO),
+        };
+        let project = || ruled.project.map(|id| &*config.project(id).name);
+        let watched = self.watchers.any() && self.watchers.want(&ruled, project());
+        if !logged && accepted && !watched {
+            return;
+        }
+        let limit = Reason::ALL.iter().position(|&of| of == ruled.reason).and_then(|at| self.limits.get_mut(at));
+        let allowed = limit.filter(|_| logged || !accepted).and_then(|limit| limit.allow(now, ruled.sharer()));
+        if allowed.is_none() && !accepted {
+            self.refused.leave_out();
+        }
+        if allowed.is_none() && !watched {
+            return;
+        }
+        let (facts, bytes) = facts(&ruled);
+        if watched || logged && allowed.is_some() {
+            let decided = Decided::of(config, &ruled, facts, bytes);
+            if let Some(left_out) = allowed.filter(|_| logged) {
+                log(&decided, left_out);
             }
-            if allowed.is_none() && !watched {
-                continue;
+            if watched {
+                self.watchers.tell(&decided);
             }
-            let (facts, bytes) = Facts::of(config, out, at, &ruled, seen);
-            if watched || logged && allowed.is_some() {
-                let decided = Decided::of(config, &ruled, facts, bytes);
-                if let Some(left_out) = allowed.filter(|_| logged) {
-                    log(&decided, left_out);
-                }
-                if watched {
-                    self.watchers.tell(&decided);
-                }
-            }
-            if allowed.is_some() && !accepted {
-                self.refused.keep(config, ruled, facts, bytes, seen, now);
-            }
+        }
+        if allowed.is_some() && !accepted {
+            self.refused.keep(config, ruled, facts, bytes, seen, now);
         }
     }
 }

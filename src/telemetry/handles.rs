@@ -55,7 +55,7 @@ impl<T> From<Option<T>> for Of<T> {
 impl Handles {
     /// Registers what a configuration can count. A series of an earlier configuration continues if its labels are the same.
     pub fn new(metrics: Arc<Metrics>, config: Arc<Config>) -> Self {
-        let regions = config.regions.iter().map(|region| RegionHandles::new(&metrics, region)).collect();
+        let regions = config.regions.iter().map(|region| RegionHandles::new(&metrics, region, config.gate.is_some())).collect();
         let decision = metrics.histogram("ringfence_decision_seconds", Vec::new());
         let (verdicts, repeats, numbers, emergency, shares, malformed) = Default::default();
         let mut handles = Self { metrics, config, regions, verdicts, repeats, numbers, emergency, shares, malformed, decision };
@@ -213,6 +213,13 @@ impl Handles {
             metrics.counter("ringfence_shares_used_up_total", labels)
         });
         counter.increment(1);
+    }
+
+    /// Counts a question that the gate has answered, in `ringfence_requests_total{region,transport="http",method="REALTIME"}`.
+    pub fn realtime(&self, region: RegionId) {
+        if let Some(region) = self.regions.get(usize::from(region.0)) {
+            region.realtime.increment(1);
+        }
     }
 
     /// The project whose series counts for this one.

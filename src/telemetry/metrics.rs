@@ -153,6 +153,17 @@ impl Metrics {
         self.gauge("ringfence_watchers", Vec::new()).set(f64::from(count));
     }
 
+    /// Sets `ringfence_gate_connections`.
+    pub fn gate_connections(&self, count: usize) {
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        self.gauge("ringfence_gate_connections", Vec::new()).set(f64::from(count));
+    }
+
+    /// The counter `ringfence_gate_turned_away_total{cause}`.
+    pub fn gate_turned_away(&self, cause: &'static str) -> Counter {
+        self.counter("ringfence_gate_turned_away_total", vec![("cause", cause.into())])
+    }
+
     /// The counter `ringfence_dns_lookups_total{type,result}`.
     pub fn lookups(&self, kind: &'static str, result: &'static str) -> Counter {
         self.counter("ringfence_dns_lookups_total", vec![("type", kind.into()), ("result", result.into())])

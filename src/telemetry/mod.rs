@@ -20,6 +20,7 @@ pub mod loss;
 mod mask;
 pub mod memory;
 pub mod metrics;
+pub(crate) mod realtime;
 pub mod recorder;
 pub mod refused;
 mod region_handles;

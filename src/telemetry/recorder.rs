@@ -9,6 +9,7 @@ use std::time::{Instant, SystemTime};
 use tracing::{info, warn};
 
 use super::audited::{self, AuditTeller};
+use super::decided::{Facts, Ruled};
 use super::decision::Decisions;
 use super::handles::Handles;
 use super::handshake::Handshake;
@@ -17,6 +18,7 @@ use super::labels::Direction;
 use super::log::Limit;
 use super::loss::Loss;
 use super::metrics::Metrics;
+use super::realtime::RealtimeVerdict;
 use super::refused::RefusedQueue;
 use super::seen::Seen;
 use super::watch::Watchers;
@@ -148,6 +150,23 @@ impl Recorder {
         teller.tell(out, seen, |record| {
             spool.write(at, |slot| record.encode(slot).0);
         });
+    }
+
+    /// Counts, logs and keeps a verdict of the gate. It was decided by the configuration that this recorder has.
+    pub(crate) fn realtime(&mut self, told: RealtimeVerdict, now: Instant) {
+        let RealtimeVerdict { config, region, project, verdict, reason, why, code, source } = told;
+        self.handles.realtime(region);
+        self.handles.verdict(region, project, verdict, reason, 1);
+        let ruled = Ruled { region, project, trunk: None, verdict, reason, unreachable: None, why };
+        let facts = Facts { source: Some(source), transport: None, sent_to: None, code };
+        if let Some(spool) = &mut self.spool {
+            let at = micros(SystemTime::now());
+            let teller = AuditTeller { config: &self.config, digest: self.digest, at };
+            teller.realtime(&ruled, facts, |record| {
+                spool.write(at, |slot| record.encode(slot).0);
+            });
+        }
+        self.decisions.tell(&config, ruled, |_| (facts, b""), None, now);
     }
 
     /// Copies a message that was received or sent to the region's collector, if there is one.

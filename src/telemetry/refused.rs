@@ -20,12 +20,12 @@ use metrics::Counter;
 use serde_json::{Map, Value, json};
 use tokio::sync::mpsc;
 
-use super::decided::{Decided, Facts, Ruled};
+use super::decided::{Decided, Facts, Ruled, Sharer};
 use super::log::SharedLimit;
 use super::mask::mask;
 use super::metrics::Metrics;
 use super::seen::Seen;
-use crate::config::{Config, Numbers, Transport, TrunkId};
+use crate::config::{Config, Numbers, Transport};
 use crate::reason::Reason;
 
 /// Most messages that wait for the other thread.
@@ -60,7 +60,7 @@ struct Fresh {
 #[derive(Debug)]
 pub struct RefusedQueue {
     queue: mpsc::Sender<Fresh>,
-    limit: SharedLimit<TrunkId>,
+    limit: SharedLimit<Sharer>,
     left_out: Counter,
 }
 

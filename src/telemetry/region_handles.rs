@@ -2,10 +2,12 @@
 
 use metrics::{Counter, Gauge, Histogram, SharedString};
 
+use super::decided::GATE_TRANSPORT;
 use super::handshake::Handshake;
 use super::labels::{CLASSES, CODES, Direction, OUTCOMES};
 use super::loss::Loss;
 use super::metrics::{Labels, Metrics};
+use crate::audit::record::REALTIME;
 use crate::config::{Region, Transport};
 use crate::core::io::{self, DropCause, RelayOutcome, RelayVerb, Spoken};
 use crate::sip::Method;
@@ -27,6 +29,8 @@ pub(super) struct RegionHandles {
     pub(super) media: [[Counter; Spoken::ALL.len()]; io::Direction::ALL.len()],
     pub(super) asked: [[Counter; RelayOutcome::ALL.len()]; RelayVerb::ALL.len()],
     pub(super) relayed: Counter,
+    /// Questions to the gate.
+    pub(super) realtime: Counter,
 }
 
 /// The counters of one transport.
@@ -40,8 +44,8 @@ pub(super) struct Carried {
 }
 
 impl RegionHandles {
-    /// The handles of a region. If it is not served, they count nothing.
-    pub(super) fn new(metrics: &Metrics, region: &Region) -> Self {
+    /// The handles of a region. If it is not served, they count nothing. `gate`: whether reverse proxies may ask here.
+    pub(super) fn new(metrics: &Metrics, region: &Region, gate: bool) -> Self {
         let (name, relayed) = (SharedString::from(region.name.clone()), !region.relays.is_empty());
         let served = region.served || region.leaving;
         let labels = |more: Labels| [vec![("region", name.clone())], more].concat();
@@ -84,7 +88,23 @@ impl RegionHandles {
         let histogram = |metric| if served { metrics.histogram(metric, labels(Vec::new())) } else { Histogram::noop() };
         let (setup, answered) = (histogram("ringfence_setup_seconds"), histogram("ringfence_upstream_seconds"));
         let responses = [const { None }, const { None }].map(|none: Option<Counter>| vec![none; CODES.len() + CLASSES.len()]);
-        Self { name, transports, responses, setup, answered, transactions, drops, losses, handshakes, media, asked, relayed }
+        let by = || vec![("transport", GATE_TRANSPORT.into()), ("method", REALTIME.into())];
+        let realtime = if gate { counter("ringfence_requests_total", by()) } else { Counter::noop() };
+        Self {
+            name,
+            transports,
+            responses,
+            setup,
+            answered,
+            transactions,
+            drops,
+            losses,
+            handshakes,
+            media,
+            asked,
+            relayed,
+            realtime,
+        }
     }
 
     /// The counters of a transport.

@@ -17,7 +17,7 @@ fn a_report_adds_up_several_nodes() {
     let head = |call: u32| format!("\"region\":\"eu\",\"project\":\"acme\",\"trunk\":\"t\",\"call\":\"{call:032x}\"");
     day.line("answer", &format!("{},\"code\":200", head(6)));
     day.line("answer", &format!("{},\"code\":486", head(5)));
-    // Sessions of a realtime interface are no calls, whatever name they have.
+    // Realtime sessions are no calls, whatever name they have.
     for (verdict, call) in [("accept", ",\"call\":\"\""), ("accept", ""), ("refuse", ""), ("shadow", "")] {
         let rest = format!("\"verdict\":\"{verdict}\",\"id\":120,\"reason\":\"unknown-source\",\"method\":\"REALTIME\"");
         day.line("verdict", &format!("\"region\":\"eu\",\"project\":\"acme\"{call},{rest},\"source\":\"192.0.2.7:50000\""));

@@ -8,6 +8,7 @@ use ringfence::config::{self, Config, ConfigError, Endpoint, Hop, RegionId, Tran
 mod edits;
 mod examples;
 mod files;
+mod gate;
 mod many;
 mod mistakes;
 mod secure;

@@ -401,6 +401,32 @@ pub(crate) const ROWS: &[(&str, &[Panel])] = &[
         ],
     ),
     (
+        "Do realtime clients get in?",
+        &[
+            lines(
+                "Realtime clients that ask",
+                "What became of them is in the verdicts, with those of calls.",
+                "reqps",
+                &[(
+                    "sum by (region) (rate(ringfence_requests_total{region=~\"$region\", method=\"REALTIME\"}[5m]))",
+                    "{{region}}",
+                )],
+            ),
+            lines(
+                "Connections of reverse proxies",
+                "At most `connections` of [gate].",
+                "none",
+                &[("max by (instance) (ringfence_gate_connections)", "{{instance}}")],
+            ),
+            lines(
+                "Turned away by the gate",
+                "outside: no reverse proxy of a region. full: there was no room.",
+                "reqps",
+                &[("sum by (cause) (rate(ringfence_gate_turned_away_total[5m])) > 0", "{{cause}}")],
+            ),
+        ],
+    ),
+    (
         "What is running?",
         &[
             lines(

@@ -224,6 +224,73 @@ fn a_record_has_one_daemon_and_one_key() {
 }
 
 #[test]
+fn a_start_takes_calls_though_the_records_disk_hangs_or_fails() {
+    let audited = Audited::claim();
+    let record = audited.site.directory().join("audit");
+    let trouble = |daemon: &Daemon| {
+        let status: Value = serde_json::from_str(&daemon.get("/status").1).unwrap();
+        status["audit"]["trouble"].as_str().map(str::to_owned)
+    };
+    let stop = |mut daemon: Daemon| {
+        daemon.signal("INT");
+        assert!(daemon.wait().success());
+    };
+    let mut caller = Caller::new(audited.site.carrier(20), audited.site.door());
+    stop(Daemon::start(&audited.site, &audited.plan("")));
+
+    // Whoever reads this waits for what is never written, as on a disk that hangs.
+    let (key, hung) = (fs::read(record.join("public.key")).unwrap(), record.join("public.key"));
+    fs::remove_file(&hung).unwrap();
+    nix::unistd::mkfifo(&hung, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let daemon = Daemon::start(&audited.site, &audited.plan(""));
+    assert!(caller.call());
+    assert!(trouble(&daemon).unwrap().contains("does not answer"));
+    assert!(daemon.log().contains("its disk does not answer"));
+    // It does again.
+    fs::write(&hung, &key).unwrap();
+    await_some("the record to be written", || trouble(&daemon).is_none().then_some(()));
+    stop(daemon);
+    fs::remove_file(&hung).unwrap();
+    fs::write(&hung, key).unwrap();
+
+    // A disk that fails, for whatever cause.
+    let lock = record.join("lock");
+    fs::remove_file(&lock).unwrap();
+    fs::create_dir(&lock).unwrap();
+    let daemon = Daemon::start(&audited.site, &audited.plan(""));
+    assert!(caller.call());
+    assert!(trouble(&daemon).unwrap().contains("Is a directory"));
+    fs::remove_dir(&lock).unwrap();
+    await_some("the record to be written", || trouble(&daemon).is_none().then_some(()));
+    stop(daemon);
+    assert!(caller.told.is_subset(&users(&audited.lines()).into_iter().collect()));
+    assert_eq!(verify(&record).0, 0);
+}
+
+#[test]
+fn a_record_that_is_taken_away_under_the_daemon_is_begun_again_and_says_what_is_missing() {
+    let audited = Audited::claim();
+    let record = audited.site.directory().join("audit");
+    let mut caller = Caller::new(audited.site.carrier(20), audited.site.door());
+    let mut daemon = Daemon::start(&audited.site, &audited.plan("checkpoint = \"1s\""));
+    let kept = |daemon: &Daemon| {
+        daemon.metrics_when("records on the disk", |metrics| metrics.sum("ringfence_audit_behind_records", &[]) == 0);
+    };
+    assert!(caller.call());
+    kept(&daemon);
+    fs::rename(&record, record.with_file_name("taken")).unwrap();
+    assert!(caller.call());
+    await_some("a record", || fs::read_dir(&record).is_ok().then_some(()));
+    kept(&daemon);
+    daemon.signal("INT");
+    assert!(daemon.wait().success());
+    assert!(daemon.log().contains("somebody has taken it away"));
+    assert_eq!(users(&audited.lines()), ["user1"]);
+    let (code, said) = verify(&record);
+    assert!(code == 2 && said.contains("(removed)"), "{said}");
+}
+
+#[test]
 fn a_reload_takes_in_what_it_can_and_says_what_it_cannot() {
     let audited = Audited::claim();
     let mut daemon = Daemon::start(&audited.site, &audited.plan("checkpoint = \"1h\""));

@@ -21,6 +21,7 @@ mod drain;
 mod explain;
 mod failover;
 mod forwarding;
+mod gate;
 mod handover;
 mod harness;
 mod hostile;

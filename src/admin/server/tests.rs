@@ -71,6 +71,7 @@ fn work(mut questions: Questions, config: &Arc<Config>, state: Health) -> JoinHa
             TargetStatus { region: RegionId(0), addr, transport: Transport::Udp, state, since, heard, failure, relay: false };
         match questions.recv().await.unwrap() {
             Question::Turns(answer) | Question::Drain(answer) => answer.send(()).unwrap(),
+            Question::Realtime(..) => panic!("no gate asks here"),
             Question::Targets(answer) => {
                 answer.send(Standing { config, targets: vec![target], gateways: Vec::new(), octets: 0 }).unwrap();
             }

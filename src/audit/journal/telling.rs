@@ -2,9 +2,13 @@
 
 use tracing::warn;
 
-use super::{Journal, OpenReason, Progress};
+use super::{DayStand, Journal, OpenReason, Progress};
+use crate::audit::day_file::LONGEST_LINE;
 use crate::audit::line::{AuditLine, moment};
 use crate::audit::spool::Lost;
+
+/// Most octets of what every line begins and ends with.
+const LONGEST_HEAD: u64 = 128;
 
 impl Journal {
     /// An `open` record and the configuration.
@@ -24,10 +28,16 @@ impl Journal {
                 line.text("spool", "kept");
             }
         });
-        self.at.day_open = true;
-        self.at.closed = false;
+        self.at.day = DayStand::Open;
         if self.at.mark > 0 {
             self.config(at);
+        }
+    }
+
+    /// An `open` record if the day has none: nothing stands before it.
+    pub(super) fn open_day(&mut self, at: u64) {
+        if self.at.day == DayStand::New {
+            self.open(OpenReason::Day, at);
         }
     }
 
@@ -42,6 +52,14 @@ impl Journal {
             return;
         };
         for fields in lines {
+            if fields.len() as u64 + LONGEST_HEAD > LONGEST_LINE {
+                warn!(
+                    number,
+                    octets = fields.len(),
+                    "a configuration is longer than a line may be: what is judged by it cannot be judged again"
+                );
+                continue;
+            }
             let mut line = AuditLine::begin(&mut self.lines, self.at.n, at, "config");
             line.fields(fields);
             line.end();
@@ -71,8 +89,10 @@ impl Journal {
 /// A `gap` over what the spool has dropped and nothing tells of yet.
 pub(super) fn gap_line(lines: &mut Vec<u8>, at: &mut Progress, lost: Lost, now: u64, was_full: bool) {
     let count = lost.count.saturating_sub(at.told);
-    at.told = lost.count;
-    write_gap(lines, at, now, (count, lost.from, lost.to, if was_full { "disk-full" } else { "slow-disk" }));
+    // The spool knows only when the last ones in a row began: a part of these may be told already.
+    let from = if at.told_to <= lost.to { lost.from.max(at.told_to) } else { lost.from };
+    (at.told, at.told_to) = (lost.count, lost.to);
+    write_gap(lines, at, now, (count, from, lost.to, if was_full { "disk-full" } else { "slow-disk" }));
 }
 
 fn write_gap(lines: &mut Vec<u8>, at: &mut Progress, now: u64, (count, from, to, why): (u64, u64, u64, &str)) {

@@ -10,7 +10,7 @@ use super::*;
 use crate::audit::calendar::moment;
 use crate::audit::directory::DirectoryError;
 use crate::audit::marks;
-use crate::audit::record::{AuditFact, CallName, EndFact, EndedBy};
+use crate::audit::record::{AuditFact, AuditRecord, CallName, EndFact, EndedBy};
 use crate::audit::spool::Spool;
 use crate::audit::tree::{MerkleTree, sha256};
 
@@ -388,6 +388,27 @@ fn what_was_dropped_last_is_told_before_the_end() {
 }
 
 #[test]
+fn a_gap_over_a_kill_begins_with_what_the_killed_daemon_dropped_first() {
+    let mut site = AuditSite::new("gap-kill");
+    let mut run = site.start();
+    for at in 0..63 {
+        run.write(site.wall, at);
+    }
+    let first = site.wall + 1;
+    run.write(first, 64);
+    drop(run);
+    site.pass(HOUR);
+    let mut run = site.start();
+    run.write(site.wall, 65);
+    run.settle(&site);
+    run.stop(&site);
+    let lines = site.lines("2026-11-25");
+    let gaps: Vec<&Value> = lines.iter().filter(|line| line["kind"] == "gap").collect();
+    assert_eq!((gaps.len(), &gaps[0]["count"]), (1, &2.into()));
+    assert_eq!((gaps[0]["from"].as_str(), gaps[0]["to"].as_str()), (Some(&*moment_text(first)), Some(&*moment_text(site.wall))));
+}
+
+#[test]
 fn a_torn_line_is_cut_off() {
     let mut site = AuditSite::new("torn");
     let mut run = site.start();
@@ -468,7 +489,7 @@ fn a_directory_has_one_daemon_and_one_key() {
     assert!(matches!(error, DirectoryError::Taken), "{error}");
     drop(run);
     let error = AuditDirectory::open(&site.record(), "eu.example.com/audit/a", &[8; 32]).unwrap_err();
-    assert!(matches!(error, DirectoryError::OtherKey), "{error}");
+    assert!(matches!(error, DirectoryError::OtherKey(_)), "{error}");
     let renamed = AuditDirectory::open(&site.record(), "us.example.com/audit/b", &[7; 32]).unwrap();
     assert_eq!(renamed.verifier().name(), "eu.example.com/audit/a", "a record keeps its name");
     let mode = |path: &str| {
@@ -512,7 +533,7 @@ proptest! {
     fn nothing_is_lost_and_nothing_is_there_twice(events in proptest::collection::vec(event(), 1..40)) {
         let mut site = AuditSite::new("any");
         let mut run = Some(site.start());
-        let (mut next, mut kept, mut dropped) = (0_u32, Vec::new(), 0);
+        let (mut next, mut kept, mut dropped) = (0_u32, Vec::new(), Vec::new());
         for event in events {
             let mut daemon = match run.take() {
                 Some(run) => run,
@@ -520,7 +541,7 @@ proptest! {
             };
             match event {
                 Event::Records(count) => for _ in 0..count {
-                    if daemon.write(site.wall, next) { kept.push(u64::from(next)) } else { dropped += 1 }
+                    if daemon.write(site.wall, next) { kept.push(u64::from(next)) } else { dropped.push(moment_text(site.wall)) }
                     next += 1;
                 },
                 Event::Step => daemon.settle(&site),
@@ -550,7 +571,7 @@ proptest! {
         drop(run);
         let run = site.start();
         run.stop(&site);
-        let (mut found, mut told) = (Vec::new(), 0);
+        let (mut found, mut told, mut to) = (Vec::new(), 0, String::new());
         for day in site.files(Path::new("")).iter().filter(|name| name.starts_with("2026")) {
             if !site.record().join(day).join("checkpoint").exists() {
                 prop_assert!(site.lines(day).is_empty());
@@ -561,12 +582,204 @@ proptest! {
             for line in site.lines(day) {
                 match line["kind"].as_str().unwrap() {
                     "end" => found.push(line["seconds"].as_u64().unwrap()),
-                    "gap" => told += line["count"].as_u64().unwrap(),
+                    "gap" => {
+                        let text = |key: &str| line[key].as_str().unwrap().to_owned();
+                        let count = usize::try_from(line["count"].as_u64().unwrap()).unwrap();
+                        // It is about these, and begins where the one before ended at the earliest.
+                        let of = &dropped[told..told + count];
+                        prop_assert!(to <= text("from") && text("from") <= of[0] && of[count - 1] == text("to"), "{line} {of:?} {to}");
+                        (told, to) = (told + count, text("to"));
+                    }
                     _ => {}
                 }
             }
         }
         prop_assert_eq!(found, kept);
-        prop_assert_eq!(told, dropped);
+        prop_assert_eq!(told, dropped.len());
     }
+}
+
+/// Keeps what the record holds now, and says that no later start may change it.
+fn only_appended(site: &AuditSite, before: &[Value]) -> Vec<Value> {
+    let lines = site.lines("2026-11-25");
+    assert_eq!(lines[..before.len()], *before);
+    lines[before.len()..].to_vec()
+}
+
+#[test]
+fn an_old_spool_cuts_no_line_and_what_waits_in_it_is_counted() {
+    let mut site = AuditSite::new("old-spool");
+    let mut run = site.start();
+    run.write(site.wall, 1);
+    run.settle(&site);
+    site.pass(2_000_000);
+    run.settle(&site);
+    // These may be in the file already.
+    run.write(site.wall, 2);
+    run.write(site.wall, 3);
+    drop(run);
+    let (first, place) = (site.folder.join("first"), site.folder.join("spool"));
+    std::fs::rename(&place, &first).unwrap();
+    // Fewer records than wait in the first spool: their number does not tell that they are others.
+    let mut run = site.start();
+    run.write(site.wall, 10);
+    run.settle(&site);
+    drop(run);
+    std::fs::rename(&first, &place).unwrap();
+    let before = site.lines("2026-11-25");
+    let mut run = site.start();
+    run.write(site.wall, 20);
+    run.settle(&site);
+    let after = only_appended(&site, &before);
+    assert_eq!((&after[0]["why"], &after[0]["count"]), (&"killed".into(), &2.into()));
+    assert_eq!((&after[1]["kind"], &after[1]["spool"]), (&"open".into(), &Value::Null));
+    assert_eq!(after.last().unwrap()["seconds"], 20);
+    // From now on it is the record's own again.
+    site.pass(2_000_000);
+    run.settle(&site);
+    drop(run);
+    let before = site.lines("2026-11-25");
+    site.start().stop(&site);
+    assert_eq!(only_appended(&site, &before)[0]["spool"], "kept");
+}
+
+#[test]
+fn a_copy_of_the_spool_from_before_cuts_no_line() {
+    let mut site = AuditSite::new("copied-spool");
+    let mut run = site.start();
+    run.settle(&site);
+    let (copy, place) = (site.folder.join("copy"), site.folder.join("spool"));
+    std::fs::copy(&place, &copy).unwrap();
+    for at in 0..5 {
+        run.write(site.wall, at);
+    }
+    run.settle(&site);
+    drop(run);
+    let before = site.lines("2026-11-25");
+    std::fs::rename(&copy, &place).unwrap();
+    site.start().stop(&site);
+    assert_eq!(only_appended(&site, &before)[0]["spool"], Value::Null);
+}
+
+#[test]
+fn a_spool_of_another_start_of_the_machine_cuts_no_line() {
+    let mut site = AuditSite::new("other-boot");
+    let mut run = site.start();
+    run.settle(&site);
+    run.write(site.wall, 1);
+    run.settle(&site);
+    drop(run);
+    let spool = std::fs::OpenOptions::new().write(true).open(site.folder.join("spool")).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&spool, &[9; 16], 1536).unwrap();
+    let before = site.lines("2026-11-25");
+    site.start().stop(&site);
+    let after = only_appended(&site, &before);
+    assert_eq!((&after[0]["why"], &after[0]["count"]), (&"killed".into(), &1.into()));
+    assert_eq!((&after[1]["kind"], &after[1]["spool"]), (&"open".into(), &Value::Null));
+}
+
+#[test]
+fn a_record_that_is_taken_away_is_begun_again_and_a_gap_counts_what_was_in_it() {
+    for what in ["audit", "audit/2026-11-25", "audit/2026-11-25/records.jsonl"] {
+        let mut site = AuditSite::new("gone");
+        let mut run = site.start();
+        run.write(site.wall, 1);
+        run.write(site.wall, 2);
+        run.settle(&site);
+        site.pass(601_000_000);
+        run.settle(&site);
+        std::fs::rename(site.folder.join(what), site.folder.join("moved")).unwrap();
+        run.write(site.wall, 3);
+        site.pass(2_000_000);
+        let trouble = run.journal.step(site.now()).unwrap_err();
+        assert!(matches!(trouble, AuditTrouble::Gone { .. }), "{what}: {trouble}");
+        assert!(run.journal.parts.standing.told().trouble.unwrap().contains("taken it away"));
+        if what.ends_with("jsonl") {
+            // Its checkpoint is still there and says that others were taken out.
+            assert!(matches!(run.journal.step(site.now()).unwrap_err(), AuditTrouble::Foreign { .. }));
+            continue;
+        }
+        run.settle(&site);
+        assert_eq!(run.journal.parts.standing.told().trouble, None);
+        run.stop(&site);
+        let gap = &site.lines("2026-11-25")[2];
+        assert_eq!((&gap["kind"], &gap["why"], &gap["count"]), (&"gap".into(), &"removed".into(), &5.into()), "{what}");
+        assert_eq!(site.kinds("2026-11-25"), ["open day", "config 1", "gap removed", "end 3", "close stop"], "{what}");
+        let key = std::fs::read_to_string(site.record().join("public.key")).unwrap();
+        assert!(key.starts_with("eu.example.com/audit/a+"));
+        assert_eq!(site.files(Path::new("keys")), ["2026-11.key"], "{what}");
+        site.start().stop(&site);
+        let opened = site.lines("2026-11-25").into_iter().rfind(|line| line["kind"] == "open").unwrap();
+        assert_eq!(opened["spool"], "kept", "{what}");
+    }
+}
+
+#[test]
+fn a_key_that_is_gone_is_found_again_and_another_one_refused() {
+    let mut site = AuditSite::new("public");
+    let mut run = site.start();
+    run.settle(&site);
+    run.stop(&site);
+    std::fs::remove_file(site.record().join("public.key")).unwrap();
+    let error = AuditDirectory::open(&site.record(), "eu.example.com/audit/a", &[8; 32]).unwrap_err();
+    assert!(matches!(error, DirectoryError::OtherKey(_)), "{error}");
+    assert!(!site.record().join("public.key").exists());
+    let renamed = AuditDirectory::open(&site.record(), "us.example.com/audit/b", &[7; 32]).unwrap();
+    assert_eq!(renamed.verifier().name(), "eu.example.com/audit/a");
+}
+
+/// What another program does to a spool that no daemon has.
+fn write_over(site: &AuditSite, at: u64, octets: &[u8]) {
+    let spool = std::fs::OpenOptions::new().write(true).open(site.folder.join("spool")).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&spool, octets, at).unwrap();
+}
+
+#[test]
+fn what_was_damaged_at_the_end_of_the_spool_is_counted() {
+    let mut site = AuditSite::new("damaged");
+    let mut run = site.start();
+    run.settle(&site);
+    site.pass(2_000_000);
+    run.settle(&site);
+    for at in 0..3 {
+        run.write(site.wall, at);
+    }
+    drop(run);
+    // All that waits, and free places behind it.
+    write_over(&site, 4096 + 1024, &[9; 5 * 1024]);
+    let before = site.lines("2026-11-25");
+    site.start().stop(&site);
+    let after = only_appended(&site, &before);
+    assert_eq!((&after[0]["why"], &after[0]["count"]), (&"killed".into(), &5.into()));
+    assert_eq!((&after[1]["kind"], &after[1]["spool"]), (&"open".into(), &Value::Null));
+    site.start().stop(&site);
+    assert_eq!(site.lines("2026-11-25").iter().rev().find(|line| line["kind"] == "open").unwrap()["spool"], "kept");
+}
+
+#[test]
+fn a_spool_without_a_position_counts_what_is_not_in_the_file() {
+    let mut site = AuditSite::new("unplaced");
+    let mut run = site.start();
+    run.write(site.wall, 1);
+    run.write(site.wall, 2);
+    run.settle(&site);
+    site.pass(2_000_000);
+    run.settle(&site);
+    // Of the last moment in the file, and later.
+    let last = site.wall - 2_000_000;
+    for at in [last, site.wall, site.wall + 1] {
+        run.write(at, 9);
+    }
+    drop(run);
+    write_over(&site, 512, &[9; 700]);
+    let before = site.lines("2026-11-25");
+    site.start().stop(&site);
+    let after = only_appended(&site, &before);
+    assert_eq!((&after[0]["why"], &after[0]["count"]), (&"killed".into(), &3.into()));
+    assert_eq!((&after[1]["kind"], &after[1]["spool"]), (&"open".into(), &Value::Null));
+    assert_eq!(after[0]["from"], moment_text(last));
+}
+
+fn moment_text(at: u64) -> String {
+    super::super::line::moment(at)
 }

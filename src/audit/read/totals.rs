@@ -6,13 +6,11 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::line::{LineKind, ReadLine, seconds_of};
 use super::waiting::{Answered, CallKey, Ended, LengthSaid, RecentCalls, Waiting, call_key};
+use crate::audit::record::REALTIME;
 use crate::reason::Reason;
 
 /// What was refused for no reason that is known here.
 pub(crate) const OTHER: usize = Reason::ALL.len();
-
-/// The method of a verdict on a session of a realtime interface, which is no call.
-const REALTIME: &str = "REALTIME";
 
 /// The counts of one project in one region.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -46,7 +44,7 @@ pub(crate) struct CallCounts {
     pub(crate) not_read: u64,
     /// Messages that passed although their media was outside or unreadable.
     pub(crate) warned: u64,
-    /// Sessions of a realtime interface: accepted, refused, and let through although a rule refuses them.
+    /// Realtime sessions: accepted, refused, and let through although a rule refuses them.
     pub(crate) realtime: RealtimeCounts,
     /// Records whose target or media was outside when it was judged again.
     pub(crate) outside: u64,
@@ -108,7 +106,7 @@ impl CallCounts {
     }
 }
 
-/// Verdicts on sessions of a realtime interface.
+/// Verdicts on realtime sessions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct RealtimeCounts {
     pub(crate) accepted: u64,
@@ -168,7 +166,8 @@ impl Totals {
                 counts.verdicts += 1;
                 match said.method.as_deref() {
                     Some("INVITE") => judged(counts, &mut self.not_here, line),
-                    Some(REALTIME) => realtime(&mut counts.realtime, said.verdict.as_deref()),
+                    // A request of SIP may call itself so too, but it came by a transport.
+                    Some(REALTIME) if said.transport.is_none() => realtime(&mut counts.realtime, said.verdict.as_deref()),
                     _ => counts.others += 1,
                 }
             }

@@ -11,7 +11,7 @@ use super::{checksum, number};
 /// Where the two are.
 const PLACES: [u64; 2] = [512, 1024];
 /// Octets of one.
-const LENGTH: usize = 112;
+const LENGTH: usize = 120;
 
 /// A position.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,6 +30,8 @@ pub(crate) struct Position {
     pub(crate) root: [u8; 32],
     /// How many dropped records a `gap` tells of.
     pub(crate) told: u64,
+    /// When the last of them was dropped.
+    pub(crate) told_to: u64,
     /// The configuration in force. 0: none was told.
     pub(crate) mark: u64,
 }
@@ -75,8 +77,8 @@ impl Position {
     }
 
     fn octets(&self) -> [u8; LENGTH] {
-        let Self { generation, slot, day, octets, lines, root, told, mark } = *self;
-        let numbers = [generation, slot, day, octets, lines, told, mark].map(u64::to_le_bytes);
+        let Self { generation, slot, day, octets, lines, root, told, told_to, mark } = *self;
+        let numbers = [generation, slot, day, octets, lines, told, told_to, mark].map(u64::to_le_bytes);
         let mut out = [0; LENGTH];
         let (head, sum) = out.split_at_mut(LENGTH - 8);
         head.iter_mut().zip(numbers.as_flattened().iter().chain(&root)).for_each(|(place, octet)| *place = *octet);
@@ -86,7 +88,8 @@ impl Position {
 
     fn of(octets: &[u8; LENGTH]) -> Self {
         let at = |at| number(octets, at);
-        let root = octets.get(56..88).and_then(|root| root.first_chunk()).copied().unwrap_or_default();
-        Self { generation: at(0), slot: at(1), day: at(2), octets: at(3), lines: at(4), told: at(5), mark: at(6), root }
+        let root = octets.get(64..96).and_then(|root| root.first_chunk()).copied().unwrap_or_default();
+        let [generation, slot, day, octets, lines, told, told_to, mark] = [0, 1, 2, 3, 4, 5, 6, 7].map(at);
+        Self { generation, slot, day, octets, lines, root, told, told_to, mark }
     }
 }

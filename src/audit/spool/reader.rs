@@ -2,11 +2,13 @@
 
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::{HEAD, HEADER, LONGEST, Level, Locked, Lost, Position, SLOT, SlotKind, checksum, number};
+use super::owner::{Owner, SpoolToken};
+use super::{HEAD, HEADER, LONGEST, Level, Locked, Lost, Position, SLOT, SlotKind, checksum, number, slot_head};
 
 /// Slots that are read at once.
 const AT_ONCE: u64 = 64;
@@ -20,6 +22,11 @@ pub(crate) struct SpoolReader {
     /// The slot that is handed out next.
     next: u64,
     stored: Position,
+    /// The number behind the last slot that a former process left.
+    left: u64,
+    /// How many of them cannot be read.
+    damaged: u64,
+    owner: Owner,
     /// Slots that were read, and the number of the first.
     buffer: Vec<u8>,
     first: u64,
@@ -55,8 +62,14 @@ pub(crate) enum Within<'a> {
 }
 
 impl SpoolReader {
-    pub(super) fn new(file: Arc<Locked>, level: Arc<Level>, slots: u64, stored: Position) -> Self {
-        Self { file, level, slots, next: stored.slot, stored, buffer: Vec::new(), first: 0 }
+    pub(super) fn new(
+        (file, owner): (Arc<Locked>, Owner),
+        level: Arc<Level>,
+        slots: u64,
+        (stored, damaged): (Position, u64),
+    ) -> Self {
+        let left = level.written.load(Ordering::Acquire);
+        Self { file, level, slots, next: stored.slot, stored, left, damaged, owner, buffer: Vec::new(), first: 0 }
     }
 
     /// How the other end stands.
@@ -105,6 +118,53 @@ impl SpoolReader {
         self.stored
     }
 
+    /// The number behind the last slot that a former process left.
+    pub(crate) fn left(&self) -> u64 {
+        self.left
+    }
+
+    /// How many slots that a former process left cannot be read.
+    pub(crate) fn damaged(&self) -> u64 {
+        self.damaged
+    }
+
+    /// Takes the damaged slots that follow. Returns how many these are.
+    pub(crate) fn pass_damaged(&mut self) -> io::Result<u64> {
+        let mut count = 0;
+        while self.next < self.left {
+            if self.next()?.is_none_or(|slot| slot.within != Within::Damaged) {
+                self.unread();
+                break;
+            }
+            count += 1;
+        }
+        Ok(count)
+    }
+
+    /// Whose the spool was when it was last used.
+    pub(crate) fn owner(&self) -> &Owner {
+        &self.owner
+    }
+
+    /// Says whose it is from now on.
+    pub(crate) fn own(&mut self, tokens: [SpoolToken; 2], doubt: bool) -> io::Result<()> {
+        let owner = Owner::new(tokens, doubt);
+        owner.store(&self.file)?;
+        self.owner = owner;
+        Ok(())
+    }
+
+    /// Says whether something of the process before may be missing.
+    pub(crate) fn doubt(&mut self, doubt: bool) -> io::Result<()> {
+        if self.owner.doubt != doubt {
+            let mut owner = self.owner;
+            owner.doubt = doubt;
+            owner.store(&self.file)?;
+            self.owner = owner;
+        }
+        Ok(())
+    }
+
     /// Whether so many slots are not free yet that the spool could become full for that.
     pub(crate) fn is_filling(&self) -> bool {
         self.unstored() > self.slots / 4
@@ -146,13 +206,15 @@ fn slot(octets: &[u8], expected: u64) -> Option<Slot<'_>> {
         _ if kind == SlotKind::Mark as u64 => Within::Mark(number(record, 0)),
         _ if kind == SlotKind::Begin as u64 => Within::Begin { number: number(record, 0), goes_on: false },
         _ if kind == SlotKind::GoOn as u64 => Within::Begin { number: number(record, 0), goes_on: true },
+        _ if kind == SlotKind::Damaged as u64 => Within::Damaged,
         _ => Within::TooLong,
     };
     let lost = Lost { count: number(head, 2), from: number(head, 3), to: number(head, 4) };
     Some(Slot { at: number(head, 1), lost, within })
 }
 
-/// The number behind the last slot that was written: there may be a damaged one before it.
+/// The number behind the last slot that was written. There may be damaged ones before it, also at the end: a place whose slot has not been written
+/// holds the one of the round before, or zeros.
 pub(super) fn end(file: &File, slots: u64, position: &Position) -> io::Result<u64> {
     let mut end = position.slot;
     let mut buffer = vec![0; usize::try_from(AT_ONCE).unwrap_or(1) * SLOT];
@@ -170,7 +232,51 @@ pub(super) fn end(file: &File, slots: u64, position: &Position) -> io::Result<u6
         }
         at += count;
     }
+    while end < position.slot + slots {
+        let octets = place(file, slots, end)?;
+        let before = end.checked_sub(slots);
+        let is_unwritten = before.map_or(octets == [0; SLOT], |before| slot(&octets, before).is_some());
+        if is_unwritten {
+            break;
+        }
+        end += 1;
+    }
     Ok(end)
+}
+
+/// A position before all slots that are there. Nothing else of it is known.
+pub(super) fn oldest(file: &File, slots: u64) -> io::Result<Position> {
+    let mut end = 0;
+    for at in 0..slots {
+        let octets = place(file, slots, at)?;
+        let found = number(&octets, 0);
+        if found % slots == at && found >= end && found < u64::MAX - 2 * slots && slot(&octets, found).is_some() {
+            end = found + 1;
+        }
+    }
+    Ok(Position { slot: end.saturating_sub(slots), ..Position::default() })
+}
+
+/// Puts a slot that says so in the place of each one that cannot be read, so that the next round finds none of another round there. Returns how
+/// many of these slots are damaged.
+pub(super) fn mend(file: &File, slots: u64, which: Range<u64>) -> io::Result<u64> {
+    let mut damaged = 0;
+    for at in which {
+        let octets = place(file, slots, at)?;
+        let found = slot(&octets, at);
+        damaged += u64::from(found.as_ref().is_none_or(|slot| slot.within == Within::Damaged));
+        if found.is_none() {
+            file.write_all_at(&slot_head([at, 0, 0, 0, 0, SlotKind::Damaged as u64], &[]), HEADER + at % slots * SLOT as u64)?;
+        }
+    }
+    Ok(damaged)
+}
+
+/// The place in which the slot of a number stands or will stand.
+fn place(file: &File, slots: u64, number: u64) -> io::Result<[u8; SLOT]> {
+    let mut octets = [0; SLOT];
+    file.read_exact_at(&mut octets, HEADER + number % slots * SLOT as u64)?;
+    Ok(octets)
 }
 
 /// How many records of another version wait in a file: as many as bear a number that its reader had not come to.

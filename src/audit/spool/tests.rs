@@ -158,19 +158,6 @@ fn what_another_version_left_is_counted() {
 }
 
 #[test]
-fn what_stands_from_before_the_machine_started_is_counted_and_not_believed() {
-    let place = Place::new("boot");
-    let (mut spool, reader, _) = place.open(8);
-    for at in 1..=3 {
-        put(&mut spool, at, "x");
-    }
-    spool.file.write_all_at(&(boot() ^ 1).to_le_bytes(), 28).unwrap();
-    drop((spool, reader));
-    let (_, mut reader, found) = place.open(8);
-    assert_eq!((found, take(&mut reader).len()), (Found::Foreign(3), 0));
-}
-
-#[test]
 fn a_slot_that_was_not_written_whole_is_damaged_and_those_behind_it_are_read() {
     let place = Place::new("torn");
     let (mut spool, reader, _) = place.open(8);
@@ -182,6 +169,89 @@ fn a_slot_that_was_not_written_whole_is_damaged_and_those_behind_it_are_read() {
     let (_spool, mut reader, _) = place.open(8);
     let texts: Vec<String> = take(&mut reader).into_iter().map(|(text, _)| text).collect();
     assert_eq!(texts, ["abcdef", "damaged", "abcdef", "abcdef"]);
+}
+
+#[test]
+fn damaged_slots_at_the_end_are_counted_and_no_later_round_takes_them_for_others() {
+    let place = Place::new("end");
+    let damage = |spool: &Spool, number: u64| spool.file.write_all_at(b"octets", HEADER + number % 4 * SLOT as u64).unwrap();
+    let (mut spool, mut reader, _) = place.open(4);
+    for round in 0..3 {
+        put(&mut spool, 1, "a");
+        put(&mut spool, 2, "b");
+        let first = reader.next_slot();
+        damage(&spool, first);
+        damage(&spool, first + 1);
+        drop((spool, reader));
+        (spool, reader, _) = place.open(4);
+        assert_eq!((reader.damaged(), reader.left() - first), (2, 2), "round {round}");
+        // Killed before anything was stored: they are still known.
+        drop((spool, reader));
+        (spool, reader, _) = place.open(4);
+        assert_eq!((reader.damaged(), reader.pass_damaged().unwrap()), (2, 2), "round {round}");
+        put(&mut spool, 3, "c");
+        assert_eq!(take(&mut reader), [("c".to_owned(), 0)]);
+        store(&mut reader, 0);
+        // The places of these come again two rounds later, without damage.
+        drop((spool, reader));
+        (spool, reader, _) = place.open(4);
+        assert_eq!((reader.damaged(), spool.level().behind()), (0, 0), "round {round}");
+    }
+}
+
+#[test]
+fn a_spool_is_of_a_record_by_either_token_and_of_nobody_once_it_is_damaged() {
+    let place = Place::new("owner");
+    let (spool, mut reader, _) = place.open(4);
+    let [former, token, other] = [[1; 16], [2; 16], [3; 16]];
+    assert!(!reader.owner().is_of(&former));
+    // Killed here, the record has the one or the other.
+    reader.own([former, token], true).unwrap();
+    let read = || owner::Owner::read(&spool.file).unwrap();
+    assert_eq!([former, token, other].map(|of| read().is_of(&of)), [true, true, false]);
+    assert!(read().doubt);
+    reader.own([token; 2], true).unwrap();
+    reader.doubt(false).unwrap();
+    assert_eq!([former, token].map(|of| read().is_of(&of)), [false, true]);
+    assert!(!read().doubt);
+    // Another start of the machine, whole; then one octet of it damaged.
+    let place = 1536;
+    let mut octets = [0; 64];
+    spool.file.read_exact_at(&mut octets, place).unwrap();
+    octets[0] ^= 1;
+    let sum = checksum(&[&octets[..56]]).to_le_bytes();
+    octets[56..].copy_from_slice(&sum);
+    spool.file.write_all_at(&octets, place).unwrap();
+    assert!(read() != owner::Owner::default() && !read().is_of(&token));
+    spool.file.write_all_at(&[octets[20] ^ 1], place + 20).unwrap();
+    assert_eq!(read(), owner::Owner::default());
+}
+
+#[test]
+fn its_room_is_taken_when_it_is_made() {
+    use std::os::unix::fs::MetadataExt as _;
+    let place = Place::new("room");
+    let (_spool, ..) = place.open(64);
+    let about = std::fs::metadata(&place.0).unwrap();
+    assert_eq!(about.len(), size(64));
+    assert!(about.blocks() * 512 >= size(64), "{about:?}");
+}
+
+#[test]
+fn without_a_position_all_slots_are_handed_out_and_it_says_so() {
+    let place = Place::new("unplaced");
+    let (mut spool, mut reader, _) = place.open(4);
+    for at in 1..=6 {
+        put(&mut spool, at, &format!("r{at}"));
+        take(&mut reader);
+        store(&mut reader, 0);
+    }
+    spool.file.write_all_at(&[7; 700], 512).unwrap();
+    drop((spool, reader));
+    let (_spool, mut reader, found) = place.open(4);
+    assert_eq!((found, reader.next_slot(), reader.left()), (Found::Unplaced, 2, 6));
+    let texts: Vec<String> = take(&mut reader).into_iter().map(|(text, _)| text).collect();
+    assert_eq!(texts, ["r3", "r4", "r5", "r6"]);
 }
 
 proptest! {

@@ -47,7 +47,7 @@ pub(super) fn page(report: &AuditReport) -> String {
                 (sums_of(report))
                 h2 { "Calls refused, by reason" }
                 (refused(report))
-                h2 { "Sessions of a realtime interface" }
+                h2 { "Realtime sessions" }
                 (counts_of(report, realtime))
                 h2 { "What may be said" }
                 @for (region, sentence) in &report.sentences {

@@ -29,7 +29,7 @@ pub(super) fn columns(counts: &CallCounts) -> Vec<(&'static str, u64)> {
     ]
 }
 
-/// What it says of sessions of a realtime interface.
+/// What it says of realtime sessions.
 pub(super) fn realtime(counts: &CallCounts) -> Vec<(&'static str, u64)> {
     let counts = &counts.realtime;
     vec![("realtime accepted", counts.accepted), ("realtime refused", counts.refused), ("realtime shadow", counts.shadow)]

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::Builder;
 use crate::config::file;
+use crate::config::gate::MOST_API_KEYS;
 use crate::config::hop::Written;
 use crate::config::ids::{ListenerId, ProjectId, RegionId, TrunkId};
 use crate::config::mode::{Media, Mode};
@@ -47,11 +48,47 @@ impl Builder<'_> {
             secure::check(trunk, self.offers, report);
         }
         let built = self.build_project(project, report);
+        self.api_keys(project, report);
         self.endpoints.add_trunks(&built, &self.trunks);
         self.projects.push(built);
         if self.endpoints.add_project(&self.projects).is_err() {
             let wrong = format!("project `{}` is defined twice", project.name.value);
             report.mistake(&project.name.place, wrong, "one [project.*] of that name over all files");
+        }
+    }
+
+    /// Takes in the keys whose tokens are the project's. A key is one project's, or a token would have two pins.
+    fn api_keys(&mut self, project: &file::Project, report: &mut Report) {
+        let Some(keys) = good(&project.api_keys) else { return };
+        if keys.is_empty() || keys.len() > MOST_API_KEYS {
+            let wrong = format!("`api_keys` has {} keys", keys.len());
+            report.mistake(&project.api_keys_place, wrong, format!("1 to {MOST_API_KEYS}; leave it out if no tokens are its"));
+        }
+        let id = ProjectId(u32::try_from(self.projects.len()).unwrap_or(u32::MAX));
+        for key in keys {
+            let Err(owner) = self.api_keys.add(id, &key.value) else {
+                self.api_key_places.push(key.place.clone());
+                continue;
+            };
+            if owner == id {
+                report.mistake(&key.place, format!("`{}` stands twice in `api_keys`", key.value), "each key once");
+                continue;
+            }
+            let name = |id: ProjectId| self.projects.get(id.0 as usize).map_or("", |of| &*of.name);
+            let right = "each key under one project: a token would have two pins";
+            let of = project.name.value.as_str();
+            report.mistake(
+                &key.place,
+                format!("the key `{}` of project `{of}` is project `{}`'s too", key.value, name(owner)),
+                right,
+            );
+            if let Some(first) = self.api_keys.place(&key.value).and_then(|at| self.api_key_places.get(at)) {
+                report.mistake(
+                    first,
+                    format!("the key `{}` of project `{}` is project `{of}`'s too", key.value, name(owner)),
+                    right,
+                );
+            }
         }
     }
 

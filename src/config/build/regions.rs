@@ -100,6 +100,7 @@ fn region(
         advertise: good(&region.advertise).map(|advertise| advertise.value.clone()),
         register: methods.contains(&Method::Register),
         publish: methods.contains(&Method::Publish),
+        realtime: good(&region.realtime).map(|realtime| realtime.value.as_str().into()),
         listeners: if served { bind(region, id, &mut context.listeners, report) } else { Vec::new() },
         tls,
         collector,

@@ -89,6 +89,9 @@ fn prometheus_scrapes_fires_and_answers_the_dashboard() {
         "Audit records",
         "Audit records that wait for the disk",
         "Since the last checkpoint",
+        "Realtime clients that ask",
+        "Connections of reverse proxies",
+        "Turned away by the gate",
         "Until the certificate ends",
     ];
     await_some("what the other panels show", || {

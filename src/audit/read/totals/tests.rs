@@ -151,5 +151,7 @@ fn each_verdict_is_in_one_column() {
         "verdict \"method\":\"REALTIME\",\"verdict\":\"shadow\",\"id\":130",
     ]);
     let sessions = RealtimeCounts { accepted: 2, refused: 1, shadow: 1 };
+    let named_so = of(&["verdict \"method\":\"REALTIME\",\"verdict\":\"refuse\",\"id\":120,\"transport\":\"udp\""]);
+    assert_eq!((named_so.realtime.refused, named_so.others), (0, 1));
     assert_eq!(realtime, CallCounts { verdicts: 4, realtime: sessions, ..CallCounts::default() });
 }

@@ -1,0 +1,150 @@
+//! `ringfence explain --realtime`: what the gate would answer for a token, and why. Asks nobody, and prints no token.
+
+use std::fmt::Write as _;
+use std::io::Read as _;
+
+use serde_json::{Value, json};
+
+use crate::cli::arguments::ExplainOptions;
+use crate::cli::exit::{FAILED, NO_INPUT, OK};
+use crate::cli::mistakes;
+use crate::cli::output::{complain, print, print_fitting};
+use crate::cli::printable::{harmless_json, plain};
+use crate::config::{self, Config, RegionId};
+use crate::core::io::Verdict;
+use crate::gate::{GateDecision, GateFault, GateQuestion, decide, regions};
+
+/// Most octets that are read from standard input: a token is shorter.
+const MOST: u64 = 256 << 10;
+
+/// Explains a URL or a token, and prints what becomes of it in each served region, or in the one of `--listener`.
+pub(super) fn explain(options: &ExplainOptions, given: &str) -> u8 {
+    let config = match config::load(&options.config) {
+        Ok(config) => config,
+        Err(error) => return mistakes::refuse(&error, options.json),
+    };
+    let given = match read(given) {
+        Ok(given) => given,
+        Err(error) => return complain(&format!("standard input: {error}"), NO_INPUT),
+    };
+    let served = || (0..).map(RegionId).zip(&config.regions).filter(|(_, region)| region.served);
+    let chosen: Vec<RegionId> = match options.listener.as_deref() {
+        None => served().map(|(id, _)| id).collect(),
+        Some(name) => {
+            let Some((id, _)) = served().find(|(_, region)| region.name == name) else {
+                let names: Vec<&str> = served().map(|(_, region)| region.name.as_str()).collect();
+                return complain(&format!("`{name}` is no served region: {}", names.join(", ")), super::CANNOT_TELL);
+            };
+            vec![id]
+        }
+    };
+    let question = GateQuestion::of_text(&given);
+    let all: Vec<Answered> = chosen.into_iter().map(|region| Answered::of(&config, region, &question)).collect();
+    if options.json {
+        let key = issuer(&question);
+        let all = all.iter().map(|answered| answered.as_json(&config)).collect::<Vec<_>>();
+        print(&(harmless_json(&json!({ "key": key, "regions": all }).to_string()) + "\n"));
+    } else {
+        print_fitting(&as_text(&config, &question, &all));
+    }
+    let refused = all.iter().any(|of| of.decision.as_ref().is_some_and(|decision| decision.verdict == Verdict::Refuse));
+    if refused { FAILED } else { OK }
+}
+
+fn read(given: &str) -> std::io::Result<String> {
+    let mut text = String::new();
+    if given == "-" {
+        std::io::stdin().lock().take(MOST).read_to_string(&mut text)?;
+    } else {
+        text.push_str(given);
+    }
+    Ok(text.trim().to_owned())
+}
+
+/// What the gate answers in one region.
+struct Answered {
+    region: RegionId,
+    twirp: bool,
+    /// `None`: it is passed on without a token.
+    decision: Option<GateDecision>,
+    /// Where the client may go, by name and URL, if its key is one of ours.
+    listed: Vec<(String, String)>,
+}
+
+impl Answered {
+    fn of(config: &Config, region: RegionId, question: &Result<GateQuestion, GateFault>) -> Self {
+        let (twirp, token) = match question {
+            Ok(GateQuestion::Exempt) => return Self { region, twirp: false, decision: None, listed: Vec::new() },
+            Ok(GateQuestion::Token { twirp, token }) => (*twirp, Ok(token)),
+            Err(fault) => (false, Err(fault)),
+        };
+        let decision = decide(config, region, token, false);
+        let listed = decision.project.map(|project| regions(config, Some(region), project));
+        let entry = |of: &Value| Some((of["region"].as_str()?.to_owned(), of["url"].as_str()?.to_owned()));
+        let listed = listed.iter().filter_map(|all| all["regions"].as_array()).flatten().filter_map(entry).collect();
+        Self { region, twirp, decision: Some(decision), listed }
+    }
+
+    fn as_json(&self, config: &Config) -> Value {
+        let region = &config.region(self.region).name;
+        let Some(decision) = &self.decision else { return json!({ "region": region, "verdict": "exempt", "code": 200 }) };
+        let answer = decision.answer(self.twirp);
+        json!({
+            "region": region,
+            "verdict": decision.verdict.label(),
+            "reason": { "id": decision.reason.id(), "token": decision.reason.token() },
+            "project": decision.project.map(|id| &config.project(id).name),
+            "why": decision.why.as_deref(),
+            "code": answer.code,
+            "x_ringfence": decision.row(config),
+            "body": answer.body,
+            "settings_regions": self.listed.iter().map(|(name, url)| json!({ "region": name, "url": url })).collect::<Vec<_>>(),
+        })
+    }
+
+    fn as_text(&self, config: &Config) -> String {
+        let region = &config.region(self.region).name;
+        let Some(decision) = &self.decision else { return format!("region {region}: passed on without a token (200)\n") };
+        let (answer, reason) = (decision.answer(self.twirp), decision.reason);
+        let why = decision.why.as_deref().map(|why| format!(", {why}")).unwrap_or_default();
+        let verdict = match decision.verdict {
+            Verdict::Accept => "accepted",
+            Verdict::Shadow => "accepted, since its project is in shadow mode",
+            Verdict::Refuse => "refused",
+        };
+        let mut text = format!("region {region}: {verdict}: {} {reason}{why}\n  the client gets {}", reason.id(), answer.code);
+        if !answer.body.is_empty() {
+            let _ = write!(text, " and reads  {}", answer.body);
+        }
+        text.push('\n');
+        if let Some(row) = decision.row(config) {
+            let _ = writeln!(text, "  X-Ringfence: {row}");
+        }
+        if decision.project.is_some() {
+            let listed: Vec<String> = self.listed.iter().map(|(name, url)| format!("{name} {url}")).collect();
+            let listed = if listed.is_empty() { "nowhere: no such region has `realtime`".to_owned() } else { listed.join(", ") };
+            let _ = writeln!(text, "  /settings/regions sends it to  {listed}");
+        }
+        text
+    }
+}
+
+fn issuer(question: &Result<GateQuestion, GateFault>) -> Option<&str> {
+    match question {
+        Ok(GateQuestion::Token { token, .. }) => Some(&token.issuer),
+        _ => None,
+    }
+}
+
+// Writing to a string cannot fail.
+fn as_text(config: &Config, question: &Result<GateQuestion, GateFault>, all: &[Answered]) -> String {
+    let mut text = String::new();
+    if let Some(key) = issuer(question) {
+        let _ = writeln!(text, "the token names the key {}", plain(key.as_bytes()));
+    }
+    if config.gate.is_none() {
+        text.push_str("there is no [gate]: no reverse proxy can ask this daemon\n");
+    }
+    text.extend(all.iter().map(|answered| answered.as_text(config)));
+    text
+}

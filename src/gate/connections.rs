@@ -1,0 +1,122 @@
+//! The connections of the gate: how many there are, and which one goes if there is no room for another. Serves none.
+
+use std::collections::HashMap;
+use std::time::Instant;
+
+use tokio::task::AbortHandle;
+
+/// How readily a connection is given up for another. The order matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Standing {
+    /// Its peer is in no region. It gets one answer, which says so.
+    Outside,
+    /// It has not asked anything yet.
+    Silent,
+    /// It has asked, and waits for its next question: a reverse proxy keeps such connections.
+    Resting,
+    /// It waits for its answer. It is never given up.
+    Asking,
+}
+
+/// One connection.
+#[derive(Debug)]
+struct Held {
+    standing: Standing,
+    since: Instant,
+    task: AbortHandle,
+}
+
+/// Those that are open.
+#[derive(Debug, Default)]
+pub(super) struct GateConnections {
+    held: HashMap<u64, Held>,
+    last: u64,
+}
+
+impl GateConnections {
+    /// A number for a new connection, if there is room for it among `most`, or another one may be given up for it. The caller then calls
+    /// [`Self::hold`].
+    pub(super) fn make_room(&mut self, standing: Standing, most: usize) -> Option<u64> {
+        while self.held.len() >= most {
+            let (&number, of) = self.held.iter().min_by_key(|(_, held)| (held.standing, held.since))?;
+            // One from outside takes no place of a reverse proxy.
+            let given_up = match standing {
+                Standing::Outside => of.standing == Standing::Outside,
+                _ => of.standing != Standing::Asking,
+            };
+            if !given_up {
+                return None;
+            }
+            if let Some(held) = self.held.remove(&number) {
+                held.task.abort();
+            }
+        }
+        self.last = self.last.wrapping_add(1);
+        Some(self.last)
+    }
+
+    /// Takes in the connection of that number.
+    pub(super) fn hold(&mut self, number: u64, standing: Standing, task: AbortHandle) {
+        self.held.insert(number, Held { standing, since: Instant::now(), task });
+    }
+
+    /// Notes what a connection does now, unless it was given up.
+    pub(super) fn note(&mut self, number: u64, standing: Standing) {
+        if let Some(held) = self.held.get_mut(&number)
+            && held.standing != Standing::Outside
+        {
+            (held.standing, held.since) = (standing, Instant::now());
+        }
+    }
+
+    /// Forgets a connection that has ended.
+    pub(super) fn end(&mut self, number: u64) {
+        self.held.remove(&number);
+    }
+
+    /// How many are open.
+    pub(super) fn count(&self) -> usize {
+        self.held.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A table that holds these, the first of them since longest.
+    fn table(standings: &[Standing]) -> (GateConnections, Vec<tokio::task::JoinHandle<()>>) {
+        let (mut table, mut tasks) = (GateConnections::default(), Vec::new());
+        for &standing in standings {
+            let number = table.make_room(standing, standings.len()).unwrap();
+            let task = tokio::spawn(std::future::pending());
+            table.hold(number, standing, task.abort_handle());
+            tasks.push(task);
+        }
+        (table, tasks)
+    }
+
+    /// Which of these goes for a new one, by its place; `None`: the new one goes.
+    async fn goes(standings: &[Standing], new: Standing) -> Option<usize> {
+        let (mut table, tasks) = table(standings);
+        table.make_room(new, standings.len())?;
+        assert_eq!(table.count(), standings.len() - 1);
+        for (at, task) in tasks.into_iter().enumerate() {
+            if task.is_finished() || tokio::time::timeout(std::time::Duration::ZERO, task).await.is_ok() {
+                return Some(at);
+            }
+        }
+        panic!("there was no room")
+    }
+
+    #[tokio::test]
+    async fn the_one_that_is_least_a_proxy_goes_first() {
+        use Standing::{Asking, Outside, Resting, Silent};
+        assert_eq!(goes(&[Resting, Silent, Outside, Silent], Silent).await, Some(2));
+        assert_eq!(goes(&[Resting, Silent, Asking, Silent], Silent).await, Some(1));
+        assert_eq!(goes(&[Asking, Resting, Resting], Silent).await, Some(1));
+        assert_eq!(goes(&[Asking, Asking], Silent).await, None);
+        assert_eq!(goes(&[Resting, Silent], Outside).await, None, "one from outside takes nobody's place");
+        assert_eq!(goes(&[Resting, Outside], Outside).await, Some(1));
+    }
+}
