@@ -23,8 +23,8 @@ mod trouble;
 mod writer;
 
 pub(crate) use calendar::micros;
-pub use spool::Spool;
 pub(crate) use spool::SPOOL_OCTETS;
+pub use spool::Spool;
 pub(crate) use standing::AuditStanding;
 pub use writer::AuditError;
 pub(crate) use writer::{AuditWriter, RESTART};
