@@ -17,6 +17,11 @@ fn a_report_adds_up_several_nodes() {
     let head = |call: u32| format!("\"region\":\"eu\",\"project\":\"acme\",\"trunk\":\"t\",\"call\":\"{call:032x}\"");
     day.line("answer", &format!("{},\"code\":200", head(6)));
     day.line("answer", &format!("{},\"code\":486", head(5)));
+    // Realtime sessions are no calls, whatever name they have.
+    for (verdict, call) in [("accept", ",\"call\":\"\""), ("accept", ""), ("refuse", ""), ("shadow", "")] {
+        let rest = format!("\"verdict\":\"{verdict}\",\"id\":120,\"reason\":\"unknown-source\",\"method\":\"REALTIME\"");
+        day.line("verdict", &format!("\"region\":\"eu\",\"project\":\"acme\"{call},{rest},\"source\":\"192.0.2.7:50000\""));
+    }
     first.end(day, "stop");
     // The end of a call whose answer the other node has, and one that both sides ended.
     let mut day = second.begin("2026-11-25", "start");
@@ -47,6 +52,12 @@ fn a_report_adds_up_several_nodes() {
         ("media_warned", 1),
         ("media_not_read", 2),
         ("outside", 0),
+        ("length_unknown", 0),
+        ("realtime_accepted", 2),
+        ("realtime_refused", 1),
+        ("realtime_shadow", 1),
+        ("other_verdicts", 0),
+        ("verdicts", 11),
     ] {
         assert_eq!(row[key], count, "{key}: {row}");
     }
@@ -67,6 +78,7 @@ fn a_report_adds_up_several_nodes() {
         "period 2026-11\n",
         "\neu / acme\n  offered                               7\n",
         "    140 foreign-media-offer              1\n",
+        "  realtime accepted                     2\n",
         sentence,
     ] {
         assert!(said.contains(line), "{line}: {said}");
@@ -76,6 +88,12 @@ fn a_report_adds_up_several_nodes() {
     assert_eq!((table.len(), table[0].len()), (2, table[1].len()));
     let value = |key: &str| table[1][table[0].iter().position(|head| *head == key).unwrap()];
     assert_eq!((value("region"), value("minutes"), value("refused 140 foreign-media-offer")), ("eu", "5", "1"));
+    assert_eq!(["realtime_accepted", "realtime_refused", "realtime_shadow"].map(value), ["2", "1", "1"]);
+    let page = audit(&[&arguments[..], &["--html"]].concat());
+    let page = text(&page.stdout);
+    let sessions = "<td class=\"number\">2</td><td class=\"number\">1</td><td class=\"number\">1</td>";
+    assert!(page.contains(sessions) && page.contains(">realtime accepted</th>"), "{page}");
+    assert_eq!(audit(&["verify", name(&one), name(&two)]).status.code(), Some(0));
     assert!(audit(&["report", "--period", "2026-11", "--json", "--csv", name(&one)]).status.code() == Some(2));
 }
 

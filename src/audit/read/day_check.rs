@@ -89,8 +89,9 @@ pub(crate) struct CheckedLines {
     pub(crate) outside: u64,
     /// Records whose configuration no record before them tells: nobody can judge them again.
     pub(crate) unjudged: u64,
-    /// Lines that say they are of another day.
+    /// Lines that say they are of another day, and the latest day that any of them says.
     pub(crate) of_other_days: u64,
+    pub(crate) latest_other: Option<Day>,
     /// The digests of the configurations that were in force, and the nodes and versions that said so.
     pub(crate) digests: Vec<String>,
     pub(crate) nodes: Vec<String>,
@@ -156,12 +157,16 @@ impl DayCheck<'_> {
         let octets = octets.strip_suffix(b"\n").unwrap_or(octets);
         let expected = self.next;
         self.next = self.next.saturating_add(1);
-        let line = ReadLine::of(octets)?;
+        let mut line = ReadLine::unread();
+        line.read(octets)?;
         self.next = line.n.saturating_add(1);
         if line.n != expected {
             self.findings.at(at, format!("says that it is number {}; {expected} would be right", line.n));
         }
-        self.found.of_other_days += u64::from(!line.is_of(&self.day));
+        if !line.is_of(&self.day) {
+            self.found.of_other_days += 1;
+            self.found.latest_other = self.found.latest_other.max(Day::of_moment(line.at).ok());
+        }
         if at == 0 && line.kind != LineKind::Open {
             self.findings.at(at, "does not open the day");
         }

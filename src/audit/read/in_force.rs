@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 
+use foldhash::fast::RandomState;
 use ipnet::IpNet;
 use serde_json::Value;
 
@@ -15,14 +16,17 @@ use crate::fence::{Fence, Networks};
 /// Most configurations of one day that are kept: reloads that lie further back are not judged by again.
 const KEPT: usize = 64;
 
+/// What a configuration has, by name. Each record asks for some.
+type ByName<T> = HashMap<String, T, RandomState>;
+
 /// One configuration.
 #[derive(Debug, Default)]
 struct ToldConfig {
     digest: String,
     /// How many parts there are still to come.
     missing: u64,
-    regions: HashMap<String, ToldRegion>,
-    trunks: HashMap<String, HashMap<String, ToldTrunk>>,
+    regions: ByName<ToldRegion>,
+    trunks: ByName<ByName<ToldTrunk>>,
 }
 
 #[derive(Debug)]

@@ -12,7 +12,7 @@ use super::options::ReportOptions;
 use super::verify::day_as_json;
 use super::{chain, code, grouped, keys, page, table, told};
 use crate::audit::day::Day;
-use crate::audit::read::chain::{CheckedDay, NodeChain, Standing};
+use crate::audit::read::chain::{CheckedDay, NodeChain, Standing, latest_of, mark_unfinished};
 use crate::audit::read::line::seconds_of;
 use crate::audit::read::totals::{CallCounts, OTHER, Totals};
 use crate::cli::output::{print, shown};
@@ -99,6 +99,8 @@ fn added_up(mut chains: Vec<NodeChain>, options: &ReportOptions) -> Result<Audit
             }
         }
     }
+    let latest = chains.iter().zip(&nodes).filter_map(|(chain, node)| latest_of(&chain.directory, &node.days)).max();
+    mark_unfinished(latest, nodes.iter_mut().flat_map(|node| &mut node.days));
     let standing = nodes.iter().flat_map(|node| &node.days).map(Standing::of).fold(Standing::default(), Standing::and);
     let rows = totals.rows();
     let mut report = AuditReport {
@@ -107,7 +109,7 @@ fn added_up(mut chains: Vec<NodeChain>, options: &ReportOptions) -> Result<Audit
         rows,
         standing,
         sentences: BTreeMap::new(),
-        ends_without_answer: totals.ends_without_answer() as u64,
+        ends_without_answer: totals.ends_without_answer(),
     };
     for (region, counts) in report.regions() {
         let sentence = report.sentence(&region, &counts, range);
@@ -159,6 +161,9 @@ impl AuditReport {
         }
         if let Some((node, day)) = days().find(|(_, day)| day.unsigned > 0) {
             return Err(format!("{} records of {} in {} are signed by nobody", grouped(day.unsigned), day.day, node.directory));
+        }
+        if let Some((node, day)) = days().find(|(_, day)| day.unfinished) {
+            return Err(format!("{} in {} is over, and its last checkpoint is not final", day.day, node.directory));
         }
         if let Some((node, day)) = days().find(|(_, day)| day.lines.is_none() && day.checkpoint.is_some()) {
             return Err(format!("the records of {} in {} are deleted", day.day, node.directory));
@@ -268,7 +273,7 @@ fn counted_as(count: u64, one: &str, many: &str) -> String {
 }
 
 /// The counts of a row by their names, as JSON and CSV have them.
-pub(super) fn counted(counts: &CallCounts) -> [(&'static str, u64); 19] {
+pub(super) fn counted(counts: &CallCounts) -> [(&'static str, u64); 23] {
     [
         ("offered", counts.offered),
         ("accepted_here", counts.here),
@@ -289,6 +294,10 @@ pub(super) fn counted(counts: &CallCounts) -> [(&'static str, u64); 19] {
         ("outside", counts.outside),
         ("other_verdicts", counts.others),
         ("minutes", counts.seconds / 60),
+        ("realtime_accepted", counts.realtime.accepted),
+        ("realtime_refused", counts.realtime.refused),
+        ("realtime_shadow", counts.realtime.shadow),
+        ("verdicts", counts.verdicts),
     ]
 }
 
