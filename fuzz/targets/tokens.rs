@@ -36,7 +36,7 @@ fuzz_target!(|bytes: &[u8]| {
     let Ok(value) = HeaderValue::try_from(&uri) else { return };
     asked.append("x-forwarded-uri", value);
     asked.append("x-forwarded-method", HeaderValue::from_static("GET"));
-    let Ok(GateQuestion::Token { token, .. }) = GateQuestion::read(&asked, false) else { return };
+    let GateQuestion::Token { token: Ok(token), .. } = GateQuestion::read(&asked, false) else { return };
 
     let query = uri.split_once('?').map_or("", |(_, query)| query);
     let row = headers.get("authorization").map(|row| row.to_str().expect("the gate took a row that is no text"));

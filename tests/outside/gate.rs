@@ -140,6 +140,9 @@ fn a_client_is_let_in_or_told_why_not_and_the_operator_sees_it() {
         let told = proxy.decide(&uri);
         assert_eq!((told.code, told.get("x-ringfence"), told.get("access-control-allow-origin")), (401, None, Some("*")));
     }
+    let told = proxy.decide("/twirp/livekit.RoomService/ListRooms");
+    let body: Value = serde_json::from_str(&told.body).unwrap();
+    assert_eq!((told.code, &body["code"]), (401, &"unauthenticated".into()), "{told:?}");
     assert_eq!(proxy.decide("/").code, 200, "health needs no token");
 
     // Everybody else who is told of verdicts.
@@ -151,11 +154,11 @@ fn a_client_is_let_in_or_told_why_not_and_the_operator_sees_it() {
     assert_eq!(count("acme", "accept", "in-region"), 1);
     assert_eq!(count("other", "refuse", "pinned-elsewhere"), 2);
     assert_eq!(count("watched", "shadow", "pinned-elsewhere"), 1);
-    assert_eq!(count("none", "refuse", "unknown-source"), 3);
+    assert_eq!(count("none", "refuse", "unknown-source"), 4);
     let asked = [("region", "eu"), ("transport", "http"), ("method", "REALTIME")];
-    assert_eq!(metrics.sum("ringfence_requests_total", &asked), 7);
+    assert_eq!(metrics.sum("ringfence_requests_total", &asked), 8);
     assert_eq!(metrics.sum("ringfence_gate_connections", &[]), 1);
-    let seen: Vec<Value> = (0..7).map(|_| watch.next()).collect();
+    let seen: Vec<Value> = (0..8).map(|_| watch.next()).collect();
     assert!(seen.iter().all(|line| line["method"] == "REALTIME" && line["transport"] == "http"), "{seen:?}");
     let first = &seen[1];
     assert_eq!((&first["project"], &first["reason"], &first["code"]), (&"other".into(), &"pinned-elsewhere".into(), &403.into()));
@@ -169,7 +172,7 @@ fn a_client_is_let_in_or_told_why_not_and_the_operator_sees_it() {
     assert!(daemon.wait().success());
     let lines = audited.lines();
     let kept: Vec<_> = lines.iter().filter(|line| line["kind"] == "verdict").collect();
-    assert_eq!(kept.len(), 7, "{lines:#?}");
+    assert_eq!(kept.len(), 8, "{lines:#?}");
     assert!(
         kept.iter().all(|line| line["method"] == "REALTIME" && line.get("transport").is_none() && line.get("call").is_none())
     );
