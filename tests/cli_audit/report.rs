@@ -133,3 +133,36 @@ fn no_text_of_a_record_does_anything() {
     let csv = audit(&["report", "--period", "2026", "--csv", name(&path)]);
     assert!(text(&csv.stdout).contains("\"'=1+1"), "{csv:?}");
 }
+
+#[test]
+fn a_record_that_is_given_twice_is_not_counted_twice() {
+    let (one, copy) = (folder("report-once"), folder("report-copy"));
+    three_days(&one, "n1", 1);
+    // A copy of another time: it has fewer days, and fewer lines of its last one.
+    fs::create_dir_all(copy.join("2026-11-24")).unwrap();
+    fs::copy(one.join("public.key"), copy.join("public.key")).unwrap();
+    fs::copy(records(&one, "2026-11-24"), records(&copy, "2026-11-24")).unwrap();
+    change(&copy, "2026-11-24", |lines| lines.truncate(4));
+    for (first, second) in [(&one, &one), (&one, &copy), (&copy, &one)] {
+        let output = audit(&["report", "--period", "2026-11", name(first), name(second)]);
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(66), 0), "{output:?}");
+        assert!(text(&output.stderr).contains("have the same records of 2026-11-24: give each record once"), "{output:?}");
+    }
+    assert_eq!(audit(&["verify", name(&one), name(&one)]).status.code(), Some(0), "to verify twice does no harm");
+}
+
+#[test]
+fn nothing_is_said_of_a_period_whose_first_days_are_left_out() {
+    let path = folder("report-left-out");
+    three_days(&path, "n1", 1);
+    fs::remove_dir_all(path.join("2026-11-24")).unwrap();
+    let of = |period: &str| {
+        let output = audit(&["report", "--period", period, name(&path)]);
+        (output.status.code(), text(&output.stdout).lines().last().unwrap().replace(name(&path), "DIR"))
+    };
+    let why = "Of region eu nothing can be said: the record in DIR begins with 2026-11-25, and 2026-11-24 was before that";
+    assert_eq!(of("2026-11"), (Some(2), why.to_owned()));
+    // A period that begins later lacks nothing.
+    let (code, said) = of("2026-11-25");
+    assert!(code == Some(0) && said.contains(" none was sent to an address outside "), "{said}");
+}
