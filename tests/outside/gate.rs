@@ -136,7 +136,8 @@ fn a_client_is_let_in_or_told_why_not_and_the_operator_sees_it() {
 
     let told = proxy.decide(&rtc("APIwatched"));
     assert_eq!(told.code, 200);
-    assert_eq!(told.get("x-ringfence"), Some("130; reason=pinned-elsewhere; region=eu; project=watched; verdict=shadow"));
+    let shadow = "130; reason=pinned-elsewhere; region=eu; project=watched; verdict=shadow; why=\"project watched is pinned to us, not eu\"";
+    assert_eq!(told.get("x-ringfence"), Some(shadow));
     for uri in [rtc("APInobody"), "/rtc".to_owned(), "/rtc?access_token=a.b.c".to_owned()] {
         let told = proxy.decide(&uri);
         assert_eq!((told.code, told.get("x-ringfence"), told.get("access-control-allow-origin")), (401, None, Some("*")));
