@@ -1,5 +1,6 @@
 //! One line of the audit record as it is written: a compact object of JSON and a line end. Keys stand in the order in which they are told.
 
+use std::fmt::Display;
 use std::io::Write as _;
 use std::time::{Duration, SystemTime};
 
@@ -32,6 +33,14 @@ impl<'o> AuditLine<'o> {
     pub(crate) fn maybe(&mut self, key: &str, value: Option<&str>) {
         if let Some(value) = value {
             self.text(key, value);
+        }
+    }
+
+    /// Adds what writes itself in characters that stand for themselves, such as an address, if there is one.
+    pub(crate) fn plain(&mut self, key: &str, value: Option<impl Display>) {
+        if let Some(value) = value {
+            self.key(key);
+            let _ = write!(self.out, "\"{value}\"");
         }
     }
 

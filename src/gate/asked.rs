@@ -129,11 +129,9 @@ impl GateQuestion {
             Ok(parts) => parts,
             Err(fault) => return Some(Err(fault)),
         };
-        // A server begins a session for what has this row, whatever its method.
-        let upgrades = headers.contains_key(UPGRADE);
         let health = method == b"GET" && path == "/";
-        let preflight = method == b"OPTIONS" && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD);
-        if (health || preflight) && !upgrades { None } else { Some(ClientToken::found(headers, query)) }
+        let needs_none = (health || method == b"OPTIONS" && is_preflight(headers)) && !begins_session(headers);
+        if needs_none { None } else { Some(ClientToken::found(headers, query)) }
     }
 }
 
@@ -183,6 +181,17 @@ fn single<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<&'h He
     let mut rows = headers.get_all(name).iter();
     let row = rows.next();
     if rows.next().is_some() { Err(GateFault::NoUri) } else { Ok(row) }
+}
+
+/// Whether the server behind answers an OPTIONS itself, as a browser's question. It takes one whose row is empty for a request like any other.
+fn is_preflight(headers: &HeaderMap) -> bool {
+    single(headers, &ACCESS_CONTROL_REQUEST_METHOD).is_ok_and(|row| row.is_some_and(|row| !row.is_empty()))
+}
+
+/// Whether a server could begin a session for this, whatever its method. Some reverse proxies leave Upgrade out of their question; no client
+/// can do without the other rows.
+fn begins_session(headers: &HeaderMap) -> bool {
+    headers.contains_key(UPGRADE) || headers.keys().any(|name| name.as_str().starts_with("sec-websocket-"))
 }
 
 /// Whether a body may be a form: it could name another token, and is read before the query.

@@ -5,6 +5,9 @@ use std::time::Instant;
 
 use tokio::task::AbortHandle;
 
+/// Most connections from outside, whatever room there is. Each may hold as much as one of a reverse proxy until it has asked.
+const MOST_OUTSIDE: usize = 32;
+
 /// How readily a connection is given up for another. The order matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Standing {
@@ -37,8 +40,8 @@ impl GateConnections {
     /// A number for a new connection, if there is room for it among `most`, or another one may be given up for it. The caller then calls
     /// [`Self::hold`].
     pub(super) fn make_room(&mut self, standing: Standing, most: usize) -> Option<u64> {
-        while self.held.len() >= most {
-            let (&number, of) = self.held.iter().min_by_key(|(_, held)| (held.standing, held.since))?;
+        while self.held.len() >= most || standing == Standing::Outside && self.outside() >= MOST_OUTSIDE {
+            let (&number, of) = self.held.iter().min_by_key(|&(number, held)| (held.standing, held.since, *number))?;
             // One from outside takes no place of a reverse proxy.
             let given_up = match standing {
                 Standing::Outside => of.standing == Standing::Outside,
@@ -72,6 +75,10 @@ impl GateConnections {
     /// Forgets a connection that has ended.
     pub(super) fn end(&mut self, number: u64) {
         self.held.remove(&number);
+    }
+
+    fn outside(&self) -> usize {
+        self.held.values().filter(|held| held.standing == Standing::Outside).count()
     }
 
     /// How many are open.
@@ -118,5 +125,26 @@ mod tests {
         assert_eq!(goes(&[Asking, Asking], Silent).await, None);
         assert_eq!(goes(&[Resting, Silent], Outside).await, None, "one from outside takes nobody's place");
         assert_eq!(goes(&[Resting, Outside], Outside).await, Some(1));
+    }
+
+    #[tokio::test]
+    async fn those_from_outside_are_few_though_there_is_room() {
+        let mut table = GateConnections::default();
+        let mut tasks = Vec::new();
+        for standing in [Standing::Silent, Standing::Outside].into_iter().cycle().take(4 * MOST_OUTSIDE) {
+            let number = table.make_room(standing, 1000).unwrap();
+            let task = tokio::spawn(std::future::pending::<()>());
+            table.hold(number, standing, task.abort_handle());
+            tasks.push((standing, task));
+        }
+        assert_eq!((table.outside(), table.count()), (MOST_OUTSIDE, 3 * MOST_OUTSIDE));
+        // The oldest of them went, and nobody else.
+        for (standing, task) in tasks.drain(..2 * MOST_OUTSIDE) {
+            match standing {
+                Standing::Outside => assert!(task.await.is_err_and(|error| error.is_cancelled())),
+                _ => assert!(!task.is_finished()),
+            }
+        }
+        assert!(tasks.iter().all(|(_, task)| !task.is_finished()));
     }
 }

@@ -132,6 +132,7 @@ impl GateServer {
             .timer(TokioTimer::new())
             .header_read_timeout(HEADER)
             .max_header_size(HEADER_OCTETS)
+            .max_buf_size(HEADER_OCTETS)
             .max_headers(HEADER_ROWS)
             .serve_connection(TokioIo::new(stream), service);
         let mut serving = std::pin::pin!(serving);
@@ -241,7 +242,7 @@ impl<'a> Asking<'a> {
     /// Reads the query of `/decide`. `None`: it holds something else, or something twice.
     fn read(query: Option<&'a str>) -> Option<Self> {
         let mut asking = Self { nginx: false, region: None };
-        for part in query.into_iter().flat_map(|query| query.split('&')) {
+        for part in query.filter(|query| !query.is_empty()).into_iter().flat_map(|query| query.split('&')) {
             match part.split_once('=') {
                 None if part == "nginx" && !asking.nginx => asking.nginx = true,
                 Some(("region", name)) if asking.region.is_none() => asking.region = Some(name),

@@ -60,6 +60,15 @@ fn health_and_preflights_pass_without_a_token_and_nothing_that_begins_a_session(
     for (method, uri, rows) in [
         ("OPTIONS", "/rtc", &[][..]),
         ("OPTIONS", "/rtc", &[preflight, ("Upgrade", "websocket")]),
+        ("OPTIONS", "/rtc", &[preflight, ("Upgrade", "")]),
+        // A reverse proxy may leave Upgrade out of its question.
+        ("OPTIONS", "/rtc", &[preflight, ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==")]),
+        ("OPTIONS", "/rtc", &[preflight, ("Sec-WebSocket-Version", "13")]),
+        ("GET", "/", &[("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==")]),
+        // The server behind takes these for no preflights, and looks for a token in their query.
+        ("OPTIONS", "/rtc/validate", &[("Access-Control-Request-Method", "")]),
+        ("OPTIONS", "/rtc/validate", &[("Access-Control-Request-Method", ""), preflight]),
+        ("OPTIONS", "/rtc/validate", &[preflight, preflight]),
         ("options", "/rtc", &[preflight]),
         ("GET", "/rtc", &[preflight]),
         ("GET", "/", &[("Upgrade", "websocket")]),
