@@ -10,7 +10,7 @@ use crate::audit::read::totals::CallCounts;
 use crate::cli::printable::plain;
 
 const STYLE: &str = "
-body { font: 15px/1.45 system-ui, sans-serif; color: #1a1a1a; background: #fff; margin: 2rem auto; max-width: 78rem; padding: 0 1rem }
+body { font: 15px/1.45 system-ui, sans-serif; color: #1a1a1a; background: #fff; margin: 2rem auto; max-width: 84rem; padding: 0 1rem }
 h1 { font-size: 1.6rem; margin: 0 } h2 { font-size: 1.15rem; margin: 2.2rem 0 .6rem }
 table { border-collapse: collapse; width: 100% } caption { text-align: left; color: #555; padding-bottom: .3rem }
 th, td { border-bottom: 1px solid #ccc; padding: .3rem .5rem; text-align: left; vertical-align: bottom }

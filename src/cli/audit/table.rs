@@ -75,7 +75,7 @@ pub(super) fn text(report: &AuditReport) -> String {
     let _ = writeln!(out, "\nall");
     row(&report.all(), &mut out);
     for (what, count) in sums(report) {
-        let _ = writeln!(out, "  {what:<24} {:>14}", grouped(count));
+        let _ = writeln!(out, "  {what:<30} {:>14}", grouped(count));
     }
     for (region, sentence) in &report.sentences {
         let _ = match sentence {
@@ -99,15 +99,15 @@ pub(super) fn sums(report: &AuditReport) -> [(&'static str, u64); 3] {
 
 fn row(counts: &CallCounts, out: &mut String) {
     for (what, count) in columns(counts) {
-        let _ = writeln!(out, "  {what:<24} {:>14}", grouped(count));
+        let _ = writeln!(out, "  {what:<30} {:>14}", grouped(count));
         if what == "refused" {
             for (reason, &count) in reasons().zip(&counts.refused).filter(|&(_, &count)| count > 0) {
-                let _ = writeln!(out, "    {reason:<22} {:>14}", grouped(count));
+                let _ = writeln!(out, "    {reason:<28} {:>14}", grouped(count));
             }
         }
     }
     for (what, count) in realtime(counts) {
-        let _ = writeln!(out, "  {what:<24} {:>14}", grouped(count));
+        let _ = writeln!(out, "  {what:<30} {:>14}", grouped(count));
     }
 }
 
