@@ -76,9 +76,9 @@ fn a_report_adds_up_several_nodes() {
     let said = text(&output.stdout);
     for line in [
         "period 2026-11\n",
-        "\neu / acme\n  offered                               7\n",
-        "    140 foreign-media-offer              1\n",
-        "  realtime accepted                     2\n",
+        "\neu / acme\n  offered                                     7\n",
+        "    140 foreign-media-offer                   1\n",
+        "  realtime accepted                           2\n",
         sentence,
     ] {
         assert!(said.contains(line), "{line}: {said}");
