@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use libfuzzer_sys::fuzz_target;
-use ringfence::gate::{ClientToken, GateQuestion};
+use ringfence::gate::{ClientToken, GateRequest};
 use serde::de::{Deserializer as _, MapAccess, Visitor};
 
 /// What a query or a row holds in the place of a token.
@@ -30,19 +30,19 @@ fuzz_target!(|bytes: &[u8]| {
         };
         headers.append(name, value);
     }
-    let _ = GateQuestion::of_text(text);
+    let _ = GateRequest::of_text(text);
     let _ = ClientToken::of_client(&headers, &uri);
     let mut asked = headers.clone();
     let Ok(value) = HeaderValue::try_from(&uri) else { return };
     asked.append("x-forwarded-uri", value);
     let method = headers.get("method").cloned().unwrap_or(HeaderValue::from_static("GET"));
     asked.append("x-forwarded-method", method.clone());
-    let token = match GateQuestion::read(&asked, false) {
-        GateQuestion::Token { token: Err(_), .. } => return,
-        GateQuestion::Exempt => {
+    let token = match GateRequest::read(&asked, false) {
+        GateRequest::Token { token: Err(_), .. } => return,
+        GateRequest::Exempt => {
             return assert!(needs_no_token(&method, &uri, &headers), "exempt, and no health or preflight");
         }
-        GateQuestion::Token { token: Ok(token), .. } => token,
+        GateRequest::Token { token: Ok(token), .. } => token,
     };
     assert!(!reads_body(&method, &headers), "the body could name another token");
 

@@ -1,4 +1,4 @@
-//! A reverse proxy's question, out of the headers of its request. What a client sent comes only by rows that the proxy has written itself.
+//! What a reverse proxy asks about, out of the headers of its request. What a client sent comes only by rows that the proxy has written itself.
 
 use hyper::header::{ACCESS_CONTROL_REQUEST_METHOD, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, UPGRADE};
 
@@ -14,8 +14,8 @@ const ORIGINAL: [HeaderName; 2] = [HeaderName::from_static("x-original-uri"), He
 
 /// What a reverse proxy asks about.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum GateQuestion {
-    /// Health, or a browser's question whether a page may ask: it is passed on without a token.
+pub enum GateRequest {
+    /// Health, or a browser that asks whether a page may ask: it is passed on without a token.
     Exempt,
     /// A token decides.
     Token {
@@ -88,7 +88,7 @@ pub enum GateFault {
     TwoIssuers,
 }
 
-impl GateQuestion {
+impl GateRequest {
     /// Reads what a reverse proxy asks. `nginx`: by the rows of that snippet.
     pub fn read(headers: &HeaderMap, nginx: bool) -> Self {
         let asked = || {
@@ -186,12 +186,12 @@ fn single<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<&'h He
     if rows.next().is_some() { Err(GateFault::NoUri) } else { Ok(row) }
 }
 
-/// Whether the server behind answers an OPTIONS itself, as a browser's question. It takes one whose row is empty for a request like any other.
+/// Whether the server behind answers an OPTIONS itself, for a browser that asks first. It takes one whose row is empty for a request like any other.
 fn is_preflight(headers: &HeaderMap) -> bool {
     single(headers, &ACCESS_CONTROL_REQUEST_METHOD).is_ok_and(|row| row.is_some_and(|row| !row.is_empty()))
 }
 
-/// Whether a server could begin a session for this, whatever its method. Some reverse proxies leave Upgrade out of their question; no client
+/// Whether a server could begin a session for this, whatever its method. Some reverse proxies leave Upgrade out of what they ask; no client
 /// can do without the other rows.
 fn begins_session(headers: &HeaderMap) -> bool {
     headers.contains_key(UPGRADE) || headers.keys().any(|name| name.as_str().starts_with("sec-websocket-"))

@@ -15,7 +15,7 @@ pub(super) enum Standing {
     Outside,
     /// It has not asked anything yet.
     Silent,
-    /// It has asked, and waits for its next question: a reverse proxy keeps such connections.
+    /// It has asked, and waits for the next: a reverse proxy keeps such connections.
     Resting,
     /// It waits for its answer. It is never given up.
     Asking,

@@ -20,7 +20,7 @@ const NO_TOKEN_TWIRP: &str = r#"{"code":"unauthenticated","msg":"token missing, 
 const DRAINING: &str = "shutting down, try again.";
 const DRAINING_TWIRP: &str = r#"{"code":"unavailable","msg":"shutting down, try again."}"#;
 
-/// What was decided of one question.
+/// What was decided of one request.
 #[derive(Clone, Debug)]
 pub(crate) struct GateDecision {
     /// The region of the reverse proxy that asked.

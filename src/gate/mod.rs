@@ -12,7 +12,7 @@ mod regions;
 mod server;
 mod thread;
 
-pub use asked::{ClientToken, GateFault, GateQuestion};
+pub use asked::{ClientToken, GateFault, GateRequest};
 pub(crate) use decide::{GateDecision, decide};
 pub(crate) use regions::regions;
 pub(crate) use thread::{Gate, GateParts};

@@ -23,7 +23,7 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tracing::warn;
 
-use super::asked::{ClientToken, GateQuestion};
+use super::asked::{ClientToken, GateRequest};
 use super::connections::{GateConnections, Standing};
 use super::decide::{GateAnswer, GateDecision, NoRegion, decide, region_of};
 use super::regions::regions;
@@ -40,7 +40,7 @@ const HEADER: Duration = Duration::from_secs(10);
 const HEADER_OCTETS: usize = 100 << 10;
 /// Most header rows: a client may send many, and its reverse proxy hands them on.
 const HEADER_ROWS: usize = 256;
-/// How often a question is decided again, because another configuration has come into force meanwhile.
+/// How often a request is decided again, because another configuration has come into force meanwhile.
 const AGAIN: u32 = 3;
 
 const RINGFENCE: HeaderName = HeaderName::from_static("x-ringfence");
@@ -158,10 +158,10 @@ impl GateServer {
         }
     }
 
-    /// Decides a question, and answers once that is told.
+    /// Decides a request, and answers once that is told.
     async fn decide(&self, headers: &HeaderMap, asking: Asking<'_>, ends: Ends) -> Response<Full<Bytes>> {
-        let question = GateQuestion::read(headers, asking.nginx);
-        let GateQuestion::Token { twirp, token } = question else { return self.exempt(asking, ends) };
+        let asked = GateRequest::read(headers, asking.nginx);
+        let GateRequest::Token { twirp, token } = asked else { return self.exempt(asking, ends) };
         let judged = token.as_ref();
         let mut config = self.config();
         for _ in 0..AGAIN {
@@ -295,7 +295,7 @@ fn preflight() -> Response<Full<Bytes>> {
     response
 }
 
-/// The answer to what is no question of a reverse proxy of the region. Its connection ends.
+/// The answer to what is no request of a reverse proxy of the region. Its connection ends.
 fn refused(words: &str) -> Response<Full<Bytes>> {
     let mut response = typed(StatusCode::FORBIDDEN, "text/plain; charset=utf-8", Bytes::copy_from_slice(words.as_bytes()));
     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));

@@ -12,7 +12,7 @@ use crate::cli::output::{complain, print, print_fitting};
 use crate::cli::printable::{harmless_json, plain};
 use crate::config::{self, Config, RegionId};
 use crate::core::io::Verdict;
-use crate::gate::{GateDecision, GateQuestion, decide, regions};
+use crate::gate::{GateDecision, GateRequest, decide, regions};
 
 /// Most octets that are read from standard input: a token is shorter.
 const MOST: u64 = 256 << 10;
@@ -38,14 +38,14 @@ pub(super) fn explain(options: &ExplainOptions, given: &str) -> u8 {
             vec![id]
         }
     };
-    let question = GateQuestion::of_text(&given);
-    let all: Vec<Answered> = chosen.into_iter().map(|region| Answered::of(&config, region, &question)).collect();
+    let asked = GateRequest::of_text(&given);
+    let all: Vec<Answered> = chosen.into_iter().map(|region| Answered::of(&config, region, &asked)).collect();
     if options.json {
-        let key = issuer(&question);
+        let key = issuer(&asked);
         let all = all.iter().map(|answered| answered.as_json(&config)).collect::<Vec<_>>();
         print(&(harmless_json(&json!({ "key": key, "regions": all }).to_string()) + "\n"));
     } else {
-        print_fitting(&as_text(&config, &question, &all));
+        print_fitting(&as_text(&config, &asked, &all));
     }
     let refused = all.iter().any(|of| of.decision.as_ref().is_some_and(|decision| decision.verdict == Verdict::Refuse));
     if refused { FAILED } else { OK }
@@ -72,8 +72,8 @@ struct Answered {
 }
 
 impl Answered {
-    fn of(config: &Config, region: RegionId, question: &GateQuestion) -> Self {
-        let GateQuestion::Token { twirp, token } = question else {
+    fn of(config: &Config, region: RegionId, asked: &GateRequest) -> Self {
+        let GateRequest::Token { twirp, token } = asked else {
             return Self { region, twirp: false, decision: None, listed: Vec::new() };
         };
         let (twirp, decision) = (*twirp, decide(config, region, token.as_ref(), false));
@@ -127,17 +127,17 @@ impl Answered {
     }
 }
 
-fn issuer(question: &GateQuestion) -> Option<&str> {
-    match question {
-        GateQuestion::Token { token: Ok(token), .. } => Some(&token.issuer),
+fn issuer(asked: &GateRequest) -> Option<&str> {
+    match asked {
+        GateRequest::Token { token: Ok(token), .. } => Some(&token.issuer),
         _ => None,
     }
 }
 
 // Writing to a string cannot fail.
-fn as_text(config: &Config, question: &GateQuestion, all: &[Answered]) -> String {
+fn as_text(config: &Config, asked: &GateRequest, all: &[Answered]) -> String {
     let mut text = String::new();
-    if let Some(key) = issuer(question) {
+    if let Some(key) = issuer(asked) {
         let _ = writeln!(text, "the token names the key {}", plain(key.as_bytes()));
     }
     if config.gate.is_none() {

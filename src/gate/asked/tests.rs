@@ -18,17 +18,17 @@ fn headers(rows: &[(&str, &str)]) -> HeaderMap {
     headers
 }
 
-/// What is read of a question by Caddy's rows: `twirp` and issuer, or nothing for what is exempt.
+/// What is read of a request by Caddy's rows: `twirp` and issuer, or nothing for what is exempt.
 fn read(method: &str, uri: &str, more: &[(&str, &str)]) -> Result<Option<(bool, String)>, GateFault> {
     let rows = [&[("X-Forwarded-Method", method), ("X-Forwarded-Uri", uri)], more].concat();
-    said(GateQuestion::read(&headers(&rows), false))
+    said(GateRequest::read(&headers(&rows), false))
 }
 
-/// The same of a question that was read.
-fn said(question: GateQuestion) -> Result<Option<(bool, String)>, GateFault> {
-    match question {
-        GateQuestion::Exempt => Ok(None),
-        GateQuestion::Token { twirp, token } => token.map(|token| Some((twirp, token.issuer))),
+/// The same of a gate request that was read.
+fn said(asked: GateRequest) -> Result<Option<(bool, String)>, GateFault> {
+    match asked {
+        GateRequest::Exempt => Ok(None),
+        GateRequest::Token { twirp, token } => token.map(|token| Some((twirp, token.issuer))),
     }
 }
 
@@ -61,7 +61,7 @@ fn health_and_preflights_pass_without_a_token_and_nothing_that_begins_a_session(
         ("OPTIONS", "/rtc", &[][..]),
         ("OPTIONS", "/rtc", &[preflight, ("Upgrade", "websocket")]),
         ("OPTIONS", "/rtc", &[preflight, ("Upgrade", "")]),
-        // A reverse proxy may leave Upgrade out of its question.
+        // A reverse proxy may leave Upgrade out of what it asks.
         ("OPTIONS", "/rtc", &[preflight, ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==")]),
         ("OPTIONS", "/rtc", &[preflight, ("Sec-WebSocket-Version", "13")]),
         ("GET", "/", &[("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==")]),
@@ -118,8 +118,8 @@ fn a_client_cannot_say_what_the_reverse_proxy_was_asked() {
     let caddy = [("X-Forwarded-Uri", "/rtc"), ("X-Forwarded-Method", "GET")];
     let nginx = [("X-Original-URI", "/twirp/x"), ("X-Original-Method", "POST")];
     let with = |rows: &[(&str, &str)]| headers(&[rows, &[("Authorization", &bearer)]].concat());
-    assert!(matches!(GateQuestion::read(&with(&caddy), false), GateQuestion::Token { twirp: false, token: Ok(_) }));
-    assert!(matches!(GateQuestion::read(&with(&nginx), true), GateQuestion::Token { twirp: true, token: Ok(_) }));
+    assert!(matches!(GateRequest::read(&with(&caddy), false), GateRequest::Token { twirp: false, token: Ok(_) }));
+    assert!(matches!(GateRequest::read(&with(&nginx), true), GateRequest::Token { twirp: true, token: Ok(_) }));
     for (rows, by_nginx, fault) in [
         (&[&caddy[..], &nginx].concat()[..], false, GateFault::TwoUris),
         (&[&caddy[..], &nginx].concat(), true, GateFault::TwoUris),
@@ -132,14 +132,14 @@ fn a_client_cannot_say_what_the_reverse_proxy_was_asked() {
         (&[&caddy[..], &caddy[..1]].concat(), false, GateFault::NoUri),
         (&[&nginx[..], &nginx[1..]].concat(), true, GateFault::NoUri),
     ] {
-        assert_eq!(said(GateQuestion::read(&with(rows), by_nginx)), Err(fault), "{rows:?}");
+        assert_eq!(said(GateRequest::read(&with(rows), by_nginx)), Err(fault), "{rows:?}");
     }
 }
 
 #[test]
 fn a_person_may_give_a_url_or_a_token() {
     let a = token("a");
-    let text = |text: &str| said(GateQuestion::of_text(text));
+    let text = |text: &str| said(GateRequest::of_text(text));
     for (given, twirp) in [
         (a.clone(), false),
         (format!("wss://eu.rtc.example.com/rtc/v1?access_token={a}"), false),
@@ -168,7 +168,7 @@ fn a_client_asks_where_it_may_go_in_its_own_words() {
 fn who_speaks_twirp_is_known_without_a_token_too() {
     let twirp = |uri: &str| {
         let rows = [("X-Forwarded-Method", "POST"), ("X-Forwarded-Uri", uri)];
-        matches!(GateQuestion::read(&headers(&rows), false), GateQuestion::Token { twirp: true, token: Err(_) })
+        matches!(GateRequest::read(&headers(&rows), false), GateRequest::Token { twirp: true, token: Err(_) })
     };
     assert!(twirp("/twirp/livekit.RoomService/ListRooms") && twirp("/twirp/x?access_token=;"));
     assert!(!twirp("/rtc") && !twirp("/twirp"));
