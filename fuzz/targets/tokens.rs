@@ -16,7 +16,7 @@ const PLACE: &str = "TOKEN";
 
 fuzz_target!(|bytes: &[u8]| {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
-    // The claims, the URI, and rows.
+    // The claims, the URI, and rows. The row `method` says the method.
     let mut fields = text.split('\u{1}');
     let (claims, uri) = (fields.next().unwrap_or_default(), fields.next().unwrap_or_default());
     let part = |text: &str| BASE64_URL_SAFE_NO_PAD.encode(text);
@@ -35,8 +35,16 @@ fuzz_target!(|bytes: &[u8]| {
     let mut asked = headers.clone();
     let Ok(value) = HeaderValue::try_from(&uri) else { return };
     asked.append("x-forwarded-uri", value);
-    asked.append("x-forwarded-method", HeaderValue::from_static("GET"));
-    let Ok(GateQuestion::Token { token, .. }) = GateQuestion::read(&asked, false) else { return };
+    let method = headers.get("method").cloned().unwrap_or(HeaderValue::from_static("GET"));
+    asked.append("x-forwarded-method", method.clone());
+    let token = match GateQuestion::read(&asked, false) {
+        Err(_) => return,
+        Ok(GateQuestion::Exempt) => {
+            return assert!(needs_no_token(&method, &uri, &headers), "exempt, and no health or preflight");
+        }
+        Ok(GateQuestion::Token { token, .. }) => token,
+    };
+    assert!(!reads_body(&method, &headers), "the body could name another token");
 
     let query = uri.split_once('?').map_or("", |(_, query)| query);
     let row = headers.get("authorization").map(|row| row.to_str().expect("the gate took a row that is no text"));
@@ -45,6 +53,23 @@ fuzz_target!(|bytes: &[u8]| {
     assert_eq!(issuer(&found).as_deref(), Some(&*token.issuer));
     assert_eq!(server(Some(&format!("Bearer {}", token.text)), query).as_deref(), Some(&*token.text), "as the gate hands it on");
 });
+
+/// Whether the server answers this without a look at tokens: it is asked for its health, or by a browser.
+fn needs_no_token(method: &HeaderValue, uri: &str, headers: &HeaderMap) -> bool {
+    let asks = headers.get("access-control-request-method").is_some_and(|row| !row.as_bytes().is_empty());
+    let health = method == "GET" && uri.split('?').next() == Some("/");
+    !headers.contains_key("upgrade") && (health || method == "OPTIONS" && asks)
+}
+
+/// Whether the server reads a form out of the body. It reads types in small letters, those of other alphabets too.
+fn reads_body(method: &HeaderValue, headers: &HeaderMap) -> bool {
+    let kind = headers.get("content-type").map_or(String::new(), |row| String::from_utf8_lossy(row.as_bytes()).to_lowercase());
+    // The small letter of a dotted I is i alone there.
+    let kind = kind.replace('\u{307}', "");
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    (method == "POST" || method == "PUT" || method == "PATCH")
+        && (kind == "application/x-www-form-urlencoded" || kind == "multipart/form-data")
+}
 
 /// The token that the server takes: of the row, if there is one, else the first of the query.
 fn server(row: Option<&str>, query: &str) -> Option<String> {

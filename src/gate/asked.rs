@@ -107,7 +107,10 @@ impl GateQuestion {
         let rest = ["wss://", "ws://", "https://", "http://"].into_iter().find_map(|scheme| text.strip_prefix(scheme));
         match rest {
             Some(rest) => {
-                Self::of(b"GET", rest.find('/').map_or("/rtc", |at| rest.get(at..).unwrap_or_default()).as_bytes(), &none)
+                let target = rest.find(['/', '?']).and_then(|at| rest.get(at..)).unwrap_or_default();
+                // Clients add the path by themselves.
+                let path = if target.starts_with('/') { "" } else { "/rtc" };
+                Self::of(b"GET", format!("{path}{target}").as_bytes(), &none)
             }
             None if text.starts_with('/') => Self::of(b"GET", text.as_bytes(), &none),
             None => ClientToken::of(text).map(|token| Self::Token { twirp: false, token }),

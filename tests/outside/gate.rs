@@ -141,7 +141,11 @@ fn a_client_is_let_in_or_told_why_not_and_the_operator_sees_it() {
         assert_eq!((told.code, told.get("x-ringfence"), told.get("access-control-allow-origin")), (401, None, Some("*")));
     }
     assert_eq!(proxy.decide("/").code, 200, "health needs no token");
-    assert_eq!(proxy.ask("GET", "/decide?", &["X-Forwarded-Uri: /", "X-Forwarded-Method: GET"]).code, 200, "an empty query is none");
+    assert_eq!(
+        proxy.ask("GET", "/decide?", &["X-Forwarded-Uri: /", "X-Forwarded-Method: GET"]).code,
+        200,
+        "an empty query is none"
+    );
 
     // Everybody else who is told of verdicts.
     let metrics = daemon.metrics();

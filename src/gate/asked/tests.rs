@@ -144,6 +144,7 @@ fn a_person_may_give_a_url_or_a_token() {
         (format!("wss://eu.rtc.example.com/rtc/v1?access_token={a}"), false),
         (format!("https://x:7880/twirp/y?access_token={a}"), true),
         (format!("/rtc?access_token={a}"), false),
+        (format!("wss://x?access_token={a}&from=/twirp/"), false),
     ] {
         assert_eq!(text(&given), Ok(Some(of(twirp, "a"))), "{given}");
     }
