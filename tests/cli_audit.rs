@@ -74,7 +74,7 @@ fn a_whole_record_is_told_day_by_day() {
         "2026-11-24  11 records  signed, final, the first day\n  root ",
         "2026-11-25  11 records  signed, final, follows 2026-11-24\n  root ",
         "2026-11-26  8 records  signed, not final yet, follows 2026-11-25\n  root ",
-        "  3 records stand behind the last checkpoint: they are not signed yet\n",
+        "  the last 3 records stand behind the last checkpoint: they are not signed yet\n",
         "\nwhole\n",
     ] {
         assert!(said.contains(line), "{line}: {said}");
@@ -233,6 +233,40 @@ fn lines_that_nobody_has_signed_are_not_whole_and_nor_is_a_hole() {
     let output = audit(&["verify", name(&path)]);
     assert_eq!(output.status.code(), Some(2), "{output:?}");
     assert!(text(&output.stdout).contains("retention deletes the oldest first"), "{output:?}");
+}
+
+/// No clock is asked whether a day is over: other nodes' days say so, and moments in the record itself.
+#[test]
+fn a_day_that_is_over_must_have_ended() {
+    let (path, other) = (folder("over"), folder("over-other"));
+    three_days(&path, "n1", 1);
+    let mut node = WrittenNode::new(&other, "n2", 2);
+    let day = node.begin("2026-11-26", "start");
+    node.end(day, "stop");
+    let both = |kind: &[&str]| {
+        let output = audit(&[kind, &[name(&path), name(&other)]].concat());
+        (output.status.code().unwrap(), text(&output.stdout).to_owned())
+    };
+    let (code, said) = both(&["verify"]);
+    assert!(code == 0 && said.contains("the last 3 records stand behind the last checkpoint: they are not signed yet"), "{said}");
+    let day = node.begin("2026-11-27", "start");
+    node.end(day, "stop");
+    let what = "the day is over, and its last checkpoint is not final: the last 3 records are signed by nobody, and more may be missing\n";
+    let (code, said) = both(&["verify"]);
+    assert!(code == 2 && said.contains(what) && said.ends_with("\nwhole, with gaps\n"), "{said}");
+    let (code, said) = both(&["report", "--period", "2026-11-26"]);
+    assert!(code == 2 && said.contains(what) && said.contains("is over, and its last checkpoint is not final\n"), "{said}");
+    let (code, said) = both(&["report", "--period", "2026-11-25"]);
+    assert!(code == 0 && said.contains("none was sent"), "{said}");
+    assert_eq!(verified(&path), (0, "whole".to_owned()));
+    // A line behind the checkpoint is of the next day.
+    change(&path, "2026-11-26", |lines| lines[7] = lines[7].replace("2026-11-26T10", "2026-11-27T00"));
+    assert_eq!(verified(&path), (2, "whole, with gaps".to_owned()));
+    // All that is there is signed, and nobody knows what followed.
+    three_days(&path, "n1", 1);
+    change(&path, "2026-11-26", |lines| lines.truncate(5));
+    let (code, said) = both(&["verify"]);
+    assert!(code == 2 && said.contains("not final: records that followed it may be missing\n"), "{said}");
 }
 
 /// Two nodes of one host name have keys of one name.

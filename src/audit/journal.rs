@@ -110,6 +110,8 @@ pub(crate) struct Journal {
     doubt: bool,
     /// The day that somebody has taken away under the daemon, with how many lines, until a gap says so.
     gone: Option<(DayNumber, u64)>,
+    /// The day that was to be signed as it began. If that failed, its next checkpoint does it.
+    signed: Option<DayNumber>,
 }
 
 /// How a day's file stands.
@@ -163,6 +165,7 @@ impl Journal {
             owned: false,
             doubt: false,
             gone: None,
+            signed: None,
         }
     }
 
@@ -208,6 +211,7 @@ impl Journal {
             let is_cut = self.day.as_mut().is_none_or(|day| day.back().is_ok());
             if let (AuditTrouble::Gone { .. }, Some(day)) = (trouble, &self.day) {
                 self.gone = Some((day.day(), day.lines()));
+                self.signed = None;
                 // The months' keys may be away too.
                 self.keys = MonthKeys::new(self.parts.directory.keys());
                 self.day = None;
@@ -255,6 +259,7 @@ impl Journal {
         if self.parts.reader.is_empty() && self.parts.reader.unstored() == 0 {
             self.tell_lost(lost, micros(now.wall));
         }
+        self.first_checkpoint(now)?;
         if self.checkpoint_due.is_none_or(|due| now.steady >= due) {
             self.checkpoint_due = now.steady.checked_add(self.parts.keeping.checkpoint);
             if self.at.n > self.at.sealed {
@@ -356,6 +361,21 @@ impl Journal {
             });
             self.at.sealed = self.at.n;
             self.store(now)?;
+        }
+        Ok(())
+    }
+
+    /// Signs a day as soon as it begins: lines of a day without any checkpoint could be anybody's. There is no seal for it.
+    fn first_checkpoint(&mut self, now: Now) -> Result<(), AuditTrouble> {
+        let unsigned = self.day.as_ref().filter(|day| day.covered().is_none() && self.signed != Some(day.day()));
+        let Some(day) = unsigned.map(DayFile::day).filter(|_| self.at.n > 0) else { return Ok(()) };
+        self.signed = Some(day);
+        self.store(now)?;
+        let Some(mut day) = self.day.take() else { return Ok(()) };
+        let written = self.write_checkpoint(&mut day, self.previous.map(|(_, hash)| hash), false);
+        self.day = Some(day);
+        if let Some(note) = written? {
+            self.parts.standing.tell(|told| told.checkpoint = Some((note.into(), micros(now.wall))));
         }
         Ok(())
     }

@@ -1,5 +1,7 @@
 //! One line of the audit record as it is written: a compact object of JSON and a line end. Keys stand in the order in which they are told.
 
+use std::fmt::Display;
+use std::io::Write as _;
 use std::time::{Duration, SystemTime};
 
 use crate::telemetry::timestamp;
@@ -13,7 +15,8 @@ pub(crate) struct AuditLine<'o> {
 impl<'o> AuditLine<'o> {
     /// Begins a line: its number in the day, when, and of what kind. `at`: microseconds since 1970.
     pub(crate) fn begin(out: &'o mut Vec<u8>, n: u64, at: u64, kind: &str) -> Self {
-        out.extend_from_slice(format!("{{\"n\":{n}").as_bytes());
+        // A vector takes everything.
+        let _ = write!(out, "{{\"n\":{n}");
         let mut line = Self { out };
         line.text("at", &moment(at));
         line.text("kind", kind);
@@ -33,10 +36,18 @@ impl<'o> AuditLine<'o> {
         }
     }
 
+    /// Adds what writes itself in characters that stand for themselves, such as an address, if there is one.
+    pub(crate) fn plain(&mut self, key: &str, value: Option<impl Display>) {
+        if let Some(value) = value {
+            self.key(key);
+            let _ = write!(self.out, "\"{value}\"");
+        }
+    }
+
     /// Adds a number.
     pub(crate) fn number(&mut self, key: &str, value: u64) {
         self.key(key);
-        self.out.extend_from_slice(value.to_string().as_bytes());
+        let _ = write!(self.out, "{value}");
     }
 
     /// Adds `true`.
@@ -60,7 +71,10 @@ impl<'o> AuditLine<'o> {
 
     /// Adds octets as hexadecimal digits.
     pub(crate) fn hex(&mut self, key: &str, octets: &[u8]) {
-        self.text(key, &hex(octets));
+        self.key(key);
+        self.out.push(b'"');
+        self.out.extend(digits(octets));
+        self.out.push(b'"');
     }
 
     /// Adds an object with what `more` adds to it.
@@ -95,6 +109,13 @@ impl<'o> AuditLine<'o> {
 
     /// What would change a terminal, or end a line for some readers, is escaped too.
     fn quoted(&mut self, text: &str) {
+        // Nearly every text is of characters that stand for themselves.
+        if text.bytes().all(|octet| matches!(octet, b' '..=b'~') && !matches!(octet, b'"' | b'\\')) {
+            self.out.reserve(text.len() + 2);
+            self.out.push(b'"');
+            self.out.extend_from_slice(text.as_bytes());
+            return self.out.push(b'"');
+        }
         let begin = self.out.len();
         // A vector takes everything, and a text is always one of JSON.
         let written = serde_json::to_writer(&mut *self.out, text);
@@ -125,9 +146,13 @@ pub(crate) fn moment(at: u64) -> String {
 
 /// Octets as hexadecimal digits.
 pub(crate) fn hex(octets: &[u8]) -> String {
+    digits(octets).map(char::from).collect()
+}
+
+fn digits(octets: &[u8]) -> impl Iterator<Item = u8> {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digit = |half: u8| DIGITS.get(usize::from(half)).copied().map_or('0', char::from);
-    octets.iter().flat_map(|octet| [digit(octet >> 4), digit(octet & 15)]).collect()
+    let digit = |half: u8| DIGITS.get(usize::from(half)).copied().unwrap_or(b'0');
+    octets.iter().flat_map(move |octet| [digit(octet >> 4), digit(octet & 15)])
 }
 
 #[cfg(test)]

@@ -107,7 +107,7 @@ fn verdict(line: &mut AuditLine<'_>, fact: &VerdictFact<'_>, keys: &LineKeys<'_>
         _ => Method::of(method).token(),
     };
     line.maybe("method", fact.method.map(method));
-    line.maybe("source", fact.source.map(|source| source.to_string()).as_deref());
+    line.plain("source", fact.source);
     line.maybe("transport", fact.transport.map(crate::config::Transport::token));
     line.maybe("from", fact.from.map(|from| keys.number(from)).as_deref());
     line.maybe("to", fact.to.map(|to| keys.number(to)).as_deref());
@@ -120,12 +120,14 @@ fn verdict(line: &mut AuditLine<'_>, fact: &VerdictFact<'_>, keys: &LineKeys<'_>
 
 fn way(line: &mut AuditLine<'_>, way: &WayFact<'_>) {
     line.maybe("serving", way.serving);
-    line.maybe("target", way.target.map(|(transport, addr)| format!("{}:{addr}", transport.token())).as_deref());
+    if let Some((transport, addr)) = way.target {
+        line.plain("target", Some(format_args!("{}:{addr}", transport.token())));
+    }
     if !way.media.is_empty() {
         line.list("media", way.media.iter().map(ToString::to_string));
     }
     line.maybe("media_verdict", way.media_verdict.map(crate::core::io::Spoken::label));
-    line.maybe("relay", way.relay.map(|relay| relay.to_string()).as_deref());
+    line.plain("relay", way.relay);
 }
 
 fn number(line: &mut AuditLine<'_>, key: &str, value: Option<impl Into<u64>>) {

@@ -289,7 +289,10 @@ pub(super) const AUDIT_VERIFY: Help = Help {
             1,
             "it is broken, or a target or media address was outside: the first bad line is named. With --proof: it proves nothing",
         ),
-        (2, "it is whole, with gaps: lines are missing and said to be, or a daemon did not close its record; or wrong arguments"),
+        (
+            2,
+            "it is whole, with gaps: lines are missing and said to be, a daemon did not close its record, or nobody has signed a day to its end; or wrong arguments",
+        ),
         NO_RECORD,
     ],
 };

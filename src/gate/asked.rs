@@ -21,8 +21,8 @@ pub enum GateQuestion {
     Token {
         /// Whether the client speaks Twirp, which reads refusals in its own form.
         twirp: bool,
-        /// The token.
-        token: ClientToken,
+        /// The token, or why there is none.
+        token: Result<ClientToken, GateFault>,
     },
 }
 
@@ -90,19 +90,23 @@ pub enum GateFault {
 
 impl GateQuestion {
     /// Reads what a reverse proxy asks. `nginx`: by the rows of that snippet.
-    pub fn read(headers: &HeaderMap, nginx: bool) -> Result<Self, GateFault> {
-        let (own, other) = if nginx { (ORIGINAL, FORWARDED) } else { (FORWARDED, ORIGINAL) };
-        if other.iter().any(|name| headers.contains_key(name)) {
-            return Err(GateFault::TwoUris);
+    pub fn read(headers: &HeaderMap, nginx: bool) -> Self {
+        let asked = || {
+            let (own, other) = if nginx { (ORIGINAL, FORWARDED) } else { (FORWARDED, ORIGINAL) };
+            if other.iter().any(|name| headers.contains_key(name)) {
+                return Err(GateFault::TwoUris);
+            }
+            let [uri, method] = own.map(|name| single(headers, &name));
+            Ok((uri?.ok_or(GateFault::NoUri)?, method?.ok_or(GateFault::NoUri)?))
+        };
+        match asked() {
+            Ok((uri, method)) => Self::of(method.as_bytes(), uri.as_bytes(), headers),
+            Err(fault) => Self::Token { twirp: false, token: Err(fault) },
         }
-        let [uri, method] = own.map(|name| single(headers, &name));
-        let uri = uri?.ok_or(GateFault::NoUri)?;
-        let method = method?.ok_or(GateFault::NoUri)?;
-        Self::of(method.as_bytes(), uri.as_bytes(), headers)
     }
 
     /// Reads a URL with a token in its query, or a bare token, as a person writes it.
-    pub fn of_text(text: &str) -> Result<Self, GateFault> {
+    pub fn of_text(text: &str) -> Self {
         let none = HeaderMap::new();
         let rest = ["wss://", "ws://", "https://", "http://"].into_iter().find_map(|scheme| text.strip_prefix(scheme));
         match rest {
@@ -113,29 +117,36 @@ impl GateQuestion {
                 Self::of(b"GET", format!("{path}{target}").as_bytes(), &none)
             }
             None if text.starts_with('/') => Self::of(b"GET", text.as_bytes(), &none),
-            None => ClientToken::of(text).map(|token| Self::Token { twirp: false, token }),
+            None => Self::Token { twirp: false, token: ClientToken::of(text) },
         }
     }
 
-    fn of(method: &[u8], uri: &[u8], headers: &HeaderMap) -> Result<Self, GateFault> {
-        if uri.len() > LONGEST_URI || uri.first() != Some(&b'/') {
-            return Err(GateFault::BadUri);
-        }
-        if !uri.iter().all(u8::is_ascii_graphic) {
-            return Err(GateFault::Octets);
-        }
-        let uri = std::str::from_utf8(uri).map_err(|_| GateFault::Octets)?;
-        let (path, query) = uri.split_once('?').unwrap_or((uri, ""));
-        if path.contains('#') {
-            return Err(GateFault::Semicolon);
-        }
-        let health = method == b"GET" && path == "/";
-        if (health || method == b"OPTIONS" && is_preflight(headers)) && !begins_session(headers) {
-            return Ok(Self::Exempt);
-        }
-        let token = ClientToken::found(headers, query)?;
-        Ok(Self::Token { twirp: path.starts_with("/twirp/"), token })
+    fn of(method: &[u8], uri: &[u8], headers: &HeaderMap) -> Self {
+        let twirp = uri.starts_with(b"/twirp/");
+        Self::judged(method, uri, headers).map_or(Self::Exempt, |token| Self::Token { twirp, token })
     }
+
+    /// The token of what was asked. `None`: it needs none.
+    fn judged(method: &[u8], uri: &[u8], headers: &HeaderMap) -> Option<Result<ClientToken, GateFault>> {
+        let (path, query) = match path_and_query(uri) {
+            Ok(parts) => parts,
+            Err(fault) => return Some(Err(fault)),
+        };
+        let health = method == b"GET" && path == "/";
+        let needs_none = (health || method == b"OPTIONS" && is_preflight(headers)) && !begins_session(headers);
+        if needs_none { None } else { Some(ClientToken::found(headers, query)) }
+    }
+}
+
+/// The path of a URI, and its query without the question mark.
+fn path_and_query(uri: &[u8]) -> Result<(&str, &str), GateFault> {
+    if uri.len() > LONGEST_URI || uri.first() != Some(&b'/') {
+        return Err(GateFault::BadUri);
+    }
+    let uri = std::str::from_utf8(uri).ok().filter(|uri| uri.bytes().all(|octet| octet.is_ascii_graphic()));
+    let uri = uri.ok_or(GateFault::Octets)?;
+    let (path, query) = uri.split_once('?').unwrap_or((uri, ""));
+    if path.contains('#') { Err(GateFault::Semicolon) } else { Ok((path, query)) }
 }
 
 impl ClientToken {

@@ -107,7 +107,9 @@ impl GateDecision {
             row.push_str(&config.project(project).name);
         }
         if self.verdict == Verdict::Shadow {
-            row.push_str("; verdict=shadow");
+            // They are of names of the configuration, which hold no quotes.
+            let why = self.why.as_deref().unwrap_or_default();
+            row.push_str(&["; verdict=shadow; why=\"", why, "\""].concat());
         }
         Some(row)
     }

@@ -161,21 +161,13 @@ impl GateServer {
     /// Decides a question, and answers once that is told.
     async fn decide(&self, headers: &HeaderMap, asking: Asking<'_>, ends: Ends) -> Response<Full<Bytes>> {
         let question = GateQuestion::read(headers, asking.nginx);
-        let (twirp, token) = match &question {
-            Ok(GateQuestion::Token { twirp, token }) => (*twirp, Ok(token)),
-            Ok(GateQuestion::Exempt) => (false, Err(None)),
-            Err(fault) => (false, Err(Some(fault))),
-        };
+        let GateQuestion::Token { twirp, token } = question else { return self.exempt(asking, ends) };
+        let judged = token.as_ref();
         let mut config = self.config();
         for _ in 0..AGAIN {
             let region = match region_of(&config, ends.peer.ip(), ends.own.ip(), asking.region) {
                 Ok(region) => region,
                 Err(none) => return refused(&format!("{none}\n")),
-            };
-            let judged = match token {
-                Err(None) => return Response::new(Full::default()),
-                Err(Some(fault)) => Err(fault),
-                Ok(token) => Ok(token),
             };
             let decision = decide(&config, region, judged, self.ready.is_draining());
             let answer = decision.answer(twirp);
@@ -192,6 +184,14 @@ impl GateServer {
             }
         }
         typed(StatusCode::SERVICE_UNAVAILABLE, "text/plain; charset=utf-8", Bytes::from_static(b"shutting down, try again."))
+    }
+
+    /// Passes on what needs no token.
+    fn exempt(&self, asking: Asking<'_>, ends: Ends) -> Response<Full<Bytes>> {
+        match region_of(&self.config(), ends.peer.ip(), ends.own.ip(), asking.region) {
+            Ok(_) => Response::new(Full::default()),
+            Err(none) => refused(&format!("{none}\n")),
+        }
     }
 
     /// Says where a client may go. It needs no decision: a client that was refused asks too.

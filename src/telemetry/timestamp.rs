@@ -45,11 +45,12 @@ pub(crate) fn exactly(moment: SystemTime) -> String {
 /// Seconds since 1970 as `YYYY-MM-DDThh:mm:ssZ`.
 fn rfc3339(seconds: u64) -> String {
     let (mut days, second) = (seconds / DAY, seconds % DAY);
-    let mut year = 1970;
-    while days >= days_of(year) {
-        days -= days_of(year);
+    // A year or two too early, and in the far future some more.
+    let mut year = 1970 + days / 366;
+    while days >= days_before(year + 1) {
         year += 1;
     }
+    days -= days_before(year);
     let mut month = 1;
     while days >= days_in(year, month) {
         days -= days_in(year, month);
@@ -59,8 +60,10 @@ fn rfc3339(seconds: u64) -> String {
     format!("{year:04}-{month:02}-{:02}T{hour:02}:{minute:02}:{second:02}Z", days + 1)
 }
 
-fn days_of(year: u64) -> u64 {
-    (1..=12).map(|month| days_in(year, month)).sum()
+/// The days from 1970 to the first of a year.
+fn days_before(year: u64) -> u64 {
+    let leaps = |before: u64| (before - 1) / 4 - (before - 1) / 100 + (before - 1) / 400;
+    (year - 1970) * 365 + leaps(year) - leaps(1970)
 }
 
 fn days_in(year: u64, month: u64) -> u64 {
@@ -88,6 +91,18 @@ mod tests {
             (4_107_542_400, "2100-03-01T00:00:00Z"),
         ] {
             assert_eq!(rfc3339(seconds), text);
+        }
+        // Each day of five centuries follows the one before.
+        let (mut year, mut month, mut day) = (1970, 1, 1);
+        for days in 0..182_622 {
+            assert_eq!(rfc3339(days * DAY), format!("{year:04}-{month:02}-{day:02}T00:00:00Z"));
+            day += 1;
+            if day > days_in(year, month) {
+                (month, day) = (month + 1, 1);
+            }
+            if month > 12 {
+                (year, month) = (year + 1, 1);
+            }
         }
     }
 

@@ -34,6 +34,8 @@ fn a_record_is_proven_without_the_others() {
     let proof: Value = serde_json::from_slice(&one.stdout).unwrap();
     for (key, value) in [
         ("index", Value::from(1)),
+        ("size", Value::from(12)),
+        ("size", Value::Null),
         ("day", "2026-11-24".into()),
         ("record", proof["record"].as_str().unwrap().replace("0.1.0", "0.1.1").into()),
         ("path", Value::Array(proof["path"].as_array().unwrap()[1..].into())),

@@ -17,6 +17,11 @@ fn a_report_adds_up_several_nodes() {
     let head = |call: u32| format!("\"region\":\"eu\",\"project\":\"acme\",\"trunk\":\"t\",\"call\":\"{call:032x}\"");
     day.line("answer", &format!("{},\"code\":200", head(6)));
     day.line("answer", &format!("{},\"code\":486", head(5)));
+    // Realtime sessions are no calls, whatever name they have.
+    for (verdict, call) in [("accept", ",\"call\":\"\""), ("accept", ""), ("refuse", ""), ("shadow", "")] {
+        let rest = format!("\"verdict\":\"{verdict}\",\"id\":120,\"reason\":\"unknown-source\",\"method\":\"REALTIME\"");
+        day.line("verdict", &format!("\"region\":\"eu\",\"project\":\"acme\"{call},{rest},\"source\":\"192.0.2.7:50000\""));
+    }
     first.end(day, "stop");
     // The end of a call whose answer the other node has, and one that both sides ended.
     let mut day = second.begin("2026-11-25", "start");
@@ -47,6 +52,12 @@ fn a_report_adds_up_several_nodes() {
         ("media_warned", 1),
         ("media_not_read", 2),
         ("outside", 0),
+        ("length_unknown", 0),
+        ("realtime_accepted", 2),
+        ("realtime_refused", 1),
+        ("realtime_shadow", 1),
+        ("other_verdicts", 0),
+        ("verdicts", 11),
     ] {
         assert_eq!(row[key], count, "{key}: {row}");
     }
@@ -65,8 +76,9 @@ fn a_report_adds_up_several_nodes() {
     let said = text(&output.stdout);
     for line in [
         "period 2026-11\n",
-        "\neu / acme\n  offered                               7\n",
-        "    140 foreign-media-offer              1\n",
+        "\neu / acme\n  offered                                     7\n",
+        "    140 foreign-media-offer                   1\n",
+        "  realtime accepted                           2\n",
         sentence,
     ] {
         assert!(said.contains(line), "{line}: {said}");
@@ -76,6 +88,12 @@ fn a_report_adds_up_several_nodes() {
     assert_eq!((table.len(), table[0].len()), (2, table[1].len()));
     let value = |key: &str| table[1][table[0].iter().position(|head| *head == key).unwrap()];
     assert_eq!((value("region"), value("minutes"), value("refused 140 foreign-media-offer")), ("eu", "5", "1"));
+    assert_eq!(["realtime_accepted", "realtime_refused", "realtime_shadow"].map(value), ["2", "1", "1"]);
+    let page = audit(&[&arguments[..], &["--html"]].concat());
+    let page = text(&page.stdout);
+    let sessions = "<td class=\"number\">2</td><td class=\"number\">1</td><td class=\"number\">1</td>";
+    assert!(page.contains(sessions) && page.contains(">realtime accepted</th>"), "{page}");
+    assert_eq!(audit(&["verify", name(&one), name(&two)]).status.code(), Some(0));
     assert!(audit(&["report", "--period", "2026-11", "--json", "--csv", name(&one)]).status.code() == Some(2));
 }
 
@@ -114,4 +132,37 @@ fn no_text_of_a_record_does_anything() {
     }
     let csv = audit(&["report", "--period", "2026", "--csv", name(&path)]);
     assert!(text(&csv.stdout).contains("\"'=1+1"), "{csv:?}");
+}
+
+#[test]
+fn a_record_that_is_given_twice_is_not_counted_twice() {
+    let (one, copy) = (folder("report-once"), folder("report-copy"));
+    three_days(&one, "n1", 1);
+    // A copy of another time: it has fewer days, and fewer lines of its last one.
+    fs::create_dir_all(copy.join("2026-11-24")).unwrap();
+    fs::copy(one.join("public.key"), copy.join("public.key")).unwrap();
+    fs::copy(records(&one, "2026-11-24"), records(&copy, "2026-11-24")).unwrap();
+    change(&copy, "2026-11-24", |lines| lines.truncate(4));
+    for (first, second) in [(&one, &one), (&one, &copy), (&copy, &one)] {
+        let output = audit(&["report", "--period", "2026-11", name(first), name(second)]);
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(66), 0), "{output:?}");
+        assert!(text(&output.stderr).contains("have the same records of 2026-11-24: give each record once"), "{output:?}");
+    }
+    assert_eq!(audit(&["verify", name(&one), name(&one)]).status.code(), Some(0), "to verify twice does no harm");
+}
+
+#[test]
+fn nothing_is_said_of_a_period_whose_first_days_are_left_out() {
+    let path = folder("report-left-out");
+    three_days(&path, "n1", 1);
+    fs::remove_dir_all(path.join("2026-11-24")).unwrap();
+    let of = |period: &str| {
+        let output = audit(&["report", "--period", period, name(&path)]);
+        (output.status.code(), text(&output.stdout).lines().last().unwrap().replace(name(&path), "DIR"))
+    };
+    let why = "Of region eu nothing can be said: the record in DIR begins with 2026-11-25, and 2026-11-24 was before that";
+    assert_eq!(of("2026-11"), (Some(2), why.to_owned()));
+    // A period that begins later lacks nothing.
+    let (code, said) = of("2026-11-25");
+    assert!(code == Some(0) && said.contains(" none was sent to an address outside "), "{said}");
 }

@@ -12,6 +12,8 @@
 mod accounting;
 mod answers;
 mod audit;
+mod audit_names;
+mod audit_report;
 mod calls;
 mod decisions;
 mod dialogs;

@@ -163,6 +163,8 @@ fn a_run_is_opened_sealed_and_closed_and_the_next_goes_on_in_the_same_file() {
     let mut site = AuditSite::new("run");
     let mut run = site.start();
     run.settle(&site);
+    let begun = site.checkpoint("2026-11-25");
+    assert_eq!((begun.size, begun.is_final), (2, false), "it is signed from its beginning, without a seal");
     assert!(run.write(site.wall, 1));
     run.settle(&site);
     site.pass(601_000_000);
@@ -215,6 +217,8 @@ fn midnight_ends_a_day_and_a_late_record_goes_to_the_new_one() {
     run.write(site.wall, 2);
     run.write(late, 3);
     run.settle(&site);
+    let begun = site.checkpoint("2026-11-26");
+    assert_eq!((begun.size, begun.is_final), (4, false), "a day is signed as it begins");
     // The next midnight comes without a record.
     site.pass(24 * HOUR);
     run.settle(&site);

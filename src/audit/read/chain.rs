@@ -25,6 +25,22 @@ pub(crate) struct CheckedDay {
     pub(crate) unsigned: u64,
     /// Whether its records are deleted though those of a day before are there: retention takes the oldest first.
     pub(crate) hole: bool,
+    /// Whether the records show that it is over, and its checkpoint is none that ends it: nobody signs what came behind that.
+    pub(crate) unfinished: bool,
+}
+
+/// Marks the days that are over and have no final checkpoint, of all nodes. What has been read of any of them says what day it is.
+pub(crate) fn mark_unfinished<'d>(latest: Option<Day>, days: impl Iterator<Item = &'d mut CheckedDay>) {
+    for day in days {
+        let is_open = day.checkpoint.as_ref().is_some_and(|checkpoint| !checkpoint.is_final);
+        day.unfinished = is_open && latest > Some(day.day);
+    }
+}
+
+/// The latest day that one node's days show to have begun.
+pub(crate) fn latest_of(directory: &EvidenceDirectory, checked: &[CheckedDay]) -> Option<Day> {
+    let said = checked.iter().filter_map(|day| day.lines.as_ref()?.latest_other).max();
+    directory.days.last().copied().max(said)
 }
 
 /// What a day follows.
@@ -106,6 +122,7 @@ impl NodeChain {
                 findings,
                 unsigned: 0,
                 hole: false,
+                unfinished: false,
             }));
         }
         self.is_first = false;
@@ -151,7 +168,7 @@ impl NodeChain {
         let hole = file.is_none() && self.has_records;
         self.has_records |= file.is_some();
         let unsigned = lines.as_ref().map_or(0, |lines| if checkpoint.is_none() { lines.records } else { 0 });
-        Ok(Some(CheckedDay { day, lines, checkpoint, follows, findings, unsigned, hole }))
+        Ok(Some(CheckedDay { day, lines, checkpoint, follows, findings, unsigned, hole, unfinished: false }))
     }
 
     /// The checkpoint of a day out of its note. `Err`: what is wrong with it.
@@ -178,13 +195,13 @@ pub(crate) struct Standing {
 }
 
 impl Standing {
-    /// That of one day. A day that is not over may have lines that no checkpoint covers yet.
+    /// That of one day. Unless it is known to be over, it may have lines that no checkpoint covers yet.
     pub(crate) fn of(day: &CheckedDay) -> Self {
         let gaps = day
             .lines
             .as_ref()
             .is_some_and(|lines| lines.gap_count > 0 || lines.unclean_count > 0 || lines.unjudged > 0 || lines.torn);
-        Self { broken: day.findings.count > 0, gaps: gaps || day.unsigned > 0 || day.hole }
+        Self { broken: day.findings.count > 0, gaps: gaps || day.unsigned > 0 || day.hole || day.unfinished }
     }
 
     /// Of both.

@@ -12,7 +12,7 @@ use super::line::{LineKind, ReadLine, unhex};
 use super::tokens::Wrong;
 use crate::audit::day::Day;
 use crate::audit::signed_note::Checkpoint;
-use crate::audit::tree::NodeHash;
+use crate::audit::tree::{NodeHash, leaf_hash};
 
 /// Most findings of a day that are told; more are counted.
 const MOST_TOLD: usize = 20;
@@ -72,6 +72,10 @@ pub(crate) struct GapTold {
 pub(crate) struct CheckedLines {
     pub(crate) records: u64,
     pub(crate) root: NodeHash,
+    /// The hash of the first line, which no other record has.
+    pub(crate) first: Option<NodeHash>,
+    /// The day before that the first line names.
+    pub(crate) before: Option<Day>,
     /// How many lines stand behind the checkpoint.
     pub(crate) behind: u64,
     /// Whether the last line has no end.
@@ -89,8 +93,9 @@ pub(crate) struct CheckedLines {
     pub(crate) outside: u64,
     /// Records whose configuration no record before them tells: nobody can judge them again.
     pub(crate) unjudged: u64,
-    /// Lines that say they are of another day.
+    /// Lines that say they are of another day, and the latest day that any of them says.
     pub(crate) of_other_days: u64,
+    pub(crate) latest_other: Option<Day>,
     /// The digests of the configurations that were in force, and the nodes and versions that said so.
     pub(crate) digests: Vec<String>,
     pub(crate) nodes: Vec<String>,
@@ -153,15 +158,22 @@ pub(crate) fn check_lines(
 
 impl DayCheck<'_> {
     fn line(&mut self, at: u64, octets: &[u8], sink: LineSink<'_>) -> Result<Option<SealSaid>, Wrong> {
+        if at == 0 {
+            self.found.first = Some(leaf_hash(octets));
+        }
         let octets = octets.strip_suffix(b"\n").unwrap_or(octets);
         let expected = self.next;
         self.next = self.next.saturating_add(1);
-        let line = ReadLine::of(octets)?;
+        let mut line = ReadLine::unread();
+        line.read(octets)?;
         self.next = line.n.saturating_add(1);
         if line.n != expected {
             self.findings.at(at, format!("says that it is number {}; {expected} would be right", line.n));
         }
-        self.found.of_other_days += u64::from(!line.is_of(&self.day));
+        if !line.is_of(&self.day) {
+            self.found.of_other_days += 1;
+            self.found.latest_other = self.found.latest_other.max(Day::of_moment(line.at).ok());
+        }
         if at == 0 && line.kind != LineKind::Open {
             self.findings.at(at, "does not open the day");
         }
@@ -213,6 +225,9 @@ impl DayCheck<'_> {
         let value: Value = serde_json::from_str(previous).map_err(|_| "names a day before that cannot be read")?;
         let text = |key| value.get(key).and_then(Value::as_str);
         let day = text("day").and_then(|day| day.parse::<Day>().ok()).ok_or("names a day before that is none")?;
+        if at == 0 {
+            self.found.before = Some(day);
+        }
         let hash = text("sha256").and_then(unhex).ok_or("names the day before without its checkpoint's hash")?;
         match self.held.previous {
             Some((here, _)) if here != day => Err(format!("names {day} as the day before; {here} is").into()),

@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 
+use foldhash::fast::RandomState;
 use ipnet::IpNet;
 use serde_json::Value;
 
@@ -15,14 +16,17 @@ use crate::fence::{Fence, Networks};
 /// Most configurations of one day that are kept: reloads that lie further back are not judged by again.
 const KEPT: usize = 64;
 
+/// What a configuration has, by name. Each record asks for some.
+type ByName<T> = HashMap<String, T, RandomState>;
+
 /// One configuration.
 #[derive(Debug, Default)]
 struct ToldConfig {
     digest: String,
     /// How many parts there are still to come.
     missing: u64,
-    regions: HashMap<String, ToldRegion>,
-    trunks: HashMap<String, HashMap<String, ToldTrunk>>,
+    regions: ByName<ToldRegion>,
+    trunks: ByName<ByName<ToldTrunk>>,
 }
 
 #[derive(Debug)]
@@ -100,13 +104,17 @@ impl InForce {
     /// What is wrong with where a record says that something was sent, or that its media was.
     pub(crate) fn judge(&self, line: &ReadLine<'_>) -> Result<(), NotInside> {
         let said = &line.said;
+        if let Some(what) = unheard_of(line) {
+            return Err(NotInside::Outside(what));
+        }
         let sent = match line.kind {
             LineKind::Verdict => said.passed(),
             LineKind::Answer => true,
             _ => false,
         };
         let (target, media) = (said.target()?, said.media()?);
-        let inside = said.media_verdict.as_deref() == Some("inside");
+        // Nothing outside may hide behind "none".
+        let inside = matches!(said.media_verdict.as_deref(), Some("inside" | "none"));
         if !sent || (target.is_none() && (media.is_empty() || !inside)) {
             return Ok(());
         }
@@ -172,6 +180,21 @@ fn to_servers(region: &ToldRegion, target: SocketAddr) -> bool {
 
 fn to_trunk(trunk: Option<&ToldTrunk>, target: SocketAddr) -> bool {
     trunk.is_some_and(|trunk| Fence::of_outbound(&trunk.networks).admit(target).is_ok())
+}
+
+/// A word on which it depends what is judged, and that no record has. Else it would hide what it stands beside.
+fn unheard_of(line: &ReadLine<'_>) -> Option<Wrong> {
+    let said = &line.said;
+    let word = |key: &str, word: Option<&str>, words: &[&str]| {
+        let word = word.filter(|word| !words.contains(word))?;
+        Some(Wrong::Owned(format!("has a \"{key}\" that is not known: {word}")))
+    };
+    if line.kind == LineKind::Verdict && said.verdict.is_none() {
+        return Some("is a verdict that says none".into());
+    }
+    word("verdict", said.verdict.as_deref(), &["accept", "refuse", "shadow"])
+        .or_else(|| word("direction", said.direction.as_deref(), &["in", "out"]))
+        .or_else(|| word("media_verdict", said.media_verdict.as_deref(), &["none", "inside", "outside", "unreadable"]))
 }
 
 fn unknown(what: &str, name: &str) -> Wrong {
@@ -250,10 +273,9 @@ mod tests {
 
     #[test]
     fn media_is_inside_for_the_side_that_speaks() {
-        let media = |kind, direction, verdict, ip: &str| {
-            let rest = format!(
-                "\"verdict\":\"accept\",\"direction\":\"{direction}\",\"media\":[\"{ip}\"],\"media_verdict\":\"{verdict}\""
-            );
+        let media = |kind, direction: &str, verdict, ip: &str| {
+            let direction = if direction.is_empty() { String::new() } else { format!(",\"direction\":\"{direction}\"") };
+            let rest = format!("\"verdict\":\"accept\"{direction},\"media\":[\"{ip}\"],\"media_verdict\":\"{verdict}\"");
             judged(kind, &rest).is_empty()
         };
         for (kind, direction, ip, inside) in [
@@ -269,7 +291,21 @@ mod tests {
             ("answer", "", "203.0.113.1", false),
         ] {
             assert_eq!(media(kind, direction, "inside", ip), inside, "{kind} {direction} {ip}");
+            assert_eq!(media(kind, direction, "none", ip), inside, "{kind} {direction} {ip}");
             assert!(media(kind, direction, "outside", ip), "what the daemon itself says is outside is counted elsewhere");
+        }
+    }
+
+    #[test]
+    fn no_word_that_no_record_has_hides_anything() {
+        for (rest, says) in [
+            ("\"id\":100", "is a verdict that says none"),
+            ("\"verdict\":\"Accept\"", "has a \"verdict\" that is not known: Accept"),
+            ("\"verdict\":\"accept\",\"direction\":\"\"", "has a \"direction\" that is not known: "),
+            ("\"verdict\":\"refuse\",\"media_verdict\":\"Inside\"", "has a \"media_verdict\" that is not known: Inside"),
+            ("\"verdict\":\"accept\",\"direction\":\"in\",\"media_verdict\":\"unreadable\"", ""),
+        ] {
+            assert_eq!(judged("verdict", rest), says);
         }
     }
 

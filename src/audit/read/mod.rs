@@ -12,3 +12,4 @@ pub(crate) mod line;
 pub(crate) mod proof;
 pub(crate) mod tokens;
 pub(crate) mod totals;
+pub(crate) mod waiting;

@@ -26,6 +26,8 @@ const LONGEST_PATH: usize = 64;
 pub(crate) struct RecordProof {
     pub(crate) day: Day,
     pub(crate) index: u64,
+    /// How many records the tree has, as the proof says beside its checkpoint.
+    pub(crate) size: u64,
     /// The line with its line end.
     pub(crate) record: String,
     pub(crate) path: Vec<NodeHash>,
@@ -86,18 +88,18 @@ pub(crate) fn prove(
     }
     let made = makers.into_iter().map(|(index, maker, record)| {
         let path = maker.finish().unwrap_or_default();
-        RecordProof { day, index, record, path, checkpoint: note.to_owned() }
+        RecordProof { day, index, size, record, path, checkpoint: note.to_owned() }
     });
     Ok(made.collect())
 }
 
 impl RecordProof {
     /// As it is written: one object.
-    pub(crate) fn as_json(&self, size: u64) -> Value {
+    pub(crate) fn as_json(&self) -> Value {
         json!({
             "day": self.day.to_string(),
             "index": self.index,
-            "size": size,
+            "size": self.size,
             "record": self.record,
             "path": self.path.iter().map(|hash| STANDARD.encode(hash)).collect::<Vec<_>>(),
             "checkpoint": self.checkpoint,
@@ -109,12 +111,14 @@ impl RecordProof {
         let bad = |what: &str| NoProof::Why(format!("this is no proof: {what}"));
         let value: Value = serde_json::from_str(text).map_err(|_| bad("it is no JSON"))?;
         let string = |key: &str| value.get(key).and_then(Value::as_str).ok_or_else(|| bad(&format!("it has no \"{key}\"")));
+        let number = |key: &str| value.get(key).and_then(Value::as_u64).ok_or_else(|| bad(&format!("it has no \"{key}\"")));
         let path = value.get("path").and_then(Value::as_array).filter(|path| path.len() <= LONGEST_PATH);
         let hash = |hash: &Value| STANDARD.decode(hash.as_str()?).ok()?.try_into().ok();
         let path: Option<Vec<NodeHash>> = path.and_then(|path| path.iter().map(hash).collect());
         Ok(Self {
             day: string("day")?.parse().map_err(|_| bad("its \"day\" is none"))?,
-            index: value.get("index").and_then(Value::as_u64).ok_or_else(|| bad("it has no \"index\""))?,
+            index: number("index")?,
+            size: number("size")?,
             record: string("record")?.to_owned(),
             path: path.ok_or_else(|| bad("it has no \"path\""))?,
             checkpoint: string("checkpoint")?.to_owned(),
@@ -128,6 +132,11 @@ impl RecordProof {
         let checkpoint: Checkpoint = text.parse().map_err(|error: NoteError| NoProof::Why(error.to_string()))?;
         if checkpoint.origin != verifier.name() || checkpoint.day != self.day {
             return Err(NoProof::Why(format!("the checkpoint is of {} at {}", checkpoint.day, checkpoint.origin)));
+        }
+        // Another reader may go by this size: it must not lead it elsewhere.
+        if self.size != checkpoint.size {
+            let (said, signed) = (self.size, checkpoint.size);
+            return Err(NoProof::Why(format!("the proof says a tree of {said} records, and its checkpoint one of {signed}")));
         }
         if root_over(leaf_hash(self.record.as_bytes()), self.index, checkpoint.size, &self.path) != Some(checkpoint.root) {
             return Err(NoProof::Why("the record is not under the root that was signed".to_owned()));

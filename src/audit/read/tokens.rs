@@ -7,8 +7,8 @@ use std::borrow::Cow;
 /// What is wrong with a line, in words.
 pub(crate) type Wrong = Cow<'static, str>;
 
-/// Octets of a text that are looked at one by one.
-const NEAR: usize = 12;
+/// How often eight octets of a text are looked at before a search for long texts begins.
+const NEAR: usize = 2;
 
 /// A value as it stands in the line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +43,7 @@ impl<'l> Tokens<'l> {
     }
 
     /// The next key with its value. No key has an escape.
+    #[inline]
     pub(crate) fn next(&mut self) -> Result<Option<(&'l str, Token<'l>)>, Wrong> {
         if self.rest.is_empty() {
             return Ok(None);
@@ -50,7 +51,10 @@ impl<'l> Tokens<'l> {
         if !std::mem::take(&mut self.first) {
             self.rest = self.rest.strip_prefix(',').ok_or("is no JSON: a comma is missing")?;
         }
-        let (Cow::Borrowed(key), rest) = text(self.rest)? else { return Err("has a key with an escape".into()) };
+        let (key, is_escaped, rest) = raw_text(self.rest)?;
+        if is_escaped {
+            return Err("has a key with an escape".into());
+        }
         let rest = rest.strip_prefix(':').ok_or("is no JSON: a colon is missing")?;
         let (value, rest) = value(rest)?;
         self.rest = rest;
@@ -74,6 +78,7 @@ pub(crate) fn texts(list: &str) -> Result<Vec<Cow<'_, str>>, Wrong> {
     Ok(out)
 }
 
+#[inline]
 fn value(rest: &str) -> Result<(Token<'_>, &str), Wrong> {
     match rest.as_bytes().first() {
         Some(b'"') => text(rest).map(|(text, rest)| (Token::Text(text), rest)),
@@ -99,28 +104,59 @@ fn value(rest: &str) -> Result<(Token<'_>, &str), Wrong> {
 }
 
 /// A text, and what follows it.
+#[inline]
 fn text(rest: &str) -> Result<(Cow<'_, str>, &str), Wrong> {
-    let inner = rest.strip_prefix('"').ok_or("is no JSON: a quotation mark is missing")?;
-    let (end, escaped) = closing(inner.as_bytes()).ok_or("is no JSON: a quotation mark is missing")?;
-    let (Some(content), Some(after)) = (inner.get(..end), inner.get(end + 1..)) else {
-        return Err("is no JSON: a quotation mark is missing".into());
-    };
-    if !escaped {
-        return Ok((Cow::Borrowed(content), after));
-    }
-    let quoted = rest.get(..end + 2).unwrap_or_default();
-    let decoded = serde_json::from_str(quoted).map_err(|_| Wrong::Borrowed("has an escape that JSON does not know"))?;
-    Ok((Cow::Owned(decoded), after))
+    let (content, is_escaped, after) = raw_text(rest)?;
+    Ok((if is_escaped { Cow::Owned(decoded(content)?) } else { Cow::Borrowed(content) }, after))
+}
+
+/// A text with its escapes, whether it has any, and what follows it.
+#[inline]
+fn raw_text(rest: &str) -> Result<(&str, bool, &str), Wrong> {
+    const MISSING: Wrong = Wrong::Borrowed("is no JSON: a quotation mark is missing");
+    let inner = rest.strip_prefix('"').ok_or(MISSING)?;
+    let (end, is_escaped) = closing(inner.as_bytes()).ok_or(MISSING)?;
+    let (content, after) = inner.split_at_checked(end).ok_or(MISSING)?;
+    Ok((content, is_escaped, after.get(1..).ok_or(MISSING)?))
+}
+
+/// A text without its escapes.
+#[cold]
+fn decoded(content: &str) -> Result<String, Wrong> {
+    serde_json::from_str(&format!("\"{content}\"")).map_err(|_| Wrong::Borrowed("has an escape that JSON does not know"))
 }
 
 /// Where the quotation mark stands that closes a text, and whether an escape stands before it.
+#[inline]
 fn closing(inner: &[u8]) -> Option<(usize, bool)> {
-    // Most texts are short: looking at each octet is quicker then.
-    let near = inner.iter().take(NEAR).position(|&octet| octet == b'"' || octet == b'\\').unwrap_or(NEAR);
-    if inner.get(near) == Some(&b'"') {
-        return Some((near, false));
+    // Most texts are short: to call a search for long ones takes longer then.
+    let mut near = 0;
+    for eight in inner.as_chunks().0.iter().take(NEAR) {
+        let at = before_mark(*eight);
+        near += at;
+        if at < 8 {
+            break;
+        }
     }
-    let (mut from, mut escaped) = (near, false);
+    if inner.get(near) == Some(&b'"') { Some((near, false)) } else { closing_far(inner, near) }
+}
+
+/// How many of eight octets stand before the first that is a quotation mark or begins an escape.
+#[inline]
+fn before_mark(eight: [u8; 8]) -> usize {
+    const EACH: u64 = u64::MAX / 255;
+    let word = u64::from_le_bytes(eight);
+    // The lowest octet that is none has its highest bit left.
+    let is = |octet: u8| {
+        let differs = word ^ (EACH * u64::from(octet));
+        differs.wrapping_sub(EACH) & !differs & (EACH << 7)
+    };
+    ((is(b'"') | is(b'\\')).trailing_zeros() / 8) as usize
+}
+
+/// The same, from an octet on.
+fn closing_far(inner: &[u8], from: usize) -> Option<(usize, bool)> {
+    let (mut from, mut escaped) = (from, false);
     loop {
         let at = from + memchr::memchr2(b'"', b'\\', inner.get(from..)?)?;
         if inner.get(at) == Some(&b'"') {
@@ -180,6 +216,20 @@ mod tests {
         assert_eq!(all("{}"), Ok(Vec::new()));
         assert_eq!(texts(r#"["a","]\u0041"]"#).map(|texts| texts.join(" ")), Ok("a ]A".to_owned()));
         assert_eq!(texts("[]"), Ok(Vec::new()));
+    }
+
+    #[test]
+    fn a_text_of_every_length_ends_where_it_ends() {
+        for length in 0..40 {
+            let plain = "é".repeat(length / 2) + &"a".repeat(length % 2);
+            for (shown, is) in (0..=length / 2).map(|at| (format!("{}\\\"{}", &plain[..at * 2], &plain[at * 2..]), at * 2)) {
+                let line = format!("{{\"{plain}\":\"{shown}\",\"b\":1}}");
+                let meant = format!("{}\"{}", &plain[..is], &plain[is..]);
+                let expected = [(plain.clone(), Token::Text(meant.into())), ("b".to_owned(), Token::Number(1))];
+                assert_eq!(all(&line), Ok(expected.into()), "{line}");
+            }
+        }
+        assert_eq!([*b"01234567", *b"012345\"\"", *b"\\\"234567", *b"0\x221!#234"].map(before_mark), [8, 6, 0, 1]);
     }
 
     #[test]

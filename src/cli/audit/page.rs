@@ -3,14 +3,14 @@
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::report::{AuditReport, ReportedNode, reasons};
-use super::table::{columns, name, sums};
+use super::table::{columns, name, realtime, sums};
 use super::verify::remarks;
 use super::{grouped, hex, told};
 use crate::audit::read::totals::CallCounts;
 use crate::cli::printable::plain;
 
 const STYLE: &str = "
-body { font: 15px/1.45 system-ui, sans-serif; color: #1a1a1a; background: #fff; margin: 2rem auto; max-width: 78rem; padding: 0 1rem }
+body { font: 15px/1.45 system-ui, sans-serif; color: #1a1a1a; background: #fff; margin: 2rem auto; max-width: 84rem; padding: 0 1rem }
 h1 { font-size: 1.6rem; margin: 0 } h2 { font-size: 1.15rem; margin: 2.2rem 0 .6rem }
 table { border-collapse: collapse; width: 100% } caption { text-align: left; color: #555; padding-bottom: .3rem }
 th, td { border-bottom: 1px solid #ccc; padding: .3rem .5rem; text-align: left; vertical-align: bottom }
@@ -43,9 +43,12 @@ pub(super) fn page(report: &AuditReport) -> String {
                 h2 { "Nodes" }
                 @for node in &report.nodes { (of_node(node)) }
                 h2 { "Calls" }
-                (calls(report))
-                h2 { "Refused, by reason" }
+                (counts_of(report, columns))
+                (sums_of(report))
+                h2 { "Calls refused, by reason" }
                 (refused(report))
+                h2 { "Realtime sessions" }
+                (counts_of(report, realtime))
                 h2 { "What may be said" }
                 @for (region, sentence) in &report.sentences {
                     @match sentence {
@@ -76,7 +79,8 @@ fn verdict(report: &AuditReport) -> Markup {
     }
 }
 
-fn calls(report: &AuditReport) -> Markup {
+/// A table with a row for each region and project.
+fn counts_of(report: &AuditReport, columns: fn(&CallCounts) -> Vec<(&'static str, u64)>) -> Markup {
     let row = |label: String, counts: &CallCounts, class: &str| {
         html! {
             tr class=(class) {
@@ -98,6 +102,11 @@ fn calls(report: &AuditReport) -> Markup {
                 (row("all".to_owned(), &report.all(), "all"))
             }
         } }
+    }
+}
+
+fn sums_of(report: &AuditReport) -> Markup {
+    html! {
         ul {
             @for (what, count) in sums(report) { li class=(if count > 0 { "remark" } else { "" }) { (what) ": " (grouped(count)) } }
         }
@@ -158,7 +167,7 @@ fn days(node: &ReportedNode) -> Markup {
                         td.number { @match &day.lines { Some(lines) => { (grouped(lines.records)) } None => { "deleted" } } }
                         td { @if let Some(root) = root { code { (hex(&root)) } } }
                         td {
-                            @for said in day.lines.iter().flat_map(remarks) { div.remark { (said) } }
+                            @for said in remarks(day) { div.remark { (said) } }
                             @for finding in &day.findings.told { div.bad { (told(finding)) } }
                         }
                     }

@@ -2,7 +2,7 @@
 //!
 //! Verifies all that it counts. The sentence at its end is printed only if it is true.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
 use std::ops::RangeInclusive;
 
@@ -12,11 +12,12 @@ use super::options::ReportOptions;
 use super::verify::day_as_json;
 use super::{chain, code, grouped, keys, page, table, told};
 use crate::audit::day::Day;
-use crate::audit::read::chain::{CheckedDay, NodeChain, Standing};
+use crate::audit::read::chain::{CheckedDay, Follows, NodeChain, Standing, latest_of, mark_unfinished};
 use crate::audit::read::line::seconds_of;
 use crate::audit::read::totals::{CallCounts, OTHER, Totals};
-use crate::cli::output::{print, shown};
-use crate::cli::printable::harmless_json;
+use crate::cli::exit::NO_INPUT;
+use crate::cli::output::{complain, print, shown};
+use crate::cli::printable::{harmless_json, plain};
 use crate::reason::Reason;
 
 /// A period's records, added up.
@@ -99,7 +100,15 @@ fn added_up(mut chains: Vec<NodeChain>, options: &ReportOptions) -> Result<Audit
             }
         }
     }
-    let standing = nodes.iter().flat_map(|node| &node.days).map(Standing::of).fold(Standing::default(), Standing::and);
+    if let Some((node, other, day)) = twice(&nodes) {
+        let what = format!("{node} and {other} have the same records of {day}: give each record once, or its calls count twice");
+        return Err(complain(&plain(what.as_bytes()), NO_INPUT));
+    }
+    let latest = chains.iter().zip(&nodes).filter_map(|(chain, node)| latest_of(&chain.directory, &node.days)).max();
+    mark_unfinished(latest, nodes.iter_mut().flat_map(|node| &mut node.days));
+    let mut standing = nodes.iter().flat_map(|node| &node.days).map(Standing::of).fold(Standing::default(), Standing::and);
+    // Whoever asks for a period wants all of it.
+    standing.gaps |= nodes.iter().flat_map(|node| &node.days).any(|day| left_out(day, range).is_some());
     let rows = totals.rows();
     let mut report = AuditReport {
         period: options.period.text.clone(),
@@ -107,13 +116,29 @@ fn added_up(mut chains: Vec<NodeChain>, options: &ReportOptions) -> Result<Audit
         rows,
         standing,
         sentences: BTreeMap::new(),
-        ends_without_answer: totals.ends_without_answer() as u64,
+        ends_without_answer: totals.ends_without_answer(),
     };
     for (region, counts) in report.regions() {
         let sentence = report.sentence(&region, &counts, range);
         report.sentences.insert(region, sentence);
     }
     Ok(report)
+}
+
+/// The day of the period that comes before the first one of a record, and is not here.
+fn left_out(day: &CheckedDay, range: &RangeInclusive<Day>) -> Option<Day> {
+    let before = day.lines.as_ref().filter(|_| day.follows == Follows::Absent)?.before?;
+    range.contains(&before).then_some(before)
+}
+
+/// Two directories that have the same records of a day: one may be a copy of the other, also an older one.
+fn twice(nodes: &[ReportedNode]) -> Option<(&str, &str, Day)> {
+    let mut seen = HashMap::new();
+    let mut days = nodes.iter().flat_map(|node| node.days.iter().map(move |day| (node, day)));
+    days.find_map(|(node, day)| {
+        let first = day.lines.as_ref()?.first?;
+        seen.insert((&node.key, first), node).map(|before| (before.directory.as_str(), node.directory.as_str(), day.day))
+    })
 }
 
 impl AuditReport {
@@ -160,8 +185,14 @@ impl AuditReport {
         if let Some((node, day)) = days().find(|(_, day)| day.unsigned > 0) {
             return Err(format!("{} records of {} in {} are signed by nobody", grouped(day.unsigned), day.day, node.directory));
         }
+        if let Some((node, day)) = days().find(|(_, day)| day.unfinished) {
+            return Err(format!("{} in {} is over, and its last checkpoint is not final", day.day, node.directory));
+        }
         if let Some((node, day)) = days().find(|(_, day)| day.lines.is_none() && day.checkpoint.is_some()) {
             return Err(format!("the records of {} in {} are deleted", day.day, node.directory));
+        }
+        if let Some((node, day, before)) = days().find_map(|(node, day)| Some((node, day, left_out(day, range)?))) {
+            return Err(format!("the record in {} begins with {}, and {before} was before that", node.directory, day.day));
         }
         if days().next().is_none() {
             return Err(format!("there is no record from {} to {}", range.start(), range.end()));
@@ -268,7 +299,7 @@ fn counted_as(count: u64, one: &str, many: &str) -> String {
 }
 
 /// The counts of a row by their names, as JSON and CSV have them.
-pub(super) fn counted(counts: &CallCounts) -> [(&'static str, u64); 19] {
+pub(super) fn counted(counts: &CallCounts) -> [(&'static str, u64); 23] {
     [
         ("offered", counts.offered),
         ("accepted_here", counts.here),
@@ -289,6 +320,10 @@ pub(super) fn counted(counts: &CallCounts) -> [(&'static str, u64); 19] {
         ("outside", counts.outside),
         ("other_verdicts", counts.others),
         ("minutes", counts.seconds / 60),
+        ("realtime_accepted", counts.realtime.accepted),
+        ("realtime_refused", counts.realtime.refused),
+        ("realtime_shadow", counts.realtime.shadow),
+        ("verdicts", counts.verdicts),
     ]
 }
 

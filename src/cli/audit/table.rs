@@ -8,7 +8,7 @@ use super::{grouped, hex, told};
 use crate::audit::read::totals::CallCounts;
 use crate::cli::printable::plain;
 
-/// The columns of a report for people, in their order, with what each says.
+/// What a report says of calls for people, in its order.
 pub(super) fn columns(counts: &CallCounts) -> Vec<(&'static str, u64)> {
     vec![
         ("offered", counts.offered),
@@ -18,6 +18,7 @@ pub(super) fn columns(counts: &CallCounts) -> Vec<(&'static str, u64)> {
         ("shadow", counts.shadow),
         ("answered", counts.answered),
         ("minutes", counts.seconds / 60),
+        ("length unknown", counts.without_length),
         ("end unknown", counts.unknown()),
         ("media inside", counts.inside),
         ("media relayed", counts.relayed),
@@ -26,6 +27,12 @@ pub(super) fn columns(counts: &CallCounts) -> Vec<(&'static str, u64)> {
         ("no media in the INVITE", counts.no_media),
         ("outside", counts.outside),
     ]
+}
+
+/// What it says of realtime sessions.
+pub(super) fn realtime(counts: &CallCounts) -> Vec<(&'static str, u64)> {
+    let counts = &counts.realtime;
+    vec![("realtime accepted", counts.accepted), ("realtime refused", counts.refused), ("realtime shadow", counts.shadow)]
 }
 
 /// Who is in a row.
@@ -53,7 +60,7 @@ pub(super) fn text(report: &AuditReport) -> String {
                 Some(lines) => writeln!(out, "  {}  {} records  root {}", day.day, grouped(lines.records), hex(&lines.root)),
                 None => writeln!(out, "  {}  deleted", day.day),
             };
-            for said in day.lines.iter().flat_map(remarks) {
+            for said in remarks(day) {
                 let _ = writeln!(out, "    {said}");
             }
             for finding in &day.findings.told {
@@ -68,7 +75,7 @@ pub(super) fn text(report: &AuditReport) -> String {
     let _ = writeln!(out, "\nall");
     row(&report.all(), &mut out);
     for (what, count) in sums(report) {
-        let _ = writeln!(out, "  {what:<24} {:>14}", grouped(count));
+        let _ = writeln!(out, "  {what:<30} {:>14}", grouped(count));
     }
     for (region, sentence) in &report.sentences {
         let _ = match sentence {
@@ -92,12 +99,15 @@ pub(super) fn sums(report: &AuditReport) -> [(&'static str, u64); 3] {
 
 fn row(counts: &CallCounts, out: &mut String) {
     for (what, count) in columns(counts) {
-        let _ = writeln!(out, "  {what:<24} {:>14}", grouped(count));
+        let _ = writeln!(out, "  {what:<30} {:>14}", grouped(count));
         if what == "refused" {
             for (reason, &count) in reasons().zip(&counts.refused).filter(|&(_, &count)| count > 0) {
-                let _ = writeln!(out, "    {reason:<22} {:>14}", grouped(count));
+                let _ = writeln!(out, "    {reason:<28} {:>14}", grouped(count));
             }
         }
+    }
+    for (what, count) in realtime(counts) {
+        let _ = writeln!(out, "  {what:<30} {:>14}", grouped(count));
     }
 }
 

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::options::VerifyOptions;
 use super::{chain, code, grouped, hex, keys, prove, told};
 use crate::audit::day::Day;
-use crate::audit::read::chain::{CheckedDay, Follows, NodeChain, Standing};
+use crate::audit::read::chain::{CheckedDay, Follows, NodeChain, Standing, latest_of, mark_unfinished};
 use crate::audit::read::day_check::{CheckedLines, Finding, Findings, HeldTo, check_lines};
 use crate::audit::read::line::ReadLine;
 use crate::cli::color::{Colors, Tint};
@@ -36,14 +36,19 @@ pub(super) fn verify(options: &VerifyOptions) -> u8 {
     if let Some(path) = &options.proof {
         return prove::check(path, &keys, options.json);
     }
-    let mut nodes = Vec::new();
+    let (mut nodes, mut latest) = (Vec::new(), None);
     for path in &options.directories {
-        let node = if path == Path::new("-") { lines_only() } else { chain(path, &keys).and_then(|chain| node(chain, options)) };
+        let read = |chain| node(chain, options);
+        let node = if path == Path::new("-") { lines_only().map(|node| (node, None)) } else { chain(path, &keys).and_then(read) };
         match node {
-            Ok(node) => nodes.push(node),
+            Ok((node, day)) => {
+                nodes.push(node);
+                latest = latest.max(day);
+            }
             Err(code) => return code,
         }
     }
+    mark_unfinished(latest, nodes.iter_mut().flat_map(|node| &mut node.days));
     let standing = nodes.iter().flat_map(|node| &node.days).map(Standing::of).fold(Standing::default(), Standing::and);
     if options.json {
         print(&format!("{}\n", harmless_json(&as_json(&nodes, standing).to_string())));
@@ -53,7 +58,8 @@ pub(super) fn verify(options: &VerifyOptions) -> u8 {
     code(standing)
 }
 
-fn node(mut chain: NodeChain, options: &VerifyOptions) -> Result<VerifiedNode, u8> {
+/// What was found, and the latest day that it shows to have begun.
+fn node(mut chain: NodeChain, options: &VerifyOptions) -> Result<(VerifiedNode, Option<Day>), u8> {
     let days = &chain.directory.days;
     let (Some(&first), Some(&last)) = (days.first(), days.last()) else { return Err(NO_INPUT) };
     let range = options.since.unwrap_or(first)..=options.until.unwrap_or(last);
@@ -70,7 +76,8 @@ fn node(mut chain: NodeChain, options: &VerifyOptions) -> Result<VerifiedNode, u
             node.days.push(day);
         }
     }
-    Ok(node)
+    let latest = latest_of(&chain.directory, &node.days);
+    Ok((node, latest))
 }
 
 /// The lines of one day on standard input: no checkpoint, but their form, order, seals, targets and root.
@@ -93,6 +100,7 @@ fn lines_only() -> Result<VerifiedNode, u8> {
         findings,
         unsigned: 0,
         hole: false,
+        unfinished: false,
     };
     let (directory, origin) = ("standard input".to_owned(), "nothing is signed".to_owned());
     Ok(VerifiedNode { directory, origin, key: String::new(), own_key: false, days: vec![day] })
@@ -156,18 +164,8 @@ fn day_as_text(day: &CheckedDay, colors: Colors, out: &mut String) {
         }
         (None, None) => writeln!(out, "{}  {signed}", day.day),
     };
-    if let Some(lines) = &day.lines {
-        for said in remarks(lines) {
-            let _ = writeln!(out, "  {}", colors.text(Tint::Yellow, said));
-        }
-    }
-    if day.unsigned > 0 {
-        let what = format!("{} records are signed by nobody: the day has no checkpoint", grouped(day.unsigned));
-        let _ = writeln!(out, "  {}", colors.text(Tint::Yellow, what));
-    }
-    if day.hole {
-        let what = "its records are deleted, and those of a day before are there: retention deletes the oldest first";
-        let _ = writeln!(out, "  {}", colors.text(Tint::Yellow, what.to_owned()));
+    for said in remarks(day) {
+        let _ = writeln!(out, "  {}", colors.text(Tint::Yellow, said));
     }
     for finding in &day.findings.told {
         let _ = writeln!(out, "  {}", colors.text(Tint::Red, format!("broken: {}", told(finding))));
@@ -178,8 +176,32 @@ fn day_as_text(day: &CheckedDay, colors: Colors, out: &mut String) {
     }
 }
 
-/// What an auditor must know of lines that are not broken.
-pub(super) fn remarks(lines: &CheckedLines) -> Vec<String> {
+/// What an auditor must know of a day that is not broken.
+pub(super) fn remarks(day: &CheckedDay) -> Vec<String> {
+    let mut out = day.lines.as_ref().map(remarks_on_lines).unwrap_or_default();
+    let behind = day.lines.as_ref().map_or(0, |lines| lines.behind);
+    if day.unfinished {
+        out.push(format!(
+            "the day is over, and its last checkpoint is not final: {}",
+            match behind {
+                0 => "records that followed it may be missing".to_owned(),
+                behind => format!("the last {} records are signed by nobody, and more may be missing", grouped(behind)),
+            }
+        ));
+    } else if behind > 0 && day.unsigned == 0 {
+        out.push(format!("the last {} records stand behind the last checkpoint: they are not signed yet", grouped(behind)));
+    }
+    if day.unsigned > 0 {
+        out.push(format!("{} records are signed by nobody: the day has no checkpoint", grouped(day.unsigned)));
+    }
+    if day.hole {
+        let what = "its records are deleted, and those of a day before are there: retention deletes the oldest first";
+        out.push(what.to_owned());
+    }
+    out
+}
+
+fn remarks_on_lines(lines: &CheckedLines) -> Vec<String> {
     let mut out = Vec::new();
     for gap in &lines.gaps {
         let span = [&gap.from, &gap.to].map(|moment| plain(moment.as_bytes()));
@@ -210,9 +232,6 @@ pub(super) fn remarks(lines: &CheckedLines) -> Vec<String> {
     }
     if lines.torn {
         out.push("the last line has no end: it was being written".to_owned());
-    }
-    if lines.behind > 0 {
-        out.push(format!("{} records stand behind the last checkpoint: they are not signed yet", grouped(lines.behind)));
     }
     if lines.unjudged > 0 {
         let what = "records name a configuration that no record before them tells: nobody can judge them again";
@@ -271,6 +290,7 @@ pub(super) fn day_as_json(day: &CheckedDay) -> Value {
         "torn": lines.map(|lines| lines.torn),
         "missing": lines.map(|lines| lines.missing),
         "gaps": gaps,
+        "unfinished": day.unfinished,
         "unclean_ends": lines.map(|lines| lines.unclean_count),
         "recovered": lines.map(|lines| lines.recovered),
         "outside": lines.map(|lines| lines.outside),

@@ -12,7 +12,7 @@ use crate::cli::output::{complain, print, print_fitting};
 use crate::cli::printable::{harmless_json, plain};
 use crate::config::{self, Config, RegionId};
 use crate::core::io::Verdict;
-use crate::gate::{GateDecision, GateFault, GateQuestion, decide, regions};
+use crate::gate::{GateDecision, GateQuestion, decide, regions};
 
 /// Most octets that are read from standard input: a token is shorter.
 const MOST: u64 = 256 << 10;
@@ -72,13 +72,11 @@ struct Answered {
 }
 
 impl Answered {
-    fn of(config: &Config, region: RegionId, question: &Result<GateQuestion, GateFault>) -> Self {
-        let (twirp, token) = match question {
-            Ok(GateQuestion::Exempt) => return Self { region, twirp: false, decision: None, listed: Vec::new() },
-            Ok(GateQuestion::Token { twirp, token }) => (*twirp, Ok(token)),
-            Err(fault) => (false, Err(fault)),
+    fn of(config: &Config, region: RegionId, question: &GateQuestion) -> Self {
+        let GateQuestion::Token { twirp, token } = question else {
+            return Self { region, twirp: false, decision: None, listed: Vec::new() };
         };
-        let decision = decide(config, region, token, false);
+        let (twirp, decision) = (*twirp, decide(config, region, token.as_ref(), false));
         let listed = decision.project.map(|project| regions(config, Some(region), project));
         let entry = |of: &Value| Some((of["region"].as_str()?.to_owned(), of["url"].as_str()?.to_owned()));
         let listed = listed.iter().filter_map(|all| all["regions"].as_array()).flatten().filter_map(entry).collect();
@@ -129,15 +127,15 @@ impl Answered {
     }
 }
 
-fn issuer(question: &Result<GateQuestion, GateFault>) -> Option<&str> {
+fn issuer(question: &GateQuestion) -> Option<&str> {
     match question {
-        Ok(GateQuestion::Token { token, .. }) => Some(&token.issuer),
+        GateQuestion::Token { token: Ok(token), .. } => Some(&token.issuer),
         _ => None,
     }
 }
 
 // Writing to a string cannot fail.
-fn as_text(config: &Config, question: &Result<GateQuestion, GateFault>, all: &[Answered]) -> String {
+fn as_text(config: &Config, question: &GateQuestion, all: &[Answered]) -> String {
     let mut text = String::new();
     if let Some(key) = issuer(question) {
         let _ = writeln!(text, "the token names the key {}", plain(key.as_bytes()));

@@ -21,10 +21,15 @@ fn headers(rows: &[(&str, &str)]) -> HeaderMap {
 /// What is read of a question by Caddy's rows: `twirp` and issuer, or nothing for what is exempt.
 fn read(method: &str, uri: &str, more: &[(&str, &str)]) -> Result<Option<(bool, String)>, GateFault> {
     let rows = [&[("X-Forwarded-Method", method), ("X-Forwarded-Uri", uri)], more].concat();
-    GateQuestion::read(&headers(&rows), false).map(|question| match question {
-        GateQuestion::Exempt => None,
-        GateQuestion::Token { twirp, token } => Some((twirp, token.issuer)),
-    })
+    said(GateQuestion::read(&headers(&rows), false))
+}
+
+/// The same of a question that was read.
+fn said(question: GateQuestion) -> Result<Option<(bool, String)>, GateFault> {
+    match question {
+        GateQuestion::Exempt => Ok(None),
+        GateQuestion::Token { twirp, token } => token.map(|token| Some((twirp, token.issuer))),
+    }
 }
 
 /// What is read where a token is found.
@@ -113,8 +118,8 @@ fn a_client_cannot_say_what_the_reverse_proxy_was_asked() {
     let caddy = [("X-Forwarded-Uri", "/rtc"), ("X-Forwarded-Method", "GET")];
     let nginx = [("X-Original-URI", "/twirp/x"), ("X-Original-Method", "POST")];
     let with = |rows: &[(&str, &str)]| headers(&[rows, &[("Authorization", &bearer)]].concat());
-    assert!(matches!(GateQuestion::read(&with(&caddy), false), Ok(GateQuestion::Token { twirp: false, .. })));
-    assert!(matches!(GateQuestion::read(&with(&nginx), true), Ok(GateQuestion::Token { twirp: true, .. })));
+    assert!(matches!(GateQuestion::read(&with(&caddy), false), GateQuestion::Token { twirp: false, token: Ok(_) }));
+    assert!(matches!(GateQuestion::read(&with(&nginx), true), GateQuestion::Token { twirp: true, token: Ok(_) }));
     for (rows, by_nginx, fault) in [
         (&[&caddy[..], &nginx].concat()[..], false, GateFault::TwoUris),
         (&[&caddy[..], &nginx].concat(), true, GateFault::TwoUris),
@@ -127,18 +132,14 @@ fn a_client_cannot_say_what_the_reverse_proxy_was_asked() {
         (&[&caddy[..], &caddy[..1]].concat(), false, GateFault::NoUri),
         (&[&nginx[..], &nginx[1..]].concat(), true, GateFault::NoUri),
     ] {
-        assert_eq!(GateQuestion::read(&with(rows), by_nginx), Err(fault), "{rows:?}");
+        assert_eq!(said(GateQuestion::read(&with(rows), by_nginx)), Err(fault), "{rows:?}");
     }
 }
 
 #[test]
 fn a_person_may_give_a_url_or_a_token() {
     let a = token("a");
-    let text = |text: &str| match GateQuestion::of_text(text) {
-        Ok(GateQuestion::Token { twirp, token }) => Ok(Some((twirp, token.issuer))),
-        Ok(GateQuestion::Exempt) => Ok(None),
-        Err(fault) => Err(fault),
-    };
+    let text = |text: &str| said(GateQuestion::of_text(text));
     for (given, twirp) in [
         (a.clone(), false),
         (format!("wss://eu.rtc.example.com/rtc/v1?access_token={a}"), false),
@@ -161,4 +162,14 @@ fn a_client_asks_where_it_may_go_in_its_own_words() {
     assert_eq!(asked(&[], &format!("/settings/regions?access_token={a}")).as_deref(), Ok("a"));
     assert_eq!(asked(&[], "/settings/regions"), Err(GateFault::NoToken));
     assert_eq!(asked(&[("Authorization", &bearer)], "/settings/regions?x=%"), Err(GateFault::Escape));
+}
+
+#[test]
+fn who_speaks_twirp_is_known_without_a_token_too() {
+    let twirp = |uri: &str| {
+        let rows = [("X-Forwarded-Method", "POST"), ("X-Forwarded-Uri", uri)];
+        matches!(GateQuestion::read(&headers(&rows), false), GateQuestion::Token { twirp: true, token: Err(_) })
+    };
+    assert!(twirp("/twirp/livekit.RoomService/ListRooms") && twirp("/twirp/x?access_token=;"));
+    assert!(!twirp("/rtc") && !twirp("/twirp"));
 }

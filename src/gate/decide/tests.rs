@@ -42,7 +42,7 @@ fn a_token_is_judged_by_the_pin_of_its_project() {
         let refused = Some("130; reason=pinned-elsewhere; region=eu".to_owned());
         assert_eq!(said(&config, issuer, false), (Verdict::Refuse, 130, [403, 451], refused));
     }
-    let watched = Some("130; reason=pinned-elsewhere; region=eu; project=watched; verdict=shadow".to_owned());
+    let watched = Some("130; reason=pinned-elsewhere; region=eu; project=watched; verdict=shadow; why=\"project watched is pinned to us, not eu\"".to_owned());
     assert_eq!(said(&config, "APIwatched", false), (Verdict::Shadow, 130, [200, 200], watched));
     for issuer in ["APIacm", "apiacme", "acme", ""] {
         assert_eq!(said(&config, issuer, false), (Verdict::Refuse, 120, [401, 401], None));

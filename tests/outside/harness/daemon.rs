@@ -80,13 +80,13 @@ impl Daemon {
         daemon
     }
 
-    /// Starts another daemon on the same site, whose admin port is at this address.
+    /// Starts another daemon of this name on the same site, whose admin port is at this address.
     #[cfg(feature = "interop")]
-    pub(crate) fn start_beside(site: &Site, text: &str, admin: std::net::IpAddr) -> Self {
-        let path = site.write("beside.toml", text);
+    pub(crate) fn start_beside(site: &Site, name: &str, text: &str, admin: std::net::IpAddr) -> Self {
+        let path = site.write(&format!("{name}.toml"), text);
         let mut command = Command::new(env!("CARGO_BIN_EXE_ringfence"));
         command.arg("run").arg("-c").arg(path);
-        let process = Process::start("beside", site.directory(), &mut command);
+        let process = Process::start(name, site.directory(), &mut command);
         let mut daemon = Self::begun_at((admin, 9090).into(), process);
         daemon.await_ready();
         daemon

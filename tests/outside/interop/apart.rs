@@ -1,4 +1,4 @@
-//! A network namespace of a test's own, with a filter in it that counts and cuts off. Needs root.
+//! A network namespace of a test's own, with a filter in it that counts and cuts off; and mounts of a test's own. Needs root.
 
 use std::fmt::Write;
 use std::net::SocketAddr;
@@ -13,6 +13,17 @@ pub(super) fn apart<T: Send>(test: impl FnOnce() -> T + Send) -> T {
     let apart = move || {
         unshare(CloneFlags::CLONE_NEWNET).expect("a network namespace of its own: needs root (CAP_SYS_ADMIN)");
         run("ip", &["link", "set", "lo", "up"], "");
+        test()
+    };
+    let ended = std::thread::scope(|scope| scope.spawn(apart).join());
+    ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+/// Runs a test with mounts of its own.
+pub(super) fn with_mounts<T: Send>(test: impl FnOnce() -> T + Send) -> T {
+    let apart = move || {
+        unshare(CloneFlags::CLONE_NEWNS).expect("mounts of its own: needs root (CAP_SYS_ADMIN)");
+        run("mount", &["--make-rprivate", "/"], "");
         test()
     };
     let ended = std::thread::scope(|scope| scope.spawn(apart).join());

@@ -29,12 +29,17 @@ pub(super) struct Chromium {
 impl Chromium {
     /// Starts it with an empty page.
     pub(super) fn start(site: &Site) -> Self {
+        Self::start_with(site, "")
+    }
+
+    /// The same with more on its command line.
+    pub(super) fn start_with(site: &Site, more: &str) -> Self {
         let name = |end: &str| site.directory().join(end).display().to_string();
         let (into, out, profile) = (name("chromium.in"), name("chromium.out"), name("chromium"));
         run("mkfifo", &[&into, &out], "");
         let start = format!(
             "exec chromium --headless --no-sandbox --disable-gpu --disable-dev-shm-usage --no-first-run --hide-scrollbars \
-             --remote-debugging-pipe --user-data-dir='{profile}' about:blank 3<'{into}' 4>'{out}'"
+             --remote-debugging-pipe --user-data-dir='{profile}' {more} about:blank 3<'{into}' 4>'{out}'"
         );
         let process = Process::start("chromium", site.directory(), Command::new("sh").args(["-c", &start]));
         // Both ways, so that opening does not wait for a browser that never comes.
@@ -111,6 +116,14 @@ impl Chromium {
     /// The value of an expression on the page.
     pub(super) fn value(&mut self, expression: &str) -> Value {
         let mut result = self.ask("Runtime.evaluate", &json!({ "expression": expression, "returnByValue": true }));
+        assert!(result["exceptionDetails"].is_null(), "{result}");
+        result["result"]["value"].take()
+    }
+
+    /// What the promise that an expression makes comes to.
+    pub(super) fn awaited(&mut self, expression: &str) -> Value {
+        let asked = json!({ "expression": expression, "returnByValue": true, "awaitPromise": true });
+        let mut result = self.ask("Runtime.evaluate", &asked);
         assert!(result["exceptionDetails"].is_null(), "{result}");
         result["result"]["value"].take()
     }

@@ -6,25 +6,13 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use nix::sched::{CloneFlags, unshare};
-
+use super::apart::with_mounts;
 use super::run;
 use crate::audit::{Audited, Caller, lines, users, verify};
 use crate::harness::{Daemon, await_some};
 
 /// More than the spool holds.
 const MANY: usize = 66_500;
-
-/// Runs a test with mounts of its own.
-fn with_mounts<T: Send>(test: impl FnOnce() -> T + Send) -> T {
-    let apart = move || {
-        unshare(CloneFlags::CLONE_NEWNS).expect("mounts of its own: needs root (CAP_SYS_ADMIN)");
-        run("mount", &["--make-rprivate", "/"], "");
-        test()
-    };
-    let ended = std::thread::scope(|scope| scope.spawn(apart).join());
-    ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-}
 
 /// The record's directory, made.
 fn record(audited: &Audited) -> (PathBuf, String) {

@@ -17,7 +17,7 @@ fn block(text: &str) -> &str {
 }
 
 /// The blocks behind a mark.
-fn blocks<'t>(text: &'t str, mark: &str) -> Vec<&'t str> {
+pub(super) fn blocks<'t>(text: &'t str, mark: &str) -> Vec<&'t str> {
     let blocks: Vec<&str> = text.split(mark).skip(1).map(block).collect();
     assert!(!blocks.is_empty(), "the guide has lost its {mark}");
     blocks

@@ -1,6 +1,6 @@
 //! The daemon among other people's software: `SIPp` as trunk and server, Kamailio on either side, PJSIP as trunk and server that hold and
 //! transfer, sippy in front of a server, OpenSSL and stunnel over TLS, NSD, BIND and Unbound behind the names, nftables between, baresip as
-//! telephones with media, tshark as a witness, Prometheus as the reader of its metrics.
+//! telephones with media, tshark as a witness, Prometheus as the reader of its metrics, Caddy and nginx that ask its gate for `LiveKit`'s SDKs.
 //!
 //! Built with the feature `interop`. Each peer is a process of its test, on that test's addresses.
 
@@ -16,6 +16,7 @@ mod contacts;
 mod disks;
 mod dying;
 mod finding;
+mod gate;
 mod guide;
 mod hep;
 mod kamailio;

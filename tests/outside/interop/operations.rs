@@ -64,7 +64,7 @@ fn a_node_that_is_killed_takes_no_established_call_along() {
     plan.eu.push_str("advertise = \"eu.sip.example.com\"\n");
     let node = Daemon::start(&site, &plan);
     let elsewhere = plan.text(&site).replace(&format!("{}:", site.eu(1).ip()), &format!("{}:", other.ip()));
-    let spare = Daemon::start_beside(&site, &elsewhere, other.ip());
+    let spare = Daemon::start_beside(&site, "beside", &elsewhere, other.ip());
     let load = |calls| Load { calls, rate: 100 };
     let key = other.ip().to_string();
     let more = ["-key", "other", &key, "-d", "2000"];

@@ -5,13 +5,15 @@ use super::*;
 fn totals(lines: &[&str]) -> Totals {
     let mut totals = Totals::new(seconds_of("2026-11-01T00:00:00.000000Z").unwrap());
     for rest in lines {
-        let (kind, rest) = rest.split_once(' ').unwrap();
-        let line = format!(
-            "{{\"n\":0,\"at\":\"2026-11-25T10:00:00.000000Z\",\"kind\":\"{kind}\",\"region\":\"eu\",\"project\":\"acme\",{rest}}}"
-        );
-        totals.take(&ReadLine::of(line.as_bytes()).unwrap(), false);
+        take(&mut totals, "2026-11-25T10:00:00", rest);
     }
     totals
+}
+
+fn take(totals: &mut Totals, at: &str, rest: &str) {
+    let (kind, rest) = rest.split_once(' ').unwrap();
+    let line = format!("{{\"n\":0,\"at\":\"{at}.000000Z\",\"kind\":\"{kind}\",\"region\":\"eu\",\"project\":\"acme\",{rest}}}");
+    totals.take(&ReadLine::of(line.as_bytes()).unwrap(), false);
 }
 
 fn of(lines: &[&str]) -> CallCounts {
@@ -22,57 +24,102 @@ const A: &str = "answer \"call\":\"000000000000000000000000000000aa\",\"code\":2
 const END: &str = "end \"call\":\"000000000000000000000000000000aa\",\"seconds\":61";
 
 #[test]
-fn a_call_is_counted_once_in_whatever_order_its_records_come() {
-    for lines in [&[A, END][..], &[END, A], &[A, A, END, END], &[A, END, END]] {
-        let counts = of(lines);
+fn a_call_has_its_minutes_in_whatever_order_its_records_come() {
+    for lines in [&[A, END][..], &[END, A], &[A, END, END], &[END, END, A]] {
+        let totals = totals(lines);
+        let counts = totals.rows().into_values().next().unwrap();
         assert_eq!((counts.answered, counts.ended, counts.seconds, counts.unknown()), (1, 1, 61, 0), "{lines:?}");
+        assert_eq!(totals.ends_without_answer(), lines.len() as u64 - 2, "{lines:?}");
     }
-    assert_eq!(totals(&[A, END]).calls.len(), 0);
-    assert_eq!(totals(&[A, END, END]).ends_without_answer(), 1);
     assert_eq!((of(&[A]).answered, of(&[A]).unknown()), (1, 1));
     let early = "end \"call\":\"000000000000000000000000000000aa\",\"seconds\":3000000";
     assert_eq!((of(&[early]).answered, of(&[early]).ended, of(&[early]).seconds), (1, 1, 3_000_000));
-    let unsaid = "end \"call\":\"000000000000000000000000000000aa\"";
-    assert_eq!((of(&[A, unsaid]).ended, of(&[A, unsaid]).without_length), (1, 1));
     assert_eq!(of(&["answer \"call\":\"000000000000000000000000000000aa\",\"code\":0"]).answered, 0);
     assert_eq!(of(&["answer \"call\":\"+00000000000000000000000000000aa\",\"code\":200"]).answered, 1);
+    assert_eq!(totals(&["end \"seconds\":1"]).ends_without_answer(), 1, "it has no name");
+}
+
+/// The callee's token says when the INVITE came, and a daemon that was not told the time says nothing.
+#[test]
+fn an_end_that_does_not_say_the_length_still_has_one() {
+    let call = "\"call\":\"000000000000000000000000000000aa\"";
+    let answer = |at, setup: &str| (at, format!("answer {call},\"code\":200{setup}"));
+    let end = |at, said: &str| (at, format!("end {call},\"by\":\"callee\"{said}"));
+    let length = |lines: &[(&str, String)]| {
+        let mut totals = Totals::new(seconds_of("2026-11-01T00:00:00.000000Z").unwrap());
+        for (at, line) in lines {
+            take(&mut totals, at, line);
+        }
+        let counts = totals.rows().into_values().next().unwrap();
+        assert_eq!(totals.ends_without_answer(), u64::from(counts.ended == 0));
+        (counts.answered, counts.ended, counts.seconds, counts.without_length)
+    };
+    let (setup, since) = (",\"setup_ms\":5400", ",\"since_invite\":66");
+    let (ten, later) = ("2026-11-25T10:00:00", "2026-11-25T10:01:02");
+    assert_eq!(length(&[answer(ten, setup), end(later, since)]), (1, 1, 61, 0));
+    assert_eq!(length(&[end(later, since), answer(ten, setup)]), (1, 1, 61, 0), "the answer is in another node's record");
+    assert_eq!(length(&[answer(ten, ""), end(later, since)]), (1, 1, 62, 0));
+    assert_eq!(length(&[answer(ten, setup), end(later, "")]), (1, 1, 62, 0));
+    // It began before the period, and no record says when it was answered.
+    assert_eq!(length(&[end(ten, ",\"since_invite\":3000000")]), (1, 1, 0, 1));
+    // What ended long before an answer is not its end.
+    let other = "2026-11-25T11:00:00";
+    assert_eq!(length(&[end(later, ",\"seconds\":60"), answer(other, "")]), (1, 0, 0, 0));
 }
 
 #[test]
-fn a_call_that_is_judged_again_is_still_one_call() {
+fn each_invite_that_opens_a_call_is_one() {
     let call = "\"call\":\"000000000000000000000000000000aa\"";
     let verdict = |verdict: &str, id: u16| format!("verdict {call},\"method\":\"INVITE\",\"verdict\":\"{verdict}\",\"id\":{id}");
     let answer = |code: u16| format!("answer {call},\"code\":{code}");
-    let sums = |lines: &[String]| {
+    let counts = |lines: &[String]| {
         let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
         let counts = of(&lines);
+        let verdicts = lines.iter().filter(|line| line.starts_with("verdict")).count();
+        assert_eq!(counts.verdicts, verdicts as u64);
+        counts
+    };
+    let sums = |lines: &[String]| {
+        let counts = counts(lines);
         (counts.offered, counts.passed(), counts.refused(), counts.answered, counts.others)
     };
-    let (accept, refuse) = (verdict("accept", 100), verdict("refuse", 140));
-    assert_eq!(sums(&[refuse.clone(), refuse.clone()]), (1, 0, 1, 0, 1));
-    // A proxy of the caller has to say who it is, and then the call goes through.
-    assert_eq!(sums(&[accept.clone(), answer(407), accept.clone(), answer(200)]), (1, 1, 0, 1, 1));
-    // The answer names media outside, and is refused; the telephone tries again.
-    let blocked = verdict("refuse", 141);
-    assert_eq!(sums(&[accept.clone(), answer(603), blocked.clone(), blocked.clone()]), (1, 1, 1, 0, 1));
-    assert_eq!(sums(&[accept.clone(), blocked]), (1, 1, 1, 0, 0));
+    let (accept, refuse, end) = (verdict("accept", 100), verdict("refuse", 140), END.to_owned());
     let later = |verdict: String| format!("{verdict},\"later\":true");
-    // Another region takes it, because no server here did.
-    let moved = of(&[&accept, &later(verdict("accept", 101)), &answer(200)]);
-    assert_eq!((moved.offered, moved.here, moved.elsewhere, moved.answered), (1, 0, 1, 1));
+    let served = |verdict: String| format!("{verdict},\"later\":true,\"serving\":\"eu\"");
+    // Two calls whose caller gives them one name, and one that is tried again.
+    assert_eq!(sums(&[accept.clone(), accept.clone(), answer(200), answer(200)]), (2, 2, 0, 2, 0));
+    let two = counts(&[accept.clone(), answer(200), accept.clone(), answer(200), end.clone(), end]);
+    assert_eq!((two.answered, two.ended, two.seconds), (2, 2, 122));
+    assert_eq!(sums(&[refuse.clone(), refuse.clone()]), (2, 0, 2, 0, 0));
+    assert_eq!(sums(&[accept.clone(), answer(407), accept.clone(), answer(200)]), (2, 2, 0, 1, 0));
+    // The answer names media outside, and is refused; the telephone tries again.
+    assert_eq!(sums(&[accept.clone(), answer(603), served(verdict("refuse", 141)), verdict("refuse", 141)]), (2, 1, 2, 0, 0));
+    // Another region takes it, because no server here did; and then another one.
+    let moved = [accept.clone(), later(verdict("accept", 101)), later(verdict("accept", 101)), answer(200)];
+    let moved = counts(&moved);
+    assert_eq!((moved.offered, moved.here, moved.elsewhere, moved.answered, moved.others), (1, 0, 1, 1, 1));
+    let tried = counts(&[accept.clone(), verdict("shadow", 140), later(verdict("accept", 101))]);
+    assert_eq!((tried.here, tried.elsewhere, tried.shadow), (1, 0, 1), "what was let through in shadow stays there");
+    // Requests inside a call.
     assert_eq!(sums(&[later(refuse.clone())]), (0, 0, 0, 0, 1), "of a call that began before the records");
-    assert_eq!(sums(&[accept.clone(), answer(603), later(verdict("refuse", 141))]), (1, 1, 1, 0, 0));
-    // An INVITE inside the call is refused, and one passes in shadow mode.
-    assert_eq!(sums(&[accept, answer(200), refuse, verdict("shadow", 140)]), (1, 1, 0, 1, 2));
+    assert_eq!(sums(&[accept, answer(200), later(refuse), later(verdict("shadow", 140))]), (1, 1, 0, 1, 2));
 }
 
+/// The sender of an answer that was refused is told that its call is over. That is no end of a call that had one.
 #[test]
-fn only_the_latest_failures_are_remembered() {
-    let lines: Vec<String> = (0..2 * FAILED_KEPT)
-        .map(|call| format!("verdict \"call\":\"{call:032x}\",\"method\":\"INVITE\",\"verdict\":\"refuse\",\"id\":111"))
-        .collect();
-    let totals = totals(&lines.iter().map(String::as_str).collect::<Vec<_>>());
-    assert_eq!(totals.calls.len(), FAILED_KEPT);
+fn what_the_daemon_ends_after_a_refused_answer_is_no_call() {
+    let call = "\"call\":\"000000000000000000000000000000aa\"";
+    let lines = [
+        format!("verdict {call},\"method\":\"INVITE\",\"verdict\":\"accept\",\"id\":100"),
+        format!("answer {call},\"code\":603"),
+        format!("verdict {call},\"method\":\"INVITE\",\"verdict\":\"refuse\",\"id\":141,\"later\":true,\"serving\":\"eu\""),
+        format!("end {call},\"by\":\"daemon\",\"since_invite\":5"),
+    ];
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    let counts = of(&lines);
+    assert_eq!((totals(&lines).ends_without_answer(), counts.answered, counts.ended, counts.refused()), (0, 0, 0, 1));
+    let unknown = "end \"call\":\"000000000000000000000000000000bb\",\"by\":\"daemon\",\"since_invite\":5";
+    assert_eq!(totals(&[unknown]).ends_without_answer(), 1);
 }
 
 #[test]
@@ -95,6 +142,16 @@ fn each_verdict_is_in_one_column() {
     assert_eq!((shadow.offered, shadow.shadow, shadow.passed()), (1, 1, 1));
     assert_eq!(
         of(&["verdict \"method\":\"OPTIONS\",\"verdict\":\"accept\",\"id\":100"]),
-        CallCounts { others: 1, ..CallCounts::default() }
+        CallCounts { verdicts: 1, others: 1, ..CallCounts::default() }
     );
+    let realtime = of(&[
+        "verdict \"method\":\"REALTIME\",\"verdict\":\"accept\",\"id\":100",
+        "verdict \"method\":\"REALTIME\",\"verdict\":\"accept\",\"id\":100,\"call\":\"\"",
+        "verdict \"method\":\"REALTIME\",\"verdict\":\"refuse\",\"id\":120",
+        "verdict \"method\":\"REALTIME\",\"verdict\":\"shadow\",\"id\":130",
+    ]);
+    let sessions = RealtimeCounts { accepted: 2, refused: 1, shadow: 1 };
+    let named_so = of(&["verdict \"method\":\"REALTIME\",\"verdict\":\"refuse\",\"id\":120,\"transport\":\"udp\""]);
+    assert_eq!((named_so.realtime.refused, named_so.others), (0, 1));
+    assert_eq!(realtime, CallCounts { verdicts: 4, realtime: sessions, ..CallCounts::default() });
 }
