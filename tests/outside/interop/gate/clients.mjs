@@ -5,7 +5,11 @@
 // APPLICATION is the code of docs/realtime.md. STEPS is an array of { does, url, token, key, secret } as JSON. The last line of the output
 // is an array of `connected`, `answered` or what the SDK says of the refusal.
 
+import { webcrypto } from 'node:crypto';
 import { createRequire } from 'node:module';
+
+// Debian's Node has it under this name alone; livekit-server-sdk looks for it there.
+globalThis.crypto ??= webcrypto;
 
 const require = createRequire(`${process.env.NODE_PATH}/`);
 const { Room, dispose } = require('@livekit/rtc-node');
