@@ -8,9 +8,9 @@ use tokio::task::AbortHandle;
 /// Most connections from outside, whatever room there is. Each may hold as much as one of a reverse proxy until it has asked.
 const MOST_OUTSIDE: usize = 32;
 
-/// How readily a connection is given up for another. The order matters.
+/// What a connection has its place for: the least of them goes first if there is no room for another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Standing {
+pub(super) enum Claim {
     /// Its peer is in no region. It gets one answer, which says so.
     Outside,
     /// It has not asked anything yet.
@@ -24,7 +24,7 @@ pub(super) enum Standing {
 /// One connection.
 #[derive(Debug)]
 struct Held {
-    standing: Standing,
+    claim: Claim,
     since: Instant,
     task: AbortHandle,
 }
@@ -39,13 +39,13 @@ pub(super) struct GateConnections {
 impl GateConnections {
     /// A number for a new connection, if there is room for it among `most`, or another one may be given up for it. The caller then calls
     /// [`Self::hold`].
-    pub(super) fn make_room(&mut self, standing: Standing, most: usize) -> Option<u64> {
-        while self.held.len() >= most || standing == Standing::Outside && self.outside() >= MOST_OUTSIDE {
-            let (&number, of) = self.held.iter().min_by_key(|&(number, held)| (held.standing, held.since, *number))?;
+    pub(super) fn make_room(&mut self, claim: Claim, most: usize) -> Option<u64> {
+        while self.held.len() >= most || claim == Claim::Outside && self.outside() >= MOST_OUTSIDE {
+            let (&number, of) = self.held.iter().min_by_key(|&(number, held)| (held.claim, held.since, *number))?;
             // One from outside takes no place of a reverse proxy.
-            let given_up = match standing {
-                Standing::Outside => of.standing == Standing::Outside,
-                _ => of.standing != Standing::Asking,
+            let given_up = match claim {
+                Claim::Outside => of.claim == Claim::Outside,
+                _ => of.claim != Claim::Asking,
             };
             if !given_up {
                 return None;
@@ -59,16 +59,16 @@ impl GateConnections {
     }
 
     /// Takes in the connection of that number.
-    pub(super) fn hold(&mut self, number: u64, standing: Standing, task: AbortHandle) {
-        self.held.insert(number, Held { standing, since: Instant::now(), task });
+    pub(super) fn hold(&mut self, number: u64, claim: Claim, task: AbortHandle) {
+        self.held.insert(number, Held { claim, since: Instant::now(), task });
     }
 
     /// Notes what a connection does now, unless it was given up.
-    pub(super) fn note(&mut self, number: u64, standing: Standing) {
+    pub(super) fn note(&mut self, number: u64, claim: Claim) {
         if let Some(held) = self.held.get_mut(&number)
-            && held.standing != Standing::Outside
+            && held.claim != Claim::Outside
         {
-            (held.standing, held.since) = (standing, Instant::now());
+            (held.claim, held.since) = (claim, Instant::now());
         }
     }
 
@@ -78,7 +78,7 @@ impl GateConnections {
     }
 
     fn outside(&self) -> usize {
-        self.held.values().filter(|held| held.standing == Standing::Outside).count()
+        self.held.values().filter(|held| held.claim == Claim::Outside).count()
     }
 
     /// How many are open.
@@ -92,22 +92,22 @@ mod tests {
     use super::*;
 
     /// A table that holds these, the first of them since longest.
-    fn table(standings: &[Standing]) -> (GateConnections, Vec<tokio::task::JoinHandle<()>>) {
+    fn table(claims: &[Claim]) -> (GateConnections, Vec<tokio::task::JoinHandle<()>>) {
         let (mut table, mut tasks) = (GateConnections::default(), Vec::new());
-        for &standing in standings {
-            let number = table.make_room(standing, standings.len()).unwrap();
+        for &claim in claims {
+            let number = table.make_room(claim, claims.len()).unwrap();
             let task = tokio::spawn(std::future::pending());
-            table.hold(number, standing, task.abort_handle());
+            table.hold(number, claim, task.abort_handle());
             tasks.push(task);
         }
         (table, tasks)
     }
 
     /// Which of these goes for a new one, by its place; `None`: the new one goes.
-    async fn goes(standings: &[Standing], new: Standing) -> Option<usize> {
-        let (mut table, tasks) = table(standings);
-        table.make_room(new, standings.len())?;
-        assert_eq!(table.count(), standings.len() - 1);
+    async fn goes(claims: &[Claim], new: Claim) -> Option<usize> {
+        let (mut table, tasks) = table(claims);
+        table.make_room(new, claims.len())?;
+        assert_eq!(table.count(), claims.len() - 1);
         for (at, task) in tasks.into_iter().enumerate() {
             if task.is_finished() || tokio::time::timeout(std::time::Duration::ZERO, task).await.is_ok() {
                 return Some(at);
@@ -118,7 +118,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_one_that_is_least_a_proxy_goes_first() {
-        use Standing::{Asking, Outside, Resting, Silent};
+        use Claim::{Asking, Outside, Resting, Silent};
         assert_eq!(goes(&[Resting, Silent, Outside, Silent], Silent).await, Some(2));
         assert_eq!(goes(&[Resting, Silent, Asking, Silent], Silent).await, Some(1));
         assert_eq!(goes(&[Asking, Resting, Resting], Silent).await, Some(1));
@@ -131,17 +131,17 @@ mod tests {
     async fn those_from_outside_are_few_though_there_is_room() {
         let mut table = GateConnections::default();
         let mut tasks = Vec::new();
-        for standing in [Standing::Silent, Standing::Outside].into_iter().cycle().take(4 * MOST_OUTSIDE) {
-            let number = table.make_room(standing, 1000).unwrap();
+        for claim in [Claim::Silent, Claim::Outside].into_iter().cycle().take(4 * MOST_OUTSIDE) {
+            let number = table.make_room(claim, 1000).unwrap();
             let task = tokio::spawn(std::future::pending::<()>());
-            table.hold(number, standing, task.abort_handle());
-            tasks.push((standing, task));
+            table.hold(number, claim, task.abort_handle());
+            tasks.push((claim, task));
         }
         assert_eq!((table.outside(), table.count()), (MOST_OUTSIDE, 3 * MOST_OUTSIDE));
         // The oldest of them went, and nobody else.
-        for (standing, task) in tasks.drain(..2 * MOST_OUTSIDE) {
-            match standing {
-                Standing::Outside => assert!(task.await.is_err_and(|error| error.is_cancelled())),
+        for (claim, task) in tasks.drain(..2 * MOST_OUTSIDE) {
+            match claim {
+                Claim::Outside => assert!(task.await.is_err_and(|error| error.is_cancelled())),
                 _ => assert!(!task.is_finished()),
             }
         }

@@ -46,6 +46,23 @@ pub(crate) struct GateAnswer {
     pub(crate) content_type: &'static str,
 }
 
+impl GateAnswer {
+    /// The answer to a client whose token names no project of ours.
+    pub(crate) fn no_token(twirp: bool) -> Self {
+        Self::of(401, [NO_TOKEN, NO_TOKEN_TWIRP], twirp)
+    }
+
+    /// The answer to a client that may come again, while the daemon ends or nobody tells verdicts.
+    pub(crate) fn not_now(twirp: bool) -> Self {
+        Self::of(503, [DRAINING, DRAINING_TWIRP], twirp)
+    }
+
+    fn of(code: u16, [plain, json]: [&'static str; 2], twirp: bool) -> Self {
+        let (body, content_type) = if twirp { (json, "application/json") } else { (plain, "text/plain; charset=utf-8") };
+        Self { code, body, content_type }
+    }
+}
+
 /// Decides whether the sender of a token may use a region's realtime servers. `draining`: the daemon is about to end.
 pub(crate) fn decide(config: &Config, region: RegionId, token: Result<&ClientToken, &GateFault>, draining: bool) -> GateDecision {
     let refused =
@@ -81,16 +98,13 @@ pub(crate) fn decide(config: &Config, region: RegionId, token: Result<&ClientTok
 impl GateDecision {
     /// The answer. `twirp`: the client speaks Twirp.
     pub(crate) fn answer(&self, twirp: bool) -> GateAnswer {
-        let (code, plain, json) = match (self.verdict, self.reason) {
-            (Verdict::Accept | Verdict::Shadow, _) => return GateAnswer { code: 200, body: "", content_type: "text/plain" },
-            (Verdict::Refuse, Reason::PinnedElsewhere) => (if twirp { 451 } else { 403 }, NOT_HERE, NOT_HERE_TWIRP),
-            (Verdict::Refuse, Reason::Draining) => (503, DRAINING, DRAINING_TWIRP),
-            (Verdict::Refuse, _) => (401, NO_TOKEN, NO_TOKEN_TWIRP),
-        };
-        if twirp {
-            GateAnswer { code, body: json, content_type: "application/json" }
-        } else {
-            GateAnswer { code, body: plain, content_type: "text/plain; charset=utf-8" }
+        match (self.verdict, self.reason) {
+            (Verdict::Accept | Verdict::Shadow, _) => GateAnswer { code: 200, body: "", content_type: "text/plain" },
+            (Verdict::Refuse, Reason::PinnedElsewhere) => {
+                GateAnswer::of(if twirp { 451 } else { 403 }, [NOT_HERE, NOT_HERE_TWIRP], twirp)
+            }
+            (Verdict::Refuse, Reason::Draining) => GateAnswer::not_now(twirp),
+            (Verdict::Refuse, _) => GateAnswer::no_token(twirp),
         }
     }
 

@@ -15,4 +15,4 @@ mod thread;
 pub use asked::{ClientToken, GateFault, GateRequest};
 pub(crate) use decide::{GateDecision, decide};
 pub(crate) use regions::regions;
-pub(crate) use thread::{Gate, GateParts};
+pub(crate) use thread::{GateParts, GateThread};

@@ -24,7 +24,7 @@ use tokio::sync::watch;
 use tracing::warn;
 
 use super::asked::{ClientToken, GateRequest};
-use super::connections::{GateConnections, Standing};
+use super::connections::{Claim, GateConnections};
 use super::decide::{GateAnswer, GateDecision, NoRegion, decide, region_of};
 use super::regions::regions;
 use crate::admin::{Ready, WorkerHandle};
@@ -54,6 +54,8 @@ pub(super) struct GateServer {
     pub(super) connections: RefCell<GateConnections>,
     /// Limits the lines about sources outside.
     pub(super) outside: RefCell<Limit>,
+    /// Limits the lines about verdicts that nobody tells.
+    pub(super) untold: RefCell<Limit>,
     /// Whether connections have to end after the present answer.
     pub(super) ending: watch::Sender<bool>,
 }
@@ -89,13 +91,13 @@ impl GateServer {
                 warn!(source = %peer, suppressed, "a source outside of the served regions asks the gate");
             }
         }
-        let standing = if outside { Standing::Outside } else { Standing::Silent };
-        let number = self.connections.borrow_mut().make_room(standing, most);
+        let claim = if outside { Claim::Outside } else { Claim::Silent };
+        let number = self.connections.borrow_mut().make_room(claim, most);
         let Some(number) = number else { return self.turn_away("full") };
         let forgets = Forgets(Rc::clone(self), number);
         let served = Rc::clone(self).connection(stream, ends, forgets);
         let task = tokio::task::spawn_local(served);
-        self.connections.borrow_mut().hold(number, standing, task.abort_handle());
+        self.connections.borrow_mut().hold(number, claim, task.abort_handle());
         self.count();
     }
 
@@ -122,9 +124,9 @@ impl GateServer {
         let service = service_fn(|request: Request<hyper::body::Incoming>| {
             let server = Rc::clone(&self);
             async move {
-                server.connections.borrow_mut().note(number, Standing::Asking);
+                server.connections.borrow_mut().note(number, Claim::Asking);
                 let response = server.respond(&request, ends).await;
-                server.connections.borrow_mut().note(number, Standing::Resting);
+                server.connections.borrow_mut().note(number, Claim::Resting);
                 Ok::<_, Infallible>(response)
             }
         });
@@ -178,12 +180,14 @@ impl GateServer {
                 // Nobody is left to tell it to.
                 None if self.ready.is_draining() => break,
                 None => {
-                    warn!("the message thread does not take the verdicts of the gate: clients are refused");
+                    if let Some(suppressed) = self.untold.borrow_mut().allow(Instant::now()) {
+                        warn!(suppressed, "the message thread does not take the verdicts of the gate: clients are refused");
+                    }
                     break;
                 }
             }
         }
-        typed(StatusCode::SERVICE_UNAVAILABLE, "text/plain; charset=utf-8", Bytes::from_static(b"shutting down, try again."))
+        said(GateAnswer::not_now(twirp))
     }
 
     /// Passes on what needs no token.
@@ -216,11 +220,7 @@ impl GateServer {
         let token = ClientToken::of_client(request.headers(), of);
         let project = token.as_ref().ok().and_then(|token| config.project_of_key(&token.issuer));
         let Some(project) = project else {
-            return typed(
-                StatusCode::UNAUTHORIZED,
-                "text/plain; charset=utf-8",
-                Bytes::from_static(b"token missing, unreadable or of no project here."),
-            );
+            return said(GateAnswer::no_token(false));
         };
         let listed = regions(&config, here, project).to_string();
         let mut response = typed(StatusCode::OK, "application/json", Bytes::from(listed));
@@ -256,7 +256,7 @@ impl<'a> Asking<'a> {
 /// A verdict as the message thread tells it.
 fn told(config: &Arc<Config>, decision: &GateDecision, answer: GateAnswer, source: SocketAddr) -> RealtimeVerdict {
     RealtimeVerdict {
-        config: Arc::clone(config),
+        config: Arc::downgrade(config),
         region: decision.region,
         project: decision.project,
         verdict: decision.verdict,
@@ -269,8 +269,7 @@ fn told(config: &Arc<Config>, decision: &GateDecision, answer: GateAnswer, sourc
 
 /// The answer of a decision. The token goes back to the reverse proxy, which hands on this very one.
 fn answered(config: &Config, decision: &GateDecision, answer: GateAnswer, token: Option<&ClientToken>) -> Response<Full<Bytes>> {
-    let code = StatusCode::from_u16(answer.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut response = typed(code, answer.content_type, Bytes::from_static(answer.body.as_bytes()));
+    let mut response = said(answer);
     let row = decision.row(config).and_then(|row| HeaderValue::try_from(row).ok());
     if let Some(row) = row {
         response.headers_mut().insert(RINGFENCE, row);
@@ -283,6 +282,12 @@ fn answered(config: &Config, decision: &GateDecision, answer: GateAnswer, token:
         response.headers_mut().insert(AUTHORIZATION, bearer);
     }
     response
+}
+
+/// An answer without what is told to the reverse proxy.
+fn said(answer: GateAnswer) -> Response<Full<Bytes>> {
+    let code = StatusCode::from_u16(answer.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    typed(code, answer.content_type, Bytes::from_static(answer.body.as_bytes()))
 }
 
 /// The answer to a browser that asks whether a page may ask.

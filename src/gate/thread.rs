@@ -28,7 +28,7 @@ type Reload = (Arc<Config>, Option<TcpListener>);
 
 /// A running gate. It ends when this is dropped.
 #[derive(Debug)]
-pub(crate) struct Gate {
+pub(crate) struct GateThread {
     /// `None`: it is being dropped.
     reloads: Option<mpsc::Sender<Reload>>,
     thread: Option<JoinHandle<()>>,
@@ -47,7 +47,7 @@ pub(crate) struct GateParts {
     pub(crate) metrics: Arc<Metrics>,
 }
 
-impl Gate {
+impl GateThread {
     /// Starts the thread.
     pub(crate) fn start(listener: TcpListener, parts: GateParts) -> io::Result<Self> {
         let addr = listener.local_addr()?;
@@ -82,7 +82,7 @@ impl Gate {
     }
 }
 
-impl Drop for Gate {
+impl Drop for GateThread {
     fn drop(&mut self) {
         drop(self.reloads.take());
         if let Some(thread) = self.thread.take() {
@@ -98,10 +98,11 @@ async fn run(mut listener: tokio::net::TcpListener, parts: GateParts, mut reload
     for cause in ["outside", "full"] {
         metrics.gate_turned_away(cause).increment(0);
     }
-    let (connections, outside) = (RefCell::default(), RefCell::new(Limit::new()));
+    let connections = RefCell::default();
+    let [outside, untold] = [(), ()].map(|()| RefCell::new(Limit::new()));
     let (ending, _) = watch::channel(false);
     let config = RefCell::new(config);
-    let server = Rc::new(GateServer { config, worker, ready, metrics, connections, outside, ending });
+    let server = Rc::new(GateServer { config, worker, ready, metrics, connections, outside, untold, ending });
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {

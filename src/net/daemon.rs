@@ -25,7 +25,7 @@ use crate::audit::{self, AuditError, AuditWriter};
 use crate::config::{Config, Differences, Listener, ListenerId};
 use crate::core::Change;
 use crate::dns::{Resolver, ResolverError};
-use crate::gate::{Gate, GateParts};
+use crate::gate::{GateParts, GateThread};
 use crate::telemetry::refused::{RefusedRing, refused_queue};
 use crate::telemetry::watch::watchers;
 use crate::telemetry::{Handles, Metrics, Observers, hep_queue};
@@ -93,7 +93,7 @@ pub struct Daemon {
     listeners: Vec<SocketAddr>,
     admin: Option<SocketAddr>,
     /// The realtime gate, if there is one.
-    gate: Option<Gate>,
+    gate: Option<GateThread>,
     asker: WorkerHandle,
     commands: mpsc::Sender<WorkerCommand>,
     orders: mpsc::Sender<ControlOrder>,
@@ -239,7 +239,7 @@ impl Daemon {
 
     /// The address that the gate listens on.
     pub fn gate(&self) -> Option<SocketAddr> {
-        self.gate.as_ref().map(Gate::addr)
+        self.gate.as_ref().map(GateThread::addr)
     }
 
     /// The metrics, as `/metrics` shows them, but without `ringfence_upstream_up`: only the worker knows that, and is asked at
@@ -488,9 +488,9 @@ fn open_gate(addr: SocketAddr) -> Result<TcpListener, RunError> {
 fn start_gate(
     listener: TcpListener,
     (config, worker, ready, metrics): (&Arc<Config>, &WorkerHandle, &Arc<Ready>, &Arc<Metrics>),
-) -> io::Result<Gate> {
+) -> io::Result<GateThread> {
     let (config, worker) = (Arc::clone(config), worker.clone());
-    Gate::start(listener, GateParts { config, worker, ready: Arc::clone(ready), metrics: Arc::clone(metrics) })
+    GateThread::start(listener, GateParts { config, worker, ready: Arc::clone(ready), metrics: Arc::clone(metrics) })
 }
 
 fn seed() -> io::Result<[u8; 16]> {

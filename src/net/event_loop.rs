@@ -256,6 +256,8 @@ async fn obey(worker: Rc<RefCell<Worker>>, mut commands: mpsc::Receiver<WorkerCo
                     let _ = answer.send(worker.borrow().status(Instant::now()));
                     continue;
                 }
+                // If it waits no longer, its client was refused: nothing was accepted that could be told.
+                Question::Realtime(_, answer) if answer.is_closed() => continue,
                 Question::Realtime(told, answer) => {
                     let _ = answer.send(worker.borrow_mut().realtime(told, Instant::now()));
                     continue;

@@ -408,7 +408,7 @@ impl Worker {
 
     /// Has a verdict of the gate told. `Err`: it was decided by another configuration than this one, which is in force.
     pub(super) fn realtime(&mut self, told: RealtimeVerdict, now: Instant) -> Result<(), Arc<Config>> {
-        if !Arc::ptr_eq(&told.config, &self.config) {
+        if told.config.as_ptr() != Arc::as_ptr(&self.config) {
             return Err(Arc::clone(&self.config));
         }
         self.recorder.realtime(told, now);

@@ -4,7 +4,7 @@
 //! the log for each project, and one record.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use crate::config::{Config, ProjectId, RegionId};
 use crate::core::io::Verdict;
@@ -13,8 +13,9 @@ use crate::reason::Reason;
 /// A verdict of the gate.
 #[derive(Clone, Debug)]
 pub(crate) struct RealtimeVerdict {
-    /// The configuration that it was decided by, whose ids are used.
-    pub(crate) config: Arc<Config>,
+    /// The configuration that it was decided by, whose ids are used. Only a name for it: the message thread is never the last to have one, and
+    /// frees none.
+    pub(crate) config: Weak<Config>,
     /// The region of the reverse proxy that asked.
     pub(crate) region: RegionId,
     /// The project of the token, if it is one of ours.

@@ -154,7 +154,7 @@ impl Recorder {
 
     /// Counts, logs and keeps a verdict of the gate. It was decided by the configuration that this recorder has.
     pub(crate) fn realtime(&mut self, told: RealtimeVerdict, now: Instant) {
-        let RealtimeVerdict { config, region, project, verdict, reason, why, code, source } = told;
+        let RealtimeVerdict { config: _, region, project, verdict, reason, why, code, source } = told;
         self.handles.realtime(region);
         self.handles.verdict(region, project, verdict, reason, 1);
         let ruled = Ruled { region, project, trunk: None, verdict, reason, unreachable: None, why };
@@ -166,7 +166,7 @@ impl Recorder {
                 spool.write(at, |slot| record.encode(slot).0);
             });
         }
-        self.decisions.tell(&config, ruled, |_| (facts, b""), None, now);
+        self.decisions.tell(&self.config, ruled, |_| (facts, b""), None, now);
     }
 
     /// Copies a message that was received or sent to the region's collector, if there is one.
