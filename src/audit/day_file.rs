@@ -8,6 +8,8 @@ use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as 
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use memchr::memchr_iter;
+
 use super::calendar::DayNumber;
 use super::signed_note::{Checkpoint, LONGEST_NOTE, NoteVerifier};
 use super::spool::Position;
@@ -127,8 +129,10 @@ impl DayFile {
     /// Appends whole lines.
     pub(crate) fn append(&mut self, lines: &[u8]) -> Result<(), AuditTrouble> {
         (&self.file).write_all(lines).map_err(AuditTrouble::of(&self.folder.join(RECORDS)))?;
-        for line in lines.split_inclusive(|&octet| octet == b'\n') {
-            self.tree.push(line);
+        let mut begin = 0;
+        for end in memchr_iter(b'\n', lines) {
+            self.tree.push(lines.get(begin..=end).unwrap_or_default());
+            begin = end + 1;
         }
         self.octets += lines.len() as u64;
         Ok(())

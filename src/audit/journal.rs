@@ -28,8 +28,8 @@ mod telling;
 #[cfg(test)]
 mod tests;
 
-/// How often records are made to be on the disk.
-const SYNC: Duration = Duration::from_secs(1);
+/// How often records are made to be on the disk: with the pause of the thread before it, each second.
+const SYNC: Duration = Duration::from_millis(900);
 /// Slots that one step takes.
 const MOST: usize = 4096;
 /// Octets of lines that are written at once.
@@ -181,11 +181,6 @@ impl Journal {
         {
             self.expire(day);
         }
-    }
-
-    /// The number of the slot that is taken next.
-    pub(crate) fn next_slot(&self) -> u64 {
-        self.parts.reader.next_slot()
     }
 
     /// Writes what is there. Returns whether there may be more at once.

@@ -1,7 +1,6 @@
 //! One line of the audit record as it is written: a compact object of JSON and a line end. Keys stand in the order in which they are told.
 
-use std::fmt::Display;
-use std::io::Write as _;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, SystemTime};
 
 use crate::telemetry::timestamp;
@@ -15,9 +14,9 @@ pub(crate) struct AuditLine<'o> {
 impl<'o> AuditLine<'o> {
     /// Begins a line: its number in the day, when, and of what kind. `at`: microseconds since 1970.
     pub(crate) fn begin(out: &'o mut Vec<u8>, n: u64, at: u64, kind: &str) -> Self {
-        // A vector takes everything.
-        let _ = write!(out, "{{\"n\":{n}");
         let mut line = Self { out };
+        line.written(b"{\"n\":");
+        line.decimal(n);
         line.text("at", &moment(at));
         line.text("kind", kind);
         line
@@ -36,18 +35,29 @@ impl<'o> AuditLine<'o> {
         }
     }
 
-    /// Adds what writes itself in characters that stand for themselves, such as an address, if there is one.
-    pub(crate) fn plain(&mut self, key: &str, value: Option<impl Display>) {
-        if let Some(value) = value {
-            self.key(key);
-            let _ = write!(self.out, "\"{value}\"");
+    /// Adds an address with its port, if there is one. `before` stands before it, in characters that stand for themselves.
+    pub(crate) fn place(&mut self, key: &str, before: &[&str], value: Option<SocketAddr>) {
+        let Some(place) = value else { return };
+        self.key(key);
+        self.written(b"\"");
+        for text in before {
+            self.written(text.as_bytes());
         }
+        match place {
+            SocketAddr::V4(place) => {
+                self.ip(IpAddr::V4(*place.ip()));
+                self.written(b":");
+                self.decimal(place.port());
+            }
+            SocketAddr::V6(_) => self.written(place.to_string().as_bytes()),
+        }
+        self.written(b"\"");
     }
 
     /// Adds a number.
     pub(crate) fn number(&mut self, key: &str, value: u64) {
         self.key(key);
-        let _ = write!(self.out, "{value}");
+        self.decimal(value);
     }
 
     /// Adds `true`.
@@ -56,15 +66,14 @@ impl<'o> AuditLine<'o> {
         self.out.extend_from_slice(b"true");
     }
 
-    /// Adds a list of texts.
-    pub(crate) fn list(&mut self, key: &str, values: impl Iterator<Item = String>) {
+    /// Adds a list of addresses.
+    pub(crate) fn ips(&mut self, key: &str, values: &[IpAddr]) {
         self.key(key);
         self.out.push(b'[');
-        for (at, value) in values.enumerate() {
-            if at > 0 {
-                self.out.push(b',');
-            }
-            self.quoted(&value);
+        for (at, value) in values.iter().enumerate() {
+            self.written(if at > 0 { b",\"" } else { b"\"" });
+            self.ip(*value);
+            self.out.push(b'"');
         }
         self.out.push(b']');
     }
@@ -73,7 +82,7 @@ impl<'o> AuditLine<'o> {
     pub(crate) fn hex(&mut self, key: &str, octets: &[u8]) {
         self.key(key);
         self.out.push(b'"');
-        self.out.extend(digits(octets));
+        push_hex(self.out, octets);
         self.out.push(b'"');
     }
 
@@ -101,17 +110,37 @@ impl<'o> AuditLine<'o> {
         self.out.extend_from_slice(b"}\n");
     }
 
+    /// Keys are ours: their characters stand for themselves.
     fn key(&mut self, key: &str) {
-        self.out.push(b',');
-        self.quoted(key);
-        self.out.push(b':');
+        self.written(b",\"");
+        self.written(key.as_bytes());
+        self.written(b"\":");
+    }
+
+    fn written(&mut self, octets: &[u8]) {
+        self.out.extend_from_slice(octets);
+    }
+
+    fn decimal(&mut self, value: impl itoa::Integer) {
+        self.written(itoa::Buffer::new().format(value).as_bytes());
+    }
+
+    fn ip(&mut self, ip: IpAddr) {
+        let IpAddr::V4(ip) = ip else { return self.written(ip.to_string().as_bytes()) };
+        for (at, octet) in ip.octets().into_iter().enumerate() {
+            if at > 0 {
+                self.out.push(b'.');
+            }
+            self.decimal(octet);
+        }
     }
 
     /// What would change a terminal, or end a line for some readers, is escaped too.
     fn quoted(&mut self, text: &str) {
         // Nearly every text is of characters that stand for themselves.
-        if text.bytes().all(|octet| matches!(octet, b' '..=b'~') && !matches!(octet, b'"' | b'\\')) {
-            self.out.reserve(text.len() + 2);
+        let plain = |octet: u8| matches!(octet, b' '..=b'~') && octet != b'"' && octet != b'\\';
+        // Read to its end, many octets at a time.
+        if text.bytes().fold(true, |all, octet| all & plain(octet)) {
             self.out.push(b'"');
             self.out.extend_from_slice(text.as_bytes());
             return self.out.push(b'"');
@@ -146,13 +175,19 @@ pub(crate) fn moment(at: u64) -> String {
 
 /// Octets as hexadecimal digits.
 pub(crate) fn hex(octets: &[u8]) -> String {
-    digits(octets).map(char::from).collect()
+    let mut digits = Vec::with_capacity(octets.len() * 2);
+    push_hex(&mut digits, octets);
+    String::from_utf8(digits).unwrap_or_default()
 }
 
-fn digits(octets: &[u8]) -> impl Iterator<Item = u8> {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digit = |half: u8| DIGITS.get(usize::from(half)).copied().unwrap_or(b'0');
-    octets.iter().flat_map(move |octet| [digit(octet >> 4), digit(octet & 15)])
+fn push_hex(out: &mut Vec<u8>, octets: &[u8]) {
+    let digit = |half: u8| half + if half > 9 { b'a' - 10 } else { b'0' };
+    let begin = out.len();
+    out.resize(begin + octets.len() * 2, 0);
+    let (pairs, _) = out.get_mut(begin..).unwrap_or_default().as_chunks_mut();
+    for (pair, octet) in pairs.iter_mut().zip(octets) {
+        *pair = [digit(octet >> 4), digit(octet & 15)];
+    }
 }
 
 #[cfg(test)]

@@ -107,7 +107,7 @@ fn verdict(line: &mut AuditLine<'_>, fact: &VerdictFact<'_>, keys: &LineKeys<'_>
         _ => Method::of(method).token(),
     };
     line.maybe("method", fact.method.map(method));
-    line.plain("source", fact.source);
+    line.place("source", &[], fact.source);
     line.maybe("transport", fact.transport.map(crate::config::Transport::token));
     line.maybe("from", fact.from.map(|from| keys.number(from)).as_deref());
     line.maybe("to", fact.to.map(|to| keys.number(to)).as_deref());
@@ -121,13 +121,13 @@ fn verdict(line: &mut AuditLine<'_>, fact: &VerdictFact<'_>, keys: &LineKeys<'_>
 fn way(line: &mut AuditLine<'_>, way: &WayFact<'_>) {
     line.maybe("serving", way.serving);
     if let Some((transport, addr)) = way.target {
-        line.plain("target", Some(format_args!("{}:{addr}", transport.token())));
+        line.place("target", &[transport.token(), ":"], Some(addr));
     }
     if !way.media.is_empty() {
-        line.list("media", way.media.iter().map(ToString::to_string));
+        line.ips("media", &way.media);
     }
     line.maybe("media_verdict", way.media_verdict.map(crate::core::io::Spoken::label));
-    line.plain("relay", way.relay);
+    line.place("relay", &[], way.relay);
 }
 
 fn number(line: &mut AuditLine<'_>, key: &str, value: Option<impl Into<u64>>) {

@@ -143,8 +143,7 @@ fn path_and_query(uri: &[u8]) -> Result<(&str, &str), GateFault> {
     if uri.len() > LONGEST_URI || uri.first() != Some(&b'/') {
         return Err(GateFault::BadUri);
     }
-    let uri = std::str::from_utf8(uri).ok().filter(|uri| uri.bytes().all(|octet| octet.is_ascii_graphic()));
-    let uri = uri.ok_or(GateFault::Octets)?;
+    let uri = std::str::from_utf8(uri).ok().filter(|uri| query::is_visible(uri.as_bytes())).ok_or(GateFault::Octets)?;
     let (path, query) = uri.split_once('?').unwrap_or((uri, ""));
     if path.contains('#') { Err(GateFault::Semicolon) } else { Ok((path, query)) }
 }

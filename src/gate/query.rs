@@ -3,6 +3,8 @@
 
 use std::borrow::Cow;
 
+use memchr::memchr2;
+
 use super::asked::GateFault;
 
 /// The parameter that a token stands in.
@@ -10,10 +12,10 @@ const NAME: &[u8] = b"access_token";
 
 /// The token in a query, decoded, if there is one. An empty one is one.
 pub(super) fn access_token(query: &str) -> Result<Option<Cow<'_, str>>, GateFault> {
-    if query.bytes().any(|octet| !octet.is_ascii_graphic()) {
+    if !is_visible(query.as_bytes()) {
         return Err(GateFault::Octets);
     }
-    if query.contains([';', '#']) {
+    if memchr2(b';', b'#', query.as_bytes()).is_some() {
         return Err(GateFault::Semicolon);
     }
     let mut found = None;
@@ -31,10 +33,15 @@ pub(super) fn access_token(query: &str) -> Result<Option<Cow<'_, str>>, GateFaul
     text.transpose()
 }
 
+/// Whether a text holds visible ASCII alone. It is read to its end, many octets at a time.
+pub(super) fn is_visible(text: &[u8]) -> bool {
+    text.iter().fold(true, |visible, octet| visible & octet.is_ascii_graphic())
+}
+
 /// A name or a value without its escapes: `+` is a space, `%41` is `A`.
 fn decoded(text: &str) -> Result<Cow<'_, [u8]>, GateFault> {
     let octets = text.as_bytes();
-    if !octets.iter().any(|octet| matches!(octet, b'%' | b'+')) {
+    if memchr2(b'%', b'+', octets).is_none() {
         return Ok(Cow::Borrowed(octets));
     }
     let (mut out, mut rest) = (Vec::with_capacity(octets.len()), octets.iter());

@@ -41,4 +41,5 @@ pub use header::{Header, Name};
 pub use method::Method;
 pub use request::Request;
 pub use response::Response;
+pub(crate) use rows::SeveralRoutes;
 pub use scan::{Fault, Message, Start};

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use super::number::decimal;
-use super::rows::Rows;
+use super::rows::{Rows, SeveralRoutes};
 use super::scan::{Fault, Message, Start};
+use super::uri::Host;
 use super::via::Via;
 use super::{Method, Name};
 
@@ -25,6 +26,10 @@ pub struct Response<'a> {
     pub from_tag: &'a [u8],
     /// The To tag, if any.
     pub to_tag: Option<&'a [u8]>,
+    /// The host that a request to its first Contact goes to.
+    pub(crate) contact: Option<Host<'a>>,
+    /// The same of its only Record-Route. `Err`: there are several.
+    pub(crate) only_route: Result<Option<Host<'a>>, SeveralRoutes>,
 }
 
 impl<'a> Response<'a> {
@@ -41,8 +46,9 @@ impl<'a> Response<'a> {
         }
         // A redirection may name several.
         rows.lists(*code < 300 && method.has_one_contact())?;
+        let (contact, only_route) = (rows.contact(), rows.only_route());
         let Rows { via, further_vias: goes_on, from_tag, to_tag, .. } = rows;
-        Ok(Self { code: *code, via, goes_on, method, token, from_tag: from_tag.unwrap_or_default(), to_tag })
+        Ok(Self { code: *code, via, goes_on, method, token, from_tag: from_tag.unwrap_or_default(), to_tag, contact, only_route })
     }
 }
 

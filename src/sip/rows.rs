@@ -47,6 +47,8 @@ struct Contacts<'a> {
     host: Option<Host<'a>>,
     /// The host of the first Record-Route.
     route: Option<Host<'a>>,
+    /// How many Record-Routes there are.
+    routes: usize,
 }
 
 impl<'a> Rows<'a> {
@@ -121,12 +123,26 @@ impl<'a> Rows<'a> {
         self.contacts.route.or(self.contacts.host)
     }
 
+    /// The host of the first Contact.
+    pub(super) fn contact(&self) -> Option<Host<'a>> {
+        self.contacts.host
+    }
+
+    /// The host of the only Record-Route. `Err`: there are several.
+    pub(super) fn only_route(&self) -> Result<Option<Host<'a>>, SeveralRoutes> {
+        if self.contacts.routes > 1 { Err(SeveralRoutes) } else { Ok(self.contacts.route) }
+    }
+
     /// 0 to 255, if it is there.
     pub(super) fn max_forwards(&self) -> Result<Option<u8>, Fault> {
         let number = |text| decimal(text, 255).and_then(|number| u8::try_from(number).ok()).ok_or(Fault::MaxForwards);
         self.max_forwards.map(number).transpose()
     }
 }
+
+/// A message has more Record-Routes than one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SeveralRoutes;
 
 impl<'a> Contacts<'a> {
     /// Whether a row of a list is sound. Contacts are counted. `fault`: the fault of a row that is not.
@@ -172,7 +188,10 @@ impl<'a> Contacts<'a> {
                 }
                 self.count = self.count.saturating_add(1);
             }
-            Name::RecordRoute => self.route = self.route.or(host),
+            Name::RecordRoute => {
+                self.route = self.route.or(host);
+                self.routes = self.routes.saturating_add(1);
+            }
             _ => {}
         }
     }

@@ -39,7 +39,20 @@ pub(crate) fn exactly(moment: SystemTime) -> String {
     let since = moment.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let mut text = rfc3339(since.as_secs());
     text.truncate(text.len().saturating_sub(1));
-    format!("{text}.{:06}Z", since.subsec_micros())
+    text.push('.');
+    push_digits::<6>(&mut text, since.subsec_micros().into());
+    text.push('Z');
+    text
+}
+
+/// Appends the last `N` digits of a number.
+fn push_digits<const N: usize>(text: &mut String, number: u64) {
+    let (mut digits, mut rest) = ([b'0'; N], number);
+    for digit in digits.iter_mut().rev() {
+        *digit = b'0' + u8::try_from(rest % 10).unwrap_or_default();
+        rest /= 10;
+    }
+    text.push_str(std::str::from_utf8(&digits).unwrap_or_default());
 }
 
 /// Seconds since 1970 as `YYYY-MM-DDThh:mm:ssZ`.
@@ -57,7 +70,19 @@ fn rfc3339(seconds: u64) -> String {
         month += 1;
     }
     let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
-    format!("{year:04}-{month:02}-{:02}T{hour:02}:{minute:02}:{second:02}Z", days + 1)
+    let mut text = String::with_capacity("2026-11-25T10:00:00.000000Z".len());
+    if year > 9999 {
+        // No date of RFC 3339, and told all the same.
+        text = year.to_string();
+    } else {
+        push_digits::<4>(&mut text, year);
+    }
+    for (mark, part) in ['-', '-', 'T', ':', ':'].into_iter().zip([month, days + 1, hour, minute, second]) {
+        text.push(mark);
+        push_digits::<2>(&mut text, part);
+    }
+    text.push('Z');
+    text
 }
 
 /// The days from 1970 to the first of a year.

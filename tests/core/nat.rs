@@ -130,6 +130,27 @@ fn a_gateway_that_answers_from_behind_nat_can_be_hung_up_on() {
 }
 
 #[test]
+fn an_answer_says_where_it_came_from_only_if_somebody_could_not_be_reached_else() {
+    let mut site = Site::usual();
+    for (id, contact, rows, more) in [
+        ("a", "sip:trunk@198.51.100.7:5060", "", 0),
+        ("b", "sip:trunk@192.168.1.20", "", 13),
+        ("c", "sip:trunk@pbx.example.net", "", 13),
+        ("d", "sip:trunk@198.51.100.7", "Record-Route: <sip:192.168.1.2;lr>\r\n", 13),
+        ("e", "sip:trunk@198.51.100.7", "Record-Route: <sip:198.51.100.9;lr>,<sip:192.168.1.2;lr>\r\n", 13),
+        ("f", "sip:trunk@198.51.100.7", "Record-Route: <sip:198.51.100.9;lr>\r\n", 0),
+        ("g", "sip:trunk@198.51.100.7", "Record-Route: <sip:pbx.example.net;lr>\r\n", 0),
+    ] {
+        let text = invite(&format!("carrier.{ACME}"), "10.1.0.20", id).replace("198.51.100.7:5060;rport", "10.1.0.5:5060;rport");
+        let out = site.from(SERVER, &text).remove(1);
+        let answer = respond(&out, 200, "u", &format!("{rows}Contact: <{contact}>\r\n"));
+        let ok = site.from(&out.to.to_string(), &answer).remove(0);
+        let [asked, told] = [out.text(), ok.text()].map(|text| tokens(&text).next().unwrap().len());
+        assert_eq!(told, asked + more, "{contact} {rows}");
+    }
+}
+
+#[test]
 fn what_can_be_reached_costs_no_call_anything() {
     let mut site = Site::usual();
     let (name, relay, side, time, signature) = (16, 4, 1, 9, 16);

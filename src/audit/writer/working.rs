@@ -21,9 +21,8 @@ use crate::audit::trouble::AuditTrouble;
 use crate::config::AuditSeed;
 use crate::telemetry::timestamp::Now;
 
-/// The pause between two looks into the spool while records come, and while none come.
-const BUSY: Duration = Duration::from_millis(20);
-const IDLE: Duration = Duration::from_millis(100);
+/// The pause between two looks into the spool: to wake up costs more than many records.
+const PAUSE: Duration = Duration::from_millis(100);
 /// The pause before what has failed is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
 /// How often the log says that something fails.
@@ -133,15 +132,10 @@ fn write(mut journal: Journal, orders: &Receiver<AuditOrder>, mut said: AuditSai
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return,
         }
-        let before = journal.next_slot();
         pause = match journal.step(Now::read()) {
             Ok(more) => {
                 said.well();
-                match (more, journal.next_slot() == before) {
-                    (true, _) => Duration::ZERO,
-                    (false, false) => BUSY,
-                    (false, true) => IDLE,
-                }
+                if more { Duration::ZERO } else { PAUSE }
             }
             Err(trouble) => {
                 said.trouble(trouble.to_string());

@@ -356,7 +356,7 @@ impl Context<'_> {
         }
         if transaction.call.token.is_some() {
             let asks = transaction.call.asks;
-            let origin = (asks == Side::Servers && self.view().is_answer_from_behind_nat(message)).then_some(from);
+            let origin = (asks == Side::Servers && self.view().is_answer_from_behind_nat(message, response)).then_some(from);
             let set_up = self.set_up(transaction, code);
             sign_again(self.keys, (asks, origin, set_up), message, response, &mut self.work.edit);
         }

@@ -15,7 +15,7 @@ use crate::fence::{Fence, Fenced, is_private};
 use crate::sip::address::Address;
 use crate::sip::list;
 use crate::sip::uri::Host;
-use crate::sip::{Message, Name};
+use crate::sip::{Message, Name, Response, SeveralRoutes};
 
 impl View<'_> {
     /// Where a trunk's new request comes from, if its token must say it: the trunk came over TLS, or requests to it may go to an address
@@ -28,11 +28,15 @@ impl View<'_> {
 
     /// The same for the answer of a trunk. Its next hop is one of the Record-Routes behind ours. Ours is often a name, so that names say
     /// nothing there.
-    pub(crate) fn is_answer_from_behind_nat(&self, answer: &Message<'_>) -> bool {
-        let contact = list::items(answer, Name::Contact).next().and_then(|item| host(answer.slice(&item.span)));
-        let mut routes = list::items(answer, Name::RecordRoute).map(|item| host(answer.slice(&item.span)));
-        contact.is_some_and(|host| self.may_be_behind_nat(host))
-            || routes.any(|host| matches!(host, Some(Host::Address(ip)) if self.is_behind_nat(ip)))
+    pub(crate) fn is_answer_from_behind_nat(&self, message: &Message<'_>, answer: &Response<'_>) -> bool {
+        let is_of_route = |host| matches!(host, Some(Host::Address(ip)) if self.is_behind_nat(ip));
+        answer.contact.is_some_and(|host| self.may_be_behind_nat(host))
+            || match answer.only_route {
+                Ok(host) => is_of_route(host),
+                Err(SeveralRoutes) => {
+                    list::items(message, Name::RecordRoute).any(|item| is_of_route(route_host(message.slice(&item.span))))
+                }
+            }
     }
 
     /// Of a name it is not known yet.
@@ -67,6 +71,6 @@ impl View<'_> {
     }
 }
 
-fn host(value: &[u8]) -> Option<Host<'_>> {
+fn route_host(value: &[u8]) -> Option<Host<'_>> {
     Address::route_uri(value)?.1.reached()
 }
