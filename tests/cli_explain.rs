@@ -363,13 +363,33 @@ fn a_realtime_client_is_explained_by_the_gates_own_code() {
     let url = format!("https://uk.rtc.example.com/twirp/livekit.RoomService/ListRooms?access_token={other}");
     let (code, told, _) = run(&["--realtime", &url, "--json"], "");
     let told: Value = serde_json::from_str(&told).unwrap();
-    assert_eq!((code, &told["key"], told["regions"].as_array().unwrap().len()), (1, &json!("APIother"), 2));
-    assert_eq!((&told["regions"][1]["region"], &told["regions"][1]["code"]), (&json!("uk"), &json!(451)));
-    assert_eq!(told["regions"][0]["settings_regions"], json!([{ "region": "us", "url": "wss://us.rtc.example.com" }]));
+    let us = json!([{ "region": "us", "url": "wss://us.rtc.example.com" }]);
+    assert_eq!(
+        (code, &told["key"], told["regions"].as_array().unwrap().len()),
+        (1, &json!("APIother"), 1),
+        "the host says the region"
+    );
+    assert_eq!((&told["regions"][0]["region"], &told["regions"][0]["code"]), (&json!("uk"), &json!(451)));
+    assert_eq!(told["regions"][0]["settings_regions"], us);
+    let (_, told, _) = run(&["--realtime", &format!("\"Bearer {other}\""), "--json"], "");
+    let told: Value = serde_json::from_str(&told).unwrap();
+    assert_eq!((&told["key"], told["regions"].as_array().unwrap().len()), (&json!("APIother"), 2));
+    // Who is refused asks there where it may go.
+    let ask = |token: &str| format!("https://uk.rtc.example.com/settings/regions?access_token={token}");
+    let (code, told, _) = run(&["--realtime", &ask(&other)], "");
+    assert!(code == 0 && told.contains("the client gets 200 and reads  us wss://us.rtc.example.com"), "{told}");
+    let (code, told, _) = run(&["--realtime", &ask(&other), "--json"], "");
+    let told: Value = serde_json::from_str(&told).unwrap();
+    assert_eq!((code, &told["regions"][0]["code"], &told["regions"][0]["settings_regions"]), (0, &json!(200), &us));
+    let (code, told, _) = run(&["--realtime", &ask(&token("APInobody"))], "");
+    assert!(code == 1 && told.contains("the client gets 401"), "{told}");
+    let (_, told, _) = run(&["--realtime", &format!("wss://us.rtc.example.com/rtc?access_token={other}")], "");
+    assert!(told.contains("the host is region us's `realtime`, which is not served here: the gate there decides"), "{told}");
 
     let (code, told, _) = run(&["--realtime", &token("APIwatcher")], "");
     assert_eq!(code, 0, "{told}");
     assert!(told.contains("accepted, since its project is in shadow mode: 130 pinned-elsewhere"), "{told}");
+    assert!(told.contains("the gate says 200: the server behind answers"), "{told}");
     let (code, told, _) = run(&["--realtime", "wss://x/rtc?access_token=a;b", "-l", "eu"], "");
     assert_eq!(code, 1);
     assert!(told.contains("refused: 120 unknown-source, the query may hold no `;`"), "{told}");

@@ -111,11 +111,14 @@ fn summary(path: &Path, config: &Config) -> String {
     for region in config.regions.iter().filter(|region| region.served) {
         let hops: Vec<String> = region.upstream.iter().map(|hop| hop_text(config, hop)).collect();
         let _ = writeln!(out, "upstream {}  {}", region.name, if hops.is_empty() { "none".to_owned() } else { hops.join(", ") });
-        if let Some(realtime) = &region.realtime {
-            let _ = writeln!(out, "realtime {}  {realtime}", region.name);
-        }
         if let Some(tls) = &region.tls {
             let _ = writeln!(out, "tls      {}  certificate for {}", region.name, tls.certificate.shown());
+        }
+    }
+    // Of those that are not served too: refused clients are sent there.
+    for region in &config.regions {
+        if let Some(realtime) = &region.realtime {
+            let _ = writeln!(out, "realtime {}  {realtime}", region.name);
         }
     }
     let shows_none = |region: &&Region| region.tls.as_ref().is_some_and(|tls| tls.client.is_some() && tls.shows.is_none());

@@ -1,5 +1,6 @@
 //! Things that are allowed but probably not meant.
 
+use std::net::IpAddr;
 use std::time::SystemTime;
 
 use ipnet::IpNet;
@@ -29,6 +30,7 @@ pub(super) fn check(main: &file::Main, regions: &[file::Region], report: &mut Re
         report.warning(&listen.place, wrong, "an address that the operators' network alone reaches, for example 127.0.0.1:9090");
     }
     gate(main, regions, report);
+    realtime_urls(regions, report);
     retried(&main.reject, report);
     for region in regions {
         wide(region, report);
@@ -92,6 +94,13 @@ fn gate(main: &file::Main, regions: &[file::Region], report: &mut Report) {
         report.warning(&listen.place, wrong, "an address that they alone reach, for example 127.0.0.1:9100");
     }
     let served = good(&main.serve).map_or(0, Vec::len);
+    let here = IpAddr::from([127, 0, 0, 1]);
+    let is_known = |region: &file::Region| good(&region.networks).into_iter().flatten().any(|net| net.value.contains(&here));
+    if listen.value.is_ipv4() && listen.value.ip().is_loopback() && listen.value.ip() != here && !regions.iter().any(is_known) {
+        let wrong =
+            format!("this machine asks {} from 127.0.0.1, and the gate does not take that for this machine", listen.value.ip());
+        report.warning(&listen.place, wrong, "127.0.0.1 with a port of its own, or 127.0.0.1/32 in the region's `networks`");
+    }
     if served > 1 && listen.value.ip().is_loopback() {
         let wrong = "several regions are served, and over the loopback the gate cannot tell whose reverse proxy asks";
         report.warning(
@@ -99,6 +108,22 @@ fn gate(main: &file::Main, regions: &[file::Region], report: &mut Report) {
             wrong,
             "`/decide?region=NAME` in each reverse proxy, or an address that they reach from their networks",
         );
+    }
+}
+
+/// Warns of places for realtime clients that lead nowhere else, or that a browser does not go to.
+fn realtime_urls(regions: &[file::Region], report: &mut Report) {
+    let all = || regions.iter().filter_map(|region| Some((&region.name.value, good(&region.realtime)?)));
+    for (at, (name, url)) in all().enumerate() {
+        if let Some((other, _)) = all().take(at).find(|(_, other)| other.value == url.value) {
+            let wrong =
+                format!("regions `{other}` and `{name}` have the same `realtime`: a client that one refuses comes back to it");
+            report.warning(&url.place, wrong, "a host of its own for each region");
+        }
+        if url.value.starts_with("ws://") {
+            let wrong = format!("`{}` is not encrypted: a page that came by https:// may not connect to it", url.value);
+            report.warning(&url.place, wrong, "`wss://HOST`");
+        }
     }
 }
 

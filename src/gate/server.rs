@@ -54,6 +54,8 @@ pub(super) struct GateServer {
     pub(super) connections: RefCell<GateConnections>,
     /// Limits the lines about sources outside.
     pub(super) outside: RefCell<Limit>,
+    /// Limits the lines about queries that the gate does not know.
+    pub(super) odd: RefCell<Limit>,
     /// Limits the lines about verdicts that nobody tells.
     pub(super) untold: RefCell<Limit>,
     /// Whether connections have to end after the present answer.
@@ -152,12 +154,21 @@ impl GateServer {
         match path {
             "/decide" => match Asking::read(query) {
                 Some(asking) => self.decide(request.headers(), asking, ends).await,
-                None => refused("the query of /decide may hold `nginx` and `region=NAME`\n"),
+                None => self.odd_query(ends),
             },
             "/settings/regions" => self.settings(request, ends),
             // Never 404: clients take that for an old server and try again for minutes.
             _ => refused("the gate answers /decide and /settings/regions alone\n"),
         }
+    }
+
+    /// Answers a reverse proxy that hands on its client's query. Nobody else sees what it was told.
+    fn odd_query(&self, ends: Ends) -> Response<Full<Bytes>> {
+        if let Some(suppressed) = self.odd.borrow_mut().allow(Instant::now()) {
+            let source = ends.peer;
+            warn!(%source, suppressed, "a reverse proxy asks /decide with another query than `nginx` and `region=NAME`: all its clients are refused");
+        }
+        refused("the query of /decide may hold `nginx` and `region=NAME`\n")
     }
 
     /// Decides a request, and answers once that is told.

@@ -99,10 +99,10 @@ async fn run(mut listener: tokio::net::TcpListener, parts: GateParts, mut reload
         metrics.gate_turned_away(cause).increment(0);
     }
     let connections = RefCell::default();
-    let [outside, untold] = [(), ()].map(|()| RefCell::new(Limit::new()));
+    let [outside, odd, untold] = [(), (), ()].map(|()| RefCell::new(Limit::new()));
     let (ending, _) = watch::channel(false);
     let config = RefCell::new(config);
-    let server = Rc::new(GateServer { config, worker, ready, metrics, connections, outside, untold, ending });
+    let server = Rc::new(GateServer { config, worker, ready, metrics, connections, outside, odd, untold, ending });
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {

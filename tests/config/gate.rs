@@ -95,6 +95,12 @@ fn what_is_probably_not_meant() {
         "hostname = \"us.example.com\"\nlisten = [\"udp:127.0.0.2:5060\"]\nupstream = \"127.0.2.1\"",
     );
     has(&two, "over the loopback the gate cannot tell whose reverse proxy asks");
+    has(&gated().replace("127.0.0.1:9100", "127.0.0.2:9100"), "this machine asks 127.0.0.2 from 127.0.0.1");
+    let places = |url: &str| {
+        gated().replace("hostname = \"us.example.com\"", &format!("hostname = \"us.example.com\"\nrealtime = \"{url}\""))
+    };
+    has(&places("wss://eu.rtc.example.com"), "regions `eu` and `us` have the same `realtime`");
+    has(&places("ws://us.rtc.example.com"), "`ws://us.rtc.example.com` is not encrypted");
     // A project of realtime clients alone needs no trunk.
     let without = format!("{}[project.web]\npin = [\"eu\"]\napi_keys = [\"APIweb\"]\n", gated());
     assert!(!warned(&without).iter().any(|warning| warning.contains("has no trunk")));

@@ -291,9 +291,15 @@ fn a_route_that_is_not_of_this_form_is_refused() {
         let (_, words) = told(SERVER, uri, route);
         assert!(words.starts_with("150;"), "{route} {uri}: {words}");
     }
+    // FreeSWITCH writes it so if nobody brackets what it is given.
+    for route in ["<sip:carrier.acme.eu.sip.example.com>;lr", "<sip:acme.eu.sip.example.com>"] {
+        let (_, words) = told(SERVER, gateway, route);
+        assert!(words.contains("Route names a way out without lr inside its brackets"), "{route}: {words}");
+    }
     // Every other Route of a new request.
     for route in [
         "<sip:carrier.acme.eu.sip.example.com>",
+        "<sip:carrier.acme.eu.sip.example.com>;lr",
         "<sip:carrier.acme.eu.sip.example.com;lr;maddr=203.0.113.66>",
         "<sip:carrier.acme.eu.sip.example.com;lr;rf=04abc>",
         "<sip:carrier.acme.eu.sip.example.com;l%72>",

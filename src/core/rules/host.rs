@@ -18,7 +18,7 @@ use crate::core::rules::trace::{Failed, Test, around, servers_around, trunk_name
 use crate::fence::canonical;
 use crate::reason::Reason;
 use crate::sip::address::Address;
-use crate::sip::uri::{Host, Scheme};
+use crate::sip::uri::{Host, Scheme, Uri};
 use crate::sip::{Method, Name, Request, list};
 use crate::tls;
 
@@ -102,21 +102,25 @@ pub(crate) fn named(config: &Config, case: &Case<'_, '_>, by_server: bool) -> Ca
 /// The endpoint that the one Route of a new request names, if calls go out by it: a trunk with a `uri`, or a project with `out`. Our own rule:
 /// no other preloaded Route is followed (RFC 3261 8.1.2), because it would say where a call goes.
 fn routed_out(config: &Config, case: &Case<'_, '_>) -> Option<Endpoint> {
+    let (uri, endpoint) = way_out(config, case)?;
+    let says_more = uri.param("maddr").is_some() || uri.param(route_token::PARAM).is_some() || uri.escapes_a_name();
+    (uri.param("lr").is_some() && !says_more && uri.headers.is_empty()).then_some(endpoint)
+}
+
+/// The URI of the one Route of a request, and the endpoint that its host names, if calls go out by it.
+fn way_out<'a>(config: &Config, case: &Case<'a, '_>) -> Option<(Uri<'a>, Endpoint)> {
     case.message.first(Name::Route)?;
     let mut routes = list::items(case.message, Name::Route);
     let (route, None) = (routes.next()?, routes.next()) else { return None };
     let (_, uri) = Address::route_uri(case.message.slice(&route.span))?;
-    let says_more = uri.param("maddr").is_some() || uri.param(route_token::PARAM).is_some() || uri.escapes_a_name();
-    let Some(Host::Name(name)) = uri.host.filter(|_| uri.param("lr").is_some() && !says_more && uri.headers.is_empty()) else {
-        return None;
-    };
+    let Some(Host::Name(name)) = uri.host else { return None };
     let endpoint = config.endpoint(name);
     let leads_out = match endpoint {
         Endpoint::Trunk(_, trunk) => config.trunk(trunk).outbound().is_some(),
         Endpoint::Project(_, project) => !config.project(project).out.is_empty(),
         Endpoint::Region(_) | Endpoint::Global(_) | Endpoint::Unknown => false,
     };
-    leads_out.then_some(endpoint)
+    leads_out.then_some((uri, endpoint))
 }
 
 /// Parameters by which some readers send a request elsewhere, or which may not stand in a Request-URI (RFC 3261 19.1.1).
@@ -194,9 +198,14 @@ impl HostJudge<'_, '_, '_> {
         match endpoint {
             // A Route of a server that is none of the forms of calls out says where the call goes, not its Request-URI.
             Endpoint::Unknown if self.source.server && self.case.message.first(Name::Route).is_some() => {
-                let detail = "Route in a request outside a dialog";
-                let row =
-                    self.case.trace.fail(Test::Dialog, || (detail.to_owned(), "no Route, or one that names a trunk".to_owned()));
+                // Some servers write it behind the brackets.
+                let strict = way_out(self.config, self.case).is_some_and(|(uri, _)| uri.param("lr").is_none());
+                let (detail, right) = if strict {
+                    ("Route names a way out without lr inside its brackets", "<sip:NAME;lr>")
+                } else {
+                    ("Route in a request outside a dialog", "no Route, or one that names a trunk")
+                };
+                let row = self.case.trace.fail(Test::Dialog, || (detail.to_owned(), right.to_owned()));
                 Err(Refusal::new(row, Reason::ForgedRoute, detail).asked_by(Side::Servers))
             }
             Endpoint::Unknown => {
