@@ -168,6 +168,7 @@ impl Spool {
             take_room(&file, size(slots))?;
             file.set_len(0)?;
             take_room(&file, size(slots))?;
+            touch(&file, size(slots))?;
             position.store(&file)?;
             owner.store(&file)?;
             // Last: it makes the rest valid.
@@ -345,6 +346,16 @@ fn take_room(file: &File, size: u64) -> Result<(), SpoolError> {
         Err(Errno::EOPNOTSUPP | Errno::ENOSYS) => Ok(file.set_len(size)?),
         Err(error) => Err(SpoolError::Io(error.into())),
     }
+}
+
+/// Writes each page once, so that the first record in it does not wait until the system has cleared it.
+fn touch(file: &File, size: u64) -> io::Result<()> {
+    let zeros = vec![0; 1 << 20];
+    for at in (0..size).step_by(zeros.len()) {
+        let length = usize::try_from(size - at).map_or(zeros.len(), |left| left.min(zeros.len()));
+        file.write_all_at(zeros.get(..length).unwrap_or_default(), at)?;
+    }
+    Ok(())
 }
 
 /// The first octets of the file: what it is, its version, size and number of slots.
