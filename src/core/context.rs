@@ -8,6 +8,7 @@ use bytes::{Bytes, BytesMut};
 use crate::config::{Config, ProjectId, RegionId, TrunkId};
 use crate::core::clock::WallClock;
 use crate::core::forwarding::local_names::LocalNames;
+use crate::core::forwarding::passed_ack::PassedAck;
 use crate::core::health::Healths;
 use crate::core::io::{Note, Output, RequestTold, Verdict};
 use crate::core::keys::Keys;
@@ -46,6 +47,8 @@ pub(crate) struct Context<'a> {
     pub(crate) refused_calls: &'a mut Recent<RefusedCall>,
     /// Which gateway wanted credentials of a call out.
     pub(crate) challenged: &'a mut Recent<Gateway>,
+    /// ACKs that could go to another target.
+    pub(crate) passed_acks: &'a mut Recent<PassedAck>,
     pub(crate) relays: &'a mut Relays,
     pub(crate) waiting: &'a Waiting,
     pub(crate) own: &'a mut OwnRequests,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use ringfence::core::io::{AnswerTold, EndTold, EndedBy, Input, Note, RequestTold, Verdict};
 use ringfence::reason::Reason;
 
-use crate::site::{SECOND, SERVER, Sent, Site, TRUNK, invite, request, respond, with_sdp};
+use crate::site::{CONFIG, SECOND, SERVER, Sent, Site, TRUNK, invite, request, respond, with_sdp};
 
 const ACME: &str = "acme.eu.sip.example.com";
 const CARRIER: &str = "carrier.acme.eu.sip.example.com";
@@ -200,6 +200,14 @@ fn a_call_that_fails_over_says_where_it_ended() {
     site.from(SECOND, &respond(&second, 200, "u", "Contact: <sip:b@10.1.0.6>\r\n"));
     let told = answers(&site).remove(0);
     assert_eq!((told.code, told.target.map(|(_, addr)| addr), told.retries), (200, SECOND.parse().ok(), 1));
+    // The best answer is that of the gateway which gave it.
+    let two = "uri = [\"sip:198.51.100.9:5080\", \"sip:198.51.100.10\"]\nadvance = [404, 500]";
+    let mut site = Site::new(&CONFIG.replace("uri      = \"sip:acme.pstn.example.net:5080;transport=udp\"", two));
+    let first = OUT.begun(&mut site);
+    let second = site.from(GATEWAY, &respond(&first, 404, "u", "")).pop().unwrap();
+    site.from("198.51.100.10:5060", &respond(&second, 500, "v", ""));
+    let told = answers(&site).remove(0);
+    assert_eq!((told.code, told.target.map(|(_, addr)| addr), told.retries), (404, GATEWAY.parse().ok(), 1));
     // And if nobody takes it, with the verdict that says so.
     let mut site = Site::usual();
     let first = IN.begun(&mut site);
@@ -400,11 +408,7 @@ fn without_a_record_nothing_is_told_and_the_same_leaves() {
 fn a_server_that_a_reload_takes_away_is_not_told_by_the_new_networks() {
     let mut site = Site::usual();
     IN.begun(&mut site);
-    site.reload(
-        &crate::site::CONFIG
-            .replace("10.1.0.0/16", "10.9.0.0/16")
-            .replace("[\"10.1.0.5:5060\", \"10.1.0.6:5060\"]", "\"10.9.0.5\""),
-    );
+    site.reload(&CONFIG.replace("10.1.0.0/16", "10.9.0.0/16").replace("[\"10.1.0.5:5060\", \"10.1.0.6:5060\"]", "\"10.9.0.5\""));
     let told = answers(&site).remove(0);
     assert_eq!((told.code, told.target, told.serving), (503, None, None));
 }

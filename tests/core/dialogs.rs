@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ringfence::config::Transport;
-use ringfence::core::io::{DropCause, Outcome};
+use ringfence::core::io::{DropCause, Input, Outcome};
 use ringfence::reason::Reason;
 
 use crate::site::{SECOND, SERVER, Sent, Site, TRUNK, invite, request, respond, sdp, tokens};
@@ -425,4 +425,55 @@ fn loops_end_and_spirals_pass() {
     // With another Request-URI it is a spiral.
     let spiral = sent[1].text().replace("INVITE sip:+4930123@", "INVITE sip:+4930999@");
     assert_eq!(site.from(TRUNK, &spiral).len(), 2);
+}
+
+#[test]
+fn the_ack_of_a_2xx_goes_where_it_can() {
+    let large = |route: &str| {
+        let ack = inside("ACK", &format!("sip:lk@{SERVER}"), &routes(route), 1, true);
+        ack.replace("Max-Forwards", &format!("X-Fill: {}\r\nMax-Forwards", "x".repeat(1300)))
+    };
+    let branch = |sent: &Sent| sent.header("Via").unwrap().split("branch=").nth(1).unwrap().to_owned();
+    for input in [Input::Failed, Input::Unsent] {
+        let mut site = Site::usual();
+        let (_, route) = call(&mut site);
+        let first = site.from(TRUNK, &large(&route)).remove(0);
+        assert_eq!((first.to, first.transport), (SERVER.parse().unwrap(), Transport::Tcp));
+        // Nobody answers an ACK, so nobody else would notice.
+        let sent = site.input(input(first.attempt.unwrap()));
+        assert_eq!((sent.len(), sent[0].to, sent[0].transport), (1, SERVER.parse().unwrap(), Transport::Udp));
+        let via = sent[0].header("Via").unwrap();
+        assert!(via.starts_with("SIP/2.0/UDP 192.0.2.1:5060;") && branch(&sent[0]) == branch(&first), "{via}");
+        assert_eq!(sent[0].text().replace(&via, ""), first.text().replace(&first.header("Via").unwrap(), ""));
+        // For a minute nobody waits for that again.
+        let again = site.from(TRUNK, &large(&route)).remove(0);
+        assert_eq!((again.transport, again.attempt), (Transport::Udp, None));
+    }
+    // What was lost with a connection may have arrived.
+    let mut site = Site::usual();
+    let (_, route) = call(&mut site);
+    let first = site.from(TRUNK, &large(&route)).remove(0);
+    assert!(site.input(Input::Lost(first.attempt.unwrap())).is_empty());
+    // What another configuration let through goes nowhere.
+    let mut site = Site::usual();
+    let (_, route) = call(&mut site);
+    let first = site.from(TRUNK, &large(&route)).remove(0);
+    site.reload(crate::site::CONFIG);
+    assert!(site.input(Input::Failed(first.attempt.unwrap())).is_empty());
+}
+
+#[test]
+fn a_lack_of_targets_inside_a_dialog_ends_no_call() {
+    let mut site = Site::new(&crate::site::CONFIG.replace("reject = \"twilio\"", "reject = { policy = 403, capacity = 480 }"));
+    let (_, route) = call(&mut site);
+    let again = inside("INVITE", &format!("sip:lk@{SERVER}"), &routes(&route), 2, true);
+    let again = again.replace("Content-Length", "Contact: <sip:t@198.51.100.7>\r\nContent-Length");
+    let seen = site.from(TRUNK, &again).pop().unwrap();
+    let sent = site.from(SERVER, &respond(&seen, 503, "u", ""));
+    let told = sent.iter().find(|sent| !sent.fenced).unwrap();
+    assert!(told.line().starts_with("SIP/2.0 503 ") && told.text().contains("152"), "{}", told.text());
+    // Another host, whose name nobody knows.
+    let lost = inside("UPDATE", "sip:lk@none.example.net", &routes(&route), 3, true);
+    let sent = site.from(TRUNK, &lost.replace("Content-Length", "Contact: <sip:t@198.51.100.7>\r\nContent-Length"));
+    assert!(sent.iter().all(|sent| !sent.line().starts_with("SIP/2.0 480")), "{sent:#?}");
 }

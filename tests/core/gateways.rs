@@ -243,6 +243,27 @@ fn with_credentials_the_call_goes_to_the_gateway_that_wants_them() {
 }
 
 #[test]
+fn with_credentials_it_goes_there_too_if_the_first_gateway_was_down_at_first() {
+    let mut site = with(TWO, "");
+    let sent = site.from(SERVER, &call("one"));
+    let down = to(&sent, FIRST).unwrap().clone();
+    site.from(FIRST, &respond(&down, 503, "a", "Retry-After: 1\r\n"));
+    let text = call("two");
+    let sent = site.from(SERVER, &text);
+    let second = to(&sent, SECOND).unwrap_or_else(|| panic!("{sent:#?}")).clone();
+    let sent = site.from(SECOND, &respond(&second, 407, "b", ""));
+    assert_eq!(answer(&sent).as_deref(), Some("SIP/2.0 407 Phrase"));
+    // The first is up again, and serves others.
+    site.pass(Duration::from_secs(20));
+    let sent = site.from(SERVER, &call("three"));
+    let up = to(&sent, FIRST).unwrap_or_else(|| panic!("{sent:#?}")).clone();
+    site.from(FIRST, &respond(&up, 486, "a", ""));
+    let again = text.replacen("CSeq: 1", "CSeq: 2", 1).replace("z9hG4bKtwo", "z9hG4bKagain");
+    let sent = site.from(SERVER, &again);
+    assert!(to(&sent, SECOND).is_some(), "{sent:#?}");
+}
+
+#[test]
 fn a_cancelled_call_is_told_so_whatever_a_gateway_said_before() {
     let mut site = with(TWO, "advance = [408]");
     let text = call("one");

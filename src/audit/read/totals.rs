@@ -210,10 +210,15 @@ impl Totals {
         };
         let end = Ended { at: self.since_begin(line), length };
         let call = name(line);
-        if let Some(answered) = call.and_then(|call| self.answers.take(&call)) {
+        let of_daemon = said.by.as_deref() == Some("daemon");
+        if let Some((call, answered)) = call.and_then(|call| Some((call, self.answers.take(&call)?))) {
+            if of_daemon && length == LengthSaid::Nothing {
+                // Of a fork whose answer was refused. The other one goes on.
+                return self.answers.put(call, answered);
+            }
             return self.count_end(&answered, &end);
         }
-        if said.by.as_deref() == Some("daemon") && call.is_some_and(|call| self.failed.contains(&call)) {
+        if of_daemon && call.is_some_and(|call| self.failed.contains(&call)) {
             return;
         }
         if let LengthSaid::Seconds(seconds) | LengthSaid::SinceInvite(seconds) = length

@@ -4,16 +4,14 @@
 
 use std::net::SocketAddr;
 use std::ops::Range;
-use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
 
-use crate::config::{ListenerId, RegionId, Transport, TrunkId};
+use crate::config::{ListenerId, Transport, TrunkId};
 use crate::core::context::{Context, Work};
-use crate::core::forwarding::branch::{Branch, NO_SLOT};
+use crate::core::forwarding::branch::Branch;
 use crate::core::forwarding::local_names::OwnRows;
-use crate::core::forwarding::plan::HEAD;
 use crate::core::forwarding::rewrite;
 use crate::core::io::{Attempt, Destination, Output, Peer, Send, Verdict};
 use crate::core::routing::egress::{Egress, address_key};
@@ -25,10 +23,9 @@ use crate::core::rules::ringfence_row;
 use crate::core::telling::Teller;
 use crate::core::transaction::client::Client;
 use crate::core::transaction::forwarded::{CallFacts, Transaction, attempt, start_line};
-use crate::fence::Fenced;
 use crate::reason::Reason;
 use crate::sip::address::Address;
-use crate::sip::{Message, Method, Name, Request, Start, uri};
+use crate::sip::{Message, Method, Name, Start, uri};
 
 impl Context<'_> {
     /// Forwards a request by the first attempt of its plan. The pending edit holds all changes that do not depend on the egress.
@@ -64,33 +61,6 @@ impl Context<'_> {
         let until = self.until(self.now, call.method, last);
         let egress = egress.of(call.trunk, call.origin.as_ref());
         (self.launch(egress, slot, nonce, bytes, call.method, until), (at, at + length))
-    }
-
-    /// Forwards the ACK of a 2xx, without a transaction. The same ACK always gets the same branch. `None`: no target can be
-    /// reached.
-    pub(crate) fn pass_on(
-        &mut self,
-        message: &Message<'_>,
-        request: &Request<'_>,
-        peer: &Peer,
-        (region, trunk, origin): (RegionId, Option<TrunkId>, Option<&Arc<Fenced>>),
-        loop_hash: u32,
-        targets: &mut TargetSet,
-    ) -> Option<()> {
-        rewrite::common(message, request, peer.addr(), &mut self.work.edit);
-        let length = self.work.edit.length(message.bytes().len()) + HEAD;
-        let egress = self.view().choose(region, peer.listener(), length, targets)?.of(trunk, origin);
-        if egress.transport.reliable() {
-            rewrite::measure(message, &mut self.work.edit);
-        }
-        let nonce = self.keys.branch(&[request.via.branch.unwrap_or_default(), request.call_id, &request.cseq.to_le_bytes()]);
-        let branch = Branch { slot: NO_SLOT, nonce, loop_hash };
-        self.own_rows(peer, egress.listener, branch, None, false);
-        let Work { edit, rows, .. } = &mut *self.work;
-        edit.insert(rewrite::own_rows_place(message), &[rows]);
-        let bytes = self.work.apply(message.bytes());
-        self.send(&egress, bytes, None);
-        Some(())
     }
 
     /// Tries the next target of a transaction. `sent`: the bytes of the attempt before. `reached`: a connection to its target could be made,
@@ -198,7 +168,7 @@ impl Context<'_> {
     }
 
     /// Writes our Via, and our Record-Route if there is a token, into the buffer for our rows.
-    fn own_rows(&mut self, peer: &Peer, leaves: ListenerId, branch: Branch, token: Option<&Token>, secure: bool) {
+    pub(super) fn own_rows(&mut self, peer: &Peer, leaves: ListenerId, branch: Branch, token: Option<&Token>, secure: bool) {
         let (arrived, called) = (peer.listener(), peer.local().ip());
         let own = OwnRows { config: self.config, names: self.local_names, arrived, called, leaves, secure };
         self.work.rows.clear();

@@ -4,5 +4,6 @@ pub(crate) mod attempt;
 pub(crate) mod branch;
 pub(crate) mod local_names;
 pub(crate) mod media_swap;
+pub(crate) mod passed_ack;
 pub(crate) mod plan;
 pub(crate) mod rewrite;

@@ -11,6 +11,7 @@ use std::time::Instant;
 
 use crate::config::{Config, ListenerId, Needed};
 use crate::core::forwarding::local_names::LocalNames;
+use crate::core::forwarding::passed_ack::PASSED_ACKS;
 use crate::core::io::{Note, Output, Send};
 use crate::core::keys::Keys;
 use crate::core::memory::names_in_use::NamesInUse;
@@ -157,6 +158,8 @@ impl Core {
         self.refused_in_dialog.bound(self.config.limits.repeats);
         // The numbers mean something else now.
         self.challenged = Recent::new(CHALLENGED);
+        // Their targets were fenced by the configuration before.
+        self.passed_acks = Recent::new(PASSED_ACKS);
         self.rate_limit.bound(self.config.limits.sources);
         self.servers.refresh(now, &self.config, &self.resolved);
         self.health.reconfigure(now, &self.config, &self.resolved);

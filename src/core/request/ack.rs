@@ -1,6 +1,7 @@
 //! An ACK. For our own final response it is absorbed. For a 2xx it is forwarded without a transaction (RFC 3261 16.11).
 
 use crate::core::forwarding::media_swap::MediaSwap;
+use crate::core::forwarding::passed_ack::AckPath;
 use crate::core::forwarding::rewrite;
 use crate::core::io::{DropCause, Note, Outcome, Output, Verdict};
 use crate::core::keys::Hex;
@@ -90,14 +91,8 @@ impl Core {
                 context.work.edit.clear();
                 route.edit(case.message, case.uri_range(), &mut context.work.edit);
                 rewrite::swap_media(case.message, &swap, &mut context.work.edit);
-                match context.pass_on(
-                    case.message,
-                    case.request,
-                    &case.peer,
-                    (case.region(), speaker.trunk, origin.as_ref()),
-                    loop_hash,
-                    &mut targets,
-                ) {
+                let by = AckPath { peer: case.peer, region: case.region(), trunk: speaker.trunk, origin, loop_hash };
+                match context.pass_on(case.message, case.request, by, &mut targets) {
                     Some(()) => Outcome::Forwarded,
                     None => Outcome::Dropped(DropCause::AckTarget),
                 }

@@ -110,7 +110,9 @@ impl Context<'_> {
         self.challenged_by(transaction, sent, *code, *gateway);
         if let (true, Ok(message)) = (transaction.ends_call(), Message::datagram(bytes)) {
             self.release_call(transaction, &message);
-            self.tell_end(transaction, Some(*code), transaction.client.nonce, &message, None);
+            let of = transaction.attempts().find(|client| client.egress.gateway() == *gateway).unwrap_or(&transaction.client);
+            let nonce = of.nonce;
+            self.tell_end(transaction, Some(*code), nonce, &message, None);
         }
         let peer = transaction.server.peer;
         self.reply(&peer, bytes.clone());
@@ -136,7 +138,9 @@ impl Context<'_> {
         };
         let row = Trace::closed().fail(Test::Targets, || (detail.clone(), "one that answers".to_owned()));
         let refusal = Refusal::new(row, Reason::TargetsDown, detail).of(whose.0, whose.1).asked_by(transaction.call.asks);
-        let code = refusal.profile(self.config).code(refusal.reason, transaction.is_invite());
+        // Inside a dialog the code of some profiles would end the call (RFC 5057 5.1).
+        let in_dialog = transaction.call.serving.is_none();
+        let code = if in_dialog { 503 } else { refusal.profile(self.config).code(refusal.reason, transaction.is_invite()) };
         let rows = refusal::rows(self.config, transaction.call.region, &refusal);
         self.conclude(transaction, sent, code, refusal.phrase(), &rows);
         let told = Teller::tell_sent(sent, self.config, &transaction.call);

@@ -42,8 +42,8 @@ impl Core {
         // Inside a dialog media is refused with 488, so that the call goes on as it was.
         let code = match refusal.reason {
             _ if in_dialog && refusal.ends_no_call => 488,
-            // The code of some profiles would end the call (RFC 5057 5.1). A lack of room must not end it.
-            Reason::Overloaded if in_dialog => 503,
+            // The code of some profiles would end the call (RFC 5057 5.1). A lack of room, or of a target, must not end it.
+            _ if in_dialog && refusal.reason.class() == Class::Capacity => 503,
             _ => refusal.answer_code(&self.config, invite),
         };
         if in_dialog {

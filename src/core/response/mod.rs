@@ -317,13 +317,24 @@ impl Context<'_> {
         outcome
     }
 
-    /// Remembers which gateway wants credentials of a call out, if it is not the one that the call would go to first: the nonce is that
-    /// gateway's alone.
+    /// Remembers which gateway wants credentials of a call out, if there are several: the nonce is that gateway's alone. The one that the call
+    /// went to first may not be the one that it would go to next time.
     pub(crate) fn challenged_by(&mut self, transaction: &Transaction, sent: &Bytes, code: u16, gateway: Option<Gateway>) {
-        let Some(gateway) = gateway.filter(|_| matches!(code, 401 | 407) && !transaction.earlier.is_empty()) else { return };
+        let Some(gateway) = gateway.filter(|_| matches!(code, 401 | 407)) else { return };
+        if transaction.earlier.is_empty() && !self.has_other_gateways(gateway) {
+            return;
+        }
         let Ok(message) = Message::datagram(sent) else { return };
         let Ok(request) = Request::read(&message) else { return };
         self.challenged.put(self.now, self.keys.call(request.call_id, request.from_tag), gateway);
+    }
+
+    /// Whether a call out could go to another address than this gateway's: of its trunk, of its name, or of another trunk.
+    fn has_other_gateways(&self, gateway: Gateway) -> bool {
+        let trunk = self.config.trunk(gateway.trunk);
+        let outbound = trunk.outbound();
+        outbound.is_some_and(|outbound| outbound.gateways().nth(1).is_some() || outbound.names().next().is_some())
+            || self.config.project(trunk.project).out.len() > 1
     }
 
     /// Ends the present attempt, because one that was left has answered after all.

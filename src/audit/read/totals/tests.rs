@@ -122,6 +122,15 @@ fn what_the_daemon_ends_after_a_refused_answer_is_no_call() {
     assert_eq!(totals(&[unknown]).ends_without_answer(), 1);
 }
 
+/// One fork answers, and another one whose answer is refused. The daemon ends that.
+#[test]
+fn a_fork_that_the_daemon_ends_takes_no_minutes_of_the_call() {
+    let fork = "end \"call\":\"000000000000000000000000000000aa\",\"by\":\"daemon\"";
+    let totals = totals(&[A, fork, END]);
+    let counts = totals.rows().into_values().next().unwrap();
+    assert_eq!((counts.answered, counts.ended, counts.seconds, totals.ends_without_answer()), (1, 1, 61, 0));
+}
+
 #[test]
 fn each_verdict_is_in_one_column() {
     let accept = |rest: &str| of(&[&format!("verdict \"method\":\"INVITE\",\"verdict\":\"accept\",{rest}")]);
