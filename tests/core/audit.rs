@@ -412,3 +412,28 @@ fn a_server_that_a_reload_takes_away_is_not_told_by_the_new_networks() {
     let told = answers(&site).remove(0);
     assert_eq!((told.code, told.target, told.serving), (503, None, None));
 }
+
+#[test]
+fn a_fork_whose_answer_is_outside_has_its_own_verdict() {
+    let mut site = Site::usual();
+    let seen = IN.begun(&mut site);
+    let ok = |tag: &str, media: &str| with_sdp(&respond(&seen, 200, tag, "Contact: <sip:b@10.1.0.5>\r\n"), media);
+    site.from(SERVER, &ok("u", "10.1.0.21"));
+    for _ in 0..2 {
+        site.from(SERVER, &ok("v", "192.0.2.99"));
+    }
+    let all: Vec<_> = verdicts(&site).into_iter().map(|(verdict, reason, told)| (verdict, reason, told.later)).collect();
+    assert_eq!(all, [(Verdict::Accept, Reason::InRegion, false), (Verdict::Refuse, Reason::ForeignMediaAnswer, true)]);
+}
+
+#[test]
+fn a_repeated_datagram_of_what_was_refused_is_no_other_call() {
+    let mut site = Site::usual();
+    let text = IN.invite().replace("acme.eu.", "acme.us.");
+    for text in [&text, &text, &text.replace("CSeq: 1 ", "CSeq: 2 "), &text.replace("CSeq: 1 ", "CSeq: 2 ")] {
+        site.from(TRUNK, text);
+    }
+    let later: Vec<_> = verdicts(&site).into_iter().map(|(.., told)| told.later).collect();
+    let repeats = site.notes.iter().filter(|note| matches!(note, Note::Repeat { .. })).count();
+    assert_eq!((later, repeats), (vec![false, true, false, true], 1));
+}

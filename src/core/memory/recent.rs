@@ -33,6 +33,11 @@ impl<T> Recent<T> {
         (now.saturating_duration_since(*at) < KEEP).then_some(thing)
     }
 
+    /// The same, to change it. It is forgotten no later for that.
+    pub(crate) fn get_mut(&mut self, key: u128) -> Option<&mut T> {
+        self.young.get_mut(&key).or_else(|| self.old.get_mut(&key)).map(|(_, thing)| thing)
+    }
+
     /// What is remembered under a key, however old it is.
     pub(crate) fn peek(&self, key: u128) -> Option<&T> {
         self.young.get(&key).or_else(|| self.old.get(&key)).map(|(_, thing)| thing)

@@ -105,8 +105,19 @@ impl Core {
 
     /// Refuses an INVITE of a call that was refused for good in the last minute: with the same answer, and without judging again.
     fn refuse_again(&mut self, case: &Case<'_, '_>, before: &RefusedCall, out: &mut Vec<Output>) -> Outcome {
-        let repeats = before.request != self.instance(case);
-        let told = self.tell_refused(case, before.trunk);
+        let instance = self.instance(case);
+        let repeats = before.request != instance;
+        let mut told = self.tell_refused(case, before.trunk);
+        if repeats {
+            // Its own retransmissions are none, from now on.
+            let key = self.keys.call(case.request.call_id, case.request.from_tag);
+            if let Some(before) = self.refused_calls.get_mut(key) {
+                before.request = instance;
+            }
+        } else if let Some(told) = &mut told {
+            // Its verdict was told when it came first.
+            told.later = true;
+        }
         let (mut context, _) = self.split(case.now, out);
         context.answer_request(case, before.code, before.phrase, &before.rows);
         if repeats {

@@ -177,7 +177,13 @@ impl Context<'_> {
                 self.dismiss(transaction);
             }
         }
-        self.tear_down(transaction, message, sent, why);
+        let news = self.tear_down(transaction, message, sent, why);
+        if news && !open && !transaction.refused {
+            // The asker was told the answer of another fork.
+            let (refusal, told) = (&why.refusal, Teller::tell_served(message, self.config, &transaction.call, true));
+            let whose = (refusal.project, refusal.trunk);
+            self.verdict(transaction.call.region, whose, Verdict::Refuse, refusal.reason, Some(&refusal.detail), told);
+        }
         Outcome::Refused(why.refusal.reason)
     }
 
@@ -249,9 +255,10 @@ impl Context<'_> {
         self.refused_calls.put(self.now, self.keys.call(request.call_id, request.from_tag), told);
     }
 
-    /// Ends the leg that an answer would have made, to the sender of the answer. Inside a dialog the other leg is ended too.
-    fn tear_down(&mut self, transaction: &mut Transaction, message: &Message<'_>, sent: &Bytes, why: &Blocked) {
-        let Some((cseq, _)) = cseq(message) else { return };
+    /// Ends the leg that an answer would have made, to the sender of the answer. Inside a dialog the other leg is ended too. `false`: it was
+    /// ended before.
+    fn tear_down(&mut self, transaction: &mut Transaction, message: &Message<'_>, sent: &Bytes, why: &Blocked) -> bool {
+        let Some((cseq, _)) = cseq(message) else { return false };
         let region = transaction.call.region;
         let initial = transaction.call.serving.is_some();
         if !initial {
@@ -266,20 +273,22 @@ impl Context<'_> {
         let call_id = message.first(Name::CallId).map(|header| message.value(header)).unwrap_or_default();
         let from = message.first(Name::From).and_then(|header| Address::parse(message.value(header)));
         let asker = from.and_then(|from| from.tag()).unwrap_or_default();
+        let mut news = false;
         if let Some(leg) = Leg::of_answer(message, request.as_ref(), cseq, |uri| self.is_ours(uri, call_id, asker)) {
             if transaction.is_invite() {
                 self.send_ack(&leg, ending, &why.egress);
             }
-            self.send_bye(&leg, ending, &why.egress);
+            news = self.send_bye(&leg, ending, &why.egress);
         }
-        let (Some(request), Some(to)) = (request, message.first(Name::To)) else { return };
+        let (Some(request), Some(to)) = (request, message.first(Name::To)) else { return news };
         let asker =
             Speaker { side: transaction.call.asks, serving: region_of(self.config, region, peer.addr().ip()), ..why.speaker };
         let near = asker.peer_fence(self.config, self.servers);
         let ending = Ending { side: asker, ..ending };
         let leg = Leg::of_asker(&request, message.value(to), peer.answers(), transaction.server.transport);
         if let (Some(leg), Some(egress)) = (leg, self.egress_to(&peer, asker.trunk, near)) {
-            self.send_bye(&leg, ending, &egress);
+            news |= self.send_bye(&leg, ending, &egress);
         }
+        news
     }
 }
