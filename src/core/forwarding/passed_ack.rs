@@ -1,53 +1,21 @@
 //! The ACK of a 2xx, forwarded without a transaction (RFC 3261 16.11). Nobody answers it, and whoever sends it again sends the very same: so what
 //! else it could go to is remembered, and it goes there at once if its first target cannot be reached.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 
-use crate::config::{RegionId, Transport, TrunkId};
+use crate::config::Transport;
 use crate::core::context::{Context, Work};
 use crate::core::forwarding::branch::{Branch, NO_SLOT};
 use crate::core::forwarding::plan::HEAD;
 use crate::core::forwarding::rewrite;
-use crate::core::io::{Attempt, Peer};
+use crate::core::io::Attempt;
+use crate::core::memory::passed_acks::{AckPath, PassedAck};
 use crate::core::routing::egress::{Egress, address_key};
-use crate::core::routing::target::{Target, TargetSet};
+use crate::core::routing::target::TargetSet;
 use crate::core::timers::AttemptEnd;
 use crate::core::transaction::forwarded::attempt;
-use crate::fence::Fenced;
 use crate::sip::via::Via;
 use crate::sip::{Message, Request};
-
-/// Most ACKs that are remembered: those alone that could go to another target, for as long as a connection takes.
-pub(crate) const PASSED_ACKS: usize = 64;
-
-/// An ACK that could go to another target.
-#[derive(Clone, Debug)]
-pub(crate) struct PassedAck {
-    /// As it left, and where our own rows stand in it.
-    pub(crate) bytes: Bytes,
-    rows: (usize, usize),
-    by: AckPath,
-    /// Where it went.
-    to: (Fenced, Transport),
-    targets: Vec<Target>,
-}
-
-/// What an ACK goes by.
-#[derive(Clone, Debug)]
-pub(crate) struct AckPath {
-    /// Where it came from.
-    pub(crate) peer: Peer,
-    /// The called region.
-    pub(crate) region: RegionId,
-    /// The trunk of the call.
-    pub(crate) trunk: Option<TrunkId>,
-    /// Over TLS, towards the side that began the dialog: from where its connection came.
-    pub(crate) origin: Option<Arc<Fenced>>,
-    /// The number by which our Via shows a loop.
-    pub(crate) loop_hash: u32,
-}
 
 impl Context<'_> {
     /// Forwards it. The same ACK always gets the same branch. `None`: no target can be reached.
@@ -65,7 +33,8 @@ impl Context<'_> {
             rewrite::measure(message, &mut self.work.edit);
         }
         let nonce = self.keys.branch(&[request.via.branch.unwrap_or_default(), request.call_id, &request.cseq.to_le_bytes()]);
-        self.own_rows(&by.peer, egress.listener, by.branch(nonce), None, false);
+        let branch = Branch { slot: NO_SLOT, nonce, loop_hash: by.loop_hash };
+        self.own_rows(&by.peer, egress.listener, branch, None, false);
         let at = rewrite::own_rows_place(message);
         let Work { edit, rows, .. } = &mut *self.work;
         edit.insert(at, &[rows]);
@@ -115,11 +84,5 @@ impl Context<'_> {
         let bytes = Bytes::copy_from_slice(&bytes);
         let ack = PassedAck { bytes, rows, by, to: (egress.to, egress.transport), targets: left.into_vec() };
         self.passed_acks.put(self.now, u128::from(name.0), ack);
-    }
-}
-
-impl AckPath {
-    fn branch(&self, nonce: u64) -> Branch {
-        Branch { slot: NO_SLOT, nonce, loop_hash: self.loop_hash }
     }
 }

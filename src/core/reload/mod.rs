@@ -11,10 +11,10 @@ use std::time::Instant;
 
 use crate::config::{Config, ListenerId, Needed};
 use crate::core::forwarding::local_names::LocalNames;
-use crate::core::forwarding::passed_ack::PASSED_ACKS;
 use crate::core::io::{Note, Output, Send};
 use crate::core::keys::Keys;
 use crate::core::memory::names_in_use::NamesInUse;
+use crate::core::memory::passed_acks::PASSED_ACKS;
 use crate::core::memory::recent::Recent;
 use crate::core::memory::refused_calls::RefusedCall;
 use crate::core::reload::renumber::Moved;

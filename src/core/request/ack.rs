@@ -1,11 +1,11 @@
 //! An ACK. For our own final response it is absorbed. For a 2xx it is forwarded without a transaction (RFC 3261 16.11).
 
 use crate::core::forwarding::media_swap::MediaSwap;
-use crate::core::forwarding::passed_ack::AckPath;
 use crate::core::forwarding::rewrite;
 use crate::core::io::{DropCause, Note, Outcome, Output, Verdict};
 use crate::core::keys::Hex;
 use crate::core::memory::dialog_pace::Sender;
+use crate::core::memory::passed_acks::AckPath;
 use crate::core::memory::rate_limit::Pace;
 use crate::core::routing::route_set::RouteSet;
 use crate::core::routing::target::{Found, TargetSet};
