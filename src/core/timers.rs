@@ -92,6 +92,11 @@ impl Core {
         wanted.then(|| client.request.clone())
     }
 
+    /// Whether anybody answers an attempt: nobody answers an ACK.
+    pub fn gets_answer(name: Attempt) -> bool {
+        name.0 >> 32 != u64::from(NO_SLOT)
+    }
+
     /// Whether a final response to an attempt may still come.
     pub fn is_open(&self, name: Attempt) -> bool {
         let Ok(slot) = u32::try_from(name.0 >> 32) else { return false };

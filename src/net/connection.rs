@@ -394,7 +394,8 @@ impl Connection {
                         request.send.bytes = bytes;
                         lost.push(request);
                     }
-                    None => lost.retain(|before: &Written| before.send.attempt.is_some()),
+                    None if Core::gets_answer(attempt) => lost.retain(|before: &Written| before.send.attempt.is_some()),
+                    None => {}
                 },
                 None if at + within > now => lost.push(request),
                 None => {}

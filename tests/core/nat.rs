@@ -108,11 +108,16 @@ fn nothing_else_stands_for_it() {
     assert_eq!(site.outcome(), Outcome::Refused(Reason::ForeignDialogTarget));
 }
 
+/// A call of a server to the carrier, as the gateway has it.
+fn called_out(site: &mut Site, id: &str) -> Sent {
+    let text = invite(&format!("carrier.{ACME}"), "10.1.0.20", id).replace("198.51.100.7:5060;rport", "10.1.0.5:5060;rport");
+    site.from(SERVER, &text).remove(1)
+}
+
 #[test]
 fn a_gateway_that_answers_from_behind_nat_can_be_hung_up_on() {
     let mut site = Site::usual();
-    let text = invite(&format!("carrier.{ACME}"), "10.1.0.20", "one").replace("198.51.100.7:5060;rport", "10.1.0.5:5060;rport");
-    let out = site.from(SERVER, &text).remove(1);
+    let out = called_out(&mut site, "one");
     let ok = site.from(&out.to.to_string(), &respond(&out, 200, "u", &format!("Contact: <{PRIVATE}>\r\n"))).remove(0);
     let (asked, told) = (out.header("Record-Route").unwrap(), ok.header("Record-Route").unwrap());
     let [asked, told] = [&asked, &told].map(|row| tokens(row).next().unwrap().to_owned());
@@ -141,8 +146,7 @@ fn an_answer_says_where_it_came_from_only_if_somebody_could_not_be_reached_else(
         ("f", "sip:trunk@198.51.100.7", "Record-Route: <sip:198.51.100.9;lr>\r\n", 0),
         ("g", "sip:trunk@198.51.100.7", "Record-Route: <sip:pbx.example.net;lr>\r\n", 0),
     ] {
-        let text = invite(&format!("carrier.{ACME}"), "10.1.0.20", id).replace("198.51.100.7:5060;rport", "10.1.0.5:5060;rport");
-        let out = site.from(SERVER, &text).remove(1);
+        let out = called_out(&mut site, id);
         let answer = respond(&out, 200, "u", &format!("{rows}Contact: <{contact}>\r\n"));
         let ok = site.from(&out.to.to_string(), &answer).remove(0);
         let [asked, told] = [out.text(), ok.text()].map(|text| tokens(&text).next().unwrap().len());

@@ -16,7 +16,7 @@ use crate::core::transaction::last_answer::RequestText;
 use crate::reason::Reason;
 use crate::sip::address::Address;
 use crate::sip::reply::LocalResponse;
-use crate::sip::{Message, Name};
+use crate::sip::{Message, Name, Response};
 
 impl Context<'_> {
     /// Sends to a peer.
@@ -107,12 +107,16 @@ impl Context<'_> {
     /// Tells the caller the best answer of the gateways.
     pub(crate) fn tell_best(&mut self, transaction: &mut Transaction, sent: &Bytes, best: &BestAnswer) {
         let BestAnswer { code, gateway, bytes } = best;
-        self.challenged_by(transaction, sent, *code, *gateway);
-        if let (true, Ok(message)) = (transaction.ends_call(), Message::datagram(bytes)) {
-            self.release_call(transaction, &message);
-            let of = transaction.attempts().find(|client| client.egress.gateway() == *gateway).unwrap_or(&transaction.client);
-            let nonce = of.nonce;
-            self.tell_end(transaction, Some(*code), nonce, &message, None);
+        if let Ok(message) = Message::datagram(bytes) {
+            if let Ok(response) = Response::read(&message) {
+                self.challenged_by(transaction, &message, response.from_tag, (*code, *gateway));
+            }
+            if transaction.ends_call() {
+                let of = transaction.attempts().find(|client| client.egress.gateway() == *gateway).unwrap_or(&transaction.client);
+                let nonce = of.nonce;
+                self.release_call(transaction, &message);
+                self.tell_end(transaction, Some(*code), nonce, &message, None);
+            }
         }
         let peer = transaction.server.peer;
         self.reply(&peer, bytes.clone());

@@ -29,7 +29,7 @@ use crate::core::transaction::last_answer::RequestText;
 use crate::core::transaction::own_request::OwnKind;
 use crate::fence::Fenced;
 use crate::sip::response::retry_after;
-use crate::sip::{Fault, Message, Method, Name, Request, Response};
+use crate::sip::{Fault, Message, Method, Name, Response};
 
 pub(crate) mod blocked;
 pub(crate) mod going_back;
@@ -291,7 +291,7 @@ impl Context<'_> {
             self.tell_best(transaction, &sent, &best);
             return Outcome::Absorbed;
         }
-        self.challenged_by(transaction, &sent, code, gateway);
+        self.challenged_by(transaction, message, response.from_tag, (code, gateway));
         let redirects = (300..400).contains(&code);
         let redirect = redirects.then(|| self.view().redirect(&transaction.call, message)).flatten();
         let judged = match redirect {
@@ -319,14 +319,19 @@ impl Context<'_> {
 
     /// Remembers which gateway wants credentials of a call out, if there are several: the nonce is that gateway's alone. The one that the call
     /// went to first may not be the one that it would go to next time.
-    pub(crate) fn challenged_by(&mut self, transaction: &Transaction, sent: &Bytes, code: u16, gateway: Option<Gateway>) {
+    pub(crate) fn challenged_by(
+        &mut self,
+        transaction: &Transaction,
+        answer: &Message<'_>,
+        from_tag: &[u8],
+        (code, gateway): (u16, Option<Gateway>),
+    ) {
         let Some(gateway) = gateway.filter(|_| matches!(code, 401 | 407)) else { return };
         if transaction.earlier.is_empty() && !self.has_other_gateways(gateway) {
             return;
         }
-        let Ok(message) = Message::datagram(sent) else { return };
-        let Ok(request) = Request::read(&message) else { return };
-        self.challenged.put(self.now, self.keys.call(request.call_id, request.from_tag), gateway);
+        let call_id = answer.first(Name::CallId).map(|header| answer.value(header)).unwrap_or_default();
+        self.challenged.put(self.now, self.keys.call(call_id, from_tag), gateway);
     }
 
     /// Whether a call out could go to another address than this gateway's: of its trunk, of its name, or of another trunk.
