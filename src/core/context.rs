@@ -14,7 +14,6 @@ use crate::core::keys::Keys;
 use crate::core::media_relay::pool::Relays;
 use crate::core::memory::known_servers::KnownServers;
 use crate::core::memory::name_cache::NameCache;
-use crate::core::memory::passed_acks::PassedAck;
 use crate::core::memory::recent::Recent;
 use crate::core::memory::refused_calls::RefusedCall;
 use crate::core::routing::place::Gateway;
@@ -47,8 +46,6 @@ pub(crate) struct Context<'a> {
     pub(crate) refused_calls: &'a mut Recent<RefusedCall>,
     /// Which gateway wanted credentials of a call out.
     pub(crate) challenged: &'a mut Recent<Gateway>,
-    /// ACKs that could go to another target.
-    pub(crate) passed_acks: &'a mut Recent<PassedAck>,
     pub(crate) relays: &'a mut Relays,
     pub(crate) waiting: &'a Waiting,
     pub(crate) own: &'a mut OwnRequests,

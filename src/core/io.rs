@@ -172,6 +172,9 @@ pub struct Send {
     pub bytes: Bytes,
     /// The attempt to name in [`Input::Failed`] or [`Input::Unsent`] if the bytes cannot be delivered.
     pub attempt: Option<Attempt>,
+    /// What to send in its place if no connection to its address can be made: the same message to where else it could go. For an ACK, which
+    /// has no attempt. Nothing that was written on a connection is sent in another way.
+    pub instead: Option<Box<Self>>,
 }
 
 /// The only kinds of address that a transport takes.

@@ -15,7 +15,6 @@ use crate::core::memory::dialog_pace::DialogPace;
 use crate::core::memory::known_servers::KnownServers;
 use crate::core::memory::name_cache::NameCache;
 use crate::core::memory::names_in_use::NamesInUse;
-use crate::core::memory::passed_acks::{PASSED_ACKS, PassedAck};
 use crate::core::memory::rate_limit::RateLimit;
 use crate::core::memory::recent::Recent;
 use crate::core::memory::refused_calls::RefusedCall;
@@ -57,8 +56,6 @@ pub struct Core {
     pub(crate) name_cache: NameCache,
     /// Which names of trunks the shell was told to keep resolved.
     pub(crate) names_in_use: NamesInUse,
-    /// ACKs that could go to another target.
-    pub(crate) passed_acks: Recent<PassedAck>,
     /// Targets that took no stream in the last minute.
     pub(crate) no_stream: Recent<()>,
     pub(crate) health: Healths,
@@ -88,7 +85,6 @@ impl Core {
             name_cache: NameCache::default(),
             names_in_use: NamesInUse::default(),
             no_stream: Recent::new(STREAMLESS),
-            passed_acks: Recent::new(PASSED_ACKS),
             relays: Relays::new(now, &config),
             waiting: Waiting::default(),
             rate_limit: RateLimit::new(config.limits.sources),
@@ -111,7 +107,7 @@ impl Core {
     /// The parts that a step needs, and the table of forwarded requests apart from them.
     pub(crate) fn split<'a>(&'a mut self, now: Instant, out: &'a mut Vec<Output>) -> (Context<'a>, &'a mut Forwarded) {
         let Self { clock, config, resolved, tokens, keys, local_names, no_stream, health, work, table, .. } = self;
-        let Self { servers, name_cache, refused_calls, challenged, passed_acks, relays, waiting, .. } = self;
+        let Self { servers, name_cache, refused_calls, challenged, relays, waiting, .. } = self;
         let Table { forwarded, own, .. } = table;
         let context = Context {
             now,
@@ -127,7 +123,6 @@ impl Core {
             name_cache,
             refused_calls,
             challenged,
-            passed_acks,
             relays,
             waiting,
             own,

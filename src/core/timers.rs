@@ -5,7 +5,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use crate::core::context::Context;
-use crate::core::forwarding::branch::{NO_SLOT, OWN_SLOT};
+use crate::core::forwarding::branch::OWN_SLOT;
 use crate::core::io::{Attempt, Failure, Note, Output};
 use crate::core::routing::srv_order::Dice;
 use crate::core::state::Core;
@@ -65,9 +65,6 @@ impl Core {
             return self.own_failed(now, failed, out);
         }
         let (mut context, table) = self.split(now, out);
-        if slot == NO_SLOT {
-            return context.pass_on_again(failed, end);
-        }
         let Some(transaction) = table.open_mut(slot) else { return };
         // RFC 6026 7.2: an accepted call is not undone. A provisional answer shows that the request has arrived.
         if attempt(slot, transaction.client.nonce) != failed || !transaction.client.is_unheard() {
@@ -83,18 +80,10 @@ impl Core {
         if slot == OWN_SLOT {
             return self.table.own.open_request(name);
         }
-        if slot == NO_SLOT {
-            return self.passed_acks.peek(u128::from(name.0)).map(|ack| ack.bytes.clone());
-        }
         let transaction = self.table.forwarded.get_open(slot)?;
         let client = &transaction.client;
         let wanted = attempt(slot, client.nonce) == name && client.is_unheard() && !client.is_left();
         wanted.then(|| client.request.clone())
-    }
-
-    /// Whether anybody answers an attempt: nobody answers an ACK.
-    pub fn gets_answer(name: Attempt) -> bool {
-        name.0 >> 32 != u64::from(NO_SLOT)
     }
 
     /// Whether a final response to an attempt may still come.

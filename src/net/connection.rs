@@ -394,8 +394,7 @@ impl Connection {
                         request.send.bytes = bytes;
                         lost.push(request);
                     }
-                    None if Core::gets_answer(attempt) => lost.retain(|before: &Written| before.send.attempt.is_some()),
-                    None => {}
+                    None => lost.retain(|before: &Written| before.send.attempt.is_some()),
                 },
                 None if at + within > now => lost.push(request),
                 None => {}
@@ -421,6 +420,8 @@ impl WriteQueue {
         if request.send.attempt.is_some() {
             request.send.bytes = Bytes::new();
         }
+        // It may arrive yet.
+        request.send.instead = None;
         self.kept_octets = self.kept_octets.saturating_add(request.send.bytes.len());
         self.kept.push_back(Kept { request, at: now });
         while self.kept_octets > most {

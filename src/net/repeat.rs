@@ -31,12 +31,13 @@ impl Worker {
         // We closed it to make room, or because its peer is outside.
         let given_up = matches!(connection.state.get(), ConnectionState::Broken(Loss::Evicted | Loss::Outside));
         let made = connection.established.get();
-        let (mut repeats, mut failed) = (Vec::new(), Vec::new());
-        for Written { send, again } in lost {
+        let (mut repeats, mut failed, mut instead) = (Vec::new(), Vec::new(), Vec::new());
+        for Written { mut send, again } in lost {
             if made && !again && !given_up && !self.streams.is_closing() {
                 repeats.push(send);
             } else {
                 failed.extend(send.attempt);
+                instead.extend(send.instead.take().filter(|_| !made));
             }
         }
         let what = match () {
@@ -46,6 +47,9 @@ impl Worker {
         };
         self.repeat(now, repeats);
         self.failed(now, failed, what);
+        for send in instead {
+            self.send(now, &send);
+        }
         // These got no connection.
         self.follow(now, None);
     }

@@ -268,7 +268,7 @@ impl Worker {
         });
     }
 
-    fn send(&mut self, now: Instant, send: &Send) {
+    pub(super) fn send(&mut self, now: Instant, send: &Send) {
         match (send.transport, send.to) {
             (Transport::Udp, Destination::Peer(peer)) => {
                 self.send_udp(now, peer.answers(), peer.listener(), Some(peer.local().ip()), send);
@@ -289,7 +289,12 @@ impl Worker {
                 let (name, more) = (send.tls_name.clone(), (send.party.clone(), OpenedFor::of(send), false));
                 match connection.map_or_else(|| self.connect(send.listener, fenced, name, more), Ok) {
                     Ok(connection) => self.write(now, &connection, send.clone(), false),
-                    Err(loss) => self.lost(now, send.listener, loss, fenced.addr(), send.attempt),
+                    Err(loss) => {
+                        self.lost(now, send.listener, loss, fenced.addr(), send.attempt);
+                        if let Some(instead) = &send.instead {
+                            self.send(now, instead);
+                        }
+                    }
                 }
             }
         }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ringfence::config::Transport;
-use ringfence::core::io::{DropCause, Input, Outcome};
+use ringfence::core::io::{DropCause, Outcome};
 use ringfence::reason::Reason;
 
 use crate::site::{SECOND, SERVER, Sent, Site, TRUNK, invite, request, respond, sdp, tokens};
@@ -428,38 +428,23 @@ fn loops_end_and_spirals_pass() {
 }
 
 #[test]
-fn the_ack_of_a_2xx_goes_where_it_can() {
-    let large = |route: &str| {
-        let ack = inside("ACK", &format!("sip:lk@{SERVER}"), &routes(route), 1, true);
-        ack.replace("Max-Forwards", &format!("X-Fill: {}\r\nMax-Forwards", "x".repeat(1300)))
-    };
+fn the_ack_of_a_2xx_has_another_way_along_if_it_needs_a_connection() {
     let branch = |sent: &Sent| sent.header("Via").unwrap().split("branch=").nth(1).unwrap().to_owned();
-    for input in [Input::Failed, Input::Unsent] {
-        let mut site = Site::usual();
-        let (_, route) = call(&mut site);
-        let first = site.from(TRUNK, &large(&route)).remove(0);
-        assert_eq!((first.to, first.transport), (SERVER.parse().unwrap(), Transport::Tcp));
-        // Nobody answers an ACK, so nobody else would notice.
-        let sent = site.input(input(first.attempt.unwrap()));
-        assert_eq!((sent.len(), sent[0].to, sent[0].transport), (1, SERVER.parse().unwrap(), Transport::Udp));
-        let via = sent[0].header("Via").unwrap();
-        assert!(via.starts_with("SIP/2.0/UDP 192.0.2.1:5060;") && branch(&sent[0]) == branch(&first), "{via}");
-        assert_eq!(sent[0].text().replace(&via, ""), first.text().replace(&first.header("Via").unwrap(), ""));
-        // For a minute nobody waits for that again.
-        let again = site.from(TRUNK, &large(&route)).remove(0);
-        assert_eq!((again.transport, again.attempt), (Transport::Udp, None));
-    }
-    // What was lost with a connection may have arrived.
     let mut site = Site::usual();
     let (_, route) = call(&mut site);
-    let first = site.from(TRUNK, &large(&route)).remove(0);
-    assert!(site.input(Input::Lost(first.attempt.unwrap())).is_empty());
-    // What another configuration let through goes nowhere.
-    let mut site = Site::usual();
-    let (_, route) = call(&mut site);
-    let first = site.from(TRUNK, &large(&route)).remove(0);
-    site.reload(crate::site::CONFIG);
-    assert!(site.input(Input::Failed(first.attempt.unwrap())).is_empty());
+    let ack = inside("ACK", &format!("sip:lk@{SERVER}"), &routes(&route), 1, true);
+    let large = ack.replace("Max-Forwards", &format!("X-Fill: {}\r\nMax-Forwards", "x".repeat(1300)));
+    let first = site.from(TRUNK, &large).remove(0);
+    assert_eq!((first.to, first.transport, first.attempt), (SERVER.parse().unwrap(), Transport::Tcp, None));
+    let instead = first.instead.as_deref().unwrap();
+    assert_eq!((instead.to, instead.transport, instead.fenced), (SERVER.parse().unwrap(), Transport::Udp, true));
+    let via = instead.header("Via").unwrap();
+    assert!(via.starts_with("SIP/2.0/UDP 192.0.2.1:5060;") && branch(instead) == branch(&first), "{via}");
+    assert_eq!(instead.text().replace(&via, ""), first.text().replace(&first.header("Via").unwrap(), ""));
+    assert!(instead.instead.is_none());
+    // A datagram needs none.
+    let small = site.from(TRUNK, &ack).remove(0);
+    assert_eq!((small.transport, small.instead.is_none()), (Transport::Udp, true));
 }
 
 #[test]

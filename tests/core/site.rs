@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use ringfence::config::{Audit, AuditNumbers, AuditSeed, Config, ListenerId, NextHop, Transport, parse};
 use ringfence::core::io::{
-    Arrival, Attempt, ConnectionId, Destination, Input, Note, Outcome, Output, RelayReply, RelayRequest, RelayRequestId,
+    Arrival, Attempt, ConnectionId, Destination, Input, Note, Outcome, Output, RelayReply, RelayRequest, RelayRequestId, Send,
     Unanswered, Verdict,
 };
 use ringfence::core::rules::trace::TraceRow;
@@ -116,6 +116,8 @@ pub(crate) struct Sent {
     pub(crate) origin: Option<SocketAddr>,
     pub(crate) trunk: Option<String>,
     pub(crate) bytes: Vec<u8>,
+    /// What goes in its place if no connection can be made.
+    pub(crate) instead: Option<Box<Self>>,
 }
 
 impl Sent {
@@ -341,6 +343,29 @@ impl Site {
         Self::new(CONFIG)
     }
 
+    /// What the shell is to send, as tests look at it.
+    fn seen(&self, send: Send) -> Sent {
+        let (to, connection) = match send.to {
+            Destination::Peer(peer) => (peer.answers(), peer.connection()),
+            Destination::Fenced(fenced) => (fenced.addr(), None),
+        };
+        Sent {
+            at: self.now.duration_since(self.start),
+            to,
+            transport: send.transport,
+            connection,
+            fenced: matches!(send.to, Destination::Fenced(_)),
+            attempt: send.attempt,
+            tls_name: send.tls_name.as_deref().map(str::to_owned),
+            party: send.party.iter().flat_map(|party| party.iter()).map(ToString::to_string).collect(),
+            in_dialog: send.in_dialog,
+            origin: send.origin.map(|origin| origin.addr()),
+            trunk: send.trunk.map(|trunk| self.config.trunk(trunk).name.to_string()),
+            bytes: send.bytes.to_vec(),
+            instead: send.instead.map(|instead| Box::new(self.seen(*instead))),
+        }
+    }
+
     /// Another configuration takes effect; its names resolve as in [`Site::new`].
     pub(crate) fn reload(&mut self, text: &str) -> Vec<Sent> {
         let config = audited(parse(Path::new("new.toml"), text).unwrap_or_else(|error| panic!("{error}")));
@@ -404,31 +429,7 @@ impl Site {
         for output in std::mem::take(&mut self.out) {
             match output {
                 Output::Send(send) => {
-                    let fenced = matches!(send.to, Destination::Fenced(_));
-                    let (to, connection) = match send.to {
-                        Destination::Peer(peer) => (peer.answers(), peer.connection()),
-                        Destination::Fenced(fenced) => (fenced.addr(), None),
-                    };
-                    let at = self.now.duration_since(self.start);
-                    let bytes = send.bytes.to_vec();
-                    let tls_name = send.tls_name.as_deref().map(str::to_owned);
-                    let party = send.party.iter().flat_map(|party| party.iter()).map(ToString::to_string).collect();
-                    let trunk = send.trunk.map(|trunk| self.config.trunk(trunk).name.to_string());
-                    let (in_dialog, origin) = (send.in_dialog, send.origin.map(|origin| origin.addr()));
-                    sent.push(Sent {
-                        at,
-                        to,
-                        transport: send.transport,
-                        connection,
-                        fenced,
-                        attempt: send.attempt,
-                        tls_name,
-                        party,
-                        in_dialog,
-                        origin,
-                        trunk,
-                        bytes,
-                    });
+                    sent.push(self.seen(send));
                 }
                 Output::Note(note) => {
                     if let Note::Arrived { outcome, .. } = note {

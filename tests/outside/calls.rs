@@ -294,6 +294,27 @@ fn a_large_invite_falls_back_to_udp_where_tcp_is_closed() {
     caller.expect(486);
 }
 
+/// Nobody answers an ACK, and each repetition would go the same way.
+#[test]
+fn a_large_ack_falls_back_to_udp_where_tcp_is_closed() {
+    let site = Site::claim();
+    let _daemon = Daemon::start(&site, &Plan::new(&site));
+    let mut caller = Leg::udp(site.carrier(20), site.door());
+    let mut server = Leg::udp(site.eu(10), site.door());
+    let invite = Ask::invite(URI, caller.addr, "udp", site.carrier(20).ip());
+    caller.ask(&invite);
+    let seen = server.request("INVITE");
+    let contact = format!("Contact: <sip:server@{}>", server.addr);
+    server.send(&seen.answer("200 OK", "callee", &[&contact], &sdp(server.addr.ip())));
+    let answer = caller.expect(200);
+    let mut dialog = Dialog::of_caller(&answer, &caller);
+    let pad = format!("X-Pad: {}", "p".repeat(1300));
+    caller.ask(&dialog.ack().with(&pad));
+    let ack = server.request("ACK");
+    assert!(ack.get("Via").starts_with("SIP/2.0/UDP") && ack.get("X-Pad").len() == 1300, "{}", ack.get("Via"));
+    over(&mut caller, &mut server, &dialog.next("BYE"), "", "");
+}
+
 /// The only IPv6 address here is `::1`, and no address is both a trunk's and a server's. So one side is there at a time.
 #[test]
 fn a_call_over_ipv6() {

@@ -13,7 +13,7 @@ use crate::core::context::{Context, Work};
 use crate::core::forwarding::branch::Branch;
 use crate::core::forwarding::local_names::OwnRows;
 use crate::core::forwarding::rewrite;
-use crate::core::io::{Attempt, Destination, Output, Peer, Send, Verdict};
+use crate::core::io::{Attempt, Output, Peer, Verdict};
 use crate::core::routing::egress::{Egress, address_key};
 use crate::core::routing::region_failover::{NextStep, Tries};
 use crate::core::routing::route_token::Token;
@@ -212,11 +212,7 @@ impl Context<'_> {
 
     /// Sends bytes by an egress.
     pub(crate) fn send(&mut self, egress: &Egress, bytes: Bytes, attempt: Option<Attempt>) {
-        let Egress { to, transport, listener, tls_name, party, in_dialog, origin, trunk, gateway: _ } = egress.clone();
-        let to = Destination::Fenced(to);
-        let local = None;
-        let send = Send { to, transport, tls_name, party, in_dialog, origin, trunk, listener, local, bytes, attempt };
-        self.out.push(Output::Send(send));
+        self.out.push(Output::Send(egress.send(bytes, attempt)));
     }
 
     /// Sends the CANCEL of an attempt now (RFC 3261 9.1).

@@ -1,21 +1,35 @@
-//! The ACK of a 2xx, forwarded without a transaction (RFC 3261 16.11). Nobody answers it, and whoever sends it again sends the very same: so what
-//! else it could go to is remembered, and it goes there at once if its first target cannot be reached.
+//! The ACK of a 2xx, forwarded without a transaction (RFC 3261 16.11). Nobody answers it, so no answer leads it to another target: what else it
+//! could go to goes along with it, for the case that no connection can be made.
+
+use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::config::Transport;
+use crate::config::{RegionId, TrunkId};
 use crate::core::context::{Context, Work};
 use crate::core::forwarding::branch::{Branch, NO_SLOT};
 use crate::core::forwarding::plan::HEAD;
 use crate::core::forwarding::rewrite;
-use crate::core::io::Attempt;
-use crate::core::memory::passed_acks::{AckPath, PassedAck};
-use crate::core::routing::egress::{Egress, address_key};
+use crate::core::io::{Output, Peer, Send};
+use crate::core::routing::egress::Egress;
 use crate::core::routing::target::TargetSet;
-use crate::core::timers::AttemptEnd;
-use crate::core::transaction::forwarded::attempt;
-use crate::sip::via::Via;
+use crate::fence::Fenced;
 use crate::sip::{Message, Request};
+
+/// What an ACK goes by.
+#[derive(Clone, Debug)]
+pub(crate) struct AckPath {
+    /// Where it came from.
+    pub(crate) peer: Peer,
+    /// The called region.
+    pub(crate) region: RegionId,
+    /// The trunk of the call.
+    pub(crate) trunk: Option<TrunkId>,
+    /// Over TLS, towards the side that began the dialog: from where its connection came.
+    pub(crate) origin: Option<Arc<Fenced>>,
+    /// The number by which our Via shows a loop.
+    pub(crate) loop_hash: u32,
+}
 
 impl Context<'_> {
     /// Forwards it. The same ACK always gets the same branch. `None`: no target can be reached.
@@ -23,12 +37,12 @@ impl Context<'_> {
         &mut self,
         message: &Message<'_>,
         request: &Request<'_>,
-        by: AckPath,
+        by: &AckPath,
         targets: &mut TargetSet,
     ) -> Option<()> {
         rewrite::common(message, request, by.peer.addr(), &mut self.work.edit);
         let length = self.work.edit.length(message.bytes().len()) + HEAD;
-        let egress = self.view().choose(by.region, by.peer.listener(), length, targets)?.of(by.trunk, by.origin.as_ref());
+        let egress = self.ack_egress(by, length, targets)?;
         if egress.transport.reliable() || !targets.is_empty() {
             rewrite::measure(message, &mut self.work.edit);
         }
@@ -41,48 +55,40 @@ impl Context<'_> {
         let length = rows.len();
         let at = self.work.edit.place(at);
         let bytes = self.work.apply(message.bytes());
-        self.send_ack_on(nonce, &egress, (bytes, (at, at + length)), by, std::mem::take(targets));
+        // Of a datagram nobody learns whether it could be delivered.
+        let instead =
+            if egress.transport.reliable() { self.ack_instead(branch, (&bytes, (at, at + length)), by, targets) } else { None };
+        self.out.push(Output::Send(Send { instead, ..egress.send(bytes, None) }));
         Some(())
     }
 
-    /// Sends the ACK of a lost attempt to its next target, if there is one.
-    pub(crate) fn pass_on_again(&mut self, lost: Attempt, end: AttemptEnd) {
-        let Some(PassedAck { bytes, rows: (from, to), by, to: before, mut targets }) =
-            self.passed_acks.take(self.now, u128::from(lost.0))
-        else {
-            return;
-        };
-        // What was lost with a connection may have arrived: it is not sent once more by UDP.
-        if !matches!(end, AttemptEnd::Unreachable | AttemptEnd::Unsent) {
-            targets.retain(|target| !target.by_datagram || target.fenced != before.0);
-        }
-        let Ok(message) = Message::datagram(&bytes) else { return };
-        let Some(branch) = Via::top(&message).ok().and_then(|via| via.branch).and_then(Branch::read) else { return };
-        let mut left = TargetSet::from_vec(targets);
-        let Some(egress) = self.view().choose(by.region, by.peer.listener(), bytes.len(), &mut left) else { return };
-        let egress = egress.of(by.trunk, by.origin.as_ref());
-        if before == (egress.to, Transport::Tcp) && egress.transport == Transport::Udp {
-            self.no_stream.put(self.now, address_key(egress.to.addr()), ());
-        }
+    /// The same ACK to the next target, and so on, as long as connections have to be made.
+    fn ack_instead(
+        &mut self,
+        branch: Branch,
+        (sent, (from, to)): (&Bytes, (usize, usize)),
+        by: &AckPath,
+        targets: &mut TargetSet,
+    ) -> Option<Box<Send>> {
+        let egress = self.ack_egress(by, sent.len(), targets)?;
         self.own_rows(&by.peer, egress.listener, branch, None, false);
         let Work { edit, rows, .. } = &mut *self.work;
         edit.clear();
         edit.splice(from..to, &[rows]);
         let length = rows.len();
-        let from = edit.place(from);
-        let bytes = self.work.apply(&bytes);
-        self.send_ack_on(branch.nonce, &egress, (bytes, (from, from + length)), by, left);
+        let bytes = self.work.apply(sent);
+        // It may wait for long. The memory that it comes in is shared with other messages.
+        let bytes = Bytes::copy_from_slice(&bytes);
+        let instead = if egress.transport.reliable() {
+            self.ack_instead(branch, (&bytes, (from, from + length)), by, targets)
+        } else {
+            None
+        };
+        Some(Box::new(Send { instead, ..egress.send(bytes, None) }))
     }
 
-    /// Sends it, and remembers it if it could go to another target.
-    fn send_ack_on(&mut self, nonce: u64, egress: &Egress, (bytes, rows): (Bytes, (usize, usize)), by: AckPath, left: TargetSet) {
-        if left.is_empty() {
-            return self.send(egress, bytes, None);
-        }
-        let name = attempt(NO_SLOT, nonce);
-        self.send(egress, bytes.clone(), Some(name));
-        let bytes = Bytes::copy_from_slice(&bytes);
-        let ack = PassedAck { bytes, rows, by, to: (egress.to, egress.transport), targets: left.into_vec() };
-        self.passed_acks.put(self.now, u128::from(name.0), ack);
+    fn ack_egress(&self, by: &AckPath, length: usize, targets: &mut TargetSet) -> Option<Egress> {
+        let egress = self.view().choose(by.region, by.peer.listener(), length, targets)?;
+        Some(egress.of(by.trunk, by.origin.as_ref()))
     }
 }

@@ -114,7 +114,20 @@ impl Core {
         let request = OwnRequest::new(OwnKind::Ping(place), egress, bytes.clone(), now, now + time, &self.config.timers);
         self.table.own.begin(nonce, request);
         let (to, attempt) = (Destination::Fenced(to), Some(attempt(OWN_SLOT, nonce)));
-        Some(Send { to, transport, tls_name, party, in_dialog, origin: None, trunk, listener, local: None, bytes, attempt })
+        Some(Send {
+            to,
+            transport,
+            tls_name,
+            party,
+            in_dialog,
+            origin: None,
+            trunk,
+            listener,
+            local: None,
+            bytes,
+            attempt,
+            instead: None,
+        })
     }
 
     fn options_bytes(

@@ -38,17 +38,6 @@ impl<T> Recent<T> {
         self.young.get_mut(&key).or_else(|| self.old.get_mut(&key)).map(|(_, thing)| thing)
     }
 
-    /// What is remembered under a key, however old it is.
-    pub(crate) fn peek(&self, key: u128) -> Option<&T> {
-        self.young.get(&key).or_else(|| self.old.get(&key)).map(|(_, thing)| thing)
-    }
-
-    /// Takes out what is remembered under a key, if it is less than a minute old.
-    pub(crate) fn take(&mut self, now: Instant, key: u128) -> Option<T> {
-        let (at, thing) = self.young.remove(&key).or_else(|| self.old.remove(&key))?;
-        (now.saturating_duration_since(at) < KEEP).then_some(thing)
-    }
-
     /// Remembers a thing under a key.
     pub(crate) fn put(&mut self, now: Instant, key: u128, thing: T) {
         if self.young.len() >= self.half && !self.young.contains_key(&key) {

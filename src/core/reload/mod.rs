@@ -14,7 +14,6 @@ use crate::core::forwarding::local_names::LocalNames;
 use crate::core::io::{Note, Output, Send};
 use crate::core::keys::Keys;
 use crate::core::memory::names_in_use::NamesInUse;
-use crate::core::memory::passed_acks::PASSED_ACKS;
 use crate::core::memory::recent::Recent;
 use crate::core::memory::refused_calls::RefusedCall;
 use crate::core::reload::renumber::Moved;
@@ -158,8 +157,6 @@ impl Core {
         self.refused_in_dialog.bound(self.config.limits.repeats);
         // The numbers mean something else now.
         self.challenged = Recent::new(CHALLENGED);
-        // Their targets were fenced by the configuration before.
-        self.passed_acks = Recent::new(PASSED_ACKS);
         self.rate_limit.bound(self.config.limits.sources);
         self.servers.refresh(now, &self.config, &self.resolved);
         self.health.reconfigure(now, &self.config, &self.resolved);

@@ -84,6 +84,8 @@ impl Moved {
     pub(crate) fn renumber_send(&self, send: &mut Send) -> Option<()> {
         send.listener = self.listener(send.listener)?;
         send.trunk = send.trunk.and_then(|trunk| self.trunk(trunk));
+        // Its address was passed by the fence that was in force before.
+        send.instead = None;
         Some(())
     }
 

@@ -1,11 +1,11 @@
 //! An ACK. For our own final response it is absorbed. For a 2xx it is forwarded without a transaction (RFC 3261 16.11).
 
 use crate::core::forwarding::media_swap::MediaSwap;
+use crate::core::forwarding::passed_ack::AckPath;
 use crate::core::forwarding::rewrite;
 use crate::core::io::{DropCause, Note, Outcome, Output, Verdict};
 use crate::core::keys::Hex;
 use crate::core::memory::dialog_pace::Sender;
-use crate::core::memory::passed_acks::AckPath;
 use crate::core::memory::rate_limit::Pace;
 use crate::core::routing::route_set::RouteSet;
 use crate::core::routing::target::{Found, TargetSet};
@@ -92,7 +92,7 @@ impl Core {
                 route.edit(case.message, case.uri_range(), &mut context.work.edit);
                 rewrite::swap_media(case.message, &swap, &mut context.work.edit);
                 let by = AckPath { peer: case.peer, region: case.region(), trunk: speaker.trunk, origin, loop_hash };
-                match context.pass_on(case.message, case.request, by, &mut targets) {
+                match context.pass_on(case.message, case.request, &by, &mut targets) {
                     Some(()) => Outcome::Forwarded,
                     None => Outcome::Dropped(DropCause::AckTarget),
                 }

@@ -34,6 +34,7 @@ impl Context<'_> {
             local: Some(peer.local().ip()),
             bytes,
             attempt: None,
+            instead: None,
         }));
     }
 

@@ -4,7 +4,10 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use crate::config::{Config, ListenerId, RegionId, Transport, TrunkId};
+use crate::core::io::{Attempt, Destination, Send};
 use crate::core::routing::place::{Gateway, Place};
 use crate::core::routing::target::{Target, TargetSet};
 use crate::core::view::View;
@@ -51,6 +54,14 @@ impl Egress {
     /// The gateway that it leads to, if it is of a trunk's call.
     pub(crate) fn gateway(&self) -> Option<Gateway> {
         self.trunk.map(|trunk| Gateway { trunk, at: self.gateway })
+    }
+
+    /// Bytes that go by it.
+    pub(crate) fn send(&self, bytes: Bytes, attempt: Option<Attempt>) -> Send {
+        let Self { to, transport, listener, tls_name, party, in_dialog, origin, trunk, gateway: _ } = self.clone();
+        let to = Destination::Fenced(to);
+        let (local, instead) = (None, None);
+        Send { to, transport, tls_name, party, in_dialog, origin, trunk, listener, local, bytes, attempt, instead }
     }
 
     /// The key under which the health of the other end is kept.

@@ -44,6 +44,7 @@ fn send(config: &Config) -> Send {
         local: None,
         bytes: Bytes::new(),
         attempt: None,
+        instead: None,
     }
 }
 
